@@ -1,0 +1,160 @@
+"""Examples to batches on the device.
+
+The order of an epoch is a function of (seed, epoch), and the augmentation of (seed, epoch, example): so
+neither chunks, nor workers, nor a resume in mid-epoch can change what a step sees.
+
+Examples are prepared in chunks of several batches: a tiny net would otherwise wait for the preparation of
+its one example longer than it computes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nnclassify.datasets import Examples
+from nnclassify.device import Placement
+from nnclassify.seeds import torch_rng
+from nnclassify.transforms import Augment, Transform
+
+CHUNK_BYTES = 4 * 2**20
+"""Prepared bytes of a chunk (a chunk holds one batch at least): about a core's share of the cache."""
+MAX_CHUNK_EXAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A few batches in a row.
+
+    Attributes:
+        inputs: Prepared, `(M, ...)`.
+        targets: `(M,)`.
+        batch_size: Examples of each batch; the last one may have fewer.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    batch_size: int
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches: inputs `(B, ...)` and targets `(B,)`."""
+        return zip(self.inputs.split(self.batch_size), self.targets.split(self.batch_size), strict=True)
+
+
+class Batches:
+    """The training examples, batch by batch, prepared and on the device.
+
+    Attributes:
+        num_examples: Examples an epoch.
+        batch_size: Examples an update.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        transform: Transform,
+        placement: Placement,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        augment: Augment | None = None,
+        min_batch: int = 1,
+    ) -> None:
+        self.examples = examples
+        self.transform = transform
+        self.placement = placement
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.augment = augment
+        rest = len(examples) % batch_size
+        # Batch norm cannot normalise over one example: such a last batch waits for another epoch's order.
+        too_small = 0 < rest < min_batch and len(examples) > rest
+        self.num_examples = len(examples) - rest if too_small else len(examples)
+
+    def __len__(self) -> int:
+        """Updates an epoch."""
+        return math.ceil(self.num_examples / self.batch_size)
+
+    def order(self, epoch: int) -> Tensor:
+        """The rows of an epoch (from 1) in their order, `(num_examples,)`."""
+        if not self.shuffle:
+            return torch.arange(self.num_examples)
+        rows = torch.randperm(len(self.examples), generator=torch_rng(self.seed, "order", epoch))
+        return rows[: self.num_examples]
+
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Chunk]:
+        """The chunks of an epoch (from 1), from a batch (from 0) on."""
+        order = self.order(epoch)[first_batch * self.batch_size :]
+        augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
+        for rows in order.split(self._chunk_examples()):
+            raw, targets = self.examples.select(rows)
+            raw = raw.to(self.placement.device, non_blocking=True)
+            if augmentation is not None:
+                raw = augmentation.apply(raw, rows)
+            inputs = self.placement.arrange(self.transform(raw, self.placement.dtype))
+            yield Chunk(inputs, targets.to(self.placement.device, non_blocking=True), self.batch_size)
+
+    def _chunk_examples(self) -> int:
+        example_bytes = math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
+        examples = min(MAX_CHUNK_EXAMPLES, CHUNK_BYTES // example_bytes)
+        return self.batch_size * max(1, examples // self.batch_size)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One epoch's random changes, drawn for every example at once.
+
+    Attributes:
+        flips: Whether each example is mirrored, bool `(N,)`; None: none is.
+        shifts: How far each example is moved down and right, from 0 to twice the crop, `(N, 2)`; None: none is.
+        crop: Pixels of reflected border on each side.
+    """
+
+    flips: Tensor | None
+    shifts: Tensor | None
+    crop: int
+
+    @classmethod
+    def draw(cls, augment: Augment | None, seed: int, epoch: int, num_examples: int) -> Augmentation | None:
+        """Draw for all rows of a split; None where nothing is to be changed."""
+        if augment is None or not (augment.flip or augment.crop):
+            return None
+        flips = shifts = None
+        if augment.flip:
+            flips = torch.rand(num_examples, generator=torch_rng(seed, "flip", epoch)) < 0.5
+        if augment.crop:
+            rng = torch_rng(seed, "crop", epoch)
+            shifts = torch.randint(0, 2 * augment.crop + 1, (num_examples, 2), generator=rng)
+        return cls(flips, shifts, augment.crop)
+
+    def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
+        """Change raw pictures `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
+        if self.flips is not None:
+            flips = self.flips[rows].to(pictures.device)
+            pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
+        if self.shifts is not None:
+            pictures = shift(pictures, self.shifts[rows].to(pictures.device), self.crop)
+        return pictures
+
+
+def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:
+    """Cut `(B, C, H, W)` out of its reflection-padded self at each example's own offset `(B, 2)`.
+
+    Whole batches at once: one gather of rows, then one of columns.
+    """
+    _, channels, height, width = pictures.shape
+    border_h, border_w = min(border, height - 1), min(border, width - 1)
+    # Padding in float: reflection is not defined for uint8, and every value up to 255 is exact there.
+    padded = functional.pad(pictures.float(), (border_w, border_w, border_h, border_h), mode="reflect")
+    down = shifts[:, :1].clamp(max=2 * border_h) + torch.arange(height, device=pictures.device)
+    right = shifts[:, 1:].clamp(max=2 * border_w) + torch.arange(width, device=pictures.device)
+    rows = down[:, None, :, None].expand(-1, channels, -1, padded.shape[3])
+    columns = right[:, None, None, :].expand(-1, channels, height, -1)
+    return padded.gather(2, rows).gather(3, columns).to(pictures.dtype)

@@ -1,0 +1,362 @@
+"""The command line: parse, call, print, exit code. Nothing else happens here.
+
+Every command imports what it needs when it runs: `--help` and the shell's completion load neither torch nor
+matplotlib.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnclassify import __version__
+from nnclassify.errors import InputError, NNClassifyError
+
+if TYPE_CHECKING:
+    from nnclassify.compare import ComparedRun
+    from nnclassify.evaluate import Evaluation
+    from nnclassify.predict import Prediction
+    from nnclassify.run import RunResult
+    from nnclassify.trainer import Observer
+
+app = typer.Typer(
+    name="nnclassify",
+    help="Train, evaluate and use classifiers from one YAML file.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Start with: nnclassify train digits_cnn",
+)
+configs_app = typer.Typer(
+    help="The shipped configs: list them, show one, copy one.", rich_markup_mode=None, invoke_without_command=True
+)
+app.add_typer(configs_app, name="configs")
+
+
+def main() -> None:
+    """Run the command line; an error that the user can act on is a message and an exit code, not a traceback."""
+    try:
+        app()
+    except NNClassifyError as error:
+        for line in str(error).splitlines():
+            _note(f"error: {line}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _note("interrupted")
+        sys.exit(130)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _print_json(figures: dict[str, Any]) -> None:
+    print(json.dumps(figures, allow_nan=False))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"nnclassify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def _complete_config(incomplete: str) -> list[str]:
+    from nnclassify.config import shipped_configs
+
+    return [name for name in shipped_configs() if name.startswith(incomplete)]
+
+
+def _complete_run(incomplete: str) -> list[str]:
+    from nnclassify.folders import runs
+
+    return [run.name for run in runs() if run.name.startswith(incomplete)]
+
+
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.1.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run under checkpoints/, a run folder or a checkpoint file; left out, the newest run.",
+        autocompletion=_complete_run,
+    ),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+@app.command()
+def train(
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, or the name of a shipped config; with --resume also a run.",
+            autocompletion=_complete_config,
+        ),
+    ],
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the pictures in the run folder.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run of that config.")] = False,
+) -> None:
+    """Train a classifier from a config into checkpoints/<name>/."""
+    from nnclassify.config import load_config
+    from nnclassify.folders import CHECKPOINTS, RunFolder
+
+    folder = next((RunFolder(path) for path in (CHECKPOINTS / config, Path(config)) if resume and path.is_dir()), None)
+    loaded = load_config(str(folder.config) if folder else config, overrides or [])
+    from nnclassify import run
+
+    if resume and folder is None:
+        folder = run.find_resumable(loaded)
+    result = run.train(loaded, resume=folder, observers=[_progress()])
+    for skipped in result.parts.splits.skipped:
+        _note(f"skipped: {skipped} could not be read")
+    if plots:
+        from nnclassify.plots import save_plots
+
+        save_plots(
+            result.folder.plots, result.rows, result.best_epoch, result.classifier, result.parts.splits.test, result.test
+        )
+    if as_json:
+        _print_json(result.figures())
+    else:
+        _print_result(result, plots)
+
+
+def _progress() -> Observer:
+    from nnclassify.observers import EpochLines, ProgressBar
+
+    return ProgressBar() if sys.stderr.isatty() else EpochLines()
+
+
+def _print_result(result: RunResult, plots: bool) -> None:
+    figures = result.figures()
+    print(f"run: {result.folder.path}" + (f", pictures in {result.folder.plots}" if plots else ""))
+    print(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
+    for split in ("train", "validation", "test"):
+        if figures[split] is not None:
+            print(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
+    if result.test is not None:
+        low, high = result.test.accuracy_interval
+        print(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({result.test.num_examples} examples)")
+
+
+@app.command()
+def evaluate(
+    run: RunArgument = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; left out, test, else validation, else train.")
+    ] = None,
+    overrides: SetOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate a trained classifier on a split of its dataset."""
+    if split not in (None, "train", "validation", "test"):
+        raise InputError(f"--split: found {split!r}, expected train, validation or test")
+    from nnclassify.evaluate import Classifier, choose_split, splits_of
+    from nnclassify.evaluate import evaluate as evaluate_split
+
+    path = _find(run)
+    classifier = Classifier.load(path, device)
+    name, examples = choose_split(splits_of(classifier, overrides or []), split)
+    evaluation = evaluate_split(classifier, examples)
+    if as_json:
+        _print_json({"run": str(path), "split": name, **evaluation.figures()})
+    else:
+        _print_evaluation(path, name, evaluation)
+
+
+def _find(run: str | None) -> Path:
+    """The checkpoint that RUN means; says which, where the newest was taken."""
+    from nnclassify.folders import find_checkpoint
+
+    path = find_checkpoint(run)
+    if run is None:
+        _note(f"newest run: {path}")
+    return path
+
+
+def _print_evaluation(path: Path, split: str, evaluation: Evaluation) -> None:
+    low, high = evaluation.accuracy_interval
+    print(f"{path} on {split} ({evaluation.num_examples} examples)")
+    print(f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}\n")
+    rows = [
+        [report.name, f"{report.precision:.3f}", f"{report.recall:.3f}", f"{report.f1:.3f}", str(report.support)]
+        for report in evaluation.classes
+    ]
+    _print_table(["class", "precision", "recall", "f1", "support"], rows)
+    if len(rows) <= 20:
+        print("\nconfusion (rows: true class)")
+        names = [report.name for report in evaluation.classes]
+        _print_table(["", *names], [[name, *map(str, row)] for name, row in zip(names, evaluation.confusion, strict=True)])
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table: the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells).rstrip())
+
+
+@app.command()
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Pictures, folders, CSV or tensor files, or values such as 173,158,114."),
+    ],
+    run: Annotated[
+        str | None, typer.Option(help="A run, a run folder or a checkpoint; left out, the newest.", autocompletion=_complete_run)
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each input.")] = 1,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+) -> None:
+    """Predict the classes of inputs with a trained classifier."""
+    if as_json and as_csv:
+        raise InputError("--json and --csv: choose one")
+    from nnclassify.evaluate import Classifier
+    from nnclassify.predict import predict as predict_inputs
+
+    classifier = Classifier.load(_find(run), device)
+    predictions = list(predict_inputs(classifier, inputs, top_k))
+    if as_json:
+        _print_json({"predictions": [prediction.figures() for prediction in predictions]})
+    elif as_csv:
+        _print_csv(predictions)
+    else:
+        _print_predictions(predictions)
+    for prediction in predictions:
+        if prediction.error is not None:
+            _note(f"error: {prediction.error}")
+    if any(prediction.error is not None for prediction in predictions):
+        raise typer.Exit(2)
+
+
+def _print_csv(predictions: Sequence[Prediction]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["input", "label", "probability"])
+    for prediction in predictions:
+        writer.writerows([prediction.input, label, f"{share:.6f}"] for label, share in prediction.top)
+
+
+def _print_predictions(predictions: Sequence[Prediction]) -> None:
+    for prediction in predictions:
+        if prediction.top:
+            print(f"{prediction.input}: " + ", ".join(f"{label} {share:.2%}" for label, share in prediction.top))
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Runs, run folders or checkpoints.", autocompletion=_complete_run)
+    ],
+    plot: Annotated[Path | None, typer.Option(help="Where to draw the curves.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put runs side by side: config differences, size, time, accuracies, curves."""
+    from nnclassify.compare import compare as compare_runs
+
+    compared = compare_runs(runs)
+    if as_json:
+        _print_json({"runs": [run.figures() for run in compared]})
+        return
+    _print_comparison(compared)
+    from nnclassify.folders import CHECKPOINTS
+    from nnclassify.plots import compared_curves, save
+
+    path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
+    print(f"\ncurves: {save(compared_curves({run.name: run.rows for run in compared}), path)}")
+
+
+def _print_comparison(compared: Sequence[ComparedRun]) -> None:
+    rows = [
+        [run.name, f"{run.parameters:,}", str(run.epochs), f"{run.seconds:.1f}", *map(_percent, run.accuracies.values())]
+        for run in compared
+    ]
+    _print_table(["run", "parameters", "epochs", "seconds", "train", "validation", "test"], rows)
+    if compared[0].differences:
+        print("\ndifferences")
+        keys = list(compared[0].differences)
+        _print_table(
+            ["", *(run.name for run in compared)],
+            [[key, *(str(run.differences[key]) for run in compared)] for key in keys],
+        )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
+
+
+@configs_app.callback()
+def list_configs(context: typer.Context) -> None:
+    """List the shipped configs."""
+    if context.invoked_subcommand is not None:
+        return
+    from nnclassify.config import shipped_configs
+
+    rows = [[name, path.read_text().splitlines()[0].lstrip("# ")] for name, path in shipped_configs().items()]
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, summary in rows:
+        print(f"{name.ljust(width)}  {summary}")
+
+
+ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped config.", autocompletion=_complete_config)]
+
+
+@configs_app.command("show")
+def show_config(name: ShippedName) -> None:
+    """Print a shipped config."""
+    print(_shipped(name).read_text(), end="")
+
+
+@configs_app.command("copy")
+def copy_config(
+    name: ShippedName, target: Annotated[Path | None, typer.Argument(help="Where to; left out, here.")] = None
+) -> None:
+    """Copy a shipped config, to change it."""
+    source = _shipped(name)
+    target = target or Path(source.name)
+    if target.is_dir():
+        target = target / source.name
+    if target.exists():
+        raise InputError(f"{target}: is there already; name another file")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent}: no such folder; expected one that is there")
+    target.write_text(source.read_text())
+    print(f"copied to {target}; train it with: nnclassify train {target}")
+
+
+def _shipped(name: str) -> Path:
+    from nnclassify.config import shipped_configs
+    from nnclassify.errors import suggestion
+
+    known = shipped_configs()
+    if name.removesuffix(".yaml") not in known:
+        raise InputError(f"{name}: no shipped config of that name{suggestion(name, known)}; `nnclassify configs` lists them")
+    return known[name.removesuffix(".yaml")]

@@ -1,0 +1,290 @@
+"""What every dataset shares: the splits, how they are drawn, and the checks before anything is learned."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from nnclassify.errors import DataError
+from nnclassify.seeds import numpy_rng
+from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
+from nnclassify.transforms import Augment, Normalize, PictureFormat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split: some rows of a storage that other splits may share, so that no example is held twice.
+
+    Attributes:
+        inputs: Raw, uint8 or float, `(M, ...)`.
+        targets: Class indices, int64 `(M,)`.
+        indices: The rows of this split, int64 `(N,)`.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw inputs and targets of rows `(B,)` counted within this split."""
+        chosen = self.indices[rows]
+        return self.inputs[chosen], self.targets[chosen]
+
+    def all_targets(self) -> Tensor:
+        """This split's class indices, `(N,)`."""
+        return self.targets[self.indices]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A dataset, ready to learn from.
+
+    Attributes:
+        train: What the weights are fitted to.
+        validation: What choices are made by; None where there is no such split.
+        test: What is reported; it chooses nothing.
+        class_names: One a class, in the order of the class indices.
+        picture: How a picture file becomes an input; None for tables.
+        feature_names: The columns; None where they have no names.
+        skipped: Files that could not be read and were left out.
+    """
+
+    train: Examples
+    validation: Examples | None
+    test: Examples | None
+    class_names: list[str]
+    picture: PictureFormat | None = None
+    feature_names: list[str] | None = None
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One example's shape, such as `(C, H, W)`."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @property
+    def validation_is_test(self) -> bool:
+        """Whether the validation figures are the test split's; then they choose nothing."""
+        return self.validation is not None and self.validation is self.test
+
+    def split(self, name: str) -> Examples | None:
+        """The split of that name: `train`, `validation` or `test`."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def class_counts(self) -> list[int]:
+        """Training examples of each class."""
+        return self.train.all_targets().bincount(minlength=self.num_classes).tolist()
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Examples as a dataset has them, before they are split.
+
+    Attributes:
+        targets: Class indices `(M,)`.
+        inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and says which it could
+            read: so that examples which no split wants are never decoded.
+    """
+
+    targets: Labels
+    inputs: Tensor | Callable[[Rows], tuple[Tensor, Rows]]
+
+    def take(self, rows: Rows) -> Examples:
+        """The split that consists of `rows`."""
+        import torch
+
+        if isinstance(self.inputs, torch.Tensor):
+            return Examples(self.inputs, torch.from_numpy(self.targets), torch.from_numpy(rows))
+        inputs, read = self.inputs(rows)
+        return Examples(inputs, torch.from_numpy(self.targets[read]), torch.arange(len(read)))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a dataset reads: pools, names, and how a file becomes an input. `None`: that pool is to be drawn."""
+
+    train: Pool
+    class_names: list[str]
+    test: Pool | None = None
+    validation: Pool | None = None
+    picture: PictureFormat | None = None
+    feature_names: list[str] | None = None
+    skipped: list[str] = field(default_factory=list)
+
+
+class Dataset(Settings):
+    """The options that every dataset has."""
+
+    validation: Fraction | Literal["test"] = 0.1
+    """The share of the training examples held out to choose by, stratified; 0: none; `test`: show the test
+    split's figures after each epoch, and choose nothing by them."""
+    normalize: Normalize = "standard"
+    """What inputs are brought to: standard (mean 0, deviation 1 on the training split), minmax, unit, none."""
+    limit: PositiveInt | None = None
+    """At most this many training examples and as many test examples, stratified."""
+    seed: Seed | None = None
+    """The seed of the splits and of generated data; left out, the run's own."""
+
+    @abstractmethod
+    def read(self, seed: int) -> Source:
+        """Read or generate the examples.
+
+        Raises:
+            DataError: Something is missing, damaged or cannot be learned from.
+        """
+
+    def build(self, seed: int) -> Splits:
+        """Read, check, and draw the splits: seeded, stratified, each example in one split at most."""
+        seed = seed if self.seed is None else self.seed
+        source = self.read(seed)
+        for pool in (source.train, source.test, source.validation):
+            if pool is not None:
+                check_range(pool.targets, source.class_names, self.name_of())
+        train_rows, test_pool, test_rows = self._draw_test(source, seed)
+        train_rows = _limited(source.train.targets, train_rows, self.limit, seed)
+        check_classes(source.train.targets[train_rows], source.class_names, self.name_of())
+        validation = None
+        if source.validation is not None:
+            validation = source.validation.take(np.arange(len(source.validation.targets)))
+        elif isinstance(self.validation, float | int) and self.validation > 0:
+            train_rows, rows = stratified_split(
+                source.train.targets, train_rows, self.validation, numpy_rng(seed, "split", "validation")
+            )
+            validation = source.train.take(rows) if len(rows) else None
+        test = test_pool.take(test_rows) if test_pool is not None and len(test_rows) else None
+        train = source.train.take(train_rows)
+        return Splits(
+            train=train,
+            validation=test if self.validation == "test" else validation,
+            test=test,
+            class_names=source.class_names,
+            picture=source.picture,
+            feature_names=source.feature_names,
+            skipped=source.skipped,
+        )
+
+    def test_fraction(self) -> float:
+        """The share drawn for the test split where the source brings none."""
+        return 0.0
+
+    def name_of(self) -> str:
+        """The member's name in the YAML."""
+        return str(getattr(self, "name", type(self).__name__))
+
+    def augmentation(self) -> Augment | None:
+        """The augmentation of training pictures, where the dataset has that option."""
+        augment = getattr(self, "augment", None)
+        return augment if isinstance(augment, Augment) else None
+
+    def _draw_test(self, source: Source, seed: int) -> tuple[Rows, Pool | None, Rows]:
+        everything = np.arange(len(source.train.targets))
+        if source.test is not None:
+            rows = np.arange(len(source.test.targets))
+            return everything, source.test, _limited(source.test.targets, rows, self.limit, seed)
+        train_rows, test_rows = stratified_split(
+            source.train.targets, everything, self.test_fraction(), numpy_rng(seed, "split", "test")
+        )
+        return train_rows, source.train, _limited(source.train.targets, test_rows, self.limit, seed)
+
+
+class UnsplitDataset(Dataset):
+    """A dataset that comes, or may come, in one piece, from which the test split is drawn."""
+
+    test: Fraction = 0.2
+    """The share held out to test on, stratified, where the data has no test split of its own; 0: none."""
+
+    def test_fraction(self) -> float:
+        """The `test` option."""
+        return self.test
+
+
+class PictureDataset(Dataset):
+    """A dataset of pictures, which can be augmented."""
+
+    augment: Augment = Field(default_factory=Augment)
+    """Random changes to training pictures."""
+
+
+Size = Annotated[int, Field(ge=1, le=4096)]
+
+
+def stratified_split(
+    targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """Hold out a fraction of `rows`, the same share of each class to within one example.
+
+    The remainders go to the classes that are owed most (largest remainder method), so the number held out is
+    `round(fraction * N)`; a class always keeps one example where it has one.
+
+    Returns:
+        The rows kept and the rows held out, both in ascending order.
+    """
+    labels = targets[rows]
+    counts = np.bincount(labels, minlength=1)
+    owed = counts * fraction
+    take = np.floor(owed).astype(np.int64)
+    missing = round(float(fraction * len(rows))) - int(take.sum())
+    take[np.argsort(-(owed - take), kind="stable")[:missing]] += 1
+    take = np.minimum(take, np.maximum(counts - 1, 0))
+    held_out = np.zeros(len(rows), dtype=bool)
+    for label, count in enumerate(take):
+        held_out[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
+    return rows[~held_out], rows[held_out]
+
+
+def _limited(targets: Labels, rows: Rows, limit: int | None, seed: int) -> Rows:
+    if limit is None or limit >= len(rows):
+        return rows
+    _, chosen = stratified_split(targets, rows, limit / len(rows), numpy_rng(seed, "split", "limit"))
+    return chosen
+
+
+def check_range(targets: Labels, class_names: list[str], where: str) -> None:
+    """Refuse a label that is no class.
+
+    Raises:
+        DataError: A label under 0, or not under the number of classes.
+    """
+    if len(targets) and (targets.min() < 0 or targets.max() >= len(class_names)):
+        row = int(np.flatnonzero((targets < 0) | (targets >= len(class_names)))[0])
+        raise DataError(
+            f"{where}: label {targets[row]} of example {row} is outside the classes; "
+            f"expected 0..{len(class_names) - 1}"
+        )
+
+
+def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
+    """Refuse training targets that no classifier can be learned from.
+
+    Raises:
+        DataError: No example, one class only, or a class without example.
+    """
+    if len(targets) == 0:
+        raise DataError(f"{where}: no training example; expected at least one of each class")
+    if len(class_names) < 2:
+        raise DataError(f"{where}: one class only ({', '.join(class_names)}); expected at least two classes")
+    counts = np.bincount(targets, minlength=len(class_names))
+    if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
+        raise DataError(
+            f"{where}: no training example of class {', '.join(empty[:5])}; add examples, raise `limit`, or "
+            "remove the class"
+        )

@@ -1,0 +1,139 @@
+"""Tensor files: inputs and targets that the user has prepared, mapped into memory, not copied."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nnclassify.datasets.base import Labels, PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.errors import DataError, one_line
+from nnclassify.transforms import PictureFormat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Tensors(PictureDataset, UnsplitDataset):
+    """Inputs `(N, ...)`, uint8 or float, and targets `(N,)` from .pt, .npy or .npz files."""
+
+    name: Literal["tensors"] = "tensors"
+    train_inputs: str
+    """The training inputs; an array in an .npz is named after a colon: `data.npz:images`."""
+    train_targets: str
+    """The training targets: class indices."""
+    test_inputs: str | None = None
+    """The test inputs; left out, a share of the training ones."""
+    test_targets: str | None = None
+    """The test targets."""
+    class_names: list[str] | None = None
+    """The classes by name, in the order of their indices; left out, their numbers."""
+
+    def read(self, seed: int) -> Source:
+        """Map the files.
+
+        Raises:
+            DataError: A file is missing, damaged or of another kind; inputs and targets do not match.
+        """
+        if (self.test_inputs is None) != (self.test_targets is None):
+            raise DataError("dataset: test_inputs and test_targets belong together; give both or neither")
+        inputs, targets = _pair(self.train_inputs, self.train_targets)
+        names = self.class_names or [str(index) for index in range(int(targets.max(initial=-1)) + 1)]
+        test = None
+        if self.test_inputs is not None and self.test_targets is not None:
+            test_inputs, test_targets = _pair(self.test_inputs, self.test_targets)
+            if test_inputs.shape[1:] != inputs.shape[1:]:
+                raise DataError(
+                    f"{self.test_inputs}: examples of shape {tuple(test_inputs.shape[1:])}; expected "
+                    f"{tuple(inputs.shape[1:])}, as in {self.train_inputs}"
+                )
+            test = Pool(test_targets, test_inputs)
+        return Source(train=Pool(targets, inputs), test=test, class_names=names, picture=_picture(inputs))
+
+
+def _pair(inputs_path: str, targets_path: str) -> tuple[Tensor, Labels]:
+    inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
+    if inputs.ndim < 2 or inputs.numel() == 0:
+        raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) with N and the rest over 0")
+    if targets.ndim != 1 or targets.is_floating_point() or targets.is_complex():
+        raise DataError(
+            f"{targets_path}: {targets.dtype} of shape {tuple(targets.shape)}; expected class indices: integers (N,)"
+        )
+    if len(inputs) != len(targets):
+        raise DataError(
+            f"{targets_path}: {len(targets)} targets for the {len(inputs)} inputs of {inputs_path}; expected as many"
+        )
+    return _checked(inputs, inputs_path), targets.long().numpy()
+
+
+def _checked(inputs: Tensor, path: str) -> Tensor:
+    import torch
+
+    if inputs.dtype == torch.uint8:
+        return inputs
+    if not inputs.is_floating_point():
+        raise DataError(f"{path}: {inputs.dtype}; expected uint8 or float inputs")
+    finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
+    if not finite.all():
+        rows = (~inputs.reshape(len(inputs), -1).isfinite().all(dim=1)).nonzero()
+        raise DataError(f"{path}: example {int(rows[0])} holds NaN or infinity; mend or remove it")
+    return inputs
+
+
+def _picture(inputs: Tensor) -> PictureFormat | None:
+    """Pictures are `(N, C, H, W)` with one or three channels, in 0..255 as uint8 or 0..1 as float."""
+    import torch
+
+    if inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
+        return None
+    max_value = 255
+    if inputs.dtype != torch.uint8:
+        if inputs.amin() < 0 or inputs.amax() > 255:
+            return None  # already normalised by a recipe that only the user knows
+        max_value = 1 if inputs.amax() <= 1 else 255
+    channels, height, width = inputs.shape[1:]
+    return PictureFormat(height, width, "rgb" if channels == 3 else "gray", max_value=max_value)
+
+
+def load_tensor(path: str) -> Tensor:
+    """One tensor from a .pt, .npy or .npz file, mapped where the format allows it; pickles are not executed.
+
+    Raises:
+        DataError: The file is missing, damaged, of another kind, or holds something else.
+    """
+    file, _, key = path.partition(".npz:")
+    location = Path(f"{file}.npz" if key else path)
+    if not location.is_file():
+        raise DataError(f"{location}: no such file; expected a tensor in .pt, .npy or .npz")
+    try:
+        return _load_torch(location) if location.suffix in (".pt", ".pth") else _load_numpy(location, key)
+    except DataError:
+        raise
+    except Exception as cause:  # zipfile, pickle, struct and numpy each raise their own
+        raise DataError(f"{location}: cannot be read ({one_line(cause)}); expected one tensor") from cause
+
+
+def _load_torch(location: Path) -> Tensor:
+    import torch
+
+    loaded = torch.load(location, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(location))
+    if not isinstance(loaded, torch.Tensor):
+        raise DataError(f"{location}: holds a {type(loaded).__name__}; expected one tensor")
+    return loaded
+
+
+def _load_numpy(location: Path, key: str) -> Tensor:
+    import torch
+
+    # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
+    loaded: Any = np.load(location, mmap_mode="c" if location.suffix == ".npy" else None, allow_pickle=False)
+    if isinstance(loaded, np.lib.npyio.NpzFile):
+        with loaded:
+            names = loaded.files
+            if key not in names and len(names) != 1:
+                raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
+            loaded = loaded[key or names[0]]
+    return torch.from_numpy(loaded)
+

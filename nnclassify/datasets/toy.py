@@ -1,0 +1,187 @@
+"""Datasets drawn at will: small problems whose answer is known. Training and test examples are drawn apart."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from nnclassify.datasets.base import Dataset, Labels, Pool, Source
+from nnclassify.seeds import numpy_rng, stream_seed
+from nnclassify.settings import Fraction, NonNegativeFloat, PositiveInt
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
+NumExamples = Annotated[int, Field(ge=4, le=10_000_000)]
+
+
+class Toy(Dataset):
+    """A dataset that is generated."""
+
+    num_examples: NumExamples = 1000
+    """Training examples (before a validation split)."""
+    num_test: PositiveInt | None = None
+    """Test examples; left out, as many as `num_examples`."""
+    validation: Fraction | Literal["test"] = 0.0
+    """As for every dataset; none by default, since more examples can be drawn at will."""
+
+    @abstractmethod
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Draw inputs `(N, num_features)` and class indices `(N,)`, in random order."""
+
+    def class_names(self) -> list[str]:
+        """The classes by name."""
+        return ["0", "1"]
+
+    def feature_names(self) -> list[str]:
+        """The columns by name."""
+        return ["x", "y"]
+
+    def read(self, seed: int) -> Source:
+        """Draw the training pool and the test pool together, then part them.
+
+        Together, because some generators place their classes at random, and the test must be of the same
+        problem. Each example is a draw of its own.
+        """
+        import torch
+
+        num_test = self.num_test or self.num_examples
+        inputs, targets = self.draw(self.num_examples + num_test, seed)
+        values, labels = torch.from_numpy(inputs.astype(np.float64)), targets.astype(np.int64)
+        return Source(
+            train=Pool(labels[: self.num_examples], values[: self.num_examples]),
+            test=Pool(labels[self.num_examples :], values[self.num_examples :]),
+            class_names=self.class_names(),
+            feature_names=self.feature_names(),
+        )
+
+
+class Xor(Toy):
+    """The four corners of the unit square; the class is whether they differ. Corners come in turn."""
+
+    name: Literal["xor"] = "xor"
+    num_examples: NumExamples = 100
+    """Training examples, a quarter at each corner."""
+    noise: NonNegativeFloat = 0.01
+    """Standard deviation of the noise on both coordinates."""
+
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Corners in turn, so that each holds a quarter of any stretch, plus Gaussian noise."""
+        corner = np.arange(num_examples) % 4
+        bits = np.stack([corner // 2, corner % 2], axis=1)
+        noise = numpy_rng(seed, "xor").normal(0.0, self.noise, size=bits.shape)
+        return bits + noise, bits[:, 0] ^ bits[:, 1]
+
+
+class Rgb(Toy):
+    """Random colours, 0..255 a channel, labelled light or dark by their luma (ITU-R BT.601, threshold 128)."""
+
+    name: Literal["rgb"] = "rgb"
+    num_examples: NumExamples = 2000
+    """Training colours."""
+
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Uniform integer colours."""
+        colours = numpy_rng(seed, "rgb").integers(0, 256, size=(num_examples, 3)).astype(np.float64)
+        luma = colours @ np.array([0.299, 0.587, 0.114])
+        return colours, (luma >= 128).astype(np.int64)
+
+    def class_names(self) -> list[str]:
+        """Dark, then light."""
+        return ["dark", "light"]
+
+    def feature_names(self) -> list[str]:
+        """The channels."""
+        return ["red", "green", "blue"]
+
+
+class Moons(Toy):
+    """Two interleaving half circles (scikit-learn's make_moons)."""
+
+    name: Literal["moons"] = "moons"
+    noise: NonNegativeFloat = 0.1
+    """Standard deviation of the noise on both coordinates."""
+
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Shuffled by the generator."""
+        from sklearn.datasets import make_moons
+
+        inputs, targets = make_moons(num_examples, noise=self.noise, random_state=stream_seed(seed, "moons") % 2**32)
+        return inputs, targets
+
+
+class Circles(Toy):
+    """A circle within a circle (scikit-learn's make_circles)."""
+
+    name: Literal["circles"] = "circles"
+    noise: NonNegativeFloat = 0.05
+    """Standard deviation of the noise on both coordinates."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Radius of the inner circle; the outer one's is 1."""
+
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Shuffled by the generator."""
+        from sklearn.datasets import make_circles
+
+        random_state = stream_seed(seed, "circles") % 2**32
+        inputs, targets = make_circles(num_examples, noise=self.noise, factor=self.factor, random_state=random_state)
+        return inputs, targets
+
+
+class Blobs(Toy):
+    """Gaussian blobs around random centres (scikit-learn's make_blobs)."""
+
+    name: Literal["blobs"] = "blobs"
+    num_classes: Annotated[int, Field(ge=2, le=1000)] = 3
+    """One blob a class."""
+    num_features: PositiveInt = 2
+    """Dimensions."""
+    std: Annotated[float, Field(gt=0)] = 1.0
+    """Standard deviation of each blob; the centres lie in -10..10."""
+
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Shuffled by the generator."""
+        from sklearn.datasets import make_blobs
+
+        inputs, targets = make_blobs(
+            num_examples,
+            n_features=self.num_features,
+            centers=self.num_classes,
+            cluster_std=self.std,
+            random_state=stream_seed(seed, "blobs") % 2**32,
+        )
+        return inputs, targets
+
+    def class_names(self) -> list[str]:
+        """Numbered."""
+        return [str(index) for index in range(self.num_classes)]
+
+    def feature_names(self) -> list[str]:
+        """`x` and `y`, or numbered."""
+        return ["x", "y"] if self.num_features == 2 else [f"x{index}" for index in range(self.num_features)]
+
+
+class Spirals(Toy):
+    """Arms that wind around the origin, one a class."""
+
+    name: Literal["spirals"] = "spirals"
+    num_classes: Annotated[int, Field(ge=2, le=20)] = 2
+    """Arms."""
+    noise: NonNegativeFloat = 0.05
+    """Standard deviation of the noise on both coordinates; the radius is 1."""
+    turns: Annotated[float, Field(gt=0, le=10)] = 1.5
+    """How often each arm winds around."""
+
+    def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
+        """Uniform along the radius, classes in random order."""
+        rng = numpy_rng(seed, "spirals")
+        targets = rng.permutation(np.arange(num_examples) % self.num_classes)
+        radius = np.sqrt(rng.uniform(0.01, 1.0, size=num_examples))
+        angle = 2 * np.pi * (self.turns * radius + targets / self.num_classes)
+        inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        return inputs + rng.normal(0.0, self.noise, size=inputs.shape), targets
+
+    def class_names(self) -> list[str]:
+        """Numbered."""
+        return [str(index) for index in range(self.num_classes)]

@@ -1,0 +1,85 @@
+"""Where the arithmetic runs, and in which number type."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.errors import DeviceError
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a network and its inputs are held.
+
+    Attributes:
+        device: Where they are.
+        dtype: Number type of weights and inputs: float32, or float64.
+        autocast: Number type of matrix products and convolutions; None: the same as `dtype`.
+        channels_last: Whether pictures are held as (N, H, W, C), which convolutions are faster on.
+    """
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    autocast: torch.dtype | None = None
+    channels_last: bool = False
+
+    def autocasting(self) -> AbstractContextManager[object]:
+        """Within it, forward passes run in the autocast type."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.autocast)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Bring a network here, in this number type and memory format."""
+        model = model.to(self.device, self.dtype)
+        return model.to(memory_format=torch.channels_last) if self.channels_last else model
+
+    def arrange(self, inputs: Tensor) -> Tensor:
+        """Bring prepared inputs `(N, ...)` into this memory format."""
+        return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
+
+
+def find_device(wanted: str) -> torch.device:
+    """The device that a config asks for; `auto` is CUDA, else MPS, else the CPU.
+
+    Raises:
+        DeviceError: It is not here.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = wanted.partition(":")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise DeviceError(f"device: {wanted} is not here (CUDA devices: {found}); use `device: auto` or `device: cpu`")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device: mps is not here; use `device: auto` or `device: cpu`")
+    return torch.device(wanted)
+
+
+def find_placement(device: str, precision: str, *, convolutional: bool) -> Placement:
+    """Device, number types and memory format for a config's `device` and `precision`.
+
+    Raises:
+        DeviceError: The device is not here, or cannot compute in that type.
+    """
+    found = find_device(device)
+    if found.type == "mps" and precision == "float64":
+        raise DeviceError("precision: float64 is not to be had on mps; use `precision: float32` or `device: cpu`")
+    if found.type == "cpu" and precision == "float16":
+        raise DeviceError("precision: float16 needs a GPU; use `precision: bfloat16` or float32 on the CPU")
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    autocast = DTYPES[precision] if precision in ("bfloat16", "float16") else None
+    return Placement(found, dtype, autocast, channels_last=convolutional)
+
+
+def num_parameters(model: nn.Module) -> int:
+    """Trainable numbers in a network."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

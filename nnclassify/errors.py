@@ -1,0 +1,95 @@
+"""Every error that a user can cause or must act on.
+
+    NNClassifyError
+    ├── ConfigError       the YAML, or an override of it, is wrong; carries every problem found
+    ├── InputError        a command's arguments or a file to predict are wrong
+    ├── DataError         a dataset cannot be read or cannot be learned from
+    ├── ModelError        a network does not fit its input or its loss
+    ├── DeviceError       a device was asked for that is not here
+    ├── CheckpointError   a run or a checkpoint is missing, damaged or of another kind
+    ├── SaveError         something could not be written: a full disk, a folder without permission
+    ├── TrainingError     training failed: diverged, or stopped by an error
+    └── Interrupted       a signal stopped the run; everything is saved
+
+A message is one line that says where, what was found, what was expected and what to do. The exit codes are
+part of the command line's interface: 2 for what the user can mend before the run, 3 for a run that failed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class NNClassifyError(Exception):
+    """Base of all errors that end a command with a message instead of a traceback."""
+
+    exit_code = 2
+
+
+class ConfigError(NNClassifyError):
+    """The config is wrong.
+
+    Attributes:
+        problems: One line a problem, each with its file, line and path.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class InputError(NNClassifyError):
+    """A command's arguments, or an input to predict, are wrong."""
+
+
+class DataError(NNClassifyError):
+    """A dataset cannot be read, or cannot be learned from."""
+
+
+class ModelError(NNClassifyError):
+    """A network does not fit its input, or its output does not fit its loss."""
+
+
+class DeviceError(NNClassifyError):
+    """A device was asked for that this machine does not have."""
+
+
+class CheckpointError(NNClassifyError):
+    """A run or a checkpoint is missing, damaged, or not a checkpoint at all."""
+
+
+class SaveError(NNClassifyError):
+    """Something could not be written; what was there before is untouched."""
+
+    exit_code = 3
+
+
+class TrainingError(NNClassifyError):
+    """Training failed; the last good checkpoint is kept."""
+
+    exit_code = 3
+
+
+class Interrupted(NNClassifyError):
+    """A signal stopped the run after everything was saved.
+
+    Attributes:
+        exit_code: 128 + the signal's number: 130 for Ctrl-C.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def one_line(cause: object, limit: int = 200) -> str:
+    """The first line of an error's text, for use inside another message."""
+    text = str(cause).strip() or type(cause).__name__
+    return text.splitlines()[0][:limit].rstrip(". ")
+
+
+def suggestion(found: object, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing where no allowed name is near."""
+    near = difflib.get_close_matches(str(found).lower(), list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,184 @@
+"""A trained net, read back from its checkpoint alone, and its figures on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from nnclassify.checkpoint import Checkpoint, load_checkpoint
+from nnclassify.config import LoadedConfig, RunConfig, validate
+from nnclassify.datasets import Examples, Splits
+from nnclassify.device import Placement, find_placement
+from nnclassify.errors import CheckpointError, DataError, one_line
+from nnclassify.inference import outputs_of
+from nnclassify.losses import LossFunction
+from nnclassify.metrics import ClassReport, class_reports, confusion_matrix, score, wilson_interval
+from nnclassify.transforms import Transform
+from nnclassify.yaml_source import YamlSource
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained net with all that it needs: the one way in which nets are used after training.
+
+    Attributes:
+        path: The checkpoint.
+        config: The run's config.
+        model: On its device, in evaluation mode.
+        loss_fn: The loss, which turns outputs into probabilities.
+        transform: From raw inputs to the net's.
+        class_names: In the order of the outputs.
+        placement: Where it computes.
+    """
+
+    path: Path
+    config: RunConfig
+    model: nn.Module
+    loss_fn: LossFunction
+    transform: Transform
+    class_names: list[str]
+    placement: Placement
+
+    @classmethod
+    def load(cls, path: Path, device: str = "auto") -> Classifier:
+        """Read a checkpoint.
+
+        Raises:
+            CheckpointError: It is missing, damaged, or its weights are not of its config.
+        """
+        return cls.from_checkpoint(load_checkpoint(path), path, device)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
+        """Build the net that a checkpoint describes.
+
+        Raises:
+            CheckpointError: The weights are not of its config.
+        """
+        try:
+            config = RunConfig.model_validate(checkpoint.config)
+            transform = Transform.from_state(checkpoint.transform)
+            loss_fn = config.loss.build(checkpoint.class_counts)
+            model = _without_download(config).model.build(transform.input_shape, loss_fn.num_outputs)
+            model.load_state_dict(checkpoint.model)
+        except (ValidationError, RuntimeError, KeyError, TypeError) as cause:
+            raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
+        placement = find_placement(device, config.precision, convolutional=len(transform.input_shape) == 3)
+        return cls(
+            path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement
+        )
+
+    def outputs(self, examples: Examples) -> Tensor:
+        """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""
+        return outputs_of(self.model, examples, self.transform, self.placement)
+
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
+        targets = torch.zeros(len(raw), dtype=torch.int64)
+        return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
+
+
+def _without_download(config: RunConfig) -> RunConfig:
+    """The checkpoint holds every weight: pretrained ones need not be had again."""
+    if getattr(config.model, "weights", None) is None:
+        return config
+    return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one split.
+
+    Attributes:
+        num_examples: N.
+        loss: Mean loss.
+        accuracy: 0..1.
+        accuracy_interval: 95 %, Wilson.
+        classes: One report a class.
+        confusion: `(K, K)` counts; rows are the true classes.
+        losses: Of each example, `(N,)`.
+        probabilities: Of each example, `(N, K)`.
+    """
+
+    num_examples: int
+    loss: float
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    classes: list[ClassReport]
+    confusion: list[list[int]]
+    losses: Tensor
+    probabilities: Tensor
+
+    def figures(self) -> dict[str, Any]:
+        """All but the single examples, for JSON."""
+        return {
+            "num_examples": self.num_examples,
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
+            "classes": [asdict(report) for report in self.classes],
+            "confusion": self.confusion,
+        }
+
+
+def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
+    """The exact figures of a split. The training's batch size plays no part in them."""
+    outputs, targets = classifier.outputs(examples), examples.all_targets()
+    totals = score(outputs, targets, classifier.loss_fn)
+    probabilities = classifier.loss_fn.probabilities(outputs)
+    predictions = classifier.loss_fn.predictions(outputs)
+    confusion = confusion_matrix(predictions, targets, len(classifier.class_names))
+    return Evaluation(
+        num_examples=len(examples),
+        loss=totals.loss,
+        accuracy=totals.accuracy,
+        accuracy_interval=wilson_interval(int((predictions == targets).sum()), len(examples)),
+        classes=class_reports(confusion, classifier.class_names),
+        confusion=confusion,
+        losses=classifier.loss_fn(outputs, targets),
+        probabilities=probabilities,
+    )
+
+
+def splits_of(classifier: Classifier, overrides: Sequence[str] = ()) -> Splits:
+    """The run's own splits, drawn again; `overrides` may say where the data lies now.
+
+    Raises:
+        ConfigError: An override is wrong.
+        DataError: The data is not there, or its classes or shape are not the run's.
+    """
+    source = YamlSource(str(classifier.path), classifier.config.model_dump(mode="json", exclude_none=True))
+    for assignment in overrides:
+        source.override(assignment)
+    config = LoadedConfig(validate(source), source, classifier.path.parent.name).config
+    splits = config.dataset.build(config.seed)
+    if splits.class_names != classifier.class_names:
+        raise DataError(
+            f"{config.dataset.name}: classes {', '.join(splits.class_names[:10])}; the run was trained on "
+            f"{', '.join(classifier.class_names[:10])}"
+        )
+    if splits.input_shape != classifier.transform.input_shape:
+        raise DataError(
+            f"{config.dataset.name}: examples of shape {splits.input_shape}; the run was trained on "
+            f"{classifier.transform.input_shape}"
+        )
+    return splits
+
+
+def choose_split(splits: Splits, name: str | None) -> tuple[str, Examples]:
+    """The split of that name; left out, the test split, else validation, else train.
+
+    Raises:
+        DataError: There is no such split.
+    """
+    for candidate in [name] if name else ["test", "validation", "train"]:
+        examples = splits.split(candidate)
+        if examples is not None:
+            return candidate, examples
+    raise DataError(f"split {name}: the dataset has none; set dataset.{name} in the config, or choose another")

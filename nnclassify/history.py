@@ -1,0 +1,69 @@
+"""The history of a run: one row an epoch, in `history.jsonl`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nnclassify.errors import CheckpointError, one_line
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch.
+
+    Attributes:
+        epoch: From 1.
+        step: Optimizer updates so far.
+        train_loss: Mean over the epoch, as the examples were met.
+        train_accuracy: Likewise, 0..1.
+        validation_loss: After the epoch; None where there is no such split.
+        validation_accuracy: Likewise.
+        lr: Of the epoch's last update.
+        seconds: Of training, validation apart.
+        examples_per_second: Of training.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    lr: float
+    seconds: float
+    examples_per_second: float
+
+    def state(self) -> dict[str, Any]:
+        """Primitives, for JSON and for a checkpoint."""
+        return asdict(self)
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add one row."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row.state()) + "\n")
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write a whole history, in place of what was there."""
+    path.write_text("".join(json.dumps(row.state()) + "\n" for row in rows), encoding="utf-8")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `history.jsonl`.
+
+    Raises:
+        CheckpointError: The file is missing or damaged; names the line.
+    """
+    number = 0
+    rows = []
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            rows.append(Row(**json.loads(line)))
+    except (OSError, ValueError, TypeError) as cause:
+        raise CheckpointError(f"{path}:{number}: not a history row ({one_line(cause)})") from cause
+    return rows

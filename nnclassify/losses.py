@@ -1,0 +1,267 @@
+"""The loss family: what training makes small, and how outputs become probabilities.
+
+A loss says how many outputs it wants for K classes, so the network's last layer follows from it. With one
+output for two classes, the output speaks for class 1.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from nnclassify.errors import DataError
+from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Probability, Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Losses = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class LossFunction:
+    """A loss at run time.
+
+    Attributes:
+        num_outputs: Outputs that the network must have.
+        threshold: With one output: above it, class 1 is predicted.
+        losses: (outputs `(N, num_outputs)`, targets `(N,)`, class weights) to one loss an example, `(N,)`,
+            each already multiplied by its class's weight.
+        probabilities: Outputs to probabilities `(N, K)` that sum to 1.
+        class_weights: `(K,)`, or None where all weigh the same.
+    """
+
+    num_outputs: int
+    threshold: float
+    losses: Losses
+    probabilities: Callable[[Tensor], Tensor]
+    class_weights: Tensor | None = None
+
+    def weights(self, targets: Tensor) -> Tensor | None:
+        """Each example's weight `(N,)`; None: one each. The mean loss is sum(losses) / sum(weights)."""
+        return None if self.class_weights is None else self.class_weights.to(targets.device)[targets]
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """One loss an example, `(N,)`."""
+        weights = self.class_weights
+        return self.losses(outputs, targets, None if weights is None else weights.to(outputs.device, outputs.dtype))
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """The most probable class of each example, `(N,)`; the same as `probabilities(outputs).argmax(1)`."""
+        if self.num_outputs == 1:
+            return (outputs[:, 0] > self.threshold).long()
+        return outputs.argmax(dim=1)
+
+
+class Loss(Settings):
+    """What every loss offers."""
+
+    @abstractmethod
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """The loss for these classes, given how often each occurs in training.
+
+        Raises:
+            DataError: An option does not fit the classes.
+        """
+
+    def refuses(self, output: str) -> str | None:
+        """Why this loss cannot train a network whose last activation is `output`, and what to use; else None."""
+        return None
+
+
+class WeightedLoss(Loss):
+    """A loss that can weigh classes."""
+
+    class_weights: list[PositiveFloat] | Literal["balanced"] | None = None
+    """A weight for each class in order, or `balanced`: N / (K x the class's count), as scikit-learn has it."""
+
+    def weights(self, class_counts: Sequence[int]) -> Tensor | None:
+        """The class weights `(K,)`.
+
+        Raises:
+            DataError: A list of another length than there are classes.
+        """
+        import torch
+
+        if self.class_weights is None:
+            return None
+        counts = torch.tensor(class_counts, dtype=torch.float64)
+        if self.class_weights == "balanced":
+            return counts.sum() / (len(counts) * counts)
+        if len(self.class_weights) != len(counts):
+            raise DataError(f"loss.class_weights: {len(self.class_weights)} weights; expected {len(counts)}, one a class")
+        return torch.tensor(self.class_weights, dtype=torch.float64)
+
+
+class CrossEntropy(WeightedLoss):
+    """Softmax cross-entropy on raw outputs."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Probability = 0.0
+    """The share of the target that is spread over all classes (Szegedy et al., 2015, arXiv:1512.00567)."""
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """One output a class."""
+        from torch.nn import functional
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            return functional.cross_entropy(
+                outputs, targets, weights, reduction="none", label_smoothing=self.label_smoothing
+            )
+
+        return LossFunction(len(class_counts), 0.0, losses, _softmax, self.weights(class_counts))
+
+
+class Nll(WeightedLoss):
+    """Negative log-likelihood: cross-entropy for a network that ends in log_softmax."""
+
+    name: Literal["nll"] = "nll"
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """One output a class."""
+        from torch.nn import functional
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            return functional.nll_loss(outputs, targets, weights, reduction="none")
+
+        return LossFunction(len(class_counts), 0.0, losses, _softmax, self.weights(class_counts))
+
+    def refuses(self, output: str) -> str | None:
+        """Raw outputs have no lower bound, so neither has this loss."""
+        if output in ("log_softmax", "softmax"):
+            return None
+        return "nll expects log-probabilities: set model.output: log_softmax, or use loss: cross_entropy"
+
+
+class Focal(WeightedLoss):
+    """Cross-entropy that counts well-classified examples less (Lin et al., 2017, arXiv:1708.02002)."""
+
+    name: Literal["focal"] = "focal"
+    gamma: NonNegativeFloat = 2.0
+    """How much less: (1 - p)^gamma; 0 is cross-entropy."""
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """One output a class."""
+        from torch.nn import functional
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            log_p = functional.log_softmax(outputs, dim=1).gather(1, targets[:, None])[:, 0]
+            # expm1, because the gradient of (1 - p)^gamma at p = 1 is NaN for gamma under 1.
+            miss = (-log_p.expm1()).clamp_min(1e-12)
+            scaled = -log_p * miss**self.gamma
+            return scaled if weights is None else scaled * weights[targets]
+
+        return LossFunction(len(class_counts), 0.0, losses, _softmax, self.weights(class_counts))
+
+
+class Bce(Loss):
+    """Binary cross-entropy on probabilities: one output for two classes, else one output a class against the rest."""
+
+    name: Literal["bce"] = "bce"
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """One output for two classes, else K."""
+        from torch.nn import functional
+
+        num_outputs = _binary_outputs(class_counts)
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            wanted = _one_hot(targets, outputs)
+            return functional.binary_cross_entropy(outputs, wanted, reduction="none").mean(dim=1)
+
+        return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _both)
+
+    def refuses(self, output: str) -> str | None:
+        """The logarithm needs 0..1."""
+        if output in ("sigmoid", "softmax"):
+            return None
+        return "bce expects outputs in 0..1: set model.output: sigmoid, or use loss: bce_with_logits"
+
+
+class BceWithLogits(Loss):
+    """Binary cross-entropy on raw outputs: one output for two classes, else one output a class against the rest."""
+
+    name: Literal["bce_with_logits"] = "bce_with_logits"
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """One output for two classes, else K."""
+        from torch.nn import functional
+
+        num_outputs = _binary_outputs(class_counts)
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            wanted = _one_hot(targets, outputs)
+            return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").mean(dim=1)
+
+        def probabilities(outputs: Tensor) -> Tensor:
+            if num_outputs == 1:
+                return _both(outputs.sigmoid())
+            # Shares of sigmoids, computed from logarithms: far below zero every sigmoid is 0.
+            return functional.logsigmoid(outputs).softmax(dim=1)
+
+        return LossFunction(num_outputs, 0.0, losses, probabilities)
+
+
+class Mse(Loss):
+    """Mean squared error against one-hot targets (the Brier score, divided by K)."""
+
+    name: Literal["mse"] = "mse"
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """One output a class."""
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            return (outputs - _one_hot(targets, outputs)).square().mean(dim=1)
+
+        return LossFunction(len(class_counts), 0.5, losses, project_to_simplex)
+
+
+def _binary_outputs(class_counts: Sequence[int]) -> int:
+    return 1 if len(class_counts) == 2 else len(class_counts)
+
+
+def _one_hot(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Targets `(N,)` in the shape and number type of outputs: 0 or 1, for one output or one a class."""
+    from torch.nn import functional
+
+    if outputs.shape[1] == 1:
+        return targets[:, None].to(outputs.dtype)
+    return functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+
+
+def _softmax(outputs: Tensor) -> Tensor:
+    return outputs.softmax(dim=1)
+
+
+def _both(positive: Tensor) -> Tensor:
+    """The probability of class 1, `(N, 1)`, to those of both classes, `(N, 2)`."""
+    import torch
+
+    return torch.cat([1 - positive, positive], dim=1)
+
+
+def _shares(outputs: Tensor) -> Tensor:
+    tiny = outputs.new_tensor(1e-30)
+    return outputs.clamp_min(tiny) / outputs.clamp_min(tiny).sum(dim=1, keepdim=True)
+
+
+def project_to_simplex(outputs: Tensor) -> Tensor:
+    """The nearest probabilities `(N, K)` to outputs `(N, K)` in squared error: what a squared loss means by them.
+
+    The order of the outputs is kept. Source: Martins and Astudillo, 2016 (arXiv:1602.02068), algorithm 1.
+    """
+    import torch
+
+    descending = outputs.sort(dim=1, descending=True).values
+    excess = descending.cumsum(dim=1) - 1
+    counts = torch.arange(1, outputs.shape[1] + 1, device=outputs.device, dtype=outputs.dtype)
+    support = (descending * counts > excess).sum(dim=1, keepdim=True)
+    threshold = excess.gather(1, support - 1) / support.to(outputs.dtype)
+    return (outputs - threshold).clamp_min(0)
+
+
+AnyLoss = Annotated[CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal, Field(discriminator="name"), ByName]

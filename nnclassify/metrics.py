@@ -1,0 +1,129 @@
+"""Figures: sums while training, and what is reported of a split. Sums are divided once, so ragged batches are exact."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnclassify.losses import LossFunction
+
+
+@dataclass
+class Totals:
+    """Sums over the examples of an epoch, held on the device and read once.
+
+    Attributes:
+        loss: Sum of weighted losses.
+        weight: Sum of weights: examples, where all weigh the same.
+        hits: Right predictions.
+        count: Examples.
+    """
+
+    loss: Tensor
+    weight: Tensor
+    hits: Tensor
+    count: int = 0
+
+    @classmethod
+    def zeros(cls, device: torch.device) -> Totals:
+        """Nothing counted yet."""
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        return cls(*(torch.zeros((), dtype=dtype, device=device) for _ in range(3)))
+
+    def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
+        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`. Does not synchronise."""
+        weights = loss_fn.weights(targets)
+        self.loss += losses.sum(dtype=self.loss.dtype)
+        self.weight += len(targets) if weights is None else weights.sum(dtype=self.weight.dtype)
+        self.hits += (loss_fn.predictions(outputs) == targets).sum()
+        self.count += len(targets)
+
+    def mean_loss(self) -> float:
+        """Weighted mean loss; NaN of nothing. Synchronises."""
+        return float(self.loss) / float(self.weight) if self.count else math.nan
+
+    def accuracy(self) -> float:
+        """Share of right predictions, 0..1; NaN of nothing. Synchronises."""
+        return float(self.hits) / self.count if self.count else math.nan
+
+    def state(self) -> dict[str, Any]:
+        """Primitives, for a checkpoint in mid-epoch."""
+        return {
+            "loss": float(self.loss),
+            "weight": float(self.weight),
+            "hits": float(self.hits),
+            "count": self.count,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], device: torch.device) -> Totals:
+        """The inverse of `state`."""
+        totals = cls.zeros(device)
+        for name in ("loss", "weight", "hits"):
+            getattr(totals, name).fill_(state[name])
+        totals.count = state["count"]
+        return totals
+
+
+@dataclass(frozen=True)
+class Score:
+    """Loss and accuracy of a split."""
+
+    loss: float
+    accuracy: float
+
+
+def score(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Score:
+    """The exact score of outputs `(N, num_outputs)` against targets `(N,)`."""
+    totals = Totals.zeros(outputs.device)
+    totals.add(loss_fn(outputs, targets), outputs, targets, loss_fn)
+    return Score(totals.mean_loss(), totals.accuracy())
+
+
+def confusion_matrix(predictions: Tensor, targets: Tensor, num_classes: int) -> list[list[int]]:
+    """Counts `(K, K)`: rows are the true classes, columns the predicted ones."""
+    cells = torch.bincount(targets * num_classes + predictions, minlength=num_classes**2)
+    rows: list[list[int]] = cells.reshape(num_classes, num_classes).tolist()
+    return rows
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """How well one class is told from the others; a share of nothing is 0."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[ClassReport]:
+    """Precision, recall, F1 and support of each class."""
+    reports = []
+    for index, name in enumerate(class_names):
+        hits, support = confusion[index][index], sum(confusion[index])
+        predicted = sum(row[index] for row in confusion)
+        f1 = 2 * hits / (support + predicted) if support + predicted else 0.0
+        precision, recall = (hits / whole if whole else 0.0 for whole in (predicted, support))
+        reports.append(ClassReport(name, precision, recall, f1, support))
+    return reports
+
+
+def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson, 1927); 95 % by default.
+
+    Raises:
+        ValueError: Of nothing.
+    """
+    if count < 1:
+        raise ValueError("an interval needs at least one example")
+    share, spread = hits / count, z**2 / count
+    centre = share + spread / 2
+    margin = z * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    low, high = (centre - margin) / (1 + spread), (centre + margin) / (1 + spread)
+    return (0.0 if hits == 0 else low), (1.0 if hits == count else high)

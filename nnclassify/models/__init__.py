@@ -1,0 +1,16 @@
+"""The model family: what learns."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nnclassify.models.base import Model
+from nnclassify.models.cnn import Cnn
+from nnclassify.models.mlp import Mlp
+from nnclassify.models.resnet import Resnet
+from nnclassify.models.torchvision import Torchvision
+from nnclassify.settings import ByName
+
+AnyModel = Annotated[Mlp | Cnn | Resnet | Torchvision, Field(discriminator="name"), ByName]
+
+__all__ = ["AnyModel", "Model"]

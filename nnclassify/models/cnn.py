@@ -1,0 +1,122 @@
+"""The convolutional network: blocks, then hidden layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from nnclassify.errors import ModelError
+from nnclassify.models.base import Activation, DenseModel, Init
+from nnclassify.settings import PositiveInt, Probability, Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nnclassify.models.layers import Stack
+
+Shape = tuple[int, int, int]
+
+
+class Block(Settings):
+    """Convolution, batch norm, activation, pooling, dropout: in this order."""
+
+    channels: PositiveInt
+    """Outputs of the convolution."""
+    kernel: PositiveInt = 3
+    """Height and width of the kernel."""
+    stride: PositiveInt = 1
+    """Step of the kernel."""
+    padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0
+    """Zeros around the picture; `same` keeps its size (stride 1)."""
+    batch_norm: bool = True
+    """Normalise over the batch, before the activation."""
+    activation: Activation | None = None
+    """The non-linearity; left out, the model's."""
+    pool: Literal["max", "avg", "none"] = "none"
+    """2x2 pooling, which halves the picture."""
+    dropout: Probability = 0.0
+    """The share of whole channels that is zeroed in training."""
+    init: Init | None = None
+    """How weights start; left out, the model's."""
+
+
+class Cnn(DenseModel):
+    """Convolution blocks, flattened into hidden layers."""
+
+    name: Literal["cnn"] = "cnn"
+    blocks: Annotated[list[Block], Field(min_length=1)]
+    """The convolutions, first to last."""
+
+    def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """`(N, C, H, W)` to `(N, num_outputs)`.
+
+        Raises:
+            ModelError: Examples are no pictures, or a block's kernel or pooling does not fit what is left.
+        """
+        from torch import nn
+
+        from nnclassify.models.layers import Stack
+
+        channels, height, width = picture_shape("cnn", input_shape)
+        shape = (channels, height, width)
+        stack = Stack()
+        for index, block in enumerate(self.blocks):
+            shape = self._add_block(stack, index, block, shape)
+        stack.add("flatten", nn.Flatten())
+        features = stack.add_hidden(self, shape[0] * shape[1] * shape[2], batch_norm=False)
+        stack.add_output(features, num_outputs, self.init)
+        return stack.sequential()
+
+    def _add_block(self, stack: Stack, index: int, block: Block, shape: Shape) -> Shape:
+        from torch import nn
+
+        from nnclassify.models.layers import ACTIVATIONS, initialize
+
+        name = f"block_{index}"
+        after = shape_after(f"model.blocks.{index}", block, shape)
+        # A bias before batch norm would be subtracted again, but torch's users expect it there: it costs nothing.
+        conv = nn.Conv2d(shape[0], block.channels, block.kernel, block.stride, block.padding)
+        initialize(conv, block.init or self.init)
+        stack.add(f"{name}_conv", conv)
+        if block.batch_norm:
+            stack.add(f"{name}_norm", nn.BatchNorm2d(block.channels))
+        stack.add(f"{name}_activation", ACTIVATIONS[block.activation or self.activation]())
+        if block.pool != "none":
+            stack.add(f"{name}_pool", nn.MaxPool2d(2) if block.pool == "max" else nn.AvgPool2d(2))
+        if block.dropout:
+            stack.add(f"{name}_dropout", nn.Dropout2d(block.dropout))
+        return after
+
+
+def picture_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
+    """The input shape as (C, H, W).
+
+    Raises:
+        ModelError: It is none.
+    """
+    if len(input_shape) != 3:
+        raise ModelError(
+            f"model {model}: examples of shape {input_shape}; expected pictures (C, H, W); use `model: mlp` here"
+        )
+    return input_shape[0], input_shape[1], input_shape[2]
+
+
+def shape_after(where: str, block: Block, shape: Shape) -> Shape:
+    """The shape (C, H, W) after a block.
+
+    Raises:
+        ModelError: Nothing is left, or `same` padding is asked for with a stride.
+    """
+    if block.padding == "same" and block.stride != 1:
+        raise ModelError(f"{where}: padding 'same' with stride {block.stride}; expected stride 1, or padding in pixels")
+    padding = (block.kernel - 1) / 2 if block.padding == "same" else block.padding
+    size = [int((length + 2 * padding - block.kernel) // block.stride) + 1 for length in shape[1:]]
+    after = [length // 2 for length in size] if block.pool != "none" else size
+    if min(size) < 1 or min(after) < 1:
+        what = f"kernel {block.kernel}" + (f" and {block.pool} pooling" if block.pool != "none" else "")
+        raise ModelError(
+            f"{where}: {what} on {shape} leaves {(block.channels, *[max(0, n) for n in after])}; expected at least "
+            "1x1: use a smaller kernel, padding, fewer poolings, or larger pictures"
+        )
+    return block.channels, after[0], after[1]

@@ -1,0 +1,169 @@
+"""The torch side of the models' vocabulary: activations, initialisations, stacks of named layers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.errors import ModelError, one_line
+from nnclassify.models.base import Activation, ConstantInit, DenseModel, Init, NormalInit, Output, UniformInit
+
+
+class Exponential(nn.Module):
+    """exp(x), elementwise."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        return torch.exp(inputs)
+
+
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
+    "exponential": Exponential,
+    "none": nn.Identity,
+}
+
+OUTPUTS: dict[Output, Callable[[], nn.Module]] = {
+    "none": nn.Identity,
+    "sigmoid": nn.Sigmoid,
+    "softmax": lambda: nn.Softmax(dim=1),
+    "log_softmax": lambda: nn.LogSoftmax(dim=1),
+    "relu": nn.ReLU,
+}
+
+
+def output_activation(output: Output) -> nn.Module:
+    """The module after the last layer."""
+    return OUTPUTS[output]()
+
+
+def initialize(layer: nn.Linear | nn.Conv2d, init: Init) -> None:
+    """Set the starting weights of one layer in place; biases to zero, but for `default`."""
+    if init.name == "default":
+        return
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    if isinstance(init, NormalInit):
+        nn.init.normal_(layer.weight, std=init.std)
+    elif isinstance(init, UniformInit):
+        nn.init.uniform_(layer.weight, -init.bound, init.bound)
+    elif isinstance(init, ConstantInit):
+        nn.init.constant_(layer.weight, init.value)
+    else:
+        _PLAIN[init.name](layer.weight)
+
+
+_PLAIN: dict[str, Callable[[Tensor], object]] = {
+    # He et al., 2015 (arXiv:1502.01852) for ReLUs; Glorot and Bengio, 2010, for the saturating ones.
+    "kaiming_uniform": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
+    "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "xavier_uniform": nn.init.xavier_uniform_,
+    "xavier_normal": nn.init.xavier_normal_,
+    "zeros": nn.init.zeros_,
+}
+
+
+class Stack:
+    """Collects layers under telling names and ends as one `nn.Sequential`.
+
+    The names follow the YAML: `hidden_0_linear` is the linear layer of `model.hidden.0`.
+    """
+
+    def __init__(self) -> None:
+        self.layers: OrderedDict[str, nn.Module] = OrderedDict()
+
+    def add(self, name: str, layer: nn.Module) -> None:
+        """Append one layer; an identity is left out."""
+        if not isinstance(layer, nn.Identity):
+            self.layers[name] = layer
+
+    def add_hidden(self, model: DenseModel, width: int, batch_norm: bool) -> int:
+        """Append the model's fully connected layers from `width` inputs; returns the last one's width."""
+        for index, layer in enumerate(model.hidden):
+            name = f"hidden_{index}"
+            linear = nn.Linear(width, layer.units)
+            initialize(linear, layer.init or model.init)
+            self.add(f"{name}_linear", linear)
+            if batch_norm if layer.batch_norm is None else layer.batch_norm:
+                self.add(f"{name}_norm", nn.BatchNorm1d(layer.units))
+            self.add(f"{name}_activation", ACTIVATIONS[layer.activation or model.activation]())
+            if dropout := model.dropout if layer.dropout is None else layer.dropout:
+                self.add(f"{name}_dropout", nn.Dropout(dropout))
+            width = layer.units
+        return width
+
+    def add_output(self, width: int, num_outputs: int, init: Init) -> None:
+        """Append the last linear layer."""
+        linear = nn.Linear(width, num_outputs)
+        initialize(linear, init)
+        self.add("output_linear", linear)
+
+    def sequential(self) -> nn.Sequential:
+        """The network."""
+        return nn.Sequential(self.layers)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al., 2015, arXiv:1512.03385).
+
+    Where the shape changes, the shortcut is a 1x1 convolution with batch norm (the paper's option B).
+    """
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """`(N, C_in, H, W)` to `(N, C, H / stride, W / stride)`."""
+        outputs = torch.relu(self.norm1(self.conv1(inputs)))
+        outputs = self.norm2(self.conv2(outputs))
+        return torch.relu(outputs + self.shortcut(inputs))
+
+
+def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
+    """Pass two inputs through an untrained network, so that shapes which do not fit are refused before training.
+
+    Raises:
+        ModelError: A layer does not take what it is given, or the outputs are not `(N, num_outputs)`.
+    """
+    seen: list[tuple[str, tuple[int, ...]]] = []
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda module, args: seen.append((f"{name} ({type(module).__name__})", tuple(args[0].shape)))
+
+    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    handles = [module.register_forward_pre_hook(note(name)) for name, module in leaves]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            outputs = model.eval()(inputs)
+    except (RuntimeError, ValueError) as cause:
+        layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
+        raise ModelError(
+            f"model: layer {layer} does not take inputs of shape {shape} ({one_line(cause)}); change the model or the "
+            "size of the pictures"
+        ) from cause
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    if outputs.shape != (len(inputs), num_outputs):
+        raise ModelError(f"model: outputs of shape {tuple(outputs.shape)}; expected {(len(inputs), num_outputs)}")

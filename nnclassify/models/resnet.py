@@ -1,0 +1,54 @@
+"""The small residual network for 32x32 pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from nnclassify.models.base import Model
+from nnclassify.models.cnn import picture_shape
+from nnclassify.settings import PositiveInt
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Resnet(Model):
+    """The CIFAR network of He et al. (2015, arXiv:1512.03385, section 4.2): a stem, stages, a mean, a line.
+
+    Each stage but the first halves the picture and doubles the channels. The defaults are ResNet-20.
+    """
+
+    name: Literal["resnet"] = "resnet"
+    width: PositiveInt = 16
+    """Channels of the first stage."""
+    stages: Annotated[list[PositiveInt], Field(min_length=1, max_length=6)] = Field(default=[3, 3, 3])
+    """Residual blocks of each stage."""
+
+    def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """`(N, C, H, W)` to `(N, num_outputs)`.
+
+        Raises:
+            ModelError: Examples are no pictures.
+        """
+        from torch import nn
+
+        from nnclassify.models.layers import ResidualBlock, Stack
+
+        channels, _, _ = picture_shape("resnet", input_shape)
+        stack = Stack()
+        stack.add("stem_conv", nn.Conv2d(channels, self.width, 3, padding=1, bias=False))
+        stack.add("stem_norm", nn.BatchNorm2d(self.width))
+        stack.add("stem_activation", nn.ReLU())
+        channels = self.width
+        for stage, num_blocks in enumerate(self.stages):
+            for block in range(num_blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                width = self.width * 2**stage
+                stack.add(f"stage_{stage}_block_{block}", ResidualBlock(channels, width, stride))
+                channels = width
+        stack.add("pool", nn.AdaptiveAvgPool2d(1))
+        stack.add("flatten", nn.Flatten())
+        stack.layers["output_linear"] = nn.Linear(channels, num_outputs)
+        return stack.sequential()

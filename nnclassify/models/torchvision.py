@@ -1,0 +1,84 @@
+"""Any classifier of torchvision.models, by name, its head replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from nnclassify.errors import ModelError, one_line, suggestion
+from nnclassify.models.base import Model
+from nnclassify.models.cnn import picture_shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Torchvision(Model):
+    """A network of torchvision.models with a head for these classes; it wants three channels."""
+
+    name: Literal["torchvision"] = "torchvision"
+    architecture: str = "resnet18"
+    """Its name in torchvision.models, such as resnet18 or mobilenet_v3_small."""
+    weights: str | None = None
+    """Pretrained weights: `DEFAULT`, or a name such as IMAGENET1K_V1; left out, a random start."""
+
+    def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """`(N, 3, H, W)` to `(N, num_outputs)`.
+
+        Raises:
+            ModelError: No such network, no such weights, weights that cannot be downloaded, or no RGB pictures.
+        """
+        import torchvision.models as zoo
+
+        channels, _, _ = picture_shape("torchvision", input_shape)
+        if channels != 3:
+            raise ModelError(f"model torchvision: pictures with {channels} channel; expected 3: set dataset.mode: rgb")
+        names = zoo.list_models(module=zoo)
+        if self.architecture not in names:
+            raise ModelError(
+                f"model.architecture: found {self.architecture!r}{suggestion(self.architecture, names)}; expected one "
+                "of torchvision.models' classifiers"
+            )
+        extra = {"aux_logits": True} if self.architecture in ("googlenet", "inception_v3") else {}
+        if extra and self.weights is None:
+            extra = {"aux_logits": False, "init_weights": True}
+        try:
+            network: nn.Module = zoo.get_model(self.architecture, weights=self._weights(), **extra)
+        except Exception as cause:  # a download fails in as many ways as there are networks
+            raise ModelError(
+                f"model {self.architecture}: weights {self.weights!r} could not be had ({one_line(cause)}); put the "
+                "file under ~/.cache/torch/hub/checkpoints, or leave `weights` out"
+            ) from cause
+        if extra:
+            setattr(network, "aux_logits", False)  # noqa: B010 - one output, as every other network
+        _replace_head(network, num_outputs)
+        return network
+
+    def _weights(self) -> Any:
+        import torchvision.models as zoo
+
+        if self.weights is None:
+            return None
+        known = zoo.get_model_weights(self.architecture)
+        allowed = ["DEFAULT", *known.__members__]
+        if self.weights not in allowed:
+            raise ModelError(f"model.weights: found {self.weights!r}; expected one of {', '.join(allowed)}")
+        return known[self.weights]
+
+
+def _replace_head(network: nn.Module, num_outputs: int) -> None:
+    """Put a fresh last layer in place of the ImageNet one: the last Linear, or SqueezeNet's last 1x1 conv."""
+    from torch import nn
+
+    heads = [
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and not name.startswith(("aux", "AuxLogits"))
+    ]
+    linear = [pair for pair in heads if isinstance(pair[1], nn.Linear)]
+    name, old = (linear or heads)[-1]
+    if isinstance(old, nn.Linear):
+        head: nn.Module = nn.Linear(old.in_features, num_outputs, bias=old.bias is not None)
+    else:
+        head = nn.Conv2d(old.in_channels, num_outputs, kernel_size=1)
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, head)

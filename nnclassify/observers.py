@@ -1,0 +1,141 @@
+"""What looks on while a net trains: the history, the checkpoints, the progress bar."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from nnclassify.checkpoint import Checkpoint, save_checkpoint
+from nnclassify.folders import RunFolder
+from nnclassify.history import Row, append_row, write_rows
+from nnclassify.trainer import Trainer, Watcher
+
+SAVE_SECONDS = 2.0
+"""Epochs shorter than this share a save: a kill loses this much work at most, and a resume does it again."""
+BAR_SECONDS = 0.25
+"""How often the bar is brought up to date."""
+
+
+class HistoryWriter(Watcher):
+    """Keeps `history.jsonl`."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def run_started(self, trainer: Trainer) -> None:
+        """A resume may go back behind rows that were written after its checkpoint."""
+        write_rows(self.folder.history, trainer.rows)
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """One more row."""
+        append_row(self.folder.history, row)
+
+
+class Checkpointer(Watcher):
+    """Keeps `best.pt` and `last.pt`, both of the same moment or best.pt later: so a resume can only redo.
+
+    Attributes:
+        folder: Where.
+        facts: What every checkpoint of the run says: config, classes, transform.
+    """
+
+    def __init__(self, folder: RunFolder, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.facts = facts
+        self.best: Checkpoint | None = None
+        self.saved_at = time.monotonic()
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Remember the best; save when the last save is long enough ago."""
+        if trainer.is_best:
+            self.best = self._checkpoint(trainer, _copied(trainer.evaluated_model().state_dict()))
+        if time.monotonic() - self.saved_at >= SAVE_SECONDS:
+            self.save(trainer)
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Save what stands."""
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write `best.pt` where there is a better one, then `last.pt`.
+
+        Raises:
+            SaveError: A file could not be written.
+        """
+        if self.best is not None:
+            save_checkpoint(self.folder.best, self.best)
+            self.best = None
+        weights = trainer.evaluated_model().state_dict()
+        save_checkpoint(self.folder.last, self._checkpoint(trainer, weights, trainer.state()))
+        self.saved_at = time.monotonic()
+
+    def _checkpoint(
+        self, trainer: Trainer, weights: dict[str, Tensor], training: dict[str, Any] | None = None
+    ) -> Checkpoint:
+        return Checkpoint(
+            **self.facts,
+            model=weights,
+            epoch=len(trainer.rows),
+            history=[row.state() for row in trainer.rows],
+            training=training,
+        )
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+
+
+class ProgressBar(Watcher):
+    """A tqdm bar on a terminal."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm[Any] | None = None
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Draw it where the run stands."""
+        self.bar = tqdm(
+            total=trainer.recipe.epochs * len(trainer.train),
+            initial=trainer.step,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=BAR_SECONDS,
+            file=sys.stderr,
+        )
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """Move it."""
+        if self.bar is not None:
+            self.bar.set_description(f"epoch {trainer.epoch}/{trainer.recipe.epochs}", refresh=False)
+            self.bar.update(num_steps)
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Say what the epoch reached."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(_figures(row), refresh=False)
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Leave the last state on the screen."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class EpochLines(Watcher):
+    """One plain line an epoch, where there is no terminal."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Write it to stderr."""
+        best = "  best" if trainer.is_best and trainer.recipe.may_select else ""
+        line = f"epoch {row.epoch}/{trainer.recipe.epochs}  {_figures(row)}  lr {row.lr:.3g}  {row.seconds:.2f} s{best}"
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def _figures(row: Row) -> str:
+    text = f"train {row.train_loss:.4f} {row.train_accuracy:.1%}"
+    if row.validation_loss is not None and row.validation_accuracy is not None:
+        text += f"  validation {row.validation_loss:.4f} {row.validation_accuracy:.1%}"
+    return text

@@ -1,0 +1,171 @@
+"""Predictions for a user's own inputs: pictures, folders of them, CSV rows, values, tensor files."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnclassify.datasets.files import load_tensor
+from nnclassify.datasets.pictures import read_pictures
+from nnclassify.datasets.tables import number
+from nnclassify.errors import DataError, InputError, one_line
+from nnclassify.evaluate import Classifier
+
+PICTURES_AT_A_TIME = 1000
+TENSOR_FILES = (".pt", ".pth", ".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a net says of one input.
+
+    Attributes:
+        input: The file, the row, or the values.
+        top: Class and probability, the most probable first; empty where the input could not be read.
+        error: Why it could not be read.
+    """
+
+    input: str
+    top: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        if self.error is not None:
+            return {"input": self.input, "error": self.error}
+        label, probability = self.top[0]
+        top = [{"label": name, "probability": share} for name, share in self.top]
+        return {"input": self.input, "label": label, "probability": probability, "top": top}
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """One input before the net sees it: a raw tensor of the net's input shape, or why there is none."""
+
+    name: str
+    values: Tensor | None = None
+    error: str | None = None
+
+
+def predict(classifier: Classifier, inputs: Sequence[str], top_k: int = 1) -> Iterator[Prediction]:
+    """Predict every input; one that cannot be read becomes a prediction with an `error`.
+
+    Args:
+        classifier: The trained net.
+        inputs: Paths of pictures, folders, CSV or tensor files; or values such as `173,158,114`.
+        top_k: Classes to name of each, at most K.
+    """
+    raw = itertools.chain.from_iterable(_read(classifier, item) for item in inputs)
+    while batch := list(itertools.islice(raw, PICTURES_AT_A_TIME)):
+        values = [item.values for item in batch if item.values is not None]
+        rows = iter(classifier.probabilities(torch.stack(values)) if values else ())
+        for item in batch:
+            if item.values is None:
+                yield Prediction(item.name, error=item.error)
+            else:
+                yield Prediction(item.name, _top(next(rows), classifier.class_names, top_k))
+
+
+def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> tuple[tuple[str, float], ...]:
+    # A stable sort, so that a tie goes to the same class as in evaluation.
+    order = probabilities.sort(descending=True, stable=True).indices[:top_k].tolist()
+    return tuple((class_names[index], float(probabilities[index])) for index in order)
+
+
+def _read(classifier: Classifier, item: str) -> Iterator[RawInput]:
+    path = Path(item)
+    try:
+        if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
+            yield from _tensor_inputs(classifier, item)
+        elif classifier.transform.picture is not None:
+            yield from _picture_inputs(classifier, path)
+        elif path.is_file():
+            yield from _csv_inputs(classifier, path)
+        else:
+            yield RawInput(item, _values(classifier, item.split(","), item))
+    except (InputError, DataError) as error:
+        yield RawInput(item, error=str(error))
+
+
+def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
+    picture = classifier.transform.picture
+    assert picture is not None
+    if path.is_dir():
+        paths: Iterable[Path] = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
+    elif path.is_file():
+        paths = [path]
+    else:
+        raise InputError(f"{path}: no such file; expected a picture or a folder of pictures")
+    paths = iter(paths)
+    empty = True
+    while batch := list(itertools.islice(paths, PICTURES_AT_A_TIME)):
+        empty = False
+        pixels, errors = read_pictures(batch, picture)
+        raw = torch.from_numpy(pixels)
+        if picture.max_value == 1:  # the net was trained on float pictures in 0..1
+            raw = raw.float() / 255
+        for row, file in enumerate(batch):
+            yield RawInput(str(file), None if row in errors else raw[row], errors.get(row))
+    if empty:
+        raise InputError(f"{path}: an empty folder; expected pictures in it")
+
+
+def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:
+    inputs, shape = load_tensor(item), classifier.transform.input_shape
+    if tuple(inputs.shape) == shape:
+        inputs = inputs[None]
+    if tuple(inputs.shape[1:]) != shape:
+        raise InputError(f"{item}: shape {tuple(inputs.shape)}; this net takes (N, {', '.join(map(str, shape))})")
+    if not inputs.isfinite().all():
+        raise InputError(f"{item}: holds NaN or infinity; expected finite values")
+    for row, values in enumerate(inputs):
+        yield RawInput(f"{item}[{row}]", values)
+
+
+def _csv_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
+    """Rows of a CSV file; columns are found by name where the header has the net's, else taken in order."""
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise InputError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file in UTF-8") from cause
+    names = classifier.transform.feature_names or []
+    header = [name.strip() for name in rows[0]] if rows else []
+    by_name = bool(names) and set(names) <= set(header)
+    columns = [header.index(name) for name in names] if by_name else None
+    for line, row in enumerate(rows, 1):
+        if not row or (line == 1 and (by_name or not _is_number(row[0]))):
+            continue
+        where = f"{path}:{line}"
+        try:
+            if columns is not None and len(row) != len(header):
+                raise InputError(f"{where}: {len(row)} values; expected {len(header)}, as in the header")
+            yield RawInput(where, _values(classifier, row if columns is None else [row[c] for c in columns], where))
+        except (InputError, DataError) as error:
+            yield RawInput(where, error=str(error))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _values(classifier: Classifier, texts: Sequence[str], where: str) -> Tensor:
+    shape, names = classifier.transform.input_shape, classifier.transform.feature_names
+    if len(shape) != 1:
+        raise InputError(f"{where}: this net takes tensors of shape {shape}; give a .pt or .npy file")
+    columns = f" ({', '.join(names[:12])})" if names else ""
+    if len(texts) == 1 and not _is_number(texts[0]) and shape != (1,):
+        raise InputError(f"{where}: no such file, and no values; this net takes {shape[0]} values{columns}")
+    if len(texts) != shape[0]:
+        raise InputError(f"{where}: {len(texts)} values; this net takes {shape[0]}{columns}")
+    return torch.tensor([number(text, where) for text in texts], dtype=torch.float64)

@@ -1,0 +1,342 @@
+"""The training loop: one path for every device and precision.
+
+The trainer knows nothing of files, bars or findings. It tells its observers what happens, and they look.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+from nnclassify.batches import Batches, Chunk
+from nnclassify.datasets import Examples
+from nnclassify.errors import TrainingError
+from nnclassify.history import Row
+from nnclassify.inference import outputs_of
+from nnclassify.losses import LossFunction
+from nnclassify.metrics import Score, Totals, score
+from nnclassify.schedulers import Clock, Scheduler
+
+
+class Observer(Protocol):
+    """What looks on while a net trains; it must change nothing that training depends on."""
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Before the first step, or the first after a resume."""
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """After a few updates."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """After an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """After the last update, also when a signal or `patience` stopped the run early."""
+
+
+class Watcher:
+    """An observer that does nothing; derive from it to look at some events only."""
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Nothing."""
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """Nothing."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Nothing."""
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, apart from what.
+
+    Attributes:
+        epochs: Passes over the training examples.
+        scheduler: The factor on every learning rate.
+        clip_grad_norm: Largest norm of the gradient; None: any.
+        ema: Decay of the average of the weights, a step; None: no average.
+        patience: Epochs without a better validation figure before the run stops; None: never.
+        select_by: The validation figure that decides which epoch is best.
+        may_select: Whether there is a split that may choose; without one the last epoch is the best.
+    """
+
+    epochs: int
+    scheduler: Scheduler
+    clip_grad_norm: float | None = None
+    ema: float | None = None
+    patience: int | None = None
+    select_by: Literal["accuracy", "loss"] = "accuracy"
+    may_select: bool = True
+
+
+class Trainer:
+    """Trains one network.
+
+    Attributes:
+        model: The network that learns.
+        averaged: Its average over time, where the recipe asks for one.
+        step: Updates so far.
+        epoch: The epoch under way or just done, from 1.
+        batch: Batches done in this epoch.
+        rows: The history so far.
+        best_epoch: The best epoch so far; 0 before the first.
+        is_best: Whether the epoch just done is that.
+        stop_signal: Set by a signal handler: the number of the signal that asks to stop after this batch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: LossFunction,
+        optimizers: Sequence[optim.Optimizer],
+        train: Batches,
+        validation: Examples | None,
+        recipe: Recipe,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.model = model
+        self.loss_fn = loss_fn
+        self.optimizers = list(optimizers)
+        self.train = train
+        self.validation = validation
+        self.recipe = recipe
+        self.observers = list(observers)
+        self.placement = train.placement
+        self.averaged = _copy_of(model) if recipe.ema is not None else None
+        self.scaler = torch.amp.GradScaler(
+            self.placement.device.type, enabled=self.placement.autocast == torch.float16
+        )
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.step = 0
+        self.epoch = 1
+        self.batch = 0
+        self.totals = Totals.zeros(self.placement.device)
+        self.epoch_seconds = 0.0
+        self.rows: list[Row] = []
+        self.best_epoch = 0
+        self.best: tuple[float, float] = (-math.inf, -math.inf)
+        self.is_best = False
+        self.stop_signal: int | None = None
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        patience = self.recipe.patience
+        ran_out = patience is not None and self.recipe.may_select and len(self.rows) - self.best_epoch >= patience
+        return len(self.rows) >= self.recipe.epochs or (ran_out and self.batch == 0)
+
+    def fit(self) -> None:
+        """Train from where the trainer stands to the end, or until a signal asks to stop.
+
+        Raises:
+            TrainingError: The loss became NaN or infinite.
+        """
+        for observer in self.observers:
+            observer.run_started(self)
+        while not self.finished and self.stop_signal is None:
+            self._train_epoch()
+            if self.stop_signal is None or self.batch == len(self.train):
+                self._finish_epoch()
+        for observer in self.observers:
+            observer.run_ended(self)
+
+    def lr(self) -> float:
+        """The learning rate of the next update (of the first parameter group)."""
+        return float(self.optimizers[0].param_groups[0]["lr"])
+
+    def evaluated_model(self) -> nn.Module:
+        """What validation, `best.pt` and prediction use: the average where there is one."""
+        return self.model if self.averaged is None else self.averaged
+
+    def _train_epoch(self) -> None:
+        self.model.train()
+        started = time.perf_counter()
+        before = self.epoch_seconds
+        for chunk in self.train.epoch(self.epoch, self.batch):
+            num_steps = self._train_chunk(chunk)
+            self.epoch_seconds = before + time.perf_counter() - started
+            for observer in self.observers:
+                observer.steps_done(self, num_steps)
+            if self.stop_signal is not None:
+                break
+
+    def _train_chunk(self, chunk: Chunk) -> int:
+        losses: list[Tensor] = []
+        outputs: list[Tensor] = []
+        validation_losses = self._losses_so_far()
+        for inputs, targets in chunk:
+            self._set_lr(validation_losses)
+            batch_outputs, batch_losses = self._train_step(inputs, targets)
+            outputs.append(batch_outputs)
+            losses.append(batch_losses)
+            if self.stop_signal is not None:
+                break
+        all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
+        self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.loss_fn)
+        if not math.isfinite(float(self.totals.loss)):  # synchronises, once a chunk
+            self._stop_diverged(all_losses, len(losses), chunk.batch_size)
+        return len(losses)
+
+    def _train_step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; returns detached outputs `(B, num_outputs)` and losses `(B,)`."""
+        with self.placement.autocasting():
+            outputs = self.model(inputs)
+        outputs = outputs.to(self.placement.dtype)
+        losses = self.loss_fn(outputs, targets)
+        weights = self.loss_fn.weights(targets)
+        loss = losses.mean() if weights is None else losses.sum() / weights.sum()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        if self.recipe.clip_grad_norm is not None:
+            for optimizer in self.optimizers:
+                self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_grad_norm)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
+        if self.averaged is not None and self.recipe.ema is not None:
+            _average(self.averaged, self.model, self.recipe.ema, self.step)
+        self.step += 1
+        self.batch += 1
+        return outputs.detach(), losses.detach()
+
+    def _losses_so_far(self) -> list[float]:
+        """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
+        return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
+
+    def _set_lr(self, losses: Sequence[float]) -> None:
+        clock = Clock(self.step, self.recipe.epochs * len(self.train), len(self.train), losses)
+        factor = self.recipe.scheduler.factor(clock)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def _stop_diverged(self, losses: Tensor, num_steps: int, batch_size: int) -> None:
+        bad = int((~losses.isfinite()).nonzero()[0]) // batch_size if not losses.isfinite().all() else num_steps - 1
+        step = self.step - num_steps + bad + 1
+        raise TrainingError(
+            f"epoch {self.epoch}, step {step}: the loss is not finite; the last good checkpoint is kept; try a lower "
+            f"optimizer.lr (now {self.lr():g}), clip_grad_norm: 1, or normalize: standard"
+        )
+
+    def _finish_epoch(self) -> None:
+        validated = self._validate()
+        row = Row(
+            epoch=self.epoch,
+            step=self.step,
+            train_loss=self.totals.mean_loss(),
+            train_accuracy=self.totals.accuracy(),
+            validation_loss=None if validated is None else validated.loss,
+            validation_accuracy=None if validated is None else validated.accuracy,
+            lr=self.lr(),
+            seconds=self.epoch_seconds,
+            examples_per_second=self.totals.count / max(self.epoch_seconds, 1e-9),
+        )
+        self.rows.append(row)
+        self._select(validated)
+        self.epoch, self.batch, self.epoch_seconds = self.epoch + 1, 0, 0.0
+        self.totals = Totals.zeros(self.placement.device)
+        for observer in self.observers:
+            observer.epoch_done(self, row)
+
+    def _validate(self) -> Score | None:
+        if self.validation is None:
+            return None
+        outputs = outputs_of(self.evaluated_model(), self.validation, self.train.transform, self.placement)
+        return score(outputs, self.validation.all_targets(), self.loss_fn)
+
+    def _select(self, validated: Score | None) -> None:
+        figures = (0.0, 0.0)
+        if validated is not None:
+            by_loss = (-validated.loss, validated.accuracy)
+            figures = by_loss if self.recipe.select_by == "loss" else (validated.accuracy, -validated.loss)
+        self.is_best = validated is None or not self.recipe.may_select or figures > self.best
+        if self.is_best:
+            self.best, self.best_epoch = figures, self.epoch
+
+    def state(self) -> dict[str, Any]:
+        """All that an exact resume needs, as primitives and tensors."""
+        return {
+            "model": self.model.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "totals": self.totals.state(),
+            "epoch_seconds": self.epoch_seconds,
+            "best_epoch": self.best_epoch,
+            "best": list(self.best),
+            "random": random_state(),
+        }
+
+    def load_state(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
+        """Stand where `state` was taken."""
+        self.model.load_state_dict(state["model"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
+        self.totals = Totals.from_state(state["totals"], self.placement.device)
+        self.epoch_seconds = state["epoch_seconds"]
+        self.best_epoch = state["best_epoch"]
+        self.best = (state["best"][0], state["best"][1])
+        self.rows = list(rows)
+        set_random_state(state["random"])
+
+
+def _copy_of(model: nn.Module) -> nn.Module:
+    return copy.deepcopy(model).requires_grad_(False)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """averaged += (1 - decay) (model - averaged); a short run is averaged over fewer steps, as in (step + 1) / 10."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for old, new in zip(averaged.parameters(), model.parameters(), strict=True):
+        old.lerp_(new, 1 - decay)
+    for old, new in zip(averaged.buffers(), model.buffers(), strict=True):
+        old.copy_(new)
+
+
+def random_state() -> dict[str, Any]:
+    """Every global random state that a forward pass may draw from, as primitives and tensors."""
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, words, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached],
+        "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """The inverse of `random_state`."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))

@@ -1,0 +1,234 @@
+"""From raw examples to what a network sees: decoding, normalising, and augmentation for training alone.
+
+One `Transform` serves training, evaluation and prediction. It is fixed from the training split and stored in
+the checkpoint, so an input means the same to a net wherever the net is used.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from nnclassify.errors import InputError, one_line
+from nnclassify.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor
+
+Mode = Literal["rgb", "gray"]
+Resize = Literal["squash", "crop", "pad"]
+Normalize = Literal["standard", "minmax", "unit", "none"]
+
+MAX_PIXELS = 89_478_485
+"""Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
+
+STATISTICS_CHUNK = 2048
+"""Examples read at a time for the statistics: bounds memory, changes no result."""
+
+
+class Augment(Settings):
+    """Random changes to training pictures, a function of (seed, epoch, example) alone."""
+
+    flip: bool = False
+    """Mirror left to right, half of the pictures."""
+    crop: Annotated[int, Field(ge=0, le=64)] = 0
+    """Shift by up to this many pixels each way, over a border of reflected pixels."""
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """How a picture file becomes an array of shape (C, H, W).
+
+    Attributes:
+        height: H in pixels.
+        width: W in pixels.
+        mode: `rgb` (C = 3) or `gray` (C = 1).
+        resize: How another aspect ratio is met: `squash` it, `crop` its centre, or `pad` it with black.
+        max_value: The value of white: 255 for uint8 pictures, 1 for float ones.
+    """
+
+    height: int
+    width: int
+    mode: Mode
+    resize: Resize = "squash"
+    max_value: int = 255
+
+    def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Decode a file that Pillow reads, its EXIF rotation obeyed, into uint8 `(C, H, W)`, 0..255.
+
+        Raises:
+            InputError: The file is missing, no picture, truncated, or too large to be honest.
+        """
+        from PIL import Image, ImageOps
+
+        try:
+            with warnings.catch_warnings(), Image.open(path) as image:
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                warnings.simplefilter("ignore", UserWarning)  # odd metadata harms no pixel
+                if image.width * image.height > MAX_PIXELS:
+                    raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
+                longest = max(self.width, self.height)  # either way up: the rotation comes after
+                image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
+                ImageOps.exif_transpose(image, in_place=True)
+                return self.convert(image)
+        except InputError:
+            raise
+        except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
+            hint = "expected a whole picture file that Pillow reads"
+            raise InputError(f"{path}: not a readable picture ({one_line(cause)}); {hint}") from cause
+
+    def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Bring a picture into this mode and size: uint8 `(C, H, W)`."""
+        from PIL import Image, ImageOps
+
+        image = _to_mode(image, "RGB" if self.mode == "rgb" else "L")
+        size = (self.width, self.height)
+        if image.size != size:
+            methods: dict[Resize, Callable[[], Image.Image]] = {
+                "squash": lambda: image.resize(size, Image.Resampling.BILINEAR),
+                "crop": lambda: ImageOps.fit(image, size, Image.Resampling.BILINEAR),
+                "pad": lambda: ImageOps.pad(image, size, Image.Resampling.BILINEAR),
+            }
+            image = methods[self.resize]()
+        pixels = np.asarray(image, dtype=np.uint8)
+        return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    """To RGB or L; transparency over white, as a viewer shows it; 16-bit gray scaled down, not clipped."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Raw inputs `(N, ...)` to network inputs `(N, ...)`: `(raw - shift) / scale`.
+
+    Attributes:
+        input_shape: One example's shape: `(C, H, W)`, or `(num_features,)`.
+        picture: How a picture file becomes a raw input; None where examples are no pictures.
+        feature_names: The columns in order; None where they have no names.
+        shift: Float64, broadcastable to `input_shape`, in raw units.
+        scale: Float64, same shape, never zero.
+    """
+
+    input_shape: tuple[int, ...]
+    picture: PictureFormat | None
+    feature_names: list[str] | None
+    shift: Tensor
+    scale: Tensor
+
+    def __call__(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
+        """Normalise raw inputs of any number type into `dtype`.
+
+        Tables arrive in float64 and are normalised there: two columns may differ in the tenth digit only.
+        """
+        import torch
+
+        if raw.dtype == torch.float64:
+            return raw.sub(self.shift.to(raw.device)).div_(self.scale.to(raw.device)).to(dtype)
+        shift, scale = self.shift.to(raw.device, dtype), self.scale.to(raw.device, dtype)
+        return raw.to(dtype).sub_(shift).div_(scale) if raw.dtype == torch.uint8 else (raw.to(dtype) - shift) / scale
+
+    def state(self) -> dict[str, Any]:
+        """Primitives and tensors, for a checkpoint."""
+        picture = None if self.picture is None else dict(vars(self.picture))
+        return {
+            "input_shape": list(self.input_shape),
+            "picture": picture,
+            "feature_names": self.feature_names,
+            "shift": self.shift,
+            "scale": self.scale,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Transform:
+        """The inverse of `state`."""
+        return cls(
+            input_shape=tuple(state["input_shape"]),
+            picture=None if state["picture"] is None else PictureFormat(**state["picture"]),
+            feature_names=state["feature_names"],
+            shift=state["shift"],
+            scale=state["scale"],
+        )
+
+
+def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> tuple[Tensor, Tensor]:
+    """Shift and scale from the training rows `indices` of raw `inputs` `(M, ...)`.
+
+    Pictures `(N, C, H, W)` get one pair a channel, tables `(N, num_features)` one a column. `standard` is the
+    mean and the standard deviation; `minmax` maps the smallest value to 0 and the largest to 1; `unit` does the
+    same with one pair for all columns, and with 0 and 255 for pictures in uint8. A constant column is only
+    shifted.
+
+    Returns:
+        Two float64 tensors that broadcast against one example.
+    """
+    import torch
+
+    shape = [inputs.shape[1], *[1] * (inputs.ndim - 2)]
+    if normalize == "none":
+        return torch.zeros(shape, dtype=torch.float64), torch.ones(shape, dtype=torch.float64)
+    if normalize == "unit" and inputs.dtype == torch.uint8:
+        return torch.zeros(shape, dtype=torch.float64), torch.full(shape, 255.0, dtype=torch.float64)
+    if normalize == "standard":
+        shift, scale = _mean_and_std(inputs, indices)
+    else:
+        low, high = _extremes(inputs, indices)
+        if normalize == "unit":
+            low, high = low.min().expand_as(low), high.max().expand_as(high)
+        shift, scale = low, high - low
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return shift.reshape(shape), scale.reshape(shape)
+
+
+
+def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Per channel or column, in float64; uint8 pixels are summed as integers, so exactly."""
+    import torch
+
+    dims = [dim for dim in range(inputs.ndim) if dim != 1]
+    count = len(indices) * max(1, inputs[0, 0].numel())
+    total = torch.zeros(inputs.shape[1], dtype=torch.float64)
+    for rows in indices.split(STATISTICS_CHUNK):
+        exact = torch.int64 if inputs.dtype == torch.uint8 else torch.float64
+        total += inputs[rows].sum(dim=dims, dtype=exact)
+    mean = total / count
+    shape = [-1, *[1] * (inputs.ndim - 2)]
+    squares = torch.zeros_like(total)
+    for rows in indices.split(STATISTICS_CHUNK):
+        if inputs.dtype == torch.uint8:
+            squares += inputs[rows].to(torch.int32).square_().sum(dim=dims, dtype=torch.int64)
+        else:
+            squares += (inputs[rows].double() - mean.reshape(shape)).square_().sum(dim=dims)
+    if inputs.dtype == torch.uint8:
+        squares -= count * mean.square()
+    std = squares.div(count).clamp_(min=0).sqrt()
+    # Rounding alone leaves a constant column a tiny spread, and dividing by that would turn it into noise.
+    return mean, torch.where(std > 1e-12 * mean.abs(), std, torch.zeros_like(std))
+
+
+def _extremes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    import torch
+
+    dims = [dim for dim in range(inputs.ndim) if dim != 1]
+    lows, highs = [], []
+    for rows in indices.split(STATISTICS_CHUNK):
+        lows.append(inputs[rows].amin(dim=dims))
+        highs.append(inputs[rows].amax(dim=dims))
+    return torch.stack(lows).amin(0).double(), torch.stack(highs).amax(0).double()
