@@ -70,7 +70,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         sync_folder(path.parent)
     except (OSError, RuntimeError) as cause:
         partial.unlink(missing_ok=True)
-        raise SaveError(f"{path}: not saved ({one_line(cause)}); free space or mend permissions, then resume") from cause
+        raise SaveError(
+            f"{path}: not saved ({one_line(cause)}); free space or mend permissions, then resume"
+        ) from cause
 
 
 def previous(path: Path) -> Path:

@@ -6,11 +6,9 @@ matplotlib.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +18,6 @@ from nnclassify import __version__
 from nnclassify.errors import InputError, NNClassifyError
 
 if TYPE_CHECKING:
-    from nnclassify.compare import ComparedRun
-    from nnclassify.evaluate import Evaluation
-    from nnclassify.predict import Prediction
-    from nnclassify.run import RunResult
     from nnclassify.trainer import Observer
 
 app = typer.Typer(
@@ -35,7 +29,9 @@ app = typer.Typer(
     epilog="Start with: nnclassify train digits_cnn",
 )
 configs_app = typer.Typer(
-    help="The shipped configs: list them, show one, copy one.", rich_markup_mode=None, invoke_without_command=True
+    help="The shipped configs: list them, show one, copy one.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
 )
 app.add_typer(configs_app, name="configs")
 
@@ -92,7 +88,8 @@ def _complete_run(incomplete: str) -> list[str]:
 
 
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.1.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.1."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 RunArgument = Annotated[
@@ -124,6 +121,7 @@ def train(
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
     from nnclassify.folders import CHECKPOINTS, RunFolder
+    from nnclassify.texts import result_text
 
     folder = next((RunFolder(path) for path in (CHECKPOINTS / config, Path(config)) if resume and path.is_dir()), None)
     loaded = load_config(str(folder.config) if folder else config, overrides or [])
@@ -138,12 +136,17 @@ def train(
         from nnclassify.plots import save_plots
 
         save_plots(
-            result.folder.plots, result.rows, result.best_epoch, result.classifier, result.parts.splits.test, result.test
+            result.folder.plots,
+            result.rows,
+            result.best_epoch,
+            result.classifier,
+            result.parts.splits.test,
+            result.test,
         )
     if as_json:
         _print_json(result.figures())
     else:
-        _print_result(result, plots)
+        print(result_text(result, plots))
 
 
 def _progress() -> Observer:
@@ -152,23 +155,12 @@ def _progress() -> Observer:
     return ProgressBar() if sys.stderr.isatty() else EpochLines()
 
 
-def _print_result(result: RunResult, plots: bool) -> None:
-    figures = result.figures()
-    print(f"run: {result.folder.path}" + (f", pictures in {result.folder.plots}" if plots else ""))
-    print(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
-    for split in ("train", "validation", "test"):
-        if figures[split] is not None:
-            print(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
-    if result.test is not None:
-        low, high = result.test.accuracy_interval
-        print(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({result.test.num_examples} examples)")
-
-
 @app.command()
 def evaluate(
     run: RunArgument = None,
     split: Annotated[
-        str | None, typer.Option(help="train, validation or test; left out, test, else validation, else train.")
+        str | None,
+        typer.Option(help="train, validation or test; left out, test, else validation, else train."),
     ] = None,
     overrides: SetOption = None,
     device: DeviceOption = "auto",
@@ -179,6 +171,7 @@ def evaluate(
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
     from nnclassify.evaluate import Classifier, choose_split, splits_of
     from nnclassify.evaluate import evaluate as evaluate_split
+    from nnclassify.texts import evaluation_text
 
     path = _find(run)
     classifier = Classifier.load(path, device)
@@ -187,7 +180,7 @@ def evaluate(
     if as_json:
         _print_json({"run": str(path), "split": name, **evaluation.figures()})
     else:
-        _print_evaluation(path, name, evaluation)
+        print(evaluation_text(path, name, evaluation))
 
 
 def _find(run: str | None) -> Path:
@@ -200,37 +193,17 @@ def _find(run: str | None) -> Path:
     return path
 
 
-def _print_evaluation(path: Path, split: str, evaluation: Evaluation) -> None:
-    low, high = evaluation.accuracy_interval
-    print(f"{path} on {split} ({evaluation.num_examples} examples)")
-    print(f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}\n")
-    rows = [
-        [report.name, f"{report.precision:.3f}", f"{report.recall:.3f}", f"{report.f1:.3f}", str(report.support)]
-        for report in evaluation.classes
-    ]
-    _print_table(["class", "precision", "recall", "f1", "support"], rows)
-    if len(rows) <= 20:
-        print("\nconfusion (rows: true class)")
-        names = [report.name for report in evaluation.classes]
-        _print_table(["", *names], [[name, *map(str, row)] for name, row in zip(names, evaluation.confusion, strict=True)])
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        print("  ".join(cells).rstrip())
-
-
 @app.command()
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Pictures, folders, CSV or tensor files, or values such as 173,158,114."),
+        typer.Argument(
+            metavar="INPUT...", help="Pictures, folders, CSV or tensor files, or values such as 173,158,114."
+        ),
     ],
     run: Annotated[
-        str | None, typer.Option(help="A run, a run folder or a checkpoint; left out, the newest.", autocompletion=_complete_run)
+        str | None,
+        typer.Option(help="A run, a run folder or a checkpoint; left out, the newest.", autocompletion=_complete_run),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each input.")] = 1,
     device: DeviceOption = "auto",
@@ -242,15 +215,14 @@ def predict(
         raise InputError("--json and --csv: choose one")
     from nnclassify.evaluate import Classifier
     from nnclassify.predict import predict as predict_inputs
+    from nnclassify.texts import predictions_csv, predictions_text
 
     classifier = Classifier.load(_find(run), device)
     predictions = list(predict_inputs(classifier, inputs, top_k))
     if as_json:
         _print_json({"predictions": [prediction.figures() for prediction in predictions]})
-    elif as_csv:
-        _print_csv(predictions)
-    else:
-        _print_predictions(predictions)
+    elif predictions:
+        print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
     for prediction in predictions:
         if prediction.error is not None:
             _note(f"error: {prediction.error}")
@@ -258,59 +230,29 @@ def predict(
         raise typer.Exit(2)
 
 
-def _print_csv(predictions: Sequence[Prediction]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["input", "label", "probability"])
-    for prediction in predictions:
-        writer.writerows([prediction.input, label, f"{share:.6f}"] for label, share in prediction.top)
-
-
-def _print_predictions(predictions: Sequence[Prediction]) -> None:
-    for prediction in predictions:
-        if prediction.top:
-            print(f"{prediction.input}: " + ", ".join(f"{label} {share:.2%}" for label, share in prediction.top))
-
-
 @app.command()
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Runs, run folders or checkpoints.", autocompletion=_complete_run)
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs, run folders or checkpoints.", autocompletion=_complete_run),
     ],
     plot: Annotated[Path | None, typer.Option(help="Where to draw the curves.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: config differences, size, time, accuracies, curves."""
     from nnclassify.compare import compare as compare_runs
+    from nnclassify.texts import comparison_text
 
     compared = compare_runs(runs)
     if as_json:
         _print_json({"runs": [run.figures() for run in compared]})
         return
-    _print_comparison(compared)
+    print(comparison_text(compared))
     from nnclassify.folders import CHECKPOINTS
     from nnclassify.plots import compared_curves, save
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
     print(f"\ncurves: {save(compared_curves({run.name: run.rows for run in compared}), path)}")
-
-
-def _print_comparison(compared: Sequence[ComparedRun]) -> None:
-    rows = [
-        [run.name, f"{run.parameters:,}", str(run.epochs), f"{run.seconds:.1f}", *map(_percent, run.accuracies.values())]
-        for run in compared
-    ]
-    _print_table(["run", "parameters", "epochs", "seconds", "train", "validation", "test"], rows)
-    if compared[0].differences:
-        print("\ndifferences")
-        keys = list(compared[0].differences)
-        _print_table(
-            ["", *(run.name for run in compared)],
-            [[key, *(str(run.differences[key]) for run in compared)] for key in keys],
-        )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"
 
 
 @configs_app.callback()
@@ -358,5 +300,7 @@ def _shipped(name: str) -> Path:
 
     known = shipped_configs()
     if name.removesuffix(".yaml") not in known:
-        raise InputError(f"{name}: no shipped config of that name{suggestion(name, known)}; `nnclassify configs` lists them")
+        raise InputError(
+            f"{name}: no shipped config of that name{suggestion(name, known)}; `nnclassify configs` lists them"
+        )
     return known[name.removesuffix(".yaml")]

@@ -19,7 +19,7 @@ from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import PositiveFloat, PositiveInt, Seed, Settings
-from nnclassify.yaml_source import YamlPath, YamlSource, read_yaml
+from nnclassify.yaml_source import YamlPath, YamlSource, has_part, read_yaml
 
 SHIPPED = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
 """Where the shipped configs lie: in the wheel, and in a checkout."""
@@ -138,10 +138,17 @@ def validate(source: YamlSource) -> RunConfig:
         config = RunConfig.model_validate(source.data)
     except ValidationError as error:
         raise ConfigError(_problems(error.errors(include_url=False), source)) from None
-    if (reason := config.loss.refuses(config.model.output)) is not None:
-        found = f"loss {config.loss.name} after model.output: {config.model.output}"
-        raise ConfigError([f"{source.where(('loss',))}: loss: found {found}; {reason}"])
+    if problems := [f"{source.where((key,))}: {key}: {text}" for key, text in _misfits(config)]:
+        raise ConfigError(problems)
     return config
+
+
+def _misfits(config: RunConfig) -> Iterator[tuple[str, str]]:
+    """Options that are right alone and wrong together: the key to change, and what is wrong."""
+    if (reason := config.loss.refuses(config.model.output)) is not None:
+        yield "loss", f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
+    if config.patience is not None and config.dataset.validation in (0, "test"):
+        yield "patience", "found it without a split to choose by; set dataset.validation: 0.1, or leave patience out"
 
 
 def _problems(errors: Iterable[ErrorDetails], source: YamlSource) -> list[str]:
@@ -166,9 +173,7 @@ def _path(error: ErrorDetails, data: Any) -> YamlPath:
     loc = error["loc"]
     for position, part in enumerate(loc):
         is_last = position == len(loc) - 1
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if has_part(data, part):
             data = data[part]
         elif not (is_last and error["type"] == "missing"):
             continue

@@ -70,9 +70,7 @@ class Classifier:
         except (ValidationError, RuntimeError, KeyError, TypeError) as cause:
             raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
         placement = find_placement(device, config.precision, convolutional=len(transform.input_shape) == 3)
-        return cls(
-            path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement
-        )
+        return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
     def outputs(self, examples: Examples) -> Tensor:
         """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""

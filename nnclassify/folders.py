@@ -71,7 +71,9 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
                 continue
             return RunFolder(path)
     except OSError as cause:
-        raise SaveError(f"{root / name}: cannot be created ({one_line(cause)}); mend permissions or free space") from cause
+        raise SaveError(
+            f"{root / name}: cannot be created ({one_line(cause)}); mend permissions or free space"
+        ) from cause
     raise AssertionError("count() does not end")
 
 

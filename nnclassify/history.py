@@ -59,11 +59,10 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         CheckpointError: The file is missing or damaged; names the line.
     """
-    number = 0
-    rows = []
+    rows: list[Row] = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for line in path.read_text(encoding="utf-8").splitlines():
             rows.append(Row(**json.loads(line)))
     except (OSError, ValueError, TypeError) as cause:
-        raise CheckpointError(f"{path}:{number}: not a history row ({one_line(cause)})") from cause
+        raise CheckpointError(f"{path}:{len(rows) + 1}: not a history row ({one_line(cause)})") from cause
     return rows

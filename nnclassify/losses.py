@@ -93,7 +93,9 @@ class WeightedLoss(Loss):
         if self.class_weights == "balanced":
             return counts.sum() / (len(counts) * counts)
         if len(self.class_weights) != len(counts):
-            raise DataError(f"loss.class_weights: {len(self.class_weights)} weights; expected {len(counts)}, one a class")
+            raise DataError(
+                f"loss.class_weights: {len(self.class_weights)} weights; expected {len(counts)}, one a class"
+            )
         return torch.tensor(self.class_weights, dtype=torch.float64)
 
 

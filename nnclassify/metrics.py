@@ -32,7 +32,8 @@ class Totals:
     def zeros(cls, device: torch.device) -> Totals:
         """Nothing counted yet."""
         dtype = torch.float32 if device.type == "mps" else torch.float64
-        return cls(*(torch.zeros((), dtype=dtype, device=device) for _ in range(3)))
+        loss, weight, hits = torch.zeros(3, dtype=dtype, device=device).unbind()
+        return cls(loss, weight, hits)
 
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
         """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`. Does not synchronise."""

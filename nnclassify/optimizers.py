@@ -173,14 +173,10 @@ class Muon(Optimizer):
         rest = [parameter for parameter in parameters if parameter.ndim != 2]
         optimizers: list[optim.Optimizer] = []
         if matrices:
-            optimizers.append(
-                optim.Muon(matrices, momentum=self.momentum, nesterov=self.nesterov, **self.common())
-            )
+            optimizers.append(optim.Muon(matrices, momentum=self.momentum, nesterov=self.nesterov, **self.common()))
         if rest:
             optimizers.append(optim.AdamW(rest, lr=self.adamw_lr, weight_decay=self.weight_decay, fused=True))
         return optimizers
 
 
-AnyOptimizer = Annotated[
-    Sgd | Adam | AdamW | RmsProp | Adagrad | Adadelta | Muon, Field(discriminator="name"), ByName
-]
+AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad | Adadelta | Muon, Field(discriminator="name"), ByName]

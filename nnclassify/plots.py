@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
@@ -147,10 +147,10 @@ def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[s
         figure.text(0.5, 0.5, f"no mistake in {len(examples)} pictures", ha="center", va="center", fontsize=14)
         return figure
     ranked = wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
-    upper, lower = figure.subfigures(2, 1)
+    parts = np.asarray(figure.subfigures(2, 1))
     for part, rows, title in (
-        (upper, ranked[:NUM_MISTAKES], "highest loss"),
-        (lower, ranked[-NUM_MISTAKES:].flip(0), "lowest loss"),
+        (parts[0], ranked[:NUM_MISTAKES], "highest loss"),
+        (parts[1], ranked[-NUM_MISTAKES:].flip(0), "lowest loss"),
     ):
         part.suptitle(f"wrong predictions of the {title}", fontsize=10)
         _pictures(part, 1, NUM_MISTAKES, examples, rows, evaluation, class_names)
@@ -162,7 +162,7 @@ def _wrong(examples: Examples, evaluation: Evaluation) -> Tensor:
 
 
 def _pictures(
-    figure: Figure | object,
+    figure: FigureBase,
     num_rows: int,
     num_columns: int,
     examples: Examples,
@@ -171,7 +171,7 @@ def _pictures(
     class_names: Sequence[str],
 ) -> None:
     """A grid of pictures, titled with the predicted class, its probability, and the true class where it differs."""
-    grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()  # type: ignore[attr-defined]
+    grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axes in grid:
         axes.set_axis_off()
     inputs, targets = examples.select(rows)
@@ -219,7 +219,15 @@ def decision_regions(classifier: Classifier, examples: Examples) -> Figure:
             axes.contour(x.numpy(), y.numpy(), share, levels=[0.5], colors="black", linewidths=1)
     for index, name in enumerate(classifier.class_names):
         chosen = points[targets == index]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=22, color=colors[index], edgecolor="white", linewidth=0.6, label=name)
+        axes.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=22,
+            color=colors[index],
+            edgecolor="white",
+            linewidth=0.6,
+            label=name,
+        )
     names = classifier.transform.feature_names or ["x", "y"]
     axes.set(xlabel=names[0], ylabel=names[1])
     figure.legend(loc="outside upper center", ncols=min(6, len(colors)), frameon=False, title="class")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -28,7 +26,7 @@ from nnclassify.history import Row
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.observers import Checkpointer, HistoryWriter
-from nnclassify.seeds import stream_seed
+from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
 
@@ -87,13 +85,6 @@ def build_parts(config: RunConfig) -> Parts:
     inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
     return Parts(config, splits, transform, loss_fn, model, placement)
-
-
-def seed_everything(seed: int) -> None:
-    """Set every global random state from the run's seed: initial weights and dropout follow from it."""
-    torch.manual_seed(stream_seed(seed, "torch"))
-    np.random.seed(stream_seed(seed, "numpy") % 2**32)
-    random.seed(stream_seed(seed, "python"))
 
 
 def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
@@ -165,9 +156,7 @@ class RunResult:
         }
 
 
-def train(
-    loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: Sequence[Observer] = ()
-) -> RunResult:
+def train(loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: Sequence[Observer] = ()) -> RunResult:
     """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
 
     Args:

@@ -205,4 +205,3 @@ AnyScheduler = Annotated[
     Field(discriminator="name"),
     ByName,
 ]
-

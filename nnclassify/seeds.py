@@ -6,8 +6,9 @@ function of the seed and the name alone: no state to save, nothing that workers 
 
 from __future__ import annotations
 
+import random
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,3 +36,39 @@ def torch_rng(seed: int, *stream: str | int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(stream_seed(seed, *stream))
+
+
+def seed_everything(seed: int) -> None:
+    """Set every global random state from the run's seed: initial weights and dropout follow from it."""
+    import torch
+
+    torch.manual_seed(stream_seed(seed, "torch"))
+    np.random.seed(stream_seed(seed, "numpy") % 2**32)
+    random.seed(stream_seed(seed, "python"))
+
+
+def random_state() -> dict[str, Any]:
+    """Every global random state that a forward pass may draw from, as primitives and tensors."""
+    import torch
+
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, words, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached],
+        "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """The inverse of `random_state`."""
+    import torch
+
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))

@@ -5,18 +5,16 @@ The trainer knows nothing of files, bars or findings. It tells its observers wha
 
 from __future__ import annotations
 
-import copy
 import math
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
+from nnclassify.averaging import average_into, frozen_copy
 from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
 from nnclassify.errors import TrainingError
@@ -25,6 +23,7 @@ from nnclassify.inference import outputs_of
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import Score, Totals, score
 from nnclassify.schedulers import Clock, Scheduler
+from nnclassify.seeds import random_state, set_random_state
 
 
 class Observer(Protocol):
@@ -115,10 +114,8 @@ class Trainer:
         self.recipe = recipe
         self.observers = list(observers)
         self.placement = train.placement
-        self.averaged = _copy_of(model) if recipe.ema is not None else None
-        self.scaler = torch.amp.GradScaler(
-            self.placement.device.type, enabled=self.placement.autocast == torch.float16
-        )
+        self.averaged = frozen_copy(model) if recipe.ema is not None else None
+        self.scaler = torch.amp.GradScaler(self.placement.device.type, enabled=self.placement.autocast == torch.float16)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.step = 0
         self.epoch = 1
@@ -212,7 +209,7 @@ class Trainer:
             self.scaler.step(optimizer)
         self.scaler.update()
         if self.averaged is not None and self.recipe.ema is not None:
-            _average(self.averaged, self.model, self.recipe.ema, self.step)
+            average_into(self.averaged, self.model, self.recipe.ema, self.step)
         self.step += 1
         self.batch += 1
         return outputs.detach(), losses.detach()
@@ -303,40 +300,3 @@ class Trainer:
         self.best = (state["best"][0], state["best"][1])
         self.rows = list(rows)
         set_random_state(state["random"])
-
-
-def _copy_of(model: nn.Module) -> nn.Module:
-    return copy.deepcopy(model).requires_grad_(False)
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """averaged += (1 - decay) (model - averaged); a short run is averaged over fewer steps, as in (step + 1) / 10."""
-    decay = min(decay, (1 + step) / (10 + step))
-    for old, new in zip(averaged.parameters(), model.parameters(), strict=True):
-        old.lerp_(new, 1 - decay)
-    for old, new in zip(averaged.buffers(), model.buffers(), strict=True):
-        old.copy_(new)
-
-
-def random_state() -> dict[str, Any]:
-    """Every global random state that a forward pass may draw from, as primitives and tensors."""
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    version, words, gauss = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached],
-        "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """The inverse of `random_state`."""
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words.tolist()), gauss))

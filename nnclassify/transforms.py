@@ -197,7 +197,6 @@ def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> 
     return shift.reshape(shape), scale.reshape(shape)
 
 
-
 def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     """Per channel or column, in float64; uint8 pixels are summed as integers, so exactly."""
     import torch

@@ -26,16 +26,14 @@ class _CoreLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - yaml's own name
 
 
+_NUMBER = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 for _tag, _pattern, _first in [
-    ("null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
-    ("float", r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
-     "-+0123456789."),
-]:  # fmt: skip
-    _CoreLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-        f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), [char if char != "\0" else "" for char in _first]
-    )
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    ("float", rf"^(?:{_NUMBER}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", list("-+0123456789.")),
+]:
+    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 @dataclass
@@ -77,7 +75,7 @@ class YamlSource:
             child = value if last else _expanded(_child(node, part))
             if isinstance(node, dict):
                 node[str(part)] = child
-            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            elif has_part(node, part):
                 node[part] = child
             else:
                 raise ConfigError([f"{origin}: {_dotted(path[:depth])} has no part {part!r}"])
@@ -86,10 +84,15 @@ class YamlSource:
         self.lines[path] = origin
 
 
-def _child(node: Any, part: str | int) -> Any:
+def has_part(node: Any, part: str | int) -> bool:
+    """Whether a mapping has that key, or a list that index."""
     if isinstance(node, dict):
-        return node.get(str(part), {})
-    return node[part] if isinstance(node, list) and isinstance(part, int) and part < len(node) else {}
+        return part in node
+    return isinstance(node, list) and isinstance(part, int) and 0 <= part < len(node)
+
+
+def _child(node: Any, part: str | int) -> Any:
+    return node[part] if has_part(node, part) else {}
 
 
 def _expanded(value: Any) -> Any:
@@ -143,6 +146,7 @@ class _Builder:
         self.num_nodes = 0
 
     def read(self, text: str) -> Any:
+        """The value of a YAML text; None of an empty one."""
         try:
             self._check_depth(text)
             node = yaml.compose(text, Loader=_CoreLoader)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nnclassify.errors import DataError
 from nnclassify.seeds import numpy_rng
@@ -134,7 +134,7 @@ class Source:
 class Dataset(Settings):
     """The options that every dataset has."""
 
-    validation: Fraction | Literal["test"] = 0.1
+    validation: Fraction | str = 0.1
     """The share of the training examples held out to choose by, stratified; 0: none; `test`: show the test
     split's figures after each epoch, and choose nothing by them."""
     normalize: Normalize = "standard"
@@ -143,6 +143,15 @@ class Dataset(Settings):
     """At most this many training examples and as many test examples, stratified."""
     seed: Seed | None = None
     """The seed of the splits and of generated data; left out, the run's own."""
+
+    takes_validation_folder: ClassVar[bool] = False
+
+    @field_validator("validation")
+    @classmethod
+    def _share_or_test(cls, value: float | str) -> float | str:
+        if isinstance(value, str) and value != "test" and not cls.takes_validation_folder:
+            raise ValueError("a share such as 0.1, or `test`")
+        return value
 
     @abstractmethod
     def read(self, seed: int) -> Source:
@@ -227,9 +236,7 @@ class PictureDataset(Dataset):
 Size = Annotated[int, Field(ge=1, le=4096)]
 
 
-def stratified_split(
-    targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator
-) -> tuple[Rows, Rows]:
+def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Hold out a fraction of `rows`, the same share of each class to within one example.
 
     The remainders go to the classes that are owed most (largest remainder method), so the number held out is
@@ -267,8 +274,7 @@ def check_range(targets: Labels, class_names: list[str], where: str) -> None:
     if len(targets) and (targets.min() < 0 or targets.max() >= len(class_names)):
         row = int(np.flatnonzero((targets < 0) | (targets >= len(class_names)))[0])
         raise DataError(
-            f"{where}: label {targets[row]} of example {row} is outside the classes; "
-            f"expected 0..{len(class_names) - 1}"
+            f"{where}: label {targets[row]} of example {row} is outside the classes; expected 0..{len(class_names) - 1}"
         )
 
 

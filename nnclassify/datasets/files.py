@@ -136,4 +136,3 @@ def _load_numpy(location: Path, key: str) -> Tensor:
                 raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
             loaded = loaded[key or names[0]]
     return torch.from_numpy(loaded)
-

@@ -137,6 +137,8 @@ class Folder(PictureDataset, UnsplitDataset):
     on_bad_file: Literal["error", "skip"] = "error"
     """What to do about a picture that cannot be read: stop and name it, or leave it out and say so."""
 
+    takes_validation_folder = True
+
     def picture_format(self) -> PictureFormat:
         """Size, mode and resize in one."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
@@ -236,4 +238,3 @@ def read_pictures(
         for _ in pool.map(read, range(len(paths))):
             pass
     return pixels, dict(sorted(errors.items()))
-

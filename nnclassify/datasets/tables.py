@@ -79,34 +79,37 @@ def _rows(path: Path, delimiter: str) -> tuple[list[str], Iterator[tuple[int, li
         raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file in UTF-8") from cause
     if "\0" in text:
         raise DataError(f"{path}: contains NUL bytes; expected a CSV file in UTF-8")
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    header = [name.strip() for name in next(reader, [])]
+    lines = _lines(path, text, delimiter)
+    header = [name.strip() for name in next(lines, (1, []))[1]]
     if not header:
         raise DataError(f"{path}: empty; expected a header line and rows")
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise DataError(f"{path}:1: column {twice[0]!r} appears twice; give each column a name of its own")
+    return header, _even(path, lines, len(header))
 
-    def checked() -> Iterator[tuple[int, list[str]]]:
-        try:
-            for row in reader:
-                if row and len(row) != len(header):
-                    raise DataError(
-                        f"{path}:{reader.line_num}: {len(row)} values; expected {len(header)}, as in the header"
-                    )
-                if row:
-                    yield reader.line_num, row
-        except csv.Error as cause:
-            raise DataError(f"{path}:{reader.line_num}: not CSV ({one_line(cause)})") from cause
 
-    return header, checked()
+def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as cause:
+        raise DataError(f"{path}:{reader.line_num}: not CSV ({one_line(cause)})") from cause
+
+
+def _even(path: Path, lines: Iterator[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
+    for line, row in lines:
+        if len(row) != width:
+            raise DataError(f"{path}:{line}: {len(row)} values; expected {width}, as in the header")
+        yield line, row
 
 
 def _column(path: Path, header: Sequence[str], name: str, option: str) -> int:
     if name in header:
         return header.index(name)
     raise DataError(
-        f"{path}:1: no column {name!r} (dataset.{option}){suggestion(name, header)}; "
-        f"columns: {', '.join(header[:20])}"
+        f"{path}:1: no column {name!r} (dataset.{option}){suggestion(name, header)}; columns: {', '.join(header[:20])}"
     )
 
 

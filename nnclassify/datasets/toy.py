@@ -23,7 +23,7 @@ class Toy(Dataset):
     """Training examples (before a validation split)."""
     num_test: PositiveInt | None = None
     """Test examples; left out, as many as `num_examples`."""
-    validation: Fraction | Literal["test"] = 0.0
+    validation: Fraction | str = 0.0
     """As for every dataset; none by default, since more examples can be drawn at will."""
 
     @abstractmethod

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from nnclassify.errors import ModelError
-from nnclassify.models.base import Activation, DenseModel, Init
+from nnclassify.models.base import DenseModel
+from nnclassify.models.vocabulary import Activation, Init
 from nnclassify.settings import PositiveInt, Probability, Settings
 
 if TYPE_CHECKING:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from nnclassify.errors import ModelError, one_line
-from nnclassify.models.base import Activation, ConstantInit, DenseModel, Init, NormalInit, Output, UniformInit
+from nnclassify.models.vocabulary import Activation, ConstantInit, Init, NormalInit, Output, UniformInit
+
+if TYPE_CHECKING:
+    from nnclassify.models.base import DenseModel
 
 
 class Exponential(nn.Module):

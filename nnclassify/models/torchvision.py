@@ -27,12 +27,13 @@ class Torchvision(Model):
         Raises:
             ModelError: No such network, no such weights, weights that cannot be downloaded, or no RGB pictures.
         """
-        import torchvision.models as zoo
+        from torchvision import models
+        from torchvision.models._api import get_model, list_models
 
         channels, _, _ = picture_shape("torchvision", input_shape)
         if channels != 3:
             raise ModelError(f"model torchvision: pictures with {channels} channel; expected 3: set dataset.mode: rgb")
-        names = zoo.list_models(module=zoo)
+        names = list_models(module=models)
         if self.architecture not in names:
             raise ModelError(
                 f"model.architecture: found {self.architecture!r}{suggestion(self.architecture, names)}; expected one "
@@ -42,7 +43,7 @@ class Torchvision(Model):
         if extra and self.weights is None:
             extra = {"aux_logits": False, "init_weights": True}
         try:
-            network: nn.Module = zoo.get_model(self.architecture, weights=self._weights(), **extra)
+            network: nn.Module = get_model(self.architecture, weights=self._weights(), **extra)
         except Exception as cause:  # a download fails in as many ways as there are networks
             raise ModelError(
                 f"model {self.architecture}: weights {self.weights!r} could not be had ({one_line(cause)}); put the "
@@ -54,11 +55,11 @@ class Torchvision(Model):
         return network
 
     def _weights(self) -> Any:
-        import torchvision.models as zoo
+        from torchvision.models._api import get_model_weights
 
         if self.weights is None:
             return None
-        known = zoo.get_model_weights(self.architecture)
+        known = get_model_weights(self.architecture)
         allowed = ["DEFAULT", *known.__members__]
         if self.weights not in allowed:
             raise ModelError(f"model.weights: found {self.weights!r}; expected one of {', '.join(allowed)}")
