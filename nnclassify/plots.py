@@ -64,7 +64,7 @@ def save_plots(
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.15)
     return path
 
 
@@ -119,7 +119,10 @@ def confusion(counts: list[list[int]], class_names: Sequence[str]) -> Figure:
     axes.set(xlabel="predicted class", ylabel="true class")
     if few:
         ticks = range(len(class_names))
-        axes.set_xticks(ticks, class_names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_xticks(ticks, class_names)
+        if max(map(len, class_names)) > 3:
+            for label in axes.get_xticklabels():
+                label.set(rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(ticks, class_names)
         for (row, column), count in np.ndenumerate(matrix):
             color = "white" if shares[row, column] > 0.5 else "black"
@@ -140,19 +143,19 @@ def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[st
 
 
 def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[str]) -> Figure:
-    """The wrong predictions of the highest loss (above) and of the lowest (below)."""
+    """The wrong predictions of the highest loss (above) and of the lowest (below); none is shown twice."""
     wrong = _wrong(examples, evaluation)
-    figure = Figure(figsize=(1.9 * NUM_MISTAKES, 5.4), layout="constrained")
     if len(wrong) == 0:
+        figure = Figure(figsize=(6, 2))
         figure.text(0.5, 0.5, f"no mistake in {len(examples)} pictures", ha="center", va="center", fontsize=14)
         return figure
     ranked = wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
-    parts = np.asarray(figure.subfigures(2, 1))
-    for part, rows, title in (
-        (parts[0], ranked[:NUM_MISTAKES], "highest loss"),
-        (parts[1], ranked[-NUM_MISTAKES:].flip(0), "lowest loss"),
-    ):
-        part.suptitle(f"wrong predictions of the {title}", fontsize=10)
+    highest = ranked[:NUM_MISTAKES]
+    lowest = ranked[NUM_MISTAKES:].flip(0)[:NUM_MISTAKES]
+    groups = [("highest", highest), ("lowest", lowest)] if len(lowest) else [("highest", highest)]
+    figure = Figure(figsize=(1.9 * NUM_MISTAKES, 2.7 * len(groups)), layout="constrained")
+    for part, (which, rows) in zip(np.asarray(figure.subfigures(len(groups), 1)).ravel(), groups, strict=True):
+        part.suptitle(f"wrong predictions of the {which} loss ({len(wrong)} of {len(examples)} are wrong)", fontsize=10)
         _pictures(part, 1, NUM_MISTAKES, examples, rows, evaluation, class_names)
     return figure
 
