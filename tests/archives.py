@@ -65,5 +65,4 @@ def write_cifar(folder: Path, num_classes: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(dataset, "test_list", [[test[0], sums[test[0]]]])
     monkeypatch.setattr(dataset, "meta", {"filename": meta[0], "key": names_key, "md5": sums[meta[0]]})
     monkeypatch.setattr(dataset, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
-    monkeypatch.setattr(dataset, "url", archive.as_uri())
     return archive
