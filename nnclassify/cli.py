@@ -294,6 +294,22 @@ def copy_config(
     print(f"copied to {target}; train it with: nnclassify train {target}")
 
 
+@configs_app.command("reference")
+def print_reference() -> None:
+    """Print the reference of the YAML: every key, its values, default and meaning, in markdown."""
+    from nnclassify.reference import markdown
+
+    print(markdown(), end="")
+
+
+@configs_app.command("schema")
+def print_schema() -> None:
+    """Print the JSON schema of the YAML, for an editor's completion."""
+    from nnclassify.reference import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
 def _shipped(name: str) -> Path:
     from nnclassify.config import shipped_configs
     from nnclassify.errors import suggestion

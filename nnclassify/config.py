@@ -236,17 +236,18 @@ def yaml_text(value: Any) -> str:
     return repr(value)
 
 
-def _settings_in(annotation: Any) -> Iterator[type[Settings]]:
+def settings_in(annotation: Any) -> Iterator[type[Settings]]:
     """Every settings class that a field's type can hold."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         yield annotation
     for inner in get_args(annotation):
-        yield from _settings_in(inner)
+        yield from settings_in(inner)
 
 
-def _names_of(member: type[Settings]) -> tuple[str, ...]:
+def names_of(member: type[Settings]) -> tuple[str, ...]:
+    """The names by which the YAML chooses a class; empty where it is no member of a family."""
     field = member.model_fields.get("name")
-    return get_args(field.annotation) if field is not None else ()
+    return tuple(name for name in get_args(field.annotation) if isinstance(name, str)) if field is not None else ()
 
 
 def _members_at(loc: tuple[int | str, ...]) -> list[type[Settings]]:
@@ -255,9 +256,9 @@ def _members_at(loc: tuple[int | str, ...]) -> list[type[Settings]]:
     for part in loc:
         if isinstance(part, int):
             continue
-        tagged = [member for member in members if part in _names_of(member)]
+        tagged = [member for member in members if part in names_of(member)]
         fields = [member.model_fields[part] for member in members if part in member.model_fields]
-        members = tagged or [found for field in fields for found in _settings_in(field.annotation)]
+        members = tagged or [found for field in fields for found in settings_in(field.annotation)]
     return members
 
 
@@ -266,4 +267,4 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _union_names(loc: tuple[int | str, ...]) -> str:
-    return ", ".join(name for member in _members_at(loc) for name in _names_of(member))
+    return ", ".join(name for member in _members_at(loc) for name in names_of(member))

@@ -170,20 +170,14 @@ class Dataset(Settings):
                 check_range(pool.targets, source.class_names, self.name_of())
         train_rows, test_pool, test_rows = self._draw_test(source, seed)
         train_rows = _limited(source.train.targets, train_rows, self.limit, seed)
-        check_classes(source.train.targets[train_rows], source.class_names, self.name_of())
-        validation = None
-        if source.validation is not None:
-            validation = source.validation.take(np.arange(len(source.validation.targets)))
-        elif isinstance(self.validation, float | int) and self.validation > 0:
-            train_rows, rows = stratified_split(
-                source.train.targets, train_rows, self.validation, numpy_rng(seed, "split", "validation")
-            )
-            validation = source.train.take(rows) if len(rows) else None
-        test = test_pool.take(test_rows) if test_pool is not None and len(test_rows) else None
+        train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
         train = source.train.take(train_rows)
+        # After reading: files that are skipped may leave a class without example.
+        check_classes(train.all_targets().numpy(), source.class_names, self.name_of())
+        test = test_pool.take(test_rows) or None
         return Splits(
             train=train,
-            validation=test if self.validation == "test" else validation,
+            validation=test if self.validation == "test" else validation_pool.take(validation_rows) or None,
             test=test,
             class_names=source.class_names,
             picture=source.picture,
@@ -204,7 +198,7 @@ class Dataset(Settings):
         augment = getattr(self, "augment", None)
         return augment if isinstance(augment, Augment) else None
 
-    def _draw_test(self, source: Source, seed: int) -> tuple[Rows, Pool | None, Rows]:
+    def _draw_test(self, source: Source, seed: int) -> tuple[Rows, Pool, Rows]:
         everything = np.arange(len(source.train.targets))
         if source.test is not None:
             rows = np.arange(len(source.test.targets))
@@ -213,6 +207,14 @@ class Dataset(Settings):
             source.train.targets, everything, self.test_fraction(), numpy_rng(seed, "split", "test")
         )
         return train_rows, source.train, _limited(source.train.targets, test_rows, self.limit, seed)
+
+    def _draw_validation(self, source: Source, train_rows: Rows, seed: int) -> tuple[Rows, Pool, Rows]:
+        if source.validation is not None:
+            return train_rows, source.validation, np.arange(len(source.validation.targets))
+        fraction = 0.0 if isinstance(self.validation, str) else self.validation
+        rng = numpy_rng(seed, "split", "validation")
+        kept, held_out = stratified_split(source.train.targets, train_rows, fraction, rng)
+        return kept, source.train, held_out
 
 
 class UnsplitDataset(Dataset):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -127,12 +127,11 @@ def _load_torch(location: Path) -> Tensor:
 def _load_numpy(location: Path, key: str) -> Tensor:
     import torch
 
-    # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
-    loaded: Any = np.load(location, mmap_mode="c" if location.suffix == ".npy" else None, allow_pickle=False)
-    if isinstance(loaded, np.lib.npyio.NpzFile):
-        with loaded:
-            names = loaded.files
-            if key not in names and len(names) != 1:
-                raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
-            loaded = loaded[key or names[0]]
-    return torch.from_numpy(loaded)
+    if location.suffix == ".npy":
+        # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
+        return torch.from_numpy(np.lib.format.open_memmap(location, mode="c"))
+    with location.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        names = arrays.files
+        if key not in names and len(names) != 1:
+            raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
+        return torch.from_numpy(arrays[key or names[0]])

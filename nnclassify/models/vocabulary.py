@@ -66,4 +66,4 @@ class Layer(Settings):
     """How weights start."""
 
 
-Hidden = Annotated[Layer, BeforeValidator(_units_alone)]
+Hidden = Annotated[Layer, BeforeValidator(_units_alone, json_schema_input_type=PositiveInt | Layer)]

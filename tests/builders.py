@@ -1,0 +1,38 @@
+"""Configs and trainers for tests, built as the command line builds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnclassify.config import LoadedConfig, RunConfig, validate
+from nnclassify.run import Parts, build_parts, build_trainer
+from nnclassify.trainer import Trainer
+from nnclassify.yaml_source import YamlSource
+
+BLOBS: dict[str, Any] = {"name": "blobs", "num_examples": 60, "num_test": 30, "std": 0.5}
+"""Three classes that a straight line nearly tells apart."""
+
+
+def config_of(**values: Any) -> RunConfig:
+    """A checked config: blobs, a small net, a few epochs, unless said otherwise."""
+    defaults: dict[str, Any] = {
+        "dataset": BLOBS,
+        "model": {"name": "mlp", "hidden": [8]},
+        "optimizer": {"name": "adam", "lr": 0.05},
+        "epochs": 2,
+        "batch_size": 16,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    return validate(YamlSource("test.yaml", {**defaults, **values}))
+
+
+def loaded(config: RunConfig, name: str = "test") -> LoadedConfig:
+    """The config as `run.train` takes it."""
+    return LoadedConfig(config, YamlSource("test.yaml", config.model_dump(mode="json", exclude_none=True)), name)
+
+
+def trainer_of(**values: Any) -> tuple[Parts, Trainer]:
+    """A trainer at its start, and what it was built from."""
+    parts = build_parts(config_of(**values))
+    return parts, build_trainer(parts)

@@ -1,0 +1,51 @@
+"""Fixtures that several modules use. One thread: so that results do not depend on the machine's cores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that the test stands in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one tiny, learnable dataset of each kind that is read from files.
+
+    table.csv; pictures/<class>/*.png; inputs.npy and targets.npy (pictures `(48, 3, 16, 16)`).
+    In all of them class 1 is the brighter one.
+    """
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    targets = np.arange(48) % 2
+    bright = 60 + 120 * targets
+    names = ["dark", "light"]
+    shades = bright + rng.integers(0, 20, size=48)
+    rows = [
+        f"{shade},{index % 7},{names[label]}" for index, (shade, label) in enumerate(zip(shades, targets, strict=True))
+    ]
+    (folder / "table.csv").write_text("\n".join(["shade,noise,label", *rows, ""]))
+    noise = rng.integers(0, 40, size=(48, 16, 16, 3))
+    pixels = (bright[:, None, None, None] + noise).astype(np.uint8)
+    for index, (picture, label) in enumerate(zip(pixels, targets, strict=True)):
+        place = folder / "pictures" / names[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(place / f"{index:02}.png")
+    np.save(folder / "inputs.npy", pixels.transpose(0, 3, 1, 2))
+    np.save(folder / "targets.npy", targets)
+    return folder

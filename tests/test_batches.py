@@ -1,0 +1,100 @@
+"""The order is a function of (seed, epoch), the augmentation of (seed, epoch, example)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nnclassify import batches as batches_module
+from nnclassify.batches import Augmentation, Batches, shift
+from nnclassify.datasets import Examples
+from nnclassify.device import find_placement
+from nnclassify.transforms import Augment, Transform, fit_normalization
+
+
+def batches_of(num_examples: int = 23, **options: Any) -> Batches:
+    """Pictures `(N, 1, 4, 5)` whose pixels all differ, not normalised."""
+    inputs = torch.arange(num_examples * 20, dtype=torch.float32).reshape(num_examples, 1, 4, 5)
+    rows = torch.arange(num_examples)
+    shift_, scale = fit_normalization(inputs, rows, "none")
+    transform = Transform((1, 4, 5), None, None, shift_, scale)
+    placement = find_placement("cpu", "float32", convolutional=False)
+    return Batches(Examples(inputs, rows, rows), transform, placement, **{"batch_size": 5, "seed": 3, **options})
+
+
+def seen(batches: Batches, epoch: int, first_batch: int = 0) -> list[tuple[Tensor, Tensor]]:
+    return [batch for chunk in batches.epoch(epoch, first_batch) for batch in chunk]
+
+
+def test_an_epoch_holds_every_example_once_and_the_last_batch_is_ragged() -> None:
+    found = seen(batches_of(), 1)
+    assert [len(targets) for _, targets in found] == [5, 5, 5, 5, 3]
+    assert sorted(torch.cat([targets for _, targets in found]).tolist()) == list(range(23))
+    for inputs, targets in found:
+        assert torch.equal(inputs[:, 0, 0, 0], targets * 20.0)  # inputs and targets stay together
+
+
+def test_order_is_a_function_of_seed_and_epoch() -> None:
+    assert torch.equal(batches_of().order(4), batches_of().order(4))
+    assert not torch.equal(batches_of().order(4), batches_of().order(5))
+    assert not torch.equal(batches_of().order(4), batches_of(seed=4).order(4))
+    assert batches_of(shuffle=False).order(4).tolist() == list(range(23))
+
+
+@pytest.mark.parametrize("augment", [None, Augment(flip=True, crop=2)])
+def test_chunks_and_a_start_in_mid_epoch_change_nothing(
+    augment: Augment | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = seen(batches_of(augment=augment), 2)
+    later = seen(batches_of(augment=augment), 2, first_batch=2)
+    monkeypatch.setattr(batches_module, "CHUNK_BYTES", 1)
+    single = seen(batches_of(augment=augment), 2)
+    for (a, b), (c, d) in [*zip(whole, single, strict=True), *zip(whole[2:], later, strict=True)]:
+        assert torch.equal(a, c) and torch.equal(b, d)
+
+
+def test_augmentation_is_a_function_of_seed_epoch_and_example() -> None:
+    pictures = torch.arange(8 * 30.0).reshape(8, 1, 5, 6)
+    augment = Augment(flip=True, crop=2)
+    drawn = Augmentation.draw(augment, seed=0, epoch=1, num_examples=8)
+    again = Augmentation.draw(augment, seed=0, epoch=1, num_examples=8)
+    other = Augmentation.draw(augment, seed=0, epoch=2, num_examples=8)
+    assert drawn is not None and again is not None and other is not None
+    rows = torch.tensor([6, 1])
+    assert torch.equal(drawn.apply(pictures, torch.arange(8))[rows], again.apply(pictures[rows], rows))
+    assert not torch.equal(drawn.apply(pictures, torch.arange(8)), other.apply(pictures, torch.arange(8)))
+
+
+def test_shift_is_numpys_reflection() -> None:
+    picture = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).reshape(2, 3, 4, 5)
+    shifted = shift(picture, torch.tensor([[0, 4], [3, 1]]), border=2)
+    padded = np.pad(picture.numpy(), [(0, 0), (0, 0), (2, 2), (2, 2)], mode="reflect")
+    assert np.array_equal(shifted[0].numpy(), padded[0, :, 0:4, 4:9])
+    assert np.array_equal(shifted[1].numpy(), padded[1, :, 3:7, 1:6])
+    assert shifted.dtype == torch.uint8
+
+
+def test_no_shift_leaves_the_picture() -> None:
+    picture = torch.arange(60, dtype=torch.uint8).reshape(1, 3, 4, 5)
+    assert torch.equal(shift(picture, torch.tensor([[2, 2]]), border=2), picture)
+
+
+def test_flip_mirrors_about_half_of_the_pictures() -> None:
+    drawn = Augmentation.draw(Augment(flip=True), seed=0, epoch=1, num_examples=1000)
+    assert drawn is not None and drawn.flips is not None
+    assert 400 < int(drawn.flips.sum()) < 600
+    picture = torch.arange(6.0).reshape(1, 1, 2, 3).expand(1000, 1, 2, 3)
+    changed = drawn.apply(picture, torch.arange(1000))
+    assert torch.equal(changed[drawn.flips][0, 0], torch.tensor([[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]))
+    assert torch.equal(changed[~drawn.flips][0], picture[0])
+
+
+def test_batch_norm_never_meets_a_batch_of_one() -> None:
+    assert [len(targets) for _, targets in seen(batches_of(21, min_batch=2), 1)] == [5, 5, 5, 5]
+    assert [len(targets) for _, targets in seen(batches_of(22, min_batch=2), 1)] == [5, 5, 5, 5, 2]
+    orders = [set(batches_of(21, min_batch=2).order(epoch).tolist()) for epoch in range(1, 9)]
+    assert len(set.intersection(*orders)) < 20  # another example waits in each epoch

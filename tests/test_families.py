@@ -1,0 +1,114 @@
+"""Every member of every family, found by walking the unions: a new member is tested unasked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from archives import IDX_FOLDERS, write_cifar, write_idx
+from builders import BLOBS, config_of
+
+from nnclassify.checkpoint import content_digest
+from nnclassify.config import RunConfig, load_config
+from nnclassify.evaluate import Classifier
+from nnclassify.folders import RunFolder
+from nnclassify.observers import Checkpointer
+from nnclassify.reference import families
+from nnclassify.run import build_parts, build_trainer
+from nnclassify.schedulers import Clock
+
+MEMBERS = [(family, name) for family, members in families().items() for name in members]
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "csv": {"path": "table.csv"},
+    "folder": {"root": "pictures", "size": 16},
+    "tensors": {"train_inputs": "inputs.npy", "train_targets": "targets.npy"},
+    "cnn": {"blocks": [{"channels": 4, "padding": "same", "pool": "max"}]},
+    "multistep": {"milestones": [2, 4]},
+}
+"""What a member cannot do without; every other option keeps its default."""
+
+
+@pytest.fixture(autouse=True)
+def _stand_among_files(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(files)
+
+
+def config_for(family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """A toy problem that is easy with any member of the family."""
+    values: dict[str, Any] = {family: {"name": name, **REQUIRED.get(name, {})}, "epochs": 12}
+    if family == "dataset":
+        values["model"] = {"name": "mlp", "hidden": [64]}
+        values["optimizer"] = {"name": "adam", "lr": 0.02}
+        if name in IDX_FOLDERS:
+            write_idx(tmp_path, name)
+        if name.startswith("cifar"):
+            write_cifar(tmp_path, 100 if name == "cifar100" else 10, monkeypatch)
+        if "root" not in values["dataset"] and (name in IDX_FOLDERS or name.startswith("cifar")):
+            values["dataset"]["root"] = str(tmp_path)
+    if family == "model":
+        values["dataset"] = {"name": "tensors", **REQUIRED["tensors"], "validation": 0.0}
+        values["epochs"] = 4
+        values["optimizer"] = {"name": "adam", "lr": 0.003}
+    if family == "loss":
+        outputs = ("none", "sigmoid", "log_softmax")
+        loss = families()["loss"][name]()
+        values["model"] = {
+            "name": "mlp",
+            "hidden": [16],
+            "output": next(output for output in outputs if loss.refuses(output) is None),
+        }
+    if family == "optimizer":
+        values |= {"epochs": 60, "batch_size": 6}
+    return config_of(**values)
+
+
+@pytest.mark.parametrize(("family", "name"), MEMBERS)
+def test_member_learns_a_toy_problem_and_survives_saving(
+    family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(family, name, tmp_path, monkeypatch)
+    parts = build_parts(config)
+    trainer = build_trainer(parts)
+    trainer.observers = [Checkpointer(RunFolder(tmp_path), parts.facts())]
+    trainer.fit()
+    assert max(row.train_accuracy for row in trainer.rows) > 0.8
+    assert trainer.rows[-1].train_loss < trainer.rows[0].train_loss
+    classifier = Classifier.load(tmp_path / "last.pt", "cpu")
+    assert content_digest(classifier.model.state_dict()) == content_digest(trainer.model.state_dict())
+    assert classifier.config == config
+
+
+@pytest.mark.parametrize(("family", "name"), MEMBERS)
+def test_member_survives_the_yaml(family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_for(family, name, tmp_path, monkeypatch)
+    (tmp_path / "again.yaml").write_text(config.to_yaml())
+    assert load_config(str(tmp_path / "again.yaml")).config == config
+
+
+@pytest.mark.parametrize("name", families()["dataset"])
+def test_dataset_keeps_its_splits_apart(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = config_for("dataset", name, tmp_path, monkeypatch).dataset
+    splits = dataset.build(seed=0)
+    again = dataset.build(seed=0)
+    assert splits.test is not None
+    assert content_digest(vars(splits.train)) == content_digest(vars(again.train))
+    for split in (splits.validation, splits.test):
+        if split is not None and split.inputs is splits.train.inputs:
+            assert not set(split.indices.tolist()) & set(splits.train.indices.tolist())
+    assert len(splits.class_names) == splits.num_classes == len(splits.class_counts())
+    assert splits.train.all_targets().dtype == torch.int64
+    if splits.picture is not None:
+        assert splits.train.inputs.dtype == torch.uint8
+        channels = 3 if splits.picture.mode == "rgb" else 1
+        assert splits.input_shape == (channels, splits.picture.height, splits.picture.width)
+
+
+@pytest.mark.parametrize("name", families()["scheduler"])
+def test_scheduler_factor_stays_between_zero_and_one(name: str) -> None:
+    config = config_of(scheduler={"name": name, **REQUIRED.get(name, {})}, dataset=BLOBS)
+    factors = [config.scheduler.factor(Clock(step, 100, 10, [1.0] * (step // 10))) for step in range(100)]
+    assert all(0 <= factor <= 1 and math.isfinite(factor) for factor in factors)

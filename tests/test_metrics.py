@@ -1,0 +1,68 @@
+"""Figures against hand arithmetic and an independent formula."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from builders import config_of
+
+from nnclassify.metrics import Totals, class_reports, confusion_matrix, score, wilson_interval
+
+Z = 1.959963984540054
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 10), (10, 10), (7, 10), (981, 1000), (1, 1), (0, 1)])
+def test_wilson_interval_solves_its_equation(hits: int, count: int) -> None:
+    # The ends are where (share - p)^2 = z^2 p (1 - p) / n: a quadratic in p.
+    share, spread = hits / count, Z**2 / count
+    low, high = sorted(np.roots([1 + spread, -(2 * share + spread), share**2]).real)
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_wilson_interval_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        wilson_interval(0, 0)
+
+
+def test_confusion_matrix_has_a_row_for_each_true_class() -> None:
+    targets, predictions = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 2, 2, 0])
+    assert confusion_matrix(predictions, targets, 3) == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
+
+
+def test_class_reports_by_hand() -> None:
+    first, second, third = class_reports([[1, 1, 0], [0, 0, 0], [1, 0, 2]], ["a", "b", "c"])
+    assert (first.precision, first.recall, first.f1, first.support) == (0.5, 0.5, 0.5, 2)
+    assert (second.precision, second.recall, second.f1, second.support) == (0.0, 0.0, 0.0, 0)
+    assert (third.precision, third.recall, third.f1) == pytest.approx((1.0, 2 / 3, 0.8))
+    assert third.support == 3
+
+
+def test_weighted_mean_loss_divides_by_the_weights() -> None:
+    loss_fn = config_of(loss={"name": "cross_entropy", "class_weights": [1.0, 3.0]}).loss.build([1, 1])
+    outputs = torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]])  # losses log 2 and, of class 1, log 4
+    figures = score(outputs, torch.tensor([0, 1]), loss_fn)
+    assert figures.loss == pytest.approx((math.log(2) + 3 * math.log(4)) / 4)
+    assert figures.accuracy == 0.5
+
+
+def test_totals_are_the_same_in_any_batches() -> None:
+    loss_fn = config_of().loss.build([1, 1, 1])
+    rng = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(23, 3, generator=rng), torch.randint(3, (23,), generator=rng)
+    totals = Totals.zeros(torch.device("cpu"))
+    for batch, wanted in zip(outputs.split(5), targets.split(5), strict=True):
+        totals.add(loss_fn(batch, wanted), batch, wanted, loss_fn)
+    whole = score(outputs, targets, loss_fn)
+    assert totals.mean_loss() == pytest.approx(whole.loss, rel=1e-7)
+    assert totals.mean_loss() == pytest.approx(float(torch.nn.functional.cross_entropy(outputs.double(), targets)))
+    assert totals.accuracy() == whole.accuracy
+    again = Totals.from_state(totals.state(), torch.device("cpu"))
+    assert again.state() == totals.state()
+
+
+def test_totals_of_nothing_are_nan() -> None:
+    totals = Totals.zeros(torch.device("cpu"))
+    assert math.isnan(totals.mean_loss()) and math.isnan(totals.accuracy())

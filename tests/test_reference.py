@@ -1,0 +1,47 @@
+"""The reference of the YAML is whole, and the committed one is up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nnclassify.config import names_of
+from nnclassify.reference import all_settings, families, field_docs, json_schema, markdown
+
+ROOT = Path(__file__).parent.parent
+MEMBERS = [(family, name) for family, members in families().items() for name in members]
+
+
+@pytest.mark.parametrize(("family", "name"), MEMBERS)
+def test_member_appears_with_every_option(family: str, name: str) -> None:
+    section = markdown().partition(f"### {family}: {name}\n")[2].partition("\n#")[0]
+    member = families()[family][name]
+    assert " ".join((member.__doc__ or "").split()) in " ".join(section.split())
+    for key in set(member.model_fields) - {"name"}:
+        assert f"| `{key}` |" in section
+
+
+@pytest.mark.parametrize("settings", all_settings().values())
+def test_every_option_has_a_docstring(settings: type) -> None:
+    exempt = {"name"} if names_of(settings) else set()
+    assert set(all_settings()[settings.__name__].model_fields) - exempt <= set(field_docs(settings))
+
+
+def test_committed_reference_is_up_to_date() -> None:
+    assert (ROOT / "REFERENCE.md").read_text() == markdown(), "run: nnclassify configs reference > REFERENCE.md"
+
+
+def test_schema_allows_what_the_yaml_allows() -> None:
+    schema = json_schema()
+    loss = schema["properties"]["loss"]["anyOf"]
+    assert {"enum": list(families()["loss"])} in loss
+    assert {"$ref": "#/$defs/Mse"} in loss
+    dataset = schema["properties"]["dataset"]["anyOf"][0]["enum"]
+    assert "iris" in dataset and "csv" not in dataset  # csv needs a path
+    assert schema["required"] == ["dataset", "model"]
+
+
+def test_schema_takes_a_hidden_layer_as_a_number() -> None:
+    items = json_schema()["$defs"]["Mlp"]["properties"]["hidden"]["items"]
+    assert {choice.get("type") for choice in items["anyOf"]} == {"integer", None}

@@ -1,0 +1,151 @@
+"""Normalisation by hand; how a picture file becomes an input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nnclassify.errors import InputError
+from nnclassify.transforms import Normalize, PictureFormat, Resize, Transform, fit_normalization
+
+TABLE = torch.tensor([[0.0, 10.0, 7.0], [2.0, 30.0, 7.0], [4.0, 20.0, 7.0], [100.0, 100.0, 100.0]], dtype=torch.float64)
+TRAIN = torch.arange(3)  # the last row belongs to another split
+
+
+@pytest.mark.parametrize(
+    ("normalize", "shift", "scale"),
+    [
+        ("standard", [2.0, 20.0, 7.0], [(8 / 3) ** 0.5, (200 / 3) ** 0.5, 1.0]),
+        ("minmax", [0.0, 10.0, 7.0], [4.0, 20.0, 1.0]),
+        ("unit", [0.0, 0.0, 0.0], [30.0, 30.0, 30.0]),
+        ("none", [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
+    ],
+)
+def test_table_is_normalised_by_the_training_rows(normalize: Normalize, shift: list[float], scale: list[float]) -> None:
+    found_shift, found_scale = fit_normalization(TABLE, TRAIN, normalize)
+    assert found_shift.tolist() == pytest.approx(shift)
+    assert found_scale.tolist() == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("normalize", ["standard", "minmax", "unit"])
+def test_pictures_are_normalised_by_channel(normalize: Normalize) -> None:
+    rng = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (3000, 3, 2, 4), generator=rng, dtype=torch.uint8)
+    pictures[:, 1] //= 2
+    shift, scale = fit_normalization(pictures, torch.arange(2999), normalize)
+    train = pictures[:2999].double()
+    expected = {
+        "standard": (train.mean((0, 2, 3)), train.std((0, 2, 3), correction=0)),
+        "minmax": (train.amin((0, 2, 3)), train.amax((0, 2, 3)) - train.amin((0, 2, 3))),
+        "unit": (torch.zeros(3), torch.full((3,), 255.0)),
+    }[normalize]
+    assert shift.flatten().tolist() == pytest.approx(expected[0].tolist())
+    assert scale.flatten().tolist() == pytest.approx(expected[1].tolist())
+
+
+@pytest.mark.parametrize("value", [0.1, 1e9, -3e-7])
+def test_a_constant_column_is_only_shifted(value: float) -> None:
+    _, scale = fit_normalization(torch.full((1000, 1), value, dtype=torch.float64), torch.arange(1000), "standard")
+    assert scale.tolist() == [1.0]
+
+
+def test_columns_that_differ_in_a_late_digit_are_told_apart() -> None:
+    rows = torch.tensor([[1e9], [1e9 + 1]], dtype=torch.float64)
+    transform = Transform((1,), None, None, *fit_normalization(rows, torch.arange(2), "standard"))
+    assert transform(rows, torch.float32).tolist() == [[-1.0], [1.0]]
+
+
+def test_transform_survives_its_state() -> None:
+    picture = PictureFormat(4, 5, "gray", "pad")
+    transform = Transform((1, 4, 5), picture, None, torch.tensor([[[3.0]]]), torch.tensor([[[2.0]]]))
+    again = Transform.from_state(transform.state())
+    assert (again.input_shape, again.picture) == (transform.input_shape, picture)
+    raw = torch.arange(20, dtype=torch.uint8).reshape(1, 1, 4, 5)
+    assert torch.equal(again(raw, torch.float32), (raw.float() - 3) / 2)
+
+
+def test_transform_leaves_the_raw_inputs_alone() -> None:
+    raw = TABLE.clone()
+    Transform((3,), None, None, *fit_normalization(raw, TRAIN, "standard"))(raw, torch.float64)
+    assert torch.equal(raw, TABLE)
+
+
+def save(path: Path, pixels: object) -> Path:
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
+    return path
+
+
+def test_gray_and_rgb(tmp_path: Path) -> None:
+    red = save(tmp_path / "red.png", np.full((2, 2, 3), [200, 0, 0]))
+    assert PictureFormat(2, 2, "rgb").read(red)[:, 0, 0].tolist() == [200, 0, 0]
+    gray = PictureFormat(2, 2, "gray").read(red)
+    assert gray.shape == (1, 2, 2)
+    assert gray[0, 0, 0] == round(0.299 * 200)  # ITU-R BT.601
+
+
+# Left half black, right half white, twice as wide as high: (2, 4).
+HALVES = [[0, 0, 255, 255], [0, 0, 255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("resize", "expected"),
+    [("crop", [[0, 255], [0, 255]]), ("pad", [[0, 0, 0, 0], [0, 0, 255, 255], [0, 0, 255, 255], [0, 0, 0, 0]])],
+)
+def test_resize_meets_another_aspect_ratio(resize: Resize, expected: list[list[int]], tmp_path: Path) -> None:
+    size = len(expected)
+    pixels = PictureFormat(size, size, "gray", resize).read(save(tmp_path / "halves.png", HALVES))
+    assert pixels[0].tolist() == expected
+
+
+def test_squash_keeps_every_part(tmp_path: Path) -> None:
+    wide = [[0] * 4 + [255] * 4] * 4
+    pixels = PictureFormat(4, 4, "gray", "squash").read(save(tmp_path / "wide.png", wide))[0]
+    assert pixels[0, 0] == 0 and pixels[0, -1] == 255
+    assert (pixels == pixels[0]).all()
+
+
+def test_exif_rotation_is_obeyed(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to view
+    picture = Image.fromarray(np.array([[10, 20, 30], [40, 50, 60]], dtype=np.uint8))
+    picture.save(tmp_path / "turned.png", exif=exif)
+    assert PictureFormat(3, 2, "gray").read(tmp_path / "turned.png")[0].tolist() == [[40, 10], [50, 20], [60, 30]]
+
+
+def test_transparency_is_shown_over_white(tmp_path: Path) -> None:
+    clear = save(tmp_path / "clear.png", np.full((2, 2, 4), [0, 0, 0, 0]))
+    assert (PictureFormat(2, 2, "rgb").read(clear) == 255).all()
+
+
+def test_sixteen_bit_gray_is_scaled(tmp_path: Path) -> None:
+    deep = np.full((2, 2), 0x8000, dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert (PictureFormat(2, 2, "gray").read(tmp_path / "deep.png") == 128).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
+def test_a_file_that_is_no_picture_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.png: not a readable picture \(.+\); expected a whole picture file"):
+        PictureFormat(2, 2, "rgb").read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif"])
+def test_a_truncated_picture_is_named(suffix: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, size=(64, 64, 3))
+    whole = save(tmp_path / f"whole.{suffix}", noise).read_bytes()
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=rf"cut\.{suffix}: not a readable picture"):
+        PictureFormat(64, 64, "rgb").read(path)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(InputError, match=r"bomb\.png"):
+        PictureFormat(2, 2, "rgb").read(tmp_path / "bomb.png")
