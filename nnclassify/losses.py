@@ -1,7 +1,7 @@
 """The loss family: what training makes small, and how outputs become probabilities.
 
 A loss says how many outputs it wants for K classes, so the network's last layer follows from it. With one
-output for two classes, the output speaks for class 1.
+output for two classes, the output speaks for class 1; for more, it is the class's place on a scale from 0.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Probabi
 if TYPE_CHECKING:
     from torch import Tensor
 
+Targets = Literal["one_hot", "index"]
 Losses = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
 
 
@@ -28,11 +29,12 @@ class LossFunction:
 
     Attributes:
         num_outputs: Outputs that the network must have.
-        threshold: With one output: above it, class 1 is predicted.
+        threshold: With one output: above it, class 1 is predicted, and each further class 1 higher.
         losses: (outputs `(N, num_outputs)`, targets `(N,)`, class weights) to one loss an example, `(N,)`,
             each already multiplied by its class's weight.
         probabilities: Outputs to probabilities `(N, K)` that sum to 1.
         class_weights: `(K,)`, or None where all weigh the same.
+        top: With one output: the last class that it can name.
     """
 
     num_outputs: int
@@ -40,6 +42,7 @@ class LossFunction:
     losses: Losses
     probabilities: Callable[[Tensor], Tensor]
     class_weights: Tensor | None = None
+    top: int = 1
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """Each example's weight `(N,)`; None: one each. The mean loss is sum(losses) / sum(weights)."""
@@ -53,7 +56,7 @@ class LossFunction:
     def predictions(self, outputs: Tensor) -> Tensor:
         """The most probable class of each example, `(N,)`; the same as `probabilities(outputs).argmax(1)`."""
         if self.num_outputs == 1:
-            return (outputs[:, 0] > self.threshold).long()
+            return (outputs[:, 0] - self.threshold).ceil().nan_to_num().clamp(0, self.top).long()
         return outputs.argmax(dim=1)
 
 
@@ -160,7 +163,15 @@ class Focal(WeightedLoss):
         return LossFunction(len(class_counts), 0.0, losses, _softmax, self.weights(class_counts))
 
 
-class Bce(Loss):
+class EncodedLoss(Loss):
+    """A loss that compares outputs with numbers: the classes as 0 or 1 each, or the class's index itself."""
+
+    targets: Targets = "one_hot"
+    """`one_hot`: one output a class is compared with 0 or 1; `index`: one output with the class's number, which
+    makes sense for two classes, and for more where they are a scale."""
+
+
+class Bce(EncodedLoss):
     """Binary cross-entropy on probabilities: one output for two classes, else one output a class against the rest."""
 
     name: Literal["bce"] = "bce"
@@ -169,13 +180,13 @@ class Bce(Loss):
         """One output for two classes, else K."""
         from torch.nn import functional
 
-        num_outputs = _binary_outputs(class_counts)
+        num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             wanted = _one_hot(targets, outputs)
             return functional.binary_cross_entropy(outputs, wanted, reduction="none").mean(dim=1)
 
-        return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _both)
+        return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _between(len(class_counts)))
 
     def refuses(self, output: str) -> str | None:
         """The logarithm needs 0..1."""
@@ -184,7 +195,7 @@ class Bce(Loss):
         return "bce expects outputs in 0..1: set model.output: sigmoid, or use loss: bce_with_logits"
 
 
-class BceWithLogits(Loss):
+class BceWithLogits(EncodedLoss):
     """Binary cross-entropy on raw outputs: one output for two classes, else one output a class against the rest."""
 
     name: Literal["bce_with_logits"] = "bce_with_logits"
@@ -193,7 +204,7 @@ class BceWithLogits(Loss):
         """One output for two classes, else K."""
         from torch.nn import functional
 
-        num_outputs = _binary_outputs(class_counts)
+        num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             wanted = _one_hot(targets, outputs)
@@ -201,15 +212,15 @@ class BceWithLogits(Loss):
 
         def probabilities(outputs: Tensor) -> Tensor:
             if num_outputs == 1:
-                return _both(outputs.sigmoid())
+                return _between(len(class_counts))(outputs.sigmoid())
             # Shares of sigmoids, computed from logarithms: far below zero every sigmoid is 0.
             return functional.logsigmoid(outputs).softmax(dim=1)
 
         return LossFunction(num_outputs, 0.0, losses, probabilities)
 
 
-class Mse(Loss):
-    """Mean squared error against one-hot targets (the Brier score, divided by K)."""
+class Mse(EncodedLoss):
+    """Mean squared error: against one-hot targets the Brier score, divided by K; else against the class's index."""
 
     name: Literal["mse"] = "mse"
 
@@ -219,6 +230,8 @@ class Mse(Loss):
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             return (outputs - _one_hot(targets, outputs)).square().mean(dim=1)
 
+        if self.targets == "index":
+            return LossFunction(1, 0.5, losses, _between(len(class_counts)), top=len(class_counts) - 1)
         return LossFunction(len(class_counts), 0.5, losses, project_to_simplex)
 
 
@@ -239,11 +252,19 @@ def _softmax(outputs: Tensor) -> Tensor:
     return outputs.softmax(dim=1)
 
 
-def _both(positive: Tensor) -> Tensor:
-    """The probability of class 1, `(N, 1)`, to those of both classes, `(N, 2)`."""
-    import torch
+def _between(num_classes: int) -> Callable[[Tensor], Tensor]:
+    """A place on the scale 0..K-1, `(N, 1)`, to probabilities `(N, K)`: shared by the two classes that it lies between.
 
-    return torch.cat([1 - positive, positive], dim=1)
+    For two classes that is the probability of class 1, and its rest.
+    """
+
+    def probabilities(places: Tensor) -> Tensor:
+        import torch
+
+        classes = torch.arange(num_classes, device=places.device, dtype=places.dtype)
+        return (1 - (places.clamp(0, num_classes - 1) - classes).abs()).clamp_min(0)
+
+    return probabilities
 
 
 def _shares(outputs: Tensor) -> Tensor:

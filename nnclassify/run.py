@@ -11,108 +11,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-from torch import nn
-
-from nnclassify.batches import Batches
 from nnclassify.checkpoint import load_checkpoint
 from nnclassify.config import LoadedConfig, RunConfig
-from nnclassify.datasets import Splits
-from nnclassify.device import Placement, find_placement
 from nnclassify.errors import CheckpointError, ConfigError, Interrupted, SaveError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
-from nnclassify.losses import LossFunction
-from nnclassify.models.layers import check_forward
 from nnclassify.observers import Checkpointer, HistoryWriter
-from nnclassify.seeds import seed_everything
-from nnclassify.trainer import Observer, Recipe, Trainer
-from nnclassify.transforms import Transform, fit_normalization
-
-
-@dataclass(frozen=True)
-class Parts:
-    """All that a config describes, built and fitted together, before anything is trained.
-
-    Attributes:
-        config: The config.
-        splits: The examples.
-        transform: Fixed from the training split.
-        loss_fn: The loss.
-        model: The untrained network, on its device.
-        placement: Where the arithmetic runs.
-    """
-
-    config: RunConfig
-    splits: Splits
-    transform: Transform
-    loss_fn: LossFunction
-    model: nn.Module
-    placement: Placement
-
-    def facts(self) -> dict[str, Any]:
-        """What every checkpoint of the run says."""
-        return {
-            "config": self.config.model_dump(mode="json", exclude_none=True),
-            "class_names": self.splits.class_names,
-            "class_counts": self.splits.class_counts(),
-            "transform": self.transform.state(),
-        }
-
-
-def build_parts(config: RunConfig) -> Parts:
-    """Build everything that a config describes; nothing is written.
-
-    Raises:
-        DeviceError: The device is not here.
-        DataError: The data cannot be read or learned from.
-        ModelError: The network does not fit the data.
-    """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    find_placement(config.device, config.precision, convolutional=False)  # before the data is read
-    splits = config.dataset.build(config.seed)
-    shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
-    transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
-    loss_fn = config.loss.build(splits.class_counts())
-    seed_everything(config.seed)
-    model = config.model.build(splits.input_shape, loss_fn.num_outputs)
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    placement = find_placement(config.device, config.precision, convolutional=convolutional)
-    model = placement.place(model)
-    raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
-    inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
-    check_forward(model, inputs, loss_fn.num_outputs)
-    return Parts(config, splits, transform, loss_fn, model, placement)
-
-
-def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
-    """The trainer of a run, at its start."""
-    config, splits = parts.config, parts.splits
-    has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
-    batches = Batches(
-        splits.train,
-        parts.transform,
-        parts.placement,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        shuffle=config.shuffle,
-        augment=config.dataset.augmentation(),
-        min_batch=2 if has_batch_norm else 1,
-    )
-    recipe = Recipe(
-        epochs=config.epochs,
-        scheduler=config.scheduler,
-        clip_grad_norm=config.clip_grad_norm,
-        ema=config.ema,
-        patience=config.patience,
-        select_by=config.select_by,
-        may_select=splits.validation is not None and not splits.validation_is_test,
-    )
-    parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
-    optimizers = config.optimizer.build(parameters)
-    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers)
+from nnclassify.parts import Parts, build_parts, build_trainer
+from nnclassify.trainer import Observer, Trainer
 
 
 @dataclass(frozen=True)
