@@ -19,10 +19,8 @@ from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import PositiveFloat, PositiveInt, Seed, Settings
+from nnclassify.shipped import SHIPPED
 from nnclassify.yaml_source import YamlPath, YamlSource, has_part, read_yaml
-
-SHIPPED = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
-"""Where the shipped configs lie: in the wheel, and in a checkout."""
 
 
 class RunConfig(Settings):

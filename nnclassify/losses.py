@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from nnclassify.errors import DataError
-from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Probability, Settings
+from nnclassify.settings import NonNegativeFloat, PositiveFloat, Probability, Settings, by_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -287,4 +287,6 @@ def project_to_simplex(outputs: Tensor) -> Tensor:
     return (outputs - threshold).clamp_min(0)
 
 
-AnyLoss = Annotated[CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal, Field(discriminator="name"), ByName]
+AnyLoss = Annotated[
+    CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal, Field(discriminator="name"), by_name("cross_entropy")
+]

@@ -18,12 +18,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _expand_name(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+def by_name(default: str | None = None) -> BeforeValidator:
+    """Lets a member of a family be written as its name alone: `dataset: iris`.
+
+    With a default, options without a name are that member's: `optimizer: {lr: 0.1}`.
+    """
+
+    def expand(value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        return {"name": default, **value} if default is not None and isinstance(value, dict) else value
+
+    return BeforeValidator(expand)
 
 
-ByName = BeforeValidator(_expand_name)
-"""Lets a member of a family be written as its name alone: `dataset: iris`."""
+ByName = by_name()
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]

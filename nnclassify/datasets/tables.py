@@ -12,10 +12,8 @@ import numpy as np
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.errors import DataError, one_line, suggestion
+from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat
-
-SHIPPED = [Path(__file__).parent.parent / "configs", Path(__file__).parent.parent.parent / "configs"]
-"""Where shipped configs and their tables lie: in the wheel, and in a checkout."""
 
 
 class Csv(UnsplitDataset):
