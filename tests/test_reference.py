@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify.config import names_of
 from nnclassify.reference import all_settings, families, field_docs, json_schema, markdown
+from nnclassify.settings import names_of
 
 ROOT = Path(__file__).parent.parent
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
