@@ -121,11 +121,11 @@ def train(
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
     from nnclassify.folders import CHECKPOINTS, RunFolder
-    from nnclassify.texts import result_text
 
     folder = next((RunFolder(path) for path in (CHECKPOINTS / config, Path(config)) if resume and path.is_dir()), None)
     loaded = load_config(str(folder.config) if folder else config, overrides or [])
-    from nnclassify import run
+    from nnclassify import run  # after the config is known to be right: torch is slow to import
+    from nnclassify.texts import result_text
 
     if resume and folder is None:
         folder = run.find_resumable(loaded)

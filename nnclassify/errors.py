@@ -89,7 +89,23 @@ def one_line(cause: object, limit: int = 200) -> str:
     return text.splitlines()[0][:limit].rstrip(". ")
 
 
+SYNONYMS = {
+    "activation_function": "activation",
+    "early_stopping": "patience",
+    "filters": "channels",
+    "gradient_clipping": "clip_grad_norm",
+    "kernel_size": "kernel",
+    "layers": "hidden",
+    "learning_rate": "lr",
+    "max_epochs": "epochs",
+    "num_epochs": "epochs",
+    "random_state": "seed",
+}
+"""What other tools call a key of ours."""
+
+
 def suggestion(found: object, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where no allowed name is near."""
-    near = difflib.get_close_matches(str(found).lower(), list(allowed), n=1, cutoff=0.5)
+    allowed, word = list(allowed), str(found).lower()
+    near = [SYNONYMS[word]] if SYNONYMS.get(word) in allowed else difflib.get_close_matches(word, allowed, 1, 0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

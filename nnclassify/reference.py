@@ -13,8 +13,9 @@ import textwrap
 from itertools import pairwise
 from typing import Any
 
-from nnclassify.config import RunConfig, names_of, settings_in, yaml_text
-from nnclassify.settings import Settings
+from nnclassify.config import RunConfig
+from nnclassify.settings import Settings, names_of, settings_in
+from nnclassify.yaml_source import yaml_text
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from nnclassify.settings import ByName, NonNegativeFloat, PositiveInt, Settings
 
@@ -100,11 +100,12 @@ class MultiStep(EpochScheduler):
     gamma: Factor = 0.1
     """The factor of each drop."""
 
-    @model_validator(mode="after")
-    def _ascending(self) -> MultiStep:
-        if any(later <= earlier for earlier, later in pairwise(self.milestones)):
-            raise ValueError(f"milestones {self.milestones}: expected ascending epochs")
-        return self
+    @field_validator("milestones")
+    @classmethod
+    def _ascending(cls, milestones: list[int]) -> list[int]:
+        if any(later <= earlier for earlier, later in pairwise(milestones)):
+            raise ValueError("ascending epochs")
+        return milestones
 
     def shape(self, clock: Clock, progress: float) -> float:
         """gamma^(milestones passed)."""

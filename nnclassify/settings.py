@@ -7,7 +7,8 @@ in a blink.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -40,3 +41,20 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?|mps)$"
+
+
+def settings_in(annotation: Any) -> Iterator[type[Settings]]:
+    """Every settings class that a field's type can hold."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from settings_in(inner)
+
+
+def names_of(member: type[Settings]) -> tuple[str, ...]:
+    """The names by which the YAML chooses a class; empty where it is no member of a family."""
+    field = member.model_fields.get("name")
+    return tuple(name for name in get_args(field.annotation) if isinstance(name, str)) if field is not None else ()

@@ -16,6 +16,8 @@ from nnclassify.errors import ConfigError, one_line
 
 MAX_BYTES, MAX_DEPTH, MAX_NODES = 1_000_000, 32, 20_000
 """A config of hundreds of layers stays far below each of these."""
+MAX_DIGITS = 100
+"""Of a whole number; Python itself refuses to read one of 4,300."""
 
 YamlPath = tuple[str | int, ...]
 
@@ -104,6 +106,13 @@ def _expanded(value: Any) -> Any:
 
 def _dotted(path: YamlPath) -> str:
     return ".".join(map(str, path)) or "the config"
+
+
+def yaml_text(value: Any) -> str:
+    """A value as one would write it in a config."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
 
 
 def read_yaml(path: Path) -> YamlSource:
@@ -200,6 +209,11 @@ class _Builder:
             return None
         if kind == "bool":
             return text.lower() == "true"
+        if kind == "int" and len(text) > MAX_DIGITS:
+            self.problems.append(
+                f"{self.origin}:{node.start_mark.line + 1}: a number of {len(text)} digits; no config needs that"
+            )
+            return 0
         if kind == "int":
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         if kind == "float":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnclassify.config import LoadedConfig, RunConfig, validate
-from nnclassify.run import Parts, build_parts, build_trainer
+from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.trainer import Trainer
 from nnclassify.yaml_source import YamlSource
 

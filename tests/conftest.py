@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -14,6 +17,8 @@ import torch
 from PIL import Image
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -49,3 +54,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "inputs.npy", pixels.transpose(0, 3, 1, 2))
     np.save(folder / "targets.npy", targets)
     return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the module's programs run."""
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture(scope="module")
+def nnclassify(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`nnclassify(*arguments)`: the finished process with its exit code, stdout and stderr."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+    def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "nnclassify", *map(str, arguments)]
+        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
+
+    return start

@@ -16,8 +16,8 @@ from nnclassify.config import RunConfig, load_config
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer
+from nnclassify.parts import build_parts, build_trainer
 from nnclassify.reference import families
-from nnclassify.run import build_parts, build_trainer
 from nnclassify.schedulers import Clock
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]

@@ -1,0 +1,164 @@
+"""Train, evaluate, predict, compare: what they print, where, and how they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Program = Any
+CONFIG = """\
+dataset: {name: digits, limit: 200}
+model: {name: mlp, hidden: [32]}
+epochs: 3
+batch_size: 32
+"""
+
+
+@pytest.fixture(scope="module")
+def first(nnclassify: Program, place: Path) -> subprocess.CompletedProcess[str]:
+    """The first run, with pictures, as text."""
+    (place / "mine.yaml").write_text(CONFIG)
+    done: subprocess.CompletedProcess[str] = nnclassify("train", "mine.yaml")
+    return done
+
+
+@pytest.fixture(scope="module")
+def second(first: object, nnclassify: Program) -> subprocess.CompletedProcess[str]:
+    """The same config again, without pictures, as JSON."""
+    done: subprocess.CompletedProcess[str] = nnclassify("train", "mine.yaml", "--json", "--no-plots")
+    return done
+
+
+def test_train_leaves_a_whole_run_folder(first: subprocess.CompletedProcess[str], place: Path) -> None:
+    assert first.returncode == 0, first.stderr
+    folder = place / "checkpoints/mine"
+    assert {"config.yaml", "history.jsonl", "best.pt", "last.pt", "plots"} <= {entry.name for entry in folder.iterdir()}
+    assert {"curves.png", "confusion.png", "samples.png", "mistakes.png"} <= {
+        p.name for p in (folder / "plots").iterdir()
+    }
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    wanted = {
+        "train_loss",
+        "train_accuracy",
+        "validation_loss",
+        "validation_accuracy",
+        "lr",
+        "seconds",
+        "examples_per_second",
+    }
+    assert wanted <= set(rows[0])
+
+
+def test_results_are_on_stdout_and_progress_on_stderr(first: subprocess.CompletedProcess[str]) -> None:
+    assert first.stdout.startswith("run: checkpoints/mine")
+    assert "test: accuracy" in first.stdout and "epoch 1/3" not in first.stdout
+    assert [line[:9] for line in first.stderr.splitlines()] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+
+
+def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> None:
+    assert second.returncode == 0, second.stderr
+    figures = json.loads(second.stdout)
+    assert list(figures) == [
+        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "best_epoch",
+        "train", "validation", "test",
+    ]  # fmt: skip
+    assert all(set(figures[split]) == {"loss", "accuracy"} for split in ("train", "validation", "test"))
+    assert (figures["epochs"], figures["steps"]) == (3, 3 * 6)
+
+
+def test_a_second_run_gets_a_number(second: subprocess.CompletedProcess[str], place: Path) -> None:
+    assert json.loads(second.stdout)["run"] == "checkpoints/mine-2"
+    assert not (place / "checkpoints/mine-2/plots").exists()
+
+
+def test_another_process_trains_to_the_same_weights_bit_for_bit(second: object, place: Path) -> None:
+    from nnclassify.checkpoint import content_digest, load_checkpoint
+
+    one, two = (load_checkpoint(place / "checkpoints" / run / "best.pt") for run in ("mine", "mine-2"))
+    assert content_digest(one.model) == content_digest(two.model)
+    assert [row["train_loss"] for row in one.history] == [row["train_loss"] for row in two.history]
+
+
+def test_evaluate_json_is_of_the_newest_run_and_says_so(
+    second: subprocess.CompletedProcess[str], nnclassify: Program
+) -> None:
+    done = nnclassify("evaluate", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "newest run: checkpoints/mine-2/best.pt\n"
+    figures = json.loads(done.stdout)
+    assert list(figures) == [
+        "run",
+        "split",
+        "num_examples",
+        "loss",
+        "accuracy",
+        "accuracy_interval",
+        "classes",
+        "confusion",
+    ]
+    assert set(figures["classes"][0]) == {"name", "precision", "recall", "f1", "support"}
+    assert figures["split"] == "test" and len(figures["confusion"]) == 10
+    test = json.loads(second.stdout)["test"]
+    assert (figures["loss"], figures["accuracy"]) == (test["loss"], test["accuracy"])
+
+
+@pytest.mark.slow
+def test_evaluate_text_of_another_split(second: object, nnclassify: Program) -> None:
+    done = nnclassify("evaluate", "mine", "--split", "validation")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "checkpoints/mine/best.pt on validation (20 examples)" in done.stdout
+    assert "95 % interval" in done.stdout and "confusion (rows: true class)" in done.stdout
+
+
+def test_predict_json_with_one_input_that_cannot_be_read(second: object, nnclassify: Program, place: Path) -> None:
+    Image.new("RGB", (20, 30)).save(place / "black.png")
+    (place / "bad.png").write_text("no picture")
+    done = nnclassify("predict", "black.png", "bad.png", "--top-k", "3", "--json")
+    assert done.returncode == 2
+    good, bad = json.loads(done.stdout)["predictions"]
+    assert list(good) == ["input", "label", "probability", "top"] and len(good["top"]) == 3
+    assert set(good["top"][0]) == {"label", "probability"} and good["top"][0]["label"] == good["label"]
+    assert list(bad) == ["input", "error"] and "bad.png: not a readable picture" in bad["error"]
+    assert done.stderr.splitlines() == ["newest run: checkpoints/mine-2/best.pt", f"error: {bad['error']}"]
+
+
+@pytest.mark.slow
+def test_predict_as_text_and_csv(second: object, nnclassify: Program, place: Path) -> None:
+    Image.new("RGB", (20, 30)).save(place / "black.png")
+    text = nnclassify("predict", "black.png", "--run", "mine")
+    assert text.returncode == 0 and text.stderr == ""
+    assert text.stdout.startswith("black.png: ") and text.stdout.endswith("%\n")
+    table = nnclassify("predict", "black.png", "--run", "mine", "--csv").stdout.splitlines()
+    assert table[0] == "input,label,probability" and table[1].startswith("black.png,")
+
+
+def test_compare_json(second: object, nnclassify: Program) -> None:
+    done = nnclassify("compare", "mine", "mine-2", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["runs"]
+    assert list(rows[0]) == ["name", "differences", "parameters", "epochs", "seconds", "accuracies"]
+    assert [row["name"] for row in rows] == ["mine", "mine-2"]
+    assert rows[0]["parameters"] == 64 * 32 + 32 + 32 * 10 + 10
+    assert set(rows[0]["accuracies"]) == {"train", "validation", "test"}
+
+
+@pytest.mark.slow
+def test_compare_text_draws_the_curves(second: object, nnclassify: Program, place: Path) -> None:
+    nnclassify("train", "mine.yaml", "--set", "optimizer.lr=0.01", "--set", "name=faster", "--no-plots")
+    done = nnclassify("compare", "mine", "faster")
+    assert done.returncode == 0, done.stderr
+    assert "optimizer.lr" in done.stdout
+    assert (place / "checkpoints/compare.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_two_features_get_their_decision_regions(nnclassify: Program, place: Path) -> None:
+    (place / "xor.yaml").write_text("dataset: xor\nmodel: {name: mlp, hidden: [2]}\nepochs: 2\n")
+    assert nnclassify("train", "xor.yaml").returncode == 0
+    assert (place / "checkpoints/xor/plots/decision_regions.png").is_file()

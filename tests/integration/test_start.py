@@ -1,0 +1,115 @@
+"""How fast the program starts, what it imports, what its options are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from nnclassify import __version__
+from nnclassify.cli import app
+
+Program = Any
+ROOT = Path(__file__).parent.parent.parent
+
+OPTIONS = {
+    "nnclassify": ["--help", "--install-completion", "--show-completion", "--version"],
+    "train": ["CONFIG", "--help", "--json", "--no-plots", "--plots", "--resume", "--set"],
+    "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
+    "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--top-k"],
+    "compare": ["RUNS", "--help", "--json", "--plot"],
+    "configs": ["--help"],
+    "configs show": ["NAME", "--help"],
+    "configs copy": ["NAME", "TARGET", "--help"],
+    "configs reference": ["--help"],
+    "configs schema": ["--help"],
+}
+"""The command line is an interface: scripts rely on it. Change this list only on purpose."""
+
+IMPORTS = """\
+import sys
+from nnclassify.cli import main
+sys.argv = ["nnclassify", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {"torch", "torchvision", "matplotlib", "sklearn", "PIL", "scipy"} & set(sys.modules)
+print("\\nheavy:", sorted(heavy), file=sys.stderr)
+"""
+
+
+def options_of(command: Any, name: str) -> dict[str, list[str]]:
+    found = {name: sorted({"--help", *(flag for p in command.params for flag in flags_of(p))})}
+    for child, subcommand in getattr(command, "commands", {}).items():
+        found |= options_of(subcommand, child if name == "nnclassify" else f"{name} {child}")
+    return found
+
+
+def flags_of(parameter: Any) -> list[str]:
+    if parameter.param_type_name == "option":
+        return [*parameter.opts, *parameter.secondary_opts]
+    return [str(parameter.name).upper()]
+
+
+def test_the_command_lines_options_are_frozen() -> None:
+    assert options_of(typer.main.get_command(app), "nnclassify") == {k: sorted(v) for k, v in OPTIONS.items()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"],
+     ["configs", "schema"], ["predict"]],
+)  # fmt: skip
+def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
+    command = [sys.executable, "-c", IMPORTS, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stderr.rstrip().endswith("heavy: []"), done.stderr
+
+
+def test_completion_imports_nothing_heavy_and_knows_the_configs(here: Path) -> None:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "_NNCLASSIFY_COMPLETE": "complete_bash",
+        "COMP_WORDS": "nnclassify train digits",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, env=environment)
+    assert "digits_cnn" in done.stdout
+    assert done.stderr.rstrip().endswith("heavy: []"), done.stderr
+
+
+@pytest.mark.slow
+def test_help_takes_at_most_three_times_as_long_as_importing_typer(here: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    commands = {"typer": ["-c", "import typer"], "help": ["-m", "nnclassify", "--help"]}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(7):
+        for name, arguments in commands.items():
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True, env=environment)
+            seconds[name].append(time.perf_counter() - started)
+    assert min(seconds["help"]) <= 3 * min(seconds["typer"])
+
+
+def test_version(nnclassify: Program) -> None:
+    done = nnclassify("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"nnclassify {__version__}\n", "")
+
+
+def test_configs_are_listed_shown_and_copied(nnclassify: Program, place: Path) -> None:
+    listed = nnclassify("configs")
+    assert listed.returncode == 0 and any(line.startswith("digits_cnn ") for line in listed.stdout.splitlines())
+    shown = nnclassify("configs", "show", "digits_cnn")
+    assert shown.stdout == (ROOT / "configs/digits_cnn.yaml").read_text()
+    copied = nnclassify("configs", "copy", "digits_cnn")
+    assert copied.returncode == 0 and (place / "digits_cnn.yaml").read_text() == shown.stdout
+    again = nnclassify("configs", "copy", "digits_cnn")
+    assert again.returncode == 2 and "is there already" in again.stderr

@@ -1,0 +1,103 @@
+"""What a trained net is worth: from its checkpoint alone, the same in any batches and any process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from builders import config_of, loaded
+
+from nnclassify import run
+from nnclassify.checkpoint import content_digest, load_checkpoint
+from nnclassify.errors import DataError, NNClassifyError
+from nnclassify.evaluate import Classifier, choose_split, evaluate, splits_of
+from nnclassify.run import RunResult
+
+DIGITS = {"name": "digits", "limit": 120, "validation": 0.2}
+
+
+def trained(**values: Any) -> RunResult:
+    return run.train(loaded(config_of(**values)))
+
+
+def test_evaluation_does_not_depend_on_batch_size(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = trained(dataset=DIGITS, model={"name": "mlp", "hidden": [16], "batch_norm": True})
+    assert result.parts.splits.test is not None
+    whole = evaluate(result.classifier, result.parts.splits.test)
+    monkeypatch.setattr("nnclassify.inference.MAX_BATCH", 7)
+    parts = evaluate(result.classifier, result.parts.splits.test)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert (parts.accuracy, parts.confusion) == (whole.accuracy, whole.confusion)
+
+
+def test_final_figures_are_those_of_best_read_back_from_disk(here: Path) -> None:
+    result = trained(dataset=DIGITS, epochs=3)
+    again = Classifier.load(here / "checkpoints/test/best.pt", "cpu")
+    splits = splits_of(again)
+    assert splits.test is not None and splits.validation is not None
+    figures = result.figures()
+    test, validation = evaluate(again, splits.test), evaluate(again, splits.validation)
+    assert figures["test"] == {"loss": test.loss, "accuracy": test.accuracy}
+    assert figures["validation"] == pytest.approx({"loss": validation.loss, "accuracy": validation.accuracy})
+    assert load_checkpoint(again.path).epoch == figures["best_epoch"]
+
+
+def test_a_worse_last_epoch_is_not_what_is_reported(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = trained(dataset=DIGITS, epochs=4, optimizer={"name": "adam", "lr": 0.5})
+    best, last = (Classifier.load(here / f"checkpoints/test/{name}.pt", "cpu") for name in ("best", "last"))
+    assert result.best_epoch == max(
+        range(1, 5),
+        key=lambda epoch: (result.rows[epoch - 1].validation_accuracy, -(result.rows[epoch - 1].validation_loss or 0)),
+    )
+    same = content_digest(best.model.state_dict()) == content_digest(last.model.state_dict())
+    assert same == (result.best_epoch == 4)
+
+
+def test_examples_are_found_again_by_predictions_path(here: Path) -> None:
+    result = trained(dataset=DIGITS)
+    assert result.test is not None and result.parts.splits.test is not None
+    raw, targets = result.parts.splits.test.select(torch.arange(len(result.parts.splits.test)))
+    assert torch.equal(result.classifier.probabilities(raw), result.test.probabilities)
+    hits = int((result.test.probabilities.argmax(1) == targets).sum())
+    assert result.test.accuracy == hits / len(targets)
+    assert sum(map(sum, result.test.confusion)) == len(targets)
+
+
+def test_choose_split(here: Path) -> None:
+    splits = config_of(dataset={"name": "iris", "validation": 0, "test": 0}).dataset.build(0)
+    assert choose_split(splits, None) == ("train", splits.train)
+    with pytest.raises(DataError, match="split test: the dataset has none"):
+        choose_split(splits, "test")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset=wine"], "classes class_0, class_1, class_2; the run was trained on setosa"),
+        (["dataset.nme=wine"], "dataset.nme: unknown key"),
+        (["dataset.name=csv"], "dataset.path: missing"),
+    ],
+)
+def test_a_dataset_that_is_not_the_runs_is_refused(overrides: list[str], message: str, here: Path) -> None:
+    result = trained(dataset="iris")
+    with pytest.raises(NNClassifyError, match=message):
+        splits_of(result.classifier, overrides)
+
+
+def test_a_second_run_gets_a_number_and_the_first_is_untouched(here: Path) -> None:
+    first = trained(dataset="iris")
+    before = first.folder.best.read_bytes()
+    assert [trained(dataset="iris").folder.name for _ in range(2)] == ["test-2", "test-3"]
+    assert first.folder.best.read_bytes() == before
+
+
+def test_the_written_config_trains_to_the_same_weights(here: Path) -> None:
+    from nnclassify.config import load_config
+
+    first = trained(dataset=DIGITS, scheduler="one_cycle", ema=0.9)
+    second = run.train(load_config(str(first.folder.config)))
+    assert second.folder.name == "config"
+    weights = [content_digest(result.classifier.model.state_dict()) for result in (first, second)]
+    assert weights[0] == weights[1]

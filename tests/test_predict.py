@@ -1,0 +1,125 @@
+"""Predictions for a user's own inputs, from the checkpoint alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders import config_of, loaded
+from PIL import Image
+
+from nnclassify import run
+from nnclassify.evaluate import Classifier
+from nnclassify.predict import Prediction, predict
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with two runs: `digits` on pictures and `rgb` on three numbers."""
+    place = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        run.train(loaded(config_of(dataset={"name": "digits", "limit": 500}, epochs=8), "digits"))
+        rgb = config_of(dataset={"name": "rgb", "num_examples": 300}, epochs=12, loss="bce_with_logits")
+        run.train(loaded(rgb, "rgb"))
+        yield place
+
+
+def classifier(name: str, folder: Path) -> Classifier:
+    return Classifier.load(folder / "checkpoints" / name / "best.pt", "cpu")
+
+
+def only(predictions: Iterator[Prediction]) -> Prediction:
+    (prediction,) = predictions
+    return prediction
+
+
+def test_digits_saved_as_png_are_predicted_as_from_memory(folder: Path, tmp_path: Path) -> None:
+    net = classifier("digits", folder)
+    splits = net.config.dataset.build(0)
+    assert splits.test is not None
+    raw, targets = splits.test.select(torch.arange(60))
+    for index, pixels in enumerate(raw):
+        Image.fromarray(pixels[0].numpy()).save(tmp_path / f"{index:02}.png")
+    predictions = list(predict(net, [str(tmp_path)]))
+    expected = net.probabilities(raw)
+    assert [prediction.top[0][0] for prediction in predictions] == [str(label) for label in expected.argmax(1).tolist()]
+    assert [prediction.top[0][1] for prediction in predictions] == pytest.approx(expected.amax(1).tolist())
+    hits = sum(
+        prediction.top[0][0] == str(target) for prediction, target in zip(predictions, targets.tolist(), strict=True)
+    )
+    assert hits >= 50
+
+
+def test_a_colour_picture_of_any_size_goes_through_the_same_transform(folder: Path, tmp_path: Path) -> None:
+    net = classifier("digits", folder)
+    raw, _ = net.config.dataset.build(0).train.select(torch.arange(1))
+    small = Image.fromarray(raw[0, 0].numpy())
+    small.convert("RGB").resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    found = only(predict(net, [str(tmp_path / "large.png")]))
+    assert found.top[0][0] == str(int(net.probabilities(raw).argmax()))
+
+
+def test_values_and_csv_rows(folder: Path, tmp_path: Path) -> None:
+    net = classifier("rgb", folder)
+    assert only(predict(net, ["250,250,250"])).top[0][0] == "light"
+    assert only(predict(net, ["5, 5, 5"])).top[0][0] == "dark"
+    table = tmp_path / "t.csv"
+    table.write_text("blue,green,red,label\n10,10,250,x\n250,250,10,x\n")
+    by_name = list(predict(net, [str(table)]))
+    table.write_text("250,10,10\n10,250,250\n")
+    in_order = list(predict(net, [str(table)]))
+    assert [p.top for p in by_name] == [p.top for p in in_order]
+    assert [p.input for p in by_name] == [f"{table}:2", f"{table}:3"]
+    assert [p.input for p in in_order] == [f"{table}:1", f"{table}:2"]
+
+
+def test_tensor_files(folder: Path, tmp_path: Path) -> None:
+    net = classifier("digits", folder)
+    raw, _ = net.config.dataset.build(0).train.select(torch.arange(3))
+    np.save(tmp_path / "x.npy", raw.numpy())
+    torch.save(raw[0], tmp_path / "one.pt")
+    found = list(predict(net, [str(tmp_path / "x.npy"), str(tmp_path / "one.pt")]))
+    assert len(found) == 4 and found[0].top == found[3].top
+
+
+def test_top_k_is_sorted_and_sums_to_one(folder: Path) -> None:
+    net = classifier("rgb", folder)
+    top = only(predict(net, ["130,130,130"], top_k=5)).top
+    assert len(top) == 2 and top[0][1] >= top[1][1]
+    assert sum(share for _, share in top) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("1,2", "1,2: 2 values; this net takes 3 (red, green, blue)"),
+        ("1,2,x", "1,2,x: found 'x', expected a number"),
+        ("1,2,", "1,2,: missing value"),
+        ("1,2,inf", "1,2,inf: found 'inf', expected a finite number"),
+        ("nope.csv", "nope.csv: no such file, and no values; this net takes 3 values (red, green, blue)"),
+        ("nope.npy", "nope.npy: no such file; expected a tensor"),
+        ("", "no values"),
+    ],
+)
+def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, folder: Path) -> None:
+    bad, good = predict(classifier("rgb", folder), [item, "250,250,250"])
+    assert bad.error is not None and message in bad.error and "\n" not in bad.error
+    assert good.top[0][0] == "light"
+
+
+def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    Image.new("L", (8, 8)).save(tmp_path / "b.png")
+    np.save(tmp_path / "c.npy", np.zeros((2, 3, 8, 8), dtype=np.uint8))
+    (tmp_path / "empty").mkdir()
+    inputs = [str(tmp_path / name) for name in ("a.png", "b.png", "c.npy", "empty", "gone.png")]
+    found = list(predict(classifier("digits", folder), inputs))
+    assert [prediction.error is None for prediction in found] == [False, True, False, False, False]
+    assert "not a readable picture" in (found[0].error or "")
+    assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
+    assert "an empty folder" in (found[3].error or "")
+    assert "no such file" in (found[4].error or "")

@@ -1,0 +1,166 @@
+"""The loop: exact means, what is best, early stopping, clipping, averaging, divergence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from builders import trainer_of
+
+from nnclassify.averaging import average_into, frozen_copy
+from nnclassify.checkpoint import content_digest
+from nnclassify.errors import TrainingError
+from nnclassify.metrics import Score, score
+
+SPLIT = {"name": "iris", "validation": 0.2}
+
+
+def test_the_mean_over_a_ragged_last_batch_is_exact() -> None:
+    # With a learning rate of almost nothing, every batch of the epoch meets the same net.
+    parts, trainer = trainer_of(
+        dataset={"name": "blobs", "num_examples": 37}, batch_size=8, optimizer={"name": "sgd", "lr": 1e-12}, epochs=1
+    )
+    raw, targets = parts.splits.train.select(torch.arange(37))
+    expected = score(parts.model(parts.transform(raw, torch.float32)).detach(), targets, parts.loss_fn)
+    trainer.fit()
+    assert trainer.rows[0].train_loss == pytest.approx(expected.loss, rel=1e-6)
+    assert trainer.rows[0].train_accuracy == expected.accuracy
+    assert trainer.step == 5
+
+
+def test_one_update_is_the_gradient_of_the_mean() -> None:
+    parts, trainer = trainer_of(
+        dataset={"name": "blobs", "num_examples": 8}, batch_size=8, optimizer={"name": "sgd", "lr": 0.5}, epochs=1
+    )
+    twin = frozen_copy(parts.model).requires_grad_(True)
+    raw, targets = parts.splits.train.select(torch.arange(8))
+    loss = torch.nn.functional.cross_entropy(twin(parts.transform(raw, torch.float32)), targets)
+    loss.backward()
+    trainer.fit()
+    for old, new in zip(twin.parameters(), parts.model.parameters(), strict=True):
+        assert old.grad is not None
+        assert torch.allclose(new, old - 0.5 * old.grad, atol=1e-6)
+
+
+def test_class_weights_divide_the_batchs_loss_by_their_sum() -> None:
+    weights = [1.0, 5.0, 0.5]
+    parts, trainer = trainer_of(
+        dataset={"name": "blobs", "num_examples": 10},
+        loss={"name": "cross_entropy", "class_weights": weights},
+        optimizer={"name": "sgd", "lr": 0.5},
+        batch_size=10,
+        epochs=1,
+    )
+    twin = frozen_copy(parts.model).requires_grad_(True)
+    raw, targets = parts.splits.train.select(torch.arange(10))
+    torch.nn.functional.cross_entropy(
+        twin(parts.transform(raw, torch.float32)), targets, torch.tensor(weights)
+    ).backward()
+    trainer.fit()
+    for old, new in zip(twin.parameters(), parts.model.parameters(), strict=True):
+        assert old.grad is not None
+        assert torch.allclose(new, old - 0.5 * old.grad, atol=1e-6)
+
+
+def test_gradients_are_clipped_to_the_norm() -> None:
+    parts, trainer = trainer_of(
+        dataset={"name": "blobs", "num_examples": 8},
+        batch_size=8,
+        epochs=1,
+        clip_grad_norm=0.01,
+        optimizer={"name": "sgd", "lr": 1.0},
+    )
+    before = torch.cat([parameter.detach().clone().flatten() for parameter in parts.model.parameters()])
+    trainer.fit()
+    after = torch.cat([parameter.detach().flatten() for parameter in parts.model.parameters()])
+    assert float((after - before).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "best", "epochs"),
+    [
+        ({}, 4, 6),  # the accuracy of 2, at a lower loss
+        ({"select_by": "loss"}, 3, 6),
+        ({"patience": 2}, 4, 6),
+        ({"patience": 1, "select_by": "loss"}, 3, 4),
+        ({"patience": 1}, 2, 3),
+    ],
+)
+def test_best_epoch_and_patience(
+    options: dict[str, Any], best: int, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter(
+        [Score(0.9, 0.5), Score(0.8, 0.7), Score(0.5, 0.6), Score(0.7, 0.7), Score(0.7, 0.7), Score(0.9, 0.6)]
+    )
+    _, trainer = trainer_of(dataset=SPLIT, epochs=6, **options)
+    monkeypatch.setattr(trainer, "_validate", lambda: next(scores))
+    trainer.fit()
+    assert (trainer.best_epoch, len(trainer.rows)) == (best, epochs)
+
+
+@pytest.mark.parametrize("validation", [0, "test"])
+def test_without_a_split_to_choose_by_the_last_epoch_is_the_best(validation: Any) -> None:
+    _, trainer = trainer_of(dataset={"name": "iris", "validation": validation}, epochs=3)
+    trainer.fit()
+    assert trainer.best_epoch == 3
+    assert (trainer.rows[0].validation_accuracy is None) == (validation == 0)
+
+
+def test_showing_the_test_split_changes_no_weight() -> None:
+    digests = []
+    for validation in (0, "test"):
+        parts, trainer = trainer_of(
+            dataset={"name": "iris", "validation": validation},
+            epochs=3,
+            model={"name": "mlp", "hidden": [4], "dropout": 0.2},
+        )
+        trainer.fit()
+        digests.append(content_digest(parts.model.state_dict()))
+    assert digests[0] == digests[1]
+
+
+def test_average_moves_towards_the_weights() -> None:
+    model = torch.nn.Linear(2, 1)
+    averaged = frozen_copy(model)
+    start = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 1
+    average_into(averaged, model, decay=0.9, step=1_000_000)
+    assert torch.allclose(averaged.get_parameter("weight"), start + 0.1)
+    average_into(averaged, model, decay=0.9, step=0)  # early on: (1 + 0) / (10 + 0)
+    assert torch.allclose(averaged.get_parameter("weight"), start + 0.1 + 0.9 * 0.9)
+
+
+def test_with_an_average_it_is_what_is_evaluated() -> None:
+    _, trainer = trainer_of(ema=0.9)
+    trainer.fit()
+    assert trainer.evaluated_model() is trainer.averaged
+    assert content_digest(trainer.evaluated_model().state_dict()) != content_digest(trainer.model.state_dict())
+
+
+def test_learning_rate_follows_the_schedule() -> None:
+    _, trainer = trainer_of(
+        optimizer={"name": "sgd", "lr": 0.4}, scheduler={"name": "step", "every": 1, "gamma": 0.5}, epochs=3
+    )
+    trainer.fit()
+    assert [row.lr for row in trainer.rows] == pytest.approx([0.4, 0.2, 0.1])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    _, trainer = trainer_of(optimizer={"name": "sgd", "lr": 1e30}, loss="mse", epochs=5)
+    with pytest.raises(
+        TrainingError, match=r"^epoch \d+, step \d+: the loss is not finite; .*try a lower optimizer.lr"
+    ):
+        trainer.fit()
+
+
+def test_weights_of_an_epoch_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = []
+    for chunk_bytes in (1, 4 * 2**20):
+        monkeypatch.setattr("nnclassify.batches.CHUNK_BYTES", chunk_bytes)
+        parts, trainer = trainer_of(dataset=SPLIT, model={"name": "mlp", "hidden": [8], "dropout": 0.3})
+        trainer.fit()
+        digests.append((content_digest(parts.model.state_dict()), trainer.rows[-1].train_loss))
+    assert digests[0][0] == digests[1][0]
+    assert digests[0][1] == pytest.approx(digests[1][1], rel=1e-6)
