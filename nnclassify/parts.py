@@ -102,6 +102,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         patience=config.patience,
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
+        report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)

@@ -31,3 +31,14 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested mappings and lists by dotted path: `{"model.hidden.0.units": 100}`."""
+    if isinstance(value, dict):
+        items = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and any(isinstance(child, dict) for child in value):
+        items = [(str(index), child) for index, child in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for name, child in items for key, leaf in flat(child, f"{path}.{name}".lstrip(".")).items()}

@@ -158,13 +158,20 @@ class Transform:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Transform:
-        """The inverse of `state`."""
+        """The inverse of `state`.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: It is no such state.
+        """
+        shape, shift, scale = tuple(state["input_shape"]), state["shift"], state["scale"]
+        if (shift + scale).expand(shape).shape != shape or not (shift.isfinite() & (scale > 0)).all():
+            raise ValueError("the transform's shift or scale does not fit its input shape")
         return cls(
-            input_shape=tuple(state["input_shape"]),
+            input_shape=shape,
             picture=None if state["picture"] is None else PictureFormat(**state["picture"]),
             feature_names=state["feature_names"],
-            shift=state["shift"],
-            scale=state["scale"],
+            shift=shift,
+            scale=scale,
         )
 
 
