@@ -45,6 +45,9 @@ def main() -> None:
         for line in str(error).splitlines():
             _note(f"error: {line}")
         sys.exit(error.exit_code)
+    except MemoryError:
+        _note("error: out of memory; use a smaller batch_size, dataset.size or dataset.limit")
+        sys.exit(3)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -30,6 +30,9 @@ Normalize = Literal["standard", "minmax", "unit", "none"]
 MAX_PIXELS = 89_478_485
 """Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
 
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
+"""What is read as a picture. Others are left out because Pillow runs programs for them: Ghostscript for EPS."""
+
 STATISTICS_CHUNK = 2048
 """Examples read at a time for the statistics: bounds memory, changes no result."""
 
@@ -70,7 +73,7 @@ class PictureFormat:
         from PIL import Image, ImageOps
 
         try:
-            with warnings.catch_warnings(), Image.open(path) as image:
+            with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)  # odd metadata harms no pixel
                 if image.width * image.height > MAX_PIXELS:

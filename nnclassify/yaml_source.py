@@ -14,10 +14,12 @@ import yaml
 
 from nnclassify.errors import ConfigError, one_line
 
-MAX_BYTES, MAX_DEPTH, MAX_NODES = 1_000_000, 32, 20_000
+MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_DIGITS = 1_000_000, 32, 20_000, 300
 """A config of hundreds of layers stays far below each of these."""
 
 YamlPath = tuple[str | int, ...]
+
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 class _CoreLoader(yaml.SafeLoader):
@@ -68,7 +70,7 @@ class YamlSource:
             raise ConfigError([f"--set {assignment}: expected key=value, such as optimizer.lr=0.1"])
         origin = f"--set {assignment}"
         value = parse_yaml(text, origin) if text.strip() else None
-        path: YamlPath = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        path: YamlPath = tuple(int(part) if _INDEX.fullmatch(part) else part for part in key.split("."))
         node: Any = self.data
         for depth, part in enumerate(path):
             last = depth == len(path) - 1
@@ -113,9 +115,10 @@ def read_yaml(path: Path) -> YamlSource:
         ConfigError: No such file, no YAML, no mapping, a duplicate key, or beyond the limits.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise ConfigError([f"{path}: {len(raw)} bytes; expected a config of at most {MAX_BYTES}"])
+            raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; no config needs that"])
         text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError([f"{path}: cannot be read ({one_line(cause)}); expected a YAML file in UTF-8"]) from cause
@@ -200,6 +203,9 @@ class _Builder:
             return None
         if kind == "bool":
             return text.lower() == "true"
+        if kind == "int" and len(text) > MAX_DIGITS:
+            self.problems.append(f"{self.origin}:{node.start_mark.line + 1}: a number of {len(text)} digits")
+            return 0
         if kind == "int":
             return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         if kind == "float":
