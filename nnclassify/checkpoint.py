@@ -1,24 +1,26 @@
 """Checkpoints: one file that stands alone, written so that a kill at any moment leaves a good one.
 
-Primitives and tensors only. Written to a temporary file in the same folder, flushed, fsynced, renamed, the
-folder fsynced; the generation before is kept as `<name>.previous.pt`. Read with the zip's checksums tested
-first, `weights_only=True`, and a SHA-256 over the content compared: `torch.load` alone accepts flipped bits.
+Primitives and tensors only. Written as `storage` writes; the generation before is kept as `<name>.previous.pt`.
+Read after `archive` has looked at it, with `weights_only=True`, and a SHA-256 over the content compared:
+`torch.load` alone accepts flipped bits.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
-from nnclassify.errors import CheckpointError, SaveError, one_line
+from nnclassify.archive import check_archive
+from nnclassify.errors import CheckpointError, TrainingError, one_line
+from nnclassify.history import Row
+from nnclassify.storage import previous, write_whole
 
 FORMAT = "nnclassify-checkpoint"
 FORMAT_VERSION = 1
@@ -50,43 +52,29 @@ class Checkpoint:
     format: str = field(default=FORMAT)
     format_version: int = field(default=FORMAT_VERSION)
 
+    __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+
+_SCHEMA: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)
+_ROWS = TypeAdapter(list[Row])
+
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file before it stays until the new one is whole, and then as `.previous.pt`.
+    """Write a checkpoint; the file before it stays until the new one is whole, and then as its generation before.
 
     Raises:
+        TrainingError: A weight holds NaN or infinity: there is nothing worth keeping.
         SaveError: It could not be written; the one before is untouched.
     """
-    content = vars(checkpoint)
-    partial = path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save({**content, "sha256": content_digest(content)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            path.replace(previous(path))
-        partial.replace(path)
-        sync_folder(path.parent)
-    except (OSError, RuntimeError) as cause:
-        partial.unlink(missing_ok=True)
-        raise SaveError(
-            f"{path}: not saved ({one_line(cause)}); free space or mend permissions, then resume"
-        ) from cause
-
-
-def previous(path: Path) -> Path:
-    """Where the generation before is kept."""
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    content = plain(vars(checkpoint))
+    if (bad := _not_finite(content)) is not None:
+        raise TrainingError(
+            f"{path}: not saved, weight {bad} holds NaN or infinity; the checkpoint before it is kept; try a lower "
+            "optimizer.lr, or clip_grad_norm: 1"
+        )
+    size = sum({tensor.data_ptr(): tensor.nbytes for tensor in _tensors(content)}.values())
+    whole = {**content, "sha256": content_digest(content)}
+    write_whole(path, lambda file: torch.save(whole, file), size=size, keep_previous=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -97,24 +85,48 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a checkpoint such as checkpoints/<run>/best.pt")
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: not a checkpoint (not a zip file); expected one that `train` wrote")
     try:
-        _check_archive(path)
+        check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
     except Exception as cause:  # a damaged file fails in as many ways as it has bytes
-        raise CheckpointError(f"{path}: damaged ({one_line(cause)}); use the generation before it") from cause
+        raise CheckpointError(
+            f"{path}: damaged, or not a checkpoint ({one_line(cause)}); use the generation before it"
+        ) from cause
     return _checked(path, content)
 
 
-def _check_archive(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise CheckpointError(f"{path}: holds compressed entries, which no checkpoint of ours does; not read")
-        if (bad := archive.testzip()) is not None:
-            raise CheckpointError(f"{path}: damaged (checksum of {bad}); use the generation before it")
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint that could be read.
+
+    Attributes:
+        path: Where it was read from.
+        checkpoint: What it holds.
+        notes: What is wrong with a later generation that could not be read; empty where there is none.
+    """
+
+    path: Path
+    checkpoint: Checkpoint
+    notes: tuple[str, ...] = ()
+
+
+def load_newest(path: Path) -> Found:
+    """Read a checkpoint; where it is damaged or missing, the generation before it.
+
+    Raises:
+        CheckpointError: Neither can be read; names what is wrong with the later one.
+    """
+    try:
+        return Found(path, load_checkpoint(path))
+    except CheckpointError as damage:
+        older = previous(path)
+        if not older.is_file():
+            raise
+        try:
+            checkpoint = load_checkpoint(older)
+        except CheckpointError as older_damage:
+            raise CheckpointError(f"{damage}; but that is no better: {older_damage}") from older_damage
+        return Found(older, checkpoint, (f"{damage}: using {older}, of epoch {checkpoint.epoch}",))
 
 
 def _checked(path: Path, content: Any) -> Checkpoint:
@@ -129,12 +141,44 @@ def _checked(path: Path, content: Any) -> Checkpoint:
     if digest != content_digest(content):
         raise CheckpointError(f"{path}: damaged (SHA-256 differs); use the generation before it")
     try:
-        checkpoint = Checkpoint(**content)
-    except TypeError as cause:
-        raise CheckpointError(f"{path}: not a whole checkpoint ({one_line(cause)})") from cause
-    if bad := [name for name, weight in checkpoint.model.items() if not weight.isfinite().all()]:
-        raise CheckpointError(f"{path}: weight {bad[0]} holds NaN or infinity; use an earlier checkpoint")
-    return checkpoint
+        checkpoint = _SCHEMA.validate_python(content)
+        rows = _ROWS.validate_python(checkpoint.history)
+    except ValidationError as cause:
+        problem = cause.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise CheckpointError(f"{path}: not a whole checkpoint ({place}: {problem['msg']})") from cause
+    if (bad := _not_finite(content)) is not None:
+        raise CheckpointError(f"{path}: weight {bad} holds NaN or infinity; use an earlier checkpoint")
+    return replace(checkpoint, history=[row.state() for row in rows])
+
+
+def _not_finite(content: dict[str, Any]) -> str | None:
+    """The first weight that is not finite, of the network, its average or its best state; None: all are."""
+    training = content["training"] or {}
+    for weights in (content["model"], training.get("model"), training.get("averaged"), training.get("best_model")):
+        for name, weight in weights.items() if isinstance(weights, dict) else ():
+            if isinstance(weight, Tensor) and not weight.isfinite().all():
+                return str(name)
+    return None
+
+
+def plain(value: Any) -> Any:
+    """The same in dicts, lists, tuples, primitives and detached tensors: state dicts hide attributes and graphs."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(plain(child) for child in value)
+    return value
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(child)
 
 
 def content_digest(content: Any) -> str:

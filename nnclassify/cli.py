@@ -18,6 +18,7 @@ from nnclassify import __version__
 from nnclassify.errors import InputError, NNClassifyError
 
 if TYPE_CHECKING:
+    from nnclassify.evaluate import Classifier
     from nnclassify.trainer import Observer
 
 app = typer.Typer(
@@ -44,6 +45,9 @@ def main() -> None:
         for line in str(error).splitlines():
             _note(f"error: {line}")
         sys.exit(error.exit_code)
+    except MemoryError:
+        _note("error: out of memory; use a smaller batch_size, dataset.size or dataset.limit")
+        sys.exit(3)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -129,10 +133,10 @@ def train(
 
     if resume and folder is None:
         folder = run.find_resumable(loaded)
-    result = run.train(loaded, resume=folder, observers=[_progress()])
+    result = run.train(loaded, resume=folder, observers=[_progress()], note=_note)
     for skipped in result.parts.splits.skipped:
         _note(f"skipped: {skipped} could not be read")
-    if plots:
+    if plots and result.is_new:
         from nnclassify.plots import save_plots
 
         save_plots(
@@ -169,12 +173,12 @@ def evaluate(
     """Evaluate a trained classifier on a split of its dataset."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    from nnclassify.evaluate import Classifier, choose_split, splits_of
+    from nnclassify.evaluate import choose_split, splits_of
     from nnclassify.evaluate import evaluate as evaluate_split
     from nnclassify.texts import evaluation_text
 
     path = _find(run)
-    classifier = Classifier.load(path, device)
+    classifier = _load(path, device)
     name, examples = choose_split(splits_of(classifier, overrides or []), split)
     evaluation = evaluate_split(classifier, examples)
     if as_json:
@@ -191,6 +195,16 @@ def _find(run: str | None) -> Path:
     if run is None:
         _note(f"newest run: {path}")
     return path
+
+
+def _load(path: Path, device: str) -> Classifier:
+    """The trained net; says so, where its newest generation is damaged."""
+    from nnclassify.evaluate import Classifier
+
+    classifier = Classifier.load(path, device)
+    for note in classifier.notes:
+        _note(note)
+    return classifier
 
 
 @app.command()
@@ -213,11 +227,10 @@ def predict(
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
-    from nnclassify.evaluate import Classifier
     from nnclassify.predict import predict as predict_inputs
     from nnclassify.texts import predictions_csv, predictions_text
 
-    classifier = Classifier.load(_find(run), device)
+    classifier = _load(_find(run), device)
     predictions = list(predict_inputs(classifier, inputs, top_k))
     if as_json:
         _print_json({"predictions": [prediction.figures() for prediction in predictions]})

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnclassify.checkpoint import Checkpoint, load_checkpoint
+from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.folders import find_checkpoint
 from nnclassify.history import Row
+from nnclassify.settings import flat
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def compare(runs: Sequence[str]) -> list[ComparedRun]:
         CheckpointError: One is not there, or damaged.
     """
     paths = [find_checkpoint(run) for run in runs]
-    checkpoints = [load_checkpoint(path) for path in paths]
-    configs = [_flat(checkpoint.config) for checkpoint in checkpoints]
+    checkpoints = [load_newest(path).checkpoint for path in paths]
+    configs = [flat(checkpoint.config) for checkpoint in checkpoints]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
     return [
@@ -86,14 +87,3 @@ def _result(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return result if isinstance(result, dict) else {}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested mappings and lists by dotted path."""
-    if isinstance(value, dict):
-        items = [(str(key), child) for key, child in value.items()]
-    elif isinstance(value, list) and any(isinstance(child, dict) for child in value):
-        items = [(str(index), child) for index, child in enumerate(value)]
-    else:
-        return {path: value}
-    return {key: leaf for name, child in items for key, leaf in _flat(child, f"{path}.{name}".lstrip(".")).items()}

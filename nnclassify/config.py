@@ -22,6 +22,15 @@ from nnclassify.shipped import SHIPPED
 from nnclassify.yaml_source import YamlSource, read_yaml
 
 
+class CheckpointEvery(Settings):
+    """When `last.pt` is written, beside the end of each epoch."""
+
+    steps: PositiveInt | None = None
+    """After each so many updates of the run."""
+    minutes: PositiveFloat | None = None
+    """After the few batches in which so many minutes since the last save are over."""
+
+
 class RunConfig(Settings):
     """One run: what to learn from, what learns, and how."""
 
@@ -59,6 +68,9 @@ class RunConfig(Settings):
     """The number type of the arithmetic; weights stay float32 (float64 for float64)."""
     threads: PositiveInt | None = None
     """CPU threads of the arithmetic; left out, torch's choice."""
+    checkpoint_every: CheckpointEvery | None = None
+    """How often to save: `{steps: 500}`, `{minutes: 10}` or both, and at each epoch's end; left out, at each
+    epoch's end, but epochs of under two seconds share a save."""
 
     @model_validator(mode="before")
     @classmethod

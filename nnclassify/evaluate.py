@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nnclassify.checkpoint import Checkpoint, load_checkpoint
+from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.config import LoadedConfig, RunConfig, validate
 from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement
@@ -35,6 +36,7 @@ class Classifier:
         transform: From raw inputs to the net's.
         class_names: In the order of the outputs.
         placement: Where it computes.
+        notes: What is wrong with a later generation of the checkpoint.
     """
 
     path: Path
@@ -44,15 +46,17 @@ class Classifier:
     transform: Transform
     class_names: list[str]
     placement: Placement
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Classifier:
-        """Read a checkpoint.
+        """Read a checkpoint; where it is damaged, the generation before it: see `notes`.
 
         Raises:
             CheckpointError: It is missing, damaged, or its weights are not of its config.
         """
-        return cls.from_checkpoint(load_checkpoint(path), path, device)
+        found = load_newest(path)
+        return replace(cls.from_checkpoint(found.checkpoint, found.path, device), notes=found.notes)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
@@ -65,9 +69,13 @@ class Classifier:
             config = RunConfig.model_validate(checkpoint.config)
             transform = Transform.from_state(checkpoint.transform)
             loss_fn = config.loss.build(checkpoint.class_counts)
-            model = _without_download(config).model.build(transform.input_shape, loss_fn.num_outputs)
+            _check_names(checkpoint.class_names, checkpoint.class_counts)
+            build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
+            with torch.device("meta"):  # a config may ask for more memory than there is: compare shapes first
+                build().load_state_dict(checkpoint.model, assign=True)
+            model = build()
             model.load_state_dict(checkpoint.model)
-        except (ValidationError, RuntimeError, KeyError, TypeError) as cause:
+        except (DataError, ValidationError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as cause:
             raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
         placement = find_placement(device, config.precision, convolutional=len(transform.input_shape) == 3)
         return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
@@ -80,6 +88,11 @@ class Classifier:
         """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
         targets = torch.zeros(len(raw), dtype=torch.int64)
         return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
+
+
+def _check_names(class_names: list[str], class_counts: list[int]) -> None:
+    if len(class_names) != len(class_counts) or len(class_names) < 2:
+        raise ValueError(f"{len(class_names)} class names, {len(class_counts)} class counts")
 
 
 def _without_download(config: RunConfig) -> RunConfig:

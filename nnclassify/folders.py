@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnclassify.errors import CheckpointError, SaveError, one_line, suggestion
+from nnclassify.storage import previous, remove_partials
 
 CHECKPOINTS = Path("checkpoints")
 """Where runs go, relative to where the user stands."""
@@ -54,6 +59,48 @@ class RunFolder:
         """The pictures."""
         return self.path / "plots"
 
+    def started_at(self) -> int | None:
+        """When the run was last saved, or began, in nanoseconds; None where it did not begin."""
+        for path in (self.last, previous(self.last), self.config):
+            if path.is_file():
+                return path.stat().st_mtime_ns
+        return None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within it no other process trains into the folder; what a killed one left half-written is removed.
+
+        The lock is the kernel's: it ends with the process, whatever ends that.
+
+        Raises:
+            CheckpointError: Another process trains into the folder.
+            SaveError: The folder cannot be written to.
+        """
+        try:
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as cause:
+            raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); mend permissions") from cause
+        try:
+            _lock(descriptor, self.path)
+            remove_partials(self.path)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        raise CheckpointError(f"{path}: another process trains into it; wait until it ends, or stop it") from cause
+
 
 def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
     """A new folder of that name; where there is one already, `name-2`, `name-3`, ...
@@ -84,11 +131,12 @@ def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
 
 
 def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
-    """The runs of that name and its numbered followers that can be resumed, the newest last."""
+    """The runs of that name and its numbered followers that began, the newest last."""
     pattern = re.compile(re.escape(name) + r"(-\d+)?")
     folders = [RunFolder(path) for path in root.iterdir() if pattern.fullmatch(path.name)] if root.is_dir() else []
-    resumable = [run for run in folders if run.last.is_file()]
-    return sorted(resumable, key=lambda run: (run.last.stat().st_mtime_ns, run.name))
+    return sorted(
+        (run for run in folders if run.started_at() is not None), key=lambda run: (run.started_at() or 0, run.name)
+    )
 
 
 def find_checkpoint(run: str | None, root: Path = CHECKPOINTS) -> Path:

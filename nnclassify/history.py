@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.errors import CheckpointError, one_line
+from nnclassify.storage import save_error, write_text
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,25 @@ class Row:
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add one row."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row.state()) + "\n")
+    """Add one row.
+
+    Raises:
+        SaveError: It could not be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row.state()) + "\n")
+    except OSError as cause:
+        raise save_error(path, cause) from cause
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write a whole history, in place of what was there."""
-    path.write_text("".join(json.dumps(row.state()) + "\n" for row in rows), encoding="utf-8")
+    """Write a whole history, in place of what was there.
+
+    Raises:
+        SaveError: It could not be written.
+    """
+    write_text(path, "".join(json.dumps(row.state()) + "\n" for row in rows))
 
 
 def read_rows(path: Path) -> list[Row]:

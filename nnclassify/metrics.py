@@ -14,12 +14,12 @@ from nnclassify.losses import LossFunction
 
 @dataclass
 class Totals:
-    """Sums over the examples of an epoch, held on the device and read once.
+    """Sums over the examples of an epoch.
 
     Attributes:
-        loss: Sum of weighted losses.
-        weight: Sum of weights: examples, where all weigh the same.
-        hits: Right predictions.
+        loss: Sum of weighted losses, on the CPU.
+        weight: Sum of weights, on the CPU: examples, where all weigh the same.
+        hits: Right predictions, on the device.
         count: Examples.
     """
 
@@ -31,15 +31,14 @@ class Totals:
     @classmethod
     def zeros(cls, device: torch.device) -> Totals:
         """Nothing counted yet."""
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        loss, weight, hits = torch.zeros(3, dtype=dtype, device=device).unbind()
-        return cls(loss, weight, hits)
+        loss, weight = torch.zeros(2, dtype=torch.float64).unbind()
+        return cls(loss, weight, torch.zeros((), dtype=torch.int64, device=device))
 
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
-        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`. Does not synchronise."""
+        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`. Synchronises."""
         weights = loss_fn.weights(targets)
-        self.loss += losses.sum(dtype=self.loss.dtype)
-        self.weight += len(targets) if weights is None else weights.sum(dtype=self.weight.dtype)
+        self.loss = _add_in_order(self.loss, losses)
+        self.weight = self.weight + len(targets) if weights is None else _add_in_order(self.weight, weights)
         self.hits += (loss_fn.predictions(outputs) == targets).sum()
         self.count += len(targets)
 
@@ -56,7 +55,7 @@ class Totals:
         return {
             "loss": float(self.loss),
             "weight": float(self.weight),
-            "hits": float(self.hits),
+            "hits": int(self.hits),
             "count": self.count,
         }
 
@@ -68,6 +67,15 @@ class Totals:
             getattr(totals, name).fill_(state[name])
         totals.count = state["count"]
         return totals
+
+
+def _add_in_order(total: Tensor, values: Tensor) -> Tensor:
+    """The total with values `(N,)` added one after the other: however they are cut into calls, the sum is the same.
+
+    A resume in mid-epoch cuts anew, and its sums must not differ in the last digit. On the CPU, where `cumsum` is a
+    plain loop.
+    """
+    return torch.cat([total[None], values.detach().to(total.device, total.dtype)]).cumsum(0)[-1]
 
 
 @dataclass(frozen=True)

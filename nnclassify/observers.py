@@ -10,8 +10,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
+from nnclassify.config import CheckpointEvery
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
+from nnclassify.resume import holds_best, machine_state
 from nnclassify.trainer import Trainer, Watcher
 
 SAVE_SECONDS = 2.0
@@ -41,19 +43,41 @@ class Checkpointer(Watcher):
     Attributes:
         folder: Where.
         facts: What every checkpoint of the run says: config, classes, transform.
+        every: When to save beside the end of each epoch; None: see `SAVE_SECONDS`.
+        best: The best checkpoint so far.
     """
 
-    def __init__(self, folder: RunFolder, facts: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        facts: dict[str, Any],
+        every: CheckpointEvery | None = None,
+        best: Checkpoint | None = None,
+    ) -> None:
         self.folder = folder
         self.facts = facts
-        self.best: Checkpoint | None = None
+        self.every = every
+        self.best = best
+        self.best_is_saved = best is not None and holds_best(folder, best)
         self.saved_at = time.monotonic()
 
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """Save where `checkpoint_every` says so."""
+        if self.every is None:
+            return
+        due = self.every.steps is not None and trainer.step % self.every.steps == 0
+        if due or (self.every.minutes is not None and self._seconds() >= 60 * self.every.minutes):
+            self.save(trainer)
+
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Remember the best; save when the last save is long enough ago."""
+        """Remember the best; save when asked to, or when the last save is long enough ago."""
         if trainer.is_best:
-            self.best = self._checkpoint(trainer, _copied(trainer.evaluated_model().state_dict()))
-        if time.monotonic() - self.saved_at >= SAVE_SECONDS:
+            weights = _copied(trainer.evaluated_model().state_dict())
+            self.best = Checkpoint(
+                **self.facts, model=weights, epoch=len(trainer.rows), history=[row.state() for row in trainer.rows]
+            )
+            self.best_is_saved = False
+        if self.every is not None or self._seconds() >= SAVE_SECONDS:
             self.save(trainer)
 
     def run_ended(self, trainer: Trainer) -> None:
@@ -65,24 +89,24 @@ class Checkpointer(Watcher):
 
         Raises:
             SaveError: A file could not be written.
+            TrainingError: A weight is not finite.
         """
-        if self.best is not None:
+        if self.best is not None and not self.best_is_saved:
             save_checkpoint(self.folder.best, self.best)
-            self.best = None
-        weights = trainer.evaluated_model().state_dict()
-        save_checkpoint(self.folder.last, self._checkpoint(trainer, weights, trainer.state()))
-        self.saved_at = time.monotonic()
-
-    def _checkpoint(
-        self, trainer: Trainer, weights: dict[str, Tensor], training: dict[str, Any] | None = None
-    ) -> Checkpoint:
-        return Checkpoint(
+            self.best_is_saved = True
+        best_model = None if self.best is None else self.best.model
+        last = Checkpoint(
             **self.facts,
-            model=weights,
+            model=trainer.evaluated_model().state_dict(),
             epoch=len(trainer.rows),
             history=[row.state() for row in trainer.rows],
-            training=training,
+            training={**trainer.state(), "best_model": best_model, "machine": machine_state(trainer)},
         )
+        save_checkpoint(self.folder.last, last)
+        self.saved_at = time.monotonic()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.saved_at
 
 
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

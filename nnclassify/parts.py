@@ -13,6 +13,7 @@ from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
 from nnclassify.datasets import Splits
 from nnclassify.device import Placement, find_placement
+from nnclassify.errors import ModelError, one_line
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.seeds import seed_everything
@@ -70,7 +71,10 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
     loss_fn = config.loss.build(splits.class_counts())
     seed_everything(config.seed)
-    model = config.model.build(splits.input_shape, loss_fn.num_outputs)
+    try:
+        model = config.model.build(splits.input_shape, loss_fn.num_outputs)
+    except RuntimeError as cause:  # a layer of more numbers than there is memory for
+        raise ModelError(f"model: cannot be built ({one_line(cause)}); make its layers smaller") from cause
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     placement = find_placement(config.device, config.precision, convolutional=convolutional)
     model = placement.place(model)
@@ -102,6 +106,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         patience=config.patience,
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
+        report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from nnclassify.datasets import Examples
 from nnclassify.errors import SaveError, one_line
 from nnclassify.evaluate import Classifier, Evaluation
 from nnclassify.history import Row
+from nnclassify.storage import write_whole
 
 LOSS, ACCURACY = "#c44e52", "#4c72b0"
 CLASS_COLORS = ["#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974",
@@ -62,9 +64,14 @@ def save_plots(
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG."""
+    """Write a figure, in the format that the file's ending names.
+
+    Raises:
+        SaveError: It could not be written.
+    """
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.15)
+    options: dict[str, Any] = {"dpi": 120, "bbox_inches": "tight", "pad_inches": 0.15}
+    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png", **options))
     return path
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from nnclassify.checkpoint import load_checkpoint
-from nnclassify.config import LoadedConfig, RunConfig
-from nnclassify.errors import CheckpointError, ConfigError, Interrupted, SaveError, one_line
+from nnclassify.checkpoint import Checkpoint
+from nnclassify.config import LoadedConfig
+from nnclassify.errors import CheckpointError, Interrupted
 from nnclassify.evaluate import Classifier, Evaluation, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
 from nnclassify.observers import Checkpointer, HistoryWriter
 from nnclassify.parts import Parts, build_parts, build_trainer
+from nnclassify.resume import resume as resume_run
+from nnclassify.signals import asking_to_stop
+from nnclassify.storage import remove, write_text
 from nnclassify.trainer import Observer, Trainer
 
 
@@ -33,6 +32,7 @@ class RunResult:
         best_epoch: The epoch of `best.pt`.
         classifier: `best.pt`, read back from disk.
         test: Its figures on the test split; None where there is none.
+        is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
 
     folder: RunFolder
@@ -41,6 +41,7 @@ class RunResult:
     best_epoch: int
     classifier: Classifier
     test: Evaluation | None
+    is_new: bool = True
 
     def figures(self) -> dict[str, Any]:
         """What `train --json` prints. Train and validation are those of the best epoch."""
@@ -63,13 +64,20 @@ class RunResult:
         }
 
 
-def train(loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: Sequence[Observer] = ()) -> RunResult:
+def train(
+    loaded: LoadedConfig,
+    *,
+    resume: RunFolder | None = None,
+    observers: Sequence[Observer] = (),
+    note: Callable[[str], None] = lambda text: None,
+) -> RunResult:
     """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
 
     Args:
         loaded: The config.
         resume: The run to go on with; None: a new one.
         observers: Who else looks on.
+        note: Is told, a line each, what the user should know of a resumed run.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
@@ -77,31 +85,49 @@ def train(loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: S
     """
     parts = build_parts(loaded.config)
     trainer = build_trainer(parts)
-    if resume is not None:
-        _go_on(trainer, resume, loaded.config)
     folder = resume or create_run_folder(loaded.name)
-    trainer.observers = [HistoryWriter(folder), Checkpointer(folder, parts.facts()), *observers]
-    _write(folder.config, loaded.config.to_yaml())
-    with stop_on_signals(trainer):
-        trainer.fit()
-    if trainer.stop_signal is not None and not trainer.finished:
-        raise Interrupted(
-            f"interrupted in epoch {trainer.epoch} of {loaded.config.epochs}; saved in {folder.path}; go on with: "
-            f"nnclassify train --resume {folder.name}",
-            trainer.stop_signal,
-        )
+    with folder.alone():
+        best = None if resume is None else _go_on(trainer, folder, parts, note)
+        if trainer.finished and folder.result.is_file():
+            return _result(folder, parts, trainer, is_new=False)
+        checkpointer = Checkpointer(folder, parts.facts(), loaded.config.checkpoint_every, best)
+        trainer.observers = [HistoryWriter(folder), checkpointer, *observers]
+        remove(folder.result)
+        write_text(folder.config, loaded.config.to_yaml())
+        with asking_to_stop(trainer.ask_to_stop):
+            trainer.fit()
+        if trainer.stop_signal is not None:
+            raise _interrupted(trainer, folder)
+        result = _result(folder, parts, trainer, is_new=True)
+        write_text(folder.result, json.dumps(result.figures(), indent=2) + "\n")
+        return result
+
+
+def _go_on(trainer: Trainer, folder: RunFolder, parts: Parts, note: Callable[[str], None]) -> Checkpoint | None:
+    """Bring a trainer to where a run stands; its best checkpoint so far."""
+    resumed = resume_run(trainer, folder, parts.config, parts.facts())
+    for text in resumed.notes:
+        note(text)
+    if trainer.finished:
+        note(f"{folder.path}: is finished, nothing is left to train; for more: --resume --set epochs=N")
+    else:
+        batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
+        note(f"{folder.path}: goes on after {len(trainer.rows)} epochs{batches}")
+    return resumed.best
+
+
+def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
+    number = trainer.stop_signal or 0
+    where = "after the last epoch" if trainer.finished else f"in epoch {trainer.epoch} of {trainer.recipe.epochs}"
+    return Interrupted(
+        f"interrupted {where}; saved in {folder.path}; go on with: nnclassify train --resume {folder.name}", number
+    )
+
+
+def _result(folder: RunFolder, parts: Parts, trainer: Trainer, *, is_new: bool) -> RunResult:
     classifier = Classifier.load(folder.best, str(parts.placement.device))
     test = None if parts.splits.test is None else evaluate(classifier, parts.splits.test)
-    result = RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test)
-    _write(folder.result, json.dumps(result.figures(), indent=2) + "\n")
-    return result
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as cause:
-        raise SaveError(f"{path}: not saved ({one_line(cause)}); free space or mend permissions") from cause
+    return RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, is_new)
 
 
 def find_resumable(loaded: LoadedConfig) -> RunFolder:
@@ -114,33 +140,3 @@ def find_resumable(loaded: LoadedConfig) -> RunFolder:
     if not known:
         raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
     return known[-1]
-
-
-def _go_on(trainer: Trainer, folder: RunFolder, config: RunConfig) -> None:
-    """Bring a trainer to where a run's `last.pt` stands."""
-    checkpoint = load_checkpoint(folder.last)
-    if checkpoint.training is None:
-        raise CheckpointError(f"{folder.last}: holds no training state; expected a run's last.pt")
-    now = config.model_dump(mode="json", exclude_none=True)
-    changed = sorted(key for key in {*now, *checkpoint.config} if now.get(key) != checkpoint.config.get(key))
-    if forbidden := [key for key in changed if key not in ("epochs", "name", "device", "threads")]:
-        raise ConfigError(
-            [f"--resume {folder.name}: {', '.join(forbidden)} changed since the run began; only epochs may; start anew"]
-        )
-    trainer.load_state(checkpoint.training, [Row(**row) for row in checkpoint.history])
-
-
-@contextlib.contextmanager
-def stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM let the trainer finish its batch and save; a second one ends at once."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        trainer.stop_signal = number
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

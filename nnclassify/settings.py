@@ -58,3 +58,14 @@ def names_of(member: type[Settings]) -> tuple[str, ...]:
     """The names by which the YAML chooses a class; empty where it is no member of a family."""
     field = member.model_fields.get("name")
     return tuple(name for name in get_args(field.annotation) if isinstance(name, str)) if field is not None else ()
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested mappings and lists by dotted path: `{"model.hidden.0.units": 100}`."""
+    if isinstance(value, dict):
+        items = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and any(isinstance(child, dict) for child in value):
+        items = [(str(index), child) for index, child in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for name, child in items for key, leaf in flat(child, f"{path}.{name}".lstrip(".")).items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -19,7 +19,7 @@ from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
 from nnclassify.errors import TrainingError
 from nnclassify.history import Row
-from nnclassify.inference import outputs_of
+from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import Score, Totals, score
 from nnclassify.schedulers import Clock, Scheduler
@@ -70,6 +70,7 @@ class Recipe:
         patience: Epochs without a better validation figure before the run stops; None: never.
         select_by: The validation figure that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
+        report_steps: Observers hear of each multiple of so many updates, when no later one is done; None: of chunks.
     """
 
     epochs: int
@@ -79,6 +80,7 @@ class Recipe:
     patience: int | None = None
     select_by: Literal["accuracy", "loss"] = "accuracy"
     may_select: bool = True
+    report_steps: int | None = None
 
 
 class Trainer:
@@ -147,11 +149,16 @@ class Trainer:
         for observer in self.observers:
             observer.run_started(self)
         while not self.finished and self.stop_signal is None:
-            self._train_epoch()
-            if self.stop_signal is None or self.batch == len(self.train):
+            if self.batch < len(self.train):
+                self._train_epoch()
+            if self.batch == len(self.train) and self.stop_signal is None:
                 self._finish_epoch()
         for observer in self.observers:
             observer.run_ended(self)
+
+    def ask_to_stop(self, signal_number: int) -> None:
+        """Stop after this batch, with everything saved; a signal handler may call it."""
+        self.stop_signal = signal_number
 
     def lr(self) -> float:
         """The learning rate of the next update (of the first parameter group)."""
@@ -165,7 +172,7 @@ class Trainer:
         self.model.train()
         started = time.perf_counter()
         before = self.epoch_seconds
-        for chunk in self.train.epoch(self.epoch, self.batch):
+        for chunk in self._reported(self.train.epoch(self.epoch, self.batch)):
             num_steps = self._train_chunk(chunk)
             self.epoch_seconds = before + time.perf_counter() - started
             for observer in self.observers:
@@ -173,10 +180,19 @@ class Trainer:
             if self.stop_signal is not None:
                 break
 
+    def _reported(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """The same batches, in chunks that end where observers want to hear of an update."""
+        every = self.recipe.report_steps
+        for chunk in chunks:
+            while every is not None and (left := (every - self.step % every) * chunk.batch_size) < len(chunk.targets):
+                yield Chunk(chunk.inputs[:left], chunk.targets[:left], chunk.batch_size)
+                chunk = Chunk(chunk.inputs[left:], chunk.targets[left:], chunk.batch_size)
+            yield chunk
+
     def _train_chunk(self, chunk: Chunk) -> int:
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
-        validation_losses = self._losses_so_far()
+        validation_losses = self.losses_so_far()
         for inputs, targets in chunk:
             self._set_lr(validation_losses)
             batch_outputs, batch_losses = self._train_step(inputs, targets)
@@ -214,7 +230,7 @@ class Trainer:
         self.batch += 1
         return outputs.detach(), losses.detach()
 
-    def _losses_so_far(self) -> list[float]:
+    def losses_so_far(self) -> list[float]:
         """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
         return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
 
@@ -235,6 +251,8 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         validated = self._validate()
+        if self.stop_signal is not None:  # perhaps not all was validated: a resume begins with that
+            return
         row = Row(
             epoch=self.epoch,
             step=self.step,
@@ -256,8 +274,12 @@ class Trainer:
     def _validate(self) -> Score | None:
         if self.validation is None:
             return None
-        outputs = outputs_of(self.evaluated_model(), self.validation, self.train.transform, self.placement)
-        return score(outputs, self.validation.all_targets(), self.loss_fn)
+        outputs = []
+        for part in outputs_by_batch(self.evaluated_model(), self.validation, self.train.transform, self.placement):
+            if self.stop_signal is not None:
+                return None
+            outputs.append(part)
+        return score(torch.cat(outputs).cpu(), self.validation.all_targets(), self.loss_fn)
 
     def _select(self, validated: Score | None) -> None:
         figures = (0.0, 0.0)
@@ -286,12 +308,17 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
-        """Stand where `state` was taken."""
+        """Stand where `state` was taken.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: It is of another network, optimizer or recipe.
+        """
         self.model.load_state_dict(state["model"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+            check_shapes(optimizer)
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
@@ -300,3 +327,15 @@ class Trainer:
         self.best = (state["best"][0], state["best"][1])
         self.rows = list(rows)
         set_random_state(state["random"])
+
+
+def check_shapes(optimizer: optim.Optimizer) -> None:
+    """Refuse an optimizer's state that is not of its parameters: torch compares only how many there are.
+
+    Raises:
+        ValueError: A moment has another shape than its parameter.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")

@@ -30,6 +30,9 @@ Normalize = Literal["standard", "minmax", "unit", "none"]
 MAX_PIXELS = 89_478_485
 """Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
 
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
+"""What is read as a picture. Others are left out because Pillow runs programs for them: Ghostscript for EPS."""
+
 STATISTICS_CHUNK = 2048
 """Examples read at a time for the statistics: bounds memory, changes no result."""
 
@@ -70,7 +73,7 @@ class PictureFormat:
         from PIL import Image, ImageOps
 
         try:
-            with warnings.catch_warnings(), Image.open(path) as image:
+            with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)  # odd metadata harms no pixel
                 if image.width * image.height > MAX_PIXELS:
@@ -158,13 +161,20 @@ class Transform:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Transform:
-        """The inverse of `state`."""
+        """The inverse of `state`.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: It is no such state.
+        """
+        shape, shift, scale = tuple(state["input_shape"]), state["shift"], state["scale"]
+        if (shift + scale).expand(shape).shape != shape or not (shift.isfinite() & (scale > 0)).all():
+            raise ValueError("the transform's shift or scale does not fit its input shape")
         return cls(
-            input_shape=tuple(state["input_shape"]),
+            input_shape=shape,
             picture=None if state["picture"] is None else PictureFormat(**state["picture"]),
             feature_names=state["feature_names"],
-            shift=state["shift"],
-            scale=state["scale"],
+            shift=shift,
+            scale=scale,
         )
 
 

@@ -21,6 +21,8 @@ MAX_DIGITS = 100
 
 YamlPath = tuple[str | int, ...]
 
+_INDEX = re.compile(r"[0-9]{1,9}")
+
 
 class _CoreLoader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's core schema instead of 1.1's types."""
@@ -70,7 +72,7 @@ class YamlSource:
             raise ConfigError([f"--set {assignment}: expected key=value, such as optimizer.lr=0.1"])
         origin = f"--set {assignment}"
         value = parse_yaml(text, origin) if text.strip() else None
-        path: YamlPath = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+        path: YamlPath = tuple(int(part) if _INDEX.fullmatch(part) else part for part in key.split("."))
         node: Any = self.data
         for depth, part in enumerate(path):
             last = depth == len(path) - 1
@@ -122,9 +124,10 @@ def read_yaml(path: Path) -> YamlSource:
         ConfigError: No such file, no YAML, no mapping, a duplicate key, or beyond the limits.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise ConfigError([f"{path}: {len(raw)} bytes; expected a config of at most {MAX_BYTES}"])
+            raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; no config needs that"])
         text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError([f"{path}: cannot be read ({one_line(cause)}); expected a YAML file in UTF-8"]) from cause

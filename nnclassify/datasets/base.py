@@ -172,6 +172,10 @@ class Dataset(Settings):
         train_rows = _limited(source.train.targets, train_rows, self.limit, seed)
         train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
         train = source.train.take(train_rows)
+        if 0 in train.inputs.shape[1:]:
+            raise DataError(
+                f"{self.name_of()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
+            )
         # After reading: files that are skipped may leave a class without example.
         check_classes(train.all_targets().numpy(), source.class_names, self.name_of())
         test = test_pool.take(test_rows) or None

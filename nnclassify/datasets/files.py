@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from nnclassify.archive import check_archive
 from nnclassify.datasets.base import Labels, PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.errors import DataError, one_line
 from nnclassify.transforms import PictureFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
+"""An array in an .npz may be this large however small it was packed, and this many times its packed size."""
 
 
 class Tensors(PictureDataset, UnsplitDataset):
@@ -40,7 +45,7 @@ class Tensors(PictureDataset, UnsplitDataset):
         if (self.test_inputs is None) != (self.test_targets is None):
             raise DataError("dataset: test_inputs and test_targets belong together; give both or neither")
         inputs, targets = _pair(self.train_inputs, self.train_targets)
-        names = self.class_names or [str(index) for index in range(int(targets.max(initial=-1)) + 1)]
+        names = self.class_names or numbered_classes(targets, self.train_targets)
         test = None
         if self.test_inputs is not None and self.test_targets is not None:
             test_inputs, test_targets = _pair(self.test_inputs, self.test_targets)
@@ -51,6 +56,20 @@ class Tensors(PictureDataset, UnsplitDataset):
                 )
             test = Pool(test_targets, test_inputs)
         return Source(train=Pool(targets, inputs), test=test, class_names=names, picture=_picture(inputs))
+
+
+def numbered_classes(targets: Labels, path: str) -> list[str]:
+    """The classes by number; there are no more of them than examples.
+
+    Raises:
+        DataError: A label that is too large for every class to have an example.
+    """
+    highest = int(targets.max(initial=-1))
+    if highest >= max(len(targets), 1):
+        raise DataError(
+            f"{path}: label {highest} among {len(targets)} examples; expected 0, 1, ..., each at least once"
+        )
+    return [str(index) for index in range(highest + 1)]
 
 
 def _pair(inputs_path: str, targets_path: str) -> tuple[Tensor, Labels]:
@@ -118,10 +137,19 @@ def load_tensor(path: str) -> Tensor:
 def _load_torch(location: Path) -> Tensor:
     import torch
 
-    loaded = torch.load(location, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(location))
+    check_archive(location)
+    loaded = torch.load(location, map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(loaded, torch.Tensor):
         raise DataError(f"{location}: holds a {type(loaded).__name__}; expected one tensor")
     return loaded
+
+
+def _check_inflated(location: Path) -> None:
+    """Two megabytes can inflate to two gigabytes."""
+    with zipfile.ZipFile(location) as archive:
+        for entry in archive.infolist():
+            if entry.file_size > max(SMALL_BYTES, MAX_INFLATION * entry.compress_size):
+                raise DataError(f"{location}: {entry.filename} inflates to {entry.file_size >> 20} MB; not read")
 
 
 def _load_numpy(location: Path, key: str) -> Tensor:
@@ -130,6 +158,7 @@ def _load_numpy(location: Path, key: str) -> Tensor:
     if location.suffix == ".npy":
         # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
         return torch.from_numpy(np.lib.format.open_memmap(location, mode="c"))
+    _check_inflated(location)
     with location.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         names = arrays.files
         if key not in names and len(names) != 1:

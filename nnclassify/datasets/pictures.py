@@ -38,6 +38,8 @@ class Downloaded(PictureDataset):
             if len(pixels) != len(targets):
                 raise DataError(f"{self.root}: {self.name_of()} {split}: {len(pixels)} pictures, {len(targets)} labels")
         channels, height, width = inputs.shape[1:]
+        if test_inputs.shape[1:] != inputs.shape[1:]:
+            raise DataError(f"{self.root}: {self.name_of()}: pictures of another size in the test split")
         return Source(
             train=Pool(np.asarray(train.targets, dtype=np.int64), inputs),
             test=Pool(np.asarray(test.targets, dtype=np.int64), test_inputs),
@@ -191,7 +193,10 @@ class Folder(PictureDataset, UnsplitDataset):
 
 
 def _entries(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    try:
+        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as cause:
+        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
 
 
 def list_pictures(root: Path, class_names: list[str]) -> tuple[list[Path], Labels]:

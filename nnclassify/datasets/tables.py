@@ -6,9 +6,10 @@ import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.errors import DataError, one_line, suggestion
@@ -26,7 +27,7 @@ class Csv(UnsplitDataset):
     """The column with the class."""
     features: list[str] | None = None
     """The columns to learn from; left out, all others."""
-    delimiter: str = ","
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
     """What stands between two columns."""
 
     def read(self, seed: int) -> Source:
@@ -121,7 +122,7 @@ def number(text: str, where: str) -> float:
     if not text:
         raise DataError(f"{where}: missing value; fill it in or remove the row")
     try:
-        value = float(text)
+        value = float(text.replace("_", "?"))  # Python takes 1_000 for a number; nobody else does
     except ValueError:
         raise DataError(f"{where}: found {text[:40]!r}, expected a number") from None
     if not math.isfinite(value):

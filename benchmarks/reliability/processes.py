@@ -1,0 +1,105 @@
+"""Command lines in forked processes: torch is imported once, here, and each child is a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nnclassify import cli, plots, predict, run, texts
+from nnclassify.config import load_config
+from nnclassify.signals import end_on_signals
+
+WARM = (cli, plots, predict, run, texts)
+"""What a command line imports when it runs: here already, so that a child need not."""
+
+
+def warm_up(folder: Path, *configs: str) -> None:
+    """Train here once what the children will train: what torch and scikit-learn import late is imported then."""
+    torch.set_num_threads(1)
+    with contextlib.chdir(folder):
+        for config in configs:
+            run.train(load_config(config, ["epochs=1", "name=warm"]))
+            shutil.rmtree("checkpoints")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code (minus the signal's number, if one killed it) and what it wrote."""
+
+    code: int
+    out: str
+    errors: str
+
+
+class Child:
+    """A forked process that runs a function in a folder."""
+
+    def __init__(self, work: Callable[[], None], folder: Path) -> None:
+        self.files = [tempfile.TemporaryFile() for _ in range(2)]
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os._exit(self._run(work, folder))
+
+    def _run(self, work: Callable[[], None], folder: Path) -> int:
+        code = 0
+        for number, file in enumerate(self.files, 1):
+            os.dup2(file.fileno(), number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        os.chdir(folder)
+        torch.set_num_threads(1)
+        try:
+            work()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return code
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal, unless it has ended."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 60.0) -> Ended:
+        """Wait for its end; kill it after a while, which counts as a hang (code -9)."""
+        deadline = time.monotonic() + seconds
+        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                self.kill()
+            time.sleep(0.002)
+        texts = []
+        for file in self.files:
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+            file.close()
+        return Ended(os.waitstatus_to_exitcode(ended[1]), *texts)
+
+
+def command(*arguments: str) -> Callable[[], None]:
+    """`nnclassify ARGUMENTS`, for a child to run."""
+
+    def work() -> None:
+        end_on_signals()
+        sys.argv = ["nnclassify", *arguments]
+        cli.main()
+
+    return work
+
+
+def call(folder: Path, *arguments: str, seconds: float = 60.0) -> Ended:
+    """Run a command line in a folder, to its end."""
+    return Child(command(*arguments), folder).wait(seconds)

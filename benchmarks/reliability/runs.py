@@ -1,0 +1,70 @@
+"""The runs that the tests train, and what they ended as."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.reliability.processes import call, warm_up
+from nnclassify.checkpoint import content_digest, load_checkpoint
+from nnclassify.folders import RunFolder
+
+CNN = """
+dataset: {name: digits, limit: 120, augment: {crop: 1, flip: true}}
+model: {name: cnn, blocks: [{channels: 3, pool: max, batch_norm: true}], hidden: [8], dropout: 0.2}
+optimizer: {name: adam, lr: 0.01}
+scheduler: {name: cosine, warmup: 1}
+ema: 0.9
+epochs: 4
+batch_size: 16
+checkpoint_every: {steps: 1}
+"""
+MLP = """
+dataset: {name: digits, limit: 120}
+model: {name: mlp, hidden: [16], dropout: 0.1}
+optimizer: {name: sgd, lr: 0.1, momentum: 0.9}
+loss: {name: cross_entropy, class_weights: balanced}
+scheduler: plateau
+epochs: 4
+batch_size: 16
+checkpoint_every: {steps: 1}
+"""
+CONFIGS = {"cnn": CNN, "mlp": MLP}
+STEPS = 28
+"""Updates in each of the two: 108 training examples in batches of 16, four times."""
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """An empty folder with both configs."""
+    folder = Path(tempfile.mkdtemp(prefix="reliability-"))
+    try:
+        for name, text in CONFIGS.items():
+            (folder / f"{name}.yaml").write_text(text)
+        warm_up(folder, *(f"{name}.yaml" for name in CONFIGS))
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def whole_run(folder: Path, config: str, *options: str) -> str:
+    """Train a config without a break; what it ended as."""
+    ended = call(folder, "train", f"{config}.yaml", "--no-plots", "--set", "name=whole", *options)
+    if ended.code != 0:
+        raise RuntimeError(f"the uninterrupted run failed: {ended.errors}")
+    digest = state(folder / "checkpoints" / "whole")
+    shutil.rmtree(folder / "checkpoints" / "whole")
+    return digest
+
+
+def state(path: Path) -> str:
+    """SHA-256 over weights, optimizer, average, random states and history, but not over the clock."""
+    folder = RunFolder(path)
+    last = load_checkpoint(folder.last)
+    training = {key: value for key, value in (last.training or {}).items() if key not in ("epoch_seconds", "machine")}
+    clock = ("seconds", "examples_per_second")
+    history = [{key: value for key, value in row.items() if key not in clock} for row in last.history]
+    return content_digest([training, history, last.model, load_checkpoint(folder.best).model])

@@ -1,0 +1,154 @@
+"""Going on with a run: from its newest good checkpoint, if nothing that the result depends on has changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nnclassify.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
+from nnclassify.config import RunConfig
+from nnclassify.errors import CheckpointError, ConfigError, one_line
+from nnclassify.folders import RunFolder
+from nnclassify.history import Row
+from nnclassify.schedulers import Clock
+from nnclassify.settings import flat
+from nnclassify.storage import previous
+from nnclassify.trainer import Trainer
+
+FREE = (
+    "epochs",
+    "name",
+    "device",
+    "threads",
+    "checkpoint_every",
+    "dataset.root",
+    "dataset.path",
+    "dataset.train_",
+    "dataset.test_",
+)
+"""What may change: how long, where, how often it is saved, and where the same data now lies."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on.
+
+    Attributes:
+        best: Its best checkpoint so far; None before the first epoch's end.
+        notes: What the user should know: a damaged checkpoint, another machine, another schedule.
+    """
+
+    best: Checkpoint | None
+    notes: list[str]
+
+
+def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> Resumed:
+    """Bring a trainer to where the newest good checkpoint of a run stands.
+
+    Args:
+        trainer: At its start.
+        folder: The run's.
+        config: What it is to go on with.
+        facts: What its next checkpoints will say of data and transform.
+
+    Raises:
+        CheckpointError: No generation of `last.pt` can be read.
+        ConfigError: A value that the result depends on has changed, or the training data.
+    """
+    if not folder.last.is_file() and not previous(folder.last).is_file():
+        return Resumed(
+            None, [f"{folder.path}: stopped before its first checkpoint; it starts again from the beginning"]
+        )
+    found = load_newest(folder.last)
+    saved, training = found.checkpoint, found.checkpoint.training
+    if training is None:
+        raise CheckpointError(f"{found.path}: holds no training state; expected a run's last.pt")
+    _refuse_changes(folder, config, saved, facts)
+    try:
+        trainer.load_state(training, [Row(**row) for row in saved.history])
+        best = _best(saved, training)
+        notes = [*found.notes, *_machine_notes(trainer, training["machine"])]
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as cause:
+        raise CheckpointError(f"{found.path}: does not fit this net and optimizer ({one_line(cause)})") from cause
+    return Resumed(best, [*notes, *_schedule_notes(trainer, config, saved)])
+
+
+def machine_state(trainer: Trainer) -> dict[str, Any]:
+    """What the last bits of a result depend on, beside the config."""
+    return {
+        "device": trainer.placement.device.type,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+    }
+
+
+def holds_best(folder: RunFolder, best: Checkpoint) -> bool:
+    """Whether `best.pt` is there, whole, and of that epoch."""
+    try:
+        return load_checkpoint(folder.best).epoch == best.epoch
+    except CheckpointError:
+        return False
+
+
+def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
+    """The best checkpoint, which every `last.pt` carries: `best.pt` may be damaged, or of an epoch yet to come."""
+    if training["best_epoch"] == 0:
+        return None
+    epoch = int(training["best_epoch"])
+    return Checkpoint(
+        config=saved.config,
+        class_names=saved.class_names,
+        class_counts=saved.class_counts,
+        transform=saved.transform,
+        model=dict(training["best_model"]),
+        epoch=epoch,
+        history=saved.history[:epoch],
+    )
+
+
+def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, facts: dict[str, Any]) -> None:
+    before, now = flat(saved.config), flat(config.model_dump(mode="json", exclude_none=True))
+    changed = [
+        f"{key}: {before.get(key)} when the run began, now {now.get(key)}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key) and not key.startswith(FREE)
+    ]
+    if changed:
+        raise ConfigError([f"--resume {folder.name}: {change}; set it back, or start anew" for change in changed])
+    for fact in ("class_names", "class_counts", "transform"):
+        if content_digest(plain(facts[fact])) != content_digest(getattr(saved, fact)):
+            raise ConfigError(
+                [f"--resume {folder.name}: the training data is not what it was ({fact} differs); start anew"]
+            )
+
+
+def _machine_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}: {before[name]} when the run was saved, now {now}: the result is as good, but not the same to the bit"
+        for name, now in machine_state(trainer).items()
+        if before[name] != now
+    ]
+
+
+def _schedule_notes(trainer: Trainer, config: RunConfig, saved: Checkpoint) -> list[str]:
+    before, now = int(saved.config["epochs"]), config.epochs
+    if before == now:
+        return []
+    old, new = (_factors(trainer, config, epochs) for epochs in (before, now))
+    effect = f"the {config.scheduler.name} schedule does not depend on it"
+    if old != new:
+        effect = (
+            f"the {config.scheduler.name} schedule spans the whole run: the factor on the learning rate is now "
+            f"{new[0]:.4g}, and would have been {old[0]:.4g}"
+        )
+    return [f"epochs: {before} when the run was saved, now {now}; {effect}"]
+
+
+def _factors(trainer: Trainer, config: RunConfig, epochs: int) -> list[float]:
+    """The factor on the learning rate here and at the start of each epoch before, in a run of so many epochs."""
+    per_epoch = len(trainer.train)
+    steps = [trainer.step, *range(0, trainer.step, per_epoch)]
+    losses = trainer.losses_so_far()
+    return [config.scheduler.factor(Clock(step, epochs * per_epoch, per_epoch, losses)) for step in steps]

@@ -1,0 +1,53 @@
+"""What Ctrl-C, SIGTERM and SIGUSR1 do: end the program at once, or, while a net trains, after a batch and a save.
+
+`__main__` installs the first as its first act, before anything slow is imported: no signal meets a program that
+does not know it. The exit code is 128 + the signal's number, as shells have it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+"""The signals that ask to stop: Ctrl-C; a scheduler's end of time; Slurm's `--signal=USR1@60`."""
+
+
+def end_on_signals() -> None:
+    """From now on a signal ends the program at once. Files are never half-written: see `storage`."""
+    for number in STOPPING:
+        signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """No exception: libraries catch those, and a finalizer may hang."""
+    os.write(2, b"interrupted\n")
+    os._exit(128 + number)
+
+
+@contextlib.contextmanager
+def asking_to_stop(ask: Callable[[int], None]) -> Iterator[None]:
+    """Within it, a signal calls `ask` with its number; a second Ctrl-C ends the program at once."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        # A launcher passes on the Ctrl-C that its workers have met already: there, two are one.
+        if asked and number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
+            _end(number, frame)
+        asked = True
+        ask(number)
+
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals there alone
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,73 @@
+"""A signal at any moment: one line, 128 + its number, nothing half-written, and a resume that goes on."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+dataset: {name: digits, limit: 200}
+model: {name: mlp, hidden: [8]}
+epochs: 100000
+batch_size: 10
+"""
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    (folder / "run.yaml").write_text(CONFIG)
+    command = [sys.executable, "-m", "nnclassify", "train", "run.yaml", "--no-plots", *options]
+    return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within a minute"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_while_training_saves_and_ends(tmp_path: Path, number: signal.Signals) -> None:
+    process = start(tmp_path)
+    run = tmp_path / "checkpoints" / "run"
+    wait_for(lambda: (run / "history.jsonl").is_file() and (run / "history.jsonl").stat().st_size > 0)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "saved in checkpoints/run; go on with: nnclassify train --resume run" in errors
+    assert (run / "last.pt").is_file() and not list(run.rglob("*.partial"))
+
+
+def test_a_signal_before_training_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    time.sleep(0.15)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)  # the latter while Python itself starts
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import signal, time\n"
+        "from nnclassify.signals import asking_to_stop\n"
+        "with asking_to_stop(lambda number: print('asked', number, flush=True)):\n"
+        "    print('ready', flush=True)\n"
+        "    while True: time.sleep(0.01)\n"
+    )
+    process = subprocess.Popen([sys.executable, "slow.py"], cwd=tmp_path, text=True, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        if number == signal.SIGTERM:
+            assert process.stdout.readline() == "asked 15\n"
+    assert process.wait(timeout=10) == 130
+    process.stdout.close()

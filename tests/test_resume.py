@@ -1,0 +1,214 @@
+"""A resumed run is the run that was never stopped, to the last bit."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nnclassify.checkpoint import content_digest, load_checkpoint
+from nnclassify.config import load_config
+from nnclassify.errors import CheckpointError, ConfigError, Interrupted, NNClassifyError
+from nnclassify.folders import RunFolder
+from nnclassify.run import RunResult, train
+from nnclassify.storage import previous
+from nnclassify.trainer import Trainer, Watcher
+
+CONFIG = """
+dataset: {name: digits, limit: 60, augment: {crop: 1, flip: true}}
+model: {name: cnn, blocks: [{channels: 2, pool: max, batch_norm: true}], hidden: [4], dropout: 0.2}
+optimizer: {name: adam, lr: 0.01}
+scheduler: cosine
+loss: {name: cross_entropy, class_weights: balanced}
+ema: 0.9
+epochs: 2
+batch_size: 10
+"""
+STEPS = 12
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@dataclass
+class StopAt(Watcher):
+    """Asks to stop after an update, as a signal would."""
+
+    step: int
+    notes: list[str] = field(default_factory=list)
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        if trainer.step == self.step:
+            trainer.ask_to_stop(15)
+
+
+def start(name: str, *changes: str, stop_at: int = 0) -> RunFolder:
+    """Train until the end, or until a signal after an update."""
+    loaded = load_config("run.yaml", [f"name={name}", "checkpoint_every.steps=1", *changes])
+    try:
+        train(loaded, observers=[StopAt(stop_at)])
+    except Interrupted as interrupted:
+        assert interrupted.exit_code == 143
+    return RunFolder(Path("checkpoints") / name)
+
+
+def go_on(folder: RunFolder, *changes: str, notes: list[str] | None = None, stop_at: int = 0) -> RunResult:
+    notes = [] if notes is None else notes
+    loaded = load_config(str(folder.config), list(changes))
+    return train(loaded, resume=folder, observers=[StopAt(stop_at)], note=notes.append)
+
+
+def state(folder: RunFolder) -> str:
+    """SHA-256 over all that a run is, but for its name and its clock."""
+    last = load_checkpoint(folder.last)
+    assert last.training is not None
+    training = {key: value for key, value in last.training.items() if key not in ("epoch_seconds", "machine")}
+    clock = ("seconds", "examples_per_second")
+    history = [{key: value for key, value in row.items() if key not in clock} for row in last.history]
+    return content_digest([training, history, last.model, load_checkpoint(folder.best).model])
+
+
+@pytest.fixture
+def whole() -> str:
+    return state(start("whole"))
+
+
+@pytest.mark.parametrize("step", [1, 5, 6, 7, 11])
+def test_a_run_that_was_stopped_ends_as_if_it_was_not(whole: str, step: int) -> None:
+    folder = start("stopped", stop_at=step)
+    training = load_checkpoint(folder.last).training
+    assert training is not None and training["step"] == step
+    go_on(folder)
+    assert state(folder) == whole
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["model", "averaged", "optimizers", "step", "batch", "totals", "best", "best_epoch", "best_model", "random"],
+)
+def test_every_saved_part_is_needed(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumed without it, a run ends elsewhere, or does not go on at all. Its first epoch is its best."""
+    whole = start("whole", "optimizer.lr=0.5")
+    folder = start("stopped", "optimizer.lr=0.5", stop_at=9)
+    assert load_checkpoint(whole.best).epoch == 1
+    load_state = Trainer.load_state
+
+    def without(self: Trainer, saved: dict[str, Any], rows: Any) -> None:
+        fresh = {**self.state(), "best_model": None}
+        load_state(self, {**saved, part: fresh[part]}, rows)
+        saved[part] = fresh[part]
+
+    monkeypatch.setattr(Trainer, "load_state", without)
+    try:
+        go_on(folder)
+    except NNClassifyError:
+        return
+    assert state(folder) != state(whole)
+
+
+def test_a_damaged_last_checkpoint_costs_one_save(whole: str) -> None:
+    folder = start("stopped", stop_at=8)
+    folder.last.unlink()
+    folder.last.write_bytes(previous(folder.last).read_bytes()[:5000])
+    notes: list[str] = []
+    go_on(folder, notes=notes)
+    assert "last.pt: damaged" in notes[0] and "last.previous.pt" in notes[0]
+    assert state(folder) == whole
+
+
+def test_a_damaged_best_checkpoint_is_written_again(whole: str) -> None:
+    folder = start("stopped", stop_at=8)
+    folder.best.unlink()
+    go_on(folder)
+    assert state(folder) == whole
+
+
+def test_a_run_without_a_checkpoint_starts_again(whole: str) -> None:
+    folder = start("stopped", stop_at=3)
+    folder.last.unlink()
+    previous(folder.last).unlink()
+    notes: list[str] = []
+    go_on(folder, notes=notes)
+    assert "before its first checkpoint" in notes[0]
+    assert state(folder) == whole
+
+
+def test_a_finished_run_is_left_as_it_is() -> None:
+    folder = start("run")
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.path.rglob("*")}
+    notes: list[str] = []
+    result = go_on(folder, notes=notes)
+    assert "finished" in notes[-1] and not result.is_new
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "effect"), [("cosine", "spans the whole run"), ("constant", "does not depend on it")]
+)
+def test_a_run_can_be_made_longer(scheduler: str, effect: str) -> None:
+    folder = start("run", f"scheduler={scheduler}")
+    notes: list[str] = []
+    result = go_on(folder, "epochs=3", notes=notes)
+    assert len(result.rows) == 3
+    assert "epochs: 2 when the run was saved, now 3" in notes[0] and effect in notes[0]
+
+
+def test_a_changed_value_is_named_and_refused() -> None:
+    folder = start("run", stop_at=4)
+    before = folder.last.read_bytes()
+    with pytest.raises(ConfigError, match=r"optimizer\.lr: 0\.01 when the run began, now 0\.5"):
+        go_on(folder, "optimizer.lr=0.5")
+    assert folder.last.read_bytes() == before
+
+
+def test_other_data_is_refused() -> None:
+    Path("data.csv").write_text("x,label\n" + "".join(f"{row},{row % 2}\n" for row in range(40)))
+    changes = ("dataset={name: csv, path: data.csv}", "model={name: mlp, hidden: [3]}")
+    folder = start("run", *changes, stop_at=2)
+    Path("moved.csv").write_text(Path("data.csv").read_text())
+    Path("data.csv").write_text("x,label\n" + "".join(f"{2 * row},{row % 2}\n" for row in range(40)))
+    with pytest.raises(ConfigError, match="training data is not what it was"):
+        go_on(folder)
+    result = go_on(folder, "dataset.path=moved.csv")
+    assert len(result.rows) == 2
+
+
+def test_another_number_of_threads_is_a_warning() -> None:
+    folder = start("run", "threads=1", stop_at=4)
+    notes: list[str] = []
+    go_on(folder, "threads=2", notes=notes)
+    assert any(note.startswith("threads: 1 when the run was saved, now 2") for note in notes)
+
+
+def test_two_processes_never_train_into_one_folder() -> None:
+    folder = start("run", stop_at=4)
+    with folder.alone(), pytest.raises(CheckpointError, match="another process trains into it"):
+        go_on(folder)
+
+
+def test_partial_files_are_removed_at_the_next_start() -> None:
+    folder = start("run", stop_at=4)
+    (folder.path / "last.pt.partial").write_bytes(b"half")
+    go_on(folder)
+    assert not list(folder.path.glob("*.partial"))
+
+
+def test_a_checkpoint_of_another_net_is_refused() -> None:
+    folder, other = start("run", stop_at=4), start("other", "model.hidden=[5]", stop_at=4)
+    saved = torch.load(folder.last, weights_only=True)
+    training = torch.load(other.last, weights_only=True)["training"]
+    saved.pop("sha256")
+    saved["training"] = training
+    torch.save({**saved, "sha256": content_digest(saved)}, folder.last)
+    shutil.copy(folder.last, previous(folder.last))
+    with pytest.raises(CheckpointError, match="does not fit this net"):
+        go_on(folder)
