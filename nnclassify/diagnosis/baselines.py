@@ -12,7 +12,8 @@ from torch import Tensor
 from nnclassify.config import RunConfig
 from nnclassify.datasets import Examples, Splits
 from nnclassify.diagnosis.facts import Facts
-from nnclassify.diagnosis.findings import Evidence, Finding, Page, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.trials import Outcome, run_trial
 from nnclassify.inference import outputs_of
 from nnclassify.parts import Parts, build_parts
@@ -56,33 +57,6 @@ def train_baseline(config: RunConfig, splits: Splits, hidden: list[int], seconds
     return Baseline(run_trial(parts, BASELINE_STEPS, seconds), parts)
 
 
-UNRELATED = Page(
-    id="NN117",
-    title="the labels do not follow from the inputs",
-    looks_at="Nearest neighbours within the training split, and a plain net on held-out examples: both within chance "
-    "(three standard deviations) of always saying the majority.",
-    why="Where no method does better than the majority, labels were shuffled, shifted or read from the wrong column.",
-    source="Zhang et al., Understanding deep learning requires rethinking generalization, 2016 (arXiv:1611.03530)",
-    fix="Look at some examples beside their labels.",
-)
-SHIFTED = Page(
-    id="NN118",
-    title="the labels are shifted against the inputs",
-    looks_at="As NN117, where nearest neighbours tell classes apart once all labels move by a row or two.",
-    why="Each example carries the label of its neighbour in the file.",
-    source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
-    fix="Cut inputs and labels at the same row: mostly a header was dropped from one of them.",
-)
-RENUMBERED = Page(
-    id="NN119",
-    title="test labels are numbered otherwise than training labels",
-    looks_at="A plain net's confusion between training and test: right on most training examples, wrong on most test "
-    "examples, and right again once its answers are renamed one to one.",
-    why="Class 3 of the training files is another class in the test files, so every figure of the test is wrong.",
-    source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
-    fix="Number the classes from 0 in one order for all files.",
-)
-PAGES = (UNRELATED, SHIFTED, RENUMBERED)
 MIN_EXAMPLES, NEIGHBOURS_SAMPLE = 100, 2000
 
 

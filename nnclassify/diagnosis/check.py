@@ -31,7 +31,7 @@ from nnclassify.parts import Parts, build_parts
 RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES)
 PROBES = rules_model.PROBES
 
-TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 5.0, 3.0, 30.0
+TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 4.0, 3.0, 28.0
 """What a trial and a baseline should take, and after how long no other trial begins. All of it stays under a minute
 on two cores, even where they are shared."""
 MAX_STEPS = 20_000
@@ -108,7 +108,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, deadline: float) -> Diagnosi
         torch.set_num_threads(1)
     suspicions = list(suspect(case))
     steps = min(case.total_steps, MAX_STEPS, math.ceil(TRIAL_SECONDS / step_seconds(parts)))
-    bench = Bench(loaded.source, config, splits, steps, deadline, 2.5 * TRIAL_SECONDS)
+    bench = Bench(loaded.source, config, splits, steps, deadline, 2 * TRIAL_SECONDS)
     before = bench.run({})
     linear = train_baseline(config, splits, [], BASELINE_SECONDS)
     plain = train_baseline(config, splits, [64, 64], BASELINE_SECONDS) if _is_poor(before, linear) else linear

@@ -104,6 +104,7 @@ class Snapshot:
             number of weights.
         output_spread: Standard deviation of the outputs over the examples, against their size.
         finite: Whether outputs, loss and gradients are.
+        predictions: The class that it names for each example, `(N,)`.
     """
 
     loss: float
@@ -111,6 +112,7 @@ class Snapshot:
     gradients: dict[str, float]
     output_spread: float
     finite: bool
+    predictions: Tensor
 
     @property
     def gradient_ratio(self) -> float:
@@ -156,7 +158,8 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
     outputs, loss = outputs.detach().float(), loss.detach()
     spread = float(outputs.std(dim=0).mean()) / max(float(outputs.abs().mean()), 1e-30) if len(outputs) > 1 else 1.0
     finite = math.isfinite(float(loss)) and bool(outputs.isfinite().all()) and all(map(math.isfinite, norms.values()))
-    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite)
+    predictions = loss_fn.predictions(outputs)
+    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions)
 
 
 def _gradient_norms(model: nn.Module, gradients: dict[int, Tensor | None]) -> dict[str, float]:

@@ -35,7 +35,8 @@ def _ordered(case: Case) -> Iterator[Suspicion]:
 IMBALANCED = Page(
     id="NN112",
     title="one class outweighs the others",
-    looks_at="A class with more than 80 % of the training examples, under a loss without class_weights; a fault where classes are told apart much better once they weigh the same.",
+    looks_at="A class with more than 80 % of the training examples, under a loss without class_weights; a fault where "
+    "classes are told apart much better once they weigh the same.",
     why="Always saying the majority is nearly right on average, so the net has little reason to learn the rest.",
     source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
     fix="loss: {name: cross_entropy, class_weights: balanced}.",

@@ -5,39 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nnclassify.diagnosis.case import Case
-from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Suspicion, finding_of
+from nnclassify.diagnosis.findings import Change, Evidence, Finding, Suspicion, finding_of
+from nnclassify.diagnosis.pages_outcome import NOT_FINITE, NO_BETTER_THAN_CHANCE, WORSE_THAN_PLAIN
 from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.diagnosis.repair import GOOD, POOR, Proof, Repair
 from nnclassify.diagnosis.trials import Outcome, completed
 from nnclassify.yaml_source import YamlSource
 
-NO_BETTER_THAN_CHANCE = Page(
-    id="NN501",
-    title="no better than chance, and no change that was tried helps",
-    looks_at="The mean accuracy of the classes after a trial, less than a quarter of the way from chance to the best "
-    "that a baseline reaches.",
-    why="The net does not learn what a plain net learns from the same data.",
-    source="Karpathy, A recipe for training neural networks, 2019",
-    fix="Start from a config that works, such as a shipped one, and bring your changes to it one by one.",
-)
-WORSE_THAN_PLAIN = Page(
-    id="NN502",
-    title="far behind a plain net, and no change that was tried helps",
-    looks_at="The mean accuracy of the classes after the whole run, less than half of the way from chance to the best "
-    "that a baseline reaches.",
-    why="A net that is worse than a plain one with customary settings is held back by something.",
-    source="Karpathy, A recipe for training neural networks, 2019",
-    fix="Start from a plain config: two hidden layers of 64 ReLUs, adam, normalize: standard.",
-)
-NOT_FINITE = Page(
-    id="NN503",
-    title="training stops at a loss that is not finite, or at an error",
-    looks_at="Whether the trial of the config as written ran to its end.",
-    why="From the first NaN on, every weight is NaN.",
-    source="IEEE 754-2019, section 6.2",
-    fix="A lower optimizer.lr, normalize: standard, or clip_grad_norm: 1.",
-)
-PAGES = (NO_BETTER_THAN_CHANCE, WORSE_THAN_PLAIN, NOT_FINITE)
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 MAX_PROVED = 4
