@@ -66,12 +66,20 @@ class Checkpointer(Watcher):
         Raises:
             SaveError: A file could not be written.
         """
-        if self.best is not None:
-            save_checkpoint(self.folder.best, self.best)
-            self.best = None
+        self.save_best()
         weights = trainer.evaluated_model().state_dict()
         save_checkpoint(self.folder.last, self._checkpoint(trainer, weights, trainer.state()))
         self.saved_at = time.monotonic()
+
+    def save_best(self) -> None:
+        """Write `best.pt` where there is a better one.
+
+        Raises:
+            SaveError: It could not be written.
+        """
+        if self.best is not None:
+            save_checkpoint(self.folder.best, self.best)
+            self.best = None
 
     def _checkpoint(
         self, trainer: Trainer, weights: dict[str, Tensor], training: dict[str, Any] | None = None

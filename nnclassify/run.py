@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from nnclassify.checkpoint import load_checkpoint
 from nnclassify.config import LoadedConfig, RunConfig
-from nnclassify.errors import CheckpointError, ConfigError, Interrupted, SaveError, one_line
+from nnclassify.diagnosis.findings import Finding
+from nnclassify.diagnosis.monitor import Monitor
+from nnclassify.errors import CheckpointError, ConfigError, Interrupted, SaveError, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
@@ -33,6 +35,7 @@ class RunResult:
         best_epoch: The epoch of `best.pt`.
         classifier: `best.pt`, read back from disk.
         test: Its figures on the test split; None where there is none.
+        findings: What the monitor saw.
     """
 
     folder: RunFolder
@@ -41,6 +44,7 @@ class RunResult:
     best_epoch: int
     classifier: Classifier
     test: Evaluation | None
+    findings: list[Finding] = field(default_factory=list)
 
     def figures(self) -> dict[str, Any]:
         """What `train --json` prints. Train and validation are those of the best epoch."""
@@ -63,13 +67,22 @@ class RunResult:
         }
 
 
-def train(loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: Sequence[Observer] = ()) -> RunResult:
+def train(
+    loaded: LoadedConfig,
+    *,
+    resume: RunFolder | None = None,
+    observers: Sequence[Observer] = (),
+    warn: Callable[[str], None] = lambda text: None,
+    with_monitor: bool = True,
+) -> RunResult:
     """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
 
     Args:
         loaded: The config.
         resume: The run to go on with; None: a new one.
         observers: Who else looks on.
+        warn: Is told what the monitor finds, a line each, when it arises.
+        with_monitor: Whether there is one.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
@@ -80,10 +93,12 @@ def train(loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: S
     if resume is not None:
         _go_on(trainer, resume, loaded.config)
     folder = resume or create_run_folder(loaded.name)
-    trainer.observers = [HistoryWriter(folder), Checkpointer(folder, parts.facts()), *observers]
+    monitor = Monitor(warn, folder.path / "diagnosis.json")
+    checkpointer = Checkpointer(folder, parts.facts())
+    trainer.observers = [HistoryWriter(folder), checkpointer, *([monitor] if with_monitor else []), *observers]
     _write(folder.config, loaded.config.to_yaml())
     with stop_on_signals(trainer):
-        trainer.fit()
+        _fit(trainer, checkpointer, monitor)
     if trainer.stop_signal is not None and not trainer.finished:
         raise Interrupted(
             f"interrupted in epoch {trainer.epoch} of {loaded.config.epochs}; saved in {folder.path}; go on with: "
@@ -92,9 +107,21 @@ def train(loaded: LoadedConfig, *, resume: RunFolder | None = None, observers: S
         )
     classifier = Classifier.load(folder.best, str(parts.placement.device))
     test = None if parts.splits.test is None else evaluate(classifier, parts.splits.test)
-    result = RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test)
+    result = RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, monitor.findings)
     _write(folder.result, json.dumps(result.figures(), indent=2) + "\n")
     return result
+
+
+def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None:
+    """Train; where that diverges, keep the best checkpoint so far and say what came first."""
+    try:
+        trainer.fit()
+    except TrainingError as error:
+        checkpointer.save_best()
+        finding = monitor.diverged(trainer)
+        if finding is None:
+            raise
+        raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -25,10 +25,8 @@ def page_of(page_id: str) -> Page:
     """
     page = PAGES.get(page_id.upper())
     if page is None:
-        hint = suggestion(page_id, [known.lower() for known in PAGES])
-        raise InputError(
-            f"{page_id}: no such finding{hint.upper() and hint}; expected one of {', '.join(sorted(PAGES))}"
-        )
+        hint = suggestion(page_id.lower(), [known.lower() for known in PAGES])
+        raise InputError(f"{page_id}: no such finding{hint}; expected one of {', '.join(sorted(PAGES))}")
     return page
 
 

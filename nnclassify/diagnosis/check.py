@@ -73,17 +73,17 @@ def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
         ModelError: The network does not fit the data.
         DeviceError: The device is not here.
     """
-    started = time.monotonic()
+    started = time.thread_time()
     try:
         config, splits = _read(loaded.config)
     except DataError as error:
-        return Diagnosis([unreadable(error, loaded.source)], seconds=time.monotonic() - started)
+        return Diagnosis([unreadable(error, loaded.source)], seconds=time.thread_time() - started)
     threads = torch.get_num_threads()
     try:
-        diagnosis = _diagnose(replace(loaded, config=config), splits, time.monotonic() + seconds)
+        diagnosis = _diagnose(replace(loaded, config=config), splits, time.thread_time() + seconds)
     finally:
         torch.set_num_threads(threads)
-    return replace(diagnosis, seconds=time.monotonic() - started)
+    return replace(diagnosis, seconds=time.thread_time() - started)
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:

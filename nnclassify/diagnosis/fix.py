@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.findings import Change
 from nnclassify.errors import InputError, SaveError, one_line
 
@@ -43,8 +44,6 @@ def _set(node: Any, path: list[str | int], value: Any) -> None:
 
 def _flow(value: Any) -> Any:
     """Mappings and lists on one line, as configs have them."""
-    from ruamel.yaml.comments import CommentedSeq
-
     if isinstance(value, dict):
         mapping = CommentedMap({key: _flow(inner) for key, inner in value.items()})
         mapping.fa.set_flow_style()
@@ -56,16 +55,25 @@ def _flow(value: Any) -> Any:
     return value
 
 
-def write_fixed(source: Path, target: Path, change: Change) -> None:
-    """Write the changed config.
+def refuse_existing(target: Path) -> None:
+    """Never write over a file.
 
     Raises:
-        InputError: The target is the source, or is there already.
-        SaveError: It cannot be written.
+        InputError: It is there already.
     """
     if target.exists():
         raise InputError(f"--fix {target}: is there already; name another file")
+
+
+def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
+    """Write the changed config; what `--set` overrode is written too, since the trials had it.
+
+    Raises:
+        SaveError: It cannot be written.
+    """
+    everything = {**loaded.source.overrides(), **change}
     try:
-        target.write_text(edited(source.read_text(encoding="utf-8-sig"), change), encoding="utf-8")
+        text = Path(loaded.source.file).read_text(encoding="utf-8-sig")
+        target.write_text(edited(text, everything), encoding="utf-8")
     except OSError as cause:
         raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or mend permissions") from cause

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nnclassify.diagnosis import pages_training as pages
-from nnclassify.diagnosis.findings import Evidence, Finding, Page, finding_of
+from nnclassify.diagnosis.divergence import finding_for, kept, retrace
+from nnclassify.diagnosis.findings import Evidence, Finding, Page, Severity, finding_of
 from nnclassify.diagnosis.measure import Snapshot, snapshot
 from nnclassify.history import Row
 from nnclassify.trainer import Trainer, Watcher
@@ -53,23 +55,42 @@ class Monitor(Watcher):
         self.trained = 0.0
         self.weights: dict[str, Tensor] = {}
         self.seen_at = 0
+        self.majority: float | None = None
+        self.good: dict[str, Any] | None = None
 
     def run_started(self, trainer: Trainer) -> None:
-        """Remember where the weights are."""
+        """Remember where the weights are, and a state to retrace a divergence from."""
         self._remember(trainer)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Look at the curve, and inside the net where there is time."""
+        """Look at the curve and inside the net, where that stays within its share of the time."""
         started = time.perf_counter()
         self.trained += row.seconds
-        total = len(trainer.train.examples)
-        majority = float(trainer.train.examples.all_targets().bincount().max()) / total if len(trainer.rows) == 3 else 1
-        for page, evidence, path in curve_findings(trainer.rows, trainer.recipe.epochs, majority):
-            self._add(page, evidence, path, row.epoch)
-        if self.seconds + self.longest <= SHARE * self.trained or trainer.finished:
-            self._look_inside(trainer, row)
+        if trainer.finished or self.seconds + self.longest <= SHARE * self.trained:
+            self._look(trainer, row)
             self.longest = max(self.longest, time.perf_counter() - started)
         self.seconds += time.perf_counter() - started
+
+    def _look(self, trainer: Trainer, row: Row) -> None:
+        if self.majority is None:
+            targets = trainer.train.examples.all_targets()
+            self.majority = float(targets.bincount().max()) / len(targets)
+        for page, evidence, path in curve_findings(trainer.rows, trainer.recipe.epochs, self.majority):
+            self._add(page, evidence, path, row.epoch)
+        for page, evidence, path in layer_findings(*inside(trainer)):
+            self._add(page, evidence, path, row.epoch)
+        for page, evidence, path in self._updates(trainer):
+            self._add(page, evidence, path, row.epoch)
+        self._remember(trainer)
+
+    def diverged(self, trainer: Trainer) -> Finding | None:
+        """What came first, where the loss is not finite; the trainer is no good afterwards."""
+        if self.good is None or (origin := retrace(trainer, self.good)) is None:
+            return None
+        finding = finding_for(origin, trainer.lr())
+        self.findings.insert(0, finding)
+        self.keep()
+        return finding
 
     def run_ended(self, trainer: Trainer) -> None:
         """What only the whole curve tells; then keep it all."""
@@ -84,21 +105,12 @@ class Monitor(Watcher):
             content = {"findings": [finding.state() for finding in self.findings], "seconds": self.seconds}
             self.path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
-    def _add(self, page: Page, evidence: Evidence, path: str, epoch: int, severity: str = "warning") -> None:
+    def _add(self, page: Page, evidence: Evidence, path: str, epoch: int, severity: Severity = "warning") -> None:
         if any(finding.id == page.id for finding in self.findings):
             return
-        kind = "note" if severity == "note" else "warning"
-        self.findings.append(finding_of(page, kind, evidence, path=path))
-        if kind == "warning":
+        self.findings.append(finding_of(page, severity, evidence, path=path))
+        if severity == "warning":
             self.say(f"warning: {page.id} epoch {epoch}: {page.title} ({evidence.text}); {page.fix}")
-
-    def _look_inside(self, trainer: Trainer, row: Row) -> None:
-        state, predictions, targets = inside(trainer)
-        for page, evidence, path in layer_findings(state, predictions, targets):
-            self._add(page, evidence, path, row.epoch)
-        for page, evidence, path in self._updates(trainer):
-            self._add(page, evidence, path, row.epoch)
-        self._remember(trainer)
 
     def _remember(self, trainer: Trainer) -> None:
         self.weights = {
@@ -107,6 +119,7 @@ class Monitor(Watcher):
             if weight.requires_grad and weight.ndim > 1
         }
         self.seen_at = trainer.step
+        self.good = kept(trainer)
 
     @torch.no_grad()
     def _updates(self, trainer: Trainer) -> Iterator[tuple[Page, Evidence, str]]:
@@ -166,15 +179,15 @@ def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterato
     """What the training curve shows so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
-    if len(rows) == max(3, epochs // 5) and abs(now - losses[0]) < 0.01 * abs(losses[0]):
-        if rows[-1].train_accuracy < majority + 0.02:
-            text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
-            yield pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr"
+    is_level = len(rows) >= max(3, epochs // 5) and abs(now - losses[0]) < 0.01 * abs(losses[0])
+    if is_level and rows[-1].train_accuracy < majority + 0.02:
+        text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
+        yield pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr"
     last = losses[-4:]
     if len(last) == 4 and last == sorted(last) and now > 1.5 * max(min(losses), 1e-3) and now > 0.05:
         yield pages.RISING, Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)), "optimizer.lr"
-    steps = [after - before for before, after in zip(losses[-7:], losses[-6:], strict=False)]
-    turns = sum(first * second < 0 for first, second in zip(steps, steps[1:], strict=False))
+    steps = [after - before for before, after in pairwise(losses[-7:])]
+    turns = sum(first * second < 0 for first, second in pairwise(steps))
     if len(steps) == 6 and turns == 5 and min(map(abs, steps)) > 0.2 * max(now, 0.05):
         yield pages.OSCILLATING, Evidence(f"{turns} turns in 6 epochs", turns, 5), "optimizer.lr"
 

@@ -11,7 +11,7 @@ BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (a
 NOT_FINITE = Page(
     id="NN601",
     title="a number that is not finite",
-    looks_at="The step at which the loss became NaN or infinite, retraced from the start of its epoch: the first input, "
+    looks_at="The step at which the loss became NaN or infinite, retraced from the last good state: the first input, "
     "layer, loss or gradient that was not finite.",
     why="From the first NaN on, every weight is NaN; the run stops, and the last good checkpoint is kept.",
     source="IEEE 754-2019, section 6.2",

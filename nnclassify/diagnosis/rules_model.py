@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from nnclassify.diagnosis.case import Case, Rule
-from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
 from nnclassify.models.base import DenseModel
 from nnclassify.models.vocabulary import ConstantInit
 
@@ -92,7 +92,7 @@ def _narrow(case: Case) -> Iterator[Suspicion]:
     if few:
         least = min(few, key=lambda stage: stage.units)
         evidence = Evidence(f"{least.units} unit(s) in {least.path}", least.units, FEW_UNITS)
-        certainty = "likely" if least.units <= 2 else "possible"
+        certainty: Certainty = "likely" if least.units <= 2 else "possible"
         yield Suspicion(NARROW, certainty, least.path, evidence, (wider(case, 16), wider(case)))
 
 
@@ -141,7 +141,7 @@ def _dropout(case: Case) -> Iterator[Suspicion]:
     survivors = least.units * (1 - least.dropout)
     text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.path}"
     changes = (with_option(case, "dropout", 0.2), with_option(case, "dropout", 0.0))
-    certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
+    certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnclassify.diagnosis.case import Case, Rule
-from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
 from nnclassify.schedulers import Clock
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
@@ -105,7 +105,7 @@ def _short(case: Case) -> Iterator[Suspicion]:
     changes += [{"epochs": case.config.epochs * factor} for factor in (10, 50) if steps * factor < 10 * FEW_STEPS]
     if changes:
         evidence = Evidence(f"{steps} updates in the whole run", steps, FEW_STEPS)
-        certainty = "likely" if steps < FEW_STEPS / 10 else "possible"
+        certainty: Certainty = "likely" if steps < FEW_STEPS / 10 else "possible"
         yield Suspicion(SHORT, certainty, "epochs", evidence, tuple(changes))
 
 
@@ -176,7 +176,7 @@ def _clipped(case: Case) -> Iterator[Suspicion]:
 MEMORY = Page(
     id="NN407",
     title="options of the optimizer far from their customary values",
-    looks_at="momentum of 0.98 or more, beta1 over 0.98, beta2 or alpha under 0.5, rho under 0.5 or eps over 0.001; a "
+    looks_at="momentum or beta1 over 0.98, beta2 or alpha under 0.5, rho under 0.5 or eps over 0.001; a "
     "fault where the default learns much better.",
     why="Too long a memory runs past every valley, too short a one follows every batch, and a large eps shrinks steps.",
     source="Kingma and Ba, Adam, 2014 (arXiv:1412.6980); Sutskever et al., 2013",
@@ -186,19 +186,22 @@ MEMORY = Page(
 )
 
 
+CUSTOMARY = {
+    "momentum": (0.0, 0.98),
+    "beta1": (0.0, 0.98),
+    "beta2": (0.5, 1.0),
+    "alpha": (0.5, 1.0),
+    "rho": (0.5, 1.0),
+    "eps": (0.0, 1e-3),
+}
+
+
 def _memory(case: Case) -> Iterator[Suspicion]:
     optimizer = case.config.optimizer
-    checks = {
-        "momentum": (lambda value: value >= 0.98, 0.98),
-        "beta1": (lambda value: value > 0.98, 0.98),
-        "beta2": (lambda value: value < 0.5, 0.5),
-        "alpha": (lambda value: value < 0.5, 0.5),
-        "rho": (lambda value: value < 0.5, 0.5),
-        "eps": (lambda value: value > 1e-3, 1e-3),
-    }
-    for key, (is_odd, limit) in checks.items():
+    for key, (low, high) in CUSTOMARY.items():
         value = getattr(optimizer, key, None)
-        if value is not None and is_odd(value):
+        if value is not None and not low <= value <= high:
+            limit = low if value < low else high
             default: Any = 0.9 if key == "momentum" else type(optimizer).model_fields[key].default
             evidence = Evidence(f"{key} {value:g}", value, limit)
             yield Suspicion(MEMORY, "likely", f"optimizer.{key}", evidence, ({f"optimizer.{key}": default},))

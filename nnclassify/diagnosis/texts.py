@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
+from nnclassify.diagnosis.verdict import side_by_side
 
 MAX_LINES = 12
 COLOURS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
@@ -66,7 +68,15 @@ def findings_text(findings: Sequence[Finding], *, colour: bool) -> str:
     return "\n".join(lines[:MAX_LINES])
 
 
-def state(diagnosis: Diagnosis) -> dict[str, object]:
+def fix_text(diagnosis: Diagnosis, target: Path) -> str:
+    """What `--fix` did, and what it brought in the trials."""
+    before, repair = diagnosis.before, diagnosis.repair
+    if before is None or repair.after is None:
+        return "no change: " + ("none that was tried helps" if diagnosis.has_fault else "none is needed")
+    return f"{target}: {change_text(repair.change)}\n{side_by_side(before, repair.after)}"
+
+
+def state(diagnosis: Diagnosis, fix: Path | None) -> dict[str, object]:
     """For JSON."""
     before, linear = diagnosis.before, diagnosis.linear
     return {
@@ -77,4 +87,7 @@ def state(diagnosis: Diagnosis) -> dict[str, object]:
         "majority": diagnosis.majority,
         "steps": 0 if before is None else before.steps,
         "seconds": diagnosis.seconds,
+        "fixed": str(fix) if fix is not None and diagnosis.repair.change else None,
+        "change": diagnosis.repair.change,
+        "after": None if diagnosis.repair.after is None else diagnosis.repair.after.accuracy,
     }

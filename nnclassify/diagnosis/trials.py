@@ -95,14 +95,14 @@ class _Watch(Watcher):
     def run_started(self, trainer: Trainer) -> None:
         """Evaluate the start."""
         self.rows = evaluated_rows(self.parts)
-        self.started = time.monotonic()
+        self.started = time.thread_time()
         self.evaluate(trainer)
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Evaluate where the next tenth is reached."""
         if trainer.step >= self.curve[-1].step + max(1, self.steps // EVALUATIONS):
             self.evaluate(trainer)
-        if trainer.step >= self.steps or time.monotonic() - self.started > self.seconds:
+        if trainer.step >= self.steps or time.thread_time() - self.started > self.seconds:
             trainer.stop_signal = 0
 
     def evaluate(self, trainer: Trainer) -> None:
@@ -206,7 +206,7 @@ class Bench:
         config: The config as written.
         splits: Its examples.
         steps: Updates of a trial.
-        deadline: When the last trial must have begun, by the monotonic clock.
+        deadline: When the last trial must have begun, in processor seconds of this thread.
         seconds: The most that a trial may take.
     """
 
@@ -219,7 +219,7 @@ class Bench:
 
     def has_time(self) -> bool:
         """Whether another trial may begin."""
-        return time.monotonic() < self.deadline
+        return time.thread_time() < self.deadline
 
     def run(self, change: Change, steps: int | None = None) -> Outcome:
         """Train the config with a change; a change that does not fit is an outcome with an error."""
@@ -228,7 +228,7 @@ class Bench:
             parts = build_parts(config, None if any(path.startswith("dataset.f") for path in change) else self.splits)
         except NNClassifyError as error:
             return Outcome((), 0, False, one_line(error))
-        seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.monotonic()))
+        seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.thread_time()))
         return run_trial(parts, steps or self._steps_of(config), seconds)
 
     def _steps_of(self, config: RunConfig) -> int:
