@@ -121,6 +121,7 @@ def train(
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the pictures in the run folder.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run of that config.")] = False,
+    monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Say when something goes wrong.")] = True,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
@@ -133,7 +134,7 @@ def train(
 
     if resume and folder is None:
         folder = run.find_resumable(loaded)
-    result = run.train(loaded, resume=folder, observers=[_progress()], note=_note)
+    result = run.train(loaded, resume=folder, observers=[_progress()], note=_warn, with_monitor=monitor)
     for skipped in result.parts.splits.skipped:
         _note(f"skipped: {skipped} could not be read")
     if plots and result.is_new:
@@ -151,12 +152,67 @@ def train(
         _print_json(result.figures())
     else:
         print(result_text(result, plots))
+        if result.findings:
+            from nnclassify.diagnosis.texts import findings_text
+
+            print(f"\ndiagnosis\n{findings_text(result.findings, colour=sys.stdout.isatty())}")
+
+
+def _warn(text: str) -> None:
+    """A line of its own, also where a progress bar is drawn."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
 
 
 def _progress() -> Observer:
     from nnclassify.observers import EpochLines, ProgressBar
 
     return ProgressBar() if sys.stderr.isatty() else EpochLines()
+
+
+@app.command()
+def check(
+    config: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG", help="A YAML file, or a shipped config.", autocompletion=_complete_config),
+    ],
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with its reason.")] = False,
+    fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
+) -> None:
+    """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
+    from nnclassify.config import load_config
+
+    loaded = load_config(config, overrides or [])
+    from nnclassify.diagnosis import texts
+    from nnclassify.diagnosis.check import diagnose
+    from nnclassify.diagnosis.fix import refuse_existing, write_fixed
+
+    if fix is not None:
+        refuse_existing(fix)
+    diagnosis = diagnose(loaded)
+    if fix is not None and diagnosis.repair.change:
+        write_fixed(loaded, fix, diagnosis.repair.change)
+    if as_json:
+        _print_json(texts.state(diagnosis, fix))
+    else:
+        print(texts.diagnosis_text(diagnosis, verbose=verbose, colour=sys.stdout.isatty()))
+        if fix is not None:
+            print(texts.fix_text(diagnosis, fix))
+    if diagnosis.has_fault:
+        raise typer.Exit(4)
+
+
+@app.command()
+def explain(
+    finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")],
+) -> None:
+    """Print the page of a finding: what it looks at, why it matters, the fix, examples."""
+    from nnclassify.diagnosis.catalogue import page_of, page_text
+
+    print(page_text(page_of(finding)))
 
 
 @app.command()

@@ -4,6 +4,8 @@
     ├── ConfigError       the YAML, or an override of it, is wrong; carries every problem found
     ├── InputError        a command's arguments or a file to predict are wrong
     ├── DataError         a dataset cannot be read or cannot be learned from
+    │   ├── MissingValueError   a value is missing, NaN or infinite
+    │   └── LabelError          labels are no class indices, or a class has no example
     ├── ModelError        a network does not fit its input or its loss
     ├── DeviceError       a device was asked for that is not here
     ├── CheckpointError   a run or a checkpoint is missing, damaged or of another kind
@@ -45,6 +47,14 @@ class InputError(NNClassifyError):
 
 class DataError(NNClassifyError):
     """A dataset cannot be read, or cannot be learned from."""
+
+
+class MissingValueError(DataError):
+    """A value is missing, NaN or infinite."""
+
+
+class LabelError(DataError):
+    """Labels are no class indices, or a class has no example."""
 
 
 class ModelError(NNClassifyError):

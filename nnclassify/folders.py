@@ -55,6 +55,11 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def diagnosis(self) -> Path:
+        """What the monitor found."""
+        return self.path / "diagnosis.json"
+
+    @property
     def plots(self) -> Path:
         """The pictures."""
         return self.path / "plots"

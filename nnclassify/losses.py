@@ -184,6 +184,8 @@ class Bce(EncodedLoss):
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             wanted = _one_hot(targets, outputs)
+            if self.targets == "index" and len(class_counts) > 2:
+                return _unchecked_bce(outputs, wanted)
             return functional.binary_cross_entropy(outputs, wanted, reduction="none").mean(dim=1)
 
         return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _between(len(class_counts)))
@@ -233,6 +235,12 @@ class Mse(EncodedLoss):
         if self.targets == "index":
             return LossFunction(1, 0.5, losses, _between(len(class_counts)), top=len(class_counts) - 1)
         return LossFunction(len(class_counts), 0.5, losses, project_to_simplex)
+
+
+def _unchecked_bce(outputs: Tensor, wanted: Tensor) -> Tensor:
+    """Binary cross-entropy `(N,)` that takes class numbers over 1, as Keras does: a mistake that can be declared."""
+    share = outputs.clamp(1e-7, 1 - 1e-7)
+    return -(wanted * share.log() + (1 - wanted) * (1 - share).log()).mean(dim=1)
 
 
 def _binary_outputs(class_counts: Sequence[int]) -> int:

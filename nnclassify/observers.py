@@ -91,9 +91,7 @@ class Checkpointer(Watcher):
             SaveError: A file could not be written.
             TrainingError: A weight is not finite.
         """
-        if self.best is not None and not self.best_is_saved:
-            save_checkpoint(self.folder.best, self.best)
-            self.best_is_saved = True
+        self.save_best()
         best_model = None if self.best is None else self.best.model
         last = Checkpoint(
             **self.facts,
@@ -104,6 +102,16 @@ class Checkpointer(Watcher):
         )
         save_checkpoint(self.folder.last, last)
         self.saved_at = time.monotonic()
+
+    def save_best(self) -> None:
+        """Write `best.pt` where there is a better one than on disk.
+
+        Raises:
+            SaveError: It could not be written.
+        """
+        if self.best is not None and not self.best_is_saved:
+            save_checkpoint(self.folder.best, self.best)
+            self.best_is_saved = True
 
     def _seconds(self) -> float:
         return time.monotonic() - self.saved_at

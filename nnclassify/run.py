@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nnclassify.checkpoint import Checkpoint
 from nnclassify.config import LoadedConfig
-from nnclassify.errors import CheckpointError, Interrupted
+from nnclassify.diagnosis.findings import Finding
+from nnclassify.diagnosis.monitor import Monitor
+from nnclassify.errors import CheckpointError, Interrupted, TrainingError
 from nnclassify.evaluate import Classifier, Evaluation, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
@@ -32,6 +34,7 @@ class RunResult:
         best_epoch: The epoch of `best.pt`.
         classifier: `best.pt`, read back from disk.
         test: Its figures on the test split; None where there is none.
+        findings: What the monitor saw.
         is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
 
@@ -41,6 +44,7 @@ class RunResult:
     best_epoch: int
     classifier: Classifier
     test: Evaluation | None
+    findings: list[Finding] = field(default_factory=list)
     is_new: bool = True
 
     def figures(self) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def train(
     resume: RunFolder | None = None,
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] = lambda text: None,
+    with_monitor: bool = True,
 ) -> RunResult:
     """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
 
@@ -77,7 +82,8 @@ def train(
         loaded: The config.
         resume: The run to go on with; None: a new one.
         observers: Who else looks on.
-        note: Is told, a line each, what the user should know of a resumed run.
+        note: Is told, a line each, what the user should know of a resumed run and what the monitor finds.
+        with_monitor: Whether there is a monitor.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
@@ -89,18 +95,32 @@ def train(
     with folder.alone():
         best = None if resume is None else _go_on(trainer, folder, parts, note)
         if trainer.finished and folder.result.is_file():
-            return _result(folder, parts, trainer, is_new=False)
+            return _result(folder, parts, trainer, [], is_new=False)
         checkpointer = Checkpointer(folder, parts.facts(), loaded.config.checkpoint_every, best)
-        trainer.observers = [HistoryWriter(folder), checkpointer, *observers]
+        monitor = Monitor(note, folder.diagnosis)
+        watching = [monitor] if with_monitor else []
+        trainer.observers = [HistoryWriter(folder), checkpointer, *watching, *observers]
         remove(folder.result)
         write_text(folder.config, loaded.config.to_yaml())
         with asking_to_stop(trainer.ask_to_stop):
-            trainer.fit()
+            _fit(trainer, checkpointer, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
-        result = _result(folder, parts, trainer, is_new=True)
+        result = _result(folder, parts, trainer, monitor.findings, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2) + "\n")
         return result
+
+
+def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None:
+    """Train; where that diverges, keep the best checkpoint so far and say what came first."""
+    try:
+        trainer.fit()
+    except TrainingError as error:
+        checkpointer.save_best()
+        finding = monitor.diverged(trainer)
+        if finding is None:
+            raise
+        raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
 
 
 def _go_on(trainer: Trainer, folder: RunFolder, parts: Parts, note: Callable[[str], None]) -> Checkpoint | None:
@@ -124,10 +144,10 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     )
 
 
-def _result(folder: RunFolder, parts: Parts, trainer: Trainer, *, is_new: bool) -> RunResult:
+def _result(folder: RunFolder, parts: Parts, trainer: Trainer, findings: list[Finding], *, is_new: bool) -> RunResult:
     classifier = Classifier.load(folder.best, str(parts.placement.device))
     test = None if parts.splits.test is None else evaluate(classifier, parts.splits.test)
-    return RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, is_new)
+    return RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, findings, is_new)
 
 
 def find_resumable(loaded: LoadedConfig) -> RunFolder:

@@ -61,6 +61,17 @@ class YamlSource:
                 return line if isinstance(line, str) else f"{self.file}:{line}"
         return self.file
 
+    def overrides(self) -> dict[str, Any]:
+        """The values that `override` set, by dotted path."""
+        found = {}
+        for path, line in self.lines.items():
+            if isinstance(line, str):
+                node: Any = self.data
+                for part in path:
+                    node = node[part]
+                found[_dotted(path)] = node
+        return found
+
     def override(self, assignment: str) -> None:
         """Apply one `a.b=value`; the value is YAML.
 

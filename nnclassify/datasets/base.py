@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, LabelError
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 from nnclassify.transforms import Augment, Normalize, PictureFormat
@@ -275,11 +275,11 @@ def check_range(targets: Labels, class_names: list[str], where: str) -> None:
     """Refuse a label that is no class.
 
     Raises:
-        DataError: A label under 0, or not under the number of classes.
+        LabelError: A label under 0, or not under the number of classes.
     """
     if len(targets) and (targets.min() < 0 or targets.max() >= len(class_names)):
         row = int(np.flatnonzero((targets < 0) | (targets >= len(class_names)))[0])
-        raise DataError(
+        raise LabelError(
             f"{where}: label {targets[row]} of example {row} is outside the classes; expected 0..{len(class_names) - 1}"
         )
 
@@ -288,7 +288,8 @@ def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
     """Refuse training targets that no classifier can be learned from.
 
     Raises:
-        DataError: No example, one class only, or a class without example.
+        DataError: No example, or one class only.
+        LabelError: A class without example.
     """
     if len(targets) == 0:
         raise DataError(f"{where}: no training example; expected at least one of each class")
@@ -296,7 +297,7 @@ def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
         raise DataError(f"{where}: one class only ({', '.join(class_names)}); expected at least two classes")
     counts = np.bincount(targets, minlength=len(class_names))
     if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
-        raise DataError(
+        raise LabelError(
             f"{where}: no training example of class {', '.join(empty[:5])}; add examples, raise `limit`, or "
             "remove the class"
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnclassify.archive import check_archive
 from nnclassify.datasets.base import Labels, PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.errors import DataError, one_line
+from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 from nnclassify.transforms import PictureFormat
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _pair(inputs_path: str, targets_path: str) -> tuple[Tensor, Labels]:
     if inputs.ndim < 2 or inputs.numel() == 0:
         raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) with N and the rest over 0")
     if targets.ndim != 1 or targets.is_floating_point() or targets.is_complex():
-        raise DataError(
+        raise LabelError(
             f"{targets_path}: {targets.dtype} of shape {tuple(targets.shape)}; expected class indices: integers (N,)"
         )
     if len(inputs) != len(targets):
@@ -97,7 +97,7 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
     finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
     if not finite.all():
         rows = (~inputs.reshape(len(inputs), -1).isfinite().all(dim=1)).nonzero()
-        raise DataError(f"{path}: example {int(rows[0])} holds NaN or infinity; mend or remove it")
+        raise MissingValueError(f"{path}: example {int(rows[0])} holds NaN or infinity; mend or remove it")
     return inputs
 
 

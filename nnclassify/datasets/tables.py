@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.errors import DataError, one_line, suggestion
+from nnclassify.errors import DataError, MissingValueError, one_line, suggestion
 from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat
 
@@ -50,7 +50,7 @@ class Csv(UnsplitDataset):
             values.append([number(row[column], f"{path}:{line}: column {header[column]!r}") for column in columns])
             labels.append(row[label_column].strip())
             if not labels[-1]:
-                raise DataError(f"{path}:{line}: column {self.label!r}: no label; fill it in or remove the row")
+                raise MissingValueError(f"{path}:{line}: column {self.label!r}: no label; fill it in or remove the row")
         class_names = sorted_labels(set(labels))
         index = {name: number for number, name in enumerate(class_names)}
         targets = np.array([index[label] for label in labels], dtype=np.int64)
@@ -116,17 +116,18 @@ def number(text: str, where: str) -> float:
     """A finite number.
 
     Raises:
-        DataError: With `where`: nothing there, a text, NaN or infinity.
+        MissingValueError: With `where`: nothing there, NaN or infinity.
+        DataError: A text.
     """
     text = text.strip()
     if not text:
-        raise DataError(f"{where}: missing value; fill it in or remove the row")
+        raise MissingValueError(f"{where}: missing value; fill it in or remove the row")
     try:
         value = float(text.replace("_", "?"))  # Python takes 1_000 for a number; nobody else does
     except ValueError:
         raise DataError(f"{where}: found {text[:40]!r}, expected a number") from None
     if not math.isfinite(value):
-        raise DataError(f"{where}: found {text!r}, expected a finite number")
+        raise MissingValueError(f"{where}: found {text!r}, expected a finite number")
     return value
 
 

@@ -20,7 +20,11 @@ ROOT = Path(__file__).parent.parent.parent
 
 OPTIONS = {
     "nnclassify": ["--help", "--install-completion", "--show-completion", "--version"],
-    "train": ["CONFIG", "--help", "--json", "--no-plots", "--plots", "--resume", "--set"],
+    "train": [
+        *["CONFIG", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume", "--set"],
+    ],
+    "check": ["CONFIG", "--fix", "--help", "--json", "--set", "--verbose"],
+    "explain": ["FINDING", "--help"],
     "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--top-k"],
     "compare": ["RUNS", "--help", "--json", "--plot"],

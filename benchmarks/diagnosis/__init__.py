@@ -1,0 +1,1 @@
+"""How well `nnclassify check` tells faulty configs from healthy ones."""

@@ -1,0 +1,150 @@
+"""Score `nnclassify check` on the set: python -m benchmarks.diagnosis [--seeds N] [--only TEXT] [--no-repair]."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.diagnosis.cases import FAULTS, HEALTHY, Values
+from benchmarks.diagnosis.tables import write_tables
+from nnclassify.config import LoadedConfig, load_config
+from nnclassify.diagnosis.check import Diagnosis, diagnose
+from nnclassify.diagnosis.trials import Bench, changed, run_trial
+from nnclassify.parts import build_parts
+
+REPAIRED = 0.95
+"""A repair counts where its mean accuracy of the classes is this share of the healthy twin's."""
+MAX_STEPS = 5000
+
+
+@dataclass(frozen=True)
+class Score:
+    """One case: what was found, and whether that was right."""
+
+    name: str
+    seed: int
+    is_faulty: bool
+    detected: bool
+    named: bool
+    repaired: bool | None
+    seconds: float
+
+
+def main() -> None:
+    """Run the cases and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th case from the i-th, to share among processes")
+    parser.add_argument("--no-repair", action="store_true", help="do not train the repaired configs")
+    parser.add_argument("--mnist", default="data", help="the folder that holds MNIST")
+    options = parser.parse_args()
+    mnist = str(Path(options.mnist).resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        write_tables(Path(folder))
+        os.chdir(folder)
+        part, parts = map(int, options.part.split("/"))
+        cases = [case for case in _cases() if options.only in case[0]][part::parts]
+        scores = [
+            _score(*case, seed, mnist, not options.no_repair)
+            for seed in range(options.first_seed, options.first_seed + options.seeds)
+            for case in cases
+        ]
+    print(table(scores))
+
+
+def _cases() -> list[tuple[str, Values, tuple[str, ...], str | None]]:
+    """Name, config, causes and twin of each case."""
+    faulty: list[tuple[str, Values, tuple[str, ...], str | None]] = [
+        (f"{fault.twin}+{fault.name}", _with(HEALTHY[fault.twin], fault.change), fault.causes, fault.twin)
+        for fault in FAULTS
+    ]
+    return faulty + [(name, config, (), None) for name, config in HEALTHY.items()]
+
+
+def _with(config: Values, change: Values) -> Values:
+    """A config with the values at dotted paths changed."""
+    changed_config: Values = yaml.safe_load(yaml.safe_dump(config))
+    for path, value in change.items():
+        *parents, last = path.split(".")
+        node: Any = changed_config
+        for parent in parents:
+            if not isinstance(node.get(parent), dict):
+                node[parent] = {"name": node[parent]} if parent in node else {}
+            node = node[parent]
+        node[last] = value
+    return changed_config
+
+
+def _load(config: Values, name: str, seed: int, mnist: str) -> LoadedConfig:
+    config = _with(config, {"seed": seed})
+    if isinstance(config["dataset"], dict) and config["dataset"]["name"] == "mnist":
+        config = _with(config, {"dataset.root": mnist})
+    Path("case.yaml").write_text(f"# {name}\n" + yaml.safe_dump(config, sort_keys=False))
+    return load_config("case.yaml")
+
+
+def _score(
+    name: str, config: Values, causes: tuple[str, ...], twin: str | None, seed: int, mnist: str, with_repair: bool
+) -> Score:
+    loaded = _load(config, name, seed, mnist)
+    diagnosis = diagnose(loaded)
+    detected = diagnosis.has_fault
+    named = any(finding.id in causes for finding in diagnosis.findings[:3])
+    repaired = None
+    if with_repair and twin is not None and detected and diagnosis.before is not None:
+        repaired = _is_repaired(diagnosis, loaded, _load(HEALTHY[twin], twin, seed, mnist))
+    wrong = detected == (twin is None) or (twin is not None and not named) or repaired is False
+    ids = " ".join(f"{finding.id}:{finding.severity}" for finding in diagnosis.findings)
+    mark = "WRONG" if wrong else "ok"
+    skills = f"{diagnosis.repair.skill_before:.2f}->{diagnosis.repair.skill_after:.2f}"
+    text = f"{mark} {name} seed {seed}: {ids} skill {skills} repaired {repaired} {diagnosis.seconds:.0f} s"
+    print(f"{text} {diagnosis.repair.change if wrong else ''}", flush=True)
+    return Score(name, seed, twin is not None, detected, named, repaired, diagnosis.seconds)
+
+
+def _is_repaired(diagnosis: Diagnosis, loaded: LoadedConfig, twin: LoadedConfig) -> bool:
+    """Whether the mended config trains as well as the healthy twin."""
+    mended = changed(loaded.source, loaded.config, diagnosis.repair.change)
+    reached = []
+    for config in (mended, twin.config):
+        parts = build_parts(config)
+        total = config.epochs * -(-len(parts.splits.train) // config.batch_size)
+        reached.append(run_trial(parts, min(total, MAX_STEPS), 15.0).score)
+    return reached[0] >= REPAIRED * reached[1]
+
+
+def _share(values: list[bool]) -> str:
+    return f"{sum(values)}/{len(values)} ({sum(values) / len(values):.1%})" if values else "-"
+
+
+def table(scores: list[Score]) -> str:
+    """The figures, as Markdown."""
+    faulty = [score for score in scores if score.is_faulty]
+    healthy = [score for score in scores if not score.is_faulty]
+    seconds = [score.seconds for score in scores]
+    rows = [
+        ("faulty: a fault is found", _share([score.detected for score in faulty])),
+        ("faulty: its cause is among the first three findings", _share([score.named for score in faulty])),
+        (
+            "found and repaired: trains as well as its healthy twin",
+            _share([score.repaired for score in faulty if score.repaired is not None]),
+        ),
+        ("healthy: a false alarm", _share([score.detected for score in healthy])),
+        ("seconds a case: median, longest", f"{statistics.median(seconds):.1f}, {max(seconds):.1f}"),
+    ]
+    return "\n".join(["| figure | result |", "| --- | --- |", *(f"| {name} | {result} |" for name, result in rows)])
+
+
+__all__ = ["Bench", "main"]
+
+if __name__ == "__main__":
+    main()

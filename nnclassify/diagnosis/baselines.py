@@ -1,0 +1,127 @@
+"""What a net must beat: always the majority, a line, and a plain net with customary settings; and whether the labels
+follow from the inputs at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nnclassify.config import RunConfig
+from nnclassify.datasets import Examples, Splits
+from nnclassify.diagnosis.facts import Facts
+from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
+from nnclassify.diagnosis.trials import Outcome, run_trial
+from nnclassify.inference import outputs_of
+from nnclassify.parts import Parts, build_parts
+from nnclassify.transforms import Transform
+
+BASELINE_STEPS = 1500
+SMALL_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline, trained.
+
+    Attributes:
+        outcome: On training examples.
+        parts: The trained net.
+    """
+
+    outcome: Outcome
+    parts: Parts
+
+
+def train_baseline(config: RunConfig, splits: Splits, hidden: list[int], seconds: float) -> Baseline:
+    """Adam on standardised inputs and the cross-entropy, balanced: settings that suit most problems.
+
+    Rate 0.003 and batches of 32 lie in the middle of what Bengio, 2012 (arXiv:1206.5533) advises.
+    """
+    plain = RunConfig.model_validate(
+        {
+            "dataset": config.dataset.model_copy(update={"normalize": "standard"}),
+            "model": {"name": "mlp", "hidden": hidden, "init": "kaiming_uniform"},
+            "loss": {"name": "cross_entropy", "class_weights": "balanced"},
+            "optimizer": {"name": "adam", "lr": 0.003 if hidden else 0.01},
+            "epochs": math.ceil(BASELINE_STEPS / max(1, len(splits.train) // SMALL_BATCH)),
+            "batch_size": SMALL_BATCH,
+            "seed": config.seed,
+            "device": config.device,
+        }
+    )
+    parts = build_parts(plain, splits)
+    return Baseline(run_trial(parts, BASELINE_STEPS, seconds), parts)
+
+
+MIN_EXAMPLES, NEIGHBOURS_SAMPLE = 100, 2000
+
+
+def label_findings(splits: Splits, facts: Facts, plain: Baseline) -> list[Finding]:
+    """Whether labels follow from inputs, from what a plain net and nearest neighbours say."""
+    if facts.num_examples < MIN_EXAMPLES:
+        return []
+    inputs, targets = _sample(splits.train, plain.parts.transform)
+    near = _nearest_agree(inputs, targets)
+    limit = _above_chance(facts.majority, len(targets))
+    held_out = splits.validation or splits.test
+    if near <= limit and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
+        reached = _accuracy(plain.parts, held_out)
+        if reached <= _above_chance(facts.majority, len(held_out)):
+            return [_unrelated(inputs, targets, near, reached, facts.majority)]
+    return _renumbered(splits, facts, plain)
+
+
+def _above_chance(majority: float, count: int) -> float:
+    return majority + 3 * math.sqrt(majority * (1 - majority) / count)
+
+
+def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
+    """Inputs `(N, ...)` flattened, in the order of the file, and targets `(N,)`."""
+    rows = torch.arange(min(NEIGHBOURS_SAMPLE, len(examples)))
+    raw, targets = examples.select(rows)
+    return transform(raw, torch.float64).reshape(len(raw), -1).float(), targets
+
+
+def _nearest_agree(inputs: Tensor, targets: Tensor) -> float:
+    """How often an example's nearest other example is of its class."""
+    distances = torch.cdist(inputs, inputs)
+    distances.fill_diagonal_(math.inf)
+    return float((targets[distances.argmin(dim=1)] == targets).double().mean())
+
+
+def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, majority: float) -> Finding:
+    shifts = {shift: _nearest_agree(inputs, targets.roll(shift)) for shift in (-2, -1, 1, 2)}
+    shift, agree = max(shifts.items(), key=lambda pair: pair[1])
+    if agree > near + 0.3 * (1 - majority):
+        text = f"nearest neighbours agree in {near:.1%}, and in {agree:.1%} with labels moved by {shift} row(s)"
+        return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
+    text = (
+        f"a plain net gets {reached:.1%} of held-out examples, nearest neighbours {near:.1%}, majority {majority:.1%}"
+    )
+    return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), majority), path="dataset")
+
+
+def _renumbered(splits: Splits, facts: Facts, plain: Baseline) -> list[Finding]:
+    if splits.test is None or len(splits.test) < MIN_EXAMPLES // 2 or plain.outcome.accuracy < 0.7:
+        return []
+    outputs = outputs_of(plain.parts.model, splits.test, plain.parts.transform, plain.parts.placement)
+    predictions, targets = plain.parts.loss_fn.predictions(outputs), splits.test.all_targets()
+    direct = float((predictions == targets).double().mean())
+    cells = torch.bincount(predictions * splits.num_classes + targets, minlength=splits.num_classes**2)
+    renamed = cells.reshape(splits.num_classes, splits.num_classes).argmax(dim=1)
+    is_renaming = len(renamed.unique()) == splits.num_classes and bool((renamed != torch.arange(len(renamed))).any())
+    mended = float((renamed[predictions] == targets).double().mean())
+    if is_renaming and mended > 0.6 and direct < 0.5 * mended:
+        text = f"a plain net gets {direct:.1%} of the test, and {mended:.1%} with its classes renamed"
+        return [finding_of(RENUMBERED, "fault", Evidence(text, mended, direct), path="dataset")]
+    return []
+
+
+def _accuracy(parts: Parts, examples: Examples) -> float:
+    held_out = replace(examples, indices=examples.indices[:NEIGHBOURS_SAMPLE])
+    outputs = outputs_of(parts.model, held_out, parts.transform, parts.placement)
+    return float((parts.loss_fn.predictions(outputs) == held_out.all_targets()).double().mean())

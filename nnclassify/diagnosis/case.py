@@ -1,0 +1,115 @@
+"""What rules look at: the config with its layers resolved, the facts of the data, the untrained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from nnclassify.config import RunConfig
+from nnclassify.diagnosis.facts import Facts
+from nnclassify.diagnosis.findings import Page, Suspicion
+from nnclassify.diagnosis.measure import Snapshot
+from nnclassify.models.base import DenseModel
+from nnclassify.models.cnn import Cnn
+from nnclassify.models.mlp import Mlp
+from nnclassify.models.vocabulary import Activation, Init
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One hidden layer or convolution block, with what the model says where it is silent.
+
+    Attributes:
+        path: Its place in the YAML, such as `model.hidden.0`.
+        units: Units or channels.
+        activation: The non-linearity.
+        dropout: The share that is zeroed.
+        batch_norm: Whether it normalises over the batch.
+        init: How its weights start.
+    """
+
+    path: str
+    units: int
+    activation: Activation
+    dropout: float
+    batch_norm: bool
+    init: Init
+
+
+def stages_of(config: RunConfig) -> list[Stage]:
+    """The layers before the last one, first to last; none where the model does not list them."""
+    model = config.model
+    if not isinstance(model, DenseModel):
+        return []
+    stages = []
+    if isinstance(model, Cnn):
+        stages = [
+            Stage(
+                f"model.blocks.{index}",
+                block.channels,
+                block.activation or model.activation,
+                block.dropout,
+                block.batch_norm,
+                block.init or model.init,
+            )
+            for index, block in enumerate(model.blocks)
+        ]
+    batch_norm = isinstance(model, Mlp) and model.batch_norm
+    return stages + [
+        Stage(
+            f"model.hidden.{index}",
+            layer.units,
+            layer.activation or model.activation,
+            model.dropout if layer.dropout is None else layer.dropout,
+            batch_norm if layer.batch_norm is None else layer.batch_norm,
+            layer.init or model.init,
+        )
+        for index, layer in enumerate(model.hidden)
+    ]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One config, looked at before it is trained.
+
+    Attributes:
+        config: The config.
+        stages: Its layers before the last one.
+        facts: Of the data.
+        feature_names: The columns; None where they have no names.
+        num_classes: K.
+        num_outputs: Of the network.
+        prior_loss: The loss of always giving each class its share, where the loss has such a figure; else None.
+        start: The untrained network on a batch; None: not measured.
+    """
+
+    config: RunConfig
+    stages: list[Stage]
+    facts: Facts
+    feature_names: list[str] | None
+    num_classes: int
+    num_outputs: int
+    prior_loss: float | None = None
+    start: Snapshot | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates an epoch."""
+        return -(-self.facts.num_examples // self.config.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Updates in the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    def without_start(self) -> Case:
+        """What is known before a network is built."""
+        return replace(self, start=None)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A page, and the small function that finds its cause in a case."""
+
+    page: Page
+    check: Callable[[Case], Iterator[Suspicion]]

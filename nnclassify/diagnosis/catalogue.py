@@ -1,0 +1,49 @@
+"""Every page of the reference, by its id; torch is not needed to read one."""
+
+from __future__ import annotations
+
+from nnclassify.diagnosis import pages_outcome, pages_training, rules_data, rules_model, rules_output, rules_training
+from nnclassify.diagnosis.findings import Page
+from nnclassify.errors import InputError, suggestion
+
+PAGES: dict[str, Page] = {
+    page.id: page
+    for page in (
+        *(rule.page for rules in (rules_data, rules_output, rules_model, rules_training) for rule in rules.RULES),
+        *(rule.page for rule in rules_model.PROBES),
+        *pages_outcome.PAGES,
+        *pages_training.PAGES,
+    )
+}
+
+
+def page_of(page_id: str) -> Page:
+    """The page of that id.
+
+    Raises:
+        InputError: There is none.
+    """
+    page = PAGES.get(page_id.upper())
+    if page is None:
+        hint = suggestion(page_id.lower(), [known.lower() for known in PAGES])
+        raise InputError(f"{page_id}: no such finding{hint}; expected one of {', '.join(sorted(PAGES))}")
+    return page
+
+
+def page_text(page: Page) -> str:
+    """A page as people read it."""
+    parts = [
+        f"{page.id}: {page.title}",
+        f"What it looks at\n  {page.looks_at}",
+        f"Why it matters\n  {page.why}\n  Source: {page.source}",
+        f"What to do\n  {page.fix}",
+    ]
+    if page.example:
+        parts.append(f"A config that triggers it\n{_indented(page.example)}")
+    if page.near_miss:
+        parts.append(f"One that nearly does, and must not\n{_indented(page.near_miss)}")
+    return "\n\n".join(parts)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.rstrip().splitlines())

@@ -1,0 +1,162 @@
+"""The diagnosis of a config before it is trained: rules and probes suspect, trials decide.
+
+A config that trains well has no fault, however odd it looks, but for the few things that are wrong whatever a
+net makes of them. Where it trains badly, each suspected cause is taken away in turn, and what makes a
+dramatic difference in the same steps is the cause: found, proved and mended at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from nnclassify.config import LoadedConfig, RunConfig
+from nnclassify.datasets import Splits
+from nnclassify.diagnosis import rules_data, rules_model, rules_output, rules_training
+from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline
+from nnclassify.diagnosis.case import Case, stages_of
+from nnclassify.diagnosis.facts import facts_of
+from nnclassify.diagnosis.findings import Finding, Suspicion
+from nnclassify.diagnosis.repair import Repair, repair
+from nnclassify.diagnosis.trials import SMALL_STEP, Bench, Outcome, products, start_of, step_seconds
+from nnclassify.diagnosis.unreadable import unreadable
+from nnclassify.diagnosis.verdict import findings_of
+from nnclassify.errors import DataError
+from nnclassify.parts import Parts, build_parts
+
+RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES)
+PROBES = rules_model.PROBES
+
+TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 4.0, 3.0, 28.0
+"""What a trial and a baseline should take, and after how long no other trial begins. All of it stays under a minute
+on two cores, even where they are shared."""
+MAX_STEPS = 20_000
+FOLDER_LIMIT = 10_000
+"""Pictures that are decoded for a diagnosis, of a folder that holds more."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `check` found.
+
+    Attributes:
+        findings: Ranked: the likely cause first.
+        before: The config as written, in a trial; None where its data cannot be read.
+        linear: The linear baseline, likewise.
+        majority: The share of the commonest class.
+        repair: The changes that helped, and what they reached.
+        seconds: What it took.
+    """
+
+    findings: list[Finding]
+    before: Outcome | None = None
+    linear: Outcome | None = None
+    majority: float = 0.0
+    repair: Repair = field(default_factory=Repair)
+    seconds: float = 0.0
+
+    @property
+    def has_fault(self) -> bool:
+        """Whether a finding keeps the net from learning."""
+        return any(finding.severity == "fault" for finding in self.findings)
+
+
+def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
+    """Check a config: read its data, look at it, and try it.
+
+    Raises:
+        ConfigError: The config is wrong.
+        ModelError: The network does not fit the data.
+        DeviceError: The device is not here.
+    """
+    started = time.thread_time()
+    try:
+        config, splits = _read(loaded.config)
+    except DataError as error:
+        return Diagnosis([unreadable(error, loaded.source)], seconds=time.thread_time() - started)
+    threads = torch.get_num_threads()
+    try:
+        diagnosis = _diagnose(replace(loaded, config=config), splits, time.thread_time() + seconds)
+    finally:
+        torch.set_num_threads(threads)
+    return replace(diagnosis, seconds=time.thread_time() - started)
+
+
+def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
+    """The examples; of a large folder of pictures a part, in as many more epochs."""
+    dataset = config.dataset
+    if dataset.name != "folder":
+        return config, dataset.build(config.seed)
+    num_pictures = len(dataset.read(dataset.seed or config.seed).train.targets)
+    limit = min(dataset.limit or num_pictures, num_pictures)
+    if limit <= FOLDER_LIMIT:
+        return config, dataset.build(config.seed)
+    dataset = dataset.model_copy(update={"limit": FOLDER_LIMIT})
+    epochs = math.ceil(config.epochs * limit / FOLDER_LIMIT)
+    return config.model_copy(update={"dataset": dataset, "epochs": epochs}), dataset.build(config.seed)
+
+
+def _diagnose(loaded: LoadedConfig, splits: Splits, deadline: float) -> Diagnosis:
+    config = loaded.config
+    parts = build_parts(config, splits)
+    case = case_of(parts)
+    if products(parts) * config.batch_size < SMALL_STEP:
+        torch.set_num_threads(1)
+    suspicions = list(suspect(case))
+    steps = min(case.total_steps, MAX_STEPS, math.ceil(TRIAL_SECONDS / step_seconds(parts)))
+    bench = Bench(loaded.source, config, splits, steps, deadline, 2 * TRIAL_SECONDS)
+    before = bench.run({})
+    linear = train_baseline(config, splits, [], BASELINE_SECONDS)
+    plain = train_baseline(config, splits, [64, 64], BASELINE_SECONDS) if _is_poor(before, linear) else linear
+    repaired = repair(bench, suspicions, before, [linear.outcome, plain.outcome], splits.num_classes)
+    findings = [*label_findings(splits, case.facts, plain)]
+    findings += findings_of(loaded.source, case, repaired, before, linear.outcome, bool(findings))
+    return Diagnosis(findings, before, linear.outcome, case.facts.majority, repaired)
+
+
+NEAR_PERFECT = 0.97
+
+
+def _is_poor(before: Outcome, linear: Baseline) -> bool:
+    return before.score < NEAR_PERFECT or linear.outcome.score < NEAR_PERFECT
+
+
+def case_of(parts: Parts, *, measured: bool = True) -> Case:
+    """What rules look at, from parts that are built and not trained."""
+    facts = facts_of(parts.splits, parts.transform)
+    return Case(
+        config=parts.config,
+        stages=stages_of(parts.config),
+        facts=facts,
+        feature_names=parts.splits.feature_names,
+        num_classes=parts.splits.num_classes,
+        num_outputs=parts.loss_fn.num_outputs,
+        prior_loss=prior_loss(parts.config, facts.class_counts),
+        start=start_of(parts) if measured and _can_measure(parts) else None,
+    )
+
+
+def _can_measure(parts: Parts) -> bool:
+    """Batch norm needs two examples."""
+    return len(parts.splits.train) > 1
+
+
+def prior_loss(config: RunConfig, class_counts: tuple[int, ...]) -> float | None:
+    """The loss of giving every class its share: the entropy of the shares, where the loss is a plain cross-entropy."""
+    is_plain = config.loss.name in ("cross_entropy", "nll") or (
+        config.loss.name in ("bce", "bce_with_logits") and len(class_counts) == 2
+    )
+    if not is_plain or getattr(config.loss, "class_weights", None) is not None:
+        return None
+    total = sum(class_counts)
+    return -sum(count / total * math.log(count / total) for count in class_counts if count)
+
+
+def suspect(case: Case) -> Iterator[Suspicion]:
+    """Everything that rules and probes point at."""
+    for rule in (*RULES, *PROBES):
+        yield from rule.check(case)

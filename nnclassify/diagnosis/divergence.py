@@ -1,0 +1,118 @@
+"""Where the first number that is not finite came from: the last steps are trained again from a state that was good."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.diagnosis import pages_training as pages
+from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.measure import watched
+from nnclassify.schedulers import Clock
+from nnclassify.seeds import random_state, set_random_state
+from nnclassify.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The first thing that was not finite.
+
+    Attributes:
+        step: The update, from 1.
+        kind: What came first: input, weight, activation, loss or gradient.
+        layer: Where; None for the input and the loss.
+    """
+
+    step: int
+    kind: str
+    layer: str | None
+
+    def text(self) -> str:
+        """In words."""
+        return f"step {self.step}: first not finite was the {self.kind}" + (f" of {self.layer}" if self.layer else "")
+
+
+def kept(trainer: Trainer) -> dict[str, Any]:
+    """A copy of the trainer's state that later steps do not change."""
+    return copy.deepcopy(trainer.state())
+
+
+def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
+    """Train again from a state that was good, and look at every step; None where all stays finite.
+
+    The trainer is left at the step that went wrong, the random state as it was.
+    """
+    random, rows = random_state(), list(trainer.rows)
+    trainer.load_state(state, rows[: state["epoch"] - 1])
+    step, first_batch = state["step"], state["batch"]
+    trainer.model.train()
+    try:
+        for epoch in range(state["epoch"], len(rows) + 2):
+            losses = [
+                row.train_loss if row.validation_loss is None else row.validation_loss for row in rows[: epoch - 1]
+            ]
+            for chunk in trainer.train.epoch(epoch, first_batch):
+                for inputs, targets in zip(
+                    chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True
+                ):
+                    clock = Clock(step, trainer.recipe.epochs * len(trainer.train), len(trainer.train), losses)
+                    step += 1
+                    if (found := _train_step(trainer, inputs, targets, clock)) is not None:
+                        return Origin(step, *found)
+            first_batch = 0
+    finally:
+        set_random_state(random)
+    return None
+
+
+def _train_step(trainer: Trainer, inputs: Tensor, targets: Tensor, clock: Clock) -> tuple[str, str | None] | None:
+    """One update as the trainer makes it, without compilation or loss scaling: what was not finite, and where."""
+    if not inputs.isfinite().all():
+        return "input", None
+    with watched(trainer.model) as seen, trainer.placement.autocasting():
+        outputs = trainer.model(inputs).to(trainer.placement.dtype)
+    losses = trainer.loss_fn(outputs, targets)
+    weights = trainer.loss_fn.weights(targets)
+    loss = losses.mean() if weights is None else losses.sum() / weights.sum()
+    trainer.model.zero_grad()
+    loss.backward()
+    if (found := _first(trainer.model, seen, losses)) is not None:
+        return found
+    if trainer.recipe.clip_grad_norm is not None:
+        nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.recipe.clip_grad_norm)
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * trainer.recipe.scheduler.factor(clock)
+        optimizer.step()
+    bad = _not_finite(dict(trainer.model.named_parameters()))
+    return None if bad is None else ("weight, after the update,", bad)
+
+
+def _first(model: nn.Module, seen: Mapping[str, Tensor], losses: Tensor) -> tuple[str, str | None] | None:
+    """In the order of a step: activations forward, the loss, gradients backward."""
+    if (name := _not_finite(seen)) is not None:
+        return "activation", name
+    if not losses.isfinite().all():
+        return "loss", None
+    parameters = reversed(list(model.named_parameters()))
+    gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
+    bad = _not_finite(gradients)
+    return None if bad is None else ("gradient", bad)
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+
+
+def finding_for(origin: Origin, lr: float) -> Finding:
+    """What to tell of it."""
+    if origin.kind == "input":
+        return finding_of(pages.NOT_FINITE, "fault", Evidence(origin.text(), origin.step), path="dataset")
+    change = {"optimizer.lr": float(f"{lr / 10:.3g}")}
+    evidence = Evidence(origin.text(), origin.step)
+    return finding_of(pages.NOT_FINITE, "fault", evidence, path="optimizer.lr", layer=origin.layer, change=change)

@@ -1,0 +1,115 @@
+"""Facts of the data alone, within a second: counts, order, scales, constant columns, examples in two splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnclassify.datasets import Examples, Splits
+from nnclassify.transforms import Transform
+
+MAX_SAMPLE = 2000
+"""Examples that scales are measured on."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the data is like.
+
+    Attributes:
+        num_examples: Training examples.
+        class_counts: Training examples of each class.
+        order: Class changes from one training example to the next, against what a random order would have; about 1
+            where examples are mixed, near 0 where they come class by class.
+        largest: The largest size of a normalised input.
+        scales: The standard deviation of each normalised column (tables) or channel (pictures) over the sample.
+        constant: Columns that have one value in all splits, by index; of tables alone.
+        repeated: Share of the test examples that are, to the last bit, training examples too.
+        repeated_within: Share of the training examples that are in the training split twice.
+        distinct: Most values that any one input takes in the sample.
+    """
+
+    num_examples: int
+    class_counts: tuple[int, ...]
+    order: float
+    largest: float
+    scales: tuple[float, ...]
+    constant: tuple[int, ...]
+    repeated: float
+    repeated_within: float
+    distinct: int
+
+    @property
+    def majority(self) -> float:
+        """The share of the commonest class."""
+        return max(self.class_counts) / sum(self.class_counts)
+
+    @property
+    def scale_ratio(self) -> float:
+        """The largest column's scale against the smallest one's that is not constant."""
+        scales = [scale for scale in self.scales if scale > 0]
+        return max(scales) / min(scales) if scales else 1.0
+
+
+def facts_of(splits: Splits, transform: Transform) -> Facts:
+    """Look at the data once."""
+    train = splits.train
+    rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
+    raw, _ = train.select(rows)
+    sample = transform(raw, torch.float64)
+    flat = sample.reshape(len(sample), -1)
+    dims = [dim for dim in range(sample.ndim) if dim != 1]
+    repeated, repeated_within = _repeated(train, splits.test)
+    return Facts(
+        num_examples=len(train),
+        class_counts=tuple(splits.class_counts()),
+        order=_order(train.all_targets(), splits.num_classes),
+        largest=float(sample.abs().max()),
+        scales=tuple(sample.std(dim=dims, correction=0).tolist()),
+        constant=_constant(splits) if sample.ndim == 2 else (),
+        repeated=repeated,
+        repeated_within=repeated_within,
+        distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
+    )
+
+
+def _some(count: int, most: int = 50) -> list[int]:
+    return sorted({round(index) for index in np.linspace(0, count - 1, min(count, most))})
+
+
+def _order(targets: Tensor, num_classes: int) -> float:
+    """Class changes between neighbours over their expectation in a random order, (N - 1)(1 - sum of p^2)."""
+    shares = targets.bincount(minlength=num_classes).double() / len(targets)
+    expected = (len(targets) - 1) * float(1 - shares.square().sum())
+    return float((targets[1:] != targets[:-1]).sum()) / expected if expected > 0 else 1.0
+
+
+def _constant(splits: Splits) -> tuple[int, ...]:
+    parts = [part for part in (splits.train, splits.validation, splits.test) if part is not None]
+    lows = torch.stack([part.inputs[part.indices].amin(dim=0) for part in parts]).amin(dim=0)
+    highs = torch.stack([part.inputs[part.indices].amax(dim=0) for part in parts]).amax(dim=0)
+    return tuple((lows == highs).nonzero()[:, 0].tolist())
+
+
+def _repeated(train: Examples, test: Examples | None) -> tuple[float, float]:
+    """Shares of the test rows, and of the training rows, that occur (again) in the training split."""
+    known = _keys(train)
+    within = 1 - len(set(known)) / len(known)
+    if test is None or len(test) == 0:
+        return 0.0, within
+    seen = set(known)
+    found = _keys(test)
+    return sum(key in seen for key in found) / len(found), within
+
+
+def _keys(examples: Examples) -> list[int]:
+    """One hash an example, of its raw bytes."""
+    keys: list[int] = []
+    for rows in torch.arange(len(examples)).split(4096):
+        raw, _ = examples.select(rows)
+        flat = np.ascontiguousarray(raw.reshape(len(raw), -1).numpy())
+        keys += [hash(row.tobytes()) for row in flat]
+    return keys

@@ -1,0 +1,135 @@
+"""What a diagnosis says: pages that explain a cause, suspicions that await their proof, and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["fault", "warning", "note"]
+Certainty = Literal["certain", "likely", "possible"]
+Change = Mapping[str, Any]
+"""Dotted YAML paths and their new values; None takes an option away."""
+
+SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
+CERTAINTIES: tuple[Certainty, ...] = ("certain", "likely", "possible")
+
+
+@dataclass(frozen=True)
+class Page:
+    """The reference page of a rule.
+
+    Attributes:
+        id: Such as `NN201`: 1 data, 2 outputs and loss, 3 architecture, 4 optimisation, 5 outcome, 6 while training.
+        title: The cause in a few words.
+        looks_at: What the rule looks at, and its threshold.
+        why: Why it matters, in one sentence.
+        source: Where that is written.
+        fix: What to do.
+        example: A config that triggers it.
+        near_miss: A config that nearly does, and must not.
+    """
+
+    id: str
+    title: str
+    looks_at: str
+    why: str
+    source: str
+    fix: str
+    example: str = ""
+    near_miss: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A measured number, what it was held against, and both in words."""
+
+    text: str
+    value: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A cause that a rule or a probe points at.
+
+    Attributes:
+        page: The cause.
+        certainty: `certain`: a fault by itself; `likely`: a fault where a change helps; `possible`: a fault where a
+            change helps much, and not worth a word otherwise.
+        path: The option to change, dotted; empty: none is to blame.
+        evidence: What points at it.
+        changes: Alternatives to try, the best guess first.
+        layer: The layer, where it is one.
+    """
+
+    page: Page
+    certainty: Certainty
+    path: str
+    evidence: Evidence
+    changes: tuple[Change, ...] = ()
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to tell.
+
+    Attributes:
+        id: The page's.
+        severity: `fault`: it keeps the net from learning; `warning`: it may; `note`: good to know.
+        title: The cause in a few words.
+        path: The option, dotted; empty: none.
+        place: `file:line` of that option, or the override that set it.
+        layer: The layer, where it is one.
+        evidence: The number and its threshold.
+        why: In one sentence.
+        change: Dotted YAML paths and their new values; empty: none is known.
+        symptoms: What else was seen that follows from it.
+    """
+
+    id: str
+    severity: Severity
+    title: str
+    path: str
+    place: str
+    layer: str | None
+    evidence: Evidence
+    why: str
+    change: dict[str, Any] = field(default_factory=dict)
+    symptoms: tuple[str, ...] = ()
+
+    def state(self) -> dict[str, Any]:
+        """For JSON."""
+        file, _, line = self.place.rpartition(":")
+        has_line = line.isdigit()
+        return {
+            "id": self.id,
+            "severity": self.severity,
+            "title": self.title,
+            "where": {
+                "path": self.path or None,
+                "layer": self.layer,
+                "file": file if has_line else self.place,
+                "line": int(line) if has_line else None,
+            },
+            "evidence": vars(self.evidence),
+            "why": self.why,
+            "change": self.change,
+            "symptoms": list(self.symptoms),
+        }
+
+
+def finding_of(
+    page: Page,
+    severity: Severity,
+    evidence: Evidence,
+    *,
+    path: str = "",
+    place: str = "",
+    layer: str | None = None,
+    change: Change | None = None,
+    symptoms: tuple[str, ...] = (),
+) -> Finding:
+    """A finding under a page's id, title and reason."""
+    return Finding(page.id, severity, page.title, path, place, layer, evidence, page.why, dict(change or {}), symptoms)

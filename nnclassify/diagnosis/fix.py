@@ -1,0 +1,79 @@
+"""Writes a changed config: the YAML as it stands, comments and order kept, with some values replaced."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from nnclassify.config import LoadedConfig
+from nnclassify.diagnosis.findings import Change
+from nnclassify.errors import InputError, SaveError, one_line
+
+
+def edited(text: str, change: Change) -> str:
+    """A YAML text with the values at dotted paths replaced; None takes a key away."""
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    document = yaml.load(text)
+    for path, value in change.items():
+        _set(document, [int(part) if part.isdigit() else part for part in path.split(".")], value)
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _set(node: Any, path: list[str | int], value: Any) -> None:
+    """Replace or add one value; `dataset: iris` becomes `{name: iris}` where an option is set beside it."""
+    for part in path[:-1]:
+        child = node.get(part) if isinstance(node, dict) else node[part]
+        if not isinstance(child, dict | list):
+            child = CommentedMap() if child is None else CommentedMap(name=child)
+            child.fa.set_flow_style()
+            node[part] = child
+        node = child
+    if value is None and isinstance(node, dict):
+        node.pop(path[-1], None)
+    else:
+        node[path[-1]] = _flow(value)
+
+
+def _flow(value: Any) -> Any:
+    """Mappings and lists on one line, as configs have them."""
+    if isinstance(value, dict):
+        mapping = CommentedMap({key: _flow(inner) for key, inner in value.items()})
+        mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list):
+        sequence = CommentedSeq(_flow(inner) for inner in value)
+        sequence.fa.set_flow_style()
+        return sequence
+    return value
+
+
+def refuse_existing(target: Path) -> None:
+    """Never write over a file.
+
+    Raises:
+        InputError: It is there already.
+    """
+    if target.exists():
+        raise InputError(f"--fix {target}: is there already; name another file")
+
+
+def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
+    """Write the changed config; what `--set` overrode is written too, since the trials had it.
+
+    Raises:
+        SaveError: It cannot be written.
+    """
+    everything = {**loaded.source.overrides(), **change}
+    try:
+        text = Path(loaded.source.file).read_text(encoding="utf-8-sig")
+        target.write_text(edited(text, everything), encoding="utf-8")
+    except OSError as cause:
+        raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or mend permissions") from cause

@@ -1,0 +1,172 @@
+"""What can be measured on a network and a batch: units, gradients, outputs. Nothing of it changes the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.losses import LossFunction
+
+SATURATED = 0.01
+"""A sigmoid within this of 0 or 1 (a tanh of -1 or 1) passes on at most about 1 % (2 %) of the gradient."""
+IDENTICAL = 1e-6
+"""Two units whose outputs differ by less than this share of their size are the same unit."""
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """The units of one activation layer over a batch.
+
+    Attributes:
+        name: The layer's, such as `hidden_0_activation`.
+        units: Units, or channels.
+        dead: Share of units that are zero for every example (rectifiers alone).
+        saturated: Share of outputs at a flat end (sigmoid and tanh alone).
+        identical: Whether all units say the same of every example.
+        spread: Standard deviation over the examples, mean over units, against the outputs' size.
+    """
+
+    name: str
+    units: int
+    dead: float
+    saturated: float
+    identical: bool
+    spread: float
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Within it, the output of every leaf module lands in the dictionary under the module's name."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            seen[name] = output.detach()
+
+        return hook
+
+    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    handles = [module.register_forward_hook(keep(name)) for name, module in leaves]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def layer_states(model: nn.Module, outputs: dict[str, Tensor]) -> list[LayerState]:
+    """The state of every activation layer, from what `watched` has seen."""
+    kinds = nn.ReLU | nn.LeakyReLU | nn.ELU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid | nn.Softplus
+    named = dict(model.named_modules())
+    return [
+        _layer_state(name, named[name], values)
+        for name, values in outputs.items()
+        if isinstance(named[name], kinds) and name != "output_activation"
+    ]
+
+
+def _layer_state(name: str, module: nn.Module, values: Tensor) -> LayerState:
+    """`values` is `(N, units)` or `(N, channels, H, W)`."""
+    values = values.float()
+    flat = values.reshape(len(values), -1)
+    by_unit = values.transpose(0, 1).reshape(values.shape[1], -1)
+    dead = float((by_unit == 0).all(dim=1).float().mean()) if isinstance(module, nn.ReLU) else 0.0
+    saturated = 0.0
+    if isinstance(module, nn.Sigmoid):
+        saturated = float(((values < SATURATED) | (values > 1 - SATURATED)).float().mean())
+    elif isinstance(module, nn.Tanh):
+        saturated = float((values.abs() > 1 - SATURATED).float().mean())
+    size = float(flat.abs().mean())
+    apart = float((by_unit - by_unit[:1]).abs().max()) if len(by_unit) > 1 else math.inf
+    return LayerState(
+        name=name,
+        units=values.shape[1],
+        dead=dead,
+        saturated=saturated,
+        identical=apart <= IDENTICAL * max(size, 1e-30),
+        spread=float(flat.std(dim=0).mean()) / max(size, 1e-30) if len(flat) > 1 else math.inf,
+    )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network on one batch.
+
+    Attributes:
+        loss: Mean loss.
+        layers: The activation layers, first to last.
+        gradients: Norm of the gradient of each layer with weights, first to last, by name, over the root of the
+            number of weights.
+        output_spread: Standard deviation of the outputs over the examples, against their size.
+        finite: Whether outputs, loss and gradients are.
+        predictions: The class that it names for each example, `(N,)`.
+    """
+
+    loss: float
+    layers: tuple[LayerState, ...]
+    gradients: dict[str, float]
+    output_spread: float
+    finite: bool
+    predictions: Tensor
+
+    @property
+    def gradient_ratio(self) -> float:
+        """The first layer's gradient against the last one's; 1 where there are fewer than two layers."""
+        norms = list(self.gradients.values())
+        if len(norms) < 2:
+            return 1.0
+        return norms[0] / max(norms[-1], 1e-38)
+
+    @property
+    def dead(self) -> float:
+        """The largest share of dead units in a layer."""
+        return max((layer.dead for layer in self.layers), default=0.0)
+
+    @property
+    def saturated(self) -> float:
+        """The largest share of saturated outputs in a layer."""
+        return max((layer.saturated for layer in self.layers), default=0.0)
+
+
+def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: Tensor) -> Snapshot:
+    """Pass a batch forward and back through a network in training mode, without its dropout.
+
+    Weights, gradients, buffers, modes and random state are left as they were.
+    """
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    modes = [(module, module.training) for module in model.modules()]
+    for module, _ in modes:
+        module.training = not isinstance(module, nn.Dropout | nn.Dropout2d)
+    try:
+        with watched(model) as seen:
+            outputs = model(inputs)
+            loss = loss_fn(outputs, targets).mean()
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+        with torch.no_grad():
+            for buffer, kept in zip(model.buffers(), buffers, strict=True):
+                buffer.copy_(kept)
+    norms = _gradient_norms(model, dict(zip(map(id, parameters), gradients, strict=True)))
+    outputs, loss = outputs.detach().float(), loss.detach()
+    spread = float(outputs.std(dim=0).mean()) / max(float(outputs.abs().mean()), 1e-30) if len(outputs) > 1 else 1.0
+    finite = math.isfinite(float(loss)) and bool(outputs.isfinite().all()) and all(map(math.isfinite, norms.values()))
+    predictions = loss_fn.predictions(outputs)
+    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions)
+
+
+def _gradient_norms(model: nn.Module, gradients: dict[int, Tensor | None]) -> dict[str, float]:
+    """Root mean square of each weight matrix's gradient: comparable between layers of different sizes."""
+    norms: dict[str, float] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            gradient = gradients.get(id(module.weight))
+            norms[name] = 0.0 if gradient is None else float(gradient.float().square().mean().sqrt())
+    return norms

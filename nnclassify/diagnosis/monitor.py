@@ -1,0 +1,209 @@
+"""Looks on while a net trains, and says once what goes wrong. It changes nothing that training depends on.
+
+What costs more than a comparison of two numbers (a pass over 256 examples) is done after an epoch, and only
+while all of it together stays under a share of the training time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnclassify.diagnosis import pages_training as pages
+from nnclassify.diagnosis.divergence import finding_for, kept, retrace
+from nnclassify.diagnosis.findings import Evidence, Finding, Page, Severity, finding_of
+from nnclassify.diagnosis.measure import Snapshot, snapshot
+from nnclassify.history import Row
+from nnclassify.storage import write_text
+from nnclassify.trainer import Trainer, Watcher
+
+SHARE = 0.02
+"""Of the training time: the bound is 3 %, and one look may be longer than those before it."""
+LOOKED_AT = 256
+"""Examples that layers are measured on: a unit that fires for 2 % of them is missed once in 176 times."""
+MANY = 0.9
+LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
+SMALL_UPDATE, LARGE_UPDATE = 1e-7, 0.1
+
+
+class Monitor(Watcher):
+    """Keeps findings while a net trains.
+
+    Attributes:
+        findings: So far, each cause once.
+        seconds: Spent on looking.
+    """
+
+    def __init__(self, say: Callable[[str], None], path: Path | None = None) -> None:
+        """Look on.
+
+        Args:
+            say: Where a warning goes when it arises.
+            path: Where the findings are kept when the run has ended; None: nowhere.
+        """
+        self.say = say
+        self.path = path
+        self.findings: list[Finding] = []
+        self.seconds = 0.0
+        self.longest = 0.0
+        self.trained = 0.0
+        self.weights: dict[str, Tensor] = {}
+        self.seen_at = 0
+        self.majority: float | None = None
+        self.good: dict[str, Any] | None = None
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Remember where the weights are, and a state to retrace a divergence from."""
+        self._remember(trainer)
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Look at the curve and inside the net, where that stays within its share of the time."""
+        started = time.perf_counter()
+        self.trained += row.seconds
+        if trainer.finished or self.seconds + self.longest <= SHARE * self.trained:
+            self._look(trainer, row)
+            self.longest = max(self.longest, time.perf_counter() - started)
+        self.seconds += time.perf_counter() - started
+
+    def _look(self, trainer: Trainer, row: Row) -> None:
+        if self.majority is None:
+            targets = trainer.train.examples.all_targets()
+            self.majority = float(targets.bincount().max()) / len(targets)
+        for page, evidence, path in curve_findings(trainer.rows, trainer.recipe.epochs, self.majority):
+            self._add(page, evidence, path, row.epoch)
+        for page, evidence, path in layer_findings(*inside(trainer)):
+            self._add(page, evidence, path, row.epoch)
+        for page, evidence, path in self._updates(trainer):
+            self._add(page, evidence, path, row.epoch)
+        self._remember(trainer)
+
+    def diverged(self, trainer: Trainer) -> Finding | None:
+        """What came first, where the loss is not finite; the trainer is no good afterwards."""
+        if self.good is None or (origin := retrace(trainer, self.good)) is None:
+            return None
+        finding = finding_for(origin, trainer.lr())
+        self.findings.insert(0, finding)
+        self.keep()
+        return finding
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """What only the whole curve tells; then keep it all."""
+        if trainer.finished:
+            for page, evidence, path in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
+                self._add(page, evidence, path, len(trainer.rows), "note")
+        self.keep()
+
+    def keep(self) -> None:
+        """Write `diagnosis.json`."""
+        if self.path is not None:
+            content = {"findings": [finding.state() for finding in self.findings], "seconds": self.seconds}
+            write_text(self.path, json.dumps(content, indent=2) + "\n")
+
+    def _add(self, page: Page, evidence: Evidence, path: str, epoch: int, severity: Severity = "warning") -> None:
+        if any(finding.id == page.id for finding in self.findings):
+            return
+        self.findings.append(finding_of(page, severity, evidence, path=path))
+        if severity == "warning":
+            self.say(f"warning: {page.id} epoch {epoch}: {page.title} ({evidence.text}); {page.fix}")
+
+    def _remember(self, trainer: Trainer) -> None:
+        self.weights = {
+            name: weight.detach().clone()
+            for name, weight in trainer.model.named_parameters()
+            if weight.requires_grad and weight.ndim > 1
+        }
+        self.seen_at = trainer.step
+        self.good = kept(trainer)
+
+    @torch.no_grad()
+    def _updates(self, trainer: Trainer) -> Iterator[tuple[Page, Evidence, str]]:
+        """How far each layer moved a step, against its size. A random walk of n steps gets sqrt(n) far."""
+        steps = max(1, trainer.step - self.seen_at)
+        now = dict(trainer.model.named_parameters())
+        for name, before in self.weights.items():
+            size = float(before.norm())
+            if size == 0:
+                continue
+            moved = float((now[name] - before).norm()) / size / steps**0.5
+            if moved < SMALL_UPDATE and trainer.lr() > 0:
+                yield (
+                    pages.UPDATES,
+                    Evidence(f"{name} moves by {moved:.1e} a step", moved, SMALL_UPDATE),
+                    "optimizer.lr",
+                )
+            elif moved > LARGE_UPDATE and self.seen_at > 0:
+                yield (
+                    pages.UPDATES,
+                    Evidence(f"{name} moves by {moved:.1e} a step", moved, LARGE_UPDATE),
+                    "optimizer.lr",
+                )
+
+
+def inside(trainer: Trainer) -> tuple[Snapshot, Tensor, Tensor]:
+    """The net on examples from all over the training split: its layers, and what it says `(N,)` of targets `(N,)`."""
+    batches = trainer.train
+    count = len(batches.examples)
+    rows = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
+    raw, targets = batches.examples.select(rows)
+    placement = trainer.placement
+    inputs = placement.arrange(batches.transform(raw.to(placement.device), placement.dtype))
+    targets = targets.to(placement.device)
+    state = snapshot(trainer.model, trainer.loss_fn, inputs, targets)
+    return state, state.predictions, targets
+
+
+def layer_findings(state: Snapshot, predictions: Tensor, targets: Tensor) -> Iterator[tuple[Page, Evidence, str]]:
+    """What a look inside shows."""
+    for layer in state.layers:
+        if layer.dead > MANY:
+            yield pages.DEAD_UNITS, Evidence(f"{layer.dead:.0%} of {layer.name}", layer.dead, MANY), "model.activation"
+        if layer.saturated > MANY:
+            text = f"{layer.saturated:.0%} of {layer.name}"
+            yield pages.SATURATED_UNITS, Evidence(text, layer.saturated, MANY), "model.activation"
+    ratio = state.gradient_ratio
+    if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
+        text = f"the first layer gets {ratio:.1e} of the last one's gradient"
+        yield pages.GRADIENTS, Evidence(text, ratio, LOWEST_RATIO), "model.activation"
+    if len(targets) >= 50 and len(predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets):
+        text = f"class {int(predictions[0])} for all of {len(predictions)} examples"
+        yield pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model"
+
+
+def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[tuple[Page, Evidence, str]]:
+    """What the training curve shows so far."""
+    losses = [row.train_loss for row in rows]
+    now = losses[-1]
+    is_level = len(rows) >= max(3, epochs // 5) and abs(now - losses[0]) < 0.01 * abs(losses[0])
+    if is_level and rows[-1].train_accuracy < majority + 0.02:
+        text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
+        yield pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr"
+    last = losses[-4:]
+    if len(last) == 4 and last == sorted(last) and now > 1.5 * max(min(losses), 1e-3) and now > 0.05:
+        yield pages.RISING, Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)), "optimizer.lr"
+    steps = [after - before for before, after in pairwise(losses[-7:])]
+    turns = sum(first * second < 0 for first, second in pairwise(steps))
+    if len(steps) == 6 and turns == 5 and min(map(abs, steps)) > 0.2 * max(now, 0.05):
+        yield pages.OSCILLATING, Evidence(f"{turns} turns in 6 epochs", turns, 5), "optimizer.lr"
+
+
+def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[tuple[Page, Evidence, str]]:
+    """What the whole curve shows."""
+    last, count = rows[-1], len(rows)
+    before = rows[-1 - max(1, count // 10)] if count > 1 else None
+    if before is not None and last.train_loss < 0.9 * before.train_loss:
+        gained = last.train_accuracy - before.train_accuracy
+        if gained > 0.01:
+            text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {max(1, count // 10)} epoch(s)"
+            yield pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs"
+    if last.validation_accuracy is not None and last.train_accuracy - last.validation_accuracy > 0.1:
+        text = f"train {last.train_accuracy:.1%}, validation {last.validation_accuracy:.1%}"
+        yield pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout"
+    if has_validation and count - best_epoch > max(10, count / 2):
+        yield pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience"

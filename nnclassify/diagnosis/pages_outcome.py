@@ -1,0 +1,93 @@
+"""Pages of what data and trials show: the data that cannot be read, labels that say nothing, runs that end badly."""
+
+from __future__ import annotations
+
+from nnclassify.diagnosis.findings import Page
+
+MISSING_VALUE = Page(
+    id="NN101",
+    title="a value that is missing or not a number",
+    looks_at="Empty cells, NaN and infinity in inputs and labels.",
+    why="One NaN reaches every weight in one update, and the net says NaN from then on.",
+    source="IEEE 754-2019, section 6.2: operations on a NaN give a NaN",
+    fix="Fill the value in, or remove the row.",
+)
+LABELS = Page(
+    id="NN102",
+    title="labels that are no class indices",
+    looks_at="Labels under 0, not under the number of classes, with a fraction, or a class number that no example has.",
+    why="Labels are positions among the outputs, counted from 0: shifted or divided, they point at others, or at none.",
+    source="torch.nn.CrossEntropyLoss: 'class indices in the range [0, C)'",
+    fix="Number the classes 0..K-1 without gaps, as integers.",
+)
+UNREADABLE = Page(
+    id="NN103",
+    title="data that cannot be read",
+    looks_at="Files that are missing, damaged, of another kind, or do not belong together.",
+    why="Nothing can be learned from what cannot be read.",
+    source="the error itself",
+    fix="As the message says.",
+)
+UNRELATED = Page(
+    id="NN117",
+    title="the labels do not follow from the inputs",
+    looks_at="Nearest neighbours within the training split, and a plain net on held-out examples: both within chance "
+    "(three standard deviations) of always saying the majority.",
+    why="Where no method does better than the majority, labels were shuffled, shifted or read from the wrong column.",
+    source="Zhang et al., Understanding deep learning requires rethinking generalization, 2016 (arXiv:1611.03530)",
+    fix="Look at some examples beside their labels.",
+)
+SHIFTED = Page(
+    id="NN118",
+    title="the labels are shifted against the inputs",
+    looks_at="As NN117, where nearest neighbours tell classes apart once all labels move by a row or two.",
+    why="Each example carries the label of its neighbour in the file.",
+    source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
+    fix="Cut inputs and labels at the same row: mostly a header was dropped from one of them.",
+)
+RENUMBERED = Page(
+    id="NN119",
+    title="test labels are numbered otherwise than training labels",
+    looks_at="A plain net's confusion between training and test: right on most training examples, wrong on most test "
+    "examples, and right again once its answers are renamed one to one.",
+    why="Class 3 of the training files is another class in the test files, so every figure of the test is wrong.",
+    source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
+    fix="Number the classes from 0 in one order for all files.",
+)
+NO_BETTER_THAN_CHANCE = Page(
+    id="NN501",
+    title="no better than chance, and no change that was tried helps",
+    looks_at="The mean accuracy of the classes after a trial, less than a quarter of the way from chance to the best "
+    "that a baseline reaches.",
+    why="The net does not learn what a plain net learns from the same data.",
+    source="Karpathy, A recipe for training neural networks, 2019",
+    fix="Start from a config that works, such as a shipped one, and bring your changes to it one by one.",
+)
+WORSE_THAN_PLAIN = Page(
+    id="NN502",
+    title="far behind a plain net, and no change that was tried helps",
+    looks_at="The mean accuracy of the classes after the whole run, less than half of the way from chance to the best "
+    "that a baseline reaches.",
+    why="A net that is worse than a plain one with customary settings is held back by something.",
+    source="Karpathy, A recipe for training neural networks, 2019",
+    fix="Start from a plain config: two hidden layers of 64 ReLUs, adam, normalize: standard.",
+)
+NOT_FINITE = Page(
+    id="NN503",
+    title="training stops at a loss that is not finite, or at an error",
+    looks_at="Whether the trial of the config as written ran to its end.",
+    why="From the first NaN on, every weight is NaN.",
+    source="IEEE 754-2019, section 6.2",
+    fix="A lower optimizer.lr, normalize: standard, or clip_grad_norm: 1.",
+)
+PAGES = (
+    MISSING_VALUE,
+    LABELS,
+    UNREADABLE,
+    UNRELATED,
+    SHIFTED,
+    RENUMBERED,
+    NO_BETTER_THAN_CHANCE,
+    WORSE_THAN_PLAIN,
+    NOT_FINITE,
+)

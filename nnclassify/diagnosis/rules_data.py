@@ -1,0 +1,153 @@
+"""Rules on the data and on how it reaches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnclassify.diagnosis.case import Case, Rule
+from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+
+LECUN = "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.3"
+
+ORDERED = Page(
+    id="NN111",
+    title="examples in class order, never shuffled",
+    looks_at="shuffle: false, batches smaller than the training split, and fewer than 30 % of the class changes that "
+    "a random order would have.",
+    why="Each stretch of updates sees one class alone, and unlearns the ones before it.",
+    source="LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.2",
+    fix="shuffle: true.",
+    example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
+)
+FEW_CHANGES = 0.3
+"""Random orders of 50 examples or more stay above 0.6 with 99.9 % (normal approximation of the number of runs)."""
+
+
+def _ordered(case: Case) -> Iterator[Suspicion]:
+    facts = case.facts
+    if not case.config.shuffle and case.config.batch_size < facts.num_examples and facts.order < FEW_CHANGES:
+        text = f"{facts.order:.0%} of the class changes of a random order"
+        evidence = Evidence(text, facts.order, FEW_CHANGES)
+        yield Suspicion(ORDERED, "certain", "shuffle", evidence, ({"shuffle": True},))
+
+
+IMBALANCED = Page(
+    id="NN112",
+    title="one class outweighs the others",
+    looks_at="A class with more than 80 % of the training examples, under a loss without class_weights; a fault where "
+    "classes are told apart much better once they weigh the same.",
+    why="Always saying the majority is nearly right on average, so the net has little reason to learn the rest.",
+    source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
+    fix="loss: {name: cross_entropy, class_weights: balanced}.",
+    example="dataset: {name: csv, path: imbalanced.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: breast_cancer\nmodel: {name: mlp, hidden: [16]}\n",
+)
+MAJORITY = 0.8
+
+
+def _imbalanced(case: Case) -> Iterator[Suspicion]:
+    majority = case.facts.majority
+    weighted = getattr(case.config.loss, "class_weights", None) is not None
+    if majority > MAJORITY and not weighted:
+        evidence = Evidence(f"{majority:.1%} of the examples are of one class", majority, MAJORITY)
+        change: Change = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "model.output": "none"}
+        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,))
+
+
+REPEATED = Page(
+    id="NN113",
+    title="test examples that are also in the training set",
+    looks_at="The share of test examples that equal a training example to the last bit: more than 1 %, where inputs "
+    "take more than 20 values (few values repeat by chance), and twice what the training split repeats itself.",
+    why="On them the test measures memory, not what the net has learned.",
+    source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
+    fix="Take them out of one of the two; no option can do it.",
+    example="dataset: {name: csv, path: repeated.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: {name: xor, noise: 0}\nmodel: {name: mlp, hidden: [16]}\n",
+)
+FEW_VALUES, REPEATED_SHARE = 20, 0.01
+
+
+def _repeated(case: Case) -> Iterator[Suspicion]:
+    facts = case.facts
+    if facts.distinct > FEW_VALUES and facts.repeated > REPEATED_SHARE:
+        text = f"{facts.repeated:.1%} of the test examples are training examples"
+        yield Suspicion(REPEATED, "certain", "dataset", Evidence(text, facts.repeated, REPEATED_SHARE))
+
+
+CONSTANT = Page(
+    id="NN114",
+    title="a column that is the same in every row",
+    looks_at="Columns of a CSV table with one value in all splits.",
+    why="It can tell no class from another: mostly it was not read or not filled in as meant.",
+    source="Kuhn and Johnson, Applied Predictive Modeling, 2013, section 3.5",
+    fix="Mend the column, or name the others in dataset.features.",
+    example="dataset: {name: csv, path: constant.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: digits\nmodel: {name: mlp, hidden: [16]}\n",
+)
+
+
+def _constant(case: Case) -> Iterator[Suspicion]:
+    names = case.feature_names
+    if not case.facts.constant or names is None:
+        return
+    constant = [names[index] for index in case.facts.constant]
+    rest = [name for name in names if name not in constant]
+    changes: tuple[Change, ...] = ({"dataset.features": rest},) if rest and case.config.dataset.name == "csv" else ()
+    more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
+    text = f"one value in all rows: {', '.join(constant[:3])}{more}"
+    yield Suspicion(CONSTANT, "certain", "dataset.features", Evidence(text, len(constant), 0), changes)
+
+
+SCALES = Page(
+    id="NN115",
+    title="columns on very different scales",
+    looks_at="Standard deviations of a table's columns as the net sees them, that differ by a factor of more than 100; "
+    "a fault where the net learns better once they are alike.",
+    why="The largest column decides everything, and no learning rate suits both it and the smallest.",
+    source=LECUN,
+    fix="dataset.normalize: standard.",
+    example="dataset: {name: wine, normalize: none}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: {name: iris, normalize: none}\nmodel: {name: mlp, hidden: [16]}\n",
+)
+SCALE_RATIO = 100.0
+"""Efficient BackProp: convergence slows with the condition number of the inputs' covariance, the square of this."""
+
+
+def _scales(case: Case) -> Iterator[Suspicion]:
+    ratio = case.facts.scale_ratio
+    if ratio > SCALE_RATIO:
+        evidence = Evidence(f"scales differ by a factor of {ratio:.2g}", ratio, SCALE_RATIO)
+        yield Suspicion(SCALES, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
+
+
+RAW_INPUTS = Page(
+    id="NN116",
+    title="inputs that were never brought to a small scale",
+    looks_at="An input whose size is over 10 as the net sees it, with a normalize other than standard; a fault where "
+    "the net learns better, or in more of its seeds, with standard.",
+    why="Large inputs drive units to where they are flat or dead in the first updates, and they stay there.",
+    source=LECUN,
+    fix="dataset.normalize: standard.",
+    example="dataset: {name: rgb, normalize: none}\nmodel: {name: mlp, hidden: [4, 4]}\n",
+    near_miss="dataset: {name: rgb, normalize: unit}\nmodel: {name: mlp, hidden: [4, 4]}\n",
+)
+LARGE = 10.0
+"""Three times what a standard normal input reaches in 1,000 draws."""
+
+
+def _raw_inputs(case: Case) -> Iterator[Suspicion]:
+    if case.facts.largest > LARGE and case.config.dataset.normalize != "standard":
+        evidence = Evidence(f"inputs up to {case.facts.largest:.3g}", case.facts.largest, LARGE)
+        yield Suspicion(RAW_INPUTS, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
+
+
+RULES = (
+    Rule(ORDERED, _ordered),
+    Rule(CONSTANT, _constant),
+    Rule(REPEATED, _repeated),
+    Rule(IMBALANCED, _imbalanced),
+    Rule(SCALES, _scales),
+    Rule(RAW_INPUTS, _raw_inputs),
+)

@@ -1,0 +1,163 @@
+"""Rules on what the last layer says and what the loss expects: they need the config alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnclassify.diagnosis.case import Case, Rule
+from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+
+GOODFELLOW = "Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2"
+RAW: Change = {"model.output": "none"}
+TO_CROSS_ENTROPY: Change = {"loss": "cross_entropy", "model.output": "none"}
+
+DOUBLE_SOFTMAX = Page(
+    id="NN201",
+    title="softmax before a loss that applies it again",
+    looks_at="model.output softmax or log_softmax, with loss cross_entropy or focal.",
+    why="The loss takes the softmax itself: on probabilities its gradient is small and the loss never gets near 0.",
+    source="torch.nn.CrossEntropyLoss: 'the input is expected to contain the unnormalized logits'",
+    fix="model.output: none; or, with log_softmax, loss: nll.",
+    example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: softmax}\n",
+    near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: log_softmax}\nloss: nll\n",
+)
+
+
+def _double_softmax(case: Case) -> Iterator[Suspicion]:
+    output, loss = case.config.model.output, case.config.loss.name
+    if output in ("softmax", "log_softmax") and loss in ("cross_entropy", "focal"):
+        text = f"output {output} under loss {loss}"
+        yield Suspicion(DOUBLE_SOFTMAX, "certain", "model.output", Evidence(text), (RAW,))
+
+
+SINGLE_SOFTMAX = Page(
+    id="NN202",
+    title="softmax over one output",
+    looks_at="model.output softmax or log_softmax where the network has one output.",
+    why="The softmax of a single number is 1 whatever the number is: the net says the same of every example.",
+    source=GOODFELLOW,
+    fix="model.output: sigmoid with loss: bce; or loss: cross_entropy, with one output a class.",
+    example="dataset: circles\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: bce\n",
+    near_miss="dataset: circles\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: bce\n",
+)
+
+
+def _single_softmax(case: Case) -> Iterator[Suspicion]:
+    output = case.config.model.output
+    if case.num_outputs == 1 and output in ("softmax", "log_softmax"):
+        evidence = Evidence(f"output {output} over 1 output", 1, 2)
+        changes = (TO_CROSS_ENTROPY,) if case.num_classes > 2 else ({"model.output": "sigmoid"}, TO_CROSS_ENTROPY)
+        yield Suspicion(SINGLE_SOFTMAX, "certain", "model.output", evidence, changes)
+
+
+ONE_OUTPUT = Page(
+    id="NN203",
+    title="one output for more than two classes",
+    looks_at="loss bce or bce_with_logits with targets: index, and more than two classes.",
+    why="A probability can tell two classes apart: every class number over 1 is out of its reach.",
+    source=GOODFELLOW,
+    fix="loss: cross_entropy, with model.output: none.",
+    example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: {name: bce, targets: index}\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: {name: bce, targets: index}\n",
+)
+
+
+def _one_output(case: Case) -> Iterator[Suspicion]:
+    if case.num_outputs == 1 and case.num_classes > 2 and case.config.loss.name in ("bce", "bce_with_logits"):
+        evidence = Evidence(f"1 output for {case.num_classes} classes", 1, case.num_classes)
+        yield Suspicion(ONE_OUTPUT, "certain", "loss.targets", evidence, (TO_CROSS_ENTROPY,))
+
+
+INDEX_AS_NUMBER = Page(
+    id="NN204",
+    title="class numbers under a squared error",
+    looks_at="loss mse with targets: index, and more than two classes.",
+    why="Classes are no scale: '3 instead of 4' costs 1 and '9 instead of 4' costs 25, though both are just wrong.",
+    source="Bishop, Pattern Recognition and Machine Learning, 2006, section 4.1.3",
+    fix="loss: cross_entropy, with model.output: none; or loss: {name: mse, targets: one_hot}.",
+    example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nloss: {name: mse, targets: index}\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nloss: mse\n",
+)
+
+
+def _index_as_number(case: Case) -> Iterator[Suspicion]:
+    if case.num_outputs == 1 and case.num_classes > 2 and case.config.loss.name == "mse":
+        evidence = Evidence(f"classes 0..{case.num_classes - 1} as numbers, one output", case.num_classes, 2)
+        changes: tuple[Change, ...] = (TO_CROSS_ENTROPY, {"loss.targets": "one_hot"})
+        yield Suspicion(INDEX_AS_NUMBER, "certain", "loss.targets", evidence, changes)
+
+
+RELU_OUTPUT = Page(
+    id="NN205",
+    title="a ReLU right before the loss or its sigmoid",
+    looks_at="model.output relu.",
+    why="A ReLU cannot go below 0: the sigmoid after it never falls under 0.5, and an output that is 0 for all "
+    "examples gets no gradient, so the net ends up saying one class.",
+    source=f"{GOODFELLOW}; Maas, Hannun and Ng, 2013 (rectifiers that die)",
+    fix="model.output: none.",
+    example="dataset: moons\nmodel: {name: mlp, hidden: [16], output: relu}\nloss: bce_with_logits\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16], activation: relu}\nloss: bce_with_logits\n",
+)
+
+
+def _relu_output(case: Case) -> Iterator[Suspicion]:
+    if case.config.model.output == "relu":
+        evidence = Evidence(f"output relu under loss {case.config.loss.name}")
+        yield Suspicion(RELU_OUTPUT, "certain", "model.output", evidence, (RAW,))
+
+
+NLL_OF_PROBABILITIES = Page(
+    id="NN206",
+    title="nll on probabilities instead of their logarithm",
+    looks_at="loss nll with model.output softmax.",
+    why="The loss is then -p instead of -log p: where the net is confidently wrong, its gradient is almost 0.",
+    source="torch.nn.NLLLoss: 'the input is expected to contain log-probabilities'",
+    fix="model.output: log_softmax.",
+    example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: nll\n",
+    near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: log_softmax}\nloss: nll\n",
+)
+
+
+def _nll_of_probabilities(case: Case) -> Iterator[Suspicion]:
+    if case.config.loss.name == "nll" and case.config.model.output == "softmax":
+        evidence = Evidence("output softmax under loss nll")
+        yield Suspicion(NLL_OF_PROBABILITIES, "certain", "model.output", evidence, ({"model.output": "log_softmax"},))
+
+
+SQUASHED_LOGITS = Page(
+    id="NN207",
+    title="outputs squashed before a loss that wants them raw",
+    looks_at="model.output sigmoid under cross_entropy or focal; sigmoid, softmax or log_softmax under "
+    "bce_with_logits; log_softmax under mse.",
+    why="The loss squashes outputs itself: on numbers that are squashed already it cannot get near 0, whatever the "
+    "net learns, and little of its gradient comes through.",
+    source="torch.nn.BCEWithLogitsLoss and torch.nn.CrossEntropyLoss: both expect unnormalized logits",
+    fix="model.output: none.",
+    example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\n",
+    near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: mse\n",
+)
+
+
+def _squashed_logits(case: Case) -> Iterator[Suspicion]:
+    squashing = {
+        "cross_entropy": ("sigmoid",),
+        "focal": ("sigmoid",),
+        "bce_with_logits": ("sigmoid", "softmax", "log_softmax"),
+        "mse": ("log_softmax",),
+    }
+    output, loss = case.config.model.output, case.config.loss.name
+    if output in squashing.get(loss, ()) and not (case.num_outputs == 1 and output != "sigmoid"):
+        yield Suspicion(
+            SQUASHED_LOGITS, "certain", "model.output", Evidence(f"output {output} under loss {loss}"), (RAW,)
+        )
+
+
+RULES = (
+    Rule(DOUBLE_SOFTMAX, _double_softmax),
+    Rule(SINGLE_SOFTMAX, _single_softmax),
+    Rule(ONE_OUTPUT, _one_output),
+    Rule(INDEX_AS_NUMBER, _index_as_number),
+    Rule(RELU_OUTPUT, _relu_output),
+    Rule(NLL_OF_PROBABILITIES, _nll_of_probabilities),
+    Rule(SQUASHED_LOGITS, _squashed_logits),
+)

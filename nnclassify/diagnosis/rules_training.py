@@ -1,0 +1,253 @@
+"""Rules on the optimizer, its schedule, the loss's options and the length of the run. All are proved by trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nnclassify.diagnosis.case import Case, Rule
+from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
+from nnclassify.schedulers import Clock
+
+BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
+
+USUAL_LR: dict[str, tuple[float, float]] = {
+    "sgd": (0.003, 0.5),
+    "adam": (1e-4, 0.02),
+    "adamw": (1e-4, 0.02),
+    "rmsprop": (1e-4, 0.01),
+    "adagrad": (0.003, 0.2),
+    "adadelta": (0.1, 2.0),
+    "muon": (0.003, 0.1),
+}
+"""From a tenth (a third for momentum-free SGD and Adagrad) to ten times each optimizer's customary rate."""
+
+
+def _lr_range(case: Case) -> tuple[float, float]:
+    low, high = USUAL_LR[case.config.optimizer.name]
+    # Momentum m multiplies the length of the steps by 1 / (1 - m).
+    momentum = float(getattr(case.config.optimizer, "momentum", 0.0)) if case.config.optimizer.name == "sgd" else 0.0
+    return low * (1 - momentum), high * max(0.2, 1 - momentum)
+
+
+def _lr_changes(case: Case, factors: tuple[float, ...]) -> tuple[Change, ...]:
+    lr = case.config.optimizer.lr
+    return tuple({"optimizer.lr": float(f"{lr * factor:.3g}")} for factor in factors)
+
+
+HIGH_LR = Page(
+    id="NN401",
+    title="the learning rate is too high",
+    looks_at="A fault where a tenth, a hundredth or a thousandth of optimizer.lr learns much better in the same steps.",
+    why="Steps longer than the valley is wide throw the loss up instead of down, and may kill every ReLU at once.",
+    source=BENGIO,
+    fix="A lower optimizer.lr.",
+    example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 100.0}\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1}\n",
+)
+
+
+def _high_lr(case: Case) -> Iterator[Suspicion]:
+    low, high = _lr_range(case)
+    lr = case.config.optimizer.lr
+    if lr <= low:
+        return
+    evidence = Evidence(f"lr {lr:g}; customary for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, high)
+    usual = (low * high) ** 0.5 / lr
+    factors = (usual, 0.1, 0.01) if lr > high else (0.1, 0.01)
+    yield Suspicion(
+        HIGH_LR, "likely" if lr > high else "possible", "optimizer.lr", evidence, _lr_changes(case, factors)
+    )
+
+
+LOW_LR = Page(
+    id="NN402",
+    title="the learning rate is too low",
+    looks_at="A fault where ten, a hundred or a thousand times optimizer.lr learns much better in the same steps.",
+    why="Training stops long before it has arrived: the weights hardly move.",
+    source=BENGIO,
+    fix="A higher optimizer.lr.",
+    example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 1.0e-6}\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: adam, lr: 0.003}\n",
+)
+
+
+def _low_lr(case: Case) -> Iterator[Suspicion]:
+    low, high = _lr_range(case)
+    lr = case.config.optimizer.lr
+    if lr >= high:
+        return
+    evidence = Evidence(f"lr {lr:g}; customary for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, low)
+    usual = (low * high) ** 0.5 / lr
+    factors = (usual, 10.0, 100.0) if lr < low else (10.0,)
+    yield Suspicion(LOW_LR, "likely" if lr < low else "possible", "optimizer.lr", evidence, _lr_changes(case, factors))
+
+
+SHORT = Page(
+    id="NN403",
+    title="too few updates",
+    looks_at="A fault where ten times the epochs, or smaller batches, learn much better.",
+    why="Training stops long before it has arrived, though it is on its way.",
+    source=BENGIO,
+    fix="More epochs, or a smaller batch_size: the same epochs then make more updates.",
+    example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 1\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 300\n",
+)
+FEW_STEPS = 1000
+"""Below it, every run is short enough for ten times its length to be tried."""
+
+
+def _short(case: Case) -> Iterator[Suspicion]:
+    steps = case.total_steps
+    changes: list[Change] = []
+    if case.config.batch_size > 64 and case.steps_per_epoch < 50:
+        changes.append({"batch_size": 32})
+    changes += [{"epochs": case.config.epochs * factor} for factor in (10, 50) if steps * factor < 10 * FEW_STEPS]
+    if changes:
+        evidence = Evidence(f"{steps} updates in the whole run", steps, FEW_STEPS)
+        certainty: Certainty = "likely" if steps < FEW_STEPS / 10 else "possible"
+        yield Suspicion(SHORT, certainty, "epochs", evidence, tuple(changes))
+
+
+DECAY = Page(
+    id="NN404",
+    title="weight decay pulls the weights to zero",
+    looks_at="optimizer.weight_decay over 0.05 (over 0.5 for adamw and muon); a fault where 0 learns much better.",
+    why="The pull to zero outweighs the gradient, and the net forgets faster than it learns.",
+    source="Krogh and Hertz, A simple weight decay can improve generalization, 1991",
+    fix="optimizer.weight_decay: 0.0001 or 0.",
+    example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, weight_decay: 1.0}\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, weight_decay: 0.0001}\n",
+)
+
+
+def _decay(case: Case) -> Iterator[Suspicion]:
+    decay = case.config.optimizer.weight_decay
+    limit = 0.5 if case.config.optimizer.name in ("adamw", "muon") else 0.05
+    if decay > limit:
+        evidence = Evidence(f"weight_decay {decay:g}", decay, limit)
+        yield Suspicion(DECAY, "likely", "optimizer.weight_decay", evidence, ({"optimizer.weight_decay": 0.0},))
+
+
+SCHEDULE = Page(
+    id="NN405",
+    title="the schedule takes the learning rate away too early",
+    looks_at="A scheduler whose factor is 0.2 or less on average over the run; a fault where constant learns better.",
+    why="What the learning rate is worth is gone before the net has learned.",
+    source=BENGIO,
+    fix="scheduler: constant, or later milestones, or a shorter warm-up.",
+    example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: {name: exponential, gamma: 0.1}\nepochs: 20\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: cosine\nepochs: 20\n",
+)
+LOW_FACTOR = 0.2
+
+
+def _schedule(case: Case) -> Iterator[Suspicion]:
+    total, per_epoch = case.total_steps, case.steps_per_epoch
+    steps = sorted({round(total * tenth / 20) for tenth in range(20)})
+    clocks = [Clock(step, total, per_epoch, [1.0] * (step // per_epoch)) for step in steps]
+    factors = [case.config.scheduler.factor(clock) for clock in clocks]
+    mean = sum(factors) / len(factors)
+    if mean <= LOW_FACTOR and case.config.scheduler.name not in ("constant", "plateau"):
+        evidence = Evidence(f"a mean factor of {mean:.2g} over the run", mean, LOW_FACTOR)
+        yield Suspicion(SCHEDULE, "likely", "scheduler", evidence, ({"scheduler": "constant"},))
+
+
+CLIPPED = Page(
+    id="NN406",
+    title="gradients clipped to almost nothing",
+    looks_at="clip_grad_norm under 0.05; a fault where 1 learns much better.",
+    why="The length of a step is then the clip, whatever the slope.",
+    source="Pascanu, Mikolov and Bengio, 2013 (arXiv:1211.5063)",
+    fix="clip_grad_norm: 1, or leave it out.",
+    example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: sgd\nclip_grad_norm: 0.0001\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: sgd\nclip_grad_norm: 1.0\n",
+)
+TIGHT_CLIP = 0.05
+
+
+def _clipped(case: Case) -> Iterator[Suspicion]:
+    clip = case.config.clip_grad_norm
+    if clip is not None and clip < TIGHT_CLIP:
+        evidence = Evidence(f"clip_grad_norm {clip:g}", clip, TIGHT_CLIP)
+        yield Suspicion(CLIPPED, "likely", "clip_grad_norm", evidence, ({"clip_grad_norm": 1.0},))
+
+
+MEMORY = Page(
+    id="NN407",
+    title="options of the optimizer far from their customary values",
+    looks_at="momentum or beta1 over 0.98, beta2 or alpha under 0.5, rho under 0.5 or eps over 0.001; a "
+    "fault where the default learns much better.",
+    why="Too long a memory runs past every valley, too short a one follows every batch, and a large eps shrinks steps.",
+    source="Kingma and Ba, Adam, 2014 (arXiv:1412.6980); Sutskever et al., 2013",
+    fix="Leave the option out.",
+    example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1, momentum: 0.999}\n",
+    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1, momentum: 0.9}\n",
+)
+
+
+CUSTOMARY = {
+    "momentum": (0.0, 0.98),
+    "beta1": (0.0, 0.98),
+    "beta2": (0.5, 1.0),
+    "alpha": (0.5, 1.0),
+    "rho": (0.5, 1.0),
+    "eps": (0.0, 1e-3),
+}
+
+
+def _memory(case: Case) -> Iterator[Suspicion]:
+    optimizer = case.config.optimizer
+    for key, (low, high) in CUSTOMARY.items():
+        value = getattr(optimizer, key, None)
+        if value is not None and not low <= value <= high:
+            limit = low if value < low else high
+            default: Any = 0.9 if key == "momentum" else type(optimizer).model_fields[key].default
+            evidence = Evidence(f"{key} {value:g}", value, limit)
+            yield Suspicion(MEMORY, "likely", f"optimizer.{key}", evidence, ({f"optimizer.{key}": default},))
+
+
+LOSS_OPTIONS = Page(
+    id="NN408",
+    title="options of the loss that drown the classes",
+    looks_at="label_smoothing of 0.5 or more, a focal gamma over 5, or class_weights that differ more than 20 times "
+    "over what balances the classes; a fault where the default learns better.",
+    why="What is left of the target then hardly tells one class from another.",
+    source="Szegedy et al., 2015 (arXiv:1512.00567); Lin et al., 2017 (arXiv:1708.02002)",
+    fix="Leave the option out.",
+    example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\n"
+    "loss: {name: cross_entropy, class_weights: [1.0, 1.0, 500.0]}\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nloss: {name: cross_entropy, label_smoothing: 0.1}\n",
+)
+
+
+def _loss_options(case: Case) -> Iterator[Suspicion]:
+    loss = case.config.loss
+    smoothing, gamma = getattr(loss, "label_smoothing", 0.0), getattr(loss, "gamma", 0.0)
+    weights = getattr(loss, "class_weights", None)
+    if smoothing >= 0.5:
+        evidence = Evidence(f"label_smoothing {smoothing:g}", smoothing, 0.5)
+        yield Suspicion(LOSS_OPTIONS, "likely", "loss.label_smoothing", evidence, ({"loss.label_smoothing": 0.0},))
+    if gamma > 5:
+        yield Suspicion(
+            LOSS_OPTIONS, "likely", "loss.gamma", Evidence(f"gamma {gamma:g}", gamma, 5), ({"loss.gamma": 2.0},)
+        )
+    if isinstance(weights, list) and len(weights) == case.num_classes:
+        shares = [weight * count for weight, count in zip(weights, case.facts.class_counts, strict=True)]
+        ratio = max(shares) / min(shares)
+        if ratio > 20:
+            evidence = Evidence(f"one class weighs {ratio:.3g} times another", ratio, 20)
+            changes: tuple[Change, ...] = ({"loss.class_weights": None}, {"loss.class_weights": "balanced"})
+            yield Suspicion(LOSS_OPTIONS, "likely", "loss.class_weights", evidence, changes)
+
+
+RULES = (
+    Rule(HIGH_LR, _high_lr),
+    Rule(LOW_LR, _low_lr),
+    Rule(SHORT, _short),
+    Rule(DECAY, _decay),
+    Rule(SCHEDULE, _schedule),
+    Rule(CLIPPED, _clipped),
+    Rule(MEMORY, _memory),
+    Rule(LOSS_OPTIONS, _loss_options),
+)

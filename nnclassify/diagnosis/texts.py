@@ -1,0 +1,93 @@
+"""A diagnosis as text for a terminal: the cause first, its symptoms under it, and never a wall."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnclassify.diagnosis.check import Diagnosis
+from nnclassify.diagnosis.findings import Change, Finding
+from nnclassify.diagnosis.verdict import side_by_side
+
+MAX_LINES = 12
+COLOURS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
+RESET = "\x1b[0m"
+
+
+def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, colour: bool) -> str:
+    """The figures in one line, then the findings; at most 12 lines unless `verbose`."""
+    lines = [_summary(diagnosis)]
+    groups = [finding_lines(finding, verbose=verbose, colour=colour) for finding in diagnosis.findings]
+    for index, group in enumerate(groups):
+        if not verbose and len(lines) + len(group) > MAX_LINES - 1:
+            lines.append(f"and {len(groups) - index} more: --verbose shows them")
+            break
+        lines += group
+    if not groups:
+        lines.append("no finding")
+    return "\n".join(lines)
+
+
+def _summary(diagnosis: Diagnosis) -> str:
+    before, linear = diagnosis.before, diagnosis.linear
+    if before is None or linear is None:
+        return f"not trained ({diagnosis.seconds:.1f} s)"
+    whole = "the whole run" if before.complete else "a part of the run"
+    reached = f"{before.accuracy:.1%}" if before.error is None else "stopped"
+    return (
+        f"this net {reached}, linear {linear.accuracy:.1%}, majority {diagnosis.majority:.1%} of training examples "
+        f"({before.steps} steps, {whole}; {diagnosis.seconds:.1f} s)"
+    )
+
+
+def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]:
+    """Severity, id and title; where and what was measured; the change."""
+    mark = f"{COLOURS[finding.severity]}{finding.severity}{RESET}" if colour else finding.severity
+    place = f"{finding.place}: " if finding.place else ""
+    lines = [f"{mark} {finding.id} {finding.title}", f"  {place}{finding.evidence.text}"]
+    if finding.change:
+        lines.append(f"  change {change_text(finding.change)}")
+    if finding.symptoms:
+        lines.append(f"  seen with it: {'; '.join(finding.symptoms)}")
+    if verbose:
+        lines.append(f"  why: {finding.why}")
+    return lines
+
+
+def change_text(change: Change) -> str:
+    """`a.b: value, c: value`."""
+    return ", ".join(
+        f"{path}: {value if isinstance(value, str) else json.dumps(value)}" for path, value in change.items()
+    )
+
+
+def findings_text(findings: Sequence[Finding], *, colour: bool) -> str:
+    """The short diagnosis at the end of a run."""
+    lines = [line for finding in findings[:4] for line in finding_lines(finding, verbose=False, colour=colour)]
+    return "\n".join(lines[:MAX_LINES])
+
+
+def fix_text(diagnosis: Diagnosis, target: Path) -> str:
+    """What `--fix` did, and what it brought in the trials."""
+    before, repair = diagnosis.before, diagnosis.repair
+    if before is None or repair.after is None:
+        return "no change: " + ("none that was tried helps" if diagnosis.has_fault else "none is needed")
+    return f"{target}: {change_text(repair.change)}\n{side_by_side(before, repair.after)}"
+
+
+def state(diagnosis: Diagnosis, fix: Path | None) -> dict[str, object]:
+    """For JSON."""
+    before, linear = diagnosis.before, diagnosis.linear
+    return {
+        "findings": [finding.state() for finding in diagnosis.findings],
+        "fault": diagnosis.has_fault,
+        "accuracy": None if before is None or before.error is not None else before.accuracy,
+        "linear": None if linear is None else linear.accuracy,
+        "majority": diagnosis.majority,
+        "steps": 0 if before is None else before.steps,
+        "seconds": diagnosis.seconds,
+        "fixed": str(fix) if fix is not None and diagnosis.repair.change else None,
+        "change": diagnosis.repair.change,
+        "after": None if diagnosis.repair.after is None else diagnosis.repair.after.accuracy,
+    }
