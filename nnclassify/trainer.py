@@ -17,6 +17,7 @@ from torch import Tensor, nn, optim
 from nnclassify.averaging import average_into, frozen_copy
 from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
+from nnclassify.divergence import find_fault
 from nnclassify.errors import TrainingError
 from nnclassify.history import Row
 from nnclassify.inference import outputs_by_batch
@@ -202,8 +203,9 @@ class Trainer:
                 break
         all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
         self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.loss_fn)
-        if not math.isfinite(float(self.totals.loss)):  # synchronises, once a chunk
-            self._stop_diverged(all_losses, len(losses), chunk.batch_size)
+        fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronises
+        if fault is not None:
+            self._stop_diverged(fault.text(self.step - len(losses) + fault.batch + 1))
         return len(losses)
 
     def _train_step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,12 +243,10 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
-    def _stop_diverged(self, losses: Tensor, num_steps: int, batch_size: int) -> None:
-        bad = int((~losses.isfinite()).nonzero()[0]) // batch_size if not losses.isfinite().all() else num_steps - 1
-        step = self.step - num_steps + bad + 1
+    def _stop_diverged(self, fault: str) -> None:
         raise TrainingError(
-            f"epoch {self.epoch}, step {step}: the loss is not finite; the last good checkpoint is kept; try a lower "
-            f"optimizer.lr (now {self.lr():g}), clip_grad_norm: 1, or normalize: standard"
+            f"epoch {self.epoch}, {fault}; the last good checkpoint is kept; try a lower optimizer.lr (now "
+            f"{self.lr():g}), clip_grad_norm: 1, or normalize: standard"
         )
 
     def _finish_epoch(self) -> None:

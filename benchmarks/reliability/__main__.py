@@ -42,7 +42,8 @@ def main() -> int:
 
 def _row(outcome: Outcome, seconds: float) -> str:
     failed = f", {len(outcome.failures)} failures" if outcome.failures else ""
-    return f"| {outcome.name} | {outcome.what} | {outcome.done} of {outcome.cases}{failed} | {outcome.remark} | {seconds:.0f} s |"
+    counts = f"{outcome.done} of {outcome.cases}{failed}"
+    return f"| {outcome.name} | {outcome.what} | {counts} | {outcome.remark} | {seconds:.0f} s |"
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def arm(name: str, fault: Callable[[], None], at: int, *, after: bool = False) -
     @functools.wraps(original)
     def patched(*arguments: Any, **options: Any) -> Any:
         nonlocal count
-        if name in ("open", "folder") and not _is_of_a_run(arguments[0]):
+        reads = name == "open" and not {*"wa"} & {*"".join(map(str, [*arguments[1:2], *options.values()]))}
+        if reads or (name in ("open", "folder") and not _is_of_a_run(arguments[0])):
             return original(*arguments, **options)
         count += 1
         if count != at:

@@ -46,7 +46,7 @@ class Child:
     """A forked process that runs a function in a folder."""
 
     def __init__(self, work: Callable[[], None], folder: Path) -> None:
-        self.files = [tempfile.TemporaryFile() for _ in range(2)]
+        self.files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed in wait
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()

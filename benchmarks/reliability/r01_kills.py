@@ -80,7 +80,7 @@ def _acknowledging(log: Path, work: Callable[[], None]) -> Callable[[], None]:
             os.close(descriptor)
 
     def acknowledging() -> None:
-        observers.save_checkpoint = save  # type: ignore[attr-defined]
+        vars(observers)["save_checkpoint"] = save
         work()
 
     return acknowledging

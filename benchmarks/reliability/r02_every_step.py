@@ -58,7 +58,7 @@ def _keeping(target: Path, work: Callable[[], None]) -> Callable[[], None]:
             shutil.copy(path, target / f"{checkpoint.training['step']:05d}.pt")
 
     def keeping() -> None:
-        observers.save_checkpoint = save  # type: ignore[attr-defined]
+        vars(observers)["save_checkpoint"] = save
         work()
 
     return keeping

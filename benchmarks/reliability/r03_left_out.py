@@ -1,0 +1,87 @@
+"""R3: each part of a checkpoint is needed: left out, the resumed run ends elsewhere, or is refused."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.reliability import runs
+from benchmarks.reliability.outcome import Outcome
+from nnclassify.checkpoint import content_digest, plain
+from nnclassify.config import load_config
+from nnclassify.parts import build_parts, build_trainer
+from nnclassify.trainer import Trainer, Watcher
+
+PARTS = ("model", "averaged", "optimizers", "scaler", "step", "batch", "totals", "best", "best_epoch", "random")
+STOP = 17
+"""In the third epoch of four: there is a best one by then, and a batch position."""
+
+
+class _StopAt(Watcher):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        if trainer.step == self.step:
+            trainer.ask_to_stop(15)
+
+
+def run(scale: float) -> Outcome:
+    """One resume for each part, with that part as a new trainer has it."""
+    outcome = Outcome("R3", "saved parts left out in turn, each noticed")
+    with runs.workplace() as folder, contextlib.chdir(folder):
+        whole = _trained(0)
+        same = _resumed(None)
+        outcome.count(None if same == whole else "with every part, the resumed run ended elsewhere")
+        for part in PARTS:
+            outcome.count(None if _resumed(part) != whole else f"without {part}, the resumed run ended the same")
+    outcome.remark = "the loss scale is lowered by an overflow before the stop and raised after it"
+    return outcome
+
+
+def _trainer(stop: int) -> Trainer:
+    changes = ["optimizer.lr=0.3", "scheduler=constant", "dataset.validation=0.3"]
+    trainer = build_trainer(build_parts(load_config("cnn.yaml", changes).config), [_StopAt(stop)])
+    _scaler(trainer)
+    return trainer
+
+
+def _scaler(trainer: Trainer) -> None:
+    """The scaler of float16, which here runs without a GPU: the third update overflows, and is left out."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100, growth_interval=4)
+    owner: Any = getattr(trainer, "training_step", trainer)
+    owner.scaler = scaler
+    if hasattr(owner, "scaled"):
+        owner.scaled = True
+
+
+def _trained(stop: int) -> str:
+    trainer = _trainer(stop)
+    trainer.fit()
+    return _state(trainer)
+
+
+def _state(trainer: Trainer) -> str:
+    state = {key: value for key, value in plain(trainer.state()).items() if key != "epoch_seconds"}
+    rows = [(row.epoch, row.train_loss, row.train_accuracy, row.validation_loss, row.lr) for row in trainer.rows]
+    return content_digest([state, rows])
+
+
+def _resumed(left_out: str | None) -> str:
+    stopped, path = _trainer(STOP), Path("state.pt")
+    stopped.fit()
+    torch.save(plain(stopped.state()), path)
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    torch.manual_seed(1)
+    trainer = _trainer(0)
+    if left_out is not None:
+        state[left_out] = plain(trainer.state())[left_out]
+    try:
+        trainer.load_state(state, stopped.rows)
+        trainer.fit()
+    except (RuntimeError, ValueError, IndexError) as refused:
+        return repr(refused)
+    return _state(trainer)
