@@ -15,6 +15,7 @@ from nnclassify.datasets import Splits
 from nnclassify.device import Placement, find_placement
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
+from nnclassify.planning import plan, workload_of
 from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
@@ -84,6 +85,8 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
     """The trainer of a run, at its start."""
     config, splits = parts.config, parts.splits
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
+    workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
+    planned = plan(config.compile, workload, parts.placement.device)
     batches = Batches(
         splits.train,
         parts.transform,
@@ -93,6 +96,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
         min_batch=2 if has_batch_norm else 1,
+        group_size=planned.group_size,
     )
     recipe = Recipe(
         epochs=config.epochs,
@@ -102,6 +106,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         patience=config.patience,
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
+        compiled=planned.compiled,
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)
