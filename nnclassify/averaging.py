@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
@@ -13,14 +13,15 @@ def frozen_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).requires_grad_(False)
 
 
-@torch.no_grad()
-def average_into(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """averaged += (1 - decay) (model - averaged), in place; buffers are copied.
+def decay_at(step: int, decay: float) -> float:
+    """The decay of an update (from 0): (1 + step) / (10 + step) at most, so that the random start is soon forgotten."""
+    return min(decay, (1 + step) / (10 + step))
 
-    Early on the decay is (1 + step) / (10 + step) at most, so that the random start is soon forgotten.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
+
+@torch.no_grad()
+def average_into(averaged: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
+    """averaged += (1 - decay) (model - averaged), in place; buffers are copied."""
     for old, new in zip(averaged.parameters(), model.parameters(), strict=True):
-        old.data.lerp_(new, 1 - decay)
+        old.lerp_(new, 1 - decay)
     for kept, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
         kept.copy_(buffer)

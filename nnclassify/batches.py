@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,15 +35,35 @@ class Chunk:
         inputs: Prepared, `(M, ...)`.
         targets: `(M,)`.
         batch_size: Examples of each batch; the last one may have fewer.
+        group_size: Batches that one call of the training step takes; groups begin at multiples of it.
+        first_batch: The place of the first batch in its epoch, from 0.
     """
 
     inputs: Tensor
     targets: Tensor
     batch_size: int
+    group_size: int = 1
+    first_batch: int = 0
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches: inputs `(B, ...)` and targets `(B,)`."""
-        return zip(self.inputs.split(self.batch_size), self.targets.split(self.batch_size), strict=True)
+        """The groups: inputs `(M, ...)` and targets `(M,)` of the batches up to the next multiple of `group_size`.
+
+        A last batch that is not whole stands alone.
+        """
+        start, batch, whole = 0, self.first_batch, len(self.targets) // self.batch_size * self.batch_size
+        while start < len(self.targets):
+            num_batches = self.group_size - batch % self.group_size
+            end = min(start + num_batches * self.batch_size, whole if start < whole else len(self.targets))
+            yield self.inputs[start:end], self.targets[start:end]
+            start, batch = end, batch + num_batches
+
+    def parted(self, num_examples: int) -> tuple[Chunk, Chunk]:
+        """The first so many examples, a multiple of the batch size, and the rest."""
+        rest = self.first_batch + num_examples // self.batch_size
+        return (
+            replace(self, inputs=self.inputs[:num_examples], targets=self.targets[:num_examples]),
+            replace(self, inputs=self.inputs[num_examples:], targets=self.targets[num_examples:], first_batch=rest),
+        )
 
 
 class Batches:
@@ -52,6 +72,7 @@ class Batches:
     Attributes:
         num_examples: Examples an epoch.
         batch_size: Examples an update.
+        group_size: Batches that one call of the training step takes. Groups lie at fixed places of an epoch.
     """
 
     def __init__(
@@ -65,6 +86,7 @@ class Batches:
         shuffle: bool = True,
         augment: Augment | None = None,
         min_batch: int = 1,
+        group_size: int = 1,
     ) -> None:
         self.examples = examples
         self.transform = transform
@@ -73,6 +95,7 @@ class Batches:
         self.seed = seed
         self.shuffle = shuffle
         self.augment = augment
+        self.group_size = group_size
         rest = len(examples) % batch_size
         # Batch norm cannot normalise over one example: such a last batch waits for another epoch's order.
         too_small = 0 < rest < min_batch and len(examples) > rest
@@ -91,20 +114,26 @@ class Batches:
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Chunk]:
         """The chunks of an epoch (from 1), from a batch (from 0) on."""
-        order = self.order(epoch)[first_batch * self.batch_size :]
+        order = self.order(epoch)
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
-        for rows in order.split(self._chunk_examples()):
+        chunk_batches = self._chunk_batches()
+        while first_batch < len(self):
+            # Chunks lie at fixed places of the epoch too, so that a resume meets the same groups.
+            last = (first_batch // chunk_batches + 1) * chunk_batches
+            rows = order[first_batch * self.batch_size : last * self.batch_size]
             raw, targets = self.examples.select(rows)
             raw = raw.to(self.placement.device, non_blocking=True)
             if augmentation is not None:
                 raw = augmentation.apply(raw, rows)
             inputs = self.placement.arrange(self.transform(raw, self.placement.dtype))
-            yield Chunk(inputs, targets.to(self.placement.device, non_blocking=True), self.batch_size)
+            targets = targets.to(self.placement.device, non_blocking=True)
+            yield Chunk(inputs, targets, self.batch_size, self.group_size, first_batch)
+            first_batch = last
 
-    def _chunk_examples(self) -> int:
-        example_bytes = math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
-        examples = min(MAX_CHUNK_EXAMPLES, CHUNK_BYTES // example_bytes)
-        return self.batch_size * max(1, examples // self.batch_size)
+    def _chunk_batches(self) -> int:
+        batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
+        batches = min(MAX_CHUNK_EXAMPLES // self.batch_size, CHUNK_BYTES // batch_bytes)
+        return self.group_size * max(1, batches // self.group_size)
 
 
 @dataclass(frozen=True)

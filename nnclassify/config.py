@@ -66,6 +66,8 @@ class RunConfig(Settings):
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["auto", "float32", "float64", "bfloat16", "float16"] = "auto"
     """The number type of the arithmetic; weights stay float32 (float64 for float64)."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the training step: auto where the run is long enough to repay it, on, off."""
     threads: PositiveInt | None = None
     """CPU threads of the arithmetic; left out, torch's choice."""
     checkpoint_every: CheckpointEvery | None = None

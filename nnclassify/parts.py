@@ -16,6 +16,7 @@ from nnclassify.device import Placement, find_placement
 from nnclassify.errors import ModelError, one_line
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
+from nnclassify.planning import plan, workload_of
 from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
@@ -88,6 +89,8 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
     """The trainer of a run, at its start."""
     config, splits = parts.config, parts.splits
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
+    workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
+    planned = plan(config.compile, workload, parts.placement.device)
     batches = Batches(
         splits.train,
         parts.transform,
@@ -97,6 +100,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
         min_batch=2 if has_batch_norm else 1,
+        group_size=planned.group_size,
     )
     recipe = Recipe(
         epochs=config.epochs,
@@ -107,6 +111,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
+        compiled=planned.compiled,
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)

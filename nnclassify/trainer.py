@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import average_into, frozen_copy
+from nnclassify.averaging import decay_at, frozen_copy
 from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
 from nnclassify.divergence import find_fault
@@ -25,6 +25,7 @@ from nnclassify.losses import LossFunction
 from nnclassify.metrics import Score, Totals, score
 from nnclassify.schedulers import Clock, Scheduler
 from nnclassify.seeds import random_state, set_random_state
+from nnclassify.step import StepRecipe, TrainingStep
 
 
 class Observer(Protocol):
@@ -72,6 +73,7 @@ class Recipe:
         select_by: The validation figure that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
         report_steps: Observers hear of each multiple of so many updates, when no later one is done; None: of chunks.
+        compiled: Whether the training step is compiled.
     """
 
     epochs: int
@@ -82,6 +84,7 @@ class Recipe:
     select_by: Literal["accuracy", "loss"] = "accuracy"
     may_select: bool = True
     report_steps: int | None = None
+    compiled: bool = False
 
 
 class Trainer:
@@ -118,8 +121,8 @@ class Trainer:
         self.observers = list(observers)
         self.placement = train.placement
         self.averaged = frozen_copy(model) if recipe.ema is not None else None
-        self.scaler = torch.amp.GradScaler(self.placement.device.type, enabled=self.placement.autocast == torch.float16)
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        step_recipe = StepRecipe(train.batch_size, recipe.clip_grad_norm, recipe.compiled, train.group_size)
+        self.training_step = TrainingStep(model, self.averaged, loss_fn, self.optimizers, self.placement, step_recipe)
         self.step = 0
         self.epoch = 1
         self.batch = 0
@@ -130,9 +133,6 @@ class Trainer:
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.is_best = False
         self.stop_signal: int | None = None
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group.setdefault("initial_lr", group["lr"])
 
     @property
     def finished(self) -> bool:
@@ -186,59 +186,42 @@ class Trainer:
         every = self.recipe.report_steps
         for chunk in chunks:
             while every is not None and (left := (every - self.step % every) * chunk.batch_size) < len(chunk.targets):
-                yield Chunk(chunk.inputs[:left], chunk.targets[:left], chunk.batch_size)
-                chunk = Chunk(chunk.inputs[left:], chunk.targets[left:], chunk.batch_size)
+                first, chunk = chunk.parted(left)
+                yield first
             yield chunk
 
     def _train_chunk(self, chunk: Chunk) -> int:
-        losses: list[Tensor] = []
+        before, losses_so_far = self.step, self.losses_so_far()
         outputs: list[Tensor] = []
-        validation_losses = self.losses_so_far()
+        losses: list[Tensor] = []
         for inputs, targets in chunk:
-            self._set_lr(validation_losses)
-            batch_outputs, batch_losses = self._train_step(inputs, targets)
-            outputs.append(batch_outputs)
-            losses.append(batch_losses)
+            steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
+            factors = [self._factor(step, losses_so_far) for step in steps]
+            decays = [decay_at(step, self.recipe.ema or 0.0) for step in steps]
+            group_outputs, group_losses = self.training_step.run(inputs, targets, factors, decays)
+            outputs.append(group_outputs)
+            losses.append(group_losses)
+            self.step += len(steps)
+            self.batch += len(steps)
+            self._set_lr(factors[-1])
             if self.stop_signal is not None:
                 break
         all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
         self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.loss_fn)
         fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronises
         if fault is not None:
-            self._stop_diverged(fault.text(self.step - len(losses) + fault.batch + 1))
-        return len(losses)
-
-    def _train_step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; returns detached outputs `(B, num_outputs)` and losses `(B,)`."""
-        with self.placement.autocasting():
-            outputs = self.model(inputs)
-        outputs = outputs.to(self.placement.dtype)
-        losses = self.loss_fn(outputs, targets)
-        weights = self.loss_fn.weights(targets)
-        loss = losses.mean() if weights is None else losses.sum() / weights.sum()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
-        if self.recipe.clip_grad_norm is not None:
-            for optimizer in self.optimizers:
-                self.scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_grad_norm)
-        for optimizer in self.optimizers:
-            self.scaler.step(optimizer)
-        self.scaler.update()
-        if self.averaged is not None and self.recipe.ema is not None:
-            average_into(self.averaged, self.model, self.recipe.ema, self.step)
-        self.step += 1
-        self.batch += 1
-        return outputs.detach(), losses.detach()
+            self._stop_diverged(fault.text(before + fault.batch + 1))
+        return self.step - before
 
     def losses_so_far(self) -> list[float]:
         """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
         return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
 
-    def _set_lr(self, losses: Sequence[float]) -> None:
-        clock = Clock(self.step, self.recipe.epochs * len(self.train), len(self.train), losses)
-        factor = self.recipe.scheduler.factor(clock)
+    def _factor(self, step: int, losses: Sequence[float]) -> float:
+        clock = Clock(step, self.recipe.epochs * len(self.train), len(self.train), losses)
+        return self.recipe.scheduler.factor(clock)
+
+    def _set_lr(self, factor: float) -> None:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -296,7 +279,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "scaler": self.scaler.state_dict(),
+            "scaler": self.training_step.scaler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
             "batch": self.batch,
@@ -319,7 +302,7 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
             check_shapes(optimizer)
-        self.scaler.load_state_dict(state["scaler"])
+        self.training_step.scaler.load_state_dict(state["scaler"])
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from builders import trainer_of
 
-from nnclassify.averaging import average_into, frozen_copy
+from nnclassify.averaging import average_into, decay_at, frozen_copy
 from nnclassify.checkpoint import content_digest
 from nnclassify.errors import TrainingError
 from nnclassify.metrics import Score, score
@@ -126,9 +126,9 @@ def test_average_moves_towards_the_weights() -> None:
     start = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1
-    average_into(averaged, model, decay=0.9, step=1_000_000)
+    average_into(averaged, model, decay_at(1_000_000, 0.9))
     assert torch.allclose(averaged.get_parameter("weight"), start + 0.1)
-    average_into(averaged, model, decay=0.9, step=0)  # early on: (1 + 0) / (10 + 0)
+    average_into(averaged, model, decay_at(0, 0.9))  # early on: (1 + 0) / (10 + 0)
     assert torch.allclose(averaged.get_parameter("weight"), start + 0.1 + 0.9 * 0.9)
 
 
@@ -150,7 +150,8 @@ def test_learning_rate_follows_the_schedule() -> None:
 def test_a_loss_that_is_not_finite_stops_the_run() -> None:
     _, trainer = trainer_of(optimizer={"name": "sgd", "lr": 1e30}, loss="mse", epochs=5)
     with pytest.raises(
-        TrainingError, match=r"^epoch \d+, step \d+: the loss is not finite; .*try a lower optimizer.lr"
+        TrainingError,
+        match=r"^epoch \d+, step \d+: its gradient or its update made the weights .*try a lower optimizer.lr",
     ):
         trainer.fit()
 

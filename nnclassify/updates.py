@@ -1,0 +1,224 @@
+"""What an optimizer does to its parameters, as a function of tensors: the part of it that can be compiled.
+
+`torch.optim`'s classes keep the options and the state, so checkpoints stay what they are; the arithmetic is
+their own functional form. Eagerly it runs fused where torch has such a kernel; inside a compiled step it is
+written out, and the compiler fuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn, optim
+from torch.optim.adadelta import adadelta
+from torch.optim.adagrad import adagrad
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
+
+from torch.optim._muon import muon  # isort: skip  (torch exports only the class)
+
+Rate = float | Tensor
+States = list[list[Tensor]]
+"""One list a state (momentum, step, ...), each with one tensor a parameter."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share their options.
+
+    Attributes:
+        optimizer: Keeps the state.
+        options: The group's options but for the learning rate.
+        initial_lr: The learning rate, before the scheduler's factor.
+        parameters: Those that learn.
+        names: The states that the update reads and writes.
+    """
+
+    optimizer: optim.Optimizer
+    options: dict[str, Any]
+    initial_lr: float
+    parameters: list[nn.Parameter]
+    names: list[str]
+
+    def states(self) -> States:
+        """The state's own tensors, to be changed in place; ask again after `load_state_dict`."""
+        return [[self.optimizer.state[parameter][name] for parameter in self.parameters] for name in self.names]
+
+    @torch.no_grad()
+    def update(self, gradients: Sequence[Tensor], states: States, lr: Rate) -> None:
+        """Change the parameters and the states in place."""
+        RULES[type(self.optimizer)].update(
+            self.options, list(self.parameters), list(gradients), dict(zip(self.names, states, strict=True)), lr
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One optimizer class.
+
+    Attributes:
+        states: The names of its states, given a group's options.
+        update: (options, parameters, gradients, states, learning rate): changes parameters and states in place.
+    """
+
+    states: Callable[[dict[str, Any]], list[str]]
+    update: Callable[[dict[str, Any], list[Tensor], list[Tensor], dict[str, list[Tensor]], Rate], None]
+
+
+def groups_of(optimizer: optim.Optimizer) -> list[Group]:
+    """The groups of an optimizer, every state of theirs there from the start (zero, as each of them begins)."""
+    groups = []
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+        options = {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
+        names = RULES[type(optimizer)].states(options)
+        for parameter in group["params"]:
+            for name in names:
+                kept = optimizer.state[parameter]
+                if name not in kept:
+                    kept[name] = _step_count(parameter) if name == "step" else torch.zeros_like(parameter)
+        groups.append(Group(optimizer, options, group["initial_lr"], list(group["params"]), names))
+    return groups
+
+
+def _step_count(parameter: Tensor) -> Tensor:
+    return torch.zeros((), dtype=torch.float32, device=parameter.device)
+
+
+def _fused() -> bool:
+    return not torch.compiler.is_compiling()
+
+
+def _sgd(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    momenta: list[Tensor | None] = list(states.get("momentum_buffer", [None] * len(params)))
+    sgd(
+        params,
+        grads,
+        momenta,
+        foreach=False,
+        fused=_fused(),
+        weight_decay=options["weight_decay"],
+        momentum=options["momentum"],
+        lr=lr,
+        dampening=options["dampening"],
+        nesterov=options["nesterov"],
+        maximize=False,
+    )
+
+
+def _adam(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    adam(
+        params,
+        grads,
+        states["exp_avg"],
+        states["exp_avg_sq"],
+        [],
+        states["step"],
+        foreach=False,
+        capturable=not _fused(),
+        fused=_fused(),
+        decoupled_weight_decay=options["decoupled_weight_decay"],
+        amsgrad=False,
+        beta1=options["betas"][0],
+        beta2=options["betas"][1],
+        lr=lr,
+        weight_decay=options["weight_decay"],
+        eps=options["eps"],
+        maximize=False,
+    )
+
+
+def _rmsprop(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    rmsprop(
+        params,
+        grads,
+        states["square_avg"],
+        [],
+        states.get("momentum_buffer", []),
+        states["step"],
+        foreach=False,
+        lr=lr,
+        alpha=options["alpha"],
+        eps=options["eps"],
+        weight_decay=options["weight_decay"],
+        momentum=options["momentum"],
+        centered=False,
+    )
+
+
+def _adagrad(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    adagrad(
+        params,
+        grads,
+        states["sum"],
+        states["step"],
+        fused=False,
+        foreach=False,
+        lr=lr,
+        weight_decay=options["weight_decay"],
+        lr_decay=options["lr_decay"],
+        eps=options["eps"],
+        maximize=False,
+    )
+
+
+def _adadelta(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    adadelta(
+        params,
+        grads,
+        states["square_avg"],
+        states["acc_delta"],
+        states["step"],
+        foreach=False,
+        lr=lr,
+        rho=options["rho"],
+        eps=options["eps"],
+        weight_decay=options["weight_decay"],
+        maximize=False,
+    )
+
+
+def _muon(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    names = ("weight_decay", "momentum", "nesterov", "ns_coefficients", "ns_steps", "eps", "adjust_lr_fn")
+    muon(
+        params,
+        grads,
+        states["momentum_buffer"],
+        foreach=False,
+        lr=cast(float, lr),  # typed as a number, but a tensor serves as well
+        has_complex=False,
+        **{name: options[name] for name in names},
+    )
+
+
+def _momentum(options: dict[str, Any]) -> list[str]:
+    return ["momentum_buffer"] if options["momentum"] else []
+
+
+_ADAM = Rule(lambda options: ["step", "exp_avg", "exp_avg_sq"], _adam)
+RULES: dict[type[optim.Optimizer], Rule] = {
+    optim.SGD: Rule(_momentum, _sgd),
+    optim.Adam: _ADAM,
+    optim.AdamW: _ADAM,
+    optim.RMSprop: Rule(lambda options: ["step", "square_avg", *_momentum(options)], _rmsprop),
+    optim.Adagrad: Rule(lambda options: ["step", "sum"], _adagrad),
+    optim.Adadelta: Rule(lambda options: ["step", "square_avg", "acc_delta"], _adadelta),
+    optim.Muon: Rule(lambda options: ["momentum_buffer"], _muon),
+}
+"""Every optimizer of the family."""
