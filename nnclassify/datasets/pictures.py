@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -58,9 +59,16 @@ class Downloaded(PictureDataset):
             "cifar100": torchvision.datasets.CIFAR100,
         }
         dataset = classes[self.name_of()]
+        root = Path(self.root)
+        made = [
+            folder for folder in (root / dataset.__name__ / "raw", root / dataset.__name__, root) if not folder.exists()
+        ]
         try:
             return dataset(self.root, train=train, download=True)
         except Exception as cause:  # torchvision raises what urllib, tarfile, pickle and its own checks raise
+            for folder in made:
+                with contextlib.suppress(OSError):  # torchvision may have made it or not, and left something in it
+                    folder.rmdir()
             raise DataError(
                 f"{self.root}: {self.name_of()} is not there, or damaged, and could not be downloaded "
                 f"({one_line(cause)}); put {self.files()} there by hand, or set dataset.root to where they are"

@@ -77,7 +77,14 @@ class Cnn(DenseModel):
         name = f"block_{index}"
         after = shape_after(f"model.blocks.{index}", block, shape)
         # A bias before batch norm would be subtracted again, but torch's users expect it there: it costs nothing.
-        conv = nn.Conv2d(shape[0], block.channels, block.kernel, block.stride, block.padding)
+        padding = block.padding
+        if padding == "same":
+            # Of an even kernel's odd number of zeros, the one left over goes to the right and below, as in torch's
+            # own `same`, which copies the picture with a warning.
+            padding = (block.kernel - 1) // 2
+            if block.kernel % 2 == 0:
+                stack.add(f"{name}_pad", nn.ZeroPad2d((0, 1, 0, 1)))
+        conv = nn.Conv2d(shape[0], block.channels, block.kernel, block.stride, padding)
         initialize(conv, block.init or self.init)
         stack.add(f"{name}_conv", conv)
         if block.batch_norm:
