@@ -68,7 +68,7 @@ class RunConfig(Settings):
     """The number type of the arithmetic; weights stay float32 (float64 for float64)."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the training step: auto where the run is long enough to repay it, on, off."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the arithmetic; left out, torch's choice."""
     checkpoint_every: CheckpointEvery | None = None
     """How often to save: `{steps: 500}`, `{minutes: 10}` or both, and at each epoch's end; left out, at each

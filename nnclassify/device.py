@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.errors import DeviceError
+from nnclassify.settings import DEVICE_PATTERN
 
 DTYPES = {
     "float64": torch.float64,
@@ -60,6 +62,8 @@ def find_device(wanted: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if not re.fullmatch(DEVICE_PATTERN, wanted):
+        raise DeviceError(f"device: found {wanted!r}, expected auto, cpu, cuda, cuda:N or mps")
     kind, _, index = wanted.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()

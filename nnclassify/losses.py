@@ -287,10 +287,12 @@ def project_to_simplex(outputs: Tensor) -> Tensor:
     """
     import torch
 
+    # Shifting a row changes nothing, and without it a large one would swallow the 1 that is subtracted.
+    outputs = outputs - outputs.amax(dim=1, keepdim=True)
     descending = outputs.sort(dim=1, descending=True).values
     excess = descending.cumsum(dim=1) - 1
     counts = torch.arange(1, outputs.shape[1] + 1, device=outputs.device, dtype=outputs.dtype)
-    support = (descending * counts > excess).sum(dim=1, keepdim=True)
+    support = (descending * counts > excess).sum(dim=1, keepdim=True).clamp_min(1)
     threshold = excess.gather(1, support - 1) / support.to(outputs.dtype)
     return (outputs - threshold).clamp_min(0)
 

@@ -13,7 +13,7 @@ from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
 from nnclassify.datasets import Splits
 from nnclassify.device import Placement, find_placement
-from nnclassify.errors import ModelError, one_line
+from nnclassify.errors import ModelError
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
@@ -72,10 +72,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
     loss_fn = config.loss.build(splits.class_counts())
     seed_everything(config.seed)
-    try:
-        model = config.model.build(splits.input_shape, loss_fn.num_outputs)
-    except RuntimeError as cause:  # a layer of more numbers than there is memory for
-        raise ModelError(f"model: cannot be built ({one_line(cause)}); make its layers smaller") from cause
+    model = config.model.build(splits.input_shape, loss_fn.num_outputs)
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     placement = find_placement(config.device, config.precision, convolutional=convolutional)
     model = placement.place(model)
@@ -88,6 +85,10 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
 def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
     """The trainer of a run, at its start."""
     config, splits = parts.config, parts.splits
+    if config.batch_size == 1 and any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()):
+        raise ModelError(
+            "batch_size: found 1 with batch norm in a hidden layer, which needs at least 2; raise batch_size"
+        )
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
     workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
     planned = plan(config.compile, workload, parts.placement.device)

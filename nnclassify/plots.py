@@ -71,7 +71,10 @@ def save(figure: Figure, path: Path) -> Path:
     """
     FigureCanvasAgg(figure)
     options: dict[str, Any] = {"dpi": 120, "bbox_inches": "tight", "pad_inches": 0.15}
-    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png", **options))
+    try:
+        write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png", **options))
+    except ValueError as cause:  # matplotlib's, of a format that it does not know
+        raise SaveError(f"{path}: not drawn ({one_line(cause)}); name a .png file") from cause
     return path
 
 

@@ -86,12 +86,19 @@ def _read(classifier: Classifier, item: str) -> Iterator[RawInput]:
             yield from _tensor_inputs(classifier, item)
         elif classifier.transform.picture is not None:
             yield from _picture_inputs(classifier, path)
-        elif path.is_file():
+        elif _is_file(path):
             yield from _csv_inputs(classifier, path)
         else:
             yield RawInput(item, _values(classifier, item.split(","), item))
     except (InputError, DataError) as error:
         yield RawInput(item, error=str(error))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # hundreds of values are too long for a file name
+        return False
 
 
 def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from nnclassify.errors import SYNONYMS, suggestion
-from nnclassify.settings import DEVICE_PATTERN, NAME_PATTERN, Settings, names_of, settings_in
+from nnclassify.settings import DELIMITER_PATTERN, DEVICE_PATTERN, NAME_PATTERN, Settings, names_of, settings_in
 from nnclassify.yaml_source import YamlPath, YamlSource, has_part, yaml_text
 
 Loc = tuple[int | str, ...]
@@ -81,9 +81,11 @@ _WANTED = {
     "dict_type": "`key: value` pairs",
     "finite_number": "a finite number",
     "greater_than": "more than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
+    "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "less_than_equal": "at most {le}",
+    "string_too_short": "text, at least {min_length} characters",
+    "string_too_long": "text, at most {max_length} characters",
     "too_short": "at least {min_length} in the list",
     "too_long": "at most {max_length} in the list",
 }
@@ -91,6 +93,7 @@ _WANTED = {
 
 _PATTERNS = {
     NAME_PATTERN: "up to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
+    DELIMITER_PATTERN: "one character, no quote and no line break",
     DEVICE_PATTERN: "auto, cpu, cuda, cuda:N or mps",
 }
 

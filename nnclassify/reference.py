@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from nnclassify.config import RunConfig
-from nnclassify.settings import Settings, names_of, settings_in
+from nnclassify.settings import MAX_INT, Settings, names_of, settings_in
 from nnclassify.yaml_source import yaml_text
 
 Schema = dict[str, Any]
@@ -159,7 +159,7 @@ def _type_text(field: Schema) -> str:
         return f"list of {_type_text(field['items'])}"
     plain = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}
     return plain[field["type"]] + "".join(
-        f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if key in field
+        f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if field.get(key, MAX_INT) < MAX_INT
     )
 
 

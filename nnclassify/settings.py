@@ -36,13 +36,17 @@ def by_name(default: str | None = None) -> BeforeValidator:
 ByName = by_name()
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
+MAX_INT = 2**31 - 1
+"""No count in a config comes near it, and torch takes no more than 64 bits."""
+
+PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+DELIMITER_PATTERN = r'^[^"\r\n]$'
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?|mps)$"
 
 

@@ -82,6 +82,7 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
         (INPUTS, TARGETS[:, None], r"y.pt: torch.int64 of shape \(4, 1\); expected class indices"),
         (INPUTS, np.array([0, 1, -1, 1]), r"label -1 of example 2 is outside the classes"),
         (INPUTS, np.zeros(4, dtype=np.int64), r"one class only"),
+        (INPUTS, np.array([0, 1, 2**62, 1]), r"y.pt: label 4611686018427387904 among 4 examples; expected 0, 1, "),
         (INPUTS, np.array([0, 2, 0, 2]), r"no training example of class 1"),
         (INPUTS[:, 0], TARGETS, r"x.pt: shape \(4,\); expected \(N, ...\)"),
         (INPUTS.astype(np.int64), TARGETS, r"x.pt: torch.int64; expected uint8 or float"),
@@ -92,6 +93,17 @@ def test_tensors_that_do_not_fit_are_named(inputs: Any, targets: Any, message: s
     files = save(inputs, targets)
     with pytest.raises(DataError, match=message):
         build(**files)
+
+
+def test_only_pictures_can_be_augmented(here: Path) -> None:
+    with pytest.raises(DataError, match=r"dataset.augment: examples of shape \(6,\); only pictures"):
+        build(**save(), augment={"flip": True})
+
+
+def test_a_sparse_tensor_is_refused(here: Path) -> None:
+    torch.save(torch.eye(3).to_sparse(), "x.pt")
+    with pytest.raises(DataError, match=r"x.pt: cannot be read .*_rebuild_sparse_tensor.*; expected one tensor"):
+        load_tensor("x.pt")
 
 
 def test_labels_outside_named_classes(here: Path) -> None:

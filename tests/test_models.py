@@ -1,13 +1,83 @@
-"""What the layers of a network do, and what is refused before training."""
+"""Networks: shapes that do not fit are refused before training, with the layer and both shapes."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
+from builders import trainer_of
+from pydantic import TypeAdapter
 from torch import nn
 from torch.nn import functional
 
 from nnclassify.errors import ModelError
+from nnclassify.models import AnyModel
 from nnclassify.models.cnn import Block, Cnn, shape_after
-from nnclassify.models.mlp import Mlp
+from nnclassify.models.layers import check_forward
+
+
+def build(num_outputs: int = 3, shape: tuple[int, ...] = (3, 8, 8), **model: Any) -> torch.nn.Module:
+    network: torch.nn.Module = TypeAdapter(AnyModel).validate_python(model).build(shape, num_outputs)
+    return network
+
+
+def test_mlp_layers_follow_the_yaml() -> None:
+    hidden = [5, {"units": 4, "activation": "tanh", "dropout": 0.5, "batch_norm": True}]
+    network = build(shape=(2,), name="mlp", hidden=hidden, output="sigmoid")
+    assert list(dict(network.named_children())) == [
+        "hidden_0_linear",
+        "hidden_0_activation",
+        "hidden_1_linear",
+        "hidden_1_norm",
+        "hidden_1_activation",
+        "hidden_1_dropout",
+        "output_linear",
+        "output_activation",
+    ]
+    assert sum(parameter.numel() for parameter in network.parameters()) == (2 * 5 + 5) + (5 * 4 + 4) + 8 + (4 * 3 + 3)
+
+
+@pytest.mark.parametrize(
+    ("init", "check"),
+    [
+        ("zeros", lambda w: (w == 0).all()),
+        ({"name": "constant", "value": 0.3}, lambda w: (w == 0.3).all()),
+        ({"name": "uniform", "bound": 0.01}, lambda w: w.abs().max() <= 0.01 and w.std() > 0.004),
+        ({"name": "normal", "std": 0.5}, lambda w: abs(w.std() - 0.5) < 0.02),
+        ("kaiming_normal", lambda w: abs(w.std() - (2 / 100) ** 0.5) < 0.01),
+        ("xavier_uniform", lambda w: w.abs().max() <= (6 / 200) ** 0.5),
+    ],
+)
+def test_init(init: Any, check: Any) -> None:
+    network = build(100, (100,), name="mlp", init=init)
+    assert check(network.get_parameter("output_linear.weight").detach())
+    assert (network.get_parameter("output_linear.bias") == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"name": "cnn", "blocks": [{"channels": 2, "kernel": 9}]}, r"model.blocks.0: kernel 9 on \(3, 8, 8\) leaves"),
+        ({"name": "cnn", "blocks": [{"channels": 2, "padding": "same", "stride": 2}]}, "padding 'same' with stride 2"),
+        ({"name": "torchvision", "architecture": "resnet19"}, "did you mean 'resnet18'"),
+        ({"name": "torchvision", "weights": "NOPE"}, "^model.weights: found 'NOPE'; expected one of IMAGENET1K_V1"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build(**model)
+
+
+def test_a_picture_size_that_a_network_does_not_take_is_refused() -> None:
+    network = build(shape=(3, 32, 32), name="torchvision", architecture="alexnet")
+    with pytest.raises(ModelError, match=r"model: layer features.\d+ \(MaxPool2d\) does not take inputs of shape"):
+        check_forward(network, torch.zeros(2, 3, 32, 32), 3)
+
+
+def test_batch_norm_in_a_hidden_layer_needs_two_examples() -> None:
+    with pytest.raises(ModelError, match="batch_size: found 1 with batch norm in a hidden layer"):
+        trainer_of(model={"name": "mlp", "hidden": [4], "batch_norm": True}, batch_size=1)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
@@ -26,15 +96,3 @@ def test_same_padding_is_torchs_for_odd_and_even_kernels(kernel: int) -> None:
 def test_the_cifar_cnn_ends_in_200_features() -> None:
     blocks = [Block(channels=16, kernel=4, pool="max"), Block(channels=8, kernel=4, pool="avg")]
     assert shape_after("model.blocks.1", blocks[1], shape_after("model.blocks.0", blocks[0], (3, 32, 32))) == (8, 5, 5)
-
-
-def test_a_kernel_that_does_not_fit_is_refused_with_the_block_and_both_shapes() -> None:
-    with pytest.raises(ModelError, match=r"^model.blocks.0: kernel 9 on \(1, 8, 8\) leaves \(4, 0, 0\)"):
-        Cnn(blocks=[Block(channels=4, kernel=9)]).build((1, 8, 8), 2)
-
-
-def test_a_layers_own_options_go_before_the_models() -> None:
-    hidden = [{"units": 3, "activation": "tanh", "dropout": 0.0, "batch_norm": False}, 4]
-    model = Mlp.model_validate({"hidden": hidden, "activation": "relu", "dropout": 0.5, "batch_norm": True})
-    names = [type(layer).__name__ for layer in model.network((2,), 1).children()]
-    assert names == ["Linear", "Tanh", "Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]

@@ -99,6 +99,7 @@ def test_top_k_is_sorted_and_sums_to_one(folder: Path) -> None:
         ("1,2", "1,2: 2 values; this net takes 3 (red, green, blue)"),
         ("1,2,x", "1,2,x: found 'x', expected a number"),
         ("1,2,", "1,2,: missing value"),
+        ("1," * 5000 + "1", "5001 values; this net takes 3"),
         ("1,2,inf", "1,2,inf: found 'inf', expected a finite number"),
         ("nope.csv", "nope.csv: no such file, and no values; this net takes 3 values (red, green, blue)"),
         ("nope.npy", "nope.npy: no such file; expected a tensor"),

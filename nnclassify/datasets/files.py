@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import AfterValidator
 
 from nnclassify.archive import check_archive
 from nnclassify.datasets.base import Labels, PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
-from nnclassify.transforms import PictureFormat
+from nnclassify.transforms import Augment, PictureFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 """An array in an .npz may be this large however small it was packed, and this many times its packed size."""
+
+
+def _all_different(names: list[str]) -> list[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"names that differ ({twice[0]!r} is there twice)")
+    return names
 
 
 class Tensors(PictureDataset, UnsplitDataset):
@@ -33,7 +40,7 @@ class Tensors(PictureDataset, UnsplitDataset):
     """The test inputs; left out, a share of the training ones."""
     test_targets: str | None = None
     """The test targets."""
-    class_names: list[str] | None = None
+    class_names: Annotated[list[str], AfterValidator(_all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
 
     def read(self, seed: int) -> Source:
@@ -45,6 +52,10 @@ class Tensors(PictureDataset, UnsplitDataset):
         if (self.test_inputs is None) != (self.test_targets is None):
             raise DataError("dataset: test_inputs and test_targets belong together; give both or neither")
         inputs, targets = _pair(self.train_inputs, self.train_targets)
+        if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
+            raise DataError(
+                f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only pictures can be augmented"
+            )
         names = self.class_names or numbered_classes(targets, self.train_targets)
         test = None
         if self.test_inputs is not None and self.test_targets is not None:
@@ -85,6 +96,15 @@ def _pair(inputs_path: str, targets_path: str) -> tuple[Tensor, Labels]:
             f"{targets_path}: {len(targets)} targets for the {len(inputs)} inputs of {inputs_path}; expected as many"
         )
     return _checked(inputs, inputs_path), targets.long().numpy()
+
+
+def _numbered(targets: Labels, path: str) -> list[str]:
+    """A name for each class up to the highest index; more classes than targets would leave some empty."""
+    highest = int(targets.max(initial=-1))
+    if highest >= len(targets):
+        row = int(targets.argmax())
+        raise DataError(f"{path}: label {highest} of example {row}; expected class indices from 0, without gaps")
+    return [str(index) for index in range(highest + 1)]
 
 
 def _checked(inputs: Tensor, path: str) -> Tensor:
@@ -141,7 +161,7 @@ def _load_torch(location: Path) -> Tensor:
     loaded = torch.load(location, map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(loaded, torch.Tensor):
         raise DataError(f"{location}: holds a {type(loaded).__name__}; expected one tensor")
-    return loaded
+    return loaded.detach()
 
 
 def _check_inflated(location: Path) -> None:

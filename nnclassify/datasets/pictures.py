@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -133,7 +133,7 @@ class Folder(PictureDataset, UnsplitDataset):
     name: Literal["folder"] = "folder"
     root: str
     """The folder, relative to where the user stands."""
-    size: Size | list[Size] = Field(default=32)
+    size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
     """What every picture is brought to, in pixels: one number for squares, or [height, width]."""
     mode: Mode = "rgb"
     """Colour or gray."""

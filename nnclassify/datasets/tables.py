@@ -13,6 +13,7 @@ from pydantic import Field
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.errors import DataError, MissingValueError, one_line, suggestion
+from nnclassify.settings import DELIMITER_PATTERN
 from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat
 
@@ -27,7 +28,7 @@ class Csv(UnsplitDataset):
     """The column with the class."""
     features: list[str] | None = None
     """The columns to learn from; left out, all others."""
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] = ","
+    delimiter: Annotated[str, Field(pattern=DELIMITER_PATTERN)] = ","
     """What stands between two columns."""
 
     def read(self, seed: int) -> Source:

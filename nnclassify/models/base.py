@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from nnclassify.errors import ModelError, one_line
 from nnclassify.models.vocabulary import Activation, Hidden, Init, Output, PlainInit
 from nnclassify.settings import Probability, Settings
 
@@ -32,7 +33,10 @@ class Model(Settings):
 
         from nnclassify.models.layers import output_activation
 
-        network = self.network(input_shape, num_outputs)
+        try:
+            network = self.network(input_shape, num_outputs)
+        except (RuntimeError, MemoryError) as cause:
+            raise ModelError(f"model: cannot be built ({one_line(cause)}); make its layers smaller") from cause
         if self.output == "none":
             return network
         last = output_activation(self.output)

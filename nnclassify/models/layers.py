@@ -159,7 +159,7 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
     try:
         with torch.no_grad():
             outputs = model.eval()(inputs)
-    except (RuntimeError, ValueError) as cause:
+    except (RuntimeError, ValueError, AssertionError) as cause:
         layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
         raise ModelError(
             f"model: layer {layer} does not take inputs of shape {shape} ({one_line(cause)}); change the model or the "

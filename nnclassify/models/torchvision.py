@@ -44,6 +44,8 @@ class Torchvision(Model):
             extra = {"aux_logits": False, "init_weights": True}
         try:
             network: nn.Module = get_model(self.architecture, weights=self._weights(), **extra)
+        except ModelError:
+            raise
         except Exception as cause:  # a download fails in as many ways as there are networks
             raise ModelError(
                 f"model {self.architecture}: weights {self.weights!r} could not be had ({one_line(cause)}); put the "
@@ -60,7 +62,7 @@ class Torchvision(Model):
         if self.weights is None:
             return None
         known = get_model_weights(self.architecture)
-        allowed = ["DEFAULT", *known.__members__]
+        allowed = list(known.__members__)
         if self.weights not in allowed:
             raise ModelError(f"model.weights: found {self.weights!r}; expected one of {', '.join(allowed)}")
         return known[self.weights]
