@@ -152,10 +152,6 @@ def train(
         _print_json(result.figures())
     else:
         print(result_text(result, plots))
-        if result.findings:
-            from nnclassify.diagnosis.texts import findings_text
-
-            print(f"\ndiagnosis\n{findings_text(result.findings, colour=sys.stdout.isatty())}")
 
 
 def _warn(text: str) -> None:
@@ -183,26 +179,14 @@ def check(
     fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
 ) -> None:
     """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
-    from nnclassify.config import load_config
+    from nnclassify.diagnosis.command import check as check_config
 
-    loaded = load_config(config, overrides or [])
-    from nnclassify.diagnosis import texts
-    from nnclassify.diagnosis.check import diagnose
-    from nnclassify.diagnosis.fix import refuse_existing, write_fixed
-
-    if fix is not None:
-        refuse_existing(fix)
-    diagnosis = diagnose(loaded)
-    if fix is not None and diagnosis.repair.change:
-        write_fixed(loaded, fix, diagnosis.repair.change)
+    checked = check_config(config, overrides or [], fix)
     if as_json:
-        _print_json(texts.state(diagnosis, fix))
+        _print_json(checked.state())
     else:
-        print(texts.diagnosis_text(diagnosis, verbose=verbose, colour=sys.stdout.isatty()))
-        if fix is not None:
-            print(texts.fix_text(diagnosis, fix))
-    if diagnosis.has_fault:
-        raise typer.Exit(4)
+        print(checked.text(verbose=verbose, colour=sys.stdout.isatty()))
+    raise typer.Exit(checked.exit_code)
 
 
 @app.command()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from nnclassify.compare import ComparedRun
+from nnclassify.diagnosis.texts import findings_text
 from nnclassify.evaluate import Evaluation
 from nnclassify.predict import Prediction
 from nnclassify.run import RunResult
@@ -28,6 +30,8 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         low, high = result.test.accuracy_interval
         count = result.test.num_examples
         lines.append(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({count} examples)")
+    if result.findings:
+        lines.append(f"diagnosis:\n{findings_text(result.findings, colour=sys.stdout.isatty())}")
     return "\n".join(lines)
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from nnclassify.diagnosis import pages_outcome, pages_training, rules_data, rules_model, rules_output, rules_training
+from nnclassify.diagnosis import (
+    pages_outcome,
+    pages_training,
+    probes,
+    rules_data,
+    rules_model,
+    rules_output,
+    rules_training,
+)
 from nnclassify.diagnosis.findings import Page
 from nnclassify.errors import InputError, suggestion
 
@@ -10,7 +18,7 @@ PAGES: dict[str, Page] = {
     page.id: page
     for page in (
         *(rule.page for rules in (rules_data, rules_output, rules_model, rules_training) for rule in rules.RULES),
-        *(rule.page for rule in rules_model.PROBES),
+        *(rule.page for rule in probes.RULES),
         *pages_outcome.PAGES,
         *pages_training.PAGES,
     )

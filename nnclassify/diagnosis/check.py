@@ -16,7 +16,7 @@ import torch
 
 from nnclassify.config import LoadedConfig, RunConfig
 from nnclassify.datasets import Splits
-from nnclassify.diagnosis import rules_data, rules_model, rules_output, rules_training
+from nnclassify.diagnosis import probes, rules_data, rules_model, rules_output, rules_training
 from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.case import Case, stages_of
 from nnclassify.diagnosis.facts import facts_of
@@ -28,8 +28,7 @@ from nnclassify.diagnosis.verdict import findings_of
 from nnclassify.errors import DataError
 from nnclassify.parts import Parts, build_parts
 
-RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES)
-PROBES = rules_model.PROBES
+RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES, *probes.RULES)
 
 TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 4.0, 3.0, 28.0
 """What a trial and a baseline should take, and after how long no other trial begins. All of it stays under a minute
@@ -158,5 +157,5 @@ def prior_loss(config: RunConfig, class_counts: tuple[int, ...]) -> float | None
 
 def suspect(case: Case) -> Iterator[Suspicion]:
     """Everything that rules and probes point at."""
-    for rule in (*RULES, *PROBES):
+    for rule in RULES:
         yield from rule.check(case)

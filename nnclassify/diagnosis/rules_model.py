@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from nnclassify.diagnosis.case import Case, Rule
-from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.changes import wider, with_option
+from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
 from nnclassify.models.base import DenseModel
 from nnclassify.models.vocabulary import ConstantInit
 
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010"
 SATURATING = ("sigmoid", "tanh")
-
-
-def layers_changed(case: Case, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The lists `model.hidden` and `model.blocks` with every layer rewritten."""
-    dumped = case.config.model.model_dump(mode="json", exclude_none=True)
-    return {f"model.{key}": [change(layer) for layer in dumped[key]] for key in ("hidden", "blocks") if dumped.get(key)}
-
-
-def with_option(case: Case, key: str, value: Any) -> Change:
-    """Set an option on the model, and take it from each layer that has its own."""
-
-    def without(layer: dict[str, Any]) -> dict[str, Any]:
-        return {name: kept for name, kept in layer.items() if name != key}
-
-    own = any(key in layer.model_fields_set for layer in _layers(case))
-    return {f"model.{key}": value, **(layers_changed(case, without) if own else {})}
-
-
-def _layers(case: Case) -> list[Any]:
-    model = case.config.model
-    return [*getattr(model, "hidden", []), *getattr(model, "blocks", [])]
-
-
-def with_batch_norm(case: Case) -> Change:
-    """Batch norm in every layer."""
-    return layers_changed(case, lambda layer: {**layer, "batch_norm": True})
-
-
-def wider(case: Case, units: int = 64) -> Change:
-    """Every layer with fewer units than that, brought to it; a hidden layer where there is none."""
-    if not case.stages:
-        return {"model.hidden": [units]}
-
-    def widened(layer: dict[str, Any]) -> dict[str, Any]:
-        key = "units" if "units" in layer else "channels"
-        return {**layer, key: max(layer[key], units)}
-
-    return layers_changed(case, widened)
+DEEP = 5
+"""Layers from which a signal may fade: nets of fewer train from almost any start."""
 
 
 LINEAR = Page(
@@ -163,102 +128,6 @@ def _norm_of_one(case: Case) -> Iterator[Suspicion]:
         yield Suspicion(NORM_OF_ONE, "certain", "batch_size", evidence, ({"batch_size": 32},))
 
 
-VANISHING = Page(
-    id="NN306",
-    title="the gradient vanishes before it reaches the first layers",
-    looks_at="Three or more sigmoid or tanh layers whose first layer gets less than 1 % of the last one's gradient at "
-    "the start, or outputs that hardly depend on the input; a fault where another activation learns better.",
-    why="A sigmoid passes on a quarter of the gradient at most: after nine of them, 4 in a million is left.",
-    source=GLOROT,
-    fix="model.activation: relu, or tanh with init: xavier_uniform, or batch norm.",
-    example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16, 16, 16, 16, 16, 16, 16], activation: sigmoid}\n",
-    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16], activation: tanh}\n",
-)
-SMALL_GRADIENT = 0.01
-FLAT = 0.003
-"""Outputs whose spread over the examples is under this share of their size are the same for every example."""
-
-
-def _vanishing(case: Case) -> Iterator[Suspicion]:
-    if case.start is None or len(case.stages) < 3:
-        return
-    flat_ends = sum(stage.activation in SATURATING for stage in case.stages)
-    ratio = case.start.gradient_ratio
-    if flat_ends * 2 < len(case.stages) or (ratio > SMALL_GRADIENT and case.start.output_spread > FLAT):
-        return
-    text = f"the first layer gets {ratio:.1e} of the last one's gradient"
-    changes = (
-        with_option(case, "activation", "relu"),
-        {**with_option(case, "activation", "relu"), **with_option(case, "init", "kaiming_uniform")},
-        with_batch_norm(case),
-        {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
-    )
-    yield Suspicion(VANISHING, "likely", "model.activation", Evidence(text, ratio, SMALL_GRADIENT), changes)
-
-
-DEAD = Page(
-    id="NN307",
-    title="ReLU layers that are dead, or say the same of every example",
-    looks_at="A ReLU layer with more than 90 % of its units at 0 for a whole batch at the start, or five ReLU layers "
-    "or more after which outputs hardly depend on the input; a fault where a change learns better.",
-    why="A ReLU that is 0 for every example passes on no gradient, and never wakes up.",
-    source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733); He et al., 2015 (arXiv:1502.01852)",
-    fix="model.init: kaiming_uniform, batch norm, or fewer layers.",
-    example="dataset: moons\nmodel:\n  {name: mlp, hidden: ["
-    + ", ".join(["8"] * 34)
-    + "], activation: relu}\nloss: bce_with_logits\n",
-    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16], activation: relu}\n",
-)
-MANY_DEAD, DEEP = 0.9, 5
-
-
-def _dead(case: Case) -> Iterator[Suspicion]:
-    if case.start is None:
-        return
-    rectifiers = sum(stage.activation in ("relu", "leaky_relu") for stage in case.stages)
-    is_flat = rectifiers >= DEEP and min(case.start.output_spread, case.start.gradient_ratio * 10) < 0.1
-    if not rectifiers or (case.start.dead <= MANY_DEAD and not is_flat):
-        return
-    text = f"at the start {case.start.dead:.0%} of a layer is dead, outputs vary by {case.start.output_spread:.1e}"
-    changes = (
-        with_option(case, "init", "kaiming_uniform"),
-        with_batch_norm(case),
-        {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
-        {"model.hidden": [64, 64]},
-    )
-    yield Suspicion(DEAD, "likely", "model.hidden", Evidence(text, case.start.dead, MANY_DEAD), changes)
-
-
-START = Page(
-    id="NN308",
-    title="weights that start too small or too large",
-    looks_at="An init of a fixed width (normal, uniform) whose untrained net gives outputs that do not depend on the "
-    "input, a loss over three times the prior's, saturated layers or a first layer with almost no gradient; a fault "
-    "where init default learns better.",
-    why="Signals shrink or grow by the same factor at every layer, unless weights suit the layer's width.",
-    source=f"{GLOROT}; He et al., 2015 (arXiv:1502.01852)",
-    fix="model.init: default, or kaiming_uniform for ReLUs.",
-    example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: {name: normal, std: 10.0}}\n",
-    near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: kaiming_normal}\n",
-)
-HIGH_START, MANY_SATURATED = 3.0, 0.5
-
-
-def _start(case: Case) -> Iterator[Suspicion]:
-    if case.start is None or not isinstance(case.config.model, DenseModel):
-        return
-    odd = [stage for stage in case.stages if stage.init.name in ("normal", "uniform", "constant")]
-    if not odd and case.config.model.init.name not in ("normal", "uniform", "constant"):
-        return
-    is_high = case.prior_loss is not None and not case.start.loss < HIGH_START * case.prior_loss
-    is_flat = case.start.output_spread < 0.1 or case.start.gradient_ratio < SMALL_GRADIENT
-    if is_high or is_flat or case.start.saturated > MANY_SATURATED:
-        prior = "" if case.prior_loss is None else f" (the prior's: {case.prior_loss:.3g})"
-        text = f"loss {case.start.loss:.3g} at the start{prior}, outputs vary by {case.start.output_spread:.1e}"
-        changes = (with_option(case, "init", "default"), with_option(case, "init", "kaiming_uniform"))
-        yield Suspicion(START, "likely", "model.init", Evidence(text, case.start.loss, case.prior_loss), changes)
-
-
 ACTIVATION = Page(
     id="NN309",
     title="an activation that hinders learning here",
@@ -297,9 +166,4 @@ RULES = (
     Rule(LINEAR, _linear),
     Rule(NARROW, _narrow),
     Rule(ACTIVATION, _activation),
-)
-PROBES = (
-    Rule(VANISHING, _vanishing),
-    Rule(DEAD, _dead),
-    Rule(START, _start),
 )

@@ -1,0 +1,47 @@
+"""Changes of a model that rules propose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nnclassify.diagnosis.case import Case
+from nnclassify.diagnosis.findings import Change
+
+
+def layers_changed(case: Case, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The lists `model.hidden` and `model.blocks` with every layer rewritten."""
+    dumped = case.config.model.model_dump(mode="json", exclude_none=True)
+    return {f"model.{key}": [change(layer) for layer in dumped[key]] for key in ("hidden", "blocks") if dumped.get(key)}
+
+
+def with_option(case: Case, key: str, value: Any) -> Change:
+    """Set an option on the model, and take it from each layer that has its own."""
+
+    def without(layer: dict[str, Any]) -> dict[str, Any]:
+        return {name: kept for name, kept in layer.items() if name != key}
+
+    own = any(key in layer.model_fields_set for layer in _layers(case))
+    return {f"model.{key}": value, **(layers_changed(case, without) if own else {})}
+
+
+def _layers(case: Case) -> list[Any]:
+    model = case.config.model
+    return [*getattr(model, "hidden", []), *getattr(model, "blocks", [])]
+
+
+def with_batch_norm(case: Case) -> Change:
+    """Batch norm in every layer."""
+    return layers_changed(case, lambda layer: {**layer, "batch_norm": True})
+
+
+def wider(case: Case, units: int = 64) -> Change:
+    """Every layer with fewer units than that, brought to it; a hidden layer where there is none."""
+    if not case.stages:
+        return {"model.hidden": [units]}
+
+    def widened(layer: dict[str, Any]) -> dict[str, Any]:
+        key = "units" if "units" in layer else "channels"
+        return {**layer, key: max(layer[key], units)}
+
+    return layers_changed(case, widened)

@@ -1,0 +1,50 @@
+"""What `nnclassify check` does, apart from printing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnclassify.config import load_config
+from nnclassify.diagnosis.check import Diagnosis, diagnose
+from nnclassify.diagnosis.fix import refuse_existing, write_fixed
+from nnclassify.diagnosis.texts import diagnosis_text, fix_text, state
+
+
+class Checked:
+    """A checked config, to be told as text or as JSON."""
+
+    def __init__(self, diagnosis: Diagnosis, fix: Path | None) -> None:
+        self.diagnosis = diagnosis
+        self.fix = fix
+
+    def text(self, *, verbose: bool, colour: bool) -> str:
+        """For people."""
+        text = diagnosis_text(self.diagnosis, verbose=verbose, colour=colour)
+        return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"
+
+    def state(self) -> dict[str, object]:
+        """For JSON."""
+        return state(self.diagnosis, self.fix)
+
+    @property
+    def exit_code(self) -> int:
+        """4 where there is a fault, else 0."""
+        return 4 if self.diagnosis.has_fault else 0
+
+
+def check(config: str, overrides: Sequence[str], fix: Path | None) -> Checked:
+    """Diagnose a config, and write what helps to `fix`.
+
+    Raises:
+        ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.
+        InputError: `fix` is there already.
+        SaveError: It cannot be written.
+    """
+    loaded = load_config(config, overrides)
+    if fix is not None:
+        refuse_existing(fix)
+    diagnosis = diagnose(loaded)
+    if fix is not None and diagnosis.repair.change:
+        write_fixed(loaded, fix, diagnosis.repair.change)
+    return Checked(diagnosis, fix)

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.diagnosis.tables import write_tables
+from nnclassify.config import load_config
+from nnclassify.diagnosis.check import Diagnosis, diagnose
+from nnclassify.diagnosis.fix import edited
+from nnclassify.diagnosis.texts import MAX_LINES, diagnosis_text, state
+
+
+def checked(text: str, folder: Path) -> Diagnosis:
+    (folder / "net.yaml").write_text(text)
+    return diagnose(load_config(str(folder / "net.yaml")))
+
+
+def test_a_healthy_config_has_no_fault(here: Path) -> None:
+    diagnosis = checked("dataset: iris\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: adam, lr: 0.01}\n", here)
+    assert not diagnosis.has_fault
+    assert diagnosis.before is not None and diagnosis.before.accuracy > 0.9
+
+
+def test_a_rate_too_low_is_proved_and_mended(here: Path) -> None:
+    diagnosis = checked(
+        "# rings\ndataset: circles\nmodel: {name: mlp, hidden: [16]}\n"
+        "optimizer:\n  name: sgd\n  lr: 1e-6  # slow\n  momentum: 0.9\nepochs: 20\n",
+        here,
+    )
+    first = diagnosis.findings[0]
+    assert (first.id, first.severity, first.place.rpartition(":")[2]) == ("NN402", "fault", "6")
+    assert "in the same" in first.evidence.text
+    assert diagnosis.repair.after is not None and diagnosis.repair.after.accuracy > 0.9
+
+
+def test_an_output_that_cannot_learn_is_the_first_finding(here: Path) -> None:
+    diagnosis = checked(
+        "dataset: moons\nmodel: {name: mlp, hidden: [8], output: softmax}\nloss: bce\nepochs: 5\n"
+        "optimizer: {name: adam, lr: 0.02}\n",
+        here,
+    )
+    assert diagnosis.findings[0].id == "NN202"
+    assert diagnosis.findings[0].change == {"model.output": "sigmoid"}
+
+
+def test_a_missing_value_is_a_finding_not_a_crash(here: Path) -> None:
+    write_tables(here)
+    diagnosis = checked("dataset: {name: csv, path: missing.csv}\nmodel: mlp\n", here)
+    assert [finding.id for finding in diagnosis.findings] == ["NN101"]
+    assert "missing.csv:19" in diagnosis.findings[0].evidence.text
+
+
+@pytest.mark.parametrize(("table", "cause"), [("shuffled", "NN117"), ("shifted", "NN118")])
+def test_labels_that_say_nothing_are_told_apart(table: str, cause: str, here: Path) -> None:
+    write_tables(here)
+    diagnosis = checked(
+        f"dataset: {{name: csv, path: {table}.csv}}\nmodel: {{name: mlp, hidden: [8]}}\nepochs: 3\n", here
+    )
+    assert diagnosis.findings[0].id == cause
+
+
+def test_a_diagnosis_fits_a_terminal_and_is_json(here: Path) -> None:
+    diagnosis = checked("dataset: moons\nmodel: {name: mlp, hidden: [8], output: relu}\nepochs: 3\n", here)
+    assert len(diagnosis_text(diagnosis, verbose=False, colour=False).splitlines()) <= MAX_LINES
+    first = json.loads(json.dumps(state(diagnosis, None), allow_nan=False))["findings"][0]
+    assert first["where"]["path"] == "model.output" and first["where"]["line"] == 2
+
+
+def test_a_diagnosis_is_the_same_twice(here: Path) -> None:
+    text = "dataset: circles\nmodel: {name: mlp, hidden: []}\nepochs: 3\n"
+    torch.manual_seed(1)
+    first = checked(text, here)
+    torch.manual_seed(2)
+    second = checked(text, here)
+    assert first.findings == second.findings
+
+
+def test_an_edit_keeps_comments_and_the_rest() -> None:
+    text = "# mine\ndataset: iris  # flowers\nmodel:\n  name: mlp\n  hidden: [4, 4]  # small\nepochs: 3\n"
+    changed = edited(text, {"dataset.normalize": "none", "model.hidden": [16], "optimizer.lr": 0.1, "epochs": None})
+    lines = changed.splitlines()
+    assert lines[0] == "# mine" and lines[1].startswith("dataset: {name: iris, normalize: none}")
+    assert any(line.startswith("  hidden: [16]") and "# small" in line for line in lines)
+    assert "optimizer: {lr: 0.1}" in lines and "epochs" not in changed

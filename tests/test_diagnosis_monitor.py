@@ -1,0 +1,85 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnclassify.config import RunConfig
+from nnclassify.diagnosis.monitor import Monitor, curve_findings, end_findings
+from nnclassify.errors import TrainingError
+from nnclassify.history import Row
+from nnclassify.parts import build_parts, build_trainer
+from nnclassify.trainer import Trainer
+
+ROW = Row(1, 10, 1.0, 0.5, None, None, 0.1, 1.0, 100.0)
+
+
+def trainer_of(monitor: Monitor | None = None, **options: object) -> Trainer:
+    config = {"dataset": "moons", "model": {"name": "mlp", "hidden": [8], "dropout": 0.2}, "epochs": 6, **options}
+    parts = build_parts(RunConfig.model_validate(config))
+    return build_trainer(parts, [] if monitor is None else [monitor])
+
+
+def rows(*losses: float, accuracy: float = 0.5) -> list[Row]:
+    return [replace(ROW, epoch=at, train_loss=loss, train_accuracy=accuracy) for at, loss in enumerate(losses, 1)]
+
+
+def test_the_weights_are_the_same_with_and_without_a_monitor() -> None:
+    watched, alone = trainer_of(Monitor(lambda text: None)), trainer_of()
+    watched.fit()
+    alone.fit()
+    for name, weight in alone.model.state_dict().items():
+        assert torch.equal(weight, watched.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("losses", "cause"),
+    [
+        ((0.693, 0.694, 0.693), "NN602"),
+        ((0.5, 0.3, 0.4, 0.6, 0.9), "NN603"),
+        ((1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 1.0), "NN604"),
+        ((1.0, 0.8, 0.6, 0.5, 0.4), None),
+    ],
+)
+def test_a_curve_is_read(losses: tuple[float, ...], cause: str | None) -> None:
+    found = [page.id for page, _, _ in curve_findings(rows(*losses), 10, 0.5)]
+    assert found == ([] if cause is None else [cause])
+
+
+def test_the_whole_curve_is_read_at_the_end() -> None:
+    falling = [*rows(1.0, 0.8), replace(ROW, epoch=3, train_loss=0.5, train_accuracy=0.9, validation_accuracy=0.6)]
+    assert [page.id for page, _, _ in end_findings(falling, 3, True)] == ["NN610", "NN611"]
+    assert [page.id for page, _, _ in end_findings(rows(*[0.5] * 40), 5, True)] == ["NN612"]
+
+
+def test_dead_units_are_told_once() -> None:
+    said: list[str] = []
+    monitor = Monitor(said.append)
+    trainer = trainer_of(monitor, epochs=3)
+    with torch.no_grad():
+        trainer.model.get_submodule("hidden_0_linear").get_parameter("bias").fill_(-1000.0)
+    trainer.fit()
+    assert [finding.id for finding in monitor.findings].count("NN605") == 1
+    assert sum("NN605" in line for line in said) == 1
+
+
+@pytest.mark.parametrize("kind", ["activation", "gradient", "loss"])
+def test_a_divergence_is_traced_to_what_came_first(kind: str) -> None:
+    monitor = Monitor(lambda text: None)
+    model = {"name": "mlp", "hidden": [8, 8], "activation": "exponential"}
+    trainer = trainer_of(monitor, model=model, optimizer={"name": "sgd", "lr": 1.0e8})
+    if kind != "activation":
+        losses = trainer.loss_fn.losses
+        factor = torch.inf if kind == "loss" else 3.0e38
+        object.__setattr__(trainer.loss_fn, "losses", lambda *given: losses(*given) * factor)
+    with pytest.raises(TrainingError):
+        trainer.fit()
+    finding = monitor.diverged(trainer)
+    assert finding is not None and finding.id == "NN601" and finding.severity == "fault"
+    assert finding.evidence.text.startswith("step ") and kind in finding.evidence.text
+
+
+def test_findings_are_kept_in_the_run_folder(tmp_path: Path) -> None:
+    monitor = Monitor(lambda text: None, tmp_path / "diagnosis.json")
+    trainer_of(monitor, epochs=2).fit()
+    assert (tmp_path / "diagnosis.json").read_text().startswith("{")
