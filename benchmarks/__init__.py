@@ -1,0 +1,1 @@
+"""The figures that README quotes, each remade by one command."""
