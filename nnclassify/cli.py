@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnclassify import __version__
+from nnclassify import __version__, shipped
 from nnclassify.errors import InputError, NNClassifyError
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def _options(
 
 
 def _complete_config(incomplete: str) -> list[str]:
-    from nnclassify.config import shipped_configs
-
-    return [name for name in shipped_configs() if name.startswith(incomplete)]
+    return [name for name in shipped.shipped_configs() if name.startswith(incomplete)]
 
 
 def _complete_run(incomplete: str) -> list[str]:
@@ -313,12 +311,7 @@ def list_configs(context: typer.Context) -> None:
     """List the shipped configs."""
     if context.invoked_subcommand is not None:
         return
-    from nnclassify.config import shipped_configs
-
-    rows = [[name, path.read_text().splitlines()[0].lstrip("# ")] for name, path in shipped_configs().items()]
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, summary in rows:
-        print(f"{name.ljust(width)}  {summary}")
+    print(shipped.listing())
 
 
 ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped config.", autocompletion=_complete_config)]
@@ -327,7 +320,7 @@ ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped conf
 @configs_app.command("show")
 def show_config(name: ShippedName) -> None:
     """Print a shipped config."""
-    print(_shipped(name).read_text(), end="")
+    print(shipped.find_shipped(name).read_text(encoding="utf-8"), end="")
 
 
 @configs_app.command("copy")
@@ -335,16 +328,8 @@ def copy_config(
     name: ShippedName, target: Annotated[Path | None, typer.Argument(help="Where to; left out, here.")] = None
 ) -> None:
     """Copy a shipped config, to change it."""
-    source = _shipped(name)
-    target = target or Path(source.name)
-    if target.is_dir():
-        target = target / source.name
-    if target.exists():
-        raise InputError(f"{target}: is there already; name another file")
-    if not target.parent.is_dir():
-        raise InputError(f"{target.parent}: no such folder; expected one that is there")
-    target.write_text(source.read_text())
-    print(f"copied to {target}; train it with: nnclassify train {target}")
+    copy = shipped.copy_shipped(name, target)
+    print(f"copied to {copy}; train it with: nnclassify train {copy}")
 
 
 @configs_app.command("reference")
@@ -361,15 +346,3 @@ def print_schema() -> None:
     from nnclassify.reference import json_schema
 
     print(json.dumps(json_schema(), indent=2))
-
-
-def _shipped(name: str) -> Path:
-    from nnclassify.config import shipped_configs
-    from nnclassify.errors import suggestion
-
-    known = shipped_configs()
-    if name.removesuffix(".yaml") not in known:
-        raise InputError(
-            f"{name}: no shipped config of that name{suggestion(name, known)}; `nnclassify configs` lists them"
-        )
-    return known[name.removesuffix(".yaml")]

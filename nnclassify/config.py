@@ -18,7 +18,7 @@ from nnclassify.optimizers import Adam, AnyOptimizer
 from nnclassify.problems import describe_problems
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import DEVICE_PATTERN, NAME_PATTERN, PositiveFloat, PositiveInt, Seed, Settings
-from nnclassify.shipped import SHIPPED
+from nnclassify.shipped import shipped_configs
 from nnclassify.yaml_source import YamlSource, read_yaml
 
 
@@ -139,14 +139,6 @@ def find_config(config: str) -> Path:
         raise ConfigError([f"{config}: a folder; expected a YAML file or the name of a shipped config"])
     hint = suggestion(name, shipped) or "; `nnclassify configs` lists the shipped ones"
     raise ConfigError([f"{config}: no such file and no shipped config of that name{hint}"])
-
-
-def shipped_configs() -> dict[str, Path]:
-    """The shipped configs by name: `digits_cnn`, `smoke/mlp`."""
-    folder = next((folder for folder in SHIPPED if folder.is_dir()), None)
-    if folder is None:
-        return {}
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
 
 def validate(source: YamlSource) -> RunConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.config import LoadedConfig, RunConfig, validate
 from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement
-from nnclassify.errors import CheckpointError, DataError, one_line
+from nnclassify.errors import CheckpointError, DataError, InputError, TrainingError, one_line
 from nnclassify.inference import outputs_of
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import ClassReport, class_reports, confusion_matrix, score, wilson_interval
@@ -139,9 +140,18 @@ class Evaluation:
 
 
 def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
-    """The exact figures of a split. The training's batch size plays no part in them."""
+    """The exact figures of a split. The training's batch size plays no part in them.
+
+    Raises:
+        TrainingError: The net says NaN or infinity of an example.
+    """
     outputs, targets = classifier.outputs(examples), examples.all_targets()
     totals = score(outputs, targets, classifier.loss_fn)
+    if not math.isfinite(totals.loss):
+        raise TrainingError(
+            f"{classifier.path}: the loss over {len(examples)} examples is not finite; some inputs are far from "
+            "those it was trained on, or it has diverged: check the data, or train with a lower optimizer.lr"
+        )
     probabilities = classifier.loss_fn.probabilities(outputs)
     predictions = classifier.loss_fn.predictions(outputs)
     confusion = confusion_matrix(predictions, targets, len(classifier.class_names))
@@ -166,6 +176,10 @@ def splits_of(classifier: Classifier, overrides: Sequence[str] = ()) -> Splits:
     """
     source = YamlSource(str(classifier.path), classifier.config.model_dump(mode="json", exclude_none=True))
     for assignment in overrides:
+        if not assignment.startswith(("dataset.", "dataset=")):
+            raise InputError(
+                f"--set {assignment}: a trained run is as it is; only dataset.* can be set, to find its data"
+            )
         source.override(assignment)
     config = LoadedConfig(validate(source), source, classifier.path.parent.name).config
     splits = config.dataset.build(config.seed)

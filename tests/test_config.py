@@ -11,8 +11,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nnclassify.config import RunConfig, load_config, shipped_configs
+from nnclassify.config import RunConfig, load_config
 from nnclassify.errors import ConfigError, NNClassifyError
+from nnclassify.shipped import shipped_configs
 
 ROOT = Path(__file__).parent.parent
 GOOD = "dataset: iris\nmodel: {name: mlp, hidden: [4]}\n"

@@ -171,6 +171,11 @@ class Dataset(Settings):
         train_rows, test_pool, test_rows = self._draw_test(source, seed)
         train_rows = _limited(source.train.targets, train_rows, self.limit, seed)
         train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
+        wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
+        if wanted and len(validation_rows) == 0:  # the default gives way to a tiny table
+            raise DataError(
+                f"dataset.validation: {self.validation} of {len(train_rows)} examples is none; raise it, or set 0"
+            )
         train = source.train.take(train_rows)
         if 0 in train.inputs.shape[1:]:
             raise DataError(

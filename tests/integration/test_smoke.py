@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from nnclassify import run
-from nnclassify.config import load_config, shipped_configs
+from nnclassify.config import load_config
 from nnclassify.reference import families
+from nnclassify.shipped import shipped_configs
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = [name for name in shipped_configs() if name.startswith("smoke/")]
