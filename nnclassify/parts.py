@@ -14,7 +14,7 @@ from nnclassify.config import RunConfig
 from nnclassify.datasets import Splits
 from nnclassify.device import Placement, find_placement, keep_memory
 from nnclassify.distributed import Ranks
-from nnclassify.errors import ModelError, one_line
+from nnclassify.errors import ModelError
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
