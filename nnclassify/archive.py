@@ -130,6 +130,7 @@ class _Reader(pickle.Unpickler):
         self.sizes = sizes
 
     def find_class(self, module: str, name: str) -> Any:
+        """What stands for a global: none of them is looked up."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -141,6 +142,7 @@ class _Reader(pickle.Unpickler):
         raise Refused(f"names {module}.{name}, which is neither plain data nor a tensor")
 
     def persistent_load(self, reference: Any) -> _Storage:
+        """What stands for a record of numbers, whose length must be what the pickle says."""
         kind, storage_type, key, _, num_items = reference
         size = self.sizes.get(f"{self.folder}{key}")
         if kind != "storage" or size is None or size != num_items * ITEM_BYTES[storage_type]:

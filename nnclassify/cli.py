@@ -42,8 +42,9 @@ def main() -> None:
     try:
         app()
     except NNClassifyError as error:
-        for line in str(error).splitlines():
-            _note(f"error: {line}")
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            for line in str(error).splitlines():
+                _note(f"error: {line}")
         sys.exit(error.exit_code)
     except MemoryError:
         _note("error: out of memory; use a smaller batch_size, dataset.size or dataset.limit")
@@ -123,16 +124,21 @@ def train(
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
-    from nnclassify.folders import CHECKPOINTS, RunFolder
+    from nnclassify.folders import CHECKPOINTS, RunFolder, runs_of
 
     folder = next((RunFolder(path) for path in (CHECKPOINTS / config, Path(config)) if resume and path.is_dir()), None)
     loaded = load_config(str(folder.config) if folder else config, overrides or [])
-    from nnclassify import run  # after the config is known to be right: torch is slow to import
+    from nnclassify import distributed, run  # after the config is known to be right: torch is slow to import
     from nnclassify.texts import result_text
 
-    if resume and folder is None:
+    ranks = distributed.join()
+    if not ranks.writes:
+        run.assist(loaded, ranks)
+        return
+    if folder is None and (resume or (distributed.restarted() and runs_of(loaded.name))):
         folder = run.find_resumable(loaded)
-    result = run.train(loaded, resume=folder, observers=[_progress()], note=_warn, with_monitor=monitor)
+    result = run.train(loaded, resume=folder, observers=[_progress()], note=_warn, with_monitor=monitor, ranks=ranks)
+    distributed.leave()
     for skipped in result.parts.splits.skipped:
         _note(f"skipped: {skipped} could not be read")
     if plots and result.is_new:

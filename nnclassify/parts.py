@@ -13,6 +13,7 @@ from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
 from nnclassify.datasets import Splits
 from nnclassify.device import Placement, find_placement, keep_memory
+from nnclassify.distributed import Ranks
 from nnclassify.errors import ModelError
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
@@ -82,17 +83,24 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     return Parts(config, splits, transform, loss_fn, model, placement)
 
 
-def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
-    """The trainer of a run, at its start."""
+def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
+    """The trainer of a run, at its start.
+
+    Raises:
+        ModelError: The batches are too small for the network, or for the processes.
+    """
     config, splits = parts.config, parts.splits
-    if config.batch_size == 1 and any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()):
-        raise ModelError(
-            "batch_size: found 1 with batch norm in a hidden layer, which needs at least 2; raise batch_size"
-        )
+    ranks = ranks or Ranks()
     keep_memory()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
+    smallest = ranks.size * (2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)
+    if config.batch_size < smallest:
+        why = " with batch norm in a hidden layer" if smallest > ranks.size else ""
+        several = f" for {ranks.size} processes" if ranks.size > 1 else ""
+        found = f"batch_size: found {config.batch_size}{why}, which needs at least {smallest}{several}"
+        raise ModelError(f"{found}; raise batch_size")
     workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
-    planned = plan(config.compile, workload, parts.placement.device)
+    planned = plan(config.compile if ranks.size == 1 else "off", workload, parts.placement.device)
     if config.threads is None and planned.threads is not None:
         torch.set_num_threads(planned.threads)
     batches = Batches(
@@ -103,8 +111,8 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         seed=config.seed,
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
-        min_batch=2 if has_batch_norm else 1,
-        group_size=planned.group_size,
+        min_batch=2 * ranks.size if has_batch_norm else 1,
+        group_size=planned.group_size if ranks.size == 1 else 1,
     )
     recipe = Recipe(
         epochs=config.epochs,
@@ -119,4 +127,4 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)
-    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers)
+    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)

@@ -80,6 +80,7 @@ def machine_state(trainer: Trainer) -> dict[str, Any]:
     return {
         "device": trainer.placement.device.type,
         "threads": torch.get_num_threads(),
+        "processes": trainer.ranks.size,
         "torch": str(torch.__version__),
     }
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nnclassify.checkpoint import Checkpoint
 from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
+from nnclassify.distributed import Ranks
 from nnclassify.errors import CheckpointError, Interrupted, TrainingError
 from nnclassify.evaluate import Classifier, Evaluation, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
@@ -75,6 +77,7 @@ def train(
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] = lambda text: None,
     with_monitor: bool = True,
+    ranks: Ranks | None = None,
 ) -> RunResult:
     """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
 
@@ -84,14 +87,16 @@ def train(
         observers: Who else looks on.
         note: Is told, a line each, what the user should know of a resumed run and what the monitor finds.
         with_monitor: Whether there is a monitor.
+        ranks: The processes that train together; the others `assist` this one.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: As `build_parts` and `Trainer.fit`.
     """
     parts = build_parts(loaded.config)
-    trainer = build_trainer(parts)
+    trainer = build_trainer(parts, ranks=ranks)
     folder = resume or create_run_folder(loaded.name)
+    trainer.ranks.agree(str(folder.path) if resume else "")
     with folder.alone():
         best = None if resume is None else _go_on(trainer, folder, parts, note)
         if trainer.finished and folder.result.is_file():
@@ -109,6 +114,23 @@ def train(
         result = _result(folder, parts, trainer, monitor.findings, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2) + "\n")
         return result
+
+
+def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
+    """Train beside the process that trains, writes and prints.
+
+    Raises:
+        Interrupted: A signal stopped the run.
+        NNClassifyError: As `train`.
+    """
+    parts = build_parts(loaded.config)
+    trainer = build_trainer(parts, ranks=ranks)
+    if folder := ranks.agree(""):
+        resume_run(trainer, RunFolder(Path(folder)), loaded.config, parts.facts())
+    with asking_to_stop(trainer.ask_to_stop):
+        trainer.fit()
+    if trainer.stop_signal is not None:
+        raise Interrupted("interrupted", trainer.stop_signal)
 
 
 def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None:

@@ -19,8 +19,10 @@ from torch import Tensor, nn, optim
 from nnclassify.averaging import average_into
 from nnclassify.cache import cache_folder
 from nnclassify.device import Placement
+from nnclassify.distributed import Ranks
 from nnclassify.errors import DeviceError, one_line
 from nnclassify.losses import LossFunction
+from nnclassify.shared_step import SharedBatch
 from nnclassify.updates import Group, Rate, States, groups_of
 
 Steps = Callable[[Tensor, Tensor, Sequence[Rate], Sequence[Rate], list[States]], tuple[Tensor, Tensor]]
@@ -51,6 +53,8 @@ class TrainingStep:
     Attributes:
         recipe: What a step does.
         groups: Parameters with their optimizers.
+        shared: The other processes of the run; None where this one is alone.
+        asked: Whether this process was asked to stop; after a shared step, whether any was.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class TrainingStep:
         optimizers: Sequence[optim.Optimizer],
         placement: Placement,
         recipe: StepRecipe,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model = model
         self.averaged = averaged
@@ -71,6 +76,10 @@ class TrainingStep:
         self.parameters = [parameter for group in self.groups for parameter in group.parameters]
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
+        self.asked = False
+        self.shared = None if ranks is None or ranks.size == 1 else SharedBatch(model, loss_fn, placement, ranks)
+        if self.shared is not None and self.scaled:
+            raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
         self._compiled = compile_steps(self._steps) if recipe.compiled else None
 
     def run(
@@ -122,6 +131,8 @@ class TrainingStep:
         self, inputs: Tensor, targets: Tensor, factor: Rate, decay: Rate, states: list[States]
     ) -> tuple[Tensor, Tensor]:
         """One update; returns detached outputs `(B, num_outputs)` and losses `(B,)`."""
+        if self.shared is not None:
+            return self._shared_step(self.shared, inputs, targets, factor, decay, states)
         with self.placement.autocasting():
             outputs = self.model(inputs)
         outputs = outputs.to(self.placement.dtype)
@@ -136,6 +147,17 @@ class TrainingStep:
         if self.averaged is not None:
             average_into(self.averaged, self.model, decay)
         return outputs.detach(), losses.detach()
+
+    def _shared_step(
+        self, shared: SharedBatch, inputs: Tensor, targets: Tensor, factor: Rate, decay: Rate, states: list[States]
+    ) -> tuple[Tensor, Tensor]:
+        """The same update in every process."""
+        found = shared.run(inputs, targets, self.parameters, asked=self.asked)
+        self.asked = found.asked
+        self._update(self._clipped(found.gradients), factor, states)
+        if self.averaged is not None:
+            average_into(self.averaged, self.model, decay)
+        return found.outputs, found.losses
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         """Scaled down together where their norm is over the limit, as torch.nn.utils.clip_grad_norm_ does."""

@@ -6,6 +6,7 @@ The trainer knows nothing of files, bars or findings. It tells its observers wha
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch import Tensor, nn, optim
 from nnclassify.averaging import decay_at, frozen_copy
 from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
+from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
 from nnclassify.errors import TrainingError
 from nnclassify.history import Row
@@ -24,7 +26,7 @@ from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import Score, Totals, score
 from nnclassify.schedulers import Clock, Scheduler
-from nnclassify.seeds import random_state, set_random_state
+from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
 
 
@@ -99,7 +101,9 @@ class Trainer:
         rows: The history so far.
         best_epoch: The best epoch so far; 0 before the first.
         is_best: Whether the epoch just done is that.
-        stop_signal: Set by a signal handler: the number of the signal that asks to stop after this batch.
+        ranks: The processes that train together.
+        stop_signal: The number of the signal that asks to stop after this batch; the processes have agreed on it.
+        asked: The number of the signal that this process was sent.
     """
 
     def __init__(
@@ -111,7 +115,9 @@ class Trainer:
         validation: Examples | None,
         recipe: Recipe,
         observers: Sequence[Observer] = (),
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
         self.model = model
         self.loss_fn = loss_fn
         self.optimizers = list(optimizers)
@@ -122,7 +128,9 @@ class Trainer:
         self.placement = train.placement
         self.averaged = frozen_copy(model) if recipe.ema is not None else None
         step_recipe = StepRecipe(train.batch_size, recipe.clip_grad_norm, recipe.compiled, train.group_size)
-        self.training_step = TrainingStep(model, self.averaged, loss_fn, self.optimizers, self.placement, step_recipe)
+        self.training_step = TrainingStep(
+            model, self.averaged, loss_fn, self.optimizers, self.placement, step_recipe, self.ranks
+        )
         self.step = 0
         self.epoch = 1
         self.batch = 0
@@ -133,6 +141,7 @@ class Trainer:
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.is_best = False
         self.stop_signal: int | None = None
+        self.asked: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -159,7 +168,9 @@ class Trainer:
 
     def ask_to_stop(self, signal_number: int) -> None:
         """Stop after this batch, with everything saved; a signal handler may call it."""
-        self.stop_signal = signal_number
+        self.asked = signal_number
+        if self.ranks.size == 1:
+            self.stop_signal = signal_number
 
     def lr(self) -> float:
         """The learning rate of the next update (of the first parameter group)."""
@@ -198,7 +209,7 @@ class Trainer:
             steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
             factors = [factor_at(step) for step in steps]
             decays = [decay_at(step, self.recipe.ema or 0.0) for step in steps]
-            group_outputs, group_losses = self.training_step.run(inputs, targets, factors, decays)
+            group_outputs, group_losses = self._run(inputs, targets, factors, decays)
             outputs.append(group_outputs)
             losses.append(group_losses)
             self.step += len(steps)
@@ -212,6 +223,18 @@ class Trainer:
         if fault is not None:
             self._stop_diverged(fault.text(before + fault.batch + 1))
         return self.step - before
+
+    def _run(
+        self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
+    ) -> tuple[Tensor, Tensor]:
+        if self.ranks.size > 1:
+            # Each process's dropout follows from the step: so one checkpoint serves all of them.
+            torch.manual_seed(stream_seed(self.train.seed, "rank", self.ranks.rank, self.step))
+            self.training_step.asked = self.asked is not None
+        found = self.training_step.run(inputs, targets, factors, decays)
+        if self.training_step.asked:
+            self.stop_signal = self.asked or signal.SIGTERM
+        return found
 
     def losses_so_far(self) -> list[float]:
         """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
@@ -259,12 +282,14 @@ class Trainer:
     def _validate(self) -> Score | None:
         if self.validation is None:
             return None
-        outputs = []
-        for part in outputs_by_batch(self.evaluated_model(), self.validation, self.train.transform, self.placement):
+        part = self.validation.part(self.ranks.share(len(self.validation)))
+        outputs = [torch.zeros(0, self.loss_fn.num_outputs, dtype=self.placement.dtype, device=self.placement.device)]
+        for batch in outputs_by_batch(self.evaluated_model(), part, self.train.transform, self.placement):
             if self.stop_signal is not None:
                 return None
-            outputs.append(part)
-        return score(torch.cat(outputs).cpu(), self.validation.all_targets(), self.loss_fn)
+            outputs.append(batch)
+        whole = self.ranks.joined(torch.cat(outputs).cpu(), len(self.validation))
+        return score(whole, self.validation.all_targets(), self.loss_fn)
 
     def _select(self, validated: Score | None) -> None:
         figures = (0.0, 0.0)

@@ -44,6 +44,10 @@ class Examples:
         chosen = self.indices[rows]
         return self.inputs[chosen], self.targets[chosen]
 
+    def part(self, rows: slice) -> Examples:
+        """Some of these examples, in a split of their own."""
+        return Examples(self.inputs, self.targets, self.indices[rows])
+
     def all_targets(self) -> Tensor:
         """This split's class indices, `(N,)`."""
         return self.targets[self.indices]

@@ -1,0 +1,44 @@
+"""R10: an evaluation that is split over processes counts every example once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks.reliability.outcome import Outcome
+from nnclassify.distributed import Ranks
+from nnclassify.losses import CrossEntropy
+from nnclassify.metrics import score
+
+NUM_CLASSES = 3
+
+
+class _Together(Ranks):
+    """Processes that are played one after another: what they would add is added here."""
+
+    def add(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return list(parts)
+
+
+def run(scale: float) -> Outcome:
+    """2,000 combinations of examples, processes and batches, against one process's accuracy."""
+    outcome = Outcome("R10", "evaluations split over processes: the count and the accuracy of one process")
+    combinations = list(itertools.product(range(1, 258), range(1, 9), range(1, 18)))
+    loss_fn = CrossEntropy().build([1] * NUM_CLASSES)
+    generator = torch.Generator().manual_seed(10)
+    picked = torch.randperm(len(combinations), generator=generator)[: max(1, round(2000 * scale))].tolist()
+    for count, size, batch in (combinations[index] for index in picked):
+        outputs = torch.randn(count, NUM_CLASSES, generator=generator)
+        targets = torch.randint(NUM_CLASSES, (count,), generator=generator)
+        whole, times = torch.zeros_like(outputs), torch.zeros(count)
+        for rank in range(size):
+            ranks = _Together(rank, size)
+            part = torch.cat([outputs[:0], *outputs[ranks.share(count)].split(batch)])
+            whole += ranks.joined(part, count) if size > 1 else part
+            times[ranks.share(count)] += 1
+        same = bool((times == 1).all()) and score(whole, targets, loss_fn) == score(outputs, targets, loss_fn)
+        outcome.count(None if same else f"{count} examples, {size} processes, batches of {batch}")
+    outcome.remark = "processes are played in turn; R13 compares validation losses of real ones"
+    return outcome

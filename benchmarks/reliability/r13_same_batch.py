@@ -1,0 +1,44 @@
+"""R13: one, two and four processes train the same global batches: the losses agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmarks.reliability import ranks, runs
+from benchmarks.reliability.outcome import Outcome
+from benchmarks.reliability.processes import command
+from nnclassify.checkpoint import load_checkpoint
+
+TOLERANCE = 1e-9
+MAKE_EXACT = ("precision=float64", "model.dropout=0", "compile=off")
+"""Dropout differs with the number of processes; the order of a sum does too, which float64 keeps below 1e-9."""
+
+
+def run(scale: float) -> Outcome:
+    """Fifty steps with weighted classes and a last batch that does not split evenly; losses and weights compared."""
+    outcome = Outcome("R13", "epochs whose losses agree to 1e-9 for one, two and four processes")
+    with runs.workplace() as folder:
+        found = {size: _trained(folder, size) for size in (1, 2, 4)}
+        for size in (2, 4):
+            for epoch, (one, several) in enumerate(zip(found[1][0], found[size][0], strict=True), 1):
+                same = abs(one - several) < TOLERANCE
+                outcome.count(None if same else f"{size} processes, epoch {epoch}: {several} instead of {one}")
+            gap = max(float((a - b).abs().max()) for a, b in zip(found[1][1], found[size][1], strict=True))
+            outcome.count(None if gap < TOLERANCE else f"{size} processes: weights differ by {gap:.1e}")
+    outcome.remark = "56 steps in 8 epochs (each row is the mean of its steps), then the weights"
+    return outcome
+
+
+def _trained(folder: Path, size: int) -> tuple[list[float], list[torch.Tensor]]:
+    name = f"ranks{size}"
+    changes = [part for change in (*MAKE_EXACT, "epochs=8", f"name={name}") for part in ("--set", change)]
+    work = command("train", "mlp.yaml", "--no-plots", "--no-monitor", *changes)
+    for child in ranks.start(size, work, folder):
+        ended = child.wait(120)
+        if ended.code != 0:
+            raise RuntimeError(f"{size} processes: {ended.code} {ended.errors[-500:]}")
+    last = load_checkpoint(folder / "checkpoints" / name / "last.pt")
+    losses = [row[key] for row in last.history for key in ("train_loss", "validation_loss")]
+    return losses, list(last.model.values())

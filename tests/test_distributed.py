@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from nnclassify.device import Placement
+from nnclassify.distributed import Ranks
+from nnclassify.losses import CrossEntropy
+from nnclassify.shared_step import SharedBatch
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@pytest.mark.parametrize("count", [0, 1, 5, 8, 17])
+def test_shares_are_all_examples_once(count: int, size: int) -> None:
+    shares = [range(count)[Ranks(rank, size).share(count)] for rank in range(size)]
+    assert [row for share in shares for row in share] == list(range(count))
+    assert max(map(len, shares)) == len(shares[0]) <= min(map(len, shares)) + 1
+
+
+@pytest.mark.parametrize("num_examples", [7, 2, 1])
+def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weighted classes, a batch that does not split evenly, and fewer examples than processes."""
+    torch.manual_seed(0)
+    size, model = 3, torch.nn.Linear(4, 2).double()
+    loss_fn = CrossEntropy(class_weights=[1.0, 3.0]).build([1, 1])
+    inputs, targets = torch.randn(num_examples, 4, dtype=torch.float64), torch.arange(num_examples) % 2
+    told: list[list[torch.Tensor]] = []
+
+    def tell(self: Ranks, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        told.append(parts)
+        return [torch.stack(same).sum(0) for same in zip(*told, strict=True)]
+
+    monkeypatch.setattr(Ranks, "add", tell)
+    placement = Placement(torch.device("cpu"), torch.float64)
+    parameters = list(model.parameters())
+    for rank in range(size):
+        batch = SharedBatch(model, loss_fn, placement, Ranks(rank, size))
+        found = batch.run(inputs, targets, parameters, asked=rank == 1)
+    weighted = loss_fn(model(inputs), targets)
+    expected = torch.autograd.grad(weighted.sum() / torch.tensor([1.0, 3.0])[targets].sum(), parameters)
+    assert all(torch.allclose(a, b) for a, b in zip(found.gradients, expected, strict=True))
+    assert torch.allclose(found.losses, weighted.detach()) and found.asked

@@ -1,0 +1,67 @@
+"""What a reader must not take; each of these once got further than it should."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from nnclassify.config import load_config
+from nnclassify.datasets.files import load_tensor, numbered_classes
+from nnclassify.datasets.tables import Csv, number
+from nnclassify.errors import ConfigError, DataError, InputError
+from nnclassify.transforms import PictureFormat
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "0x" + "f" * 5000])
+def test_a_number_of_thousands_of_digits_is_a_message(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"dataset: iris\nmodel: mlp\nepochs: {text}\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml:3: a number of \d+ digits"):
+        load_config(str(tmp_path / "a.yaml"))
+
+
+@pytest.mark.parametrize("index", ["²", "9" * 5000])
+def test_an_override_with_an_odd_index_is_a_message(tmp_path: Path, index: str) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: iris\nmodel: mlp\n")
+    with pytest.raises(ConfigError):
+        load_config(str(tmp_path / "a.yaml"), [f"model.hidden.{index}=3"])
+
+
+def test_a_picture_that_is_a_program_is_not_run(tmp_path: Path) -> None:
+    """Pillow hands EPS to Ghostscript, whatever the file's name says."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    with pytest.raises(InputError, match="not a readable picture"):
+        PictureFormat(8, 8, "rgb").read(tmp_path / "a.png")
+
+
+def test_an_npz_that_inflates_a_thousandfold_is_not_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(80 * 2**20, dtype=np.uint8))
+    with pytest.raises(DataError, match="inflates to 80 MB"):
+        load_tensor(str(tmp_path / "a.npz"))
+
+
+def test_a_compressed_tensor_file_is_not_read(tmp_path: Path) -> None:
+    torch.save(torch.zeros(1000), tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as stored, zipfile.ZipFile(tmp_path / "b.pt", "w", 8) as deflated:
+        for name in stored.namelist():
+            deflated.writestr(name, stored.read(name))
+    with pytest.raises(DataError, match="compressed"):
+        load_tensor(str(tmp_path / "b.pt"))
+
+
+def test_one_label_of_a_billion_names_no_billion_classes() -> None:
+    with pytest.raises(DataError, match="label 1000000000 among 3 examples"):
+        numbered_classes(np.array([0, 1, 10**9]), "y.npy")
+
+
+def test_a_delimiter_is_one_character() -> None:
+    for delimiter in ("", ";;", "\n", '"'):
+        with pytest.raises(ValidationError):
+            Csv(path="a.csv", delimiter=delimiter)
+
+
+def test_digits_with_underscores_are_no_number() -> None:
+    with pytest.raises(DataError, match="found '1_000', expected a number"):
+        number("1_000", "a.csv:2")
