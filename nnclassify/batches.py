@@ -50,10 +50,11 @@ class Chunk:
 
         A last batch that is not whole stands alone.
         """
-        start, batch, whole = 0, self.first_batch, len(self.targets) // self.batch_size * self.batch_size
-        while start < len(self.targets):
+        count = len(self.targets)
+        start, batch, whole = 0, self.first_batch, count - count % self.batch_size
+        while start < count:
             num_batches = self.group_size - batch % self.group_size
-            end = min(start + num_batches * self.batch_size, whole if start < whole else len(self.targets))
+            end = min(start + num_batches * self.batch_size, whole if start < whole else count)
             yield self.inputs[start:end], self.targets[start:end]
             start, batch = end, batch + num_batches
 

@@ -12,7 +12,7 @@ from torch import nn
 from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
 from nnclassify.datasets import Splits
-from nnclassify.device import Placement, find_placement
+from nnclassify.device import Placement, find_placement, keep_memory
 from nnclassify.errors import ModelError, one_line
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
@@ -88,9 +88,12 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
 def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
     """The trainer of a run, at its start."""
     config, splits = parts.config, parts.splits
+    keep_memory()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
     workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
     planned = plan(config.compile, workload, parts.placement.device)
+    if config.threads is None and planned.threads is not None:
+        torch.set_num_threads(planned.threads)
     batches = Batches(
         splits.train,
         parts.transform,

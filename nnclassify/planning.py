@@ -39,10 +39,12 @@ class Plan:
     Attributes:
         compiled: Whether the training step is compiled.
         group_size: Batches that one call of it takes.
+        threads: CPU threads; None: torch's choice.
     """
 
     compiled: bool
     group_size: int
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def plan(wanted: Compile, workload: Workload, device: torch.device) -> Plan:
     cost = COMPILE_SECONDS + COMPILE_LAYER_SECONDS * workload.num_layers * group
     repays = saved > REPAY * cost and (device.type == "cuda" or _has_cpp_compiler())
     compiled = wanted == "on" or (wanted == "auto" and repays)
-    return Plan(compiled, group)
+    # Waking a second thread takes longer than all the arithmetic of a tiny step.
+    return Plan(compiled, group, threads=1 if workload.flops < TINY_FLOPS else None)
 
 
 def _group_size(workload: Workload) -> int:

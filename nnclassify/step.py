@@ -7,6 +7,8 @@ lie at fixed places of an epoch, so a run that resumes meets the same ones.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.averaging import average_into
+from nnclassify.cache import cache_folder
 from nnclassify.device import Placement
 from nnclassify.errors import DeviceError, one_line
 from nnclassify.losses import LossFunction
@@ -173,6 +176,9 @@ def compile_steps(steps: Steps) -> Steps:
     Raises:
         DeviceError: This torch cannot compile a backward pass inside a function.
     """
+    # Of the compiler's own choice are a folder that a reboot empties, and a warning that there is no CUDA.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     import torch._dynamo
 
     if not hasattr(torch._dynamo.config, "trace_autograd_ops"):

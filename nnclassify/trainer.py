@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -191,12 +191,12 @@ class Trainer:
             yield chunk
 
     def _train_chunk(self, chunk: Chunk) -> int:
-        before, losses_so_far = self.step, self.losses_so_far()
+        before, factor_at = self.step, self._factors()
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for inputs, targets in chunk:
             steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
-            factors = [self._factor(step, losses_so_far) for step in steps]
+            factors = [factor_at(step) for step in steps]
             decays = [decay_at(step, self.recipe.ema or 0.0) for step in steps]
             group_outputs, group_losses = self.training_step.run(inputs, targets, factors, decays)
             outputs.append(group_outputs)
@@ -217,9 +217,11 @@ class Trainer:
         """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
         return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
 
-    def _factor(self, step: int, losses: Sequence[float]) -> float:
-        clock = Clock(step, self.recipe.epochs * len(self.train), len(self.train), losses)
-        return self.recipe.scheduler.factor(clock)
+    def _factors(self) -> Callable[[int], float]:
+        """From a step to the factor on its learning rates, in this epoch."""
+        steps_per_epoch, losses = len(self.train), self.losses_so_far()
+        total_steps = self.recipe.epochs * steps_per_epoch
+        return lambda step: self.recipe.scheduler.factor(Clock(step, total_steps, steps_per_epoch, losses))
 
     def _set_lr(self, factor: float) -> None:
         for optimizer in self.optimizers:

@@ -1,0 +1,72 @@
+"""What is timed: a shipped config, cut to epochs of a few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnclassify.config import LoadedConfig, load_config
+from nnclassify.datasets import Examples
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network, data set and batch size.
+
+    Attributes:
+        name: As the table says it.
+        config: A shipped config.
+        limit: Training examples of an epoch.
+        overrides: What else is changed of the config.
+        target: The ratio to the bare loop that is to be reached.
+        peers: The contenders beside nnclassify and the bare loop that can do this job.
+    """
+
+    name: str
+    config: str
+    limit: int
+    target: float
+    overrides: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+
+
+TOOLS = ("dataloader", "lightning", "skorch", "keras-torch", "keras-jax")
+JOBS = [
+    Job("xor_2, batch 1", "xor_2", 2000, 12, ("dataset.num_examples=2000",), ("numpy",)),
+    Job("mnist_numpy, batch 1", "mnist_numpy", 4000, 6, (), ("numpy",)),
+    Job("iris_mlp, batch 16", "iris_mlp", 120, 2, (), TOOLS),
+    Job("cifar_mlp, batch 100", "cifar_mlp", 20000, 2, (), ("numpy", *TOOLS)),
+    Job("cifar_cnn, batch 25", "cifar_cnn", 10000, 2.5, ("batch_size=25",), TOOLS),
+    Job("cifar_cnn, batch 100", "cifar_cnn", 10000, 2, ("batch_size=100",), TOOLS),
+    Job("cifar_fast, batch 500", "cifar_fast", 4000, 1.5, ("batch_size=500",)),
+]
+
+
+def prepare(job: Job, folder: Path, overrides: list[str]) -> LoadedConfig:
+    """Read a job's data once, write it as arrays, and return its config with these arrays as dataset.
+
+    Every contender maps the same files, so no one's reading is timed.
+    """
+    config = load_config(job.config, [*job.overrides, *overrides])
+    splits = config.config.dataset.build(config.config.seed)
+    train, test = splits.train, splits.test or splits.train
+    for name, examples, count in (("train", train, job.limit), ("test", test, 10_000)):
+        inputs, targets = _first(examples, count)
+        np.save(folder / f"{name}_inputs.npy", inputs)
+        np.save(folder / f"{name}_targets.npy", targets)
+    files = [f"dataset.{name}={folder / name}.npy" for name in ("train_inputs", "train_targets")]
+    files += [f"dataset.{name}={folder / name}.npy" for name in ("test_inputs", "test_targets")]
+    normalize = config.config.dataset.normalize
+    dataset = [f"dataset={{name: tensors, train_inputs: x, train_targets: x, validation: 0, normalize: {normalize}}}"]
+    return load_config(job.config, [*job.overrides, *dataset, *files])
+
+
+def _first(examples: Examples, count: int) -> tuple[np.ndarray, np.ndarray]:
+    import torch
+
+    # Drawn at random: a data set may lie in the order of its classes.
+    rows = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:count]
+    inputs, targets = examples.select(rows)
+    return inputs.numpy(), targets.numpy()
