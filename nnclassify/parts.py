@@ -17,9 +17,11 @@ from nnclassify.errors import ModelError, one_line
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
+from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
+from nnclassify.updates import spare_the_compiler
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
     """The trainer of a run, at its start."""
     config, splits = parts.config, parts.splits
     keep_memory()
+    spare_the_compiler()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
     workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
     planned = plan(config.compile, workload, parts.placement.device)
@@ -105,6 +108,9 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         min_batch=2 if has_batch_norm else 1,
         group_size=planned.group_size,
     )
+    autocast = parts.placement.autocast
+    if config.precision == "auto":
+        autocast = training_autocast(batches, parts.model, parts.loss_fn, workload.flops)
     recipe = Recipe(
         epochs=config.epochs,
         scheduler=config.scheduler,
@@ -115,6 +121,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = ()) -> Trainer:
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
         compiled=planned.compiled,
+        autocast=autocast,
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)
