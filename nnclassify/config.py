@@ -62,6 +62,8 @@ class RunConfig(Settings):
     """The number type of the arithmetic; weights stay float32 (float64 for float64)."""
     threads: PositiveInt | None = None
     """CPU threads of the arithmetic; left out, torch's choice."""
+    accept: list[Annotated[str, Field(pattern=r"^NN\d{3}$")]] | None = None
+    """Findings of `nnclassify check` that are known and wanted, such as NN302: told as notes, never as faults."""
 
     def to_yaml(self) -> str:
         """The resolved config, every default written out: it trains to the same result again."""
