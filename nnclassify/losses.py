@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from nnclassify.errors import DataError
-from nnclassify.settings import NonNegativeFloat, PositiveFloat, Probability, Settings, by_name
+from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Probability, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -297,6 +297,4 @@ def project_to_simplex(outputs: Tensor) -> Tensor:
     return (outputs - threshold).clamp_min(0)
 
 
-AnyLoss = Annotated[
-    CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal, Field(discriminator="name"), by_name("cross_entropy")
-]
+AnyLoss = Annotated[CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal, Field(discriminator="name"), ByName]

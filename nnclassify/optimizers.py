@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from nnclassify.settings import NonNegativeFloat, PositiveFloat, Settings, by_name
+from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Settings
 
 if TYPE_CHECKING:
     from torch import nn, optim
@@ -179,6 +179,4 @@ class Muon(Optimizer):
         return optimizers
 
 
-AnyOptimizer = Annotated[
-    Sgd | Adam | AdamW | RmsProp | Adagrad | Adadelta | Muon, Field(discriminator="name"), by_name("adam")
-]
+AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad | Adadelta | Muon, Field(discriminator="name"), ByName]

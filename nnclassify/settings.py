@@ -19,21 +19,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def by_name(default: str | None = None) -> BeforeValidator:
-    """Lets a member of a family be written as its name alone: `dataset: iris`.
-
-    With a default, options without a name are that member's: `optimizer: {lr: 0.1}`.
-    """
-
-    def expand(value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        return {"name": default, **value} if default is not None and isinstance(value, dict) else value
-
-    return BeforeValidator(expand)
+def _expand_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
-ByName = by_name()
+ByName = BeforeValidator(_expand_name)
+"""Lets a member of a family be written as its name alone: `dataset: iris`."""
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 MAX_INT = 2**31 - 1
