@@ -18,9 +18,11 @@ from nnclassify.errors import ModelError
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
+from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
+from nnclassify.updates import spare_the_compiler
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     config, splits = parts.config, parts.splits
     ranks = ranks or Ranks()
     keep_memory()
+    spare_the_compiler()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
     smallest = ranks.size * (2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)
     if config.batch_size < smallest:
@@ -114,6 +117,9 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         min_batch=2 * ranks.size if has_batch_norm else 1,
         group_size=planned.group_size if ranks.size == 1 else 1,
     )
+    autocast = parts.placement.autocast
+    if config.precision == "auto":
+        autocast = training_autocast(batches, parts.model, parts.loss_fn, workload.flops)
     recipe = Recipe(
         epochs=config.epochs,
         scheduler=config.scheduler,
@@ -124,6 +130,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
         compiled=planned.compiled,
+        autocast=autocast,
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)

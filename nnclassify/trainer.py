@@ -9,7 +9,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -76,6 +76,7 @@ class Recipe:
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
         report_steps: Observers hear of each multiple of so many updates, when no later one is done; None: of chunks.
         compiled: Whether the training step is compiled.
+        autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
     """
 
     epochs: int
@@ -87,6 +88,7 @@ class Recipe:
     may_select: bool = True
     report_steps: int | None = None
     compiled: bool = False
+    autocast: torch.dtype | None = None
 
 
 class Trainer:
@@ -128,8 +130,9 @@ class Trainer:
         self.placement = train.placement
         self.averaged = frozen_copy(model) if recipe.ema is not None else None
         step_recipe = StepRecipe(train.batch_size, recipe.clip_grad_norm, recipe.compiled, train.group_size)
+        shorter = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
         self.training_step = TrainingStep(
-            model, self.averaged, loss_fn, self.optimizers, self.placement, step_recipe, self.ranks
+            model, self.averaged, loss_fn, self.optimizers, shorter, step_recipe, self.ranks
         )
         self.step = 0
         self.epoch = 1

@@ -1,0 +1,79 @@
+"""Whether training may multiply in bfloat16: where the machine is fast at it, the net is large, and its loss agrees.
+
+Weights, their updates, validation and prediction stay in float32: only the products of training are shorter.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.batches import Batches
+from nnclassify.device import Placement
+from nnclassify.losses import LossFunction
+
+LARGE_FLOPS = 1e8
+"""Operations of a batch's forward pass from which converting to bfloat16 costs less than the products save."""
+MAX_LOSS_ERROR = 0.01
+"""The share by which a batch's loss may differ: bfloat16 has 8 bits, and a loss averages many roundings."""
+MIN_GRADIENT_COSINE = 0.99
+"""How alike the two gradients of a batch must point: rounding turns them by less where it does no harm."""
+CHECKED_BATCHES = 3
+"""Batches that are tried in both number types."""
+
+
+def is_fast(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16 products: AVX-512 BF16 or AMX, or CUDA's from Ampere on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def training_autocast(batches: Batches, model: nn.Module, loss_fn: LossFunction, flops: float) -> torch.dtype | None:
+    """What `precision: auto` multiplies in while training: bfloat16, or None for float32.
+
+    A function of the config and the machine alone; the network and the random state are left as they were.
+
+    Args:
+        batches: The training batches; the first few of epoch 1 are tried.
+        model: The untrained network.
+        loss_fn: The loss.
+        flops: Operations of the forward pass of a batch.
+    """
+    placement = batches.placement
+    if flops < LARGE_FLOPS or not is_fast(placement.device):
+        return None
+    chunk = next(iter(batches.epoch(1)))
+    pairs = zip(chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True)
+    agree = all(agrees(model, loss_fn, placement, *pair) for pair in islice(pairs, CHECKED_BATCHES))
+    return torch.bfloat16 if agree else None
+
+
+def agrees(model: nn.Module, loss_fn: LossFunction, placement: Placement, inputs: Tensor, targets: Tensor) -> bool:
+    """Whether loss and gradient of a batch are in bfloat16 what they are in float32, as far as training cares."""
+    loss, gradient = _loss_and_gradient(model, loss_fn, placement, inputs, targets)
+    short = replace(placement, autocast=torch.bfloat16)
+    short_loss, short_gradient = _loss_and_gradient(model, loss_fn, short, inputs, targets)
+    cosine = torch.cosine_similarity(gradient, short_gradient, dim=0)
+    return bool((short_loss - loss).abs() <= MAX_LOSS_ERROR * loss.abs()) and bool(cosine >= MIN_GRADIENT_COSINE)
+
+
+def _loss_and_gradient(
+    model: nn.Module, loss_fn: LossFunction, placement: Placement, inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The mean loss `()` and all gradients in one vector, of a copy: batch norm counts every batch that it sees."""
+    model = copy.deepcopy(model).train()
+    devices = [placement.device] if placement.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)  # the same dropout for both number types
+        with placement.autocasting():
+            outputs = model(inputs)
+    loss = loss_fn(outputs.to(placement.dtype), targets).mean()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, parameters)
+    return loss.detach(), torch.cat([gradient.flatten() for gradient in gradients])
