@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 
 from nnclassify import __version__
 from nnclassify.cache import cache_folder
@@ -30,7 +29,8 @@ MAX_CACHE_BYTES = 4 * 2**30
 
 def fingerprint(paths: Sequence[Path], picture: PictureFormat) -> str | None:
     """What the pixels depend on, in 32 characters; None where a file is not there to be looked at."""
-    # Another release may decode otherwise.
+    import PIL  # its release: another one may decode otherwise
+
     digest = hashlib.sha256(f"{__version__} {PIL.__version__} {picture!r}".encode())
     try:
         for path in paths:
