@@ -21,6 +21,7 @@ from nnclassify.diagnosis.baselines import Baseline, label_findings, train_basel
 from nnclassify.diagnosis.case import Case, stages_of
 from nnclassify.diagnosis.facts import facts_of
 from nnclassify.diagnosis.findings import Finding, Suspicion
+from nnclassify.diagnosis.pages_outcome import SHIFTED, UNRELATED
 from nnclassify.diagnosis.repair import Repair, repair
 from nnclassify.diagnosis.trials import SMALL_STEP, Bench, Outcome, products, start_of, step_seconds
 from nnclassify.diagnosis.unreadable import unreadable
@@ -111,13 +112,16 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, deadline: float) -> Diagnosi
     before = bench.run({})
     linear = train_baseline(config, splits, [], BASELINE_SECONDS)
     plain = train_baseline(config, splits, [64, 64], BASELINE_SECONDS) if _is_poor(before, linear) else linear
+    findings = label_findings(splits, case.facts, plain)
+    if any(finding.id in HOPELESS for finding in findings):  # whatever helps now helps to learn by heart
+        suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
     repaired = repair(bench, suspicions, before, [linear.outcome, plain.outcome], splits.num_classes)
-    findings = [*label_findings(splits, case.facts, plain)]
     findings += findings_of(loaded.source, case, repaired, before, linear.outcome, bool(findings))
     return Diagnosis(findings, before, linear.outcome, case.facts.majority, repaired)
 
 
 NEAR_PERFECT = 0.97
+HOPELESS = (UNRELATED.id, SHIFTED.id)
 
 
 def _is_poor(before: Outcome, linear: Baseline) -> bool:

@@ -180,7 +180,7 @@ def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterato
     """What the training curve shows so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
-    is_level = len(rows) >= max(3, epochs // 5) and abs(now - losses[0]) < 0.01 * abs(losses[0])
+    is_level = len(rows) >= max(3, epochs // 5) and max(losses) - min(losses) < 0.01 * abs(losses[0])
     if is_level and rows[-1].train_accuracy < majority + 0.02:
         text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
         yield pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr"

@@ -31,9 +31,9 @@ UNREADABLE = Page(
 UNRELATED = Page(
     id="NN117",
     title="the labels do not follow from the inputs",
-    looks_at="Nearest neighbours within the training split, and a plain net on held-out examples: both within chance "
-    "(three standard deviations) of always saying the majority.",
-    why="Where no method does better than the majority, labels were shuffled, shifted or read from the wrong column.",
+    looks_at="Nearest neighbours within the training split, and a plain net on held-out examples: both within "
+    "three standard deviations of what answers that know nothing get, as the mean accuracy of the classes.",
+    why="Where no method does better than chance, labels were shuffled, shifted or read from the wrong column.",
     source="Zhang et al., Understanding deep learning requires rethinking generalization, 2016 (arXiv:1611.03530)",
     fix="Look at some examples beside their labels.",
 )
