@@ -73,6 +73,8 @@ class RunConfig(Settings):
     checkpoint_every: CheckpointEvery | None = None
     """How often to save: `{steps: 500}`, `{minutes: 10}` or both, and at each epoch's end; left out, at each
     epoch's end, but epochs of under two seconds share a save."""
+    accept: list[Annotated[str, Field(pattern=r"^NN\d{3}$")]] | None = None
+    """Findings of `nnclassify check` that are known and wanted, such as NN302: told as notes, never as faults."""
 
     @model_validator(mode="before")
     @classmethod

@@ -44,6 +44,12 @@ def test_an_output_that_cannot_learn_is_the_first_finding(here: Path) -> None:
     assert diagnosis.findings[0].change == {"model.output": "sigmoid"}
 
 
+def test_an_accepted_finding_is_a_note(here: Path) -> None:
+    text = "dataset: moons\nmodel: {name: mlp, hidden: [8], output: relu}\nepochs: 3\naccept: [NN205]\n"
+    first = checked(text, here).findings[0]
+    assert (first.id, first.severity) == ("NN205", "note")
+
+
 def test_a_missing_value_is_a_finding_not_a_crash(here: Path) -> None:
     write_tables(here)
     diagnosis = checked("dataset: {name: csv, path: missing.csv}\nmodel: mlp\n", here)
