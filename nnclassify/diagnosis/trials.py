@@ -127,7 +127,8 @@ def evaluated_rows(parts: Parts) -> Tensor:
 
 def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
     """Train built parts for some updates, `seconds` at most."""
-    parts = replace(parts, splits=replace(parts.splits, validation=None))
+    config = parts.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
+    parts = replace(parts, config=config, splits=replace(parts.splits, validation=None))
     watch = _Watch(parts, steps, seconds)
     trainer = build_trainer(parts, [watch])
     if not len(trainer.train):
