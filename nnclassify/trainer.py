@@ -9,8 +9,8 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn, optim
@@ -25,7 +25,8 @@ from nnclassify.history import Row
 from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import Score, Totals, score
-from nnclassify.schedulers import Clock, Scheduler
+from nnclassify.recipe import Recipe as Recipe
+from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
 
@@ -60,35 +61,6 @@ class Watcher:
 
     def run_ended(self, trainer: Trainer) -> None:
         """Nothing."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train, apart from what.
-
-    Attributes:
-        epochs: Passes over the training examples.
-        scheduler: The factor on every learning rate.
-        clip_grad_norm: Largest norm of the gradient; None: any.
-        ema: Decay of the average of the weights, a step; None: no average.
-        patience: Epochs without a better validation figure before the run stops; None: never.
-        select_by: The validation figure that decides which epoch is best.
-        may_select: Whether there is a split that may choose; without one the last epoch is the best.
-        report_steps: Observers hear of each multiple of so many updates, when no later one is done; None: of chunks.
-        compiled: Whether the training step is compiled.
-        autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
-    """
-
-    epochs: int
-    scheduler: Scheduler
-    clip_grad_norm: float | None = None
-    ema: float | None = None
-    patience: int | None = None
-    select_by: Literal["accuracy", "loss"] = "accuracy"
-    may_select: bool = True
-    report_steps: int | None = None
-    compiled: bool = False
-    autocast: torch.dtype | None = None
 
 
 class Trainer:

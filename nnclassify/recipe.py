@@ -1,0 +1,39 @@
+"""How to train, apart from what: what the trainer is told beside network, loss, optimizers and data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from nnclassify.schedulers import Scheduler
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, apart from what.
+
+    Attributes:
+        epochs: Passes over the training examples.
+        scheduler: The factor on every learning rate.
+        clip_grad_norm: Largest norm of the gradient; None: any.
+        ema: Decay of the average of the weights, a step; None: no average.
+        patience: Epochs without a better validation figure before the run stops; None: never.
+        select_by: The validation figure that decides which epoch is best.
+        may_select: Whether there is a split that may choose; without one the last epoch is the best.
+        report_steps: Observers hear of each multiple of so many updates, when no later one is done; None: of chunks.
+        compiled: Whether the training step is compiled.
+        autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
+    """
+
+    epochs: int
+    scheduler: Scheduler
+    clip_grad_norm: float | None = None
+    ema: float | None = None
+    patience: int | None = None
+    select_by: Literal["accuracy", "loss"] = "accuracy"
+    may_select: bool = True
+    report_steps: int | None = None
+    compiled: bool = False
+    autocast: torch.dtype | None = None
