@@ -118,7 +118,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         group_size=planned.group_size if ranks.size == 1 else 1,
     )
     autocast = parts.placement.autocast
-    if config.precision == "auto":
+    if config.precision == "auto" and ranks.size == 1:  # several machines might not decide alike
         autocast = training_autocast(batches, parts.model, parts.loss_fn, workload.flops)
     recipe = Recipe(
         epochs=config.epochs,
