@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from nnclassify.datasets.base import Labels, PictureDataset, Pool, Rows, Size, Source, UnsplitDataset
+from nnclassify.datasets.decoded import MIN_PICTURES, fingerprint, keep_decoded, load_decoded
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.settings import Fraction
 from nnclassify.transforms import Mode, PictureFormat, Resize
@@ -188,7 +189,7 @@ class Folder(PictureDataset, UnsplitDataset):
             import torch
 
             wanted = [paths[row] for row in rows]
-            inputs, errors = read_pictures(wanted, self.picture_format())
+            inputs, errors = read_or_recall(wanted, self.picture_format())
             if errors and self.on_bad_file == "error":
                 first = next(iter(errors.values()))
                 more = f" ({len(errors)} such files)" if len(errors) > 1 else ""
@@ -226,6 +227,20 @@ def list_pictures(root: Path, class_names: list[str]) -> tuple[list[Path], Label
         paths += files
         targets += [index] * len(files)
     return paths, np.array(targets, dtype=np.int64)
+
+
+def read_or_recall(
+    paths: Sequence[Path], picture: PictureFormat
+) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], dict[int, str]]:
+    """As `read_pictures`, but what an earlier run decoded is taken from the cache; only whole lists are kept."""
+    key = fingerprint(paths, picture) if len(paths) >= MIN_PICTURES else None
+    kept = None if key is None else load_decoded(key, len(paths))
+    if kept is not None:
+        return kept, {}
+    pixels, errors = read_pictures(paths, picture)
+    if key is not None and not errors:
+        keep_decoded(key, pixels)
+    return pixels, errors
 
 
 def read_pictures(
