@@ -117,9 +117,6 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         min_batch=2 * ranks.size if has_batch_norm else 1,
         group_size=planned.group_size if ranks.size == 1 else 1,
     )
-    autocast = parts.placement.autocast
-    if config.precision == "auto" and ranks.size == 1:  # several machines might not decide alike
-        autocast = training_autocast(batches, parts.model, parts.loss_fn, workload.flops)
     recipe = Recipe(
         epochs=config.epochs,
         scheduler=config.scheduler,
@@ -130,8 +127,15 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
         compiled=planned.compiled,
-        autocast=autocast,
+        autocast=_autocast(parts, batches, workload.flops, ranks),
     )
     parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
     optimizers = config.optimizer.build(parameters)
     return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
+
+
+def _autocast(parts: Parts, batches: Batches, flops: float, ranks: Ranks) -> torch.dtype | None:
+    """What training multiplies in; several machines might not decide `auto` alike, so they keep float32."""
+    if parts.config.precision == "auto" and ranks.size == 1:
+        return training_autocast(batches, parts.model, parts.loss_fn, flops)
+    return parts.placement.autocast
