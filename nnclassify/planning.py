@@ -2,8 +2,8 @@
 
 Every decision is a function of the config, the network and static facts of the machine, never of a stop-watch: two
 processes that train the same config on the same machine must take the same steps, bit for bit, and a compiled step
-rounds otherwise than an eager one. The constants below were measured once, on 2 cores of an AMD EPYC (AVX-512,
-bf16); they are set so that a wrong estimate leaves the run eager.
+rounds otherwise than an eager one. The constants below are estimates, from runs on 2 cores of an AMD EPYC (AVX-512,
+bf16) that were not alone there; they are set so that a wrong estimate leaves the run eager.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from nnclassify.step import can_compile
 
 Compile = Literal["auto", "on", "off"]
 
@@ -89,7 +91,7 @@ def plan(wanted: Compile, workload: Workload, device: torch.device) -> Plan:
     saved = workload.num_steps * workload.num_layers * OVERHEAD_SECONDS
     cost = COMPILE_SECONDS + COMPILE_LAYER_SECONDS * workload.num_layers * group
     repays = saved > REPAY * cost and (device.type == "cuda" or _has_cpp_compiler())
-    compiled = wanted == "on" or (wanted == "auto" and repays)
+    compiled = wanted == "on" or (wanted == "auto" and repays and can_compile())
     # Waking a second thread takes longer than all the arithmetic of a tiny step.
     return Plan(compiled, group, threads=1 if workload.flops < TINY_FLOPS else None)
 

@@ -192,6 +192,13 @@ class TrainingStep:
         self.scaler.update()
 
 
+def can_compile() -> bool:
+    """Whether this torch can compile a backward pass inside a function; imports the compiler, which takes seconds."""
+    import torch._dynamo
+
+    return hasattr(torch._dynamo.config, "trace_autograd_ops")
+
+
 def compile_steps(steps: Steps) -> Steps:
     """The same function, compiled on its first call; the compiler is imported here, since that takes seconds.
 
@@ -203,7 +210,7 @@ def compile_steps(steps: Steps) -> Steps:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     import torch._dynamo
 
-    if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+    if not can_compile():
         raise DeviceError(f"compile: on needs a newer torch (found {torch.__version__}); set `compile: off`")
     torch._dynamo.config.trace_autograd_ops = True
     # fallback_random: dropout draws from torch's own generator, so that its masks are those of the eager step.

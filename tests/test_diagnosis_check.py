@@ -17,7 +17,9 @@ def checked(text: str, folder: Path) -> Diagnosis:
 
 
 def test_a_healthy_config_has_no_fault(here: Path) -> None:
-    diagnosis = checked("dataset: iris\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: adam, lr: 0.01}\n", here)
+    diagnosis = checked(
+        "dataset: iris\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: adam, lr: 0.01}\nepochs: 60\n", here
+    )
     assert not diagnosis.has_fault
     assert diagnosis.before is not None and diagnosis.before.accuracy > 0.9
 

@@ -30,7 +30,7 @@ LOOKED_AT = 256
 """Examples that layers are measured on: a unit that fires for 2 % of them is missed once in 176 times."""
 MANY = 0.9
 LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
-SMALL_UPDATE, LARGE_UPDATE = 1e-7, 0.1
+SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
 
 
 class Monitor(Watcher):
@@ -51,6 +51,7 @@ class Monitor(Watcher):
         self.say = say
         self.path = path
         self.findings: list[Finding] = []
+        self.standing: set[str] = set()
         self.seconds = 0.0
         self.longest = 0.0
         self.trained = 0.0
@@ -76,12 +77,14 @@ class Monitor(Watcher):
         if self.majority is None:
             targets = trainer.train.examples.all_targets()
             self.majority = float(targets.bincount().max()) / len(targets)
-        for page, evidence, path in curve_findings(trainer.rows, trainer.recipe.epochs, self.majority):
+        found = [
+            *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
+            *layer_findings(*inside(trainer)),
+            *self._updates(trainer),
+        ]
+        for page, evidence, path in found:
             self._add(page, evidence, path, row.epoch)
-        for page, evidence, path in layer_findings(*inside(trainer)):
-            self._add(page, evidence, path, row.epoch)
-        for page, evidence, path in self._updates(trainer):
-            self._add(page, evidence, path, row.epoch)
+        self.standing = {page.id for page, _, _ in found}
         self._remember(trainer)
 
     def diverged(self, trainer: Trainer) -> Finding | None:
@@ -96,6 +99,8 @@ class Monitor(Watcher):
     def run_ended(self, trainer: Trainer) -> None:
         """What only the whole curve tells; then keep it all."""
         if trainer.finished:
+            # A warning that the run has outgrown was worth a line when it arose; the diagnosis tells what is left.
+            self.findings = [found for found in self.findings if found.severity == "fault" or found.id in self.standing]
             for page, evidence, path in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
                 self._add(page, evidence, path, len(trainer.rows), "note")
         self.keep()

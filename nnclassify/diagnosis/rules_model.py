@@ -106,7 +106,7 @@ def _dropout(case: Case) -> Iterator[Suspicion]:
     survivors = least.units * (1 - least.dropout)
     text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.path}"
     changes = (with_option(case, "dropout", 0.2), with_option(case, "dropout", 0.0))
-    certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
+    certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "possible"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
 
 
