@@ -81,6 +81,7 @@ def test_eager_step_is_torchs_own_loop(member: Callable[[], Optimizer]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("compile")
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_compiled_step_is_the_eager_one(member: Callable[[], Optimizer]) -> None:
     eager, compiled = build(member(), compiled=False), build(member(), compiled=True)

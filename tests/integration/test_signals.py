@@ -16,6 +16,7 @@ dataset: {name: digits, limit: 200}
 model: {name: mlp, hidden: [8]}
 epochs: 100000
 batch_size: 10
+compile: "off"
 """
 
 
