@@ -8,7 +8,6 @@ Read after `archive` has looked at it, with `weights_only=True`, and a SHA-256 o
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,17 +85,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a checkpoint such as checkpoints/<run>/best.pt")
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(
-            f"{path}: not a checkpoint, or cut short (no zip file); expected one that `train` wrote, or use the generation "
-            "before it"
-        )
     try:
         check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # a damaged file fails in as many ways as it has bytes
         raise CheckpointError(
-            f"{path}: damaged, or not a checkpoint ({one_line(cause)}); use the generation before it"
+            f"{path}: damaged, or not a checkpoint ({one_line(cause)}); expected one that `train` wrote, whole"
         ) from cause
     return _checked(path, content)
 

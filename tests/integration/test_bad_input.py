@@ -131,10 +131,10 @@ def test_bad_data_or_a_net_that_does_not_fit(
     ("arguments", "start"),
     [
         (["evaluate", "gone"], "gone: no such run, folder or checkpoint"),
-        (["evaluate", "text.pt"], "text.pt: not a checkpoint"),
+        (["evaluate", "text.pt"], "text.pt: damaged, or not a checkpoint"),
         (["evaluate", "tensor.pt"], "tensor.pt: not a checkpoint of nnclassify; expected one that `train` wrote"),
         (["evaluate", "empty"], "empty: no best.pt in it; expected a run folder"),
-        (["compare", "text.pt"], "text.pt: not a checkpoint"),
+        (["compare", "text.pt"], "text.pt: damaged, or not a checkpoint"),
         (["predict", "1,2,3"], "checkpoints: no run here; train one first: nnclassify train digits_cnn"),
     ],
 )
