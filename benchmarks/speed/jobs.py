@@ -40,7 +40,6 @@ JOBS = [
     Job("cifar_mlp, batch 100", "cifar_mlp", 20000, 2, (), ("numpy", *TOOLS)),
     Job("cifar_cnn, batch 25", "cifar_cnn", 10000, 2.5, ("batch_size=25",), TOOLS),
     Job("cifar_cnn, batch 100", "cifar_cnn", 10000, 2, ("batch_size=100",), TOOLS),
-    Job("cifar_fast, batch 500", "cifar_fast", 4000, 1.5, ("batch_size=500",)),
 ]
 
 
