@@ -11,6 +11,9 @@ from nnclassify.diagnosis.fix import edited
 from nnclassify.diagnosis.texts import MAX_LINES, diagnosis_text, state
 
 
+pytestmark = pytest.mark.slow  # a diagnosis trains for seconds
+
+
 def checked(text: str, folder: Path) -> Diagnosis:
     (folder / "net.yaml").write_text(text)
     return diagnose(load_config(str(folder / "net.yaml")))
