@@ -10,7 +10,6 @@ from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import edited
 from nnclassify.diagnosis.texts import MAX_LINES, diagnosis_text, state
 
-
 pytestmark = pytest.mark.slow  # a diagnosis trains for seconds
 
 
