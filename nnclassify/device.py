@@ -105,8 +105,3 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
-
-
-def num_parameters(model: nn.Module) -> int:
-    """Trainable numbers in a network."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

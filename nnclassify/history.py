@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nnclassify.errors import CheckpointError, one_line
 from nnclassify.storage import save_error, write_text
 
 
@@ -63,18 +62,3 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
         SaveError: It could not be written.
     """
     write_text(path, "".join(json.dumps(row.state()) + "\n" for row in rows))
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a `history.jsonl`.
-
-    Raises:
-        CheckpointError: The file is missing or damaged; names the line.
-    """
-    rows: list[Row] = []
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            rows.append(Row(**json.loads(line)))
-    except (OSError, ValueError, TypeError) as cause:
-        raise CheckpointError(f"{path}:{len(rows) + 1}: not a history row ({one_line(cause)})") from cause
-    return rows
