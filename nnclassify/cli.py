@@ -181,11 +181,12 @@ def check(
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with its reason.")] = False,
     fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
+    lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the learning-rate range test.")] = None,
 ) -> None:
     """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
     from nnclassify.diagnosis.command import check as check_config
 
-    checked = check_config(config, overrides or [], fix)
+    checked = check_config(config, overrides or [], fix, lr_range)
     if as_json:
         _print_json(checked.state())
     else:

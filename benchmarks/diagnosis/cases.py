@@ -80,7 +80,6 @@ HEALTHY: dict[str, Values] = {
     "moons_adadelta": _mlp("moons", [32], optimizer={"name": "adadelta", "lr": 1.0}, epochs=60),
     "moons_muon": _mlp("moons", [32, 32], optimizer="muon", epochs=30),
     "moons_in_turn": _mlp("moons", [16], shuffle=False, optimizer=_adam(0.01), epochs=30, batch_size=32),
-    "moons_linear": _mlp("moons", [], optimizer=_adam(0.05), epochs=30),
     "moons_elu_deep": _mlp("moons", [16] * 8, activation="elu", optimizer=_adam(0.003), epochs=40),
     "moons_norm_deep": _mlp("moons", [16] * 12, batch_norm=True, optimizer=_adam(0.005), epochs=40, batch_size=64),
     "moons_focal": _mlp("moons", [16], loss="focal", optimizer=_adam(0.01), epochs=40),
@@ -107,7 +106,10 @@ HEALTHY: dict[str, Values] = {
         batch_size=16,
     ),
     "rgb_standard": _mlp("rgb", [8, 8], loss="bce_with_logits", optimizer=_sgd(0.1, 0.9), epochs=30, batch_size=16),
-    "rgb_raw_wide": _mlp({"name": "rgb", "normalize": "none"}, [256], optimizer=_adam(0.001), epochs=60, batch_size=32),
+    "rgb_raw_norm": _mlp(
+        {"name": "rgb", "normalize": "none"}, [32, 32], batch_norm=True, optimizer=_adam(0.01), epochs=60, batch_size=32
+    ),
+    "cancer_linear": _mlp("breast_cancer", [], optimizer=_adam(0.01), epochs=30, batch_size=32),
     # Tables
     "iris_relu": _mlp("iris", [16], optimizer=_adam(0.01), epochs=100, batch_size=16),
     "iris_raw": _mlp({"name": "iris", "normalize": "none"}, [16], optimizer=_adam(0.01), epochs=150, batch_size=16),
@@ -204,6 +206,7 @@ FAULTS = [
     Fault("cancer_relu", "double_sigmoid", {"model.output": "sigmoid"}, ("NN207",)),
     # Inputs
     Fault("rgb_standard", "raw", {"dataset": {"name": "rgb", "normalize": "none"}, "model.hidden": [4, 4]}, ("NN116",)),
+    Fault("rgb_standard", "raw_wide", {"dataset.normalize": "none", "model.hidden": [256]}, ("NN116",)),
     Fault("digits_sigmoid", "raw", {"dataset.normalize": "none"}, ("NN116",)),
     Fault("mnist_sgd", "raw", {"dataset.normalize": "none"}, ("NN116",)),
     Fault("wine_tanh_deep", "raw", {"dataset.normalize": "none"}, ("NN115", "NN116")),
@@ -222,6 +225,7 @@ FAULTS = [
     Fault("xor_tanh", "one_unit", {"model.hidden": [1]}, ("NN302",)),
     Fault("xor_relu", "no_hidden", {"model.hidden": []}, ("NN301",)),
     Fault("xor_relu", "no_activation", {"model.activation": "none"}, ("NN301",)),
+    Fault("moons_relu", "no_hidden", {"model.hidden": []}, ("NN301",)),
     Fault("circles_relu", "no_activation", {"model.activation": "none"}, ("NN301",)),
     Fault("spirals_tanh", "narrow", {"model.hidden": [2]}, ("NN302",)),
     Fault("circles_sigmoid", "one_unit", {"model.hidden": [1]}, ("NN302",)),

@@ -165,7 +165,7 @@ class Folder(PictureDataset, UnsplitDataset):
         if not root.is_dir():
             raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
         train_root = root / "train" if (root / "train").is_dir() else root
-        class_names = sorted(entry.name for entry in _entries(train_root) if entry.is_dir())
+        class_names = [entry.name for entry in _entries(train_root) if entry.is_dir()]
         if not class_names:
             raise DataError(f"{train_root}: no class folder; expected one folder of pictures a class")
         skipped: list[str] = []
@@ -201,9 +201,11 @@ class Folder(PictureDataset, UnsplitDataset):
         return Pool(targets, load)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, sorted by name; an entry knows whether it is a file without another look at the disk."""
     try:
-        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as cause:
         raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
 
@@ -214,14 +216,14 @@ def list_pictures(root: Path, class_names: list[str]) -> tuple[list[Path], Label
     Raises:
         DataError: A class folder that is empty or not among the classes.
     """
-    found = sorted(entry.name for entry in _entries(root) if entry.is_dir())
+    found = [entry.name for entry in _entries(root) if entry.is_dir()]
     if strange := [name for name in found if name not in class_names]:
         raise DataError(f"{root / strange[0]}: not a class of the training folder; expected {', '.join(class_names)}")
     paths: list[Path] = []
     targets: list[int] = []
     for index, name in enumerate(class_names):
         folder = root / name
-        files = sorted(entry for entry in _entries(folder) if entry.is_file()) if folder.is_dir() else []
+        files = [folder / entry.name for entry in _entries(folder) if entry.is_file()] if folder.is_dir() else []
         if not files:
             raise DataError(f"{folder}: empty class; add pictures, or remove the folder everywhere")
         paths += files

@@ -81,6 +81,8 @@ class Case:
         num_outputs: Of the network.
         prior_loss: The loss of always giving each class its share, where the loss has such a figure; else None.
         start: The untrained network on a batch; None: not measured.
+        has_batch_norm: Whether any layer normalises over the batch.
+        suggested_lr: What a range test suggests; None: none was made, or no rate moved the loss.
     """
 
     config: RunConfig
@@ -91,6 +93,8 @@ class Case:
     num_outputs: int
     prior_loss: float | None = None
     start: Snapshot | None = None
+    has_batch_norm: bool = False
+    suggested_lr: float | None = None
 
     @property
     def steps_per_epoch(self) -> int:

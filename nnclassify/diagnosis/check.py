@@ -13,20 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import nn
 
 from nnclassify.config import LoadedConfig, RunConfig
 from nnclassify.datasets import Splits
 from nnclassify.diagnosis import probes, rules_data, rules_model, rules_output, rules_training
 from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.case import Case, stages_of
+from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test
 from nnclassify.diagnosis.facts import facts_of
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.pages_outcome import SHIFTED, UNRELATED
-from nnclassify.diagnosis.repair import Repair, repair
+from nnclassify.diagnosis.repair import GOOD, Repair, repair
 from nnclassify.diagnosis.trials import SMALL_STEP, Bench, Outcome, products, start_of, step_seconds
 from nnclassify.diagnosis.unreadable import unreadable
-from nnclassify.diagnosis.verdict import findings_of
-from nnclassify.errors import DataError
+from nnclassify.diagnosis.verdict import Seen, findings_of
+from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.parts import Parts, build_parts
 
 RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES, *probes.RULES)
@@ -49,6 +51,7 @@ class Diagnosis:
         linear: The linear baseline, likewise.
         majority: The share of the commonest class.
         repair: The changes that helped, and what they reached.
+        rates: The learning-rate range test; None where the config cannot be trained, or only slowly.
         seconds: What it took.
     """
 
@@ -57,6 +60,7 @@ class Diagnosis:
     linear: Outcome | None = None
     majority: float = 0.0
     repair: Repair = field(default_factory=Repair)
+    rates: RangeTest | None = None
     seconds: float = 0.0
 
     @property
@@ -106,19 +110,32 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, deadline: float) -> Diagnosi
     case = case_of(parts)
     if products(parts) * config.batch_size < SMALL_STEP:
         torch.set_num_threads(1)
-    suspicions = list(suspect(case))
     steps = min(case.total_steps, MAX_STEPS, math.ceil(TRIAL_SECONDS / step_seconds(parts)))
     bench = Bench(loaded.source, config, splits, steps, deadline, 2 * TRIAL_SECONDS)
     before = bench.run({})
     linear = train_baseline(config, splits, [], BASELINE_SECONDS)
     plain = train_baseline(config, splits, [64, 64], BASELINE_SECONDS) if _is_poor(before, linear) else linear
+    rates = _range_test(case, splits)
+    suspicions = list(suspect(replace(case, suggested_lr=None if rates is None else rates.suggested)))
     findings = label_findings(splits, case.facts, plain)
     if any(finding.id in HOPELESS for finding in findings):  # whatever helps now helps to learn by heart
         suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
     repaired = repair(bench, suspicions, before, [linear.outcome, plain.outcome], splits.num_classes)
-    findings += findings_of(loaded.source, case, repaired, before, linear.outcome, bool(findings))
+    by_heart = learned_by_heart(build_parts(config, splits)) if repaired.skill_before < GOOD else None
+    seen = Seen(before, linear.outcome, by_heart)
+    findings += findings_of(loaded.source, case, repaired, seen, bool(findings))
     findings = [_accepted(finding, config.accept or []) for finding in findings]
-    return Diagnosis(findings, before, linear.outcome, case.facts.majority, repaired)
+    return Diagnosis(findings, before, linear.outcome, case.facts.majority, repaired, rates)
+
+
+def _range_test(case: Case, splits: Splits) -> RangeTest | None:
+    """Over a hundred times more than customary rates, both ways."""
+    low, high = rules_training.lr_range(case)
+    lr = case.config.optimizer.lr
+    try:
+        return range_test(build_parts(case.config, splits), min(low, lr) / 100, max(high, lr) * 100)
+    except NNClassifyError:  # such a net is refused: the trial of the config as written has said so
+        return None
 
 
 def _accepted(finding: Finding, accepted: list[str]) -> Finding:
@@ -146,6 +163,7 @@ def case_of(parts: Parts, *, measured: bool = True) -> Case:
         num_outputs=parts.loss_fn.num_outputs,
         prior_loss=prior_loss(parts.config, facts.class_counts),
         start=start_of(parts) if measured and _can_measure(parts) else None,
+        has_batch_norm=any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules()),
     )
 
 

@@ -33,18 +33,23 @@ class Checked:
         return 4 if self.diagnosis.has_fault else 0
 
 
-def check(config: str, overrides: Sequence[str], fix: Path | None) -> Checked:
-    """Diagnose a config, and write what helps to `fix`.
+def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Path | None = None) -> Checked:
+    """Diagnose a config, write what helps to `fix`, and draw the learning-rate range test into `lr_range`.
 
     Raises:
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.
-        InputError: `fix` is there already.
-        SaveError: It cannot be written.
+        InputError: A file is there already.
+        SaveError: A file cannot be written.
     """
     loaded = load_config(config, overrides)
-    if fix is not None:
-        refuse_existing(fix)
+    for option, target in (("--fix", fix), ("--lr-range", lr_range)):
+        if target is not None:
+            refuse_existing(option, target)
     diagnosis = diagnose(loaded)
     if fix is not None and diagnosis.repair.change:
         write_fixed(loaded, fix, diagnosis.repair.change)
+    if lr_range is not None and diagnosis.rates is not None:
+        from nnclassify.diagnosis.picture import save_range_test  # matplotlib takes as long to import as a check
+
+        save_range_test(diagnosis.rates, loaded.config.optimizer.lr, lr_range)
     return Checked(diagnosis, fix)

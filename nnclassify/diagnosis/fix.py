@@ -55,14 +55,14 @@ def _flow(value: Any) -> Any:
     return value
 
 
-def refuse_existing(target: Path) -> None:
+def refuse_existing(option: str, target: Path) -> None:
     """Never write over a file.
 
     Raises:
         InputError: It is there already.
     """
     if target.exists():
-        raise InputError(f"--fix {target}: is there already; name another file")
+        raise InputError(f"{option} {target}: is there already; name another file")
 
 
 def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:

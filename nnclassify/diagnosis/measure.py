@@ -105,6 +105,8 @@ class Snapshot:
         output_spread: Standard deviation of the outputs over the examples, against their size.
         finite: Whether outputs, loss and gradients are.
         predictions: The class that it names for each example, `(N,)`.
+        mixing: How far an example's outputs move when other examples leave its batch, in evaluation, against their
+            size; more than rounding only where the network mixes examples up.
     """
 
     loss: float
@@ -113,6 +115,7 @@ class Snapshot:
     output_spread: float
     finite: bool
     predictions: Tensor
+    mixing: float = 0.0
 
     @property
     def gradient_ratio(self) -> float:
@@ -148,6 +151,7 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
             outputs = model(inputs)
             loss = loss_fn(outputs, targets).mean()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        mixed = _mixing(model.eval(), inputs)
     finally:
         for module, was_training in modes:
             module.training = was_training
@@ -159,7 +163,15 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
     spread = float(outputs.std(dim=0).mean()) / max(float(outputs.abs().mean()), 1e-30) if len(outputs) > 1 else 1.0
     finite = math.isfinite(float(loss)) and bool(outputs.isfinite().all()) and all(map(math.isfinite, norms.values()))
     predictions = loss_fn.predictions(outputs)
-    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions)
+    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions, mixed)
+
+
+def _mixing(model: nn.Module, inputs: Tensor) -> float:
+    half = -(-len(inputs) // 2)
+    with torch.no_grad():
+        alone, together = model(inputs[:half]).float(), model(inputs)[:half].float()
+    moved = float((alone - together).abs().max()) / max(float(together.abs().mean()), 1e-30)
+    return moved if math.isfinite(moved) else 0.0
 
 
 def _gradient_norms(model: nn.Module, gradients: dict[int, Tensor | None]) -> dict[str, float]:

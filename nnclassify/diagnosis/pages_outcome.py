@@ -80,6 +80,15 @@ NOT_FINITE = Page(
     source="IEEE 754-2019, section 6.2",
     fix="A lower optimizer.lr, normalize: standard, or clip_grad_norm: 1.",
 )
+NOT_BY_HEART = Page(
+    id="NN504",
+    title="the net cannot learn even one batch by heart, and no change that was tried helps",
+    looks_at="As NN501, where of 32 examples, shown again and again without dropout, not 9 in 10 are named right.",
+    why="Any working net can learn a few examples by heart: something between input and loss is broken, or far too "
+    "small.",
+    source="Karpathy, A recipe for training neural networks, 2019: overfit one batch",
+    fix="Start from a plain config: two hidden layers of 64 ReLUs, adam, normalize: standard.",
+)
 PAGES = (
     MISSING_VALUE,
     LABELS,
@@ -90,4 +99,5 @@ PAGES = (
     NO_BETTER_THAN_CHANCE,
     WORSE_THAN_PLAIN,
     NOT_FINITE,
+    NOT_BY_HEART,
 )

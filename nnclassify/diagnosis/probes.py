@@ -106,8 +106,29 @@ def _start(case: Case) -> Iterator[Suspicion]:
         yield Suspicion(START, "likely", "model.init", Evidence(text, case.start.loss, case.prior_loss), changes)
 
 
+MIXED = Page(
+    id="NN310",
+    title="an example's outputs depend on the other examples of its batch",
+    looks_at="The untrained net in evaluation, on a batch and on its first half alone: outputs that differ by more "
+    "than 0.1 % of their size.",
+    why="Something works along the wrong dimension, such as a softmax over the batch: an answer then changes with its "
+    "company, and training pulls on the wrong examples.",
+    source="Karpathy, A recipe for training neural networks, 2019: use backprop to chart dependencies",
+    fix="Mend the network's code: only batch norm, and only in training, may look across examples.",
+)
+MOVED = 1e-3
+"""Float32 products in another order differ by about 1e-6 of their size; a thousand times that is no rounding."""
+
+
+def _mixed(case: Case) -> Iterator[Suspicion]:
+    if case.start is not None and case.start.mixing > MOVED:
+        text = f"outputs move by {case.start.mixing:.1%} of their size when other examples leave the batch"
+        yield Suspicion(MIXED, "certain", "model", Evidence(text, case.start.mixing, MOVED))
+
+
 RULES = (
     Rule(VANISHING, _vanishing),
     Rule(DEAD, _dead),
     Rule(START, _start),
+    Rule(MIXED, _mixed),
 )

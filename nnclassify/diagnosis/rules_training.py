@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,8 @@ USUAL_LR: dict[str, tuple[float, float]] = {
 """From a tenth (a third for momentum-free SGD and Adagrad) to ten times each optimizer's customary rate."""
 
 
-def _lr_range(case: Case) -> tuple[float, float]:
+def lr_range(case: Case) -> tuple[float, float]:
+    """From the lowest to the highest customary rate of the config's optimizer."""
     low, high = USUAL_LR[case.config.optimizer.name]
     # Momentum m multiplies the length of the steps by 1 / (1 - m).
     momentum = float(getattr(case.config.optimizer, "momentum", 0.0)) if case.config.optimizer.name == "sgd" else 0.0
@@ -31,14 +33,19 @@ def _lr_range(case: Case) -> tuple[float, float]:
 
 
 def _lr_changes(case: Case, factors: tuple[float, ...]) -> tuple[Change, ...]:
-    lr = case.config.optimizer.lr
-    return tuple({"optimizer.lr": float(f"{lr * factor:.3g}")} for factor in factors)
+    """Multiples of the rate as written; before them what a range test suggests, where that lies the same way."""
+    lr, suggested = case.config.optimizer.lr, case.suggested_lr
+    rates = [float(f"{lr * factor:.3g}") for factor in factors]
+    if suggested is not None and abs(math.log(suggested / lr)) > math.log(2) and (suggested > lr) == (rates[-1] > lr):
+        rates.insert(0, suggested)
+    return tuple({"optimizer.lr": rate} for rate in rates)
 
 
 HIGH_LR = Page(
     id="NN401",
     title="the learning rate is too high",
-    looks_at="A fault where a tenth, a hundredth or a thousandth of optimizer.lr learns much better in the same steps.",
+    looks_at="A fault where a tenth or a hundredth of optimizer.lr, a customary rate, or the one that a range test "
+    "suggests learns much better in the same steps.",
     why="Steps longer than the valley is wide throw the loss up instead of down, and may kill every ReLU at once.",
     source=BENGIO,
     fix="A lower optimizer.lr.",
@@ -48,7 +55,7 @@ HIGH_LR = Page(
 
 
 def _high_lr(case: Case) -> Iterator[Suspicion]:
-    low, high = _lr_range(case)
+    low, high = lr_range(case)
     lr = case.config.optimizer.lr
     if lr <= low:
         return
@@ -63,7 +70,8 @@ def _high_lr(case: Case) -> Iterator[Suspicion]:
 LOW_LR = Page(
     id="NN402",
     title="the learning rate is too low",
-    looks_at="A fault where ten, a hundred or a thousand times optimizer.lr learns much better in the same steps.",
+    looks_at="A fault where ten or a hundred times optimizer.lr, a customary rate, or the one that a range test "
+    "suggests learns much better in the same steps.",
     why="Training stops long before it has arrived: the weights hardly move.",
     source=BENGIO,
     fix="A higher optimizer.lr.",
@@ -73,7 +81,7 @@ LOW_LR = Page(
 
 
 def _low_lr(case: Case) -> Iterator[Suspicion]:
-    low, high = _lr_range(case)
+    low, high = lr_range(case)
     lr = case.config.optimizer.lr
     if lr >= high:
         return

@@ -18,6 +18,8 @@ RESET = "\x1b[0m"
 def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, colour: bool) -> str:
     """The figures in one line, then the findings; at most 12 lines unless `verbose`."""
     lines = [_summary(diagnosis)]
+    if verbose:
+        lines += _rates_line(diagnosis)
     groups = [finding_lines(finding, verbose=verbose, colour=colour) for finding in diagnosis.findings]
     for index, group in enumerate(groups):
         if not verbose and len(lines) + len(group) > MAX_LINES - 1:
@@ -39,6 +41,12 @@ def _summary(diagnosis: Diagnosis) -> str:
         f"this net {reached}, linear {linear.accuracy:.1%}, majority {diagnosis.majority:.1%} of training examples "
         f"({before.steps} steps, {whole}; {diagnosis.seconds:.1f} s)"
     )
+
+
+def _rates_line(diagnosis: Diagnosis) -> list[str]:
+    if diagnosis.rates is None or diagnosis.rates.suggested is None:
+        return ["learning-rate range test: no rate made the loss fall"]
+    return [f"learning-rate range test: suggests {diagnosis.rates.suggested:g}"]
 
 
 def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]:
@@ -84,6 +92,7 @@ def state(diagnosis: Diagnosis, fix: Path | None) -> dict[str, object]:
         "fault": diagnosis.has_fault,
         "accuracy": None if before is None or before.error is not None else before.accuracy,
         "linear": None if linear is None else linear.accuracy,
+        "suggested_lr": None if diagnosis.rates is None else diagnosis.rates.suggested,
         "majority": diagnosis.majority,
         "steps": 0 if before is None else before.steps,
         "seconds": diagnosis.seconds,

@@ -19,7 +19,7 @@ from nnclassify.config import RunConfig, validate
 from nnclassify.datasets import Splits
 from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
-from nnclassify.errors import NNClassifyError, one_line
+from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.inference import outputs_of
 from nnclassify.metrics import score
 from nnclassify.parts import Parts, build_parts, build_trainer
@@ -130,7 +130,10 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
     config = parts.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
     parts = replace(parts, config=config, splits=replace(parts.splits, validation=None))
     watch = _Watch(parts, steps, seconds)
-    trainer = build_trainer(parts, [watch])
+    try:
+        trainer = build_trainer(parts, [watch])
+    except ModelError as error:
+        return Outcome((), 0, False, one_line(error))
     if not len(trainer.train):
         return Outcome((), 0, False, "no batch is large enough")
     try:

@@ -3,43 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.diagnosis.pages_outcome import NO_BETTER_THAN_CHANCE, NOT_FINITE, WORSE_THAN_PLAIN
+from nnclassify.diagnosis.pages_outcome import NO_BETTER_THAN_CHANCE, NOT_BY_HEART, NOT_FINITE, WORSE_THAN_PLAIN
 from nnclassify.diagnosis.repair import GOOD, POOR, Proof, Repair
 from nnclassify.diagnosis.trials import Outcome, completed
 from nnclassify.yaml_source import YamlSource
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
+BY_HEART = 0.9
+MANY_STEPS = 100
+"""A trial of fewer updates, of a net that is slow here, has not shown that it does not learn."""
 MAX_PROVED = 4
 """More causes than that are alternatives of one cause."""
 
 
-def findings_of(
-    source: YamlSource, case: Case, repaired: Repair, before: Outcome, linear: Outcome, is_explained: bool
-) -> list[Finding]:
+@dataclass(frozen=True)
+class Seen:
+    """What was tried of a config, apart from changes.
+
+    Attributes:
+        before: The config as written.
+        linear: The linear baseline.
+        by_heart: The accuracy that the net reaches on one batch that it is shown again and again;
+            None: not measured.
+    """
+
+    before: Outcome
+    linear: Outcome
+    by_heart: float | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether not even one batch can be learned by heart."""
+        return self.by_heart is not None and self.by_heart < BY_HEART
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the trial was long enough to tell a net that does not learn from one that is slow here."""
+        return self.before.complete or self.before.error is not None or self.before.steps >= MANY_STEPS
+
+
+def findings_of(source: YamlSource, case: Case, repaired: Repair, seen: Seen, is_explained: bool) -> list[Finding]:
     """All findings, ranked.
 
     Args:
         source: The YAML.
         case: What was looked at.
         repaired: What the trials proved.
-        before: The config as written.
-        linear: The linear baseline.
+        seen: The config as written, and what it was held against.
         is_explained: Whether the data is at fault already.
     """
-    faults = [_certain(source, case, one, repaired, before) for one in repaired.certain]
+    faults = [_certain(source, case, one, repaired, seen.before) for one in repaired.certain]
     faults += [_proved(source, case, proof) for proof in repaired.proofs[:MAX_PROVED]]
     if not faults and not is_explained:
-        faults = _unexplained(repaired, before, linear)
+        faults = _unexplained(repaired, seen)
     if faults and repaired.skill_before < GOOD:
-        faults[0] = _with_symptoms(faults[0], symptoms(before, case))
+        faults[0] = _with_symptoms(faults[0], (*symptoms(seen.before, case), *_not_by_heart(seen)))
+    is_well = repaired.skill_before >= GOOD and seen.before.complete
+    unproved: Severity = "note" if is_well else "warning"
     warnings = [
-        _finding(source, case, one, "warning", one.evidence, one.changes[0])
+        _finding(source, case, one, unproved, one.evidence, one.changes[0])
         for one in repaired.unproved
-        if one.page.id[:3] != "NN4" or repaired.skill_before < POOR["possible"]
+        if one.page.id[:3] != "NN4" or (repaired.skill_before < POOR["possible"] and seen.is_long)
     ]
     return faults + warnings
 
@@ -81,11 +110,20 @@ def side_by_side(before: Outcome, after: Outcome) -> str:
     return f"{left} in {before.steps} steps, after {after.accuracy:.1%} in {after.steps}"
 
 
-def _unexplained(repaired: Repair, before: Outcome, linear: Outcome) -> list[Finding]:
+def _not_by_heart(seen: Seen) -> Iterator[str]:
+    if seen.is_lost:
+        yield f"one batch, shown again and again, is named right in {seen.by_heart:.0%}"
+
+
+def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
+    before, linear = seen.before, seen.linear
     text = f"{before.accuracy:.1%} after {before.steps} steps, a linear model {linear.accuracy:.1%}"
     if before.error is not None:
         return [finding_of(NOT_FINITE, "fault", Evidence(before.error))]
-    if repaired.skill_before < CHANCE_SKILL and (before.complete or not _is_falling(before)):
+    if repaired.skill_before < PLAIN_SKILL and before.complete and seen.is_lost:
+        evidence = Evidence(f"one batch: {seen.by_heart:.1%}; {text}", seen.by_heart, BY_HEART)
+        return [finding_of(NOT_BY_HEART, "fault", evidence, path="model")]
+    if repaired.skill_before < CHANCE_SKILL and (before.complete or (seen.is_long and not _is_falling(before))):
         evidence = Evidence(text, repaired.skill_before, CHANCE_SKILL)
         return [finding_of(NO_BETTER_THAN_CHANCE, "fault", evidence, path="model")]
     if repaired.skill_before < PLAIN_SKILL and before.complete:

@@ -1,0 +1,114 @@
+"""Two short experiments on a config: which learning rates move its net, and whether it learns a batch by heart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.batches import Batches
+from nnclassify.diagnosis.trials import step_seconds
+from nnclassify.parts import Parts, build_trainer
+
+EXPERIMENT_SECONDS = 2.0
+"""What an experiment should take: it makes as many of its steps as fit, by the work of a step and not by a clock."""
+RANGE_STEPS, BATCH_STEPS, MIN_STEPS = 120, 300, 40
+"""Steps of the experiments; where fewer than the least would fit, a net is too slow here for them."""
+SMOOTHING = 0.9
+"""Weight of the losses before in the moving average that is drawn: a batch's loss alone is mostly noise."""
+RISEN = 4.0
+"""The test ends where the loss is so many times the lowest."""
+FALLS = 0.98
+"""A loss that never falls under this share of its start suggests no rate."""
+SAFETY = 0.1
+"""Where the loss is lowest it is about to rise: a tenth of that rate is safe (Howard and Gugger, fastai, 2020)."""
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """A learning-rate range test: one run whose rate grows evenly in its logarithm.
+
+    Smith, Cyclical learning rates for training neural networks, 2017 (arXiv:1506.01186), section 3.3.
+
+    Attributes:
+        rates: Of each update.
+        losses: The smoothed training loss at each.
+        suggested: A rate to train with; None where no rate made the loss fall.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggested: float | None
+
+
+def range_test(parts: Parts, low: float, high: float) -> RangeTest | None:
+    """Train freshly built parts from rate `low` towards `high`, until the loss rises; None: too slow here."""
+    num_steps = _steps_within(parts, RANGE_STEPS)
+    if num_steps < MIN_STEPS:
+        return None
+    trainer = build_trainer(_eager(parts))
+    grid = torch.logspace(math.log10(low), math.log10(high), num_steps, dtype=torch.float64).tolist()
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed = 0.0
+    for number, (rate, (inputs, targets)) in enumerate(zip(grid, _forever(trainer.train), strict=False), start=1):
+        _, batch_losses = trainer.training_step.run(inputs, targets, [rate / parts.config.optimizer.lr], [0.0])
+        smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * float(batch_losses.mean())
+        loss = smoothed / (1 - SMOOTHING**number)
+        if not math.isfinite(loss) or (losses and loss > RISEN * min(losses)):
+            break
+        rates.append(rate)
+        losses.append(loss)
+    return RangeTest(tuple(rates), tuple(losses), suggested_rate(rates, losses))
+
+
+def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
+    """A tenth of the rate at which the loss is lowest, to two digits."""
+    if not losses or min(losses) > FALLS * losses[0]:
+        return None
+    return float(f"{SAFETY * rates[losses.index(min(losses))]:.2g}")
+
+
+def learned_by_heart(parts: Parts) -> float | None:
+    """The accuracy that freshly built parts reach on one batch, without dropout, after being shown nothing else.
+
+    None: too slow here. A net that cannot do it has a broken part or settings that keep it from learning anything
+    (Karpathy, A recipe for training neural networks, 2019: "overfit one batch").
+    """
+    train = parts.splits.train
+    rows = torch.linspace(0, len(train) - 1, min(BATCH, len(train))).long()
+    parts = _eager(replace(parts, config=parts.config.model_copy(update={"batch_size": len(rows)})))
+    for module in parts.model.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0
+    num_steps = _steps_within(parts, BATCH_STEPS)
+    if num_steps < MIN_STEPS:
+        return None
+    trainer = build_trainer(parts)
+    raw, targets = train.select(rows)
+    inputs = parts.placement.arrange(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
+    targets = targets.to(parts.placement.device)
+    outputs = torch.zeros(0)
+    for _ in range(num_steps):
+        outputs, _ = trainer.training_step.run(inputs, targets, [1.0], [0.0])
+    return float((parts.loss_fn.predictions(outputs) == targets).double().mean())
+
+
+def _eager(parts: Parts) -> Parts:
+    return replace(parts, config=parts.config.model_copy(update={"compile": "off"}))
+
+
+def _steps_within(parts: Parts, most: int) -> int:
+    return min(most, int(EXPERIMENT_SECONDS / step_seconds(parts)))
+
+
+def _forever(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """One batch after another, epoch after epoch."""
+    for epoch in count(1):
+        for chunk in batches.epoch(epoch):
+            yield from zip(chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True)

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test, suggested_rate
+from nnclassify.diagnosis.picture import save_range_test
+from nnclassify.parts import build_parts
+from tests.builders import config_of
+
+
+def test_a_tenth_of_the_rate_with_the_lowest_loss_is_suggested() -> None:
+    assert suggested_rate([0.01, 0.1, 1.0, 10.0], [2.0, 1.5, 0.5, 4.0]) == pytest.approx(0.1)
+
+
+def test_a_loss_that_never_falls_suggests_nothing() -> None:
+    assert suggested_rate([0.01, 0.1], [1.0, 0.99]) is None and suggested_rate([], []) is None
+
+
+def test_a_range_test_ends_where_the_loss_explodes() -> None:
+    found = range_test(build_parts(config_of(optimizer={"name": "sgd", "lr": 0.1})), 1e-4, 1e6)
+    assert found is not None and found.suggested is not None
+    assert 0.001 < found.suggested < 10 and found.rates[-1] < 1e6
+    assert max(found.losses) <= 4 * min(found.losses)
+
+
+def test_a_range_test_is_the_same_twice() -> None:
+    first, second = (range_test(build_parts(config_of()), 1e-4, 10.0) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(("hidden", "lr", "learns"), [([64], 0.01, True), ([64], 1e-9, False)])
+def test_a_working_net_learns_a_batch_by_heart(hidden: list[int], lr: float, learns: bool) -> None:
+    model = {"name": "mlp", "hidden": hidden, "dropout": 0.5}
+    reached = learned_by_heart(build_parts(config_of(model=model, optimizer={"name": "adam", "lr": lr})))
+    assert reached is not None and (reached > 0.95) == learns
+
+
+def test_the_picture_of_a_range_test_is_drawn(tmp_path: Path) -> None:
+    rates = tuple(torch.logspace(-4, 0, 9).tolist())
+    path = save_range_test(
+        RangeTest(rates, (1.0, 1.0, 0.9, 0.8, 0.6, 0.4, 0.3, 0.5, 1.1), 0.01), 0.1, tmp_path / "r.png"
+    )
+    assert path.read_bytes().startswith(b"\x89PNG")
