@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders import config_of
 
 from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test, suggested_rate
 from nnclassify.diagnosis.picture import save_range_test
 from nnclassify.parts import build_parts
-from tests.builders import config_of
 
 
 def test_a_tenth_of_the_rate_with_the_lowest_loss_is_suggested() -> None:
