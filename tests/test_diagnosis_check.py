@@ -26,6 +26,16 @@ def test_a_healthy_config_has_no_fault(here: Path) -> None:
     assert diagnosis.before is not None and diagnosis.before.accuracy > 0.9
 
 
+@pytest.mark.parametrize("name", ["digits_cnn", "iris_mlp", "rgb", "spirals", "xor_3"])
+def test_a_shipped_config_has_no_fault(name: str, here: Path) -> None:
+    assert not diagnose(load_config(name)).has_fault
+
+
+def test_a_smoke_config_accepts_that_it_is_short(here: Path) -> None:
+    diagnosis = diagnose(load_config("smoke/model_mlp"))
+    assert not diagnosis.has_fault and "NN403" in [finding.id for finding in diagnosis.findings]
+
+
 def test_a_rate_too_low_is_proved_and_mended(here: Path) -> None:
     diagnosis = checked(
         "# rings\ndataset: circles\nmodel: {name: mlp, hidden: [16]}\n"
