@@ -1,4 +1,7 @@
-"""Score `nnclassify check` on the set: python -m benchmarks.diagnosis [--seeds N] [--only TEXT] [--no-repair]."""
+"""Score `nnclassify check` on the sets: python -m benchmarks.diagnosis [--set NAME] [--seeds N] [--only TEXT].
+
+`own` is the set that the rules were written beside; `held_out` was written apart from them.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from typing import Any
 
 import yaml
 
-from benchmarks.diagnosis.cases import FAULTS, HEALTHY, Values
-from benchmarks.diagnosis.tables import write_tables
+from benchmarks.diagnosis import cases as own
+from benchmarks.diagnosis import held_out
+from benchmarks.diagnosis.cases import Fault, Values
+from benchmarks.diagnosis.tables import write_held_out_files, write_tables
 from nnclassify.config import LoadedConfig, load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.trials import Bench, changed, run_trial
@@ -22,12 +27,28 @@ from nnclassify.parts import build_parts
 REPAIRED = 0.95
 """A repair counts where its mean accuracy of the classes is this share of the healthy twin's."""
 MAX_STEPS = 5000
+SETS: dict[str, tuple[dict[str, Values], list[Fault]]] = {
+    "own": (own.HEALTHY, own.FAULTS),
+    "held_out": (held_out.HEALTHY, held_out.FAULTS),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A config to diagnose; a faulty one has causes and a healthy twin."""
+
+    set_name: str
+    name: str
+    config: Values
+    causes: tuple[str, ...] = ()
+    twin: Values | None = None
 
 
 @dataclass(frozen=True)
 class Score:
     """One case: what was found, and whether that was right."""
 
+    set_name: str
     name: str
     seed: int
     is_faulty: bool
@@ -38,8 +59,9 @@ class Score:
 
 
 def main() -> None:
-    """Run the cases and print a Markdown table."""
+    """Run the cases and print a Markdown table for each set."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", choices=[*SETS, "all"], default="all", help="which cases; `all` prints a table each")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--only", default="", help="cases whose name holds this text")
@@ -50,24 +72,35 @@ def main() -> None:
     mnist = str(Path(options.mnist).resolve())
     with tempfile.TemporaryDirectory() as folder:
         write_tables(Path(folder))
+        write_held_out_files(Path(folder))
         os.chdir(folder)
         part, parts = map(int, options.part.split("/"))
-        cases = [case for case in _cases() if options.only in case[0]][part::parts]
+        names = list(SETS) if options.set == "all" else [options.set]
+        cases = [case for name in names for case in _cases(name) if options.only in case.name][part::parts]
         scores = [
-            _score(*case, seed, mnist, not options.no_repair)
+            _score(case, seed, mnist, not options.no_repair)
             for seed in range(options.first_seed, options.first_seed + options.seeds)
             for case in cases
         ]
-    print(table(scores))
+    for name in names:
+        if of_set := [score for score in scores if score.set_name == name]:
+            print(f"\nSet `{name}`:\n\n{table(of_set)}")
 
 
-def _cases() -> list[tuple[str, Values, tuple[str, ...], str | None]]:
-    """Name, config, causes and twin of each case."""
-    faulty: list[tuple[str, Values, tuple[str, ...], str | None]] = [
-        (f"{fault.twin}+{fault.name}", _with(HEALTHY[fault.twin], fault.change), fault.causes, fault.twin)
-        for fault in FAULTS
+def _cases(set_name: str) -> list[Case]:
+    """The cases of a set, the faulty ones first."""
+    healthy, faults = SETS[set_name]
+    faulty = [
+        Case(
+            set_name,
+            f"{fault.twin}+{fault.name}",
+            _with(healthy[fault.twin], fault.change),
+            fault.causes,
+            healthy[fault.twin],
+        )
+        for fault in faults
     ]
-    return faulty + [(name, config, (), None) for name, config in HEALTHY.items()]
+    return faulty + [Case(set_name, name, config) for name, config in healthy.items()]
 
 
 def _with(config: Values, change: Values) -> Values:
@@ -92,23 +125,21 @@ def _load(config: Values, name: str, seed: int, mnist: str) -> LoadedConfig:
     return load_config("case.yaml")
 
 
-def _score(
-    name: str, config: Values, causes: tuple[str, ...], twin: str | None, seed: int, mnist: str, with_repair: bool
-) -> Score:
-    loaded = _load(config, name, seed, mnist)
+def _score(case: Case, seed: int, mnist: str, with_repair: bool) -> Score:
+    loaded = _load(case.config, case.name, seed, mnist)
     diagnosis = diagnose(loaded)
-    detected = diagnosis.has_fault
-    named = any(finding.id in causes for finding in diagnosis.findings[:3])
+    detected, is_faulty = diagnosis.has_fault, case.twin is not None
+    named = any(finding.id in case.causes for finding in diagnosis.findings[:3])
     repaired = None
-    if with_repair and twin is not None and detected and diagnosis.before is not None:
-        repaired = _is_repaired(diagnosis, loaded, _load(HEALTHY[twin], twin, seed, mnist))
-    wrong = detected == (twin is None) or (twin is not None and not named) or repaired is False
+    if with_repair and case.twin is not None and detected and diagnosis.before is not None:
+        repaired = _is_repaired(diagnosis, loaded, _load(case.twin, f"{case.name}'s twin", seed, mnist))
+    wrong = detected != is_faulty or (is_faulty and not named) or repaired is False
     ids = " ".join(f"{finding.id}:{finding.severity}" for finding in diagnosis.findings)
     mark = "WRONG" if wrong else "ok"
     skills = f"{diagnosis.repair.skill_before:.2f}->{diagnosis.repair.skill_after:.2f}"
-    text = f"{mark} {name} seed {seed}: {ids} skill {skills} repaired {repaired} {diagnosis.seconds:.0f} s"
+    text = f"{mark} {case.name} seed {seed}: {ids} skill {skills} repaired {repaired} {diagnosis.seconds:.0f} s"
     print(f"{text} {diagnosis.repair.change if wrong else ''}", flush=True)
-    return Score(name, seed, twin is not None, detected, named, repaired, diagnosis.seconds)
+    return Score(case.set_name, case.name, seed, is_faulty, detected, named, repaired, diagnosis.seconds)
 
 
 def _is_repaired(diagnosis: Diagnosis, loaded: LoadedConfig, twin: LoadedConfig) -> bool:
