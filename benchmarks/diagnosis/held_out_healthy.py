@@ -129,6 +129,8 @@ TABLES: dict[str, Values] = {
     "wine_batch_norm": _mlp("wine", [22], _optimizer("adam", 0.01), 40, 24, batch_norm=True),
     "wine_decay": _mlp("wine", [30], _optimizer("adamw", 0.005, weight_decay=0.5), 60, 16, activation="silu"),
     "wine_sgd": _mlp("wine", [26, 13], _optimizer("sgd", 0.1, momentum=0.9), 50, 16),
+    "iris_few_a_batch": _mlp("iris", [16], _optimizer("sgd", 0.05, momentum=0.9), 20, 3),
+    "wine_few_a_batch": _mlp("wine", [18], _optimizer("adam", 0.01), 15, 4),
     "cancer_bce": _mlp(
         "breast_cancer", [14], _optimizer("rmsprop", 0.002), 40, 20, output="sigmoid", loss="bce", activation="relu"
     ),
@@ -232,6 +234,9 @@ PICTURES: dict[str, Values] = {
         BARS, [_conv(8, kernel=5, pool="max")], [30], _optimizer("sgd", 0.05, momentum=0.9), 20, activation="elu"
     ),
     "tiles_conv": _cnn(TILES, [_conv(10, pool="max"), _conv(12, pool="max")], [], _optimizer("adam", 0.005), 20),
+    "tiles_few_a_batch": _cnn(
+        TILES, [_conv(8, pool="max"), _conv(12, pool="max")], [], _optimizer("adam", 0.005), 10, batch_size=4
+    ),
     "tiles_conv_norm": _cnn(
         TILES, [_conv(8, batch_norm=True, pool="max")], [16], _optimizer("rmsprop", 0.002), 15, batch_size=16
     ),
