@@ -45,6 +45,7 @@ SPIRALS = _toy("spirals", num_classes=3, num_examples=1200, noise=0.03, turns=1)
 MNIST = {"name": "mnist", "limit": 4000, "normalize": "unit"}
 DIGITS = {"name": "digits", "validation": 0.15}
 BARS = {"name": "tensors", "train_inputs": "bars.npy", "train_targets": "bars_labels.npy"}
+BARS_SORTED = {**BARS, "train_inputs": "bars_sorted.npy", "train_targets": "bars_sorted_labels.npy"}
 BARS_APART = {**BARS, "test_inputs": "bars_test.npy", "test_targets": "bars_test_labels.npy"}
 TILES = {"name": "folder", "root": "tiles", "size": 14}
 
@@ -139,7 +140,7 @@ TABLES: dict[str, Values] = {
     "ferns_focal": _mlp(_csv("ferns"), [25], _optimizer("adam", 0.01), 40, 32, loss={"name": "focal", "gamma": 1.5}),
     "ferns_sgd": _mlp(_csv("ferns"), [20], _optimizer("sgd", 0.1, momentum=0.9), 40, 25, activation="tanh"),
     "ferns_some_mistaken": _mlp(_csv("ferns_mistaken"), [12], _optimizer("adam", 0.005), 40, 32),
-    "ferns_sorted_shuffled": _mlp(_csv("ferns_sorted"), [15], _optimizer("sgd", 0.1, momentum=0.9), 30, 20),
+    "ferns_sorted_shuffled": _mlp(_csv("ferns_sorted"), [15], _optimizer("sgd", 0.05, momentum=0.9), 20, 6),
     "sensors": _mlp(_csv("sensors"), [16], _optimizer("adam", 0.01), 50, 30),
     "sensors_sgd_raw": _mlp(_csv("sensors", normalize="none"), [16], _optimizer("sgd", 0.1), 50, 30),
     "sensors_units_scaled": _mlp(_csv("sensors_units"), [10], _optimizer("sgd", 0.3), 50, 24, activation="elu"),
@@ -229,6 +230,7 @@ PICTURES: dict[str, Values] = {
         batch_size=50,
     ),
     "bars_conv": _cnn(BARS, [_conv(8, pool="max"), _conv(16, pool="max")], [24], _optimizer("adam", 0.004), 20),
+    "bars_sorted_shuffled": _mlp(BARS_SORTED, [40], _optimizer("adam", 0.003), 15, 10),
     "bars_apart_mlp": _mlp(BARS_APART, [64, 32], _optimizer("adam", 0.002), 40, 25, dropout=0.2),
     "bars_conv_elu": _cnn(
         BARS, [_conv(8, kernel=5, pool="max")], [30], _optimizer("sgd", 0.05, momentum=0.9), 20, activation="elu"

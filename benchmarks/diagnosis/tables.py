@@ -107,6 +107,9 @@ def _write_bars(folder: Path, rng: np.random.Generator) -> None:
     """Gray 12x12 pictures of a bar that lies, stands, rises or falls; and the same with labels gone wrong."""
     targets = rng.integers(0, 4, 1000)
     inputs = np.stack([_bar(rng, int(target)) for target in targets])[:, None]
+    order = np.argsort(targets, kind="stable")
+    np.save(folder / "bars_sorted.npy", inputs[order])
+    np.save(folder / "bars_sorted_labels.npy", targets[order])
     np.save(folder / "bars.npy", inputs[:750])
     np.save(folder / "bars_test.npy", inputs[750:])
     np.save(folder / "bars_labels.npy", targets[:750])
