@@ -10,6 +10,7 @@ from typing import Any
 
 from nnclassify.checkpoint import Checkpoint
 from nnclassify.config import LoadedConfig
+from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
 from nnclassify.distributed import Ranks
@@ -36,6 +37,7 @@ class RunResult:
         best_epoch: The epoch of `best.pt`.
         classifier: `best.pt`, read back from disk.
         test: Its figures on the test split; None where there is none.
+        baselines: What the test figures are held against; None where there are none.
         findings: What the monitor saw.
         is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
@@ -46,6 +48,7 @@ class RunResult:
     best_epoch: int
     classifier: Classifier
     test: Evaluation | None
+    baselines: Baselines | None = None
     findings: list[Finding] = field(default_factory=list)
     is_new: bool = True
 
@@ -67,6 +70,7 @@ class RunResult:
             "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
             "validation": validation if has_validation else None,
             "test": None if self.test is None else {"loss": self.test.loss, "accuracy": self.test.accuracy},
+            "baselines": None if self.baselines is None else vars(self.baselines),
         }
 
 
@@ -169,7 +173,8 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
 def _result(folder: RunFolder, parts: Parts, trainer: Trainer, findings: list[Finding], *, is_new: bool) -> RunResult:
     classifier = Classifier.load(folder.best, str(parts.placement.device))
     test = None if parts.splits.test is None else evaluate(classifier, parts.splits.test)
-    return RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, findings, is_new)
+    found = baselines(parts.splits, parts.transform)
+    return RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, found, findings, is_new)
 
 
 def find_resumable(loaded: LoadedConfig) -> RunFolder:

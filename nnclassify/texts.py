@@ -26,6 +26,8 @@ def result_text(result: RunResult, with_plots: bool) -> str:
     for split in ("train", "validation", "test"):
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
+    if result.baselines is not None:
+        lines[-1] += f" (linear {result.baselines.linear:.2%}, majority {result.baselines.majority:.2%})"
     if result.test is not None:
         low, high = result.test.accuracy_interval
         count = result.test.num_examples

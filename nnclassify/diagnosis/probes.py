@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nnclassify.diagnosis.case import Case, Rule
 from nnclassify.diagnosis.changes import with_batch_norm, with_option
-from nnclassify.diagnosis.findings import Evidence, Page, Suspicion
+from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules_model import DEEP, GLOROT, SATURATING
 from nnclassify.models.base import DenseModel
 
@@ -57,6 +57,7 @@ DEAD = Page(
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16], activation: relu}\n",
 )
 MANY_DEAD = 0.9
+VERY_DEEP = 10
 
 
 def _dead(case: Case) -> Iterator[Suspicion]:
@@ -67,13 +68,15 @@ def _dead(case: Case) -> Iterator[Suspicion]:
     if not rectifiers or (case.start.dead <= MANY_DEAD and not is_flat):
         return
     text = f"at the start {case.start.dead:.0%} of a layer is dead, outputs vary by {case.start.output_spread:.1e}"
-    changes = (
+    plain: Change = {"model.hidden": [64, 64]}
+    changes = [
         with_option(case, "init", "kaiming_uniform"),
         with_batch_norm(case),
         {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
-        {"model.hidden": [64, 64]},
-    )
-    yield Suspicion(DEAD, "likely", "model.hidden", Evidence(text, case.start.dead, MANY_DEAD), changes)
+    ]
+    # Trials of a very deep net take long, and Lu et al. find no init that saves a deep net of narrow layers.
+    changes.insert(0 if len(case.stages) >= VERY_DEEP else len(changes), plain)
+    yield Suspicion(DEAD, "likely", "model.hidden", Evidence(text, case.start.dead, MANY_DEAD), tuple(changes))
 
 
 START = Page(

@@ -66,7 +66,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     figures = json.loads(second.stdout)
     assert list(figures) == [
         "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "best_epoch",
-        "train", "validation", "test",
+        "train", "validation", "test", "baselines",
     ]  # fmt: skip
     assert all(set(figures[split]) == {"loss", "accuracy"} for split in ("train", "validation", "test"))
     assert (figures["epochs"], figures["steps"]) == (3, 3 * 6)
