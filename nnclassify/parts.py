@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
-from nnclassify.datasets import Splits
+from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement, keep_memory
 from nnclassify.distributed import Ranks
 from nnclassify.errors import ModelError
@@ -23,6 +24,9 @@ from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
 from nnclassify.updates import spare_the_compiler
+
+MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
+"""Training examples that weights may start from, as many as in Jordan (arXiv:2404.00498), and how many at once."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,15 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
     inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
+    config.model.fit(model, partial(_sample, splits.train, transform, placement))
     return Parts(config, splits, transform, loss_fn, model, placement)
+
+
+def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[Tensor]:
+    """Examples from all over a split, as the network takes them: the same ones in every process of a run."""
+    for rows in torch.linspace(0, len(examples) - 1, min(MAX_SAMPLE, len(examples))).long().split(SAMPLE_BATCH):
+        raw, _ = examples.select(rows)
+        yield placement.arrange(transform(raw.to(placement.device), placement.dtype))
 
 
 def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
