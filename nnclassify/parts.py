@@ -141,7 +141,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         compiled=planned.compiled,
         autocast=_autocast(parts, batches, workload.flops, ranks),
     )
-    parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
+    parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
     optimizers = config.optimizer.build(parameters)
     return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
 

@@ -52,7 +52,8 @@ class TrainingStep:
 
     Attributes:
         recipe: What a step does.
-        groups: Parameters with their optimizers.
+        all_groups: Parameters with their optimizers.
+        groups: Those that learn in this epoch.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
     """
@@ -72,8 +73,8 @@ class TrainingStep:
         self.loss_fn = loss_fn
         self.placement = placement
         self.recipe = recipe
-        self.groups: list[Group] = [group for optimizer in optimizers for group in groups_of(optimizer)]
-        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        self.all_groups: list[Group] = [group for optimizer in optimizers for group in groups_of(optimizer)]
+        self.begin(epoch=1)
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.asked = False
@@ -81,6 +82,14 @@ class TrainingStep:
         if self.shared is not None and self.scaled:
             raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
         self._compiled = compile_steps(self._steps) if recipe.compiled else None
+
+    def begin(self, epoch: int) -> None:
+        """Have those parameters learn that do in this epoch (from 1); no gradient is computed for the others."""
+        self.groups = [group for group in self.all_groups if group.epochs is None or epoch <= group.epochs]
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        for group in self.all_groups:
+            for parameter in group.parameters:
+                parameter.grad = None  # torch's own step, in float16, passes over those without one
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]

@@ -157,6 +157,7 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         self.model.train()
+        self.training_step.begin(self.epoch)
         started = time.perf_counter()
         before = self.epoch_seconds
         for chunk in self._reported(self.train.epoch(self.epoch, self.batch)):

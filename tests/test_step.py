@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnclassify.averaging import frozen_copy
 from nnclassify.device import Placement
 from nnclassify.losses import CrossEntropy
-from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, Sgd
+from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, ParameterGroup, Sgd
 from nnclassify.step import StepRecipe, TrainingStep
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
@@ -40,7 +40,7 @@ def build(optimizer: Optimizer, *, compiled: bool, clip: float | None = 0.5) -> 
     """A step over a fresh network, two updates a group."""
     model = network()
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
-    optimizers = optimizer.build(list(model.parameters()))
+    optimizers = optimizer.build(list(model.named_parameters()))
     recipe = StepRecipe(BATCH, clip, compiled=compiled, group_size=2)
     return TrainingStep(model, frozen_copy(model), loss_fn, optimizers, Placement(torch.device("cpu")), recipe)
 
@@ -61,7 +61,7 @@ def test_eager_step_is_torchs_own_loop(member: Callable[[], Optimizer]) -> None:
     step = build(member(), compiled=False, clip=0.5)
     losses = run(step)
     model = network()
-    optimizers = member().build(list(model.parameters()))
+    optimizers = member().build(list(model.named_parameters()))
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     inputs, targets = examples()
     loss_fn = nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1)
@@ -92,6 +92,36 @@ def test_compiled_step_is_the_eager_one(member: Callable[[], Optimizer]) -> None
     for expected, found in ((eager.model, compiled.model), (eager.averaged, compiled.averaged)):
         for name, weight in expected.state_dict().items():
             torch.testing.assert_close(found.state_dict()[name], weight, rtol=rtol, atol=atol)
+
+
+def grouped_step(*, compiled: bool) -> TrainingStep:
+    """Biases learn faster, and the convolution in one epoch only."""
+    fast = ParameterGroup(match="*.bias", lr_factor=8.0)
+    brief = ParameterGroup(match="0.weight", lr_factor=2.0, epochs=1)
+    return build(Sgd(momentum=0.9, weight_decay=0.01, groups=[fast, brief]), compiled=compiled)
+
+
+def test_a_group_stops_learning_after_its_epochs() -> None:
+    step = grouped_step(compiled=False)
+    run(step)
+    convolution, head = (step.model.get_parameter(name).detach().clone() for name in ("0.weight", "5.weight"))
+    step.begin(epoch=2)
+    run(step)
+    assert torch.equal(step.model.get_parameter("0.weight"), convolution)
+    assert not torch.equal(step.model.get_parameter("5.weight"), head)
+    assert not torch.equal(network().get_parameter("0.weight"), convolution)  # it did learn
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("compile")
+def test_compiled_groups_are_the_eager_ones() -> None:
+    eager, compiled = grouped_step(compiled=False), grouped_step(compiled=True)
+    for epoch in (1, 2):
+        for step in (eager, compiled):
+            step.begin(epoch)
+            run(step)
+        for name, weight in eager.model.state_dict().items():
+            torch.testing.assert_close(compiled.model.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
 
 
 def test_states_loaded_from_a_checkpoint_go_on() -> None:
