@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import average_into
+from nnclassify.averaging import Averaging
 from nnclassify.cache import cache_folder
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
@@ -39,12 +39,14 @@ class StepRecipe:
         clip_grad_norm: Largest norm of the gradient; None: any.
         compiled: Whether groups of steps are compiled.
         group_size: Steps of a compiled group.
+        averaging: How the average of the weights follows them.
     """
 
     batch_size: int
     clip_grad_norm: float | None = None
     compiled: bool = False
     group_size: int = 1
+    averaging: Averaging | None = None
 
 
 class TrainingStep:
@@ -153,8 +155,7 @@ class TrainingStep:
         else:
             gradients = list(torch.autograd.grad(loss, self.parameters))
             self._update(self._clipped(gradients), factor, states)
-        if self.averaged is not None:
-            average_into(self.averaged, self.model, decay)
+        self._average(decay)
         return outputs.detach(), losses.detach()
 
     def _shared_step(
@@ -164,8 +165,7 @@ class TrainingStep:
         found = shared.run(inputs, targets, self.parameters, asked=self.asked)
         self.asked = found.asked
         self._update(self._clipped(found.gradients), factor, states)
-        if self.averaged is not None:
-            average_into(self.averaged, self.model, decay)
+        self._average(decay)
         return found.outputs, found.losses
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
@@ -183,6 +183,10 @@ class TrainingStep:
             end = start + len(group.parameters)
             group.update(gradients[start:end], group_states, group.initial_lr * factor)
             start = end
+
+    def _average(self, decay: Rate) -> None:
+        if self.averaged is not None and self.recipe.averaging is not None:
+            self.recipe.averaging.update(self.averaged, self.model, decay)
 
     def _update_scaled(self, loss: Tensor, factor: Rate) -> None:
         """The update in float16, whose small gradients need a scaled loss; torch's scaler steps the optimizers."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nnclassify.averaging import frozen_copy
+from nnclassify.averaging import Averaging, Ema, Lookahead, frozen_copy
 from nnclassify.device import Placement
 from nnclassify.losses import CrossEntropy
 from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, ParameterGroup, Sgd
@@ -20,6 +20,7 @@ OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)
 FACTORS = [1.0, 0.5, 0.25, 0.75]
 DECAYS = [0.1, 0.2, 0.3, 0.4]
 BATCH = 8
+EMA = Ema(0.9)
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -36,12 +37,14 @@ def network() -> nn.Sequential:
     )
 
 
-def build(optimizer: Optimizer, *, compiled: bool, clip: float | None = 0.5) -> TrainingStep:
+def build(
+    optimizer: Optimizer, *, compiled: bool, clip: float | None = 0.5, averaging: Averaging = EMA
+) -> TrainingStep:
     """A step over a fresh network, two updates a group."""
     model = network()
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
     optimizers = optimizer.build(list(model.named_parameters()))
-    recipe = StepRecipe(BATCH, clip, compiled=compiled, group_size=2)
+    recipe = StepRecipe(BATCH, clip, compiled=compiled, group_size=2, averaging=averaging)
     return TrainingStep(model, frozen_copy(model), loss_fn, optimizers, Placement(torch.device("cpu")), recipe)
 
 
@@ -110,6 +113,18 @@ def test_a_group_stops_learning_after_its_epochs() -> None:
     assert torch.equal(step.model.get_parameter("0.weight"), convolution)
     assert not torch.equal(step.model.get_parameter("5.weight"), head)
     assert not torch.equal(network().get_parameter("0.weight"), convolution)  # it did learn
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("compile")
+def test_compiled_lookahead_is_the_eager_one() -> None:
+    steps = [build(Sgd(lr=0.1), compiled=compiled, averaging=Lookahead(every=2)) for compiled in (False, True)]
+    for step in steps:
+        torch.manual_seed(2)
+        step.run(examples()[0][:8], examples()[1][:8], FACTORS[:1], [1.0])  # not whole: eager, and nothing meets
+        run(step)  # the decays are under 1: they meet after each
+    for name, weight in steps[0].model.state_dict().items():
+        torch.testing.assert_close(steps[1].model.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
