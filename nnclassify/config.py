@@ -20,6 +20,7 @@ from nnclassify.problems import describe_problems
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import DEVICE_PATTERN, NAME_PATTERN, PositiveFloat, PositiveInt, Seed, Settings
 from nnclassify.shipped import shipped_configs
+from nnclassify.transforms import Evaluating
 from nnclassify.yaml_source import YamlSource, read_yaml
 
 
@@ -59,6 +60,8 @@ class RunConfig(Settings):
     """Evaluate and keep an exponential moving average of the weights, with this decay a step."""
     lookahead: Lookahead | None = None
     """Evaluate and keep slow weights, which the network goes back to every few updates: `{}` for the usual ones."""
+    evaluation: Evaluating = Evaluating()
+    """How the net is used after training, and validated while it trains."""
     patience: PositiveInt | None = None
     """Stop after this many epochs without a better validation figure."""
     select_by: Literal["accuracy", "loss"] = "accuracy"

@@ -16,6 +16,7 @@ from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement, keep_memory
 from nnclassify.distributed import Ranks
 from nnclassify.errors import ModelError
+from nnclassify.inference import check_tta
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
@@ -76,6 +77,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     find_placement(config.device, config.precision, convolutional=False)  # before the data is read
     splits = splits or config.dataset.build(config.seed)
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
+    check_tta(config.evaluation.tta, splits.input_shape)
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
     loss_fn = config.loss.build(splits.class_counts())
     seed_everything(config.seed)
@@ -129,21 +131,28 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         min_batch=2 * ranks.size if has_batch_norm else 1,
         group_size=planned.group_size if ranks.size == 1 else 1,
     )
-    recipe = Recipe(
+    autocast = _autocast(parts, batches, workload.flops, ranks)
+    recipe = _recipe(parts, planned.compiled, autocast)
+    parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
+    optimizers = config.optimizer.build(parameters)
+    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
+
+
+def _recipe(parts: Parts, compiled: bool, autocast: torch.dtype | None) -> Recipe:
+    config, splits = parts.config, parts.splits
+    return Recipe(
         epochs=config.epochs,
         scheduler=config.scheduler,
         clip_grad_norm=config.clip_grad_norm,
         averaging=config.averaging(),
+        tta=config.evaluation.tta,
         patience=config.patience,
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
-        compiled=planned.compiled,
-        autocast=_autocast(parts, batches, workload.flops, ranks),
+        compiled=compiled,
+        autocast=autocast,
     )
-    parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
-    optimizers = config.optimizer.build(parameters)
-    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
 
 
 def _autocast(parts: Parts, batches: Batches, flops: float, ranks: Ranks) -> torch.dtype | None:

@@ -266,7 +266,8 @@ class Trainer:
             return None
         part = self.validation.part(self.ranks.share(len(self.validation)))
         outputs = [torch.zeros(0, self.loss_fn.num_outputs, dtype=self.placement.dtype, device=self.placement.device)]
-        for batch in outputs_by_batch(self.evaluated_model(), part, self.train.transform, self.placement):
+        model, tta = self.evaluated_model(), self.recipe.tta
+        for batch in outputs_by_batch(model, part, self.train.transform, self.placement, tta):
             if self.stop_signal is not None:
                 return None
             outputs.append(batch)
