@@ -1,11 +1,90 @@
-"""The exponential moving average of a network's weights."""
+"""Averages of a network's weights over its training: what is evaluated and kept where a config asks for one.
+
+Nothing here imports torch before an average is made: a config names these.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
+
+from nnclassify.settings import NonNegativeFloat, PositiveInt, Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ema:
+    """The exponential moving average of the weights.
+
+    Attributes:
+        decay: The share of the average that stays at an update.
+    """
+
+    decay: float
+
+    def decay_at(self, step: int, total_steps: int) -> float:
+        """The decay of an update (from 0): (1 + step) / (10 + step) at most, so that the start is soon forgotten."""
+        return min(self.decay, (1 + step) / (10 + step))
+
+    def update(self, averaged: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
+        """averaged += (1 - decay) (model - averaged), in place; buffers are copied."""
+        import torch
+
+        with torch.no_grad():
+            for old, new in zip(averaged.parameters(), model.parameters(), strict=True):
+                old.lerp_(new, 1 - decay)
+            for kept, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
+                kept.copy_(buffer)
+
+
+class Lookahead(Settings):
+    """Slow weights: every few updates they go a part of the way to the network's, which go on from there.
+
+    Zhang et al., 2019 (arXiv:1907.08610). Evaluated and kept are the slow weights.
+    """
+
+    every: PositiveInt = 5
+    """Updates from one meeting to the next."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The part of the way that the slow weights go."""
+    power: NonNegativeFloat = 0.0
+    """Above 0, the part falls from all of the way at the start of the run to `share` at its end, as
+    1 - (1 - share) x progress^power."""
+
+    def decay_at(self, step: int, total_steps: int) -> float:
+        """The share of the slow weights that stays after an update (from 0); 1 where they do not meet."""
+        updates = step + 1
+        if updates % self.every:
+            return 1.0
+        return float((1 - self.share) * (updates / total_steps) ** self.power)
+
+    def update(self, averaged: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
+        """Where decay is under 1: averaged += (1 - decay) (model - averaged), and model takes that; all in place.
+
+        So do the running statistics of batch norm, which belong to the weights.
+        """
+        import torch
+
+        if not isinstance(decay, torch.Tensor) and decay == 1:
+            return
+        with torch.no_grad():
+            for slow, fast in zip(_state(averaged), _state(model), strict=True):
+                if not slow.is_floating_point():
+                    slow.copy_(fast)
+                    continue
+                slow.lerp_(fast, 1 - decay)
+                # Inside a compiled step the decay is a tensor: there is no other way to leave the network as it is.
+                fast.copy_(torch.where(decay < 1, slow, fast) if isinstance(decay, torch.Tensor) else slow)
+
+
+Averaging = Ema | Lookahead
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
@@ -13,15 +92,5 @@ def frozen_copy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).requires_grad_(False)
 
 
-def decay_at(step: int, decay: float) -> float:
-    """The decay of an update (from 0): (1 + step) / (10 + step) at most, so that the random start is soon forgotten."""
-    return min(decay, (1 + step) / (10 + step))
-
-
-@torch.no_grad()
-def average_into(averaged: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
-    """averaged += (1 - decay) (model - averaged), in place; buffers are copied."""
-    for old, new in zip(averaged.parameters(), model.parameters(), strict=True):
-        old.lerp_(new, 1 - decay)
-    for kept, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
-        kept.copy_(buffer)
+def _state(model: nn.Module) -> Iterator[Tensor]:
+    return chain(model.parameters(), model.buffers())

@@ -127,6 +127,8 @@ class Batches:
             if augmentation is not None:
                 raw = augmentation.apply(raw, rows)
             inputs = self.placement.arrange(self.transform(raw, self.placement.dtype))
+            if augmentation is not None:
+                inputs = augmentation.cut(inputs, rows)
             targets = targets.to(self.placement.device, non_blocking=True)
             yield Chunk(inputs, targets, self.batch_size, self.group_size, first_batch)
             first_batch = last
@@ -145,24 +147,32 @@ class Augmentation:
         flips: Whether each example is mirrored, bool `(N,)`; None: none is.
         shifts: How far each example is moved down and right, from 0 to twice the crop, `(N, 2)`; None: none is.
         crop: Pixels of reflected border on each side.
+        centres: Where the square lies that is cut out, as shares of height and width, `(N, 2)`; None: none is.
+        cutout: Its side in pixels.
     """
 
     flips: Tensor | None
     shifts: Tensor | None
     crop: int
+    centres: Tensor | None = None
+    cutout: int = 0
 
     @classmethod
     def draw(cls, augment: Augment | None, seed: int, epoch: int, num_examples: int) -> Augmentation | None:
         """Draw for all rows of a split; None where nothing is to be changed."""
-        if augment is None or not (augment.flip or augment.crop):
+        if augment is None or augment == Augment():
             return None
-        flips = shifts = None
-        if augment.flip:
+        flips = shifts = centres = None
+        if augment.flip == "alternate":
+            flips = (torch.rand(num_examples, generator=torch_rng(seed, "flip")) < 0.5) ^ (epoch % 2 == 0)
+        elif augment.flip:
             flips = torch.rand(num_examples, generator=torch_rng(seed, "flip", epoch)) < 0.5
         if augment.crop:
             rng = torch_rng(seed, "crop", epoch)
             shifts = torch.randint(0, 2 * augment.crop + 1, (num_examples, 2), generator=rng)
-        return cls(flips, shifts, augment.crop)
+        if augment.cutout:
+            centres = torch.rand(num_examples, 2, generator=torch_rng(seed, "cutout", epoch))
+        return cls(flips, shifts, augment.crop, centres, augment.cutout)
 
     def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
         """Change raw pictures `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
@@ -172,6 +182,17 @@ class Augmentation:
         if self.shifts is not None:
             pictures = shift(pictures, self.shifts[rows].to(pictures.device), self.crop)
         return pictures
+
+    def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        """Set the squares of prepared pictures `(B, C, H, W)` to 0; they are the given rows `(B,)` of the split."""
+        if self.centres is None:
+            return inputs
+        height, width = inputs.shape[2:]
+        first = (self.centres[rows] * torch.tensor([height, width])).long() - self.cutout // 2  # (B, 2)
+        down, right = torch.arange(height) - first[:, :1], torch.arange(width) - first[:, 1:]  # (B, H), (B, W)
+        in_rows, in_columns = ((place >= 0) & (place < self.cutout) for place in (down, right))
+        square = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)
+        return inputs.masked_fill(square.to(inputs.device), 0.0)
 
 
 def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:

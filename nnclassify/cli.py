@@ -223,8 +223,8 @@ def evaluate(
     from nnclassify.texts import evaluation_text
 
     path = _find(run)
-    classifier = _load(path, device)
-    name, examples = choose_split(splits_of(classifier, overrides or []), split)
+    classifier = _load(path, device).overridden(overrides or [])
+    name, examples = choose_split(splits_of(classifier), split)
     evaluation = evaluate_split(classifier, examples)
     if as_json:
         _print_json({"run": str(path), "split": name, **evaluation.figures()})
@@ -265,6 +265,7 @@ def predict(
         typer.Option(help="A run, a run folder or a checkpoint; left out, the newest.", autocompletion=_complete_run),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each input.")] = 1,
+    overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
@@ -275,7 +276,7 @@ def predict(
     from nnclassify.predict import predict as predict_inputs
     from nnclassify.texts import predictions_csv, predictions_text
 
-    classifier = _load(_find(run), device)
+    classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation"])
     predictions = list(predict_inputs(classifier, inputs, top_k))
     if as_json:
         _print_json({"predictions": [prediction.figures() for prediction in predictions]})

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
 from nnclassify.errors import ConfigError, suggestion
 from nnclassify.losses import AnyLoss, CrossEntropy
@@ -19,6 +20,7 @@ from nnclassify.problems import describe_problems
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import DEVICE_PATTERN, NAME_PATTERN, PositiveFloat, PositiveInt, Seed, Settings
 from nnclassify.shipped import shipped_configs
+from nnclassify.transforms import Evaluating
 from nnclassify.yaml_source import YamlSource, read_yaml
 
 
@@ -56,6 +58,10 @@ class RunConfig(Settings):
     """Scale gradients down to this norm where they are larger."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Evaluate and keep an exponential moving average of the weights, with this decay a step."""
+    lookahead: Lookahead | None = None
+    """Evaluate and keep slow weights, which the network goes back to every few updates: `{}` for the usual ones."""
+    evaluation: Evaluating = Evaluating()
+    """How the net is used after training, and validated while it trains."""
     patience: PositiveInt | None = None
     """Stop after this many epochs without a better validation figure."""
     select_by: Literal["accuracy", "loss"] = "accuracy"
@@ -85,6 +91,10 @@ class RunConfig(Settings):
         defaults = {key: cls.model_fields[key].default.name for key in ("loss", "optimizer", "scheduler")}
         named = {key: {"name": name, **data[key]} for key, name in defaults.items() if isinstance(data.get(key), dict)}
         return {**data, **named}
+
+    def averaging(self) -> Averaging | None:
+        """The average of the weights that is evaluated and kept; None: the weights themselves are."""
+        return self.lookahead if self.ema is None else Ema(self.ema)
 
     def to_yaml(self) -> str:
         """The resolved config, every default written out: it trains to the same result again."""
@@ -162,5 +172,7 @@ def _misfits(config: RunConfig) -> Iterator[tuple[str, str]]:
     """Options that are right alone and wrong together: the key to change, and what is wrong."""
     if (reason := config.loss.refuses(config.model.output)) is not None:
         yield "loss", f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
+    if config.ema is not None and config.lookahead is not None:
+        yield "lookahead", "found it beside ema; one average is evaluated and kept: leave one of the two out"
     if config.patience is not None and config.dataset.validation in (0, "test"):
         yield "patience", "found it without a split to choose by; set dataset.validation: 0.1, or leave patience out"

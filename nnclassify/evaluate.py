@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from nnclassify.checkpoint import Checkpoint, load_newest
-from nnclassify.config import LoadedConfig, RunConfig, validate
+from nnclassify.config import RunConfig, validate
 from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement
 from nnclassify.errors import CheckpointError, DataError, InputError, TrainingError, one_line
-from nnclassify.inference import outputs_of
+from nnclassify.inference import check_tta, outputs_of
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import ClassReport, class_reports, confusion_matrix, score, wilson_interval
 from nnclassify.transforms import Transform
@@ -83,7 +83,25 @@ class Classifier:
 
     def outputs(self, examples: Examples) -> Tensor:
         """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""
-        return outputs_of(self.model, examples, self.transform, self.placement)
+        return outputs_of(self.model, examples, self.transform, self.placement, self.config.evaluation.tta)
+
+    def overridden(self, overrides: Sequence[str], allowed: Sequence[str] = ("dataset", "evaluation")) -> Classifier:
+        """The same net, used otherwise, or with its data found elsewhere: `evaluation.tta=mirror`.
+
+        Raises:
+            ConfigError: An override is wrong.
+            DataError: The net's inputs have no such views.
+            InputError: It would change what was trained.
+        """
+        source = YamlSource(str(self.path), self.config.model_dump(mode="json", exclude_none=True))
+        for assignment in overrides:
+            if not assignment.startswith(tuple(f"{key}{end}" for key in allowed for end in ".=")):
+                keys = " and ".join(f"{key}.*" for key in allowed)
+                raise InputError(f"--set {assignment}: a trained run is as it is; only {keys} can be set here")
+            source.override(assignment)
+        config = validate(source)
+        check_tta(config.evaluation.tta, self.transform.input_shape)
+        return replace(self, config=config)
 
     def probabilities(self, raw: Tensor) -> Tensor:
         """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
@@ -167,21 +185,13 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     )
 
 
-def splits_of(classifier: Classifier, overrides: Sequence[str] = ()) -> Splits:
-    """The run's own splits, drawn again; `overrides` may say where the data lies now.
+def splits_of(classifier: Classifier) -> Splits:
+    """The run's own splits, drawn again.
 
     Raises:
-        ConfigError: An override is wrong.
         DataError: The data is not there, or its classes or shape are not the run's.
     """
-    source = YamlSource(str(classifier.path), classifier.config.model_dump(mode="json", exclude_none=True))
-    for assignment in overrides:
-        if not assignment.startswith(("dataset.", "dataset=")):
-            raise InputError(
-                f"--set {assignment}: a trained run is as it is; only dataset.* can be set, to find its data"
-            )
-        source.override(assignment)
-    config = LoadedConfig(validate(source), source, classifier.path.parent.name).config
+    config = classifier.config
     splits = config.dataset.build(config.seed)
     if splits.class_names != classifier.class_names:
         raise DataError(

@@ -7,24 +7,59 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nnclassify.datasets import Examples
 from nnclassify.device import Placement
-from nnclassify.transforms import Transform
+from nnclassify.errors import DataError
+from nnclassify.transforms import Transform, Tta
 
 MAX_BATCH, BATCH_BYTES = 1000, 64 * 2**20
 """Examples at a time: many, but bounded in memory. The training's batch size plays no part in it."""
 
 
-def outputs_of(model: nn.Module, examples: Examples, transform: Transform, placement: Placement) -> Tensor:
+def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
+    """Refuse views of what is no picture.
+
+    Raises:
+        DataError: Examples have no mirror image, or are too small to be moved.
+    """
+    if tta != "none" and (len(input_shape) != 3 or min(input_shape[1:]) < 2):
+        raise DataError(
+            f"evaluation.tta: found {tta} for examples of shape {input_shape}; expected pictures of at least 2x2 "
+            "pixels: set evaluation.tta: none"
+        )
+
+
+def views(inputs: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
+    """What outputs are averaged over: weights that sum to 1, each with inputs `(B, ...)`.
+
+    The six of `mirror_translate` and their weights are those of Jordan, 2024 (arXiv:2404.00498, section 3.5).
+    """
+    moved: list[Tensor] = []
+    if tta == "mirror_translate":
+        height, width = inputs.shape[2:]
+        padded = functional.pad(inputs, (1, 1, 1, 1), mode="reflect")
+        moved = [padded[:, :, start : start + height, start : start + width] for start in (0, 2)]
+    share = 0.5 if moved else 1.0
+    for weight, view in [(share, inputs), *((share / 2, view) for view in moved)]:
+        if tta == "none":
+            yield weight, view
+        else:
+            yield from ((weight / 2, view), (weight / 2, view.flip(3)))
+
+
+def outputs_of(
+    model: nn.Module, examples: Examples, transform: Transform, placement: Placement, tta: Tta = "none"
+) -> Tensor:
     """Outputs `(N, num_outputs)` on the CPU, in the order of the split; the network is left in training mode
     or out of it, as it was."""
     # The one synchronisation point:
-    return torch.cat(list(outputs_by_batch(model, examples, transform, placement))).cpu()
+    return torch.cat(list(outputs_by_batch(model, examples, transform, placement, tta))).cpu()
 
 
 def outputs_by_batch(
-    model: nn.Module, examples: Examples, transform: Transform, placement: Placement
+    model: nn.Module, examples: Examples, transform: Transform, placement: Placement, tta: Tta = "none"
 ) -> Iterator[Tensor]:
     """The same a batch at a time, `(B, num_outputs)` on the device."""
     was_training = model.training
@@ -35,7 +70,7 @@ def outputs_by_batch(
             raw, _ = examples.select(rows)
             inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
             with torch.no_grad(), placement.autocasting():
-                outputs = model(inputs).to(placement.dtype)
+                outputs = sum(weight * model(view).to(placement.dtype) for weight, view in views(inputs, tta))
             yield outputs
     finally:
         model.train(was_training)

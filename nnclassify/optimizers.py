@@ -6,17 +6,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Settings
+from nnclassify.errors import ModelError
+from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, PositiveInt, Settings
 
 if TYPE_CHECKING:
     from torch import nn, optim
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Group = dict[str, Any]
+"""A parameter group as torch.optim takes it: params, lr, weight_decay, and epochs where they stop learning."""
+
+
+class ParameterGroup(Settings):
+    """Parameters with options of their own. A parameter is of the first group that its name fits."""
+
+    match: Annotated[str, Field(min_length=1, max_length=200)]
+    """Names of parameters, `*` for any text: `*_norm.bias`, `output_linear.*`."""
+    lr_factor: PositiveFloat = 1.0
+    """What their learning rate is multiplied by."""
+    weight_decay: NonNegativeFloat | None = None
+    """Their weight decay; left out, the optimizer's."""
+    epochs: PositiveInt | None = None
+    """How many epochs they learn; then they stay as they are. Left out, to the end."""
 
 
 class Optimizer(Settings):
@@ -26,14 +43,57 @@ class Optimizer(Settings):
     """The learning rate; the scheduler multiplies it."""
     weight_decay: NonNegativeFloat = 0.0
     """How strongly weights are pulled to zero."""
+    groups: list[ParameterGroup] = Field(default_factory=list)
+    """Parameters with options of their own."""
+
+    def build(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[optim.Optimizer]:
+        """The torch optimizers that together update all parameters, given with their names; mostly one.
+
+        Raises:
+            ModelError: A group fits no parameter, or none is left that learns to the end.
+        """
+        return self.create(self.grouped(parameters))
 
     @abstractmethod
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
-        """The torch optimizers that together update all parameters; mostly one."""
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
+        """The torch optimizers for these groups."""
 
     def common(self) -> dict[str, Any]:
         """The options that every torch optimizer takes."""
         return {"lr": self.lr, "weight_decay": self.weight_decay}
+
+    def decay(self, weight_decay: float, lr: float) -> float:
+        """What torch calls the weight decay of parameters with this learning rate."""
+        return weight_decay
+
+    def grouped(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[Group]:
+        """Parameters in their groups: those that no group fits first, then the groups in order.
+
+        Raises:
+            ModelError: As `build`.
+        """
+        members: list[list[nn.Parameter]] = [[] for _ in range(len(self.groups) + 1)]
+        for name, parameter in parameters:
+            fits = (place for place, group in enumerate(self.groups, 1) if fnmatchcase(name, group.match))
+            members[next(fits, 0)].append(parameter)
+        for place, group in enumerate(self.groups, 1):
+            if not members[place]:
+                names = ", ".join(name for name, _ in parameters[:12])
+                raise ModelError(
+                    f"optimizer.groups.{place - 1}: no parameter for {group.match!r} that an earlier group has not; "
+                    f"expected a pattern such as '*.bias' over the names {names}{', ...' * (len(parameters) > 12)}"
+                )
+        options = [ParameterGroup(match="*"), *self.groups]
+        chosen = [self._group(*pair) for pair in zip(options, members, strict=True) if pair[1]]
+        if all("epochs" in group for group in chosen):
+            raise ModelError("optimizer: no parameter learns to the end of the run; leave `epochs` out of a group")
+        return chosen
+
+    def _group(self, options: ParameterGroup, members: list[nn.Parameter]) -> Group:
+        lr = self.lr * options.lr_factor
+        decay = self.weight_decay if options.weight_decay is None else options.weight_decay
+        ends = {} if options.epochs is None else {"epochs": options.epochs}
+        return {"params": members, "lr": lr, "weight_decay": self.decay(decay, lr), **ends}
 
 
 class Sgd(Optimizer):
@@ -46,13 +106,19 @@ class Sgd(Optimizer):
     """The share of the last step that goes on."""
     nesterov: bool = False
     """Look ahead along the momentum first; needs momentum."""
+    decoupled: bool = False
+    """weight_decay is what an update takes of a weight, whatever `lr` and `lr_factor` are; else they multiply it."""
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def decay(self, weight_decay: float, lr: float) -> float:
+        """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""
+        return weight_decay / lr if self.decoupled else weight_decay
+
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.SGD."""
         from torch import optim
 
         nesterov = self.nesterov and self.momentum > 0
-        return [optim.SGD(parameters, momentum=self.momentum, nesterov=nesterov, fused=True, **self.common())]
+        return [optim.SGD(list(groups), momentum=self.momentum, nesterov=nesterov, fused=True, **self.common())]
 
 
 class AdaptiveMoments(Optimizer):
@@ -77,11 +143,11 @@ class Adam(AdaptiveMoments):
 
     name: Literal["adam"] = "adam"
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.Adam."""
         from torch import optim
 
-        return [optim.Adam(parameters, **self.moments())]
+        return [optim.Adam(list(groups), **self.moments())]
 
 
 class AdamW(AdaptiveMoments):
@@ -91,11 +157,11 @@ class AdamW(AdaptiveMoments):
     weight_decay: NonNegativeFloat = 0.01
     """How strongly weights are pulled to zero."""
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.AdamW."""
         from torch import optim
 
-        return [optim.AdamW(parameters, **self.moments())]
+        return [optim.AdamW(list(groups), **self.moments())]
 
 
 class RmsProp(Optimizer):
@@ -111,11 +177,11 @@ class RmsProp(Optimizer):
     eps: PositiveFloat = 1e-8
     """Keeps the division from zero."""
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.RMSprop."""
         from torch import optim
 
-        return [optim.RMSprop(parameters, alpha=self.alpha, momentum=self.momentum, eps=self.eps, **self.common())]
+        return [optim.RMSprop(list(groups), alpha=self.alpha, momentum=self.momentum, eps=self.eps, **self.common())]
 
 
 class Adagrad(Optimizer):
@@ -127,11 +193,11 @@ class Adagrad(Optimizer):
     eps: PositiveFloat = 1e-10
     """Keeps the division from zero."""
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.Adagrad."""
         from torch import optim
 
-        return [optim.Adagrad(parameters, eps=self.eps, **self.common())]
+        return [optim.Adagrad(list(groups), eps=self.eps, **self.common())]
 
 
 class Adadelta(Optimizer):
@@ -145,11 +211,11 @@ class Adadelta(Optimizer):
     eps: PositiveFloat = 1e-6
     """Keeps the division from zero."""
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.Adadelta."""
         from torch import optim
 
-        return [optim.Adadelta(parameters, rho=self.rho, eps=self.eps, **self.common())]
+        return [optim.Adadelta(list(groups), rho=self.rho, eps=self.eps, **self.common())]
 
 
 class Muon(Optimizer):
@@ -165,18 +231,25 @@ class Muon(Optimizer):
     adamw_lr: PositiveFloat = 0.001
     """The learning rate of biases, norms and convolutions."""
 
-    def build(self, parameters: Sequence[nn.Parameter]) -> list[optim.Optimizer]:
+    def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.Muon, and torch.optim.AdamW where there is something left."""
         from torch import optim
 
-        matrices = [parameter for parameter in parameters if parameter.ndim == 2]
-        rest = [parameter for parameter in parameters if parameter.ndim != 2]
+        matrices = _having(groups, lambda parameter: parameter.ndim == 2)
+        rest = _having(groups, lambda parameter: parameter.ndim != 2)
         optimizers: list[optim.Optimizer] = []
         if matrices:
             optimizers.append(optim.Muon(matrices, momentum=self.momentum, nesterov=self.nesterov, **self.common()))
         if rest:
-            optimizers.append(optim.AdamW(rest, lr=self.adamw_lr, weight_decay=self.weight_decay, fused=True))
+            slower = [{**group, "lr": group["lr"] * self.adamw_lr / self.lr} for group in rest]
+            optimizers.append(optim.AdamW(slower, fused=True))
         return optimizers
+
+
+def _having(groups: Sequence[Group], wanted: Callable[[nn.Parameter], bool]) -> list[Group]:
+    """The groups with those of their parameters that are wanted; those that keep none are left out."""
+    kept = [{**group, "params": [parameter for parameter in group["params"] if wanted(parameter)]} for group in groups]
+    return [group for group in kept if group["params"]]
 
 
 AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Adagrad | Adadelta | Muon, Field(discriminator="name"), ByName]

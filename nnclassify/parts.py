@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
-from nnclassify.datasets import Splits
+from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement, keep_memory
 from nnclassify.distributed import Ranks
 from nnclassify.errors import ModelError
+from nnclassify.inference import check_tta
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
@@ -23,6 +25,9 @@ from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
 from nnclassify.updates import spare_the_compiler
+
+MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
+"""Training examples that weights may start from, as many as in Jordan (arXiv:2404.00498), and how many at once."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     find_placement(config.device, config.precision, convolutional=False)  # before the data is read
     splits = splits or config.dataset.build(config.seed)
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
+    check_tta(config.evaluation.tta, splits.input_shape)
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
     loss_fn = config.loss.build(splits.class_counts())
     seed_everything(config.seed)
@@ -82,7 +88,15 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
     inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
+    config.model.fit(model, partial(_sample, splits.train, transform, placement))
     return Parts(config, splits, transform, loss_fn, model, placement)
+
+
+def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[Tensor]:
+    """Examples from all over a split, as the network takes them: the same ones in every process of a run."""
+    for rows in torch.linspace(0, len(examples) - 1, min(MAX_SAMPLE, len(examples))).long().split(SAMPLE_BATCH):
+        raw, _ = examples.select(rows)
+        yield placement.arrange(transform(raw.to(placement.device), placement.dtype))
 
 
 def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
@@ -117,21 +131,28 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         min_batch=2 * ranks.size if has_batch_norm else 1,
         group_size=planned.group_size if ranks.size == 1 else 1,
     )
-    recipe = Recipe(
+    autocast = _autocast(parts, batches, workload.flops, ranks)
+    recipe = _recipe(parts, planned.compiled, autocast)
+    parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
+    optimizers = config.optimizer.build(parameters)
+    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
+
+
+def _recipe(parts: Parts, compiled: bool, autocast: torch.dtype | None) -> Recipe:
+    config, splits = parts.config, parts.splits
+    return Recipe(
         epochs=config.epochs,
         scheduler=config.scheduler,
         clip_grad_norm=config.clip_grad_norm,
-        ema=config.ema,
+        averaging=config.averaging(),
+        tta=config.evaluation.tta,
         patience=config.patience,
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
-        compiled=planned.compiled,
-        autocast=_autocast(parts, batches, workload.flops, ranks),
+        compiled=compiled,
+        autocast=autocast,
     )
-    parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
-    optimizers = config.optimizer.build(parameters)
-    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
 
 
 def _autocast(parts: Parts, batches: Batches, flops: float, ranks: Ranks) -> torch.dtype | None:

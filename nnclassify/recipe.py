@@ -7,7 +7,9 @@ from typing import Literal
 
 import torch
 
+from nnclassify.averaging import Averaging
 from nnclassify.schedulers import Scheduler
+from nnclassify.transforms import Tta
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Recipe:
         epochs: Passes over the training examples.
         scheduler: The factor on every learning rate.
         clip_grad_norm: Largest norm of the gradient; None: any.
-        ema: Decay of the average of the weights, a step; None: no average.
+        averaging: The average of the weights that is evaluated; None: the weights themselves are.
+        tta: Views that outputs are averaged over in validation.
         patience: Epochs without a better validation figure before the run stops; None: never.
         select_by: The validation figure that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
@@ -30,7 +33,8 @@ class Recipe:
     epochs: int
     scheduler: Scheduler
     clip_grad_norm: float | None = None
-    ema: float | None = None
+    averaging: Averaging | None = None
+    tta: Tta = "none"
     patience: int | None = None
     select_by: Literal["accuracy", "loss"] = "accuracy"
     may_select: bool = True

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from nnclassify.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.config import RunConfig
@@ -54,7 +55,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         facts: What its next checkpoints will say of data and transform.
 
     Raises:
-        CheckpointError: No generation of `last.pt` can be read.
+        CheckpointError: No generation of `last.pt` can be read, or its config is of another release.
         ConfigError: A value that the result depends on has changed, or the training data.
     """
     if not folder.last.is_file() and not previous(folder.last).is_file():
@@ -110,7 +111,7 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
 
 
 def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, facts: dict[str, Any]) -> None:
-    before, now = flat(saved.config), flat(config.model_dump(mode="json", exclude_none=True))
+    before, now = flat(_completed(folder, saved.config)), flat(config.model_dump(mode="json", exclude_none=True))
     changed = [
         f"{key}: {before.get(key)} when the run began, now {now.get(key)}"
         for key in sorted({*before, *now})
@@ -123,6 +124,14 @@ def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, fac
             raise ConfigError(
                 [f"--resume {folder.name}: the training data is not what it was ({fact} differs); start anew"]
             )
+
+
+def _completed(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
+    """A saved config with the defaults of options that came after it."""
+    try:
+        return RunConfig.model_validate(config).model_dump(mode="json", exclude_none=True)
+    except ValidationError as cause:
+        raise CheckpointError(f"{folder.last}: its config cannot be read ({one_line(cause)}); start anew") from cause
 
 
 def _machine_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import average_into
+from nnclassify.averaging import Averaging
 from nnclassify.cache import cache_folder
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
@@ -39,12 +39,14 @@ class StepRecipe:
         clip_grad_norm: Largest norm of the gradient; None: any.
         compiled: Whether groups of steps are compiled.
         group_size: Steps of a compiled group.
+        averaging: How the average of the weights follows them.
     """
 
     batch_size: int
     clip_grad_norm: float | None = None
     compiled: bool = False
     group_size: int = 1
+    averaging: Averaging | None = None
 
 
 class TrainingStep:
@@ -52,7 +54,8 @@ class TrainingStep:
 
     Attributes:
         recipe: What a step does.
-        groups: Parameters with their optimizers.
+        all_groups: Parameters with their optimizers.
+        groups: Those that learn in this epoch.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
     """
@@ -72,8 +75,8 @@ class TrainingStep:
         self.loss_fn = loss_fn
         self.placement = placement
         self.recipe = recipe
-        self.groups: list[Group] = [group for optimizer in optimizers for group in groups_of(optimizer)]
-        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        self.all_groups: list[Group] = [group for optimizer in optimizers for group in groups_of(optimizer)]
+        self.begin(epoch=1)
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.asked = False
@@ -81,6 +84,14 @@ class TrainingStep:
         if self.shared is not None and self.scaled:
             raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
         self._compiled = compile_steps(self._steps) if recipe.compiled else None
+
+    def begin(self, epoch: int) -> None:
+        """Have those parameters learn that do in this epoch (from 1); no gradient is computed for the others."""
+        self.groups = [group for group in self.all_groups if group.epochs is None or epoch <= group.epochs]
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        for group in self.all_groups:
+            for parameter in group.parameters:
+                parameter.grad = None  # torch's own step, in float16, passes over those without one
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
@@ -144,8 +155,7 @@ class TrainingStep:
         else:
             gradients = list(torch.autograd.grad(loss, self.parameters))
             self._update(self._clipped(gradients), factor, states)
-        if self.averaged is not None:
-            average_into(self.averaged, self.model, decay)
+        self._average(decay)
         return outputs.detach(), losses.detach()
 
     def _shared_step(
@@ -155,8 +165,7 @@ class TrainingStep:
         found = shared.run(inputs, targets, self.parameters, asked=self.asked)
         self.asked = found.asked
         self._update(self._clipped(found.gradients), factor, states)
-        if self.averaged is not None:
-            average_into(self.averaged, self.model, decay)
+        self._average(decay)
         return found.outputs, found.losses
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
@@ -174,6 +183,10 @@ class TrainingStep:
             end = start + len(group.parameters)
             group.update(gradients[start:end], group_states, group.initial_lr * factor)
             start = end
+
+    def _average(self, decay: Rate) -> None:
+        if self.averaged is not None and self.recipe.averaging is not None:
+            self.recipe.averaging.update(self.averaged, self.model, decay)
 
     def _update_scaled(self, loss: Tensor, factor: Rate) -> None:
         """The update in float16, whose small gradients need a scaled loss; torch's scaler steps the optimizers."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import decay_at, frozen_copy
+from nnclassify.averaging import frozen_copy
 from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
 from nnclassify.distributed import Ranks
@@ -100,8 +100,10 @@ class Trainer:
         self.recipe = recipe
         self.observers = list(observers)
         self.placement = train.placement
-        self.averaged = frozen_copy(model) if recipe.ema is not None else None
-        step_recipe = StepRecipe(train.batch_size, recipe.clip_grad_norm, recipe.compiled, train.group_size)
+        self.averaged = frozen_copy(model) if recipe.averaging is not None else None
+        step_recipe = StepRecipe(
+            train.batch_size, recipe.clip_grad_norm, recipe.compiled, train.group_size, recipe.averaging
+        )
         shorter = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
         self.training_step = TrainingStep(
             model, self.averaged, loss_fn, self.optimizers, shorter, step_recipe, self.ranks
@@ -117,6 +119,11 @@ class Trainer:
         self.is_best = False
         self.stop_signal: int | None = None
         self.asked: int | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Updates in the whole run."""
+        return self.recipe.epochs * len(self.train)
 
     @property
     def finished(self) -> bool:
@@ -157,6 +164,7 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         self.model.train()
+        self.training_step.begin(self.epoch)
         started = time.perf_counter()
         before = self.epoch_seconds
         for chunk in self._reported(self.train.epoch(self.epoch, self.batch)):
@@ -177,13 +185,13 @@ class Trainer:
             yield chunk
 
     def _train_chunk(self, chunk: Chunk) -> int:
-        before, factor_at = self.step, self._factors()
+        before, factor_at, averaging = self.step, self._factors(), self.recipe.averaging
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for inputs, targets in chunk:
             steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
             factors = [factor_at(step) for step in steps]
-            decays = [decay_at(step, self.recipe.ema or 0.0) for step in steps]
+            decays = [1.0 if averaging is None else averaging.decay_at(step, self.total_steps) for step in steps]
             group_outputs, group_losses = self._run(inputs, targets, factors, decays)
             outputs.append(group_outputs)
             losses.append(group_losses)
@@ -218,8 +226,7 @@ class Trainer:
     def _factors(self) -> Callable[[int], float]:
         """From a step to the factor on its learning rates, in this epoch."""
         steps_per_epoch, losses = len(self.train), self.losses_so_far()
-        total_steps = self.recipe.epochs * steps_per_epoch
-        return lambda step: self.recipe.scheduler.factor(Clock(step, total_steps, steps_per_epoch, losses))
+        return lambda step: self.recipe.scheduler.factor(Clock(step, self.total_steps, steps_per_epoch, losses))
 
     def _set_lr(self, factor: float) -> None:
         for optimizer in self.optimizers:
@@ -259,7 +266,8 @@ class Trainer:
             return None
         part = self.validation.part(self.ranks.share(len(self.validation)))
         outputs = [torch.zeros(0, self.loss_fn.num_outputs, dtype=self.placement.dtype, device=self.placement.device)]
-        for batch in outputs_by_batch(self.evaluated_model(), part, self.train.transform, self.placement):
+        model, tta = self.evaluated_model(), self.recipe.tta
+        for batch in outputs_by_batch(model, part, self.train.transform, self.placement, tta):
             if self.stop_signal is not None:
                 return None
             outputs.append(batch)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["rgb", "gray"]
 Resize = Literal["squash", "crop", "pad"]
+Tta = Literal["none", "mirror", "mirror_translate"]
 Normalize = Literal["standard", "minmax", "unit", "none"]
 
 MAX_PIXELS = 89_478_485
@@ -40,10 +41,22 @@ STATISTICS_CHUNK = 2048
 class Augment(Settings):
     """Random changes to training pictures, a function of (seed, epoch, example) alone."""
 
-    flip: bool = False
-    """Mirror left to right, half of the pictures."""
+    flip: bool | Literal["alternate"] = False
+    """Mirror left to right, half of the pictures. With `alternate` a draw decides for the first epoch alone, and each
+    picture is then mirrored in every second one (Jordan, 2024, arXiv:2404.00498)."""
     crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Shift by up to this many pixels each way, over a border of reflected pixels."""
+    cutout: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Set a square of this many pixels a side to 0 after normalising, with its centre anywhere in the picture (DeVries
+    and Taylor, 2017, arXiv:1708.04552)."""
+
+
+class Evaluating(Settings):
+    """How a net is used: by validation while it trains, by `evaluate` and by `predict`."""
+
+    tta: Tta = "none"
+    """Views of a picture that outputs are averaged over: `mirror`, it and its mirror image; `mirror_translate`, half
+    of the weight on these, half on both moved by a pixel down and right, and up and left."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Group:
         initial_lr: The learning rate, before the scheduler's factor.
         parameters: Those that learn.
         names: The states that the update reads and writes.
+        epochs: How many epochs they learn; None: all.
     """
 
     optimizer: optim.Optimizer
@@ -45,6 +46,7 @@ class Group:
     initial_lr: float
     parameters: list[nn.Parameter]
     names: list[str]
+    epochs: int | None = None
 
     def states(self) -> States:
         """The state's own tensors, to be changed in place; ask again after `load_state_dict`."""
@@ -89,14 +91,16 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
     groups = []
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
-        options = {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
+        apart = ("params", "lr", "initial_lr", "epochs")
+        options = {name: value for name, value in group.items() if name not in apart}
         names = RULES[type(optimizer)].states(options)
         for parameter in group["params"]:
             for name in names:
                 kept = optimizer.state[parameter]
                 if name not in kept:
                     kept[name] = _step_count(parameter) if name == "step" else torch.zeros_like(parameter)
-        groups.append(Group(optimizer, options, group["initial_lr"], list(group["params"]), names))
+        members = list(group["params"])
+        groups.append(Group(optimizer, options, group["initial_lr"], members, names, group.get("epochs")))
     return groups
 
 

@@ -45,7 +45,7 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert batches_of(shuffle=False).order(4).tolist() == list(range(23))
 
 
-@pytest.mark.parametrize("augment", [None, Augment(flip=True, crop=2)])
+@pytest.mark.parametrize("augment", [None, Augment(flip=True, crop=2), Augment(flip="alternate", cutout=2)])
 def test_chunks_and_a_start_in_mid_epoch_change_nothing(
     augment: Augment | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +91,29 @@ def test_flip_mirrors_about_half_of_the_pictures() -> None:
     changed = drawn.apply(picture, torch.arange(1000))
     assert torch.equal(changed[drawn.flips][0, 0], torch.tensor([[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]))
     assert torch.equal(changed[~drawn.flips][0], picture[0])
+
+
+def test_alternating_flips_follow_from_the_first_epoch() -> None:
+    def flips(seed: int, epoch: int) -> Tensor:
+        drawn = Augmentation.draw(Augment(flip="alternate"), seed, epoch, num_examples=1000)
+        assert drawn is not None and drawn.flips is not None
+        return drawn.flips
+
+    assert 400 < int(flips(0, 1).sum()) < 600
+    assert torch.equal(flips(0, 2), ~flips(0, 1)) and torch.equal(flips(0, 3), flips(0, 1))
+    assert not torch.equal(flips(1, 1), flips(0, 1))
+
+
+def test_cutout_is_a_square_of_zeros_within_the_picture() -> None:
+    drawn = Augmentation.draw(Augment(cutout=3), seed=0, epoch=1, num_examples=400)
+    assert drawn is not None and drawn.centres is not None
+    cut = drawn.cut(torch.ones(400, 2, 6, 8), torch.arange(400)) == 0
+    for picture, (down, right) in zip(cut, drawn.centres.tolist(), strict=True):
+        row, column = int(down * 6), int(right * 8)
+        expected = np.zeros((6, 8), dtype=bool)
+        expected[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
+        assert np.array_equal(picture[0].numpy(), expected) and torch.equal(picture[0], picture[1])
+    assert cut.any(dim=0).all()  # anywhere, the corners too
 
 
 def test_batch_norm_never_meets_a_batch_of_one() -> None:

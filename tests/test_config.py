@@ -161,6 +161,11 @@ def test_a_bad_override_is_named(override: str, expected: str, here: Path) -> No
     assert problems(GOOD, here, override) == [expected]
 
 
+def test_one_average_is_enough(here: Path) -> None:
+    (problem,) = problems(GOOD + "ema: 0.9\nlookahead: {every: 5}\n", here)
+    assert problem.startswith("c.yaml:4: lookahead: found it beside ema; one average is evaluated and kept")
+
+
 def test_patience_needs_a_split_to_choose_by(here: Path) -> None:
     for validation in ("0", "test"):
         (problem,) = problems(GOOD + "patience: 3\n", here, f"dataset.validation={validation}")

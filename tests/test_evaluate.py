@@ -83,7 +83,7 @@ def test_choose_split(here: Path) -> None:
 def test_a_dataset_that_is_not_the_runs_is_refused(overrides: list[str], message: str, here: Path) -> None:
     result = trained(dataset="iris")
     with pytest.raises(NNClassifyError, match=message):
-        splits_of(result.classifier, overrides)
+        splits_of(result.classifier.overridden(overrides))
 
 
 def test_a_second_run_gets_a_number_and_the_first_is_untouched(here: Path) -> None:

@@ -93,6 +93,45 @@ def test_same_padding_is_torchs_for_odd_and_even_kernels(kernel: int) -> None:
     assert torch.allclose(conv(padded), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+def test_dirac_copies_its_inputs(kernel: int) -> None:
+    block = {"channels": 5, "kernel": kernel, "padding": "same", "bias": False, "batch_norm": False, "init": "dirac"}
+    network = build(name="cnn", blocks=[{**block, "activation": "none"}])
+    pictures = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    padded = network.get_submodule("block_0_pad")(pictures) if kernel == 2 else pictures
+    outputs = network.get_submodule("block_0_conv")(padded)
+    assert torch.equal(outputs[:, :3], pictures)
+    assert outputs[:, 3:].std() > 0.1  # the other channels start as ever
+
+
+def test_every_option_of_a_block_and_of_the_output() -> None:
+    pooled = {"channels": 4, "padding": "same", "bias": False, "pool": "max", "pool_after": "convolution"}
+    last = {"channels": 6, "padding": "same", "pool": "avg", "pool_size": 3, "batch_norm": False}
+    norm = {"scale": False, "momentum": 0.4, "eps": 1e-12}
+    network = build(
+        name="cnn", blocks=[pooled, last], norm=norm, activation="gelu", output_bias=False, output_scale=0.25
+    )
+    names = ["conv", "pool", "norm", "activation"]
+    assert list(dict(network.named_children()))[:4] == [f"block_0_{name}" for name in names]
+    conv, pool, batch_norm = (network.get_submodule(f"block_0_{name}") for name in names[:3])
+    assert isinstance(batch_norm, nn.BatchNorm2d)
+    assert (batch_norm.eps, batch_norm.momentum, batch_norm.weight.requires_grad) == (1e-12, 0.4, False)
+    pictures = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = functional.gelu(batch_norm(functional.max_pool2d(conv(pictures), 2)))
+    found = functional.avg_pool2d(functional.gelu(network.get_submodule("block_1_conv")(found)), 3).flatten(1)
+    expected = found @ network.get_parameter("output_linear.weight").T * 0.25
+    assert found.shape == (2, 6) and "output_linear.bias" not in dict(network.named_parameters())
+    assert isinstance(pool, nn.MaxPool2d)
+    torch.testing.assert_close(network.train()(pictures), expected)
+
+
+def test_the_output_scale_comes_before_the_activation_of_any_model() -> None:
+    network = build(shape=(2,), name="mlp", output="sigmoid", output_scale=2.0)
+    inputs = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    expected = torch.sigmoid(2 * network.get_submodule("output_linear")(inputs))
+    torch.testing.assert_close(network(inputs), expected)
+
+
 def test_the_cifar_cnn_ends_in_200_features() -> None:
     blocks = [Block(channels=16, kernel=4, pool="max"), Block(channels=8, kernel=4, pool="avg")]
     assert shape_after("model.blocks.1", blocks[1], shape_after("model.blocks.0", blocks[0], (3, 32, 32))) == (8, 5, 5)

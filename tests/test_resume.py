@@ -202,6 +202,16 @@ def test_partial_files_are_removed_at_the_next_start() -> None:
     assert not list(folder.path.glob("*.partial"))
 
 
+def test_a_checkpoint_from_before_an_option_goes_on(whole: str) -> None:
+    folder = start("run", stop_at=4)
+    saved = torch.load(folder.last, weights_only=True)
+    saved.pop("sha256")
+    del saved["config"]["evaluation"], saved["config"]["model"]["output_scale"]
+    torch.save({**saved, "sha256": content_digest(saved)}, folder.last)
+    go_on(folder)
+    assert state(folder) == whole
+
+
 def test_a_checkpoint_of_another_net_is_refused() -> None:
     folder, other = start("run", stop_at=4), start("other", "model.hidden=[5]", stop_at=4)
     saved = torch.load(folder.last, weights_only=True)

@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nnclassify.averaging import frozen_copy
+from nnclassify.averaging import Averaging, Ema, Lookahead, frozen_copy
 from nnclassify.device import Placement
 from nnclassify.losses import CrossEntropy
-from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, Sgd
+from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, ParameterGroup, Sgd
 from nnclassify.step import StepRecipe, TrainingStep
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
 FACTORS = [1.0, 0.5, 0.25, 0.75]
 DECAYS = [0.1, 0.2, 0.3, 0.4]
 BATCH = 8
+EMA = Ema(0.9)
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -36,12 +37,14 @@ def network() -> nn.Sequential:
     )
 
 
-def build(optimizer: Optimizer, *, compiled: bool, clip: float | None = 0.5) -> TrainingStep:
+def build(
+    optimizer: Optimizer, *, compiled: bool, clip: float | None = 0.5, averaging: Averaging = EMA
+) -> TrainingStep:
     """A step over a fresh network, two updates a group."""
     model = network()
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
-    optimizers = optimizer.build(list(model.parameters()))
-    recipe = StepRecipe(BATCH, clip, compiled=compiled, group_size=2)
+    optimizers = optimizer.build(list(model.named_parameters()))
+    recipe = StepRecipe(BATCH, clip, compiled=compiled, group_size=2, averaging=averaging)
     return TrainingStep(model, frozen_copy(model), loss_fn, optimizers, Placement(torch.device("cpu")), recipe)
 
 
@@ -61,7 +64,7 @@ def test_eager_step_is_torchs_own_loop(member: Callable[[], Optimizer]) -> None:
     step = build(member(), compiled=False, clip=0.5)
     losses = run(step)
     model = network()
-    optimizers = member().build(list(model.parameters()))
+    optimizers = member().build(list(model.named_parameters()))
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     inputs, targets = examples()
     loss_fn = nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1)
@@ -92,6 +95,48 @@ def test_compiled_step_is_the_eager_one(member: Callable[[], Optimizer]) -> None
     for expected, found in ((eager.model, compiled.model), (eager.averaged, compiled.averaged)):
         for name, weight in expected.state_dict().items():
             torch.testing.assert_close(found.state_dict()[name], weight, rtol=rtol, atol=atol)
+
+
+def grouped_step(*, compiled: bool) -> TrainingStep:
+    """Biases learn faster, and the convolution in one epoch only."""
+    fast = ParameterGroup(match="*.bias", lr_factor=8.0)
+    brief = ParameterGroup(match="0.weight", lr_factor=2.0, epochs=1)
+    return build(Sgd(momentum=0.9, weight_decay=0.01, groups=[fast, brief]), compiled=compiled)
+
+
+def test_a_group_stops_learning_after_its_epochs() -> None:
+    step = grouped_step(compiled=False)
+    run(step)
+    convolution, head = (step.model.get_parameter(name).detach().clone() for name in ("0.weight", "5.weight"))
+    step.begin(epoch=2)
+    run(step)
+    assert torch.equal(step.model.get_parameter("0.weight"), convolution)
+    assert not torch.equal(step.model.get_parameter("5.weight"), head)
+    assert not torch.equal(network().get_parameter("0.weight"), convolution)  # it did learn
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("compile")
+def test_compiled_lookahead_is_the_eager_one() -> None:
+    steps = [build(Sgd(lr=0.1), compiled=compiled, averaging=Lookahead(every=2)) for compiled in (False, True)]
+    for step in steps:
+        torch.manual_seed(2)
+        step.run(examples()[0][:8], examples()[1][:8], FACTORS[:1], [1.0])  # not whole: eager, and nothing meets
+        run(step)  # the decays are under 1: they meet after each
+    for name, weight in steps[0].model.state_dict().items():
+        torch.testing.assert_close(steps[1].model.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("compile")
+def test_compiled_groups_are_the_eager_ones() -> None:
+    eager, compiled = grouped_step(compiled=False), grouped_step(compiled=True)
+    for epoch in (1, 2):
+        for step in (eager, compiled):
+            step.begin(epoch)
+            run(step)
+        for name, weight in eager.model.state_dict().items():
+            torch.testing.assert_close(compiled.model.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
 
 
 def test_states_loaded_from_a_checkpoint_go_on() -> None:

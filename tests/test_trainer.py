@@ -8,7 +8,7 @@ import pytest
 import torch
 from builders import trainer_of
 
-from nnclassify.averaging import average_into, decay_at, frozen_copy
+from nnclassify.averaging import Ema, Lookahead, frozen_copy
 from nnclassify.checkpoint import content_digest
 from nnclassify.errors import TrainingError
 from nnclassify.metrics import Score, score
@@ -126,10 +126,40 @@ def test_average_moves_towards_the_weights() -> None:
     start = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1
-    average_into(averaged, model, decay_at(1_000_000, 0.9))
+    Ema(0.9).update(averaged, model, Ema(0.9).decay_at(1_000_000, 1))
     assert torch.allclose(averaged.get_parameter("weight"), start + 0.1)
-    average_into(averaged, model, decay_at(0, 0.9))  # early on: (1 + 0) / (10 + 0)
+    Ema(0.9).update(averaged, model, Ema(0.9).decay_at(0, 1))  # early on: (1 + 0) / (10 + 0)
     assert torch.allclose(averaged.get_parameter("weight"), start + 0.1 + 0.9 * 0.9)
+
+
+def test_lookahead_goes_a_part_of_the_way_and_the_network_goes_back() -> None:
+    model = torch.nn.BatchNorm1d(1)
+    lookahead, slow = Lookahead(every=2, share=0.5, power=1.0), frozen_copy(model)
+    seen = []
+    for step in range(4):
+        with torch.no_grad():
+            model.get_parameter("bias").add_(1)
+            model.get_buffer("running_mean").add_(1)
+        lookahead.update(slow, model, lookahead.decay_at(step, 4))
+        seen.append((slow.get_parameter("bias").item(), model.bias.item()))
+        assert slow.get_buffer("running_mean").item() == seen[-1][0]
+    # Decays 1, 0.5 x 2/4, 1, 0.5 x 4/4: 0 + 0.75 x 2 = 1.5, then 1.5 + 0.5 x (3.5 - 1.5) = 2.5.
+    assert seen == [(0.0, 1.0), (1.5, 1.5), (1.5, 2.5), (2.5, 2.5)]
+
+
+@pytest.mark.parametrize("due", [True, False])
+def test_lookahead_does_the_same_with_a_decay_in_a_tensor(due: bool) -> None:
+    decay = 0.3 if due else 1.0
+    found = []
+    for rate in (decay, torch.tensor(decay)):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+        slow = frozen_copy(model)
+        with torch.no_grad():
+            model.get_parameter("0.weight").normal_()
+        Lookahead().update(slow, model, rate)
+        found.append(content_digest([slow.state_dict(), model.state_dict()]))
+    assert found[0] == found[1]
 
 
 def test_with_an_average_it_is_what_is_evaluated() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
-from nnclassify.models.vocabulary import Activation, Hidden, Init, Output, PlainInit
-from nnclassify.settings import Probability, Settings
+from nnclassify.models.vocabulary import Activation, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
+from nnclassify.settings import PositiveFloat, Probability, Settings
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+Sample = Callable[[], Iterable["Tensor"]]
+"""Some of the training examples as a network takes them, `(B, *input_shape)` at a time, read when it is called."""
 
 
 class Model(Settings):
@@ -20,6 +24,8 @@ class Model(Settings):
 
     output: Output = "none"
     """What follows the last layer. The loss says what it expects; most want raw outputs."""
+    output_scale: PositiveFloat = 1.0
+    """What the last layer's outputs are multiplied by, before `output`."""
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The network, from `(N, *input_shape)` to `(N, num_outputs)`, output activation included.
@@ -31,22 +37,28 @@ class Model(Settings):
 
         from torch import nn
 
-        from nnclassify.models.layers import output_activation
+        from nnclassify.models.layers import Scale, output_activation
 
         try:
             network = self.network(input_shape, num_outputs)
         except (RuntimeError, MemoryError) as cause:
             raise ModelError(f"model: cannot be built ({one_line(cause)}); make its layers smaller") from cause
-        if self.output == "none":
+        last: list[tuple[str, nn.Module]] = []
+        if self.output_scale != 1:
+            last.append(("output_scale", Scale(self.output_scale)))
+        if self.output != "none":
+            last.append(("output_activation", output_activation(self.output)))
+        if not last:
             return network
-        last = output_activation(self.output)
-        if isinstance(network, nn.Sequential):
-            return nn.Sequential(OrderedDict([*network.named_children(), ("output_activation", last)]))
-        return nn.Sequential(OrderedDict(network=network, output_activation=last))
+        layers = network.named_children() if isinstance(network, nn.Sequential) else [("network", network)]
+        return nn.Sequential(OrderedDict([*layers, *last]))
 
     @abstractmethod
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The network up to its raw outputs."""
+
+    def fit(self, network: nn.Module, sample: Sample) -> None:
+        """Set the weights that start from the training examples, in place: none, but where a member says so."""
 
 
 class DenseModel(Model):
@@ -60,3 +72,21 @@ class DenseModel(Model):
     """The dropout of every hidden layer that names none."""
     init: Init = PlainInit()
     """How the weights of every layer start that names no init."""
+    norm: Norm = Norm()
+    """The options of every batch norm."""
+    output_bias: bool = True
+    """Whether the last layer adds a bias."""
+
+    def layer_inits(self) -> Iterator[tuple[str, Init]]:
+        """The layers with weights, first to last: their names in the network, and how they start."""
+        for index, layer in enumerate(self.hidden):
+            yield f"hidden_{index}_linear", layer.init or self.init
+        yield "output_linear", self.init
+
+    def fit(self, network: nn.Module, sample: Sample) -> None:
+        """Set the weights of the layers that whiten their inputs, first to last."""
+        for name, init in self.layer_inits():
+            if isinstance(init, WhiteningInit):
+                from nnclassify.models.whitening import whiten
+
+                whiten(network, name, sample, init.eps)

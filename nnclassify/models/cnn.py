@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -20,7 +21,7 @@ Shape = tuple[int, int, int]
 
 
 class Block(Settings):
-    """Convolution, batch norm, activation, pooling, dropout: in this order."""
+    """Convolution, batch norm, activation, pooling, dropout: in this order, but for `pool_after`."""
 
     channels: PositiveInt
     """Outputs of the convolution."""
@@ -30,12 +31,18 @@ class Block(Settings):
     """Step of the kernel."""
     padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0
     """Zeros around the picture; `same` keeps its size (stride 1)."""
+    bias: bool = True
+    """Whether the convolution adds a bias; before batch norm it does nothing."""
     batch_norm: bool = True
     """Normalise over the batch, before the activation."""
     activation: Activation | None = None
     """The non-linearity; left out, the model's."""
     pool: Literal["max", "avg", "none"] = "none"
     """2x2 pooling, which halves the picture."""
+    pool_size: Annotated[int, Field(ge=2, le=64)] = 2
+    """Height and width of the pooling, and its step."""
+    pool_after: Literal["activation", "convolution"] = "activation"
+    """Pool last; or right after the convolution, which leaves less to normalise."""
     dropout: Probability = 0.0
     """The share of whole channels that is zeroed in training."""
     init: Init | None = None
@@ -65,18 +72,23 @@ class Cnn(DenseModel):
         for index, block in enumerate(self.blocks):
             shape = self._add_block(stack, index, block, shape)
         stack.add("flatten", nn.Flatten())
-        features = stack.add_hidden(self, shape[0] * shape[1] * shape[2], batch_norm=False)
-        stack.add_output(features, num_outputs, self.init)
+        features = stack.add_hidden(self, shape[0] * shape[1] * shape[2], normalized=False)
+        stack.add_output(self, features, num_outputs)
         return stack.sequential()
+
+    def layer_inits(self) -> Iterator[tuple[str, Init]]:
+        """The convolutions, then the linear layers."""
+        for index, block in enumerate(self.blocks):
+            yield f"block_{index}_conv", block.init or self.init
+        yield from super().layer_inits()
 
     def _add_block(self, stack: Stack, index: int, block: Block, shape: Shape) -> Shape:
         from torch import nn
 
-        from nnclassify.models.layers import ACTIVATIONS, initialize
+        from nnclassify.models.layers import ACTIVATIONS, batch_norm, initialize
 
-        name = f"block_{index}"
-        after = shape_after(f"model.blocks.{index}", block, shape)
-        # A bias before batch norm would be subtracted again, but torch's users expect it there: it costs nothing.
+        name, where = f"block_{index}", f"model.blocks.{index}"
+        after = shape_after(where, block, shape)
         padding = block.padding
         if padding == "same":
             # Of an even kernel's odd number of zeros, the one left over goes to the right and below, as in torch's
@@ -84,14 +96,18 @@ class Cnn(DenseModel):
             padding = (block.kernel - 1) // 2
             if block.kernel % 2 == 0:
                 stack.add(f"{name}_pad", nn.ZeroPad2d((0, 1, 0, 1)))
-        conv = nn.Conv2d(shape[0], block.channels, block.kernel, block.stride, padding)
-        initialize(conv, block.init or self.init)
+        conv = nn.Conv2d(shape[0], block.channels, block.kernel, block.stride, padding, bias=block.bias)
+        initialize(conv, block.init or self.init, where)
         stack.add(f"{name}_conv", conv)
+        pools = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+        pool = pools[block.pool](block.pool_size) if block.pool != "none" else nn.Identity()
+        if block.pool_after == "convolution":
+            stack.add(f"{name}_pool", pool)
         if block.batch_norm:
-            stack.add(f"{name}_norm", nn.BatchNorm2d(block.channels))
+            stack.add(f"{name}_norm", batch_norm(nn.BatchNorm2d, block.channels, self.norm))
         stack.add(f"{name}_activation", ACTIVATIONS[block.activation or self.activation]())
-        if block.pool != "none":
-            stack.add(f"{name}_pool", nn.MaxPool2d(2) if block.pool == "max" else nn.AvgPool2d(2))
+        if block.pool_after == "activation":
+            stack.add(f"{name}_pool", pool)
         if block.dropout:
             stack.add(f"{name}_dropout", nn.Dropout2d(block.dropout))
         return after
@@ -120,7 +136,7 @@ def shape_after(where: str, block: Block, shape: Shape) -> Shape:
         raise ModelError(f"{where}: padding 'same' with stride {block.stride}; expected stride 1, or padding in pixels")
     padding = (block.kernel - 1) / 2 if block.padding == "same" else block.padding
     size = [int((length + 2 * padding - block.kernel) // block.stride) + 1 for length in shape[1:]]
-    after = [length // 2 for length in size] if block.pool != "none" else size
+    after = [length // block.pool_size for length in size] if block.pool != "none" else size
     if min(size) < 1 or min(after) < 1:
         what = f"kernel {block.kernel}" + (f" and {block.pool} pooling" if block.pool != "none" else "")
         raise ModelError(

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.errors import ModelError, one_line
-from nnclassify.models.vocabulary import Activation, ConstantInit, Init, NormalInit, Output, UniformInit
+from nnclassify.models.vocabulary import (
+    Activation,
+    ConstantInit,
+    Init,
+    Norm,
+    NormalInit,
+    Output,
+    UniformInit,
+    WhiteningInit,
+)
 
 if TYPE_CHECKING:
     from nnclassify.models.base import DenseModel
@@ -22,6 +31,22 @@ class Exponential(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape to the same shape."""
         return torch.exp(inputs)
+
+
+class Scale(nn.Module):
+    """Multiplication by a number that does not learn."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        return inputs * self.factor
+
+    def extra_repr(self) -> str:
+        """The factor."""
+        return f"{self.factor:g}"
 
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
@@ -51,8 +76,12 @@ def output_activation(output: Output) -> nn.Module:
     return OUTPUTS[output]()
 
 
-def initialize(layer: nn.Linear | nn.Conv2d, init: Init) -> None:
-    """Set the starting weights of one layer in place; biases to zero, but for `default`."""
+def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: str = "model") -> None:
+    """Set the starting weights of one layer in place; biases to zero, but for `default`.
+
+    Raises:
+        ModelError: The layer, which stands at `where` in the YAML, cannot start so.
+    """
     if init.name == "default":
         return
     if layer.bias is not None:
@@ -63,8 +92,29 @@ def initialize(layer: nn.Linear | nn.Conv2d, init: Init) -> None:
         nn.init.uniform_(layer.weight, -init.bound, init.bound)
     elif isinstance(init, ConstantInit):
         nn.init.constant_(layer.weight, init.value)
+    elif isinstance(init, WhiteningInit):
+        _check_whitening(layer, where)
+        layer.weight.requires_grad_(not init.frozen)  # its values come with the data: see `Model.fit`
     else:
         _PLAIN[init.name](layer.weight)
+
+
+def _check_whitening(layer: nn.Linear | nn.Conv2d, where: str) -> None:
+    units, inputs = len(layer.weight), layer.weight[0].numel()
+    if units % 2 or units > 2 * inputs:
+        raise ModelError(
+            f"{where}: init whitening with {units} units over {inputs} inputs each; expected an even number, at most "
+            f"{2 * inputs}: a filter and its negative for each input"
+        )
+
+
+def _dirac(weight: Tensor) -> None:
+    """Let the first channels copy their inputs; with an even kernel, from where padding `same` has its centre."""
+    if weight.ndim == 4:
+        copies = range(min(weight.shape[0], weight.shape[1]))
+        with torch.no_grad():
+            weight[: len(copies)] = 0
+            weight[copies, copies, (weight.shape[2] - 1) // 2, (weight.shape[3] - 1) // 2] = 1
 
 
 _PLAIN: dict[str, Callable[[Tensor], object]] = {
@@ -74,7 +124,16 @@ _PLAIN: dict[str, Callable[[Tensor], object]] = {
     "xavier_uniform": nn.init.xavier_uniform_,
     "xavier_normal": nn.init.xavier_normal_,
     "zeros": nn.init.zeros_,
+    # Zagoruyko and Komodakis, 2017 (arXiv:1706.00388), for some of the channels, as in Jordan, 2024 (arXiv:2404.00498).
+    "dirac": _dirac,
 }
+
+
+def batch_norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], units: int, options: Norm) -> nn.Module:
+    """A batch norm over `units` columns or channels."""
+    layer = kind(units, eps=options.eps, momentum=options.momentum)
+    layer.weight.requires_grad_(options.scale)
+    return layer
 
 
 class Stack:
@@ -91,25 +150,25 @@ class Stack:
         if not isinstance(layer, nn.Identity):
             self.layers[name] = layer
 
-    def add_hidden(self, model: DenseModel, width: int, batch_norm: bool) -> int:
+    def add_hidden(self, model: DenseModel, width: int, normalized: bool) -> int:
         """Append the model's fully connected layers from `width` inputs; returns the last one's width."""
         for index, layer in enumerate(model.hidden):
             name = f"hidden_{index}"
             linear = nn.Linear(width, layer.units)
-            initialize(linear, layer.init or model.init)
+            initialize(linear, layer.init or model.init, f"model.hidden.{index}")
             self.add(f"{name}_linear", linear)
-            if batch_norm if layer.batch_norm is None else layer.batch_norm:
-                self.add(f"{name}_norm", nn.BatchNorm1d(layer.units))
+            if normalized if layer.batch_norm is None else layer.batch_norm:
+                self.add(f"{name}_norm", batch_norm(nn.BatchNorm1d, layer.units, model.norm))
             self.add(f"{name}_activation", ACTIVATIONS[layer.activation or model.activation]())
             if dropout := model.dropout if layer.dropout is None else layer.dropout:
                 self.add(f"{name}_dropout", nn.Dropout(dropout))
             width = layer.units
         return width
 
-    def add_output(self, width: int, num_outputs: int, init: Init) -> None:
-        """Append the last linear layer."""
-        linear = nn.Linear(width, num_outputs)
-        initialize(linear, init)
+    def add_output(self, model: DenseModel, width: int, num_outputs: int) -> None:
+        """Append the model's last linear layer."""
+        linear = nn.Linear(width, num_outputs, bias=model.output_bias)
+        initialize(linear, model.init, "model.init")
         self.add("output_linear", linear)
 
     def sequential(self) -> nn.Sequential:

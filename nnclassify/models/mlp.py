@@ -28,5 +28,5 @@ class Mlp(DenseModel):
         if len(input_shape) > 1:
             stack.add("flatten", nn.Flatten())
         width = stack.add_hidden(self, math.prod(input_shape), self.batch_norm)
-        stack.add_output(width, num_outputs, self.init)
+        stack.add_output(self, width, num_outputs)
         return stack.sequential()

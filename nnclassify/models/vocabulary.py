@@ -13,11 +13,14 @@ Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
 
 
 class PlainInit(Settings):
-    """An initialisation without options; biases start at zero, but for `default`, which is torch's own."""
+    """An initialisation without options; biases start at zero, but for `default`, which is torch's own.
 
-    name: Literal["default", "kaiming_uniform", "kaiming_normal", "xavier_uniform", "xavier_normal", "zeros"] = (
-        "default"
-    )
+    `dirac`: the first channels of a convolution copy its inputs, the others and linear layers start as by `default`.
+    """
+
+    name: Literal[
+        "default", "kaiming_uniform", "kaiming_normal", "xavier_uniform", "xavier_normal", "zeros", "dirac"
+    ] = "default"
 
 
 class NormalInit(Settings):
@@ -44,7 +47,34 @@ class ConstantInit(Settings):
     """The weight."""
 
 
-Init = Annotated[PlainInit | NormalInit | UniformInit | ConstantInit, Field(discriminator="name"), ByName]
+class WhiteningInit(Settings):
+    """Weights that whiten what the layer is given of the training examples: outputs of variance 1, uncorrelated.
+
+    The eigenvectors of the covariance of the inputs (of a convolution's patches) over the root of their eigenvalues,
+    the largest first, then the same with the other sign: so an even number of units, at most two for each input.
+    """
+
+    name: Literal["whitening"] = "whitening"
+    eps: PositiveFloat = 5e-4
+    """Added to the eigenvalues: directions of less variance stay small."""
+    frozen: bool = True
+    """The weights stay as they are; biases learn."""
+
+
+Init = Annotated[
+    PlainInit | NormalInit | UniformInit | ConstantInit | WhiteningInit, Field(discriminator="name"), ByName
+]
+
+
+class Norm(Settings):
+    """The options of every batch norm of a model."""
+
+    scale: bool = True
+    """Learn a factor for each channel, beside the shift; else it stays 1."""
+    momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The share of a new batch in the running mean and variance."""
+    eps: PositiveFloat = 1e-5
+    """Added to the variance."""
 
 
 def _units_alone(value: Any) -> Any:
