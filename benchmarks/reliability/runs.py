@@ -78,7 +78,7 @@ def warm_up() -> None:
 
 def whole_run(folder: Path, config: str, *options: str) -> str:
     """Train a config without a break; what it ended as."""
-    ended = call(folder, "train", f"{config}.yaml", "--no-plots", "--set", "name=whole", *options)
+    ended = call(folder, "train", f"{config}.yaml", "--no-plots", "--set", "name=whole", *options, seconds=300)
     if ended.code != 0:
         raise RuntimeError(f"the uninterrupted run failed: {ended.errors}")
     digest = state(folder / "checkpoints" / "whole")
