@@ -26,6 +26,8 @@ from benchmarks.reliability.outcome import Outcome
 MEMORY = Path("/dev/shm")
 """Where the runs go if TMPDIR names no other place: processes are lost here, not power, so no disk is waited for."""
 
+SHOWN_FAILURES = 20
+
 
 def main() -> int:
     """Run what was asked for."""
@@ -47,7 +49,7 @@ def main() -> int:
     fell_short = False
     for outcome, seconds in rows.run_all(wanted, arguments.scale, arguments.jobs):
         print(_row(outcome, seconds), flush=True)
-        for failure in outcome.failures[:5]:
+        for failure in outcome.failures[:SHOWN_FAILURES]:
             print(f"    {failure}", file=sys.stderr, flush=True)
         fell_short |= not outcome.cases or outcome.done < outcome.cases or bool(outcome.failures)
     print(f"{time.monotonic() - started:.0f} s", flush=True)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torchvision.datasets
 
 import nnclassify
 from nnclassify import cli, plots, predict, run, texts
 from nnclassify.signals import end_on_signals
 
-WARM = (cli, plots, predict, run, texts)
+WARM = (cli, plots, predict, run, texts, torchvision.datasets)
 """What a command line imports when it runs: here already, so that a child need not."""
 
 
