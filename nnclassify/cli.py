@@ -280,7 +280,7 @@ def predict(
     predictions = list(predict_inputs(classifier, inputs, top_k))
     if as_json:
         _print_json({"predictions": [prediction.figures() for prediction in predictions]})
-    elif predictions:
+    elif any(prediction.error is None for prediction in predictions):
         print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
     for prediction in predictions:
         if prediction.error is not None:

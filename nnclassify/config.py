@@ -18,7 +18,15 @@ from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
 from nnclassify.problems import describe_problems
 from nnclassify.schedulers import AnyScheduler, Constant
-from nnclassify.settings import DEVICE_PATTERN, NAME_PATTERN, PositiveFloat, PositiveInt, Seed, Settings
+from nnclassify.settings import (
+    DEVICE_PATTERN,
+    FINDING_PATTERN,
+    NAME_PATTERN,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Settings,
+)
 from nnclassify.shipped import shipped_configs
 from nnclassify.transforms import Evaluating
 from nnclassify.yaml_source import YamlSource, read_yaml
@@ -79,7 +87,7 @@ class RunConfig(Settings):
     checkpoint_every: CheckpointEvery | None = None
     """How often to save: `{steps: 500}`, `{minutes: 10}` or both, and at each epoch's end; left out, at each
     epoch's end, but epochs of under two seconds share a save."""
-    accept: list[Annotated[str, Field(pattern=r"^NN\d{3}$")]] | None = None
+    accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
     """Findings of `nnclassify check` that are known and wanted, such as NN302: told as notes, never as faults."""
 
     @model_validator(mode="before")

@@ -65,7 +65,8 @@ class Checkpointer(Watcher):
         """Save where `checkpoint_every` says so."""
         if self.every is None:
             return
-        due = self.every.steps is not None and trainer.step % self.every.steps == 0
+        steps = self.every.steps
+        due = steps is not None and trainer.step // steps > (trainer.step - num_steps) // steps
         if due or (self.every.minutes is not None and self._seconds() >= 60 * self.every.minutes):
             self.save(trainer)
 

@@ -9,7 +9,15 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from nnclassify.errors import SYNONYMS, suggestion
-from nnclassify.settings import DELIMITER_PATTERN, DEVICE_PATTERN, NAME_PATTERN, Settings, names_of, settings_in
+from nnclassify.settings import (
+    DELIMITER_PATTERN,
+    DEVICE_PATTERN,
+    FINDING_PATTERN,
+    NAME_PATTERN,
+    Settings,
+    names_of,
+    settings_in,
+)
 from nnclassify.yaml_source import YamlPath, YamlSource, has_part, yaml_text
 
 Loc = tuple[int | str, ...]
@@ -95,6 +103,7 @@ _PATTERNS = {
     NAME_PATTERN: "up to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
     DELIMITER_PATTERN: "one character, no quote and no line break",
     DEVICE_PATTERN: "auto, cpu, cuda, cuda:N or mps",
+    FINDING_PATTERN: "a finding, such as NN302",
 }
 
 

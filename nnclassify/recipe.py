@@ -25,7 +25,8 @@ class Recipe:
         patience: Epochs without a better validation figure before the run stops; None: never.
         select_by: The validation figure that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
-        report_steps: Observers hear of each multiple of so many updates, when no later one is done; None: of chunks.
+        report_steps: Observers hear of each multiple of so many updates before a later one is done, or, where the
+            step is compiled, at the end of its group; None: of chunks.
         compiled: Whether the training step is compiled.
         autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
     """

@@ -39,6 +39,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 DELIMITER_PATTERN = r'^[^"\r\n]$'
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?|mps)$"
+FINDING_PATTERN = r"^NN\d{3}$"
 
 
 def settings_in(annotation: Any) -> Iterator[type[Settings]]:

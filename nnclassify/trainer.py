@@ -177,12 +177,23 @@ class Trainer:
 
     def _reported(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The same batches, in chunks that end where observers want to hear of an update."""
-        every = self.recipe.report_steps
         for chunk in chunks:
-            while every is not None and (left := (every - self.step % every) * chunk.batch_size) < len(chunk.targets):
+            while (left := self._steps_to_report(chunk) * chunk.batch_size) and left < len(chunk.targets):
                 first, chunk = chunk.parted(left)
                 yield first
             yield chunk
+
+    def _steps_to_report(self, chunk: Chunk) -> int:
+        """Updates until the next report; 0: no report is asked for.
+
+        A compiled group is never parted for one: part of it would run eagerly, and round otherwise.
+        """
+        every = self.recipe.report_steps
+        if every is None:
+            return 0
+        steps = every - self.step % every
+        past_group = (chunk.first_batch + steps) % chunk.group_size if self.recipe.compiled else 0
+        return steps + (chunk.group_size - past_group if past_group else 0)
 
     def _train_chunk(self, chunk: Chunk) -> int:
         before, factor_at, averaging = self.step, self._factors(), self.recipe.averaging

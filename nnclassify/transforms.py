@@ -31,7 +31,7 @@ Normalize = Literal["standard", "minmax", "unit", "none"]
 MAX_PIXELS = 89_478_485
 """Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
 
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
 """What is read as a picture. Others are left out because Pillow runs programs for them: Ghostscript for EPS."""
 
 STATISTICS_CHUNK = 2048
@@ -85,8 +85,10 @@ class PictureFormat:
         """
         from PIL import Image, ImageOps
 
+        Image.init()  # looks at what this Pillow was built with, once; one that is not there would be a KeyError
+        formats = [name for name in FORMATS if name in Image.OPEN]
         try:
-            with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+            with warnings.catch_warnings(), Image.open(path, formats=formats) as image:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 warnings.simplefilter("ignore", UserWarning)  # odd metadata harms no pixel
                 if image.width * image.height > MAX_PIXELS:

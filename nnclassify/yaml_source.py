@@ -173,7 +173,7 @@ class _Builder:
         try:
             self._check_depth(text)
             node = yaml.compose(text, Loader=_CoreLoader)
-        except yaml.YAMLError as cause:
+        except (yaml.YAMLError, ValueError, OverflowError) as cause:  # the latter two of `"\\UFFFFFFFF"`
             mark = getattr(cause, "problem_mark", None)
             place = f"{self.origin}:{mark.line + 1}" if mark else self.origin
             what = one_line(getattr(cause, "problem", None) or cause)
@@ -228,10 +228,13 @@ class _Builder:
                 f"{self.origin}:{node.start_mark.line + 1}: a number of {len(text)} digits; no config needs that"
             )
             return 0
-        if kind == "int":
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        if kind == "float":
-            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        try:
+            if kind == "int":
+                return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            if kind == "float":
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            kind = "no number"  # `!!int five`
         if kind != "str":
             line = node.start_mark.line + 1
             self.problems.append(f"{self.origin}:{line}: tag {node.tag!r} is not allowed; write a plain value")

@@ -65,3 +65,9 @@ def test_a_delimiter_is_one_character() -> None:
 def test_digits_with_underscores_are_no_number() -> None:
     with pytest.raises(DataError, match="found '1_000', expected a number"):
         number("1_000", "a.csv:2")
+
+
+def test_a_finding_that_is_none_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: iris\nmodel: mlp\naccept: [NN1]\n")
+    with pytest.raises(ConfigError, match=r"accept\.0: found 'NN1', expected a finding, such as NN302"):
+        load_config(str(tmp_path / "a.yaml"))

@@ -17,6 +17,7 @@ from PIL import Image
 
 from nnclassify.datasets import Splits
 from nnclassify.errors import DataError
+from nnclassify.transforms import PictureFormat
 
 
 @pytest.fixture
@@ -178,3 +179,12 @@ def test_a_folder_without_classes_is_refused(here: Path) -> None:
     paint(here / "root/0.png", 0)
     with pytest.raises(DataError, match=r"root: no class folder; expected one folder of pictures a class"):
         build(name="folder", root="root")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "gif", "bmp", "webp", "tif", "ppm", "tga"])
+def test_every_common_format_is_read(tmp_path: Path, ending: str) -> None:
+    """A name that Pillow does not open by ended the search: whatever stood behind it could not be read."""
+    Image.new("RGB", (8, 8), (200, 100, 0)).save(tmp_path / f"a.{ending}")
+    pixels = PictureFormat(8, 8, "rgb").read(tmp_path / f"a.{ending}")
+    assert pixels.shape == (3, 8, 8)
+    assert abs(pixels.mean(axis=(1, 2)) - [200, 100, 0]).max() <= 3

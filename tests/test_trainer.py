@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nnclassify.averaging import Ema, Lookahead, frozen_copy
 from nnclassify.checkpoint import content_digest
 from nnclassify.errors import TrainingError
 from nnclassify.metrics import Score, score
+from nnclassify.trainer import Trainer, Watcher
 
 SPLIT = {"name": "iris", "validation": 0.2}
 
@@ -195,3 +197,24 @@ def test_weights_of_an_epoch_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyP
         digests.append((content_digest(parts.model.state_dict()), trainer.rows[-1].train_loss))
     assert digests[0][0] == digests[1][0]
     assert digests[0][1] == pytest.approx(digests[1][1], rel=1e-6)
+
+
+class Reports(Watcher):
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        self.steps.append(trainer.step)
+
+
+def test_when_a_compiled_run_is_saved_does_not_part_its_groups() -> None:
+    """Part of a group runs eagerly and rounds otherwise: another `checkpoint_every` would end in other bits."""
+    _, trainer = trainer_of(checkpoint_every={"steps": 4}, batch_size=4, epochs=1)
+    trainer.observers = [eager := Reports()]
+    trainer.fit()
+    _, trainer = trainer_of(checkpoint_every={"steps": 4}, batch_size=4, epochs=1)
+    trainer.recipe = replace(trainer.recipe, compiled=True)
+    trainer.observers = [compiled := Reports()]
+    trainer.fit()
+    assert (len(trainer.train), trainer.train.group_size) == (15, 5)
+    assert (eager.steps, compiled.steps) == ([4, 8, 12, 15], [5, 10, 15])

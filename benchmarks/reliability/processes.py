@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,22 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torchvision.datasets
 
+import nnclassify
 from nnclassify import cli, plots, predict, run, texts
-from nnclassify.config import load_config
 from nnclassify.signals import end_on_signals
 
-WARM = (cli, plots, predict, run, texts)
+WARM = (cli, plots, predict, run, texts, torchvision.datasets)
 """What a command line imports when it runs: here already, so that a child need not."""
-
-
-def warm_up(folder: Path, *configs: str) -> None:
-    """Train here once what the children will train: what torch and scikit-learn import late is imported then."""
-    torch.set_num_threads(1)
-    with contextlib.chdir(folder):
-        for config in configs:
-            run.train(load_config(config, ["epochs=1", "name=warm"]))
-            shutil.rmtree("checkpoints")
 
 
 @dataclass(frozen=True)
@@ -42,11 +33,53 @@ class Ended:
     errors: str
 
 
-class Child:
+class Process:
+    """A process under way, whose output goes to files."""
+
+    def __init__(self) -> None:
+        self.files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed in wait
+        self.pid = 0
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal, unless it has ended."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 60.0) -> Ended:
+        """Wait for its end; kill it after a while, which counts as a hang (code -9)."""
+        deadline = time.monotonic() + seconds
+        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                self.kill()
+            time.sleep(0.002)
+        texts = []
+        for file in self.files:
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+            file.close()
+        return Ended(os.waitstatus_to_exitcode(ended[1]), *texts)
+
+
+class Fresh(Process):
+    """The real program, started from nothing: Python, torch, and all that a user's process imports."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        super().__init__()
+        environment = {**os.environ, "PYTHONPATH": str(Path(nnclassify.__file__).parent.parent)}
+        out, errors = self.files
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=errors)
+        self.pid = self.process.pid
+
+
+def fresh(folder: Path, *arguments: str) -> Fresh:
+    """`python -m nnclassify ARGUMENTS`."""
+    return Fresh(folder, sys.executable, "-m", "nnclassify", *arguments)
+
+
+class Child(Process):
     """A forked process that runs a function in a folder."""
 
     def __init__(self, work: Callable[[], None], folder: Path) -> None:
-        self.files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed in wait
+        super().__init__()
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
@@ -69,24 +102,6 @@ class Child:
         sys.stdout.flush()
         sys.stderr.flush()
         return code
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal, unless it has ended."""
-        os.kill(self.pid, number)
-
-    def wait(self, seconds: float = 60.0) -> Ended:
-        """Wait for its end; kill it after a while, which counts as a hang (code -9)."""
-        deadline = time.monotonic() + seconds
-        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
-            if time.monotonic() > deadline:
-                self.kill()
-            time.sleep(0.002)
-        texts = []
-        for file in self.files:
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-            file.close()
-        return Ended(os.waitstatus_to_exitcode(ended[1]), *texts)
 
 
 def command(*arguments: str) -> Callable[[], None]:

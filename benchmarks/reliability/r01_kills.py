@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,50 +16,64 @@ from nnclassify import observers
 from nnclassify.checkpoint import Checkpoint, load_newest, save_checkpoint
 from nnclassify.errors import CheckpointError
 
-KILLS_A_RUN = 10
+MAX_KILLS = 12
+"""Kills of one run: then it may end."""
 PLACES = [(name, after) for name in failpoints.CALLS for after in (False, True) if (name, after) != ("write", True)]
 
 
 def run(scale: float) -> Outcome:
-    """50 runs of ten kills each, six at random moments and four at failpoints."""
+    """Runs that are killed until 500 kills are counted, two of five at failpoints, and 50 runs met five or more."""
     outcome = Outcome("R1", "kills at random moments and at failpoints; each followed by a resume")
-    rng = random.Random(1)
-    num_runs = max(1, round(50 * scale))
+    rng, often, number = random.Random(1), 0, 0
     with runs.workplace() as folder:
-        wanted = {name: runs.whole_run(folder, name) for name in runs.CONFIGS}
-        for number in range(num_runs):
-            _one_run(folder, ["cnn", "mlp"][number % 2], f"run{number}", wanted, rng, outcome)
-    outcome.remark = f"{num_runs} runs, {KILLS_A_RUN} kills each; the last resume ends as the uninterrupted run"
+        whole = {config: runs.timed_run(folder, config) for config in runs.CONFIGS}
+        while outcome.cases < max(1, round(500 * scale)) or often < max(1, round(50 * scale)):
+            config = [*runs.CONFIGS][number % len(runs.CONFIGS)]
+            wanted, seconds = whole[config]
+            often += _one_run(folder, config, f"run{number}", rng, seconds, outcome) >= 5
+            _check_end(folder / "checkpoints" / f"run{number}", config, wanted, outcome)
+            number += 1
+    outcome.remark = f"{number} runs, {often} of them killed five times or more; each ended as the uninterrupted run"
     return outcome
 
 
-def _one_run(
-    folder: Path, config: str, name: str, wanted: dict[str, str], rng: random.Random, outcome: Outcome
-) -> None:
+def _one_run(folder: Path, config: str, name: str, rng: random.Random, seconds: float, outcome: Outcome) -> int:
+    """Kill a run again and again, until it gets to its end; how often."""
     path, acknowledged = folder / "checkpoints" / name, folder / f"{name}.saved"
-    for kill in range(KILLS_A_RUN):
-        resume = path.is_dir()
+    for attempt in range(MAX_KILLS):
         arguments = (
             ["train", f"checkpoints/{name}", "--resume", "--no-plots"]
-            if resume and (path / "config.yaml").is_file()
+            if (path / "config.yaml").is_file()
             else ["train", f"{config}.yaml", "--no-plots", "--set", f"name={name}"]
         )
-        if kill % 5 < 3:
+        if not (path / "config.yaml").is_file() and path.is_dir():
+            shutil.rmtree(path)  # killed between its folder and its config: it never began
+        if attempt % 5 < 3:
             child = Child(_acknowledging(acknowledged, command(*arguments)), folder)
-            time.sleep(rng.uniform(0.0, 0.8))
+            time.sleep(rng.uniform(0.0, 0.6 * seconds))
             child.kill()
             ended = child.wait()
         else:
             place, after = rng.choice(PLACES)
             fault = _armed(place, rng.randint(1, 12), after, command(*arguments))
             ended = Child(_acknowledging(acknowledged, fault), folder).wait()
+        if ended.code == 0:
+            return attempt
         outcome.count(_problem(path, acknowledged, ended))
-    final = call(folder, "train", f"checkpoints/{name}", "--resume", "--no-plots")
+    return MAX_KILLS
+
+
+def _check_end(path: Path, config: str, wanted: str, outcome: Outcome) -> None:
+    """The last resume ends as the uninterrupted run, and leaves no stale file."""
+    if (path / "config.yaml").is_file():
+        final = call(path.parent.parent, "train", str(path), "--resume", "--no-plots")
+    else:
+        final = call(path.parent.parent, "train", f"{config}.yaml", "--no-plots", "--set", f"name={path.name}")
     stale = [str(file) for file in path.rglob("*.partial")]
     if final.code != 0 or stale:
-        outcome.failures.append(f"{name}: {final.code} {final.errors[-200:]} stale {stale}")
-    elif runs.state(path) != wanted[config]:
-        outcome.failures.append(f"{name}: {config} ended elsewhere")
+        outcome.failures.append(f"{path.name}: {final.code} {final.errors[-200:]} stale {stale}")
+    elif runs.state(path) != wanted:
+        outcome.failures.append(f"{path.name}: {config} ended elsewhere")
 
 
 def _armed(place: str, at: int, after: bool, work: Callable[[], None]) -> Callable[[], None]:
@@ -88,7 +103,7 @@ def _acknowledging(log: Path, work: Callable[[], None]) -> Callable[[], None]:
 
 def _problem(path: Path, log: Path, ended: Ended) -> str | None:
     """Nothing acknowledged is lost, and nothing is corrupt."""
-    if ended.code not in (-9, 0):
+    if ended.code != -9:
         return f"{path.name}: ended with {ended.code}: {ended.errors[-200:]}"
     saved = int(log.read_text().split()[-1]) if log.is_file() else 0
     if saved == 0:

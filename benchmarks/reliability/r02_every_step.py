@@ -8,27 +8,34 @@ from pathlib import Path
 
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, call, command
+from benchmarks.reliability.processes import Child, command, fresh
 from nnclassify import observers
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
 
-EPOCHS = 36
-"""Of seven steps: 252 resumes for each of four runs."""
+EPOCHS, COMPILED_EPOCHS = 28, 5
+"""Of seven steps, or two groups: 196 resumes for each of five runs, and 10 for each of two that are compiled."""
+FRESH_EVERY = 25
+"""Every so many resumes, one is by the real command."""
+COMPILED = ("--set", "compile=on")
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "mlp": ("mlp", ()),
     "mlp with average and one-cycle": ("mlp", ("--set", "ema=0.95", "--set", "scheduler=one_cycle")),
     "cnn with augmentation, average, cosine": ("cnn", ()),
     "cnn with muon": ("cnn", ("--set", "optimizer=muon", "--set", "scheduler=linear")),
+    "mlp in bfloat16 with augmentation, average, clipping": ("short", ()),
+    "mlp, compiled": ("mlp", COMPILED),
+    "mlp in bfloat16, compiled": ("short", COMPILED),
 }
 
 
 def run(scale: float) -> Outcome:
-    """Four runs; each saved after every step, and resumed from each save in a process of its own."""
+    """Seven runs; each saved after every step, and resumed from each save in a process of its own."""
     outcome = Outcome("R2", "resumes after every step, each in a new process, bit for bit")
     for variant, (config, options) in VARIANTS.items():
+        epochs = COMPILED_EPOCHS if options == COMPILED else EPOCHS
         with runs.workplace() as folder:
-            _variant(folder, variant, config, options, max(1, round(EPOCHS * scale)), outcome)
-    outcome.remark = "processes are forked from one that has imported torch; there are no loader workers to vary"
+            _variant(folder, variant, config, options, max(1, round(epochs * scale)), outcome)
+    outcome.remark = f"every {FRESH_EVERY}th by the real command, the others forked; compiled runs stop at their groups"
     return outcome
 
 
@@ -38,12 +45,14 @@ def _variant(folder: Path, variant: str, config: str, options: tuple[str, ...], 
     ended = Child(_keeping(folder / "steps", start), folder).wait(300)
     path = folder / "checkpoints" / "whole"
     wanted, resolved = runs.state(path), (path / "config.yaml").read_text()
-    for saved in sorted((folder / "steps").iterdir()):
+    resume = ("train", "checkpoints/whole", "--resume", "--no-plots")
+    for number, saved in enumerate(sorted((folder / "steps").iterdir())):
         shutil.rmtree(path)
         path.mkdir()
         shutil.copy(saved, path / "last.pt")
         (path / "config.yaml").write_text(resolved.replace("steps: 1", "steps: 1000000"))
-        ended = call(folder, "train", "checkpoints/whole", "--resume", "--no-plots", seconds=120)
+        process = fresh(folder, *resume) if number % FRESH_EVERY == 0 else Child(command(*resume), folder)
+        ended = process.wait(180)
         same = ended.code == 0 and runs.state(path) == wanted
         outcome.count(None if same else f"{variant}, {saved.name}: {ended.code} {ended.errors[-200:]}")
 

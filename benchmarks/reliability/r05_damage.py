@@ -48,7 +48,7 @@ def _block(good: Path, folder: Path, seed: int, log: Path) -> None:
     before = content_digest(vars(load_checkpoint(previous(path))))
     with log.open("w") as file:
         for _ in range(BLOCK):
-            damage = _damaged(content, good, rng)
+            damage = damaged(content, good, rng)
             path.write_bytes(damage)
             file.write(_verdict(path, wanted, before) + "\n")
             file.flush()
@@ -63,7 +63,8 @@ def _verdict(path: Path, wanted: str, before: str) -> str:
     return "the same" if read == wanted else "loaded silently wrong"
 
 
-def _damaged(content: bytes, good: Path, rng: random.Random) -> bytes:
+def damaged(content: bytes, good: Path, rng: random.Random) -> bytes:
+    """The same file with flipped bits, a cut end, a zeroed block or swapped records."""
     kind = rng.choice(["flip", "flip", "cut", "zeros", "swap"])
     damaged = bytearray(content)
     if kind == "flip":

@@ -169,9 +169,9 @@ class Dataset(Settings):
         """Read, check, and draw the splits: seeded, stratified, each example in one split at most."""
         seed = seed if self.seed is None else self.seed
         source = self.read(seed)
-        for pool in (source.train, source.test, source.validation):
+        for split, pool in (("train", source.train), ("test", source.test), ("validation", source.validation)):
             if pool is not None:
-                check_range(pool.targets, source.class_names, self.name_of())
+                check_range(pool.targets, source.class_names, self.origin(split))
         train_rows, test_pool, test_rows = self._draw_test(source, seed)
         train_rows = _limited(source.train.targets, train_rows, self.limit, seed)
         train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
@@ -183,10 +183,10 @@ class Dataset(Settings):
         train = source.train.take(train_rows)
         if 0 in train.inputs.shape[1:]:
             raise DataError(
-                f"{self.name_of()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
+                f"{self.origin()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
             )
         # After reading: files that are skipped may leave a class without example.
-        check_classes(train.all_targets().numpy(), source.class_names, self.name_of())
+        check_classes(train.all_targets().numpy(), source.class_names, self.origin())
         test = test_pool.take(test_rows) or None
         return Splits(
             train=train,
@@ -205,6 +205,10 @@ class Dataset(Settings):
     def name_of(self) -> str:
         """The member's name in the YAML."""
         return str(getattr(self, "name", type(self).__name__))
+
+    def origin(self, split: str = "train") -> str:
+        """Where the labels of a split stand, for messages: a file, a folder, or the member's name."""
+        return self.name_of()
 
     def augmentation(self) -> Augment | None:
         """The augmentation of training pictures, where the dataset has that option."""

@@ -68,6 +68,10 @@ class Tensors(PictureDataset, UnsplitDataset):
             test = Pool(test_targets, test_inputs)
         return Source(train=Pool(targets, inputs), test=test, class_names=names, picture=_picture(inputs))
 
+    def origin(self, split: str = "train") -> str:
+        """The file with the targets."""
+        return self.test_targets if split == "test" and self.test_targets is not None else self.train_targets
+
 
 def numbered_classes(targets: Labels, path: str) -> list[str]:
     """The classes by number; there are no more of them than examples.

@@ -75,6 +75,10 @@ class Downloaded(PictureDataset):
                 f"({one_line(cause)}); put {self.files()} there by hand, or set dataset.root to where they are"
             ) from cause
 
+    def origin(self, split: str = "train") -> str:
+        """The folder and the split."""
+        return f"{self.root}: {self.name_of()} {split}"
+
     def files(self) -> str:
         """The files that belong under `root`, for the error message."""
         folder = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}.get(self.name_of(), "")
@@ -149,6 +153,10 @@ class Folder(PictureDataset, UnsplitDataset):
     """What to do about a picture that cannot be read: stop and name it, or leave it out and say so."""
 
     takes_validation_folder = True
+
+    def origin(self, split: str = "train") -> str:
+        """The folder."""
+        return self.root
 
     def picture_format(self) -> PictureFormat:
         """Size, mode and resize in one."""

@@ -58,6 +58,10 @@ class Csv(UnsplitDataset):
         inputs = torch.from_numpy(np.array(values, dtype=np.float64).reshape(len(values), len(columns)))
         return Source(train=Pool(targets, inputs), class_names=class_names, feature_names=list(names))
 
+    def origin(self, split: str = "train") -> str:
+        """The file."""
+        return self.path
+
 
 def find_table(path: str) -> Path:
     """The file of that path, or the shipped table of that name.

@@ -1,0 +1,53 @@
+"""Whatever a config file or an override holds: a mapping, or an error of ours that says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from nnclassify.config import RunConfig, load_config
+from nnclassify.errors import ConfigError
+from nnclassify.yaml_source import parse_yaml, read_yaml
+
+any_input = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+MARKS = [*":-?,[]{}#&*!|>'\"%@`~\n\t \x00\x85é", ": ", "\n  ", "- ", "&a ", "*a", "<<: ", "---", "...", "%YAML 1.2\n"]
+WORDS = ["a", "epochs", "1e3", "0x1f", "0o7", ".inf", "-.nan", "!!int ", "!!float ", "!!bool ", "!!null ", '"\\x41"']
+TEXTS = st.one_of(st.text(), st.lists(st.sampled_from([*MARKS, *WORDS])).map("".join))
+
+
+@any_input
+@example(b"!!int")
+@example(b"epochs: !!float x")
+@example(b'a: "\\UFFFFFFFF"')
+@example(b"%YAML " + b"9" * 5000 + b".1\n---\na: 1")
+@given(st.one_of(st.binary(), TEXTS.map(str.encode)))
+def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    try:
+        assert isinstance(read_yaml(path).data, dict)
+    except ConfigError as error:
+        assert error.problems and all(str(path) in problem and "\n" not in problem for problem in error.problems)
+
+
+@any_input
+@given(TEXTS)
+def test_any_override_is_applied_or_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: iris\nmodel: {name: mlp, hidden: [4]}\n")
+    for assignment in (text, f"epochs={text}", f"model.hidden.0={text}", f"model.{text}=1"):
+        try:
+            assert isinstance(load_config(str(tmp_path / "a.yaml"), [assignment]).config, RunConfig)
+        except ConfigError as error:
+            assert error.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("[1, 2]", [1, 2]), ("{a: -.Inf}", {"a": float("-inf")}), ("!!int '3'", 3)]
+)
+def test_words_make_yaml(text: str, value: object) -> None:
+    """The strategies would prove nothing if no text of theirs were ever right."""
+    assert parse_yaml(text, "here") == value
