@@ -83,3 +83,8 @@ def test_batch_norm_over_single_examples_is_diagnosed_though_training_refuses_it
     (tmp_path / "net.yaml").write_text(NORM_OF_ONE.example)
     diagnosis = diagnose(load_config(str(tmp_path / "net.yaml")))
     assert diagnosis.findings[0].id == NORM_OF_ONE.id and diagnosis.repair.change["batch_size"] == 32
+
+
+def test_a_warm_up_that_never_ends_is_a_schedule_that_takes_the_rate_away(tmp_path: Path) -> None:
+    text = "dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: {name: constant, warmup: 500}\nepochs: 20\n"
+    assert "NN405" in [found.page.id for found in suspicions(text, tmp_path)]

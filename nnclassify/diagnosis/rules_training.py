@@ -156,7 +156,8 @@ def _schedule(case: Case) -> Iterator[Suspicion]:
     clocks = [Clock(step, total, per_epoch, [1.0] * (step // per_epoch)) for step in steps]
     factors = [case.config.scheduler.factor(clock) for clock in clocks]
     mean = sum(factors) / len(factors)
-    if mean <= LOW_FACTOR and case.config.scheduler.name not in ("constant", "plateau"):
+    is_flat = case.config.scheduler.name in ("constant", "plateau") and not case.config.scheduler.warmup
+    if mean <= LOW_FACTOR and not is_flat:
         evidence = Evidence(f"a mean factor of {mean:.2g} over the run", mean, LOW_FACTOR)
         yield Suspicion(SCHEDULE, "likely", "scheduler", evidence, ({"scheduler": "constant"},))
 

@@ -23,10 +23,10 @@ OPTIONS = {
     "train": [
         *["CONFIG", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume", "--set"],
     ],
-    "check": ["CONFIG", "--fix", "--help", "--json", "--set", "--verbose"],
+    "check": ["CONFIG", "--fix", "--help", "--json", "--lr-range", "--set", "--verbose"],
     "explain": ["FINDING", "--help"],
     "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
-    "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--top-k"],
+    "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
     "compare": ["RUNS", "--help", "--json", "--plot"],
     "configs": ["--help"],
     "configs show": ["NAME", "--help"],
