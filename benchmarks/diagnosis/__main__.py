@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from benchmarks.diagnosis import cases as own
 from benchmarks.diagnosis import held_out
 from benchmarks.diagnosis.cases import Fault, Values
 from benchmarks.diagnosis.tables import write_held_out_files, write_tables
-from nnclassify.config import LoadedConfig, load_config
+from nnclassify.config import LoadedConfig, load_config, validate
 from nnclassify.diagnosis.check import Diagnosis, diagnose
-from nnclassify.diagnosis.trials import Bench, changed, run_trial
+from nnclassify.diagnosis.trials import changed, run_trial
 from nnclassify.parts import build_parts
+from nnclassify.yaml_source import YamlSource
 
 REPAIRED = 0.95
 """A repair counts where its mean accuracy of the classes is this share of the healthy twin's."""
@@ -67,9 +70,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th case from the i-th, to share among processes")
     parser.add_argument("--no-repair", action="store_true", help="do not train the repaired configs")
+    parser.add_argument("--scores", type=Path, help="keep the scores in this file, and skip those that are in it")
     parser.add_argument("--mnist", default="data", help="the folder that holds MNIST")
     options = parser.parse_args()
     mnist = str(Path(options.mnist).resolve())
+    kept = options.scores.resolve() if options.scores is not None else None
     with tempfile.TemporaryDirectory() as folder:
         write_tables(Path(folder))
         write_held_out_files(Path(folder))
@@ -77,14 +82,26 @@ def main() -> None:
         part, parts = map(int, options.part.split("/"))
         names = list(SETS) if options.set == "all" else [options.set]
         cases = [case for name in names for case in _cases(name) if options.only in case.name][part::parts]
-        scores = [
-            _score(case, seed, mnist, not options.no_repair)
-            for seed in range(options.first_seed, options.first_seed + options.seeds)
-            for case in cases
-        ]
+        scores = [] if kept is None or not kept.exists() else _read(kept)
+        known = {(score.set_name, score.name, score.seed) for score in scores}
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            for case in cases:
+                if (case.set_name, case.name, seed) not in known:
+                    scores.append(_score(case, seed, mnist, not options.no_repair))
+                    _keep(scores[-1], kept)
     for name in names:
         if of_set := [score for score in scores if score.set_name == name]:
             print(f"\nSet `{name}`:\n\n{table(of_set)}")
+
+
+def _read(kept: Path) -> list[Score]:
+    return [Score(**json.loads(line)) for line in kept.read_text().splitlines()]
+
+
+def _keep(score: Score, kept: Path | None) -> None:
+    if kept is not None:
+        with kept.open("a") as file:
+            file.write(json.dumps(vars(score)) + "\n")
 
 
 def _cases(set_name: str) -> list[Case]:
@@ -145,12 +162,16 @@ def _score(case: Case, seed: int, mnist: str, with_repair: bool) -> Score:
 def _is_repaired(diagnosis: Diagnosis, loaded: LoadedConfig, twin: LoadedConfig) -> bool:
     """Whether the mended config trains as well as the healthy twin."""
     mended = changed(loaded.source, loaded.config, diagnosis.repair.change)
-    reached = []
-    for config in (mended, twin.config):
-        parts = build_parts(config)
-        total = config.epochs * -(-len(parts.splits.train) // config.batch_size)
-        reached.append(run_trial(parts, min(total, MAX_STEPS), 15.0).score)
-    return reached[0] >= REPAIRED * reached[1]
+    return _reached(mended.to_yaml()) >= REPAIRED * _reached(twin.config.to_yaml())
+
+
+@cache
+def _reached(text: str) -> float:
+    """The mean accuracy of the classes after training a config; many faults share a twin."""
+    config = validate(YamlSource("case.yaml", yaml.safe_load(text)))
+    parts = build_parts(config)
+    total = config.epochs * -(-len(parts.splits.train) // config.batch_size)
+    return run_trial(parts, min(total, MAX_STEPS), 15.0).score
 
 
 def _share(values: list[bool]) -> str:
@@ -174,8 +195,6 @@ def table(scores: list[Score]) -> str:
     ]
     return "\n".join(["| figure | result |", "| --- | --- |", *(f"| {name} | {result} |" for name, result in rows)])
 
-
-__all__ = ["Bench", "main"]
 
 if __name__ == "__main__":
     main()
