@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import ROOT
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config import load_config
@@ -85,6 +86,17 @@ def whole() -> str:
 @pytest.mark.parametrize("step", [1, 5, 6, 7, 11])
 def test_a_run_that_was_stopped_ends_as_if_it_was_not(whole: str, step: int) -> None:
     folder = start("stopped", stop_at=step)
+    training = load_checkpoint(folder.last).training
+    assert training is not None and training["step"] == step
+    go_on(folder)
+    assert state(folder) == whole
+
+
+@pytest.mark.parametrize("step", [3, 5, 6, 8])
+def test_every_part_of_the_fast_recipe_goes_on(step: int) -> None:
+    """Whitened weights, slow weights between two meetings, a group that has stopped learning, alternating flips."""
+    shutil.copy(ROOT / "configs" / "smoke" / "cifar_fast.yaml", "run.yaml")
+    whole, folder = state(start("whole")), start("stopped", stop_at=step)
     training = load_checkpoint(folder.last).training
     assert training is not None and training["step"] == step
     go_on(folder)
