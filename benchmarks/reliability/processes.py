@@ -18,7 +18,7 @@ import torchvision.datasets
 
 import nnclassify
 from nnclassify import cli, plots, predict, run, texts
-from nnclassify.signals import end_on_signals
+from nnclassify.__main__ import main
 
 WARM = (cli, plots, predict, run, texts, torchvision.datasets)
 """What a command line imports when it runs: here already, so that a child need not."""
@@ -108,9 +108,8 @@ def command(*arguments: str) -> Callable[[], None]:
     """`nnclassify ARGUMENTS`, for a child to run."""
 
     def work() -> None:
-        end_on_signals()
         sys.argv = ["nnclassify", *arguments]
-        cli.main()
+        main()
 
     return work
 
