@@ -11,18 +11,20 @@ split evenly, and for weighted classes.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 from nnclassify.errors import TrainingError, one_line
+from nnclassify.signals import ended_by_the_kernel
+
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Ranks:
     Attributes:
         rank: Which one this is, from 0; that one writes.
         size: How many there are.
+        first_of_node: The first process on the machine that this one runs on.
     """
 
     rank: int = 0
     size: int = 1
+    first_of_node: int = 0
 
     @property
     def writes(self) -> bool:
@@ -76,37 +80,57 @@ class Ranks:
         whole[self.share(count)] = part
         return self.add([whole])[0]
 
-    def agree(self, text: str) -> str:
-        """What rank 0 says.
+    def tell(self, said: Said) -> list[Said]:
+        """What every process says, in the order of their ranks.
 
         Raises:
             TrainingError: Another process has ended.
         """
         if self.size == 1:
-            return text
-        said: list[str] = [text]
+            return [said]
+        heard = [said] * self.size
         try:
-            dist.broadcast_object_list(said)
+            dist.all_gather_object(heard, said)
         except RuntimeError as cause:
             raise _lost(cause) from cause
-        return said[0]
+        return heard
 
 
-def _lost(cause: RuntimeError) -> TrainingError:
+def _lost(cause: Exception) -> TrainingError:
     return TrainingError(f"another process of this run has ended ({one_line(cause)}); go on with --resume")
 
 
 def join() -> Ranks:
-    """Join the processes that torchrun or Slurm started beside this one; alone where there are none."""
+    """Join the processes that torchrun or Slurm started beside this one; alone where there are none.
+
+    Raises:
+        TrainingError: The launcher, or another process, has ended.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Ranks()
-    die_with_parent()
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
-    return Ranks(dist.get_rank(), size)
+    local_rank, local_size = (int(os.environ.get(f"LOCAL_{name}", default)) for name, default in _LOCAL)
+    has_gpus = torch.cuda.device_count() >= local_size
+    if has_gpus:
+        torch.cuda.set_device(local_rank)
+    with ended_by_the_kernel():
+        try:
+            _check_launcher()
+            dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpus else "gloo")
+        except (RuntimeError, OSError) as cause:
+            raise _lost(cause) from cause
+    return Ranks(dist.get_rank(), size, dist.get_rank() - local_rank)
+
+
+_LOCAL = (("RANK", "0"), ("WORLD_SIZE", "1"))
+"""What torchrun says of the processes on this machine, and what holds where nobody says."""
+
+
+def _check_launcher() -> None:
+    """Fail at once where torchrun's store is gone: connecting to it would be tried again for half an hour."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        socket.create_connection(address, timeout=60).close()
 
 
 def leave() -> None:
@@ -118,14 +142,3 @@ def leave() -> None:
 def restarted() -> bool:
     """Whether torchrun has started this process again after one was lost."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the launcher ends, however that ends: it saves, and leaves no orphan."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    set_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
-    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGTERM))
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)

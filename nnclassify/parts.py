@@ -22,6 +22,7 @@ from nnclassify.models.layers import check_forward
 from nnclassify.planning import plan, workload_of
 from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
+from nnclassify.shared_data import read_once
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
 from nnclassify.updates import spare_the_compiler
@@ -60,12 +61,13 @@ class Parts:
         }
 
 
-def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
+def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | None = None) -> Parts:
     """Build everything that a config describes; nothing is written.
 
     Args:
         config: The config.
         splits: Its examples, where they have been read already.
+        ranks: The processes that train together, of which one a node reads the examples.
 
     Raises:
         DeviceError: The device is not here.
@@ -75,7 +77,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None) -> Parts:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     find_placement(config.device, config.precision, convolutional=False)  # before the data is read
-    splits = splits or config.dataset.build(config.seed)
+    splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
@@ -110,7 +112,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     keep_memory()
     spare_the_compiler()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
-    smallest = ranks.size * (2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)
+    smallest = max(ranks.size, 2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)
     if config.batch_size < smallest:
         why = " with batch norm in a hidden layer" if smallest > ranks.size else ""
         several = f" for {ranks.size} processes" if ranks.size > 1 else ""
@@ -128,7 +130,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         seed=config.seed,
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
-        min_batch=2 * ranks.size if has_batch_norm else 1,
+        min_batch=2 if has_batch_norm else 1,
         group_size=planned.group_size if ranks.size == 1 else 1,
     )
     autocast = _autocast(parts, batches, workload.flops, ranks)

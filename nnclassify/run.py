@@ -97,10 +97,10 @@ def train(
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: As `build_parts` and `Trainer.fit`.
     """
-    parts = build_parts(loaded.config)
+    parts = build_parts(loaded.config, ranks=ranks)
     trainer = build_trainer(parts, ranks=ranks)
     folder = resume or create_run_folder(loaded.name)
-    trainer.ranks.agree(str(folder.path) if resume else "")
+    trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
         best = None if resume is None else _go_on(trainer, folder, parts, note)
         if trainer.finished and folder.result.is_file():
@@ -127,9 +127,9 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
         Interrupted: A signal stopped the run.
         NNClassifyError: As `train`.
     """
-    parts = build_parts(loaded.config)
+    parts = build_parts(loaded.config, ranks=ranks)
     trainer = build_trainer(parts, ranks=ranks)
-    if folder := ranks.agree(""):
+    if folder := ranks.tell("")[0]:
         resume_run(trainer, RunFolder(Path(folder)), loaded.config, parts.facts())
     with asking_to_stop(trainer.ask_to_stop):
         trainer.fit()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
 from nnclassify.losses import LossFunction
+from nnclassify.shared_norm import over_all, share_batch_norm
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,14 @@ class Shared:
 
 
 class SharedBatch:
-    """Splits each batch over the processes and adds up what they find.
-
-    Batch norm normalises over each process's own part, as with DistributedDataParallel (SyncBatchNorm runs on GPUs
-    alone); its running statistics are the mean of the parts'.
-    """
+    """Splits each batch over the processes and adds up what they find; batch norm adds up its own (`shared_norm`)."""
 
     def __init__(self, model: nn.Module, loss_fn: LossFunction, placement: Placement, ranks: Ranks) -> None:
         self.model = model
         self.loss_fn = loss_fn
         self.placement = placement
         self.ranks = ranks
+        self.norms = share_batch_norm(model)
 
     def run(self, inputs: Tensor, targets: Tensor, parameters: Sequence[nn.Parameter], *, asked: bool) -> Shared:
         """Forward and backward of this process's part of a batch `(B, ...)`, then the sum over all parts.
@@ -52,27 +50,23 @@ class SharedBatch:
             parameters: What to differentiate by.
             asked: Whether this process was asked to stop.
         """
-        part = self.ranks.share(len(targets))
+        part = self.ranks.share(len(targets))  # of fewer examples than processes, some have none
         outputs = torch.zeros(len(targets), self.loss_fn.num_outputs, dtype=self.placement.dtype, device=targets.device)
         losses = outputs.new_zeros(len(targets))
-        gradients = [torch.zeros_like(parameter) for parameter in parameters]
-        if part.start < part.stop:
-            outputs[part], losses[part], gradients = self._own(inputs[part], targets[part], parameters)
+        outputs[part], losses[part], gradients = self._own(inputs[part], targets[part], parameters)
         weights = self.loss_fn.weights(targets)
         weight = len(targets) if weights is None else float(weights.sum())
-        statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
-        portion = (part.stop - part.start) / len(targets)
-        told = [losses.new_tensor([float(asked)]), outputs, losses, *(buffer * portion for buffer in statistics)]
-        sums = self.ranks.add([*told, *gradients])
-        for buffer, mean in zip(statistics, sums[3 : len(told)], strict=True):
-            buffer.copy_(mean)
-        return Shared(sums[1], sums[2], [total / weight for total in sums[len(told) :]], bool(sums[0] > 0))
+        told = losses.new_tensor([float(asked)])
+        sums = self.ranks.add([told, outputs, losses, *gradients])
+        return Shared(sums[1], sums[2], [total / weight for total in sums[3:]], bool(sums[0] > 0))
 
     def _own(
         self, inputs: Tensor, targets: Tensor, parameters: Sequence[nn.Parameter]
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        with self.placement.autocasting():
-            outputs = self.model(inputs)
-        outputs = outputs.to(self.placement.dtype)
-        losses = self.loss_fn(outputs, targets)
-        return outputs.detach(), losses.detach(), list(torch.autograd.grad(losses.sum(), parameters))
+        with over_all(self.norms, self.ranks):
+            with self.placement.autocasting():
+                outputs = self.model(inputs)
+            outputs = outputs.to(self.placement.dtype)
+            losses = self.loss_fn(outputs, targets)
+            gradients = torch.autograd.grad(losses.sum(), parameters)
+        return outputs.detach(), losses.detach(), list(gradients)

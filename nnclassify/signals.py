@@ -7,8 +7,10 @@ does not know it. The exit code is 128 + the signal's number, as shells have it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -21,6 +23,28 @@ def end_on_signals() -> None:
     """From now on a signal ends the program at once. Files are never half-written: see `storage`."""
     for number in STOPPING:
         signal.signal(number, _end)
+
+
+@contextlib.contextmanager
+def ended_by_the_kernel() -> Iterator[None]:
+    """Within it a signal ends the program though it waits in a library, which Python's own handlers would wait for."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def die_with_parent() -> None:
+    """Have the kernel send SIGTERM when the launcher ends, however that ends: so no worker is left behind."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    set_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+    ctypes.CDLL(None).prctl(set_death_signal, int(signal.SIGTERM))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

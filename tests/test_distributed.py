@@ -1,9 +1,12 @@
+import copy
+
 import pytest
 import torch
 
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
 from nnclassify.losses import CrossEntropy
+from nnclassify.shared_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.shared_step import SharedBatch
 
 
@@ -38,3 +41,24 @@ def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, mon
     expected = torch.autograd.grad(weighted.sum() / torch.tensor([1.0, 3.0])[targets].sum(), parameters)
     assert all(torch.allclose(a, b) for a, b in zip(found.gradients, expected, strict=True))
     assert torch.allclose(found.losses, weighted.detach()) and found.asked
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("shape", [(6, 3), (6, 3, 2, 2)])
+def test_shared_batch_norm_is_torchs_where_one_holds_the_whole_batch(
+    shape: tuple[int, ...], momentum: float | None
+) -> None:
+    torch.manual_seed(0)
+    plain: torch.nn.Module = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3, momentum=momentum)
+    model = torch.nn.Sequential(copy.deepcopy(plain).double())
+    (shared,) = share_batch_norm(model)
+    plain, inputs = plain.double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    wanted, found = plain(inputs), model(inputs)
+    assert isinstance(model[0], SharedBatchNorm) and model[0] is shared
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-12)
+    scale = torch.randn(shape, dtype=torch.float64)
+    gradients = [torch.autograd.grad((outputs * scale).sum(), inputs)[0] for outputs in (wanted, found)]
+    assert torch.allclose(gradients[0], gradients[1], rtol=0, atol=1e-12)
+    for name, buffer in plain.named_buffers():
+        assert torch.allclose(shared.get_buffer(name), buffer, rtol=0, atol=1e-12)
+    assert torch.allclose(model.eval()(inputs), plain.eval()(inputs), rtol=0, atol=1e-12)

@@ -18,7 +18,7 @@ import torchvision.datasets
 
 import nnclassify
 from nnclassify import cli, plots, predict, run, texts
-from nnclassify.signals import end_on_signals
+from nnclassify.__main__ import main
 
 WARM = (cli, plots, predict, run, texts, torchvision.datasets)
 """What a command line imports when it runs: here already, so that a child need not."""
@@ -26,11 +26,19 @@ WARM = (cli, plots, predict, run, texts, torchvision.datasets)
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit code (minus the signal's number, if one killed it) and what it wrote."""
+    """How a process ended: its exit code (minus the signal's number, if one killed it) and what it wrote.
+
+    Attributes:
+        code: See there.
+        out: What it wrote to stdout.
+        errors: What it wrote to stderr.
+        cpu_seconds: What it computed.
+    """
 
     code: int
     out: str
     errors: str
+    cpu_seconds: float
 
 
 class Process:
@@ -47,7 +55,7 @@ class Process:
     def wait(self, seconds: float = 60.0) -> Ended:
         """Wait for its end; kill it after a while, which counts as a hang (code -9)."""
         deadline = time.monotonic() + seconds
-        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+        while (ended := os.wait4(self.pid, os.WNOHANG))[0] == 0:
             if time.monotonic() > deadline:
                 self.kill()
             time.sleep(0.002)
@@ -56,7 +64,8 @@ class Process:
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
             file.close()
-        return Ended(os.waitstatus_to_exitcode(ended[1]), *texts)
+        used = ended[2]
+        return Ended(os.waitstatus_to_exitcode(ended[1]), texts[0], texts[1], used.ru_utime + used.ru_stime)
 
 
 class Fresh(Process):
@@ -108,9 +117,8 @@ def command(*arguments: str) -> Callable[[], None]:
     """`nnclassify ARGUMENTS`, for a child to run."""
 
     def work() -> None:
-        end_on_signals()
         sys.argv = ["nnclassify", *arguments]
-        cli.main()
+        main()
 
     return work
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ def run(scale: float) -> Outcome:
         for name, content in list(hostile.pictures())[::every]:
             _try(folder, outcome, f"picture {name}", {name: content}, "predict", name, "--run", "cnn")
         outcome.count(_control(folder))
-    outcome.remark = "the last case is the control: torch.load without weights_only does set the watch off"
+    outcome.remark = "the last is the control: torch.load without weights_only sets the watch off; processor's seconds"
     return outcome
 
 
@@ -45,9 +44,9 @@ def _try(folder: Path, outcome: Outcome, case: str, files: dict[str, bytes], *ar
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
-    log, started = folder / "watch.log", time.monotonic()
-    ended = Child(_watched(log, folder, command(*arguments)), folder).wait(2 * MAX_SECONDS)
-    outcome.count(_problem(case, folder, ended, log, time.monotonic() - started))
+    log = folder / "watch.log"
+    ended = Child(_watched(log, folder, command(*arguments)), folder).wait(6 * MAX_SECONDS)
+    outcome.count(_problem(case, folder, ended, log))
     for name in files:
         (folder / name).unlink()
     shutil.rmtree(folder / "data", ignore_errors=True)
@@ -64,7 +63,7 @@ def _watched(log: Path, folder: Path, work: Callable[[], None]) -> Callable[[], 
     return watched
 
 
-def _problem(case: str, folder: Path, ended: Ended, log: Path, seconds: float) -> str | None:
+def _problem(case: str, folder: Path, ended: Ended, log: Path) -> str | None:
     done = log.read_text() if log.is_file() else ""
     log.unlink(missing_ok=True)
     done = "\n".join(line for line in done.splitlines() if "127.0.0.1" not in line)
@@ -72,10 +71,15 @@ def _problem(case: str, folder: Path, ended: Ended, log: Path, seconds: float) -
     if done or stray:
         return f"{case}: did {done[:200]} {stray}"
     if case.startswith("picture") and ended.code == 0:  # within the limits, and Pillow can read it after all
-        return None if seconds < MAX_SECONDS else f"{case}: took {seconds:.1f} s"
+        return _slow(case, ended)
     if ended.code not in (2, 3) or "Traceback" in ended.errors or "error: " not in ended.errors:
         return f"{case}: exit code {ended.code}: {ended.errors[-300:]}"
-    return None if seconds < MAX_SECONDS else f"{case}: took {seconds:.1f} s"
+    return _slow(case, ended)
+
+
+def _slow(case: str, ended: Ended) -> str | None:
+    """Of the processor: the wall's clock also counts what the machine does besides."""
+    return None if ended.cpu_seconds < MAX_SECONDS else f"{case}: took {ended.cpu_seconds:.1f} s"
 
 
 def _control(folder: Path) -> str | None:

@@ -18,7 +18,7 @@ GRACE_SECONDS = 10.0
 
 
 def run(scale: float) -> Outcome:
-    """500 signals: most to forked processes, every eleventh to an interpreter of its own, to meet its imports."""
+    """500 signals: most to forked processes, every 21st to an interpreter of its own, to meet its imports."""
     outcome = Outcome("R8", "signals at random moments: exit code, time, and a resume bit for bit")
     rng, number, slowest = random.Random(8), 0, 0.0
     with runs.workplace() as folder:
@@ -26,7 +26,7 @@ def run(scale: float) -> Outcome:
         while outcome.cases < max(5, round(500 * scale)):
             config, sent = [*runs.CONFIGS][number // 5 % len(runs.CONFIGS)], NUMBERS[number % 5]
             wanted, seconds = whole[config]
-            from_nothing = number % 11 == 0  # so that it meets each of the signals in turn
+            from_nothing = number % 21 == 0  # so that it meets each of the signals in turn
             moment = rng.uniform(0.0, seconds + 6.0) if from_nothing else rng.uniform(0.01, seconds)
             ended, took = _signalled(folder, config, sent, moment, from_nothing=from_nothing)
             number += 1
@@ -34,7 +34,7 @@ def run(scale: float) -> Outcome:
                 slowest = max(slowest, took)
                 outcome.count(_problem(folder, config, sent, ended, took, wanted, from_nothing))
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    outcome.remark = f"the slowest ended after {slowest:.1f} s; every 11th sent to the real command; no loader workers"
+    outcome.remark = f"the slowest ended after {slowest:.1f} s; every 21st sent to the real command; no loader workers"
     return outcome
 
 

@@ -1,69 +1,113 @@
-"""R9: processes of a run are killed, or one is asked to stop; the others end, and a resume goes on bit for bit."""
+"""R9: a process of a run is killed, or its launcher, or one is asked to stop; the rest ends, and a resume goes on."""
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import shutil
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability import ranks, runs
+from benchmarks.reliability import launcher, runs
 from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, command
+from benchmarks.reliability.processes import Process
 from nnclassify.folders import RunFolder
 
-MAX_SECONDS = 60.0
-KINDS = ("kill a process", "kill a process", "ask one to stop")
+MAX_SECONDS, MAX_ORPHAN_SECONDS = 60.0, 10.0
+KINDS = ("kill a process", "kill a process", "kill the launcher", "ask one to stop")
+REAL_EVERY = 10
+"""Every so many losses, the launcher is the real command, started from nothing."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is done to a run of several processes.
+
+    Attributes:
+        kind: One of `KINDS`.
+        size: Processes.
+        real: Whether torchrun is started from nothing.
+        restarts: Whether the launcher may start its workers again.
+        moment: Seconds after the start.
+    """
+
+    kind: str
+    size: int
+    real: bool
+    restarts: bool
+    moment: float
 
 
 def run(scale: float) -> Outcome:
-    """150 losses, at two and four processes; each is followed by a resume with as many."""
-    outcome = Outcome("R9", "processes of a run lost or asked to stop; resumed by as many, bit for bit")
-    rng = random.Random(9)
+    """200 losses at two and four processes; each is followed by a resume with as many."""
+    outcome = Outcome("R9", "processes of torchrun lost or asked to stop; all end; resumed by as many, bit for bit")
+    rng, number, num_real, num_restarted = random.Random(9), 0, 0, 0
     with runs.workplace() as folder:
-        wanted = {size: _whole(folder, size) for size in (2, 4)}
-        for number in range(max(3, round(150 * scale))):
-            size = 4 if number % 4 == 3 else 2
-            outcome.count(_one(folder, size, KINDS[number % 3], rng, wanted[size]))
+        whole = {size: _whole(folder, size) for size in (2, 4)}
+        while outcome.cases < max(4, round(200 * scale)):
+            size, kind = 4 if number % 8 >= 4 else 2, KINDS[number % 4]
+            real = number % REAL_EVERY == 0
+            moment = rng.uniform(0.0, whole[size][1] + (8.0 if real else 0.0))
+            loss = Loss(kind, size, real, kind == KINDS[0] and number % 3 == 0, moment)
+            problem = _one(folder, loss, rng.randrange(size), whole[size][0])
+            number += 1
+            if problem != OVER:
+                num_real, num_restarted = num_real + real, num_restarted + loss.restarts
+                outcome.count(problem)
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    outcome.remark = "workers with torchrun's environment, forked; kills of the agent itself are not among them"
+    outcome.remark = (
+        f"{num_real} by the real torchrun, the others by its agent, forked; {num_restarted} started again by themselves"
+    )
     return outcome
 
 
-def _start(folder: Path, size: int, *arguments: str) -> list[Child]:
-    return ranks.start(size, command("train", *arguments, "--no-plots", "--no-monitor", "--set", "epochs=8"), folder)
+OVER = "the run was over first"
 
 
-def _wait(children: list[Child]) -> list[Ended]:
-    return [child.wait(MAX_SECONDS) for child in children]
+def _start(folder: Path, size: int, *arguments: str, real: bool = False, restarts: int = 0) -> Process:
+    start = launcher.torchrun if real else launcher.agent
+    return start(folder, size, "train", *arguments, "--no-plots", "--set", "epochs=8", restarts=restarts)
 
 
-def _whole(folder: Path, size: int) -> str:
-    ended = _wait(_start(folder, size, "cnn.yaml", "--set", "name=run"))
-    if any(end.code for end in ended):
+def _whole(folder: Path, size: int) -> tuple[str, float]:
+    started = time.monotonic()
+    ended = _start(folder, size, "cnn.yaml", "--set", "name=run").wait(MAX_SECONDS)
+    if ended.code:
         raise RuntimeError(f"the uninterrupted run of {size} failed: {ended}")
     digest = runs.state(folder / "checkpoints" / "run")
     shutil.rmtree(folder / "checkpoints")
-    return digest
+    return digest, time.monotonic() - started
 
 
-def _one(folder: Path, size: int, kind: str, rng: random.Random, wanted: str) -> str | None:
-    path, who = folder / "checkpoints" / "run", rng.randrange(size)
-    children = _start(folder, size, "cnn.yaml", "--set", "name=run")
-    time.sleep(rng.uniform(0.5, 5.0))
-    children[who].kill(signal.SIGKILL if kind == "kill a process" else signal.SIGTERM)
-    started = time.monotonic()
-    ended = _wait(children)
-    codes, case = [end.code for end in ended], f"{kind} {who} of {size}"
-    if time.monotonic() - started > MAX_SECONDS - 1:
-        return f"{case}: did not end: {codes}"
-    allowed = (0, 3, -9) if kind == "kill a process" else (0, 3, 143)
-    if any(code not in allowed for code in codes) or any("Traceback" in end.errors for end in ended):
-        return f"{case}: exit codes {codes}: {ended[0].errors[-300:]} {ended[-1].errors[-300:]}"
+def _one(folder: Path, loss: Loss, who: int, wanted: str) -> str | None:
+    process = _start(folder, loss.size, "cnn.yaml", "--set", "name=run", real=loss.real, restarts=int(loss.restarts))
+    time.sleep(loss.moment)
+    workers, started = launcher.workers_of(process), time.monotonic()
+    if loss.kind == "kill the launcher":
+        process.kill()
+    elif workers:
+        os.kill(workers[who % len(workers)], signal.SIGKILL if loss.kind == "kill a process" else signal.SIGTERM)
+    ended = process.wait(MAX_SECONDS)
+    seconds = time.monotonic() - started
+    if left := launcher.orphans(workers, MAX_ORPHAN_SECONDS):
+        return f"{loss}: orphans {left}"
+    if ended.code == 0 and not loss.restarts:
+        return OVER
+    if seconds > MAX_SECONDS - 1:
+        return f"{loss}: did not end: {ended.errors[-300:]}"
+    if re.search(r'File ".*/nnclassify/.*", line', ended.errors):
+        return f"{loss}: a traceback: {ended.errors[-1500:]}"
+    return _resume_problem(folder, loss, wanted)
+
+
+def _resume_problem(folder: Path, loss: Loss, wanted: str) -> str | None:
+    path = folder / "checkpoints" / "run"
     if RunFolder(path).started_at() is None:
         return None  # it had not begun
-    resumed = _wait(_start(folder, size, "checkpoints/run", "--resume"))
-    if any(end.code for end in resumed):
-        return f"{case}: resume: {[end.code for end in resumed]} {resumed[0].errors[-300:]}"
-    return None if runs.state(path) == wanted else f"{case}: ended elsewhere"
+    resumed = _start(folder, loss.size, "checkpoints/run", "--resume").wait(MAX_SECONDS)
+    if resumed.code or list(path.rglob("*.partial")):
+        return f"{loss}: resume: {resumed.code} {resumed.errors[-300:]}"
+    return None if runs.state(path) == wanted else f"{loss}: ended elsewhere"

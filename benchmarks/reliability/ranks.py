@@ -11,11 +11,16 @@ from pathlib import Path
 from benchmarks.reliability.processes import Child
 
 
-def start(size: int, work: Callable[[], None], folder: Path) -> list[Child]:
-    """Start all processes of a run; rank 0 is the first."""
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def start(size: int, work: Callable[[], None], folder: Path) -> list[Child]:
+    """Start all processes of a run; rank 0 is the first."""
+    port = free_port()
     return [Child(partial(_as_rank, rank, size, port, work), folder) for rank in range(size)]
 
 
@@ -24,6 +29,7 @@ def _as_rank(rank: int, size: int, port: int, work: Callable[[], None]) -> None:
         RANK=str(rank),
         LOCAL_RANK=str(rank),
         WORLD_SIZE=str(size),
+        LOCAL_WORLD_SIZE=str(size),
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
         TORCHELASTIC_RUN_ID="benchmark",

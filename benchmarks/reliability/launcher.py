@@ -1,0 +1,76 @@
+"""torchrun: the real command, or its agent in a forked process, whose workers are forked in turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from benchmarks.reliability.processes import Child, Fresh, Process, command
+from benchmarks.reliability.ranks import free_port
+
+
+def torchrun(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Fresh:
+    """`torchrun --nproc-per-node SIZE -m nnclassify ARGUMENTS`, from nothing."""
+    options = ["--nproc-per-node", str(size), "--max-restarts", str(restarts), "--master-port", str(free_port())]
+    return Fresh(folder, sys.executable, "-m", "torch.distributed.run", *options, "-m", "nnclassify", *arguments)
+
+
+def agent(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Child:
+    """The same agent with the same settings; only the imports are spared."""
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=size,
+        run_id="benchmark",
+        rdzv_backend="static",
+        rdzv_endpoint=f"127.0.0.1:{free_port()}",
+        rdzv_configs={"rank": 0, "timeout": 60},
+        max_restarts=restarts,
+        monitor_interval=0.1,
+        start_method="fork",
+    )
+    return Child(partial(_launch, config, command(*arguments)), folder)
+
+
+def _launch(config: LaunchConfig, work: Callable[[], None]) -> None:
+    try:
+        elastic_launch(config, work)()
+    except ChildFailedError as failed:
+        sys.stderr.write(f"{failed}\n")
+        sys.exit(1)
+
+
+def workers_of(launcher: Process) -> list[int]:
+    """The processes that a launcher has started."""
+    try:
+        listed = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(pid) for pid in listed.split()]
+
+
+def orphans(workers: list[int], seconds: float) -> list[int]:
+    """Which of some processes are still there after so many seconds; they are ended."""
+    deadline = time.monotonic() + seconds
+    while left := [pid for pid in workers if _runs(pid)]:
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            break
+        time.sleep(0.05)
+    return left
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

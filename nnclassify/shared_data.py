@@ -1,0 +1,82 @@
+"""One copy of the examples a node: its first process reads them, and all map what it read.
+
+The copy lies in a file that has no name (`memfd_create`), so it ends with the processes, whatever ends those.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from nnclassify.datasets import Examples, Splits
+from nnclassify.distributed import Ranks
+from nnclassify.errors import DataError, NNClassifyError
+from nnclassify.transforms import PictureFormat
+
+SPLITS = ("train", "validation", "test")
+
+
+def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
+    """The examples of a run; on each node one process reads them.
+
+    Args:
+        ranks: The processes of the run.
+        read: Reads the examples.
+
+    Raises:
+        NNClassifyError: As `read`, in every process.
+        TrainingError: Another process has ended.
+    """
+    if ranks.size == 1 or sys.platform != "linux":
+        return read()
+    read_here = ranks.rank == ranks.first_of_node
+    file, problem, failure = os.memfd_create("examples") if read_here else None, "", None
+    if file is not None:
+        try:
+            with os.fdopen(os.dup(file), "wb") as stream:
+                torch.save(_packed(read()), stream)
+        except NNClassifyError as error:
+            failure, problem = error, str(error)
+    told: list[tuple[str, str]] = ranks.tell((problem, f"/proc/{os.getpid()}/fd/{file}"))
+    if failure is not None:
+        raise failure
+    for other_problem, _ in told:
+        if other_problem:
+            raise DataError(other_problem)
+    splits = _unpacked(torch.load(told[ranks.first_of_node][1], mmap=True, weights_only=True))
+    ranks.tell(())  # until all have mapped it
+    if file is not None:
+        os.close(file)
+    return splits
+
+
+def _packed(splits: Splits) -> dict[str, Any]:
+    """Tensors and primitives; storages that splits share are written once."""
+    examples = {name: splits.split(name) for name in SPLITS}
+    return {
+        **{name: None if split is None else vars(split) for name, split in examples.items()},
+        "validation_is_test": splits.validation_is_test,
+        "class_names": splits.class_names,
+        "picture": splits.picture and asdict(splits.picture),
+        "feature_names": splits.feature_names,
+        "skipped": splits.skipped,
+    }
+
+
+def _unpacked(packed: dict[str, Any]) -> Splits:
+    train, validation, test = (packed[name] and Examples(**packed[name]) for name in SPLITS)
+    splits = Splits(
+        train=train,
+        validation=validation,
+        test=test,
+        class_names=packed["class_names"],
+        picture=packed["picture"] and PictureFormat(**packed["picture"]),
+        feature_names=packed["feature_names"],
+        skipped=packed["skipped"],
+    )
+    return replace(splits, validation=splits.test) if packed["validation_is_test"] else splits

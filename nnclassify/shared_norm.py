@@ -1,0 +1,101 @@
+"""Batch norm over a batch that several processes hold parts of: the same statistics as one process would have."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nnclassify.distributed import Ranks
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes. Its gradient is summed likewise: each one's loss depends on every one's part."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
+        """Any shape to the same shape."""
+        ctx.ranks = ranks
+        return ranks.add([part])[0]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Likewise."""
+        return ctx.ranks.add([gradient.contiguous()])[0], None
+
+
+class SharedBatchNorm(_BatchNorm):
+    """Batch norm as torch has it, but with the mean and the variance of the batch of all processes.
+
+    torch's own SyncBatchNorm runs on GPUs alone. Within `over_all` every process must take part in every forward and
+    backward pass, one that holds no example with an empty batch.
+
+    Attributes:
+        ranks: The processes whose batches are one.
+    """
+
+    ranks = Ranks()
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's own name
+        """Vectors and pictures alike."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
+        """`(N, C, ...)`, this process's part, to the same shape."""
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(input)
+        values = input.to(self.running_mean.dtype)  # statistics are never short
+        dims = [dim for dim in range(values.ndim) if dim != 1]
+        shape = [1, -1, *[1] * (values.ndim - 2)]
+        sums = _add(torch.cat([values.sum(dims), values.new_tensor([values.numel() / values.shape[1]])]), self.ranks)
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
+        centred = values - mean.reshape(shape)
+        variance = _add(centred.square().sum(dims), self.ranks) / count
+        self._remember(mean.detach(), variance.detach() * count / (count - 1))
+        normal = centred * (variance + self.eps).rsqrt().reshape(shape)
+        if self.weight is not None and self.bias is not None:
+            normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
+        return normal.to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, unbiased_variance: Tensor) -> None:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(unbiased_variance, share)
+
+
+_add: Callable[[Tensor, Ranks], Tensor] = _Sum.apply
+
+
+def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
+    """Put one of ours in the place of each batch norm of a network, with its weights and statistics; all of them."""
+    found = []
+    for name, child in list(model.named_children()):
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+            for kind, value in [*child.named_parameters(), *child.named_buffers()]:
+                setattr(shared, kind, value)
+            setattr(model, name, shared)
+            found.append(shared)
+        else:
+            found += share_batch_norm(child)
+    return found
+
+
+@contextlib.contextmanager
+def over_all(norms: Sequence[SharedBatchNorm], ranks: Ranks) -> Iterator[None]:
+    """Within it the statistics are of all processes; outside, who looks at the network alone has them of his batch."""
+    for norm in norms:
+        norm.ranks = ranks
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.ranks = Ranks()
