@@ -107,6 +107,7 @@ class Snapshot:
         predictions: The class that it names for each example, `(N,)`.
         mixing: How far an example's outputs move when other examples leave its batch, in evaluation, against their
             size; more than rounding only where the network mixes examples up.
+        deviation: Standard deviation of the outputs over the examples.
     """
 
     loss: float
@@ -116,6 +117,7 @@ class Snapshot:
     finite: bool
     predictions: Tensor
     mixing: float = 0.0
+    deviation: float = 1.0
 
     @property
     def gradient_ratio(self) -> float:
@@ -160,10 +162,11 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
                 buffer.copy_(kept)
     norms = _gradient_norms(model, dict(zip(map(id, parameters), gradients, strict=True)))
     outputs, loss = outputs.detach().float(), loss.detach()
-    spread = float(outputs.std(dim=0).mean()) / max(float(outputs.abs().mean()), 1e-30) if len(outputs) > 1 else 1.0
+    deviation = float(outputs.std(dim=0).mean()) if len(outputs) > 1 else float(outputs.abs().mean())
+    spread = deviation / max(float(outputs.abs().mean()), 1e-30)
     finite = math.isfinite(float(loss)) and bool(outputs.isfinite().all()) and all(map(math.isfinite, norms.values()))
     predictions = loss_fn.predictions(outputs)
-    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions, mixed)
+    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions, mixed, deviation)
 
 
 def _mixing(model: nn.Module, inputs: Tensor) -> float:

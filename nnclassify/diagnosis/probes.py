@@ -22,6 +22,7 @@ VANISHING = Page(
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16], activation: tanh}\n",
 )
 SMALL_GRADIENT = 0.01
+VERY_DEEP = 10
 FLAT = 0.003
 """Outputs whose spread over the examples is under this share of their size are the same for every example."""
 
@@ -34,13 +35,25 @@ def _vanishing(case: Case) -> Iterator[Suspicion]:
     if flat_ends * 2 < len(case.stages) or (ratio > SMALL_GRADIENT and case.start.output_spread > FLAT):
         return
     text = f"the first layer gets {ratio:.1e} of the last one's gradient"
-    changes = (
+    changes = [
         with_option(case, "activation", "relu"),
         {**with_option(case, "activation", "relu"), **with_option(case, "init", "kaiming_uniform")},
         with_batch_norm(case),
         {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
+    ]
+    yield Suspicion(
+        VANISHING, "likely", "model.activation", Evidence(text, ratio, SMALL_GRADIENT), _or_plain(case, changes)
     )
-    yield Suspicion(VANISHING, "likely", "model.activation", Evidence(text, ratio, SMALL_GRADIENT), changes)
+
+
+def _or_plain(case: Case, changes: list[Change]) -> tuple[Change, ...]:
+    """The changes and a plain net of two layers: after them, or before them where a net is very deep.
+
+    Trials of a very deep net take long, and no init saves a deep net of narrow layers (Lu et al., 2019).
+    """
+    plain: Change = {**with_option(case, "activation", "relu"), "model.hidden": [64, 64]}
+    place = 0 if len(case.stages) >= VERY_DEEP else 1
+    return (*changes[:place], plain, *changes[place:])
 
 
 DEAD = Page(
@@ -57,7 +70,6 @@ DEAD = Page(
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16], activation: relu}\n",
 )
 MANY_DEAD = 0.9
-VERY_DEEP = 10
 
 
 def _dead(case: Case) -> Iterator[Suspicion]:
@@ -68,23 +80,22 @@ def _dead(case: Case) -> Iterator[Suspicion]:
     if not rectifiers or (case.start.dead <= MANY_DEAD and not is_flat):
         return
     text = f"at the start {case.start.dead:.0%} of a layer is dead, outputs vary by {case.start.output_spread:.1e}"
-    plain: Change = {"model.hidden": [64, 64]}
     changes = [
         with_option(case, "init", "kaiming_uniform"),
         with_batch_norm(case),
         {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
     ]
-    # Trials of a very deep net take long, and Lu et al. find no init that saves a deep net of narrow layers.
-    changes.insert(0 if len(case.stages) >= VERY_DEEP else len(changes), plain)
-    yield Suspicion(DEAD, "likely", "model.hidden", Evidence(text, case.start.dead, MANY_DEAD), tuple(changes))
+    yield Suspicion(
+        DEAD, "likely", "model.hidden", Evidence(text, case.start.dead, MANY_DEAD), _or_plain(case, changes)
+    )
 
 
 START = Page(
     id="NN308",
     title="weights that start too small or too large",
-    looks_at="An init of a fixed width (normal, uniform) whose untrained net gives outputs that do not depend on the "
-    "input, a loss over three times the prior's, saturated layers or a first layer with almost no gradient; a fault "
-    "where init default learns better.",
+    looks_at="An init of a fixed width (normal, uniform) whose untrained net gives outputs that hardly differ from "
+    "example to example (by less than 0.01), a loss over three times the prior's, saturated layers or a first layer "
+    "with almost no gradient; a fault where init default learns better.",
     why="Signals shrink or grow by the same factor at every layer, unless weights suit the layer's width.",
     source=f"{GLOROT}; He et al., 2015 (arXiv:1502.01852)",
     fix="model.init: default, or kaiming_uniform for ReLUs.",
@@ -92,6 +103,8 @@ START = Page(
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: kaiming_normal}\n",
 )
 HIGH_START, MANY_SATURATED = 3.0, 0.5
+FAINT = 0.01
+"""Inits that keep a signal's size give outputs that differ by 0.1 to 1 from example to example (He et al., 2015)."""
 
 
 def _start(case: Case) -> Iterator[Suspicion]:
@@ -102,6 +115,7 @@ def _start(case: Case) -> Iterator[Suspicion]:
         return
     is_high = case.prior_loss is not None and not case.start.loss < HIGH_START * case.prior_loss
     is_flat = case.start.output_spread < 0.1 or case.start.gradient_ratio < SMALL_GRADIENT
+    is_flat = is_flat or case.start.deviation < FAINT
     if is_high or is_flat or case.start.saturated > MANY_SATURATED:
         prior = "" if case.prior_loss is None else f" (the prior's: {case.prior_loss:.3g})"
         text = f"loss {case.start.loss:.3g} at the start{prior}, outputs vary by {case.start.output_spread:.1e}"

@@ -88,12 +88,13 @@ def _is_constant(init: Any) -> bool:
 DROPOUT = Page(
     id="NN304",
     title="dropout leaves too few units",
-    looks_at="A layer in which fewer than 5 units survive on average, at a dropout of more than 0.6.",
+    looks_at="A dropout of more than 0.6: a fault where fewer than 5 units of a layer survive on average, or where "
+    "less of it learns better.",
     why="What reaches the classes is then mostly noise, and differs from update to update.",
     source="Srivastava et al., Dropout, 2014, section 7.3: keep p x n, the units that survive, constant",
     fix="model.dropout: 0.2, or more units.",
     example="dataset: wine\nmodel: {name: mlp, hidden: [8], dropout: 0.9}\n",
-    near_miss="dataset: wine\nmodel: {name: mlp, hidden: [256], dropout: 0.9}\n",
+    near_miss="dataset: wine\nmodel: {name: mlp, hidden: [10], dropout: 0.6}\n",
 )
 STRONG_DROPOUT, FEW_SURVIVORS = 0.6, 5.0
 
@@ -106,7 +107,7 @@ def _dropout(case: Case) -> Iterator[Suspicion]:
     survivors = least.units * (1 - least.dropout)
     text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.path}"
     changes = (with_option(case, "dropout", 0.2), with_option(case, "dropout", 0.0))
-    certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "possible"
+    certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
 
 
