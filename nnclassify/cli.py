@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnclassify import __version__, shipped
+from nnclassify import __version__
+from nnclassify.cli_configs import complete_config, configs_app
 from nnclassify.errors import InputError, NNClassifyError
 
 if TYPE_CHECKING:
     from nnclassify.evaluate import Classifier
+    from nnclassify.run import RunResult
     from nnclassify.trainer import Observer
 
 app = typer.Typer(
@@ -28,11 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog="Start with: nnclassify train digits_cnn",
-)
-configs_app = typer.Typer(
-    help="The shipped configs: list them, show one, copy one.",
-    rich_markup_mode=None,
-    invoke_without_command=True,
 )
 app.add_typer(configs_app, name="configs")
 
@@ -80,10 +77,6 @@ def _options(
     pass
 
 
-def _complete_config(incomplete: str) -> list[str]:
-    return [name for name in shipped.shipped_configs() if name.startswith(incomplete)]
-
-
 def _complete_run(incomplete: str) -> list[str]:
     from nnclassify.folders import runs
 
@@ -113,7 +106,7 @@ def train(
         typer.Argument(
             metavar="CONFIG",
             help="A YAML file, or the name of a shipped config; with --resume also a run.",
-            autocompletion=_complete_config,
+            autocompletion=complete_config,
         ),
     ],
     overrides: SetOption = None,
@@ -124,9 +117,9 @@ def train(
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
-    from nnclassify.folders import CHECKPOINTS, RunFolder, runs_of
+    from nnclassify.folders import named_run, runs_of
 
-    folder = next((RunFolder(path) for path in (CHECKPOINTS / config, Path(config)) if resume and path.is_dir()), None)
+    folder = named_run(config) if resume else None
     loaded = load_config(str(folder.config) if folder else config, overrides or [])
     from nnclassify import distributed, run  # after the config is known to be right: torch is slow to import
     from nnclassify.texts import result_text
@@ -142,20 +135,18 @@ def train(
     for skipped in result.parts.splits.skipped:
         _note(f"skipped: {skipped} could not be read")
     if plots and result.is_new:
-        from nnclassify.plots import save_plots
-
-        save_plots(
-            result.folder.plots,
-            result.rows,
-            result.best_epoch,
-            result.classifier,
-            result.parts.splits.test,
-            result.test,
-        )
+        _draw(result)
     if as_json:
         _print_json(result.figures())
     else:
         print(result_text(result, plots))
+
+
+def _draw(result: RunResult) -> None:
+    from nnclassify.plots import save_plots
+
+    examples = result.parts.splits.test
+    save_plots(result.folder.plots, result.rows, result.best_epoch, result.classifier, examples, result.test)
 
 
 def _warn(text: str) -> None:
@@ -175,7 +166,7 @@ def _progress() -> Observer:
 def check(
     config: Annotated[
         str,
-        typer.Argument(metavar="CONFIG", help="A YAML file, or a shipped config.", autocompletion=_complete_config),
+        typer.Argument(metavar="CONFIG", help="A YAML file, or a shipped config.", autocompletion=complete_config),
     ],
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -208,8 +199,7 @@ def explain(
 def evaluate(
     run: RunArgument = None,
     split: Annotated[
-        str | None,
-        typer.Option(help="train, validation or test; left out, test, else validation, else train."),
+        str | None, typer.Option(help="train, validation or test; left out, test if there is one.")
     ] = None,
     overrides: SetOption = None,
     device: DeviceOption = "auto",
@@ -256,9 +246,7 @@ def _load(path: Path, device: str) -> Classifier:
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="INPUT...", help="Pictures, folders, CSV or tensor files, or values such as 173,158,114."
-        ),
+        typer.Argument(metavar="INPUT...", help="Pictures, folders, CSV or tensor files, or values such as 1,2,3."),
     ],
     run: Annotated[
         str | None,
@@ -312,45 +300,3 @@ def compare(
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
     print(f"\ncurves: {save(compared_curves({run.name: run.rows for run in compared}), path)}")
-
-
-@configs_app.callback()
-def list_configs(context: typer.Context) -> None:
-    """List the shipped configs."""
-    if context.invoked_subcommand is not None:
-        return
-    print(shipped.listing())
-
-
-ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped config.", autocompletion=_complete_config)]
-
-
-@configs_app.command("show")
-def show_config(name: ShippedName) -> None:
-    """Print a shipped config."""
-    print(shipped.find_shipped(name).read_text(encoding="utf-8"), end="")
-
-
-@configs_app.command("copy")
-def copy_config(
-    name: ShippedName, target: Annotated[Path | None, typer.Argument(help="Where to; left out, here.")] = None
-) -> None:
-    """Copy a shipped config, to change it."""
-    copy = shipped.copy_shipped(name, target)
-    print(f"copied to {copy}; train it with: nnclassify train {copy}")
-
-
-@configs_app.command("reference")
-def print_reference() -> None:
-    """Print the reference of the YAML: every key, its values, default and meaning, in markdown."""
-    from nnclassify.reference import markdown
-
-    print(markdown(), end="")
-
-
-@configs_app.command("schema")
-def print_schema() -> None:
-    """Print the JSON schema of the YAML, for an editor's completion."""
-    from nnclassify.reference import json_schema
-
-    print(json.dumps(json_schema(), indent=2))

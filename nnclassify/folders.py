@@ -144,6 +144,11 @@ def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
     )
 
 
+def named_run(run: str, root: Path = CHECKPOINTS) -> RunFolder | None:
+    """The run of exactly that name or path; None: there is none."""
+    return next((RunFolder(path) for path in (root / run, Path(run)) if path.is_dir()), None)
+
+
 def find_checkpoint(run: str | None, root: Path = CHECKPOINTS) -> Path:
     """The checkpoint that RUN means: a name under checkpoints/, a run folder, a file; None: the newest run.
 
