@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnclassify.datasets import Splits
-from nnclassify.datasets.base import check_classes, check_range, stratified_split
+from nnclassify.datasets.base import check_classes, check_range
+from nnclassify.datasets.drawing import stratified_split
 from nnclassify.errors import DataError
 from nnclassify.seeds import numpy_rng
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from nnclassify.datasets.drawing import Labels, Rows, limited, stratified_split
 from nnclassify.errors import DataError, LabelError
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
@@ -17,9 +18,6 @@ from nnclassify.transforms import Augment, Normalize, PictureFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Labels = np.ndarray[Any, np.dtype[np.int64]]
-Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class Dataset(Settings):
             if pool is not None:
                 check_range(pool.targets, source.class_names, self.origin(split))
         train_rows, test_pool, test_rows = self._draw_test(source, seed)
-        train_rows = _limited(source.train.targets, train_rows, self.limit, seed)
+        train_rows = limited(source.train.targets, train_rows, self.limit, seed)
         train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
         wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
         if wanted and len(validation_rows) == 0:  # the default gives way to a tiny table
@@ -219,11 +217,11 @@ class Dataset(Settings):
         everything = np.arange(len(source.train.targets))
         if source.test is not None:
             rows = np.arange(len(source.test.targets))
-            return everything, source.test, _limited(source.test.targets, rows, self.limit, seed)
+            return everything, source.test, limited(source.test.targets, rows, self.limit, seed)
         train_rows, test_rows = stratified_split(
             source.train.targets, everything, self.test_fraction(), numpy_rng(seed, "split", "test")
         )
-        return train_rows, source.train, _limited(source.train.targets, test_rows, self.limit, seed)
+        return train_rows, source.train, limited(source.train.targets, test_rows, self.limit, seed)
 
     def _draw_validation(self, source: Source, train_rows: Rows, seed: int) -> tuple[Rows, Pool, Rows]:
         if source.validation is not None:
@@ -253,35 +251,6 @@ class PictureDataset(Dataset):
 
 
 Size = Annotated[int, Field(ge=1, le=4096)]
-
-
-def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Hold out a fraction of `rows`, the same share of each class to within one example.
-
-    The remainders go to the classes that are owed most (largest remainder method), so the number held out is
-    `round(fraction * N)`; a class always keeps one example where it has one.
-
-    Returns:
-        The rows kept and the rows held out, both in ascending order.
-    """
-    labels = targets[rows]
-    counts = np.bincount(labels, minlength=1)
-    owed = counts * fraction
-    take = np.floor(owed).astype(np.int64)
-    missing = round(float(fraction * len(rows))) - int(take.sum())
-    take[np.argsort(-(owed - take), kind="stable")[:missing]] += 1
-    take = np.minimum(take, np.maximum(counts - 1, 0))
-    held_out = np.zeros(len(rows), dtype=bool)
-    for label, count in enumerate(take):
-        held_out[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
-    return rows[~held_out], rows[held_out]
-
-
-def _limited(targets: Labels, rows: Rows, limit: int | None, seed: int) -> Rows:
-    if limit is None or limit >= len(rows):
-        return rows
-    _, chosen = stratified_split(targets, rows, limit / len(rows), numpy_rng(seed, "split", "limit"))
-    return chosen
 
 
 def check_range(targets: Labels, class_names: list[str], where: str) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import AfterValidator
 
 from nnclassify.archive import check_archive
-from nnclassify.datasets.base import Labels, PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.datasets.drawing import Labels
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 from nnclassify.transforms import Augment, PictureFormat
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nnclassify.datasets.base import Labels, PictureDataset, Pool, Rows, Size, Source, UnsplitDataset
+from nnclassify.datasets.base import PictureDataset, Pool, Size, Source, UnsplitDataset
 from nnclassify.datasets.decoded import MIN_PICTURES, fingerprint, keep_decoded, load_decoded
+from nnclassify.datasets.drawing import Labels, Rows
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.settings import Fraction
 from nnclassify.transforms import Mode, PictureFormat, Resize

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nnclassify.datasets.base import Dataset, Labels, Pool, Source
+from nnclassify.datasets.base import Dataset, Pool, Source
+from nnclassify.datasets.drawing import Labels
 from nnclassify.seeds import numpy_rng, stream_seed
 from nnclassify.settings import Fraction, NonNegativeFloat, PositiveInt
 

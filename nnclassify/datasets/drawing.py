@@ -1,0 +1,42 @@
+"""Draws splits: seeded, stratified, each example in one part at most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnclassify.seeds import numpy_rng
+
+Labels = np.ndarray[Any, np.dtype[np.int64]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Hold out a fraction of `rows`, the same share of each class to within one example.
+
+    The remainders go to the classes that are owed most (largest remainder method), so the number held out is
+    `round(fraction * N)`; a class always keeps one example where it has one.
+
+    Returns:
+        The rows kept and the rows held out, both in ascending order.
+    """
+    labels = targets[rows]
+    counts = np.bincount(labels, minlength=1)
+    owed = counts * fraction
+    take = np.floor(owed).astype(np.int64)
+    missing = round(float(fraction * len(rows))) - int(take.sum())
+    take[np.argsort(-(owed - take), kind="stable")[:missing]] += 1
+    take = np.minimum(take, np.maximum(counts - 1, 0))
+    held_out = np.zeros(len(rows), dtype=bool)
+    for label, count in enumerate(take):
+        held_out[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
+    return rows[~held_out], rows[held_out]
+
+
+def limited(targets: Labels, rows: Rows, limit: int | None, seed: int) -> Rows:
+    """At most `limit` of the rows, the same share of each class; None: all of them."""
+    if limit is None or limit >= len(rows):
+        return rows
+    _, chosen = stratified_split(targets, rows, limit / len(rows), numpy_rng(seed, "split", "limit"))
+    return chosen
