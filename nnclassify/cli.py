@@ -104,9 +104,7 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG",
-            help="A YAML file, or the name of a shipped config; with --resume also a run.",
-            autocompletion=complete_config,
+            metavar="CONFIG", help="A YAML file, or a shipped config; or a run.", autocompletion=complete_config
         ),
     ],
     overrides: SetOption = None,
