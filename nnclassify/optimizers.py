@@ -107,7 +107,8 @@ class Sgd(Optimizer):
     nesterov: bool = False
     """Look ahead along the momentum first; needs momentum."""
     decoupled: bool = False
-    """weight_decay is what an update takes of a weight, whatever `lr` and `lr_factor` are; else they multiply it."""
+    """weight_decay is the share of a weight that an update takes, times the schedule's factor; else times the learning
+    rate too, and so more where lr_factor is."""
 
     def decay(self, weight_decay: float, lr: float) -> float:
         """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""
