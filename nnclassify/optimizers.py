@@ -107,7 +107,8 @@ class Sgd(Optimizer):
     nesterov: bool = False
     """Look ahead along the momentum first; needs momentum."""
     decoupled: bool = False
-    """weight_decay is what an update takes of a weight, whatever `lr` and `lr_factor` are; else they multiply it."""
+    """weight_decay is the share of a weight that an update takes, times the schedule's factor; else times the learning
+    rate too, and so more where lr_factor is."""
 
     def decay(self, weight_decay: float, lr: float) -> float:
         """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""
@@ -228,18 +229,28 @@ class Muon(Optimizer):
     """The share of the last step that goes on."""
     nesterov: bool = True
     """Look ahead along the momentum first."""
+    iterations: Annotated[int, Field(ge=1, le=20)] = 5
+    """Newton-Schulz iterations, which orthogonalise."""
+    convolutions: bool = False
+    """Convolutions too, each as the matrix whose rows are its filters."""
+    normalized: bool = False
+    """Bring each matrix to a norm of the root of its number of rows before every step: its scale does not learn."""
     adamw_lr: PositiveFloat = 0.001
-    """The learning rate of biases, norms and convolutions."""
+    """The learning rate of what AdamW has: biases, norms, and convolutions where they are left to it."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.Muon, and torch.optim.AdamW where there is something left."""
+        """FilterMuon, and torch.optim.AdamW where there is something left."""
         from torch import optim
 
-        matrices = _having(groups, lambda parameter: parameter.ndim == 2)
-        rest = _having(groups, lambda parameter: parameter.ndim != 2)
+        from nnclassify.muon import FilterMuon
+
+        kinds = (2, 4) if self.convolutions else (2,)
+        matrices = _having(groups, lambda parameter: parameter.ndim in kinds)
+        rest = _having(groups, lambda parameter: parameter.ndim not in kinds)
         optimizers: list[optim.Optimizer] = []
         if matrices:
-            optimizers.append(optim.Muon(matrices, momentum=self.momentum, nesterov=self.nesterov, **self.common()))
+            options = {"momentum": self.momentum, "nesterov": self.nesterov, **self.common()}
+            optimizers.append(FilterMuon(matrices, ns_steps=self.iterations, normalized=self.normalized, **options))
         if rest:
             slower = [{**group, "lr": group["lr"] * self.adamw_lr / self.lr} for group in rest]
             optimizers.append(optim.AdamW(slower, fused=True))

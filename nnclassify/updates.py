@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
@@ -21,7 +21,7 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from torch.optim._muon import muon  # isort: skip  (torch exports only the class)
+from nnclassify.muon import FilterMuon, update_filters
 
 Rate = float | Tensor
 States = list[list[Tensor]]
@@ -214,16 +214,7 @@ def _adadelta(
 def _muon(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    names = ("weight_decay", "momentum", "nesterov", "ns_coefficients", "ns_steps", "eps", "adjust_lr_fn")
-    muon(
-        params,
-        grads,
-        states["momentum_buffer"],
-        foreach=False,
-        lr=cast(float, lr),  # typed as a number, but a tensor serves as well
-        has_complex=False,
-        **{name: options[name] for name in names},
-    )
+    update_filters(options, params, grads, states["momentum_buffer"], lr)
 
 
 def _momentum(options: dict[str, Any]) -> list[str]:
@@ -238,6 +229,6 @@ RULES: dict[type[optim.Optimizer], Rule] = {
     optim.RMSprop: Rule(lambda options: ["step", "square_avg", *_momentum(options)], _rmsprop),
     optim.Adagrad: Rule(lambda options: ["step", "sum"], _adagrad),
     optim.Adadelta: Rule(lambda options: ["step", "square_avg", "acc_delta"], _adadelta),
-    optim.Muon: Rule(lambda options: ["momentum_buffer"], _muon),
+    FilterMuon: Rule(lambda options: ["momentum_buffer"], _muon),
 }
 """Every optimizer of the family."""

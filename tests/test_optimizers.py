@@ -54,6 +54,12 @@ def test_muon_orthogonalises_matrices() -> None:
     assert (singular > 0.4).all() and (singular < 1.5).all()  # the quintic iteration brings all near 1
 
 
+def test_muon_takes_convolutions_where_asked() -> None:
+    _, (muon, adamw) = built(name="muon", convolutions=True)
+    shapes = [[tuple(p.shape) for p in optimizer.param_groups[0]["params"]] for optimizer in (muon, adamw)]
+    assert shapes == [[(4, 2, 3, 3), (3, 4)], [(4,), (4,)]]
+
+
 def test_muon_leaves_what_is_no_matrix_to_adamw() -> None:
     parameters = [nn.Parameter(torch.zeros(shape)) for shape in [(3, 2), (3,), (3, 2, 3, 3)]]
     named = [(str(place), parameter) for place, parameter in enumerate(parameters)]
