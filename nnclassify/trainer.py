@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
@@ -29,38 +29,9 @@ from nnclassify.recipe import Recipe as Recipe
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
-
-
-class Observer(Protocol):
-    """What looks on while a net trains; it must change nothing that training depends on."""
-
-    def run_started(self, trainer: Trainer) -> None:
-        """Before the first step, or the first after a resume."""
-
-    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """After a few updates."""
-
-    def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """After an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
-
-    def run_ended(self, trainer: Trainer) -> None:
-        """After the last update, also when a signal or `patience` stopped the run early."""
-
-
-class Watcher:
-    """An observer that does nothing; derive from it to look at some events only."""
-
-    def run_started(self, trainer: Trainer) -> None:
-        """Nothing."""
-
-    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Nothing."""
-
-    def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Nothing."""
-
-    def run_ended(self, trainer: Trainer) -> None:
-        """Nothing."""
+from nnclassify.updates import check_shapes
+from nnclassify.watching import Observer as Observer
+from nnclassify.watching import Watcher as Watcher
 
 
 class Trainer:
@@ -331,15 +302,3 @@ class Trainer:
         self.best = (state["best"][0], state["best"][1])
         self.rows = list(rows)
         set_random_state(state["random"])
-
-
-def check_shapes(optimizer: optim.Optimizer) -> None:
-    """Refuse an optimizer's state that is not of its parameters: torch compares only how many there are.
-
-    Raises:
-        ValueError: A moment has another shape than its parameter.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
