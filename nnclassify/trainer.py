@@ -1,7 +1,4 @@
-"""The training loop: one path for every device and precision.
-
-The trainer knows nothing of files, bars or findings. It tells its observers what happens, and they look.
-"""
+"""The training loop: one path for every device and precision; what happens is told to who looks on."""
 
 from __future__ import annotations
 
@@ -155,10 +152,8 @@ class Trainer:
             yield chunk
 
     def _steps_to_report(self, chunk: Chunk) -> int:
-        """Updates until the next report; 0: no report is asked for.
-
-        A compiled group is never parted for one: part of it would run eagerly, and round otherwise.
-        """
+        """Updates until the next report; 0: none is asked for. Parts of a compiled group would run eagerly, and round
+        otherwise, so it is never parted."""
         every = self.recipe.report_steps
         if every is None:
             return 0
