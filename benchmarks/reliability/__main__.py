@@ -56,6 +56,7 @@ def main() -> int:
             print(f"    {failure}", file=sys.stderr, flush=True)
         fell_short |= not outcome.cases or outcome.done < outcome.cases or bool(outcome.failures)
     print(f"{time.monotonic() - started:.0f} s", flush=True)
+    gc.unfreeze()
     return int(fell_short)
 
 
