@@ -1,8 +1,8 @@
 """Several processes that train one net: who they are, what each computes, and how they add it up.
 
 Each batch of the config is split over the processes. What they must agree on after it travels in one sum: the
-gradients, the batch norms' statistics, every example's outputs and losses, and whether one was asked to stop. So
-all processes hold the same numbers and take the same decisions, and one of them writes.
+gradients, every example's outputs and losses, and whether one was asked to stop. So all processes hold the same
+numbers and take the same decisions, and one of them writes. Batch norm adds up its statistics itself (`shared_norm`).
 
 The sum is by hand, not by DistributedDataParallel: that regroups gradients after its first step, so a resumed run
 would add them in another order and end in other bits; and its mean over processes is wrong for batches that do not
