@@ -147,7 +147,7 @@ def _checked(path: Path, content: Any) -> Checkpoint:
         problem = cause.errors(include_url=False)[0]
         place = ".".join(map(str, problem["loc"]))
         raise CheckpointError(f"{path}: not a whole checkpoint ({place}: {problem['msg']})") from cause
-    if (bad := _not_finite(content)) is not None:
+    if (bad := _not_finite(vars(checkpoint))) is not None:
         raise CheckpointError(f"{path}: weight {bad} holds NaN or infinity; use an earlier checkpoint")
     return replace(checkpoint, history=[row.state() for row in rows])
 

@@ -1,8 +1,8 @@
 """Several processes that train one net: who they are, what each computes, and how they add it up.
 
 Each batch of the config is split over the processes. What they must agree on after it travels in one sum: the
-gradients, the batch norms' statistics, every example's outputs and losses, and whether one was asked to stop. So
-all processes hold the same numbers and take the same decisions, and one of them writes.
+gradients, every example's outputs and losses, and whether one was asked to stop. So all processes hold the same
+numbers and take the same decisions, and one of them writes. Batch norm adds up its statistics itself (`shared_norm`).
 
 The sum is by hand, not by DistributedDataParallel: that regroups gradients after its first step, so a resumed run
 would add them in another order and end in other bits; and its mean over processes is wrong for batches that do not
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -122,15 +123,26 @@ def join() -> Ranks:
     return Ranks(dist.get_rank(), size, dist.get_rank() - local_rank)
 
 
+LAUNCHER_SECONDS = 5.0
+"""How long to wait for torchrun's store, which is there before any worker is."""
 _LOCAL = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """What torchrun says of the processes on this machine, and what holds where nobody says."""
 
 
 def _check_launcher() -> None:
-    """Fail at once where torchrun's store is gone: connecting to it would be tried again for half an hour."""
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        socket.create_connection(address, timeout=60).close()
+    """Fail in seconds where torchrun's store is gone: torch would go on trying for half an hour."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    address, deadline = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), time.monotonic() + LAUNCHER_SECONDS
+    while True:
+        try:
+            socket.create_connection(address, timeout=LAUNCHER_SECONDS).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def leave() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -57,26 +56,16 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
 
 def _packed(splits: Splits) -> dict[str, Any]:
     """Tensors and primitives; storages that splits share are written once."""
-    examples = {name: splits.split(name) for name in SPLITS}
-    return {
-        **{name: None if split is None else vars(split) for name, split in examples.items()},
-        "validation_is_test": splits.validation_is_test,
-        "class_names": splits.class_names,
-        "picture": splits.picture and asdict(splits.picture),
-        "feature_names": splits.feature_names,
-        "skipped": splits.skipped,
+    whole = {**vars(splits), "validation": None} if splits.validation_is_test else vars(splits)
+    plain = {
+        name: vars(value) if isinstance(value, Examples | PictureFormat) else value for name, value in whole.items()
     }
+    return {**plain, "validation_is_test": splits.validation_is_test}
 
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
-    train, validation, test = (packed[name] and Examples(**packed[name]) for name in SPLITS)
-    splits = Splits(
-        train=train,
-        validation=validation,
-        test=test,
-        class_names=packed["class_names"],
-        picture=packed["picture"] and PictureFormat(**packed["picture"]),
-        feature_names=packed["feature_names"],
-        skipped=packed["skipped"],
-    )
-    return replace(splits, validation=splits.test) if packed["validation_is_test"] else splits
+    validation_is_test = packed.pop("validation_is_test")
+    for name, kind in {**dict.fromkeys(SPLITS, Examples), "picture": PictureFormat}.items():
+        if packed[name] is not None:
+            packed[name] = kind(**packed[name])
+    return Splits(**{**packed, "validation": packed["test"]} if validation_is_test else packed)

@@ -1,7 +1,4 @@
-"""The training loop: one path for every device and precision.
-
-The trainer knows nothing of files, bars or findings. It tells its observers what happens, and they look.
-"""
+"""The training loop: one path for every device and precision; what happens is told to who looks on."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
@@ -29,38 +26,9 @@ from nnclassify.recipe import Recipe as Recipe
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
-
-
-class Observer(Protocol):
-    """What looks on while a net trains; it must change nothing that training depends on."""
-
-    def run_started(self, trainer: Trainer) -> None:
-        """Before the first step, or the first after a resume."""
-
-    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """After a few updates."""
-
-    def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """After an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
-
-    def run_ended(self, trainer: Trainer) -> None:
-        """After the last update, also when a signal or `patience` stopped the run early."""
-
-
-class Watcher:
-    """An observer that does nothing; derive from it to look at some events only."""
-
-    def run_started(self, trainer: Trainer) -> None:
-        """Nothing."""
-
-    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Nothing."""
-
-    def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Nothing."""
-
-    def run_ended(self, trainer: Trainer) -> None:
-        """Nothing."""
+from nnclassify.updates import check_shapes
+from nnclassify.watching import Observer as Observer
+from nnclassify.watching import Watcher as Watcher
 
 
 class Trainer:
@@ -184,10 +152,8 @@ class Trainer:
             yield chunk
 
     def _steps_to_report(self, chunk: Chunk) -> int:
-        """Updates until the next report; 0: no report is asked for.
-
-        A compiled group is never parted for one: part of it would run eagerly, and round otherwise.
-        """
+        """Updates until the next report; 0: none is asked for. Parts of a compiled group would run eagerly, and round
+        otherwise, so it is never parted."""
         every = self.recipe.report_steps
         if every is None:
             return 0
@@ -331,15 +297,3 @@ class Trainer:
         self.best = (state["best"][0], state["best"][1])
         self.rows = list(rows)
         set_random_state(state["random"])
-
-
-def check_shapes(optimizer: optim.Optimizer) -> None:
-    """Refuse an optimizer's state that is not of its parameters: torch compares only how many there are.
-
-    Raises:
-        ValueError: A moment has another shape than its parameter.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")

@@ -104,6 +104,18 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
     return groups
 
 
+def check_shapes(optimizer: optim.Optimizer) -> None:
+    """Refuse an optimizer's state that is not of its parameters: torch compares only how many there are.
+
+    Raises:
+        ValueError: A moment has another shape than its parameter.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
+
+
 def _step_count(parameter: Tensor) -> Tensor:
     return torch.zeros((), dtype=torch.float32, device=parameter.device)
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnclassify.checkpoint import Checkpoint, load_checkpoint, load_newest, plain, save_checkpoint
+from nnclassify.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain, save_checkpoint
 from nnclassify.errors import CheckpointError, TrainingError
 from nnclassify.history import Row
 from nnclassify.storage import previous
@@ -95,6 +95,12 @@ def test_a_change_that_keeps_every_checksum_is_found(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="SHA-256"):
         load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_checkpoint_without_its_training_state_can_be_used(tmp_path: Path) -> None:
+    content = plain({key: value for key, value in vars(checkpoint()).items() if key != "training"})
+    torch.save({**content, "sha256": content_digest(content)}, tmp_path / "best.pt")
+    assert load_checkpoint(tmp_path / "best.pt").training is None
 
 
 def test_state_dicts_become_plain_data() -> None:

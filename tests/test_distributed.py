@@ -1,10 +1,12 @@
 import copy
+import socket
 
 import pytest
 import torch
 
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks
+from nnclassify.distributed import Ranks, join
+from nnclassify.errors import TrainingError
 from nnclassify.losses import CrossEntropy
 from nnclassify.shared_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.shared_step import SharedBatch
@@ -62,3 +64,16 @@ def test_shared_batch_norm_is_torchs_where_one_holds_the_whole_batch(
     for name, buffer in plain.named_buffers():
         assert torch.allclose(shared.get_buffer(name), buffer, rtol=0, atol=1e-12)
     assert torch.allclose(model.eval()(inputs), plain.eval()(inputs), rtol=0, atol=1e-12)
+
+
+def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr("nnclassify.distributed.LAUNCHER_SECONDS", 0.2)
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    with pytest.raises(TrainingError, match=r"another process of this run has ended .*; go on with --resume"):
+        join()

@@ -8,6 +8,7 @@ of its trials begin with the real command instead.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import pkgutil
@@ -46,6 +47,8 @@ def main() -> int:
         tempfile.tempdir = str(MEMORY)
     started = time.monotonic()
     runs.warm_up()
+    gc.collect()
+    gc.freeze()  # a collection in a child would touch, and so copy, every object of this process
     fell_short = False
     for outcome, seconds in rows.run_all(wanted, arguments.scale, arguments.jobs):
         print(_row(outcome, seconds), flush=True)
@@ -53,6 +56,7 @@ def main() -> int:
             print(f"    {failure}", file=sys.stderr, flush=True)
         fell_short |= not outcome.cases or outcome.done < outcome.cases or bool(outcome.failures)
     print(f"{time.monotonic() - started:.0f} s", flush=True)
+    gc.unfreeze()
     return int(fell_short)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -20,6 +21,7 @@ from benchmarks.reliability.ranks import free_port
 def torchrun(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Fresh:
     """`torchrun --nproc-per-node SIZE -m nnclassify ARGUMENTS`, from nothing."""
     options = ["--nproc-per-node", str(size), "--max-restarts", str(restarts), "--master-port", str(free_port())]
+    options += ["--log-dir", str(folder / "logs")]  # its own folder would stay behind where it is killed
     return Fresh(folder, sys.executable, "-m", "torch.distributed.run", *options, "-m", "nnclassify", *arguments)
 
 
@@ -36,6 +38,7 @@ def agent(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Child:
         max_restarts=restarts,
         monitor_interval=0.1,
         start_method="fork",
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs")),
     )
     return Child(partial(_launch, config, command(*arguments)), folder)
 

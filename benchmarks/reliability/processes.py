@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,18 +54,17 @@ class Process:
 
     def wait(self, seconds: float = 60.0) -> Ended:
         """Wait for its end; kill it after a while, which counts as a hang (code -9)."""
-        deadline = time.monotonic() + seconds
-        while (ended := os.wait4(self.pid, os.WNOHANG))[0] == 0:
-            if time.monotonic() > deadline:
-                self.kill()
-            time.sleep(0.002)
+        handle = os.pidfd_open(self.pid)
+        if not select.select([handle], [], [], seconds)[0]:
+            self.kill()
+        os.close(handle)
+        _, status, used = os.wait4(self.pid, 0)
         texts = []
         for file in self.files:
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
             file.close()
-        used = ended[2]
-        return Ended(os.waitstatus_to_exitcode(ended[1]), texts[0], texts[1], used.ru_utime + used.ru_stime)
+        return Ended(os.waitstatus_to_exitcode(status), texts[0], texts[1], used.ru_utime + used.ru_stime)
 
 
 class Fresh(Process):

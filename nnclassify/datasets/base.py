@@ -11,6 +11,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from nnclassify.datasets.drawing import Labels, Rows, limited, stratified_split
+from nnclassify.datasets.splits import Examples as Examples
+from nnclassify.datasets.splits import Splits as Splits
 from nnclassify.errors import DataError, LabelError
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
@@ -18,83 +20,6 @@ from nnclassify.transforms import Augment, Normalize, PictureFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Examples:
-    """One split: some rows of a storage that other splits may share, so that no example is held twice.
-
-    Attributes:
-        inputs: Raw, uint8 or float, `(M, ...)`.
-        targets: Class indices, int64 `(M,)`.
-        indices: The rows of this split, int64 `(N,)`.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    indices: Tensor
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw inputs and targets of rows `(B,)` counted within this split."""
-        chosen = self.indices[rows]
-        return self.inputs[chosen], self.targets[chosen]
-
-    def part(self, rows: slice) -> Examples:
-        """Some of these examples, in a split of their own."""
-        return Examples(self.inputs, self.targets, self.indices[rows])
-
-    def all_targets(self) -> Tensor:
-        """This split's class indices, `(N,)`."""
-        return self.targets[self.indices]
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A dataset, ready to learn from.
-
-    Attributes:
-        train: What the weights are fitted to.
-        validation: What choices are made by; None where there is no such split.
-        test: What is reported; it chooses nothing.
-        class_names: One a class, in the order of the class indices.
-        picture: How a picture file becomes an input; None for tables.
-        feature_names: The columns; None where they have no names.
-        skipped: Files that could not be read and were left out.
-    """
-
-    train: Examples
-    validation: Examples | None
-    test: Examples | None
-    class_names: list[str]
-    picture: PictureFormat | None = None
-    feature_names: list[str] | None = None
-    skipped: list[str] = field(default_factory=list)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """One example's shape, such as `(C, H, W)`."""
-        return tuple(self.train.inputs.shape[1:])
-
-    @property
-    def num_classes(self) -> int:
-        """K."""
-        return len(self.class_names)
-
-    @property
-    def validation_is_test(self) -> bool:
-        """Whether the validation figures are the test split's; then they choose nothing."""
-        return self.validation is not None and self.validation is self.test
-
-    def split(self, name: str) -> Examples | None:
-        """The split of that name: `train`, `validation` or `test`."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
-
-    def class_counts(self) -> list[int]:
-        """Training examples of each class."""
-        return self.train.all_targets().bincount(minlength=self.num_classes).tolist()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""Who looks on while a net trains: the trainer tells what happens, and knows nothing of who listens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from nnclassify.history import Row
+
+if TYPE_CHECKING:
+    from nnclassify.trainer import Trainer
+
+
+class Observer(Protocol):
+    """What looks on while a net trains; it must change nothing that training depends on."""
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Before the first step, or the first after a resume."""
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """After a few updates."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """After an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """After the last update, also when a signal or `patience` stopped the run early."""
+
+
+class Watcher:
+    """An observer that does nothing; derive from it to look at some events only."""
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Nothing."""
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """Nothing."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Nothing."""
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Nothing."""

@@ -1,0 +1,77 @@
+"""torchrun: two processes train what one trains, and none is left behind when their launcher is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+dataset: {name: digits, limit: 100}
+model: {name: cnn, blocks: [{channels: 2, pool: max, batch_norm: true}], hidden: [4]}
+epochs: 2
+batch_size: 12
+precision: float64
+compile: "off"
+"""
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "nnclassify"]
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+    (folder / "run.yaml").write_text(CONFIG)
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The processes that stand in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
+    figures = []
+    for launcher in (["-m", "nnclassify"], TORCHRUN):
+        process = start(tmp_path, *launcher, "train", "run.yaml", "--no-plots", "--json")
+        out, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        figures.append(json.loads(out))
+    one, two = figures
+    assert two["steps"] == one["steps"] == 16
+    for split in ("train", "validation", "test"):
+        assert two[split]["loss"] == pytest.approx(one[split]["loss"], rel=1e-9)
+        assert two[split]["accuracy"] == one[split]["accuracy"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal on the death of a parent")
+def test_workers_end_with_their_launcher(tmp_path: Path) -> None:
+    process = start(tmp_path, *TORCHRUN, "train", "run.yaml", "--no-plots", "--set", "epochs=100000")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "checkpoints/run/last.pt").is_file():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    assert len(processes_in(tmp_path)) == 3
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    deadline = time.monotonic() + 10
+    while left := processes_in(tmp_path):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)

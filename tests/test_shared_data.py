@@ -1,0 +1,46 @@
+"""One copy of the examples a node; two processes are played in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from builders import config_of
+
+from nnclassify.datasets import Splits
+from nnclassify.distributed import Ranks
+from nnclassify.errors import DataError
+from nnclassify.shared_data import read_once
+
+
+def played(monkeypatch: pytest.MonkeyPatch, other: Any = None) -> None:
+    """Two processes, of which the first says what this one says, or `other`."""
+    monkeypatch.setattr(Ranks, "tell", lambda self, said: [other or said, said])
+
+
+def rows(splits: Splits) -> list[torch.Tensor]:
+    """Inputs and targets of all splits."""
+    found = [splits.split(name) for name in ("train", "validation", "test")]
+    return [tensor for split in found if split is not None for tensor in split.select(torch.arange(len(split)))]
+
+
+@pytest.mark.parametrize("dataset", [{"name": "digits", "limit": 60}, {"name": "iris", "validation": "test"}])
+def test_what_is_read_once_is_what_was_read(dataset: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    played(monkeypatch)
+    settings = config_of(dataset=dataset).dataset
+    whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda: settings.build(0))
+    assert all(map(torch.equal, rows(whole), rows(shared)))
+    assert (shared.class_names, shared.picture, shared.feature_names) == (
+        whole.class_names,
+        whole.picture,
+        whole.feature_names,
+    )
+    assert shared.validation_is_test is whole.validation_is_test
+    assert shared.test is not None and shared.train.inputs.data_ptr() == shared.test.inputs.data_ptr()
+
+
+def test_a_second_process_reads_nothing_and_hears_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    played(monkeypatch, ("table.csv:3: column 'a': missing value", ""))
+    with pytest.raises(DataError, match=r"table\.csv:3: column 'a': missing value"):
+        read_once(Ranks(1, 2), lambda: pytest.fail("it reads"))
