@@ -88,3 +88,10 @@ def test_batch_norm_over_single_examples_is_diagnosed_though_training_refuses_it
 def test_a_warm_up_that_never_ends_is_a_schedule_that_takes_the_rate_away(tmp_path: Path) -> None:
     text = "dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: {name: constant, warmup: 500}\nepochs: 20\n"
     assert "NN405" in [found.page.id for found in suspicions(text, tmp_path)]
+
+
+def test_frozen_weights_are_no_vanishing_gradient() -> None:
+    inputs, targets = torch.randn(8, 3, generator=torch_rng(0, "frozen")), torch.tensor([0, 1] * 4)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    model[0].weight.requires_grad_(False)
+    assert list(snapshot(model, CrossEntropy().build([4, 4]), inputs, targets).gradients) == ["2", "4"]

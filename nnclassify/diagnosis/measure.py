@@ -181,7 +181,7 @@ def _gradient_norms(model: nn.Module, gradients: dict[int, Tensor | None]) -> di
     """Root mean square of each weight matrix's gradient: comparable between layers of different sizes."""
     norms: dict[str, float] = {}
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, nn.Linear | nn.Conv2d) and module.weight.requires_grad:
             gradient = gradients.get(id(module.weight))
             norms[name] = 0.0 if gradient is None else float(gradient.float().square().mean().sqrt())
     return norms

@@ -44,7 +44,9 @@ def _summary(diagnosis: Diagnosis) -> str:
 
 
 def _rates_line(diagnosis: Diagnosis) -> list[str]:
-    if diagnosis.rates is None or diagnosis.rates.suggested is None:
+    if diagnosis.rates is None:
+        return ["learning-rate range test: not made, this net is too slow here"]
+    if diagnosis.rates.suggested is None:
         return ["learning-rate range test: no rate made the loss fall"]
     return [f"learning-rate range test: suggests {diagnosis.rates.suggested:g}"]
 
