@@ -6,9 +6,7 @@ Nothing here imports torch before an average is made: a config names these.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -17,6 +15,23 @@ from nnclassify.settings import NonNegativeFloat, PositiveInt, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's own tensors, or their like, by name."""
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Weights:
+        """Those of a network; to change them is to change it."""
+        return cls(dict(model.named_parameters()), dict(model.named_buffers()))
+
+    def all(self) -> dict[str, Tensor]:
+        """Parameters, then buffers."""
+        return {**self.parameters, **self.buffers}
 
 
 @dataclass(frozen=True)
@@ -33,15 +48,15 @@ class Ema:
         """The decay of an update (from 0): (1 + step) / (10 + step) at most, so that the start is soon forgotten."""
         return min(self.decay, (1 + step) / (10 + step))
 
-    def update(self, averaged: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
+    def update(self, averaged: Weights, model: Weights, decay: float | Tensor) -> None:
         """averaged += (1 - decay) (model - averaged), in place; buffers are copied."""
         import torch
 
         with torch.no_grad():
-            for old, new in zip(averaged.parameters(), model.parameters(), strict=True):
-                old.lerp_(new, 1 - decay)
-            for kept, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
-                kept.copy_(buffer)
+            for name, kept in averaged.parameters.items():
+                kept.lerp_(model.parameters[name], 1 - decay)
+            for name, kept in averaged.buffers.items():
+                kept.copy_(model.buffers[name])
 
 
 class Lookahead(Settings):
@@ -65,7 +80,7 @@ class Lookahead(Settings):
             return 1.0
         return float((1 - self.share) * (updates / total_steps) ** self.power)
 
-    def update(self, averaged: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
+    def update(self, averaged: Weights, model: Weights, decay: float | Tensor) -> None:
         """Where decay is under 1: averaged += (1 - decay) (model - averaged), and model takes that; all in place.
 
         So do the running statistics of batch norm, which belong to the weights.
@@ -75,7 +90,9 @@ class Lookahead(Settings):
         if not isinstance(decay, torch.Tensor) and decay == 1:
             return
         with torch.no_grad():
-            for slow, fast in zip(_state(averaged), _state(model), strict=True):
+            every = model.all()
+            for name, slow in averaged.all().items():
+                fast = every[name]
                 if not slow.is_floating_point():
                     slow.copy_(fast)
                     continue
@@ -90,7 +107,3 @@ Averaging = Ema | Lookahead
 def frozen_copy(model: nn.Module) -> nn.Module:
     """A copy that is evaluated, never trained."""
     return copy.deepcopy(model).requires_grad_(False)
-
-
-def _state(model: nn.Module) -> Iterator[Tensor]:
-    return chain(model.parameters(), model.buffers())

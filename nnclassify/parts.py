@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +21,7 @@ from nnclassify.errors import ModelError
 from nnclassify.inference import check_tta
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
-from nnclassify.planning import plan, workload_of
+from nnclassify.planning import compiles, group_size, num_threads, workload_of
 from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
 from nnclassify.shared_data import read_once
@@ -119,9 +121,9 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         found = f"batch_size: found {config.batch_size}{why}, which needs at least {smallest}{several}"
         raise ModelError(f"{found}; raise batch_size")
     workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
-    planned = plan(config.compile if ranks.size == 1 else "off", workload, parts.placement.device)
-    if config.threads is None and planned.threads is not None:
-        torch.set_num_threads(planned.threads)
+    if config.threads is None and (threads := num_threads(workload)) is not None:
+        torch.set_num_threads(threads)
+    batch_bytes = config.batch_size * math.prod(splits.input_shape) * parts.placement.dtype.itemsize
     batches = Batches(
         splits.train,
         parts.transform,
@@ -131,16 +133,20 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
         min_batch=2 if has_batch_norm else 1,
-        group_size=planned.group_size if ranks.size == 1 else 1,
+        group_size=group_size(workload, parts.placement.device, batch_bytes) if ranks.size == 1 else 1,
     )
     autocast = _autocast(parts, batches, workload.flops, ranks)
-    recipe = _recipe(parts, planned.compiled, autocast)
+    recipe = _recipe(parts, autocast)
     parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
     optimizers = config.optimizer.build(parameters)
-    return Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
+    trainer = Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
+    step, device = trainer.training_step, parts.placement.device
+    kept = config.compile == "auto" and step.is_kept()
+    step.is_compiled = ranks.size == 1 and compiles(config.compile, workload, device, kept=kept)
+    return trainer
 
 
-def _recipe(parts: Parts, compiled: bool, autocast: torch.dtype | None) -> Recipe:
+def _recipe(parts: Parts, autocast: torch.dtype | None) -> Recipe:
     config, splits = parts.config, parts.splits
     return Recipe(
         epochs=config.epochs,
@@ -152,9 +158,18 @@ def _recipe(parts: Parts, compiled: bool, autocast: torch.dtype | None) -> Recip
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
-        compiled=compiled,
         autocast=autocast,
+        described=_described(parts),
     )
+
+
+def _described(parts: Parts) -> str:
+    """All that decides what a step does, beside the tensors that it is given: learning rates are among those."""
+    of_step = {"model", "loss", "optimizer", "clip_grad_norm", "batch_size"}
+    config = parts.config.model_dump(mode="json", include=of_step)
+    del config["optimizer"]["lr"]
+    counts = None if parts.loss_fn.class_weights is None else parts.splits.class_counts()
+    return json.dumps([config, parts.splits.input_shape, counts])
 
 
 def _autocast(parts: Parts, batches: Batches, flops: float, ranks: Ranks) -> torch.dtype | None:

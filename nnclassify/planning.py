@@ -1,9 +1,10 @@
-"""How a run is executed: what is compiled, in groups of how many steps, with how many threads.
+"""How a run is executed: what is compiled, how many steps go into one call, with how many threads.
 
-Every decision is a function of the config, the network and static facts of the machine, never of a stop-watch: two
-processes that train the same config on the same machine must take the same steps, bit for bit, and a compiled step
-rounds otherwise than an eager one. The constants below are estimates, from runs on 2 cores of an AMD EPYC (AVX-512,
-bf16) that were not alone there; they are set so that a wrong estimate leaves the run eager.
+Every decision is a function of the config, the network, static facts of the machine and whether the compiled step is
+kept from an earlier run, never of a stop-watch: the same config on the same machine takes the same steps, bit for
+bit, and a compiled step rounds otherwise than an eager one. (A run that resumes goes on as it began: see
+`Trainer.load_state`.) The constants below are estimates, from runs on 2 cores of an AMD EPYC (AVX-512, bf16) that
+were not alone there; they are set so that a wrong estimate leaves the run eager.
 """
 
 from __future__ import annotations
@@ -16,37 +17,22 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nnclassify.step import can_compile
-
 Compile = Literal["auto", "on", "off"]
 
-MAX_GROUP = 8
-"""Steps of a compiled group: most of what there is to gain, at a compilation that is still short."""
+MAX_GROUP = 256
+"""Steps of a call: enough that entering and leaving it costs nothing, few enough that signals are heeded."""
 TINY_FLOPS = 1_000_000
-"""A step of fewer operations (forward) gains from groups: more of it is overhead than arithmetic."""
-OVERHEAD_SECONDS = 30e-6
+"""A step of fewer operations (forward) is more overhead than arithmetic: one thread, and many steps a call."""
+OVERHEAD_SECONDS = 20e-6
 """What PyTorch's dispatcher takes for one layer, forward, backward and update: what compiling saves at least."""
-COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 15.0, 1.5
-"""A compilation without a cache: once, and for each layer of each step of a group."""
+COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 25.0, 3.0
+"""A compilation: once, and for each layer."""
+LOAD_SECONDS = 0.1
+"""Finding, loading and first calling a library that is there."""
 REPAY = 2.0
 """Compile where this many times its cost is saved: then a wrong estimate still loses nothing."""
-EAGER_GROUP_EXAMPLES = 4096
-"""Examples of an eager group: between groups a signal is heeded."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run is executed.
-
-    Attributes:
-        compiled: Whether the training step is compiled.
-        group_size: Batches that one call of it takes.
-        threads: CPU threads; None: torch's choice.
-    """
-
-    compiled: bool
-    group_size: int
-    threads: int | None = None
+GROUP_BYTES = 2**20
+"""Prepared inputs of a call, at most."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +67,38 @@ def workload_of(
     return Workload(len(layers), flops * batch_size, epochs * steps, examples // batch_size)
 
 
-def plan(wanted: Compile, workload: Workload, device: torch.device) -> Plan:
-    """What to compile, and how many steps at a time.
+def num_threads(workload: Workload) -> int | None:
+    """CPU threads; None: torch's choice. Waking a second one takes longer than all the arithmetic of a tiny step."""
+    return 1 if workload.flops < TINY_FLOPS else None
 
-    `auto` compiles where the dispatcher's time that is saved over the whole run is twice what a compilation costs
-    without a cache, and a C++ compiler is there.
+
+def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> int:
+    """Steps that one call takes, at most; a power of two, so that data sets of about one size share what is compiled.
+
+    Args:
+        workload: What a step costs.
+        device: Where it runs. A GPU would have to wait for the loop's condition after each step.
+        batch_bytes: Of a prepared batch.
     """
-    group = _group_size(workload) if workload.flops < TINY_FLOPS else 1
+    if workload.flops >= TINY_FLOPS or device.type != "cpu":
+        return 1
+    most = max(1, min(MAX_GROUP, workload.whole_batches, GROUP_BYTES // max(1, batch_bytes)))
+    return min(MAX_GROUP, 1 << (most - 1).bit_length())
+
+
+def compiles(wanted: Compile, workload: Workload, device: torch.device, *, kept: bool) -> bool:
+    """Whether to run compiled steps.
+
+    `auto` does where the dispatcher's time that is saved over the whole run is twice what a compilation costs, or
+    what loading costs where it is kept from an earlier run.
+    """
+    if wanted != "auto":
+        return wanted == "on"
     saved = workload.num_steps * workload.num_layers * OVERHEAD_SECONDS
-    cost = COMPILE_SECONDS + COMPILE_LAYER_SECONDS * workload.num_layers * group
-    repays = saved > REPAY * cost and (device.type == "cuda" or _has_cpp_compiler())
-    compiled = wanted == "on" or (wanted == "auto" and repays and can_compile())
-    # Waking a second thread takes longer than all the arithmetic of a tiny step.
-    return Plan(compiled, group, threads=1 if workload.flops < TINY_FLOPS else None)
-
-
-def _group_size(workload: Workload) -> int:
-    """At most MAX_GROUP, with few batches of an epoch left over: those run eagerly, several times slower."""
-    sizes = range(1, min(MAX_GROUP, max(1, workload.whole_batches)) + 1)
-    return min(sizes, key=lambda size: 5 * (workload.whole_batches % size) + workload.whole_batches // size)
+    if kept:
+        return saved > REPAY * LOAD_SECONDS
+    cost = COMPILE_SECONDS + COMPILE_LAYER_SECONDS * workload.num_layers
+    return saved > REPAY * cost and device.type in ("cpu", "cuda") and _has_cpp_compiler()
 
 
 def _has_cpp_compiler() -> bool:

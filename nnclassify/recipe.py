@@ -25,10 +25,9 @@ class Recipe:
         patience: Epochs without a better validation figure before the run stops; None: never.
         select_by: The validation figure that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
-        report_steps: Observers hear of each multiple of so many updates before a later one is done, or, where the
-            step is compiled, at the end of its group; None: of chunks.
-        compiled: Whether the training step is compiled.
+        report_steps: Observers hear of each multiple of so many updates before a later one is done; None: of chunks.
         autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
+        described: All that decides what a training step does, as text: compiled steps are kept under it.
     """
 
     epochs: int
@@ -40,5 +39,5 @@ class Recipe:
     select_by: Literal["accuracy", "loss"] = "accuracy"
     may_select: bool = True
     report_steps: int | None = None
-    compiled: bool = False
     autocast: torch.dtype | None = None
+    described: str = ""

@@ -41,7 +41,7 @@ class SharedBatch:
         self.ranks = ranks
         self.norms = share_batch_norm(model)
 
-    def run(self, inputs: Tensor, targets: Tensor, parameters: Sequence[nn.Parameter], *, asked: bool) -> Shared:
+    def run(self, inputs: Tensor, targets: Tensor, parameters: Sequence[Tensor], *, asked: bool) -> Shared:
         """Forward and backward of this process's part of a batch `(B, ...)`, then the sum over all parts.
 
         Args:
@@ -61,7 +61,7 @@ class SharedBatch:
         return Shared(sums[1], sums[2], [total / weight for total in sums[3:]], bool(sums[0] > 0))
 
     def _own(
-        self, inputs: Tensor, targets: Tensor, parameters: Sequence[nn.Parameter]
+        self, inputs: Tensor, targets: Tensor, parameters: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         with over_all(self.norms, self.ranks):
             with self.placement.autocasting():

@@ -7,27 +7,21 @@ lie at fixed places of an epoch, so a run that resumes meets the same ones.
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.averaging import Averaging
-from nnclassify.cache import cache_folder
+from nnclassify.compiled import CompiledSteps
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
-from nnclassify.errors import DeviceError, one_line
+from nnclassify.errors import DeviceError
+from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
 from nnclassify.shared_step import SharedBatch
-from nnclassify.updates import Group, Rate, States, groups_of
-
-Steps = Callable[[Tensor, Tensor, Sequence[Rate], Sequence[Rate], list[States]], tuple[Tensor, Tensor]]
-"""(inputs `(M, ...)`, targets `(M,)`, a factor on the rates and a decay of the average for each step, the
-optimizers' states) to outputs `(M, num_outputs)` and losses `(M,)`."""
+from nnclassify.updates import Rate
 
 
 @dataclass(frozen=True)
@@ -37,16 +31,16 @@ class StepRecipe:
     Attributes:
         batch_size: Examples an update; the last batch may have fewer.
         clip_grad_norm: Largest norm of the gradient; None: any.
-        compiled: Whether groups of steps are compiled.
-        group_size: Steps of a compiled group.
+        group_size: Steps of a call, at most.
         averaging: How the average of the weights follows them.
+        described: All that network, loss and step were built from, as text: what is compiled is kept under it.
     """
 
     batch_size: int
     clip_grad_norm: float | None = None
-    compiled: bool = False
     group_size: int = 1
     averaging: Averaging | None = None
+    described: str = ""
 
 
 class TrainingStep:
@@ -54,8 +48,7 @@ class TrainingStep:
 
     Attributes:
         recipe: What a step does.
-        all_groups: Parameters with their optimizers.
-        groups: Those that learn in this epoch.
+        is_compiled: Whether whole batches go through the compiled function; may be set before the first step.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
     """
@@ -73,25 +66,41 @@ class TrainingStep:
         self.model = model
         self.averaged = averaged
         self.loss_fn = loss_fn
+        self.optimizers = list(optimizers)
         self.placement = placement
         self.recipe = recipe
-        self.all_groups: list[Group] = [group for optimizer in optimizers for group in groups_of(optimizer)]
-        self.begin(epoch=1)
+        self.is_compiled = False
+        self._learner: Learner | None = None
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.asked = False
         self.shared = None if ranks is None or ranks.size == 1 else SharedBatch(model, loss_fn, placement, ranks)
         if self.shared is not None and self.scaled:
             raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
-        self._compiled = compile_steps(self._steps) if recipe.compiled else None
+        self.begin(epoch=1)
 
     def begin(self, epoch: int) -> None:
         """Have those parameters learn that do in this epoch (from 1); no gradient is computed for the others."""
-        self.groups = [group for group in self.all_groups if group.epochs is None or epoch <= group.epochs]
-        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
-        for group in self.all_groups:
-            for parameter in group.parameters:
-                parameter.grad = None  # torch's own step, in float16, passes over those without one
+        self._epoch = epoch
+        self._states = [optimizer.state for optimizer in self.optimizers]
+        learner = Learner.of(self.model, self.averaged, self.optimizers, epoch)
+        if self._learner is None or not learner.same_as(self._learner):
+            self._learner = learner
+            described = f"{self.recipe.described} {learner.described()}"
+            self._compiled = CompiledSteps(self._over, self.recipe.group_size, described, self.placement.device)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()  # torch's own step, in float16, passes over parameters without a gradient
+
+    def learner(self) -> Learner:
+        """The tensors as they are now: an optimizer that was loaded has others."""
+        if any(seen is not now.state for seen, now in zip(self._states, self.optimizers, strict=True)):
+            self.begin(self._epoch)
+        assert self._learner is not None
+        return self._learner
+
+    def is_kept(self) -> bool:
+        """Whether an earlier run has compiled this step, so that it need only be loaded."""
+        return self._compiled.path(self.learner().tensors).is_file()
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
@@ -107,65 +116,62 @@ class TrainingStep:
         Returns:
             Each example's outputs `(M, num_outputs)` and loss `(M,)`, as its step met them.
         """
-        states = [group.states() for group in self.groups]
-        whole = len(factors) == self.recipe.group_size and len(inputs) == len(factors) * self.recipe.batch_size
-        if self._compiled is None or not whole:
-            return self._steps(inputs, targets, factors, decays, states)
-        # A rate that changes from step to step is an input of the compiled function; a number would be part of it.
-        rates = torch.tensor([factors, decays], dtype=self.placement.dtype, device=inputs.device)
-        try:
-            return self._compiled(inputs, targets, rates[0].unbind(), rates[1].unbind(), states)
-        except torch._dynamo.exc.TorchDynamoException as cause:
-            raise DeviceError(
-                f"compile: this step cannot be compiled ({one_line(cause)}); set `compile: off`"
-            ) from cause
-
-    def _steps(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        factors: Sequence[Rate],
-        decays: Sequence[Rate],
-        states: list[States],
-    ) -> tuple[Tensor, Tensor]:
+        learner, size = self.learner(), self.recipe.batch_size
+        rates = [[group.initial_lr * factor for group in learner.groups] for factor in factors]
+        if self.is_compiled and not self.scaled and len(inputs) == len(factors) * size:
+            # A rate that changes from step to step is an input of the compiled function; a number would be part of it.
+            changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
+            steps = torch.tensor(changing, dtype=self.placement.dtype, device=inputs.device)
+            batches = (inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
+            return self._compiled.run(*batches, learner.tensors)
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
-        size = self.recipe.batch_size
-        batches = zip(inputs.split(size), targets.split(size), factors, decays, strict=True)
-        for batch_inputs, batch_targets, factor, decay in batches:
-            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, factor, decay, states)
+        parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
+        for batch_inputs, batch_targets, of_groups, decay in parts:
+            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, of_groups, decay, learner)
             outputs.append(batch_outputs)
             losses.append(batch_losses)
         return torch.cat(outputs), torch.cat(losses)
 
+    def _over(self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        """One update `(B, ...)`, `(B,)`, `(groups + 1,)` over tensors in the learner's order: what is compiled."""
+        *of_groups, decay = rates.unbind()
+        return self._step(inputs, targets, of_groups, decay, self.learner().over(self.model, tensors))
+
     def _step(
-        self, inputs: Tensor, targets: Tensor, factor: Rate, decay: Rate, states: list[States]
+        self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, learner: Learner
     ) -> tuple[Tensor, Tensor]:
         """One update; returns detached outputs `(B, num_outputs)` and losses `(B,)`."""
         if self.shared is not None:
-            return self._shared_step(self.shared, inputs, targets, factor, decay, states)
+            return self._shared_step(self.shared, inputs, targets, rates, decay, learner)
         with self.placement.autocasting():
-            outputs = self.model(inputs)
+            outputs = learner.forward(inputs)
         outputs = outputs.to(self.placement.dtype)
         losses = self.loss_fn(outputs, targets)
         weights = self.loss_fn.weights(targets)
         loss = losses.mean() if weights is None else losses.sum() / weights.sum()
         if self.scaled:
-            self._update_scaled(loss, factor)
+            self._update_scaled(loss, rates)
         else:
-            gradients = list(torch.autograd.grad(loss, self.parameters))
-            self._update(self._clipped(gradients), factor, states)
-        self._average(decay)
+            gradients = list(torch.autograd.grad(loss, learner.parameters()))
+            learner.update(self._clipped(gradients), rates)
+        learner.average(self.recipe.averaging, decay)
         return outputs.detach(), losses.detach()
 
     def _shared_step(
-        self, shared: SharedBatch, inputs: Tensor, targets: Tensor, factor: Rate, decay: Rate, states: list[States]
+        self,
+        shared: SharedBatch,
+        inputs: Tensor,
+        targets: Tensor,
+        rates: Sequence[Rate],
+        decay: Rate,
+        learner: Learner,
     ) -> tuple[Tensor, Tensor]:
         """The same update in every process."""
-        found = shared.run(inputs, targets, self.parameters, asked=self.asked)
+        found = shared.run(inputs, targets, learner.parameters(), asked=self.asked)
         self.asked = found.asked
-        self._update(self._clipped(found.gradients), factor, states)
-        self._average(decay)
+        learner.update(self._clipped(found.gradients), rates)
+        learner.average(self.recipe.averaging, decay)
         return found.outputs, found.losses
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
@@ -177,55 +183,21 @@ class TrainingStep:
         scale = (limit / (norm + 1e-6)).clamp(max=1.0)
         return [gradient * scale for gradient in gradients]
 
-    def _update(self, gradients: list[Tensor], factor: Rate, states: list[States]) -> None:
-        start = 0
-        for group, group_states in zip(self.groups, states, strict=True):
-            end = start + len(group.parameters)
-            group.update(gradients[start:end], group_states, group.initial_lr * factor)
-            start = end
-
-    def _average(self, decay: Rate) -> None:
-        if self.averaged is not None and self.recipe.averaging is not None:
-            self.recipe.averaging.update(self.averaged, self.model, decay)
-
-    def _update_scaled(self, loss: Tensor, factor: Rate) -> None:
+    def _update_scaled(self, loss: Tensor, rates: Sequence[Rate]) -> None:
         """The update in float16, whose small gradients need a scaled loss; torch's scaler steps the optimizers."""
-        optimizers = list(dict.fromkeys(group.optimizer for group in self.groups))
-        gradients = torch.autograd.grad(self.scaler.scale(loss), self.parameters)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+        groups = self.learner().groups
+        optimizers = list(dict.fromkeys(group.optimizer for group in groups))
+        parameters = [parameter for group in groups for parameter in group.parameters]
+        gradients = torch.autograd.grad(self.scaler.scale(loss), parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
+        factor = rates[0] / groups[0].initial_lr
         for optimizer in optimizers:
             for options in optimizer.param_groups:
                 options["lr"] = options["initial_lr"] * factor
             self.scaler.unscale_(optimizer)
         if self.recipe.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_grad_norm)
+            nn.utils.clip_grad_norm_(parameters, self.recipe.clip_grad_norm)
         for optimizer in optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
-
-
-def can_compile() -> bool:
-    """Whether this torch can compile a backward pass inside a function; imports the compiler, which takes seconds."""
-    import torch._dynamo
-
-    return hasattr(torch._dynamo.config, "trace_autograd_ops")
-
-
-def compile_steps(steps: Steps) -> Steps:
-    """The same function, compiled on its first call; the compiler is imported here, since that takes seconds.
-
-    Raises:
-        DeviceError: This torch cannot compile a backward pass inside a function.
-    """
-    # Of the compiler's own choice are a folder that a reboot empties, and a warning that there is no CUDA.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    import torch._dynamo
-
-    if not can_compile():
-        raise DeviceError(f"compile: on needs a newer torch (found {torch.__version__}); set `compile: off`")
-    torch._dynamo.config.trace_autograd_ops = True
-    # fallback_random: dropout draws from torch's own generator, so that its masks are those of the eager step.
-    options: dict[str, str | int | bool | Callable[..., object]] = {"fallback_random": True}
-    return cast(Steps, torch.compile(steps, fullgraph=True, dynamic=False, options=options))

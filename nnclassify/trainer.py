@@ -69,10 +69,9 @@ class Trainer:
         self.observers = list(observers)
         self.placement = train.placement
         self.averaged = frozen_copy(model) if recipe.averaging is not None else None
-        step_recipe = StepRecipe(
-            train.batch_size, recipe.clip_grad_norm, recipe.compiled, train.group_size, recipe.averaging
-        )
         shorter = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
+        described = f"{recipe.described} {shorter} {type(recipe.averaging).__name__}"
+        step_recipe = StepRecipe(train.batch_size, recipe.clip_grad_norm, train.group_size, recipe.averaging, described)
         self.training_step = TrainingStep(
             model, self.averaged, loss_fn, self.optimizers, shorter, step_recipe, self.ranks
         )
@@ -145,21 +144,12 @@ class Trainer:
 
     def _reported(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The same batches, in chunks that end where observers want to hear of an update."""
+        every = self.recipe.report_steps
         for chunk in chunks:
-            while (left := self._steps_to_report(chunk) * chunk.batch_size) and left < len(chunk.targets):
+            while every is not None and (left := (every - self.step % every) * chunk.batch_size) < len(chunk.targets):
                 first, chunk = chunk.parted(left)
                 yield first
             yield chunk
-
-    def _steps_to_report(self, chunk: Chunk) -> int:
-        """Updates until the next report; 0: none is asked for. Parts of a compiled group would run eagerly, and round
-        otherwise, so it is never parted."""
-        every = self.recipe.report_steps
-        if every is None:
-            return 0
-        steps = every - self.step % every
-        past_group = (chunk.first_batch + steps) % chunk.group_size if self.recipe.compiled else 0
-        return steps + (chunk.group_size - past_group if past_group else 0)
 
     def _train_chunk(self, chunk: Chunk) -> int:
         before, factor_at, averaging = self.step, self._factors(), self.recipe.averaging
@@ -267,6 +257,7 @@ class Trainer:
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.training_step.scaler.state_dict(),
+            "is_compiled": self.training_step.is_compiled,
             "step": self.step,
             "epoch": self.epoch,
             "batch": self.batch,
@@ -290,6 +281,8 @@ class Trainer:
             optimizer.load_state_dict(saved)
             check_shapes(optimizer)
         self.training_step.scaler.load_state_dict(state["scaler"])
+        # A run goes on as it began: what is kept of compiled steps may have come or gone since.
+        self.training_step.is_compiled = state.get("is_compiled", self.training_step.is_compiled)
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

@@ -8,7 +8,7 @@ written out, and the compiler fuses it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -53,10 +53,10 @@ class Group:
         return [[self.optimizer.state[parameter][name] for parameter in self.parameters] for name in self.names]
 
     @torch.no_grad()
-    def update(self, gradients: Sequence[Tensor], states: States, lr: Rate) -> None:
-        """Change the parameters and the states in place."""
+    def update(self, parameters: list[Tensor], gradients: list[Tensor], states: States, lr: Rate) -> None:
+        """Change parameters and states in place, the group's own or their like."""
         RULES[type(self.optimizer)].update(
-            self.options, list(self.parameters), list(gradients), dict(zip(self.names, states, strict=True)), lr
+            self.options, parameters, gradients, dict(zip(self.names, states, strict=True)), lr
         )
 
 
@@ -146,7 +146,9 @@ def _sgd(
 def _adam(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    adam(
+    if not _fused():
+        return _adam_written_out(options, params, grads, states, lr)
+    return adam(
         params,
         grads,
         states["exp_avg"],
@@ -154,8 +156,7 @@ def _adam(
         [],
         states["step"],
         foreach=False,
-        capturable=not _fused(),
-        fused=_fused(),
+        fused=True,
         decoupled_weight_decay=options["decoupled_weight_decay"],
         amsgrad=False,
         beta1=options["betas"][0],
@@ -165,6 +166,30 @@ def _adam(
         eps=options["eps"],
         maximize=False,
     )
+
+
+def _adam_written_out(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
+) -> None:
+    """The same for the compiler, which would compute torch's two powers again for each few weights."""
+    (beta1, beta2), decay, steps = options["betas"], options["weight_decay"], states["step"]
+    for step in steps:
+        step += 1
+    rate = _once(lr / (1 - beta1 ** steps[0]))
+    root = _once((1 - beta2 ** steps[0]).sqrt())
+    for param, grad, mean, square in zip(params, grads, states["exp_avg"], states["exp_avg_sq"], strict=True):
+        if decay and options["decoupled_weight_decay"]:
+            param.mul_(1 - lr * decay)
+        elif decay:
+            grad = grad.add(param, alpha=decay)
+        mean.lerp_(grad, 1 - beta1)
+        square.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        param.sub_(rate * mean / (square.sqrt() / root + options["eps"]))
+
+
+def _once(value: Tensor) -> Tensor:
+    """A number `()` as a sum: the compiler computes a sum once, and all else where it is used."""
+    return torch.stack([value, torch.zeros_like(value)]).sum()
 
 
 def _rmsprop(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnclassify.planning import MAX_GROUP, REPAY, Workload, plan, workload_of
+from nnclassify.planning import MAX_GROUP, REPAY, Workload, compiles, group_size, num_threads, workload_of
 
 CPU = torch.device("cpu")
 
@@ -19,21 +19,33 @@ def test_workload_counts_layers_operations_and_steps() -> None:
     assert (work.num_steps, work.whole_batches) == (9, 2)
 
 
-@pytest.mark.parametrize(("whole_batches", "group"), [(1800, 8), (7, 7), (1, 1), (0, 1), (1407, 7)])
-def test_groups_leave_few_batches_over(whole_batches: int, group: int) -> None:
-    assert plan("on", Workload(3, 100.0, 1000, whole_batches), CPU).group_size == group <= MAX_GROUP
+@pytest.mark.parametrize(
+    ("whole_batches", "batch_bytes", "size"), [(1800, 8, 256), (80, 8, 128), (1, 8, 1), (0, 8, 1), (1800, 2**19, 2)]
+)
+def test_tiny_steps_share_a_call(whole_batches: int, batch_bytes: int, size: int) -> None:
+    tiny = Workload(3, 100.0, 1000, whole_batches)
+    assert group_size(tiny, CPU, batch_bytes) == size <= MAX_GROUP
+    assert num_threads(tiny) == 1
 
 
 def test_large_steps_stand_alone() -> None:
-    planned = plan("on", Workload(3, 1e9, 1000, 80), CPU)
-    assert (planned.group_size, planned.threads) == (1, None)
+    large = Workload(3, 1e9, 1000, 80)
+    assert group_size(large, CPU, 8) == 1
+    assert num_threads(large) is None
 
 
 def test_auto_compiles_long_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnclassify.planning._has_cpp_compiler", lambda: True)
+    short, long = (Workload(5, 100.0, steps, 80) for steps in (10_000, 10_000_000))
     assert REPAY > 1
-    assert not plan("auto", Workload(5, 100.0, 10_000, 80), CPU).compiled
-    assert plan("auto", Workload(5, 100.0, 10_000_000, 80), CPU).compiled
-    assert not plan("off", Workload(5, 100.0, 10_000_000, 80), CPU).compiled
+    assert not compiles("auto", short, CPU, kept=False)
+    assert compiles("auto", long, CPU, kept=False)
+    assert not compiles("off", long, CPU, kept=True)
+    assert compiles("on", short, CPU, kept=False)
     monkeypatch.setattr("nnclassify.planning._has_cpp_compiler", lambda: False)
-    assert not plan("auto", Workload(5, 100.0, 10_000_000, 80), CPU).compiled
+    assert not compiles("auto", long, CPU, kept=False)
+
+
+def test_auto_takes_what_an_earlier_run_compiled() -> None:
+    assert compiles("auto", Workload(5, 100.0, 10_000, 80), CPU, kept=True)
+    assert not compiles("auto", Workload(5, 100.0, 100, 80), CPU, kept=True)

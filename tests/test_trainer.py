@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from builders import trainer_of
 
-from nnclassify.averaging import Ema, Lookahead, frozen_copy
+from nnclassify.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.checkpoint import content_digest
 from nnclassify.errors import TrainingError
 from nnclassify.metrics import Score, score
@@ -128,9 +127,9 @@ def test_average_moves_towards_the_weights() -> None:
     start = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1
-    Ema(0.9).update(averaged, model, Ema(0.9).decay_at(1_000_000, 1))
+    Ema(0.9).update(Weights.of(averaged), Weights.of(model), Ema(0.9).decay_at(1_000_000, 1))
     assert torch.allclose(averaged.get_parameter("weight"), start + 0.1)
-    Ema(0.9).update(averaged, model, Ema(0.9).decay_at(0, 1))  # early on: (1 + 0) / (10 + 0)
+    Ema(0.9).update(Weights.of(averaged), Weights.of(model), Ema(0.9).decay_at(0, 1))  # early on: (1 + 0) / (10 + 0)
     assert torch.allclose(averaged.get_parameter("weight"), start + 0.1 + 0.9 * 0.9)
 
 
@@ -142,7 +141,7 @@ def test_lookahead_goes_a_part_of_the_way_and_the_network_goes_back() -> None:
         with torch.no_grad():
             model.get_parameter("bias").add_(1)
             model.get_buffer("running_mean").add_(1)
-        lookahead.update(slow, model, lookahead.decay_at(step, 4))
+        lookahead.update(Weights.of(slow), Weights.of(model), lookahead.decay_at(step, 4))
         seen.append((slow.get_parameter("bias").item(), model.bias.item()))
         assert slow.get_buffer("running_mean").item() == seen[-1][0]
     # Decays 1, 0.5 x 2/4, 1, 0.5 x 4/4: 0 + 0.75 x 2 = 1.5, then 1.5 + 0.5 x (3.5 - 1.5) = 2.5.
@@ -159,7 +158,7 @@ def test_lookahead_does_the_same_with_a_decay_in_a_tensor(due: bool) -> None:
         slow = frozen_copy(model)
         with torch.no_grad():
             model.get_parameter("0.weight").normal_()
-        Lookahead().update(slow, model, rate)
+        Lookahead().update(Weights.of(slow), Weights.of(model), rate)
         found.append(content_digest([slow.state_dict(), model.state_dict()]))
     assert found[0] == found[1]
 
@@ -207,14 +206,8 @@ class Reports(Watcher):
         self.steps.append(trainer.step)
 
 
-def test_when_a_compiled_run_is_saved_does_not_part_its_groups() -> None:
-    """Part of a group runs eagerly and rounds otherwise: another `checkpoint_every` would end in other bits."""
+def test_reports_come_at_their_steps() -> None:
     _, trainer = trainer_of(checkpoint_every={"steps": 4}, batch_size=4, epochs=1)
-    trainer.observers = [eager := Reports()]
+    trainer.observers = [reports := Reports()]
     trainer.fit()
-    _, trainer = trainer_of(checkpoint_every={"steps": 4}, batch_size=4, epochs=1)
-    trainer.recipe = replace(trainer.recipe, compiled=True)
-    trainer.observers = [compiled := Reports()]
-    trainer.fit()
-    assert (len(trainer.train), trainer.train.group_size) == (15, 5)
-    assert (eager.steps, compiled.steps) == ([4, 8, 12, 15], [5, 10, 15])
+    assert reports.steps == [4, 8, 12, 15]

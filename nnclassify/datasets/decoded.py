@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nnclassify import __version__
-from nnclassify.cache import cache_folder
+from nnclassify.cache import cache_folder, trim
 from nnclassify.transforms import PictureFormat
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -64,19 +64,10 @@ def keep_decoded(key: str, pixels: Pixels) -> None:
         with partial.open("wb") as file:
             np.save(file, pixels, allow_pickle=False)
         partial.replace(folder / f"{key}.npy")
-        _trim(folder)
+        trim(folder, "*.npy", MAX_CACHE_BYTES)
     except OSError:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-
-
-def _trim(folder: Path) -> None:
-    """Remove the least recently used files until the rest is within bounds."""
-    total = 0
-    for path in sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True):
-        total += path.stat().st_size
-        if total > MAX_CACHE_BYTES:
-            path.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

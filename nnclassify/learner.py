@@ -1,0 +1,103 @@
+"""All that an update reads and changes: weights, their average, the optimizers' states, and the network over them.
+
+A step written against this, and not against modules and optimizers, can be run on the network's own tensors, or be
+traced over stand-ins and compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn, optim
+
+from nnclassify.averaging import Averaging, Weights
+from nnclassify.updates import Group, Rate, States, groups_of
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network with its optimizers, as tensors.
+
+    Attributes:
+        forward: The network, in training mode: inputs `(B, ...)` to outputs `(B, num_outputs)`.
+        groups: The parameters that learn in this epoch, with how they are updated.
+        learned: The names of each group's parameters.
+        weights: Of the network.
+        averages: Of the average over time; None where there is none.
+        states: Of each group.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    groups: list[Group]
+    learned: list[list[str]]
+    weights: Weights
+    averages: Weights | None
+    states: list[States]
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, averaged: nn.Module | None, optimizers: Sequence[optim.Optimizer], epoch: int
+    ) -> Learner:
+        """The network's own tensors; ask again after an optimizer's `load_state_dict`, which makes new ones."""
+        every = [group for optimizer in optimizers for group in groups_of(optimizer)]
+        groups = [group for group in every if group.epochs is None or epoch <= group.epochs]
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        return cls(
+            forward=model,
+            groups=groups,
+            learned=[[names[parameter] for parameter in group.parameters] for group in groups],
+            weights=Weights.of(model),
+            averages=None if averaged is None else Weights.of(averaged),
+            states=[group.states() for group in groups],
+        )
+
+    def same_as(self, other: Learner) -> bool:
+        """Whether both are the same tensors."""
+        pairs = zip(self.tensors, other.tensors, strict=False)
+        return len(self.tensors) == len(other.tensors) and all(mine is theirs for mine, theirs in pairs)
+
+    def described(self) -> str:
+        """What is learned, and how, beside the learning rates."""
+        facts = zip(self.groups, self.learned, strict=True)
+        return repr([(type(group.optimizer).__name__, sorted(group.options.items()), names) for group, names in facts])
+
+    def parameters(self) -> list[Tensor]:
+        """What learns, group by group."""
+        return [self.weights.parameters[name] for names in self.learned for name in names]
+
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor once, in an order of its own."""
+        states = [tensor for group in self.states for state in group for tensor in state]
+        averages = [] if self.averages is None else self.averages.all().values()
+        return [*self.weights.all().values(), *averages, *states]
+
+    def over(self, model: nn.Module, tensors: Sequence[Tensor]) -> Learner:
+        """The same learner over other tensors, given in the order of `tensors`."""
+        given = iter(tensors)
+
+        def alike(weights: Weights) -> Weights:
+            taken = ({name: next(given) for name in names} for names in (weights.parameters, weights.buffers))
+            return Weights(*taken)
+
+        weights = alike(self.weights)
+        averages = None if self.averages is None else alike(self.averages)
+        states = [[[next(given) for _ in state] for state in group] for group in self.states]
+        forward = cast(Callable[[Tensor], Tensor], partial(torch.func.functional_call, model, weights.all()))
+        return replace(self, forward=forward, weights=weights, averages=averages, states=states)
+
+    def update(self, gradients: Sequence[Tensor], rates: Sequence[Rate]) -> None:
+        """Change parameters and states in place, each group at its learning rate."""
+        left: Iterator[Tensor] = iter(gradients)
+        for group, names, states, rate in zip(self.groups, self.learned, self.states, rates, strict=True):
+            parameters = [self.weights.parameters[name] for name in names]
+            group.update(parameters, [next(left) for _ in names], states, rate)
+
+    def average(self, averaging: Averaging | None, decay: Rate) -> None:
+        """Have the average, where there is one, follow the weights; in place."""
+        if averaging is not None and self.averages is not None:
+            averaging.update(self.averages, self.weights, decay)

@@ -1,0 +1,126 @@
+"""Operators written out so that the compiler makes fast loops of them: of torch's own forms it makes slow ones.
+
+Each takes what the operator of its name takes (ATen's, positionally) and computes the same. What is not covered is
+left to torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._decomp.decompositions import native_batch_norm_decomposition
+from torch._inductor import inductor_prims
+from torch.nn import functional
+
+aten = torch.ops.aten
+
+
+def batch_norm(
+    inputs: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`aten.native_batch_norm`. Mean first, then the squares of what is left: torch's way, one example at a time
+    (Welford), divides once an example. The running statistics are updated where the operator's schema hides it."""
+    if not training:
+        found: tuple[Tensor, Tensor, Tensor] = native_batch_norm_decomposition(
+            inputs, weight, bias, running_mean, running_var, training, momentum, eps
+        )
+        return found
+    dims = [dim for dim in range(inputs.ndim) if dim != 1]
+    shape = [1, -1, *[1] * (inputs.ndim - 2)]
+    values = inputs.float() if inputs.dtype in (torch.bfloat16, torch.float16) else inputs
+    mean = values.mean(dims)
+    rest = values - mean.reshape(shape)
+    var = rest.square().mean(dims)
+    inverse = (var + eps).rsqrt()
+    outputs = rest * inverse.reshape(shape)
+    if weight is not None:
+        outputs = outputs * weight.reshape(shape)
+    if bias is not None:
+        outputs = outputs + bias.reshape(shape)
+    if running_mean is not None and running_var is not None:
+        count = inputs.numel() // inputs.shape[1]
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(var * (count / (count - 1)), momentum)
+    return outputs.to(inputs.dtype), mean, inverse
+
+
+def max_pool(
+    inputs: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
+    ceil_mode: bool = False,
+) -> Any:
+    """`aten.max_pool2d_with_indices`; where windows lie side by side, its second result is the place in the window,
+    from 0, as a number of the inputs' type: masks of one type are fast."""
+    if not _side_by_side(kernel, stride, padding, dilation, ceil_mode):
+        return NotImplemented
+    size_h, size_w = _pair(kernel)
+    height, width = inputs.shape[2] // size_h * size_h, inputs.shape[3] // size_w * size_w
+    best = inputs[:, :, 0:height:size_h, 0:width:size_w]
+    places = torch.zeros_like(best)
+    for place in range(1, size_h * size_w):
+        row, column = divmod(place, size_w)
+        values = inputs[:, :, row:height:size_h, column:width:size_w]
+        better = (values > best) | values.isnan()
+        best, places = torch.where(better, values, best), torch.where(better, float(place), places)
+    # Asked for in a certain layout, the places are kept; else the backward pass would find them out anew.
+    return best.clone(), inductor_prims.force_stride_order(places, places.stride())
+
+
+def max_pool_backward(
+    gradient: Tensor,
+    inputs: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+    places: Tensor,
+) -> Any:
+    """`aten.max_pool2d_with_indices_backward`, after `max_pool`."""
+    if not _side_by_side(kernel, stride, padding, dilation, ceil_mode):
+        return NotImplemented
+    size_h, size_w = _pair(kernel)
+    height, width = inputs.shape[2:]
+    # One more window below and at the right, which holds no maximum: for rows and columns that no window covers.
+    if height % size_h or width % size_w:
+        gradient, places = functional.pad(gradient, (0, 1, 0, 1)), functional.pad(places, (0, 1, 0, 1), value=-1.0)
+        places = inductor_prims.force_stride_order(places, places.stride())
+    gradient = inductor_prims.force_stride_order(gradient, places.stride())
+    rows = torch.arange(size_h, dtype=inputs.dtype, device=inputs.device)[:, None, None]
+    columns = torch.arange(size_w, dtype=inputs.dtype, device=inputs.device)
+    here = places[:, :, :, None, :, None] == rows * size_w + columns
+    spread = torch.where(here, gradient[:, :, :, None, :, None], 0.0)
+    count, channels, windows_h, _, windows_w, _ = spread.shape
+    return spread.reshape(count, channels, windows_h * size_h, windows_w * size_w)[:, :, :height, :width]
+
+
+def _pair(sizes: Sequence[int]) -> tuple[int, int]:
+    return (sizes[0], sizes[-1])
+
+
+def _side_by_side(
+    kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil_mode: bool
+) -> bool:
+    """Whether each value is in one window at most, and each window is whole and small."""
+    same = not stride or _pair(stride) == _pair(kernel)
+    return same and not any(padding) and set(dilation) == {1} and not ceil_mode and kernel[0] * kernel[-1] <= 9
+
+
+LOWERINGS: dict[Any, Callable[..., Any]] = {
+    aten.native_batch_norm.default: batch_norm,
+    aten.max_pool2d_with_indices.default: max_pool,
+    aten.max_pool2d_with_indices_backward.default: max_pool_backward,
+}

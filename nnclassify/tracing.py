@@ -1,0 +1,148 @@
+"""From the Python of a training step to a graph of tensor operations, with a loop around it: what is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx
+
+SingleStep = Callable[..., tuple[Tensor, Tensor]]
+"""(inputs `(B, ...)`, targets `(B,)`, rates `(R,)`, *tensors) to outputs `(B, num_outputs)` and losses `(B,)`; changes
+tensors in place."""
+
+
+def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.GraphModule:
+    """The graph of up to `group_size` steps; none is taken.
+
+    Args:
+        single: One step.
+        group_size: Steps, at most; with 1, there is no loop.
+        arguments: Inputs `(group_size, B, ...)`, targets `(group_size, B)`, rates `(group_size, R)`, the number of
+            steps to take `()`, and the step's tensors. Only shapes matter.
+
+    Returns:
+        From the same arguments to outputs `(group_size, B, num_outputs)` and losses `(group_size, B)`.
+    """
+    inputs, targets, rates, _, *tensors = arguments
+    with _compiling():
+        step = make_graph(single, [inputs[0], targets[0], rates[0], *tensors])
+    if group_size == 1:
+
+        def once(inputs: Tensor, targets: Tensor, rates: Tensor, count: Tensor, *tensors: Tensor) -> list[Tensor]:
+            outputs, losses = step(inputs[0], targets[0], rates[0], *tensors)
+            return [outputs[None], losses[None]]
+
+        with torch.no_grad():
+            return make_graph(once, arguments)
+    with torch.no_grad():
+        functional = make_graph(torch.func.functionalize(step), [inputs[0], targets[0], rates[0], *tensors])
+        return _looped(functional, group_size, arguments)
+
+
+def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> fx.GraphModule:
+    """A loop around a functionalized step."""
+    from torch._higher_order_ops.while_loop import while_loop_op
+
+    constants = _lift_constants(step)
+    changed, copies = _pull_changes(step)
+    num_arguments, num_changed = len(arguments) - 1 + len(constants), len(changed)  # of a step
+    kept = [place for place in range(3, num_arguments) if place not in changed]
+
+    def body(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """Carries the step's number, all outputs and losses so far, and what changes."""
+        carried, (inputs, targets, rates, _, *fixed) = rest[:num_changed], rest[num_changed:]
+        row = index.reshape(1)
+        values: dict[int, Tensor] = dict(zip([*changed, *kept], [*carried, *fixed], strict=True))
+        values.update({place: whole.index_select(0, row)[0] for place, whole in enumerate((inputs, targets, rates))})
+        step_outputs, step_losses, *new = step(*(values[place] for place in range(num_arguments)))
+        outputs = outputs.index_copy(0, row, step_outputs[None])
+        return index + 1, outputs, losses.index_copy(0, row, step_losses[None]), *new
+
+    def goes_on(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> Tensor:
+        return index < rest[num_changed + 3]
+
+    example = step.graph.output_node().args[0]
+    shapes = [node.meta["val"] for node in cast(list[fx.Node], example)[:2]]
+
+    def whole(inputs: Tensor, targets: Tensor, rates: Tensor, count: Tensor, *tensors: Tensor) -> list[Tensor]:
+        given = [inputs, targets, rates, *tensors, *(constant.clone() for constant in constants)]
+        outputs, losses = (inputs.new_zeros((group_size, *like.shape), dtype=like.dtype) for like in shapes)
+        carried = [given[place] for place in changed]
+        fixed = [inputs, targets, rates, count, *(given[place] for place in kept)]
+        start = torch.zeros((), dtype=torch.int64)
+        loop = cast(Callable[..., list[Tensor]], while_loop_op)
+        _, outputs, losses, *new = loop(goes_on, body, (start, outputs, losses, *carried), tuple(fixed))
+        for old, value in zip(carried, new, strict=True):
+            old.copy_(value)
+        for place, same in copies.items():
+            given[place].copy_(given[same])
+        return [outputs, losses]
+
+    return make_graph(whole, arguments)
+
+
+def _lift_constants(step: fx.GraphModule) -> list[Tensor]:
+    """Have a step take as its last arguments the tensors that it holds: a loop's body may hold none."""
+    held = [node for node in step.graph.nodes if node.op == "get_attr"]
+    last = [node for node in step.graph.nodes if node.op == "placeholder"][-1]
+    for number, node in enumerate(reversed(held)):
+        with step.graph.inserting_after(last):
+            node.replace_all_uses_with(step.graph.placeholder(f"constant_{number}"))
+        step.graph.erase_node(node)
+    step.recompile()
+    return [cast(Tensor, getattr(step, node.target)) for node in held]
+
+
+def _pull_changes(step: fx.GraphModule) -> tuple[list[int], dict[int, int]]:
+    """Have a functionalized step return the new values that it writes into its arguments.
+
+    Returns:
+        The arguments' numbers, in the order of the values; and of those that become the same as another one (the
+        average's buffers), which: a loop carries a value once.
+    """
+    inputs = [node for node in step.graph.nodes if node.op == "placeholder"]
+    changes: dict[fx.Node, int] = {}
+    copies: dict[int, int] = {}
+    for node in list(step.graph.nodes):
+        if node.target is not torch.ops.aten.copy_.default or node.args[0] not in inputs:
+            continue
+        place, value = inputs.index(node.args[0]), cast(fx.Node, node.args[1])
+        node.replace_all_uses_with(value)
+        step.graph.erase_node(node)
+        while value.target is torch.ops.aten.copy.default:
+            value = cast(fx.Node, value.args[1])
+        if value in changes:
+            copies[place] = changes[value]
+        else:
+            changes[value] = place
+    output = step.graph.output_node()
+    output.args = ([*cast(list[fx.Node], output.args[0]), *changes],)
+    step.graph.eliminate_dead_code()
+    step.recompile()
+    if any(inputs[place].users for place in copies):
+        raise RuntimeError("two tensors that are read become the same one")
+    return list(changes.values()), copies
+
+
+def make_graph(function: Callable[..., Any], arguments: list[Tensor]) -> fx.GraphModule:
+    """The operations of a function of tensors, its backward passes among them; it is not run."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    from nnclassify.lowering import LOWERINGS
+
+    # What is no argument, such as the weights of classes, becomes part of the graph.
+    return make_fx(function, LOWERINGS, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Tells torch's optimizers that numbers which change from step to step are tensors."""
+    before = torch.compiler._is_compiling_flag
+    torch.compiler._is_compiling_flag = True
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before
