@@ -79,6 +79,7 @@ def test_a_net_that_mixes_examples_up_is_seen() -> None:
     assert snapshot(apart, loss_fn, inputs, targets).mixing < MOVED < snapshot(mixed, loss_fn, inputs, targets).mixing
 
 
+@pytest.mark.slow
 def test_batch_norm_over_single_examples_is_diagnosed_though_training_refuses_it(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NORM_OF_ONE.example)
     diagnosis = diagnose(load_config(str(tmp_path / "net.yaml")))
