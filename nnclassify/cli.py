@@ -115,7 +115,7 @@ def train(
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
-    from nnclassify.folders import named_run, runs_of
+    from nnclassify.folders import named_run
 
     folder = named_run(config) if resume else None
     loaded = load_config(str(folder.config) if folder else config, overrides or [])
@@ -126,8 +126,8 @@ def train(
     if not ranks.writes:
         run.assist(loaded, ranks)
         return
-    if folder is None and (resume or (distributed.restarted() and runs_of(loaded.name))):
-        folder = run.find_resumable(loaded)
+    if folder is None:
+        folder = run.find_resumable(loaded) if resume else run.begun_since(loaded, distributed.restarted_by())
     result = run.train(loaded, resume=folder, observers=[_progress()], note=_warn, with_monitor=monitor, ranks=ranks)
     distributed.leave()
     for skipped in result.parts.splits.skipped:

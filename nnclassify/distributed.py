@@ -12,10 +12,12 @@ split evenly, and for weighted classes.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -151,6 +153,14 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def restarted() -> bool:
-    """Whether torchrun has started this process again after one was lost."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def restarted_by() -> int | None:
+    """Where torchrun has started this process again after one was lost: when torchrun itself began, in nanoseconds
+    as file times have them (0 where the system does not tell); None: this is the first start."""
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+        return None
+    try:
+        fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()  # man 5 proc_pid_stat
+        boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return 0 if boot is None else int(1e9 * (int(boot[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")))

@@ -187,3 +187,9 @@ def find_resumable(loaded: LoadedConfig) -> RunFolder:
     if not known:
         raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
     return known[-1]
+
+
+def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:
+    """The newest run of a config that began, or went on, after a moment (nanoseconds); None: there is none."""
+    known = [] if moment is None else runs_of(loaded.name)
+    return known[-1] if known and (known[-1].started_at() or 0) >= (moment or 0) else None

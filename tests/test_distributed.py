@@ -1,13 +1,19 @@
 import copy
+import os
 import socket
+import time
+from pathlib import Path
 
 import pytest
 import torch
+from builders import config_of, loaded
 
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks, join
+from nnclassify.distributed import Ranks, join, restarted_by
 from nnclassify.errors import TrainingError
+from nnclassify.folders import create_run_folder
 from nnclassify.losses import CrossEntropy
+from nnclassify.run import begun_since
 from nnclassify.shared_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.shared_step import SharedBatch
 
@@ -77,3 +83,17 @@ def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.Monke
     monkeypatch.setenv("MASTER_PORT", str(port))
     with pytest.raises(TrainingError, match=r"another process of this run has ended .*; go on with --resume"):
         join()
+
+
+def test_a_restart_goes_on_with_no_run_that_is_older_than_its_launcher(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_run_folder("test")
+    folder.config.write_text("dataset: iris\n")
+    assert begun_since(loaded(config_of()), restarted_by()) is None  # the first start is a new run
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    began = restarted_by()
+    assert began is not None and 0 < began < time.time_ns()
+    assert begun_since(loaded(config_of()), began) == folder
+    os.utime(folder.config, ns=(began - 1, began - 1))
+    assert begun_since(loaded(config_of()), began) is None
