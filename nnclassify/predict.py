@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnclassify.datasets.decoded import Pixels
 from nnclassify.datasets.files import load_tensor
 from nnclassify.datasets.pictures import read_pictures
 from nnclassify.datasets.tables import number
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.evaluate import Classifier
+from nnclassify.transforms import PictureFormat
 
 PICTURES_AT_A_TIME = 1000
 TENSOR_FILES = (".pt", ".pth", ".npy", ".npz")
@@ -110,11 +114,9 @@ def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
         paths = [path]
     else:
         raise InputError(f"{path}: no such file; expected a picture or a folder of pictures")
-    paths = iter(paths)
     empty = True
-    while batch := list(itertools.islice(paths, PICTURES_AT_A_TIME)):
+    for batch, pixels, errors in _decoded(iter(paths), picture):
         empty = False
-        pixels, errors = read_pictures(batch, picture)
         raw = torch.from_numpy(pixels)
         if picture.max_value == 1:  # the net was trained on float pictures in 0..1
             raw = raw.float() / 255
@@ -122,6 +124,20 @@ def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
             yield RawInput(str(file), None if row in errors else raw[row], errors.get(row))
     if empty:
         raise InputError(f"{path}: an empty folder; expected pictures in it")
+
+
+def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Pixels, dict[int, str]]]:
+    """Pictures a batch at a time, in order; while one is used, the next is decoded."""
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: deque[tuple[list[Path], Future[tuple[Pixels, dict[int, str]]]]] = deque()
+        while True:
+            if batch := list(itertools.islice(paths, PICTURES_AT_A_TIME)):
+                waiting.append((batch, ahead.submit(read_pictures, batch, picture)))
+            if not waiting:
+                return
+            if len(waiting) > 1 or not batch:
+                done, decoding = waiting.popleft()
+                yield done, *decoding.result()
 
 
 def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:

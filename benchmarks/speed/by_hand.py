@@ -37,8 +37,8 @@ class Network:
     def _output(self, sums: Values) -> Values:
         if self.loss == "cross_entropy":
             powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-            return powers / powers.sum(axis=1, keepdims=True)
-        return 1 / (1 + np.exp(-sums))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        return np.asarray(1 / (1 + np.exp(-sums)), np.float32)
 
     def step(self, inputs: Values, targets: np.ndarray) -> None:
         """One update."""

@@ -32,7 +32,7 @@ class Job:
     peers: tuple[str, ...] = ()
 
 
-TOOLS = ("dataloader", "lightning", "skorch", "keras-torch", "keras-jax")
+TOOLS = ("DataLoader", "Lightning", "skorch", "Keras (torch)", "Keras (JAX)")
 JOBS = [
     Job("xor_2, batch 1", "xor_2", 2000, 12, ("dataset.num_examples=2000",), ("numpy",)),
     Job("mnist_numpy, batch 1", "mnist_numpy", 4000, 6, (), ("numpy",)),
@@ -40,6 +40,7 @@ JOBS = [
     Job("cifar_mlp, batch 100", "cifar_mlp", 20000, 2, (), ("numpy", *TOOLS)),
     Job("cifar_cnn, batch 25", "cifar_cnn", 10000, 2.5, ("batch_size=25",), TOOLS),
     Job("cifar_cnn, batch 100", "cifar_cnn", 10000, 2, ("batch_size=100",), TOOLS),
+    Job("cifar_fast, batch 500", "cifar_fast", 1000, 1.5, ("batch_size=500",)),
 ]
 
 
@@ -58,7 +59,10 @@ def prepare(job: Job, folder: Path, overrides: list[str]) -> LoadedConfig:
     files = [f"dataset.{name}={folder / name}.npy" for name in ("train_inputs", "train_targets")]
     files += [f"dataset.{name}={folder / name}.npy" for name in ("test_inputs", "test_targets")]
     normalize = config.config.dataset.normalize
+    augment = config.config.dataset.augmentation()
     dataset = [f"dataset={{name: tensors, train_inputs: x, train_targets: x, validation: 0, normalize: {normalize}}}"]
+    if augment is not None:
+        files += [f"dataset.augment={augment.model_dump(mode='json', exclude_none=True)}"]
     return load_config(job.config, [*job.overrides, *dataset, *files])
 
 

@@ -1,0 +1,174 @@
+"""Whole commands, from start to end: training, starting, predicting, memory, growth."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmarks.speed.contenders import StopsAfterEachEpoch
+from benchmarks.speed.jobs import Job, prepare
+from nnclassify.config import load_config
+from nnclassify.datasets.pictures import read_pictures
+from nnclassify.evaluate import Classifier
+from nnclassify.parts import build_parts, build_trainer
+from nnclassify.predict import predict
+from nnclassify.run import train
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of the second table.
+
+    Attributes:
+        name: What was measured.
+        values: In each round.
+        bound: What is to be reached, in words.
+        remark: In what unit, of what.
+    """
+
+    name: str
+    values: list[float]
+    bound: str
+    remark: str
+
+    def row(self) -> str:
+        """As Markdown."""
+        ordered = sorted(self.values)
+        middle = ordered[len(ordered) // 2]
+        return f"| {self.name} | {middle:.2f} | {ordered[0]:.2f}-{ordered[-1]:.2f} | {self.bound} | {self.remark} |"
+
+
+WHOLE = [
+    Job("xor_2", "xor_2", 10_000, 2),
+    Job("iris_mlp", "iris_mlp", 10_000, 1),
+    Job("mnist_numpy", "mnist_numpy", 60_000, 1),
+    Job("digits_cnn, 10 epochs", "digits_cnn", 10_000, 1, ("epochs=10",)),
+    Job("cifar_mlp, 3 epochs", "cifar_mlp", 50_000, 2, ("epochs=3",)),
+    Job("cifar_cnn, 1 epoch", "cifar_cnn", 50_000, 2, ("epochs=1",)),
+]
+
+
+def whole_runs(rounds: int, overrides: Callable[[str], list[str]]) -> Iterator[Ratio]:
+    """`train` of shipped configs against a script with a bare loop; compiled steps are there from a first run."""
+    for job in WHOLE:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            loaded = prepare(job, folder, overrides(job.config))
+            (folder / "job.yaml").write_text(loaded.config.to_yaml())
+            parts = build_parts(loaded.config)
+            torch.save((parts.transform.shift, parts.transform.scale, parts.model), folder / "parts.pt")
+            options = loaded.config
+            facts: dict[str, object] = {
+                "epochs": options.epochs,
+                "batch_size": options.batch_size,
+                "loss": options.loss.name,
+            }
+            facts |= {"optimizer": options.optimizer.name, "lr": options.optimizer.lr}
+            (folder / "options.json").write_text(json.dumps(facts))
+            script = [sys.executable, "-m", "benchmarks.speed.script", name]
+            ours = [sys.executable, "-m", "nnclassify", "train", f"{name}/job.yaml", "--no-plots"]
+            _seconds([*ours, "--set", "compile=on", "--set", "epochs=1"], folder)
+            pairs = [(_seconds(script, folder), _seconds(ours, folder)) for _ in range(rounds)]
+            remark = f"script {min(a for a, _ in pairs):.1f} s, train {min(b for _, b in pairs):.1f} s"
+            yield Ratio(f"train {job.name}, start to end", [a / b for a, b in pairs], f"{job.target:g}", remark)
+
+
+def start(rounds: int) -> Ratio:
+    """A smoke config from start to end, against importing torch and torchvision."""
+    with tempfile.TemporaryDirectory() as name:
+        bare = [sys.executable, "-c", "import torch, torchvision"]
+        ours = [sys.executable, "-m", "nnclassify", "train", str(ROOT / "configs/smoke/model_mlp.yaml"), "--no-plots"]
+        pairs = [(_seconds(bare, Path(name)), _seconds(ours, Path(name))) for _ in range(rounds)]
+    remark = "times as long as `import torch, torchvision`"
+    return Ratio("train smoke/model_mlp, start to end", [b / a for a, b in pairs], "at most 1.3", remark)
+
+
+def pictures(rounds: int, folder: Path) -> Ratio:
+    """`predict` on 10,000 pictures against decoding them, in one process."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())[:10_000]
+    with tempfile.TemporaryDirectory() as name:
+        few = Path(name) / "few"
+        few.mkdir()
+        for number, file in enumerate(files):
+            (few / f"{number}{file.suffix}").symlink_to(file)
+        os.chdir(name)
+        sets = [f"dataset={{name: folder, root: {folder.parent}, size: 32, validation: 0, limit: 1000}}", "epochs=1"]
+        result = train(load_config("cifar_cnn", sets), with_monitor=False)
+        classifier: Classifier = result.classifier
+        picture = classifier.transform.picture
+        assert picture is not None
+        paths = sorted(few.iterdir())
+        decode = partial(read_pictures, paths, picture)
+        pairs = [(_timed(decode), _timed(lambda: list(predict(classifier, [str(few)])))) for _ in range(rounds)]
+        os.chdir(ROOT)
+    remark = f"times as long as decoding ({min(a for a, _ in pairs):.1f} s)"
+    return Ratio("predict, 10,000 pictures", [b / a for a, b in pairs], "at most 1", remark)
+
+
+def memory(overrides: list[str]) -> Ratio:
+    """The peak of `train cifar_cnn` over that of importing torch, less the uint8 pictures."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        loaded = prepare(Job("memory", "cifar_cnn", 50_000, 1), folder, [*overrides, "epochs=1"])
+        (folder / "job.yaml").write_text(loaded.config.to_yaml())
+        held = sum(file.stat().st_size for file in folder.glob("*_inputs.npy")) / 2**20
+        bare = _peak([sys.executable, "-c", "import torch"], folder)
+        ours = _peak([sys.executable, "-m", "nnclassify", "train", f"{name}/job.yaml", "--no-plots"], folder)
+    remark = f"MB over `import torch` ({bare:.0f} MB) and the data ({held:.0f} MB)"
+    return Ratio("peak memory, cifar_cnn on 60,000 pictures", [ours - bare - held], "at most 300", remark)
+
+
+def growth(rounds: int, overrides: list[str]) -> Ratio:
+    """The time of an epoch over ten times the data."""
+    seconds: list[list[float]] = []
+    with tempfile.TemporaryDirectory() as name:
+        for limit in (2_000, 20_000):
+            folder = Path(name) / str(limit)
+            folder.mkdir()
+            config = prepare(Job("growth", "cifar_mlp", limit, 1), folder, overrides).config
+            trainer = build_trainer(build_parts(config.model_copy(update={"epochs": rounds + 1})))
+            trainer.observers = [StopsAfterEachEpoch()]
+            for _ in range(rounds + 1):
+                trainer.stop_signal = None
+                trainer.fit()
+            seconds.append([row.seconds for row in trainer.rows[1:]])
+    ratios = [b / a for a, b in zip(*seconds, strict=True)]
+    return Ratio("an epoch over 10 times the data, cifar_mlp", ratios, "at most 10.3", "times as long")
+
+
+def _seconds(command: Sequence[str], folder: Path) -> float:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-500:]}")
+    return time.perf_counter() - started
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _peak(command: Sequence[str], folder: Path) -> float:
+    """MB at the peak of a command, measured by a process of its own, whose only child it is."""
+    code = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+    code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return int(told.stdout) / (2**20 if sys.platform == "darwin" else 2**10)
