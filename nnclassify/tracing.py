@@ -32,6 +32,7 @@ def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.G
     if group_size == 1:
 
         def once(inputs: Tensor, targets: Tensor, rates: Tensor, count: Tensor, *tensors: Tensor) -> list[Tensor]:
+            """One step, without a loop around it."""
             outputs, losses = step(inputs[0], targets[0], rates[0], *tensors)
             return [outputs[None], losses[None]]
 
