@@ -10,7 +10,7 @@ from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
 from nnclassify.diagnosis.verdict import side_by_side
 
-MAX_LINES = 12
+MAX_LINES, MAX_SYMPTOMS = 12, 3
 COLOURS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
 RESET = "\x1b[0m"
 
@@ -59,7 +59,9 @@ def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]
     if finding.change:
         lines.append(f"  change {change_text(finding.change)}")
     if finding.symptoms:
-        lines.append(f"  seen with it: {'; '.join(finding.symptoms)}")
+        more = len(finding.symptoms) - MAX_SYMPTOMS
+        shown = finding.symptoms if verbose or more <= 0 else (*finding.symptoms[:MAX_SYMPTOMS], f"and {more} more")
+        lines.append(f"  seen with it: {'; '.join(shown)}")
     if verbose:
         lines.append(f"  why: {finding.why}")
     return lines
