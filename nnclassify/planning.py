@@ -21,7 +21,7 @@ Compile = Literal["auto", "on", "off"]
 
 MAX_GROUP = 256
 """Steps of a call: enough that entering and leaving it costs nothing, few enough that signals are heeded."""
-TINY_FLOPS = 1_000_000
+TINY_FLOPS = 4_000_000
 """A step of fewer operations (forward) is more overhead than arithmetic: one thread, and many steps a call."""
 OVERHEAD_SECONDS = 20e-6
 """What PyTorch's dispatcher takes for one layer, forward, backward and update: what compiling saves at least."""

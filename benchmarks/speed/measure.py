@@ -24,6 +24,8 @@ def work(connection: Connection, contender: str, config: RunConfig, num_epochs: 
         for figure in {**CONTENDERS, **PEERS}[contender](config, num_epochs):
             connection.send(figure)
             connection.recv()
+    except (EOFError, BrokenPipeError):  # all has been measured
+        return
     except Exception as cause:  # a peer that is not installed, or cannot do this job: the others go on
         connection.send(f"not measured: {one_line(cause)}")
 
