@@ -63,8 +63,7 @@ def findings_of(source: YamlSource, case: Case, repaired: Repair, seen: Seen, is
         faults = _unexplained(repaired, seen)
     if faults and repaired.skill_before < GOOD:
         faults[0] = _with_symptoms(faults[0], (*symptoms(seen.before, case), *_not_by_heart(seen)))
-    is_well = repaired.skill_before >= GOOD and seen.before.complete
-    unproved: Severity = "note" if is_well else "warning"
+    unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
     warnings = [
         _finding(source, case, one, unproved, one.evidence, one.changes[0])
         for one in repaired.unproved
