@@ -159,6 +159,7 @@ def _recipe(parts: Parts, autocast: torch.dtype | None) -> Recipe:
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
         autocast=autocast,
+        must_compile=config.compile == "on",
         described=_described(parts),
     )
 

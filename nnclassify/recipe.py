@@ -27,6 +27,7 @@ class Recipe:
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
         report_steps: Observers hear of each multiple of so many updates before a later one is done; None: of chunks.
         autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
+        must_compile: Whether a compiled step that cannot be compiled here ends the run; else it goes on eagerly.
         described: All that decides what a training step does, as text: compiled steps are kept under it.
     """
 
@@ -40,4 +41,5 @@ class Recipe:
     may_select: bool = True
     report_steps: int | None = None
     autocast: torch.dtype | None = None
+    must_compile: bool = False
     described: str = ""

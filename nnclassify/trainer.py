@@ -17,7 +17,7 @@ from nnclassify.batches import Batches, Chunk
 from nnclassify.datasets import Examples
 from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
-from nnclassify.errors import TrainingError
+from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.history import Row
 from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
@@ -181,7 +181,13 @@ class Trainer:
             # Each process's dropout follows from the step: so one checkpoint serves all of them.
             torch.manual_seed(stream_seed(self.train.seed, "rank", self.ranks.rank, self.step))
             self.training_step.asked = self.asked is not None
-        found = self.training_step.run(inputs, targets, factors, decays)
+        try:
+            found = self.training_step.run(inputs, targets, factors, decays)
+        except DeviceError:
+            if self.recipe.must_compile or not self.training_step.is_compiled:
+                raise
+            self.training_step.is_compiled = False
+            found = self.training_step.run(inputs, targets, factors, decays)
         if self.training_step.asked:
             self.stop_signal = self.asked or signal.SIGTERM
         return found

@@ -10,7 +10,7 @@ from builders import trainer_of
 
 from nnclassify.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.checkpoint import content_digest
-from nnclassify.errors import TrainingError
+from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.metrics import Score, score
 from nnclassify.trainer import Trainer, Watcher
 
@@ -211,3 +211,30 @@ def test_reports_come_at_their_steps() -> None:
     trainer.observers = [reports := Reports()]
     trainer.fit()
     assert reports.steps == [4, 8, 12, 15]
+
+
+def test_a_resumed_run_goes_on_as_it_began() -> None:
+    """What was compiled by other runs meanwhile decides nothing."""
+    _, began = trainer_of()
+    began.training_step.is_compiled = True
+    _, resumed = trainer_of()
+    resumed.load_state(began.state(), [])
+    assert resumed.training_step.is_compiled
+
+
+@pytest.mark.parametrize("must_compile", [True, False])
+def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
+    must_compile: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise DeviceError("compile: no compiler")
+
+    monkeypatch.setattr("nnclassify.compiled.CompiledSteps.run", refuse)
+    _, trainer = trainer_of(compile="on" if must_compile else "auto")
+    trainer.training_step.is_compiled = True
+    if must_compile:
+        with pytest.raises(DeviceError, match="no compiler"):
+            trainer.fit()
+    else:
+        trainer.fit()
+        assert trainer.finished

@@ -38,7 +38,8 @@ def main() -> None:
         if arguments.write:
             RESULTS.write_text("\n".join(lines) + "\n")
 
-    tell(f"# Speed\n\n`{' '.join(['python -m benchmarks.speed', *_shown()])}`; {_machine()}\n")
+    command = f"python -m benchmarks.speed{' --peers' * arguments.peers} --rounds {arguments.rounds} --write"
+    tell(f"# Speed\n\n`{command}`; {_machine()}.\n")
     tell("Training epochs, warm, validation apart; interleaved in one run, medians over its rounds.\n")
     tell(EPOCHS)
     for rows in _epochs(arguments):
@@ -108,10 +109,6 @@ def _whole(arguments: argparse.Namespace) -> Iterator[str]:
             )
         elif name in single:
             yield single[name]()
-
-
-def _shown() -> list[str]:
-    return [word for word in sys.argv[1:] if word.startswith("--") and word not in ("--write", "--data", "--cifar")]
 
 
 def _machine() -> str:

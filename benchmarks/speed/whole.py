@@ -54,7 +54,6 @@ WHOLE = [
     Job("xor_2", "xor_2", 10_000, 2),
     Job("iris_mlp", "iris_mlp", 10_000, 1),
     Job("mnist_numpy", "mnist_numpy", 60_000, 1),
-    Job("digits_cnn, 10 epochs", "digits_cnn", 10_000, 1, ("epochs=10",)),
     Job("cifar_mlp, 3 epochs", "cifar_mlp", 50_000, 2, ("epochs=3",)),
     Job("cifar_cnn, 1 epoch", "cifar_cnn", 50_000, 2, ("epochs=1",)),
 ]
