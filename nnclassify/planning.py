@@ -23,6 +23,8 @@ MAX_GROUP = 256
 """Steps of a call: enough that entering and leaving it costs nothing, few enough that signals are heeded."""
 TINY_FLOPS = 4_000_000
 """A step of fewer operations (forward) is more overhead than arithmetic: one thread, and many steps a call."""
+LARGE_FLOPS = 1e9
+"""A step of more is all arithmetic, and torch's own kernels do that as well: `auto` leaves it to them."""
 OVERHEAD_SECONDS = 20e-6
 """What PyTorch's dispatcher takes for one layer, forward, backward and update: what compiling saves at least."""
 COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 25.0, 3.0
@@ -94,6 +96,8 @@ def compiles(wanted: Compile, workload: Workload, device: torch.device, *, kept:
     """
     if wanted != "auto":
         return wanted == "on"
+    if workload.flops > LARGE_FLOPS:
+        return False
     saved = workload.num_steps * workload.num_layers * OVERHEAD_SECONDS
     if kept:
         return saved > REPAY * LOAD_SECONDS

@@ -49,3 +49,4 @@ def test_auto_compiles_long_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_takes_what_an_earlier_run_compiled() -> None:
     assert compiles("auto", Workload(5, 100.0, 10_000, 80), CPU, kept=True)
     assert not compiles("auto", Workload(5, 100.0, 100, 80), CPU, kept=True)
+    assert not compiles("auto", Workload(5, 1e10, 10_000, 80), CPU, kept=True)

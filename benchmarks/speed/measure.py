@@ -37,7 +37,7 @@ def measure(job: Job, config: RunConfig, contenders: list[str], rounds: int) -> 
     ends: dict[str, Connection] = {}
     for contender in contenders:
         ends[contender], other = context.Pipe()
-        context.Process(target=work, args=(other, contender, config, rounds + 1), daemon=True).start()
+        context.Process(target=work, args=(other, contender, config, rounds + 1)).start()
         other.close()
         # The first epoch is the warm-up, where the compiler and the caches are filled.
         first = ends[contender].recv()
