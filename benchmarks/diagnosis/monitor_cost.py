@@ -41,7 +41,8 @@ def main() -> None:
     name = Path(options.config).stem
     print(
         f"{name}: the monitor adds {statistics.median(shares):+.1%} of the time ({min(shares):+.1%} to "
-        f"{max(shares):+.1%}, {options.repeats} pairs), {counted:.2%} by its own count; weights {'the same' if same else 'DIFFERENT'}"
+        f"{max(shares):+.1%}, {options.repeats} pairs), {counted:.2%} by its own count; "
+        f"weights {'the same' if same else 'DIFFERENT'}"
     )
 
 
