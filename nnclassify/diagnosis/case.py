@@ -81,6 +81,7 @@ class Case:
         num_outputs: Of the network.
         prior_loss: The loss of always giving each class its share, where the loss has such a figure; else None.
         start: The untrained network on a batch; None: not measured.
+        mixing: How far its outputs depend on the other examples of a batch; see `measure.mixing`.
         has_batch_norm: Whether any layer normalises over the batch.
         suggested_lr: What a range test suggests; None: none was made, or no rate moved the loss.
     """
@@ -93,6 +94,7 @@ class Case:
     num_outputs: int
     prior_loss: float | None = None
     start: Snapshot | None = None
+    mixing: float = 0.0
     has_batch_norm: bool = False
     suggested_lr: float | None = None
 

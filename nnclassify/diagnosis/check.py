@@ -23,9 +23,10 @@ from nnclassify.diagnosis.case import Case, stages_of
 from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test
 from nnclassify.diagnosis.facts import facts_of
 from nnclassify.diagnosis.findings import Finding, Suspicion
+from nnclassify.diagnosis.measure import mixing
 from nnclassify.diagnosis.pages_outcome import SHIFTED, UNRELATED
 from nnclassify.diagnosis.repair import GOOD, Repair, repair
-from nnclassify.diagnosis.trials import SMALL_STEP, Bench, Outcome, products, start_of, step_seconds
+from nnclassify.diagnosis.trials import SMALL_STEP, Bench, Outcome, measured_batch, products, start_of, step_seconds
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.diagnosis.verdict import Seen, findings_of
 from nnclassify.errors import DataError, NNClassifyError
@@ -163,6 +164,7 @@ def case_of(parts: Parts, *, measured: bool = True) -> Case:
         num_outputs=parts.loss_fn.num_outputs,
         prior_loss=prior_loss(parts.config, facts.class_counts),
         start=start_of(parts) if measured and _can_measure(parts) else None,
+        mixing=mixing(parts.model, measured_batch(parts)[0]) if measured else 0.0,
         has_batch_norm=any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules()),
     )
 

@@ -9,6 +9,7 @@ from nnclassify.config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import refuse_existing, write_fixed
 from nnclassify.diagnosis.texts import diagnosis_text, fix_text, state
+from nnclassify.errors import InputError
 
 
 class Checked:
@@ -38,7 +39,7 @@ def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Pat
 
     Raises:
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.
-        InputError: A file is there already.
+        InputError: A file is there already, or the range test cannot be made here.
         SaveError: A file cannot be written.
     """
     loaded = load_config(config, overrides)
@@ -52,4 +53,6 @@ def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Pat
         from nnclassify.diagnosis.picture import save_range_test  # matplotlib takes as long to import as a check
 
         save_range_test(diagnosis.rates, loaded.config.optimizer.lr, lr_range)
+    if lr_range is not None and diagnosis.rates is None:
+        raise InputError(f"--lr-range {lr_range}: not drawn, this net is too slow here for a range test; leave it out")
     return Checked(diagnosis, fix)

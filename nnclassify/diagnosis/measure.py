@@ -105,8 +105,6 @@ class Snapshot:
         output_spread: Standard deviation of the outputs over the examples, against their size.
         finite: Whether outputs, loss and gradients are.
         predictions: The class that it names for each example, `(N,)`.
-        mixing: How far an example's outputs move when other examples leave its batch, in evaluation, against their
-            size; more than rounding only where the network mixes examples up.
         deviation: Standard deviation of the outputs over the examples.
     """
 
@@ -116,7 +114,6 @@ class Snapshot:
     output_spread: float
     finite: bool
     predictions: Tensor
-    mixing: float = 0.0
     deviation: float = 1.0
 
     @property
@@ -153,7 +150,6 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
             outputs = model(inputs)
             loss = loss_fn(outputs, targets).mean()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        mixed = _mixing(model.eval(), inputs)
     finally:
         for module, was_training in modes:
             module.training = was_training
@@ -166,13 +162,19 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
     spread = deviation / max(float(outputs.abs().mean()), 1e-30)
     finite = math.isfinite(float(loss)) and bool(outputs.isfinite().all()) and all(map(math.isfinite, norms.values()))
     predictions = loss_fn.predictions(outputs)
-    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions, mixed, deviation)
+    return Snapshot(float(loss), tuple(layer_states(model, seen)), norms, spread, finite, predictions, deviation)
 
 
-def _mixing(model: nn.Module, inputs: Tensor) -> float:
-    half = -(-len(inputs) // 2)
+def mixing(model: nn.Module, inputs: Tensor) -> float:
+    """How far an example's outputs move when other examples leave its batch, in evaluation, against their size.
+
+    More than rounding only where the network mixes examples up.
+    """
+    half, was_training = -(-len(inputs) // 2), model.training
+    model.eval()
     with torch.no_grad():
         alone, together = model(inputs[:half]).float(), model(inputs)[:half].float()
+    model.train(was_training)
     moved = float((alone - together).abs().max()) / max(float(together.abs().mean()), 1e-30)
     return moved if math.isfinite(moved) else 0.0
 

@@ -47,7 +47,7 @@ def _vanishing(case: Case) -> Iterator[Suspicion]:
 
 
 def _or_plain(case: Case, changes: list[Change]) -> tuple[Change, ...]:
-    """The changes and a plain net of two layers: after them, or before them where a net is very deep.
+    """The changes and a plain net of two layers: after the first, or before it where a net is very deep.
 
     Trials of a very deep net take long, and no init saves a deep net of narrow layers (Lu et al., 2019).
     """
@@ -138,9 +138,9 @@ MOVED = 1e-3
 
 
 def _mixed(case: Case) -> Iterator[Suspicion]:
-    if case.start is not None and case.start.mixing > MOVED:
-        text = f"outputs move by {case.start.mixing:.1%} of their size when other examples leave the batch"
-        yield Suspicion(MIXED, "certain", "model", Evidence(text, case.start.mixing, MOVED))
+    if case.mixing > MOVED:
+        text = f"outputs move by {case.mixing:.1%} of their size when other examples leave the batch"
+        yield Suspicion(MIXED, "certain", "model", Evidence(text, case.mixing, MOVED))
 
 
 RULES = (

@@ -147,11 +147,17 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
 
 def start_of(parts: Parts) -> Snapshot:
     """The network as it is, on examples from all over the training split."""
+    inputs, targets = measured_batch(parts)
+    return snapshot(parts.model, parts.loss_fn, inputs, targets)
+
+
+def measured_batch(parts: Parts) -> tuple[Tensor, Tensor]:
+    """Prepared inputs `(N, ...)` and targets `(N,)` from all over the training split."""
     train = parts.splits.train
     rows = torch.linspace(0, len(train) - 1, min(SNAPSHOT_EXAMPLES, len(train))).long()
     raw, targets = train.select(rows)
     inputs = parts.placement.arrange(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
-    return snapshot(parts.model, parts.loss_fn, inputs, targets.to(parts.placement.device))
+    return inputs, targets.to(parts.placement.device)
 
 
 def products(parts: Parts) -> int:
