@@ -11,10 +11,12 @@ split evenly, and for weighted classes.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch._C._distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from nnclassify.errors import TrainingError, one_line
 from nnclassify.signals import ended_by_the_kernel
@@ -119,7 +123,10 @@ def join() -> Ranks:
     with ended_by_the_kernel():
         try:
             _check_launcher()
-            dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpus else "gloo")
+            store, rank, size = next(rendezvous("env://"))
+            store = PrefixStore(name_of_start(store, rank, size), store)
+            backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         except (RuntimeError, OSError) as cause:
             raise _lost(cause) from cause
     return Ranks(dist.get_rank(), size, dist.get_rank() - local_rank)
@@ -145,6 +152,29 @@ def _check_launcher() -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def name_of_start(store: Store, rank: int, size: int) -> str:
+    """A name that the processes which start now give themselves, and none before them has given.
+
+    torchrun's store outlives the processes, and torch looks up in it where the others listen: one that is started
+    again may find where a dead one did, and wait there for half an hour (pytorch/pytorch#135712; a count of restarts
+    does not help, since each machine has its own). So each says that it is there, by a word of its own, reads what the
+    others say, and calls the start by all these words; who is dead says nothing under a name with a new word in it.
+
+    Args:
+        store: Where all can read and write.
+        rank: Of this process.
+        size: How many there are.
+    """
+    store.set(f"word/{rank}", uuid.uuid4().hex)
+    while True:
+        words = b"".join(store.get(f"word/{other}") for other in range(size))
+        name = hashlib.sha256(words).hexdigest()
+        store.set(f"{name}/{rank}", "")
+        if store.check([f"{name}/{other}" for other in range(size)]):
+            return name
+        time.sleep(0.02)
 
 
 def leave() -> None:

@@ -1,15 +1,18 @@
 import copy
+import hashlib
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from builders import config_of, loaded
+from torch._C._distributed_c10d import HashStore
 
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks, join, restarted_by
+from nnclassify.distributed import Ranks, join, name_of_start, restarted_by
 from nnclassify.errors import TrainingError
 from nnclassify.folders import create_run_folder
 from nnclassify.losses import CrossEntropy
@@ -83,6 +86,18 @@ def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.Monke
     monkeypatch.setenv("MASTER_PORT", str(port))
     with pytest.raises(TrainingError, match=r"another process of this run has ended .*; go on with --resume"):
         join()
+
+
+def test_a_restart_meets_the_living_alone_though_the_store_remembers_the_dead() -> None:
+    store, words = HashStore(), ["old 0", "old 1"]
+    for rank, word in enumerate(words):
+        store.set(f"word/{rank}", word)
+    store.set(f"{hashlib.sha256(b'old 0old 1').hexdigest()}/0", "")
+    with ThreadPoolExecutor() as pool:
+        names = set(pool.map(lambda rank: name_of_start(store, rank, 3), range(3)))
+    living = b"".join(store.get(f"word/{rank}") for rank in range(3))
+    assert names == {hashlib.sha256(living).hexdigest()}
+    assert not any(word.encode() in living for word in words)
 
 
 def test_a_restart_goes_on_with_no_run_that_is_older_than_its_launcher(
