@@ -16,6 +16,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from benchmarks.reliability.processes import Child, Fresh, Process, command
 from benchmarks.reliability.ranks import free_port
+from nnclassify.signals import STOPPING
 
 
 def torchrun(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Fresh:
@@ -40,7 +41,23 @@ def agent(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Child:
         start_method="fork",
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs")),
     )
-    return Child(partial(_launch, config, command(*arguments)), folder)
+    return Child(partial(_launch, config, partial(_as_worker, command(*arguments))), folder)
+
+
+def has_ended(folder: Path, worker: int) -> bool:
+    """Whether a forked worker is through with its command line. What is left of it is torch's: the agent and its
+    forked workers share locks, which a kill can leave locked; real ones share none."""
+    return (folder / "logs" / f"{worker}.ended").exists()
+
+
+def _as_worker(work: Callable[[], None]) -> None:
+    """Run a command line in a forked worker as in one that was started from nothing."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)  # the agent's own handlers are not inherited by real ones
+    try:
+        work()
+    finally:
+        Path("logs", f"{os.getpid()}.ended").touch()
 
 
 def _launch(config: LaunchConfig, work: Callable[[], None]) -> None:
@@ -60,16 +77,16 @@ def workers_of(launcher: Process) -> list[int]:
     return [int(pid) for pid in listed.split()]
 
 
-def orphans(workers: list[int], seconds: float) -> list[int]:
-    """Which of some processes are still there after so many seconds; they are ended."""
+def orphans(folder: Path, workers: list[int], seconds: float) -> list[int]:
+    """Which of some processes still train after so many seconds; all that are left are ended."""
     deadline = time.monotonic() + seconds
-    while left := [pid for pid in workers if _runs(pid)]:
-        if time.monotonic() > deadline:
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
+    while (left := [pid for pid in workers if _runs(pid)]) and time.monotonic() < deadline:
+        if all(has_ended(folder, pid) for pid in left):
             break
         time.sleep(0.05)
-    return left
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return [pid for pid in left if not has_ended(folder, pid)]
 
 
 def _runs(pid: int) -> bool:

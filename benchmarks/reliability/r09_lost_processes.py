@@ -18,6 +18,11 @@ from nnclassify.folders import RunFolder
 
 MAX_SECONDS, MAX_ORPHAN_SECONDS = 60.0, 10.0
 KINDS = ("kill a process", "kill a process", "kill the launcher", "ask one to stop")
+SIGNALS = {
+    "kill a process": signal.SIGKILL,
+    "kill the launcher": signal.SIGKILL,
+    "ask one to stop": signal.SIGTERM,
+}
 REAL_EVERY = 10
 """Every so many losses, the launcher is the real command, started from nothing."""
 
@@ -57,7 +62,8 @@ def run(scale: float) -> Outcome:
             if problem != OVER:
                 num_real, num_restarted = num_real + real, num_restarted + loss.restarts
                 outcome.count(problem)
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            for left in ("checkpoints", "logs"):
+                shutil.rmtree(folder / left, ignore_errors=True)
     outcome.remark = (
         f"{num_real} by the real torchrun, the others by its agent, forked; {num_restarted} started again by themselves"
     )
@@ -86,14 +92,18 @@ def _one(folder: Path, loss: Loss, who: int, wanted: str) -> str | None:
     process = _start(folder, loss.size, "cnn.yaml", "--set", "name=run", real=loss.real, restarts=int(loss.restarts))
     time.sleep(loss.moment)
     workers, started = launcher.workers_of(process), time.monotonic()
-    if loss.kind == "kill the launcher":
+    candidates = [process.pid] if loss.kind == "kill the launcher" else workers
+    lost = candidates[who % len(candidates)] if candidates else 0
+    if lost:
+        os.kill(lost, SIGNALS[loss.kind])
+    if launcher.has_ended(folder, lost):
         process.kill()
-    elif workers:
-        os.kill(workers[who % len(workers)], signal.SIGKILL if loss.kind == "kill a process" else signal.SIGTERM)
     ended = process.wait(MAX_SECONDS)
     seconds = time.monotonic() - started
-    if left := launcher.orphans(workers, MAX_ORPHAN_SECONDS):
+    if left := launcher.orphans(folder, workers, MAX_ORPHAN_SECONDS):
         return f"{loss}: orphans {left}"
+    if launcher.has_ended(folder, lost):
+        return OVER
     if ended.code == 0 and not loss.restarts:
         return OVER
     if seconds > MAX_SECONDS - 1:
