@@ -14,7 +14,7 @@ from torch.nn import functional
 from nnclassify.errors import ModelError
 from nnclassify.models import AnyModel
 from nnclassify.models.cnn import Block, Cnn, shape_after
-from nnclassify.models.layers import check_forward
+from nnclassify.models.layers import Dropout, check_forward
 
 
 def build(num_outputs: int = 3, shape: tuple[int, ...] = (3, 8, 8), **model: Any) -> torch.nn.Module:
@@ -135,3 +135,22 @@ def test_the_output_scale_comes_before_the_activation_of_any_model() -> None:
 def test_the_cifar_cnn_ends_in_200_features() -> None:
     blocks = [Block(channels=16, kernel=4, pool="max"), Block(channels=8, kernel=4, pool="avg")]
     assert shape_after("model.blocks.1", blocks[1], shape_after("model.blocks.0", blocks[0], (3, 32, 32))) == (8, 5, 5)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_keeps_its_share_and_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    inputs = torch.ones(1001, 101, requires_grad=True)
+    outputs = Dropout(p)(inputs)
+    outputs.sum().backward()
+    kept = outputs != 0
+    assert abs(float(kept.double().mean()) - (1 - p)) < 5 * (p * (1 - p) / inputs.numel()) ** 0.5  # five deviations
+    torch.testing.assert_close(outputs[kept], torch.full_like(outputs[kept], 1 / (1 - p)))
+    assert inputs.grad is not None and torch.equal(inputs.grad, outputs)
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-12, 1 - 1e-12, 1.0])
+def test_dropout_at_its_ends_keeps_all_or_nothing(p: float) -> None:
+    outputs = Dropout(p)(torch.ones(100))
+    assert (outputs != 0).double().mean() == round(1 - p)
+    assert torch.equal(Dropout(p).eval()(torch.ones(9)), torch.ones(9))

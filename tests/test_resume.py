@@ -29,6 +29,7 @@ epochs: 2
 batch_size: 10
 """
 STEPS = 12
+FIRST_IS_BEST = ("optimizer.lr=0.5", "seed=1")
 
 
 @pytest.fixture(autouse=True)
@@ -109,8 +110,8 @@ def test_every_part_of_the_fast_recipe_goes_on(step: int) -> None:
 )
 def test_every_saved_part_is_needed(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Resumed without it, a run ends elsewhere, or does not go on at all. Its first epoch is its best."""
-    whole = start("whole", "optimizer.lr=0.5")
-    folder = start("stopped", "optimizer.lr=0.5", stop_at=9)
+    whole = start("whole", *FIRST_IS_BEST)
+    folder = start("stopped", *FIRST_IS_BEST, stop_at=9)
     assert load_checkpoint(whole.best).epoch == 1
     load_state = Trainer.load_state
 

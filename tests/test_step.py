@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nnclassify.averaging import Averaging, Ema, Lookahead, frozen_copy
 from nnclassify.device import Placement
 from nnclassify.losses import CrossEntropy
+from nnclassify.models.layers import Dropout
 from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, ParameterGroup, Sgd
 from nnclassify.step import StepRecipe, TrainingStep
 
@@ -42,7 +43,7 @@ def network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
         *(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3)),
+        *(nn.Flatten(), Dropout(0.5), nn.Linear(16, 3)),
     )
 
 
