@@ -7,13 +7,12 @@ left to torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch._decomp.decompositions import native_batch_norm_decomposition
 from torch._inductor import inductor_prims
-from torch.nn import functional
 
 aten = torch.ops.aten
 
@@ -38,10 +37,10 @@ def batch_norm(
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
     shape = [1, -1, *[1] * (inputs.ndim - 2)]
     values = inputs.float() if inputs.dtype in (torch.bfloat16, torch.float16) else inputs
-    mean = values.mean(dims)
+    mean = _kept(values.mean(dims))
     rest = values - mean.reshape(shape)
     var = rest.square().mean(dims)
-    inverse = (var + eps).rsqrt()
+    inverse = _kept((var + eps).rsqrt())
     outputs = rest * inverse.reshape(shape)
     if weight is not None:
         outputs = outputs * weight.reshape(shape)
@@ -73,10 +72,9 @@ def max_pool(
     for place in range(1, size_h * size_w):
         row, column = divmod(place, size_w)
         values = inputs[:, :, row:height:size_h, column:width:size_w]
-        better = (values > best) | values.isnan()
+        better = (values > best) | (values != values)  # NaN wins; of isnan() the compiler makes a slow loop
         best, places = torch.where(better, values, best), torch.where(better, float(place), places)
-    # Asked for in a certain layout, the places are kept; else the backward pass would find them out anew.
-    return best.clone(), inductor_prims.force_stride_order(places, places.stride())
+    return best.clone(), _kept(places)
 
 
 def max_pool_backward(
@@ -94,17 +92,29 @@ def max_pool_backward(
         return NotImplemented
     size_h, size_w = _pair(kernel)
     height, width = inputs.shape[2:]
-    # One more window below and at the right, which holds no maximum: for rows and columns that no window covers.
-    if height % size_h or width % size_w:
-        gradient, places = functional.pad(gradient, (0, 1, 0, 1)), functional.pad(places, (0, 1, 0, 1), value=-1.0)
-        places = inductor_prims.force_stride_order(places, places.stride())
-    gradient = inductor_prims.force_stride_order(gradient, places.stride())
-    rows = torch.arange(size_h, dtype=inputs.dtype, device=inputs.device)[:, None, None]
-    columns = torch.arange(size_w, dtype=inputs.dtype, device=inputs.device)
+    gradient = _kept(gradient, places.stride())
+    rows = torch.arange(size_h, dtype=torch.float32, device=inputs.device)[:, None, None]
+    columns = torch.arange(size_w, dtype=torch.float32, device=inputs.device)
     here = places[:, :, :, None, :, None] == rows * size_w + columns
     spread = torch.where(here, gradient[:, :, :, None, :, None], 0.0)
     count, channels, windows_h, _, windows_w, _ = spread.shape
-    return spread.reshape(count, channels, windows_h * size_h, windows_w * size_w)[:, :, :height, :width]
+    covered_h, covered_w = windows_h * size_h, windows_w * size_w
+    # Kept while the place in the window has axes of its own: read without them, each value would cost divisions.
+    strides = list(spread.stride())
+    if inputs.stride(1) == 1:  # (N, H, W, C) in memory
+        strides = [spread[0].numel(), 1, *(channels * part for part in (size_h * covered_w, covered_w, size_w, 1))]
+    spread = _kept(spread, strides).reshape(count, channels, covered_h, covered_w)
+    for dim, rest in ((3, width - covered_w), (2, height - covered_h)):
+        if rest:
+            shape = list(spread.shape)
+            shape[dim] = rest
+            spread = torch.cat([spread, spread.new_zeros(shape)], dim)
+    return _kept(spread, inputs.stride())
+
+
+def _kept(values: Tensor, stride: Sequence[int] | None = None) -> Tensor:
+    """The same values, computed once, there (asked for in a layout, they are); else wherever they are used, again."""
+    return cast(Tensor, inductor_prims.force_stride_order(values, values.stride() if stride is None else stride))
 
 
 def _pair(sizes: Sequence[int]) -> tuple[int, int]:
