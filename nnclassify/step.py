@@ -102,13 +102,20 @@ class TrainingStep:
         """Whether an earlier run has compiled this step, so that it need only be loaded."""
         return self._compiled.path(self.learner().tensors).is_file()
 
+    def shortened(self, inputs: Tensor) -> Tensor:
+        """Inputs `(M, ...)` of many steps in the number type that the first layer would bring them to at each step."""
+        layers = (layer for layer in self.model.modules() if not list(layer.children()))
+        first = next((layer for layer in layers if not isinstance(layer, nn.Flatten)), None)
+        multiplies = isinstance(first, nn.Linear | nn.Conv2d)
+        return inputs.to(self.placement.autocast) if multiplies and self.placement.autocast else inputs
+
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
         """As many updates as there are factors on the learning rates; does not synchronise.
 
         Args:
-            inputs: Prepared, `(M, ...)`: the batches of these steps, one after another.
+            inputs: Prepared and shortened, `(M, ...)`: the batches of these steps, one after another.
             targets: `(M,)`.
             factors: The scheduler's factor for each step.
             decays: The decay of the average for each step; not read without an average.

@@ -31,7 +31,7 @@ class Examples:
     def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Raw inputs and targets of rows `(B,)` counted within this split."""
         chosen = self.indices[rows]
-        return self.inputs[chosen], self.targets[chosen]
+        return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
     def part(self, rows: slice) -> Examples:
         """Some of these examples, in a split of their own."""
