@@ -14,8 +14,10 @@ from nnclassify.device import Placement
 from nnclassify.errors import DataError
 from nnclassify.transforms import Transform, Tta
 
-MAX_BATCH, BATCH_BYTES = 1000, 64 * 2**20
-"""Examples at a time: many, but bounded in memory. The training's batch size plays no part in it."""
+MIN_BATCH, MAX_BATCH = 16, 1000
+"""Examples at a time. The training's batch size plays no part in it."""
+CPU_BATCH_BYTES, MAX_BATCH_BYTES = 2 * 2**20, 64 * 2**20
+"""Of their inputs: few where a layer's outputs should stay in the cache (a CPU), many elsewhere, and a bound."""
 
 
 def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
@@ -63,10 +65,9 @@ def outputs_by_batch(
 ) -> Iterator[Tensor]:
     """The same a batch at a time, `(B, num_outputs)` on the device."""
     was_training = model.training
-    size = max(1, min(MAX_BATCH, BATCH_BYTES // (4 * math.prod(transform.input_shape))))
     model.eval()
     try:
-        for rows in torch.arange(len(examples)).split(size):
+        for rows in torch.arange(len(examples)).split(_batch_size(transform.input_shape, placement.device)):
             raw, _ = examples.select(rows)
             inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
             with torch.no_grad(), placement.autocasting():
@@ -74,3 +75,9 @@ def outputs_by_batch(
             yield outputs
     finally:
         model.train(was_training)
+
+
+def _batch_size(input_shape: tuple[int, ...], device: torch.device) -> int:
+    example_bytes = 4 * math.prod(input_shape)
+    most = min(MAX_BATCH, max(1, MAX_BATCH_BYTES // example_bytes))
+    return most if device.type != "cpu" else min(most, max(MIN_BATCH, CPU_BATCH_BYTES // example_bytes))

@@ -69,18 +69,22 @@ def predict(classifier: Classifier, inputs: Sequence[str], top_k: int = 1) -> It
     raw = itertools.chain.from_iterable(_read(classifier, item) for item in inputs)
     while batch := list(itertools.islice(raw, PICTURES_AT_A_TIME)):
         values = [item.values for item in batch if item.values is not None]
-        rows = iter(classifier.probabilities(torch.stack(values)) if values else ())
+        rows = iter(
+            _top(classifier.probabilities(torch.stack(values)), classifier.class_names, top_k) if values else ()
+        )
         for item in batch:
             if item.values is None:
                 yield Prediction(item.name, error=item.error)
             else:
-                yield Prediction(item.name, _top(next(rows), classifier.class_names, top_k))
+                yield Prediction(item.name, next(rows))
 
 
-def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> tuple[tuple[str, float], ...]:
+def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[tuple[tuple[str, float], ...]]:
+    """The most probable classes of each row of `(B, K)`."""
     # A stable sort, so that a tie goes to the same class as in evaluation.
-    order = probabilities.sort(descending=True, stable=True).indices[:top_k].tolist()
-    return tuple((class_names[index], float(probabilities[index])) for index in order)
+    shares, order = probabilities.sort(dim=1, descending=True, stable=True)
+    pairs = zip(order[:, :top_k].tolist(), shares[:, :top_k].tolist(), strict=True)
+    return [tuple((class_names[index], share) for index, share in zip(*row, strict=True)) for row in pairs]
 
 
 def _read(classifier: Classifier, item: str) -> Iterator[RawInput]:
@@ -109,7 +113,9 @@ def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
     picture = classifier.transform.picture
     assert picture is not None
     if path.is_dir():
-        paths: Iterable[Path] = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
+        paths: Iterable[Path] = sorted(
+            (file for file in path.rglob("*") if file.is_file() and file.name[0] != "."), key=str
+        )
     elif path.is_file():
         paths = [path]
     else:

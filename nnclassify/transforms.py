@@ -6,7 +6,6 @@ the checkpoint, so an input means the same to a net wherever the net is used.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,19 +82,19 @@ class PictureFormat:
         Raises:
             InputError: The file is missing, no picture, truncated, or too large to be honest.
         """
-        from PIL import Image, ImageOps
+        from PIL import ExifTags, Image, ImageOps
 
         Image.init()  # looks at what this Pillow was built with, once; one that is not there would be a KeyError
         formats = [name for name in FORMATS if name in Image.OPEN]
         try:
-            with warnings.catch_warnings(), Image.open(path, formats=formats) as image:
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                warnings.simplefilter("ignore", UserWarning)  # odd metadata harms no pixel
+            with Image.open(path, formats=formats) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
                 longest = max(self.width, self.height)  # either way up: the rotation comes after
-                image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
-                ImageOps.exif_transpose(image, in_place=True)
+                if min(image.size) > longest:
+                    image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
+                if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                    ImageOps.exif_transpose(image, in_place=True)
                 return self.convert(image)
         except InputError:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -273,7 +274,9 @@ def read_pictures(
         except InputError as error:
             errors[row] = str(error)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    # Around the threads, not in them: the filters are those of the whole process.
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        warnings.simplefilter("ignore")  # odd metadata harms no pixel; on pictures too large `read` has the last word
         for _ in pool.map(read, range(len(paths))):
             pass
     return pixels, dict(sorted(errors.items()))
