@@ -25,11 +25,11 @@ TINY_FLOPS = 4_000_000
 """A step of fewer operations (forward) is more overhead than arithmetic: one thread, and many steps a call."""
 LARGE_FLOPS = 1e9
 """A step of more is all arithmetic, and torch's own kernels do that as well: `auto` leaves it to them."""
-OVERHEAD_SECONDS = 20e-6
+OVERHEAD_SECONDS = 40e-6
 """What PyTorch's dispatcher takes for one layer, forward, backward and update: what compiling saves at least."""
-COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 25.0, 3.0
+COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 15.0, 1.0
 """A compilation: once, and for each layer."""
-LOAD_SECONDS = 0.1
+LOAD_SECONDS = 0.02
 """Finding, loading and first calling a library that is there."""
 REPAY = 2.0
 """Compile where this many times its cost is saved: then a wrong estimate still loses nothing."""
