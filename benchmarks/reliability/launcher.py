@@ -41,7 +41,7 @@ def agent(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Child:
         start_method="fork",
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs")),
     )
-    return Child(partial(_launch, config, partial(_as_worker, command(*arguments))), folder)
+    return Child(partial(_launch, config, _as_worker(command(*arguments))), folder)
 
 
 def has_ended(folder: Path, worker: int) -> bool:
@@ -50,14 +50,18 @@ def has_ended(folder: Path, worker: int) -> bool:
     return (folder / "logs" / f"{worker}.ended").exists()
 
 
-def _as_worker(work: Callable[[], None]) -> None:
-    """Run a command line in a forked worker as in one that was started from nothing."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_DFL)  # the agent's own handlers are not inherited by real ones
-    try:
-        work()
-    finally:
-        Path("logs", f"{os.getpid()}.ended").touch()
+def _as_worker(work: Callable[[], None]) -> Callable[[], None]:
+    """A command line, as it runs in a worker that was started from nothing."""
+
+    def worker() -> None:
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_DFL)  # the agent's own handlers are not inherited by real ones
+        try:
+            work()
+        finally:
+            Path("logs", f"{os.getpid()}.ended").touch()
+
+    return worker
 
 
 def _launch(config: LaunchConfig, work: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.speed.jobs import JOBS, prepare
 from benchmarks.speed.measure import measure, table_rows
-from benchmarks.speed.whole import growth, memory, pictures, start, whole_runs
+from benchmarks.speed.whole import growth, memory, peak_share, pictures, start, whole_runs
 from nnclassify.config import validate
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--whole",
         nargs="*",
-        default=["train", "start", "predict", "memory", "growth"],
+        default=["start", "predict", "memory", "growth", "peak", "train"],
         help="whole commands to time; `none`",
     )
     parser.add_argument("--pictures", type=Path, help="a folder root/<split>/<class>/*, for `predict`: its test split")
@@ -96,17 +96,17 @@ def _whole(arguments: argparse.Namespace) -> Iterator[str]:
         "start": lambda: start(rounds).row(),
         "memory": lambda: memory(cifar).row(),
         "growth": lambda: growth(rounds, cifar).row(),
+        "peak": lambda: peak_share(rounds, cifar).row(),
     }
     for name in arguments.whole:
         if name == "train":
             for ratio in whole_runs(rounds, lambda config: _overrides(config, arguments)):
                 yield ratio.row()
         elif name == "predict":
-            yield (
-                "| predict, 10,000 pictures | unmeasured: no --pictures | | at most 1 | |"
-                if (arguments.pictures is None)
-                else pictures(rounds, arguments.pictures / "test").row()
-            )
+            if arguments.pictures is None:
+                yield "| predict and evaluate, 10,000 pictures | unmeasured: no --pictures | | at most 1 | |"
+            else:
+                yield from (ratio.row() for ratio in pictures(rounds, arguments.pictures / "test"))
         elif name in single:
             yield single[name]()
 

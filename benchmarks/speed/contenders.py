@@ -17,6 +17,7 @@ from torch.nn import functional
 from nnclassify.config import RunConfig
 from nnclassify.history import Row
 from nnclassify.inference import outputs_of
+from nnclassify.models.layers import Dropout
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.trainer import Trainer, Watcher
 
@@ -49,7 +50,7 @@ class Arrays:
         """A fresh network."""
         torch.manual_seed(self.config.seed)
         outputs = self.config.loss.build(self.targets.bincount().tolist()).num_outputs
-        return self.config.model.build(tuple(self.inputs.shape[1:]), outputs)
+        return plain(self.config.model.build(tuple(self.inputs.shape[1:]), outputs))
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """torch's own, as its documentation shows it."""
@@ -77,6 +78,14 @@ class Arrays:
             outputs = torch.cat([model(batch) for batch in self.test_inputs.split(1000)])
         predictions = outputs[:, 0] > 0.5 if outputs.shape[1] == 1 else outputs.argmax(1)
         return float((predictions == self.test_targets).double().mean())
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """The network of torch's own layers alone, as others would write it."""
+    for name, layer in model.named_children():
+        if isinstance(layer, Dropout):
+            setattr(model, name, nn.Dropout(layer.p))
+    return model
 
 
 def nnclassify(config: RunConfig, num_epochs: int) -> Epochs:

@@ -32,14 +32,16 @@ class Job:
     peers: tuple[str, ...] = ()
 
 
+# The others' learning rates are constant: what is compared is the same training.
+CONSTANT = "scheduler=constant"
 TOOLS = ("DataLoader", "Lightning", "skorch", "Keras (torch)", "Keras (JAX)")
 JOBS = [
     Job("xor_2, batch 1", "xor_2", 2000, 12, ("dataset.num_examples=2000",), ("numpy",)),
-    Job("mnist_numpy, batch 1", "mnist_numpy", 4000, 6, (), ("numpy",)),
+    Job("mnist_numpy, batch 1", "mnist_numpy", 4000, 6, (CONSTANT,), ("numpy",)),
     Job("iris_mlp, batch 16", "iris_mlp", 120, 2),
     Job("cifar_mlp, batch 100", "cifar_mlp", 10000, 2, (), ("numpy", *TOOLS)),
-    Job("cifar_cnn, batch 25", "cifar_cnn", 5000, 2.5, ("batch_size=25",), TOOLS),
-    Job("cifar_cnn, batch 100", "cifar_cnn", 5000, 2, ("batch_size=100",)),
+    Job("cifar_cnn, batch 25", "cifar_cnn", 5000, 2.5, ("batch_size=25", CONSTANT), TOOLS),
+    Job("cifar_cnn, batch 100", "cifar_cnn", 5000, 2, ("batch_size=100", CONSTANT)),
     Job("cifar_fast, batch 500", "cifar_fast", 1000, 1.5, ("batch_size=500",)),
 ]
 

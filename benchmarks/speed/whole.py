@@ -14,12 +14,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.contenders import StopsAfterEachEpoch
+from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
 from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config import load_config
+from nnclassify.datasets import Examples
 from nnclassify.datasets.pictures import read_pictures
-from nnclassify.evaluate import Classifier
+from nnclassify.evaluate import Classifier, evaluate
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.predict import predict
 from nnclassify.run import train
@@ -51,11 +53,21 @@ class Ratio:
 
 
 WHOLE = [
+    Job("xor_1", "xor_1", 10_000, 1),
     Job("xor_2", "xor_2", 10_000, 2),
+    Job("xor_3", "xor_3", 10_000, 1),
+    Job("rgb", "rgb", 10_000, 1),
+    Job("spirals", "spirals", 10_000, 1),
     Job("iris_mlp", "iris_mlp", 10_000, 1),
+    Job("digits_cnn", "digits_cnn", 10_000, 1),
     Job("mnist_numpy", "mnist_numpy", 60_000, 1),
+    Job("mnist_cnn, 1 epoch", "mnist_cnn", 60_000, 1, ("epochs=1",)),
     Job("cifar_mlp, 3 epochs", "cifar_mlp", 50_000, 2, ("epochs=3",)),
+    Job("cifar_mlp_wide, 1 epoch of 20,000", "cifar_mlp_wide", 20_000, 1, ("epochs=1",)),
     Job("cifar_cnn, 1 epoch", "cifar_cnn", 50_000, 2, ("epochs=1",)),
+    Job("cifar_cnn, 5 epochs", "cifar_cnn", 50_000, 2, ("epochs=5",)),
+    Job("cifar_resnet, 1 epoch of 2,000", "cifar_resnet", 2_000, 1, ("epochs=1",)),
+    Job("cifar_fast, 1 epoch of 2,000", "cifar_fast", 2_000, 1, ("epochs=1", "batch_size=500")),
 ]
 
 
@@ -67,7 +79,7 @@ def whole_runs(rounds: int, overrides: Callable[[str], list[str]]) -> Iterator[R
             loaded = prepare(job, folder, overrides(job.config))
             (folder / "job.yaml").write_text(loaded.config.to_yaml())
             parts = build_parts(loaded.config)
-            torch.save((parts.transform.shift, parts.transform.scale, parts.model), folder / "parts.pt")
+            torch.save((parts.transform.shift, parts.transform.scale, plain(parts.model)), folder / "parts.pt")
             options = loaded.config
             facts: dict[str, object] = {
                 "epochs": options.epochs,
@@ -94,8 +106,8 @@ def start(rounds: int) -> Ratio:
     return Ratio("train smoke/model_mlp, start to end", [b / a for a, b in pairs], "at most 1.3", remark)
 
 
-def pictures(rounds: int, folder: Path) -> Ratio:
-    """`predict` on 10,000 pictures against decoding them, in one process."""
+def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
+    """`predict` on 10,000 pictures, and `evaluate` on them in memory, against decoding them; in one process."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:10_000]
     with tempfile.TemporaryDirectory() as name:
         few = Path(name) / "few"
@@ -110,10 +122,35 @@ def pictures(rounds: int, folder: Path) -> Ratio:
         assert picture is not None
         paths = sorted(few.iterdir())
         decode = partial(read_pictures, paths, picture)
-        pairs = [(_timed(decode), _timed(lambda: list(predict(classifier, [str(few)])))) for _ in range(rounds)]
+        raw = torch.from_numpy(decode()[0])
+        examples = Examples(raw, torch.zeros(len(raw), dtype=torch.int64), torch.arange(len(raw)))
+        times = [
+            (_timed(decode), _timed(lambda: list(predict(classifier, [str(few)]))), _timed(evaluation))
+            for evaluation in [partial(evaluate, classifier, examples)] * rounds
+        ]
         os.chdir(ROOT)
-    remark = f"times as long as decoding ({min(a for a, _ in pairs):.1f} s)"
-    return Ratio("predict, 10,000 pictures", [b / a for a, b in pairs], "at most 1", remark)
+    remark = f"times as long as decoding on all cores ({min(decoding for decoding, _, _ in times):.1f} s)"
+    yield Ratio("predict, 10,000 pictures", [b / a for a, b, _ in times], "at most 1", remark)
+    yield Ratio("evaluate, 10,000 pictures in memory", [c / a for a, _, c in times], "at most 1", remark)
+
+
+def peak_share(rounds: int, overrides: list[str]) -> Ratio:
+    """How much of the measured bfloat16 matrix peak the training of cifar_fast uses, forward and backward."""
+    with tempfile.TemporaryDirectory() as name:
+        config = prepare(Job("peak", "cifar_fast", 1000, 0, ("batch_size=500",)), Path(name), overrides).config
+        parts = build_parts(config)
+        raw, _ = parts.splits.train.select(torch.arange(2))
+        inputs = parts.placement.arrange(parts.transform(raw, torch.float32))
+        with FlopCounterMode(display=False) as counter:
+            parts.model(inputs).sum().backward()
+        rates = [1000 / seconds for seconds in [*nnclassify(config, rounds + 1)][1:-1]]
+    square = torch.rand(2048, 2048).bfloat16()
+    peak = max(2 * 2048**3 / _timed(partial(torch.mm, square, square)) for _ in range(5))
+    remark = (
+        f"of {peak / 1e9:.0f} GFLOP/s; {counter.get_total_flops() / 2e9:.1f} GFLOP a picture, {max(rates):.0f} a second"
+    )
+    shares = [rate * counter.get_total_flops() / 2 / peak for rate in rates]
+    return Ratio("cifar_fast, share of the bfloat16 matrix peak", shares, "", remark)
 
 
 def memory(overrides: list[str]) -> Ratio:
