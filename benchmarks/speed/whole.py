@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -47,8 +48,7 @@ class Ratio:
 
     def row(self) -> str:
         """As Markdown."""
-        ordered = sorted(self.values)
-        middle = ordered[len(ordered) // 2]
+        ordered, middle = sorted(self.values), statistics.median(self.values)
         return f"| {self.name} | {middle:.2f} | {ordered[0]:.2f}-{ordered[-1]:.2f} | {self.bound} | {self.remark} |"
 
 

@@ -98,7 +98,8 @@ def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: str = "model") -
     Raises:
         ModelError: The layer, which stands at `where` in the YAML, cannot start so.
     """
-    if init.name == "default":
+    # Of a mere shape there are no values; torch would import its compiler to find that out.
+    if init.name == "default" or layer.weight.is_meta:
         return
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -44,7 +44,7 @@ try:
     main()
 except SystemExit:
     pass
-heavy = {"torch", "torchvision", "matplotlib", "sklearn", "PIL", "scipy"} & set(sys.modules)
+heavy = {"torch", "torch._dynamo", "sympy", "torchvision", "matplotlib", "sklearn", "PIL", "scipy"} & set(sys.modules)
 print("\\nheavy:", sorted(heavy), file=sys.stderr)
 """
 
@@ -75,6 +75,16 @@ def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
     command = [sys.executable, "-c", IMPORTS, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.stderr.rstrip().endswith("heavy: []"), done.stderr
+
+
+@pytest.mark.slow
+def test_training_and_predicting_import_no_compiler_and_draw_nothing_unasked(here: Path, nnclassify: Program) -> None:
+    config = ROOT / "configs" / "smoke" / "model_mlp.yaml"  # every kind of initial weights that torch draws
+    for arguments in (["train", str(config), "--no-plots"], ["predict", "1,2"]):
+        command = [sys.executable, "-c", IMPORTS, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        imported = done.stderr.rstrip().splitlines()[-1]
+        assert "'torch'" in imported and not any(name in imported for name in ("_dynamo", "sympy", "matplotlib"))
 
 
 def test_completion_imports_nothing_heavy_and_knows_the_configs(here: Path) -> None:
