@@ -19,6 +19,7 @@ from nnclassify.history import Row
 from nnclassify.inference import outputs_of
 from nnclassify.models.layers import Dropout
 from nnclassify.parts import build_parts, build_trainer
+from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Trainer, Watcher
 
 Epochs = Iterator[float]
@@ -48,7 +49,7 @@ class Arrays:
 
     def network(self) -> nn.Module:
         """A fresh network."""
-        torch.manual_seed(self.config.seed)
+        seed_everything(self.config.seed)  # every contender starts at the same weights
         outputs = self.config.loss.build(self.targets.bincount().tolist()).num_outputs
         return plain(self.config.model.build(tuple(self.inputs.shape[1:]), outputs))
 
