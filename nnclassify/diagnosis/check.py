@@ -152,7 +152,7 @@ def _is_poor(before: Outcome, linear: Baseline) -> bool:
     return before.score < NEAR_PERFECT or linear.outcome.score < NEAR_PERFECT
 
 
-def case_of(parts: Parts, *, measured: bool = True) -> Case:
+def case_of(parts: Parts) -> Case:
     """What rules look at, from parts that are built and not trained."""
     facts = facts_of(parts.splits, parts.transform)
     return Case(
@@ -163,8 +163,8 @@ def case_of(parts: Parts, *, measured: bool = True) -> Case:
         num_classes=parts.splits.num_classes,
         num_outputs=parts.loss_fn.num_outputs,
         prior_loss=prior_loss(parts.config, facts.class_counts),
-        start=start_of(parts) if measured and _can_measure(parts) else None,
-        mixing=mixing(parts.model, measured_batch(parts)[0]) if measured else 0.0,
+        start=start_of(parts) if _can_measure(parts) else None,
+        mixing=mixing(parts.model, measured_batch(parts)[0]),
         has_batch_norm=any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules()),
     )
 

@@ -9,19 +9,27 @@ from nnclassify.config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import refuse_existing, write_fixed
 from nnclassify.diagnosis.texts import diagnosis_text, fix_text, state
-from nnclassify.errors import InputError
 
 
 class Checked:
-    """A checked config, to be told as text or as JSON."""
+    """A checked config, to be told as text or as JSON.
 
-    def __init__(self, diagnosis: Diagnosis, fix: Path | None) -> None:
+    Attributes:
+        diagnosis: What was found.
+        fix: Where the changed config was asked for.
+        undrawn: Where a range test was asked for that could not be made.
+    """
+
+    def __init__(self, diagnosis: Diagnosis, fix: Path | None, undrawn: Path | None = None) -> None:
         self.diagnosis = diagnosis
         self.fix = fix
+        self.undrawn = undrawn
 
     def text(self, *, verbose: bool, colour: bool) -> str:
         """For people."""
         text = diagnosis_text(self.diagnosis, verbose=verbose, colour=colour)
+        if self.undrawn is not None:
+            text += f"\n{self.undrawn}: not drawn; this config could not be trained at several rates here"
         return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"
 
     def state(self) -> dict[str, object]:
@@ -39,7 +47,7 @@ def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Pat
 
     Raises:
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.
-        InputError: A file is there already, or the range test cannot be made here.
+        InputError: A file is there already.
         SaveError: A file cannot be written.
     """
     loaded = load_config(config, overrides)
@@ -53,6 +61,4 @@ def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Pat
         from nnclassify.diagnosis.picture import save_range_test  # matplotlib takes as long to import as a check
 
         save_range_test(diagnosis.rates, loaded.config.optimizer.lr, lr_range)
-    if lr_range is not None and diagnosis.rates is None:
-        raise InputError(f"--lr-range {lr_range}: not drawn, this net is too slow here for a range test; leave it out")
-    return Checked(diagnosis, fix)
+    return Checked(diagnosis, fix, lr_range if diagnosis.rates is None else None)

@@ -170,11 +170,12 @@ def mixing(model: nn.Module, inputs: Tensor) -> float:
 
     More than rounding only where the network mixes examples up.
     """
-    half, was_training = -(-len(inputs) // 2), model.training
+    half, modes = -(-len(inputs) // 2), [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.no_grad():
         alone, together = model(inputs[:half]).float(), model(inputs)[:half].float()
-    model.train(was_training)
+    for module, was_training in modes:
+        module.training = was_training
     moved = float((alone - together).abs().max()) / max(float(together.abs().mean()), 1e-30)
     return moved if math.isfinite(moved) else 0.0
 
