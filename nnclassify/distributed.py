@@ -154,6 +154,10 @@ def _check_launcher() -> None:
             return
 
 
+START_SECONDS = 1800.0
+"""How long the processes of a start wait for each other."""
+
+
 def name_of_start(store: Store, rank: int, size: int) -> str:
     """A name that the processes which start now give themselves, and none before them has given.
 
@@ -166,7 +170,11 @@ def name_of_start(store: Store, rank: int, size: int) -> str:
         store: Where all can read and write.
         rank: Of this process.
         size: How many there are.
+
+    Raises:
+        RuntimeError: After half an hour, torch's own patience, not all are there.
     """
+    deadline = time.monotonic() + START_SECONDS
     store.set(f"word/{rank}", uuid.uuid4().hex)
     while True:
         words = b"".join(store.get(f"word/{other}") for other in range(size))
@@ -174,6 +182,8 @@ def name_of_start(store: Store, rank: int, size: int) -> str:
         store.set(f"{name}/{rank}", "")
         if store.check([f"{name}/{other}" for other in range(size)]):
             return name
+        if time.monotonic() > deadline:
+            raise RuntimeError("not all processes have started")
         time.sleep(0.02)
 
 
