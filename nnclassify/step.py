@@ -102,20 +102,13 @@ class TrainingStep:
         """Whether an earlier run has compiled this step, so that it need only be loaded."""
         return self._compiled.path(self.learner().tensors).is_file()
 
-    def shortened(self, inputs: Tensor) -> Tensor:
-        """Inputs `(M, ...)` of many steps in the number type that the first layer would bring them to at each step."""
-        layers = (layer for layer in self.model.modules() if not list(layer.children()))
-        first = next((layer for layer in layers if not isinstance(layer, nn.Flatten)), None)
-        multiplies = isinstance(first, nn.Linear | nn.Conv2d)
-        return inputs.to(self.placement.autocast) if multiplies and self.placement.autocast else inputs
-
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
         """As many updates as there are factors on the learning rates; does not synchronise.
 
         Args:
-            inputs: Prepared and shortened, `(M, ...)`: the batches of these steps, one after another.
+            inputs: Prepared, `(M, ...)`: the batches of these steps, one after another.
             targets: `(M,)`.
             factors: The scheduler's factor for each step.
             decays: The decay of the average for each step; not read without an average.
@@ -123,7 +116,7 @@ class TrainingStep:
         Returns:
             Each example's outputs `(M, num_outputs)` and loss `(M,)`, as its step met them.
         """
-        learner, size = self.learner(), self.recipe.batch_size
+        learner, size, inputs = self.learner(), self.recipe.batch_size, self._shortened(inputs)
         rates = [[group.initial_lr * factor for group in learner.groups] for factor in factors]
         if self.is_compiled and not self.scaled and len(inputs) == len(factors) * size:
             # A rate that changes from step to step is an input of the compiled function; a number would be part of it.
@@ -139,6 +132,13 @@ class TrainingStep:
             outputs.append(batch_outputs)
             losses.append(batch_losses)
         return torch.cat(outputs), torch.cat(losses)
+
+    def _shortened(self, inputs: Tensor) -> Tensor:
+        """Inputs in the number type that the first layer would bring them to: here, faster than in a compiled step."""
+        layers = self.model.children() if isinstance(self.model, nn.Sequential) else ()
+        first = next((layer for layer in layers if not isinstance(layer, nn.Flatten)), None)
+        multiplies = isinstance(first, nn.Linear | nn.Conv2d)
+        return inputs.to(self.placement.autocast) if multiplies and self.placement.autocast else inputs
 
     def _over(self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         """One update `(B, ...)`, `(B,)`, `(groups + 1,)` over tensors in the learner's order: what is compiled."""

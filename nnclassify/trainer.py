@@ -155,7 +155,6 @@ class Trainer:
         before, factor_at, averaging = self.step, self._factors(), self.recipe.averaging
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
-        chunk = replace(chunk, inputs=self.training_step.shortened(chunk.inputs))
         for inputs, targets in chunk:
             steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
             factors = [factor_at(step) for step in steps]

@@ -30,6 +30,8 @@ FACTORS = [1.0, 0.5, 0.25, 0.75]
 DECAYS = [0.1, 0.2, 0.3, 0.4]
 BATCH = 8
 EMA = Ema(0.9)
+CPU = Placement(torch.device("cpu"))
+SHORT = Placement(torch.device("cpu"), autocast=torch.bfloat16, channels_last=True)
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -42,7 +44,7 @@ def network() -> nn.Sequential:
     """Convolution, batch norm, pooling and dropout: all that a step must get right."""
     torch.manual_seed(0)
     return nn.Sequential(
-        *(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(1, 4, 2, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),  # of 5x5: a row is left over
         *(nn.Flatten(), Dropout(0.5), nn.Linear(16, 3)),
     )
 
@@ -54,13 +56,14 @@ def build(
     clip: float | None = 0.5,
     averaging: Averaging = EMA,
     group_size: int = 2,
+    placement: Placement = CPU,
 ) -> TrainingStep:
     """A step over a fresh network."""
-    model = network()
+    model = placement.place(network())
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
     optimizers = optimizer.build(list(model.named_parameters()))
-    recipe = StepRecipe(BATCH, clip, group_size, averaging, described=repr(averaging))
-    step = TrainingStep(model, frozen_copy(model), loss_fn, optimizers, Placement(torch.device("cpu")), recipe)
+    recipe = StepRecipe(BATCH, clip, group_size, averaging, described=f"{averaging} {placement}")
+    step = TrainingStep(model, frozen_copy(model), loss_fn, optimizers, placement, recipe)
     step.is_compiled = compiled
     return step
 
@@ -114,6 +117,24 @@ def test_compiled_step_is_the_eager_one(member: Callable[[], Optimizer]) -> None
     for expected, found in ((eager.model, compiled.model), (eager.averaged, compiled.averaged)):
         for name, weight in expected.state_dict().items():
             torch.testing.assert_close(found.state_dict()[name], weight, rtol=rtol, atol=atol)
+
+
+def test_inputs_are_shortened_as_the_first_layer_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    early, late = (build(Sgd(), compiled=False, placement=SHORT) for _ in range(2))
+    losses = run(early)
+    monkeypatch.setattr(TrainingStep, "_shortened", lambda self, inputs: inputs)
+    assert torch.equal(run(late), losses)
+    for name, weight in late.model.state_dict().items():
+        assert torch.equal(early.model.state_dict()[name], weight)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("compile")
+def test_compiled_step_in_bfloat16_with_channels_last_is_the_eager_one() -> None:
+    eager, compiled = (build(Sgd(), compiled=way, group_size=1, placement=SHORT) for way in (False, True))
+    torch.testing.assert_close(run(compiled), run(eager), rtol=0.02, atol=0.02)
+    for name, weight in eager.model.state_dict().items():
+        torch.testing.assert_close(compiled.model.state_dict()[name], weight, rtol=0.02, atol=0.02)
 
 
 def grouped_step(*, compiled: bool) -> TrainingStep:
