@@ -5,6 +5,7 @@ All get the same examples, network, loss and optimizer; who needs floats in memo
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from nnclassify.history import Row
 from nnclassify.inference import outputs_of
 from nnclassify.models.layers import Dropout
 from nnclassify.parts import build_parts, build_trainer
-from nnclassify.seeds import seed_everything
 from nnclassify.trainer import Trainer, Watcher
 
 Epochs = Iterator[float]
@@ -27,9 +27,10 @@ Epochs = Iterator[float]
 
 @dataclass(frozen=True)
 class Arrays:
-    """A job in memory: float32 inputs as the network wants them, class indices, and how to build the network."""
+    """A job in memory: float32 inputs as the network wants them, class indices, and the network at its start."""
 
     config: RunConfig
+    model: nn.Module
     inputs: Tensor
     targets: Tensor
     test_inputs: Tensor
@@ -45,13 +46,11 @@ class Arrays:
         for examples in (splits.train, splits.test):
             raw, targets = examples.select(torch.arange(len(examples)))
             sets += [parts.transform(raw, torch.float32), targets]
-        return cls(config, *sets)
+        return cls(config, parts.model, *sets)
 
     def network(self) -> nn.Module:
         """A fresh network."""
-        seed_everything(self.config.seed)  # every contender starts at the same weights
-        outputs = self.config.loss.build(self.targets.bincount().tolist()).num_outputs
-        return plain(self.config.model.build(tuple(self.inputs.shape[1:]), outputs))
+        return plain(copy.deepcopy(self.model))
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """torch's own, as its documentation shows it."""
@@ -82,7 +81,8 @@ class Arrays:
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """The network of torch's own layers alone, as others would write it."""
+    """The network of torch's own layers alone, in its usual memory format, as others would write it."""
+    model = model.to(memory_format=torch.contiguous_format)
     for name, layer in model.named_children():
         if isinstance(layer, Dropout):
             setattr(model, name, nn.Dropout(layer.p))
