@@ -6,7 +6,8 @@ import os
 from nnclassify.signals import die_with_parent, end_on_signals
 
 ALLOCATIONS_BEFORE_COLLECTION = 50_000
-"""Python's own 700 have it look for garbage in what torch imports, and finds none, for a fifth of the start-up."""
+"""Python's own few hundred have it look for garbage in what torch imports, for a fifth of the start-up, and every few
+batches of a tiny net."""
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from nnclassify.device import Placement
 from nnclassify.errors import DataError
 from nnclassify.transforms import Transform, Tta
 
-MIN_BATCH, MAX_BATCH = 16, 1000
-"""Examples at a time. The training's batch size plays no part in it."""
-CPU_BATCH_BYTES, MAX_BATCH_BYTES = 2 * 2**20, 64 * 2**20
-"""Of their inputs: few where a layer's outputs should stay in the cache (a CPU), many elsewhere, and a bound."""
+MAX_BATCH, MAX_BATCH_BYTES = 1000, 64 * 2**20
+"""Examples at a time, and bytes of their inputs. The training's batch size plays no part in it."""
+CPU_BATCH, CPU_BATCH_BYTES = 16, 2 * 2**20
+"""On a CPU as few as keep a layer's outputs in the cache; but so many examples, if the bytes above allow them."""
 
 
 def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
@@ -67,7 +67,7 @@ def outputs_by_batch(
     was_training = model.training
     model.eval()
     try:
-        for rows in torch.arange(len(examples)).split(_batch_size(transform.input_shape, placement.device)):
+        for rows in torch.arange(len(examples)).split(_batch_size(transform.input_shape, placement)):
             raw, _ = examples.select(rows)
             inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
             with torch.no_grad(), placement.autocasting():
@@ -77,7 +77,7 @@ def outputs_by_batch(
         model.train(was_training)
 
 
-def _batch_size(input_shape: tuple[int, ...], device: torch.device) -> int:
-    example_bytes = 4 * math.prod(input_shape)
+def _batch_size(input_shape: tuple[int, ...], placement: Placement) -> int:
+    example_bytes = placement.dtype.itemsize * math.prod(input_shape)
     most = min(MAX_BATCH, max(1, MAX_BATCH_BYTES // example_bytes))
-    return most if device.type != "cpu" else min(most, max(MIN_BATCH, CPU_BATCH_BYTES // example_bytes))
+    return most if placement.device.type != "cpu" else min(most, max(CPU_BATCH, CPU_BATCH_BYTES // example_bytes))

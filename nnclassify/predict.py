@@ -114,7 +114,7 @@ def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
     assert picture is not None
     if path.is_dir():
         paths: Iterable[Path] = sorted(
-            (file for file in path.rglob("*") if file.is_file() and file.name[0] != "."), key=str
+            (file for file in path.rglob("*") if file.is_file() and file.name[0] != "."), key=_parts
         )
     elif path.is_file():
         paths = [path]
@@ -130,6 +130,11 @@ def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
             yield RawInput(str(file), None if row in errors else raw[row], errors.get(row))
     if empty:
         raise InputError(f"{path}: an empty folder; expected pictures in it")
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """What paths are ordered by anyway, found out once for each instead of at every comparison."""
+    return path.parts
 
 
 def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Pixels, dict[int, str]]]:

@@ -274,9 +274,10 @@ def read_pictures(
         except InputError as error:
             errors[row] = str(error)
 
-    # Around the threads, not in them: the filters are those of the whole process.
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        warnings.simplefilter("ignore")  # odd metadata harms no pixel; on pictures too large `read` has the last word
+    # Odd metadata harms no pixel, and on pictures too large `read` has the last word. For good: the filters are those
+    # of the whole process, and threads that set them back undo each other.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for _ in pool.map(read, range(len(paths))):
             pass
     return pixels, dict(sorted(errors.items()))

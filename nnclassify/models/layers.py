@@ -34,7 +34,7 @@ class Exponential(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """torch's dropout, whose masks on a CPU cost a fifth: torch draws 64 random bits a value, here they decide on two.
+    """torch's dropout, whose masks on a CPU cost a third: torch draws 64 random bits a value, here they decide on two.
 
     The probability is rounded to a multiple of 2**-32. Masks follow from torch's own generator.
     """
@@ -44,7 +44,7 @@ class Dropout(nn.Dropout):
         cut = round(self.p * 2**32)
         if not self.training or inputs.device.type != "cpu" or cut in (0, 2**32):
             return super().forward(inputs)
-        words = torch.randint(-(2**63), 2**63 - 1, (inputs.numel() // 2 + 1,)).view(torch.int32)
+        words = torch.randint(-(2**63), 2**63 - 1, (-(-inputs.numel() // 2),)).view(torch.int32)
         kept = words[: inputs.numel()].view(inputs.shape) >= cut - 2**31
         return inputs * kept.to(inputs.dtype).mul_(1 / (1 - self.p))
 

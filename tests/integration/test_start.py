@@ -79,7 +79,7 @@ def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
 
 @pytest.mark.slow
 def test_training_and_predicting_import_no_compiler_and_draw_nothing_unasked(here: Path, nnclassify: Program) -> None:
-    config = ROOT / "configs" / "smoke" / "model_mlp.yaml"  # every kind of initial weights that torch draws
+    config = ROOT / "configs" / "smoke" / "model_mlp.yaml"
     for arguments in (["train", str(config), "--no-plots"], ["predict", "1,2"]):
         command = [sys.executable, "-c", IMPORTS, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
