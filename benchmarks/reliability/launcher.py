@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -17,6 +18,9 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from benchmarks.reliability.processes import Child, Fresh, Process, command
 from benchmarks.reliability.ranks import free_port
 from nnclassify.signals import STOPPING
+
+HANG_SECONDS = 45.0
+"""After these, a worker that has not ended says where it stands."""
 
 
 def torchrun(folder: Path, size: int, *arguments: str, restarts: int = 0) -> Fresh:
@@ -56,9 +60,11 @@ def _as_worker(work: Callable[[], None]) -> Callable[[], None]:
     def worker() -> None:
         for number in STOPPING:
             signal.signal(number, signal.SIG_DFL)  # the agent's own handlers are not inherited by real ones
+        faulthandler.dump_traceback_later(HANG_SECONDS)
         try:
             work()
         finally:
+            faulthandler.cancel_dump_traceback_later()
             Path("logs", f"{os.getpid()}.ended").touch()
 
     return worker

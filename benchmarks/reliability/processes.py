@@ -97,7 +97,7 @@ class Child(Process):
         code = 0
         for number, file in enumerate(self.files, 1):
             os.dup2(file.fileno(), number)
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
         os.chdir(folder)
         torch.set_num_threads(1)
         try:

@@ -107,7 +107,7 @@ def _one(folder: Path, loss: Loss, who: int, wanted: str) -> str | None:
     if ended.code == 0 and not loss.restarts:
         return OVER
     if seconds > MAX_SECONDS - 1:
-        return f"{loss}: did not end: {ended.errors[-300:]}"
+        return f"{loss}: did not end: {ended.errors[-5000:]}"
     if re.search(r'File ".*/nnclassify/.*", line', ended.errors):
         return f"{loss}: a traceback: {ended.errors[-1500:]}"
     return _resume_problem(folder, loss, wanted)
@@ -119,5 +119,5 @@ def _resume_problem(folder: Path, loss: Loss, wanted: str) -> str | None:
         return None  # it had not begun
     resumed = _start(folder, loss.size, "checkpoints/run", "--resume").wait(MAX_SECONDS)
     if resumed.code or list(path.rglob("*.partial")):
-        return f"{loss}: resume: {resumed.code} {resumed.errors[-300:]}"
+        return f"{loss}: resume: {resumed.code} {resumed.errors[-5000:]}"
     return None if runs.state(path) == wanted else f"{loss}: ended elsewhere"
