@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
 import shutil
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.reliability import launcher, runs
 from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Process
+from benchmarks.reliability.processes import Ended, Process
 from nnclassify.folders import RunFolder
 
 MAX_SECONDS, MAX_ORPHAN_SECONDS = 60.0, 10.0
@@ -113,11 +115,24 @@ def _one(folder: Path, loss: Loss, who: int, wanted: str) -> str | None:
     return _resume_problem(folder, loss, wanted)
 
 
+def _resumed(folder: Path, size: int) -> Ended:
+    """Resume by the forked agent; where that hangs, as a fork of a process with threads may, by the real command. Then
+    it is told where the workers stood, so that nobody need believe this."""
+    forked = _start(folder, size, "checkpoints/run", "--resume")
+    ended = forked.wait(MAX_SECONDS)
+    if ended.code != -signal.SIGKILL:
+        return ended
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(forked.pid, signal.SIGKILL)
+    print(f"R9: a forked resume hung, repeated by torchrun:\n{ended.errors[-5000:]}", file=sys.stderr, flush=True)
+    return _start(folder, size, "checkpoints/run", "--resume", real=True).wait(MAX_SECONDS)
+
+
 def _resume_problem(folder: Path, loss: Loss, wanted: str) -> str | None:
     path = folder / "checkpoints" / "run"
     if RunFolder(path).started_at() is None:
         return None  # it had not begun
-    resumed = _start(folder, loss.size, "checkpoints/run", "--resume").wait(MAX_SECONDS)
+    resumed = _resumed(folder, loss.size)
     if resumed.code or list(path.rglob("*.partial")):
         return f"{loss}: resume: {resumed.code} {resumed.errors[-5000:]}"
     return None if runs.state(path) == wanted else f"{loss}: ended elsewhere"
