@@ -7,6 +7,7 @@ import torch
 from benchmarks.diagnosis.tables import write_tables
 from nnclassify.config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
+from nnclassify.diagnosis.command import check
 from nnclassify.diagnosis.fix import edited
 from nnclassify.diagnosis.texts import MAX_LINES, diagnosis_text, state
 
@@ -103,3 +104,12 @@ def test_an_edit_keeps_comments_and_the_rest() -> None:
     assert lines[0] == "# mine" and lines[1].startswith("dataset: {name: iris, normalize: none}")
     assert any(line.startswith("  hidden: [16]") and "# small" in line for line in lines)
     assert "optimizer: {lr: 0.1}" in lines and "epochs" not in changed
+
+
+def test_a_range_test_that_cannot_be_made_hides_no_finding(tmp_path: Path) -> None:
+    config, picture = tmp_path / "run.yaml", tmp_path / "rates.png"
+    config.write_text(f"dataset: {{name: csv, path: {tmp_path}/nothing.csv, label: y}}\nmodel: {{name: mlp}}\n")
+    checked = check(str(config), [], None, picture)
+    text = checked.text(verbose=False, colour=False)
+    assert "NN103" in text and f"{picture}: not drawn" in text
+    assert (checked.exit_code, picture.exists()) == (4, False)
