@@ -46,7 +46,7 @@ JOBS = [
 ]
 
 
-def prepare(job: Job, folder: Path, overrides: list[str]) -> LoadedConfig:
+def prepare(job: Job, folder: Path, overrides: list[str], num_test: int = 10_000) -> LoadedConfig:
     """Read a job's data once, write it as arrays, and return its config with these arrays as dataset.
 
     Every contender maps the same files, so no one's reading is timed.
@@ -54,7 +54,7 @@ def prepare(job: Job, folder: Path, overrides: list[str]) -> LoadedConfig:
     config = load_config(job.config, [*job.overrides, *overrides])
     splits = config.config.dataset.build(config.config.seed)
     train, test = splits.train, splits.test or splits.train
-    for name, examples, count in (("train", train, job.limit), ("test", test, 10_000)):
+    for name, examples, count in (("train", train, job.limit), ("test", test, num_test)):
         inputs, targets = _first(examples, count)
         np.save(folder / f"{name}_inputs.npy", inputs)
         np.save(folder / f"{name}_targets.npy", targets)
