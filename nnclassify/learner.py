@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.averaging import Averaging, Weights
-from nnclassify.updates import Group, Rate, States, groups_of
+from nnclassify.rates import Rate
+from nnclassify.updates import Group, States, groups_of
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Learner:
         )
 
     def same_as(self, other: Learner) -> bool:
-        """Whether both are the same tensors."""
-        pairs = zip(self.tensors, other.tensors, strict=False)
-        return len(self.tensors) == len(other.tensors) and all(mine is theirs for mine, theirs in pairs)
+        """Whether both are the same tensors, of which the same ones learn."""
+        if self.learned != other.learned or len(self.tensors) != len(other.tensors):
+            return False
+        return all(mine is theirs for mine, theirs in zip(self.tensors, other.tensors, strict=True))
 
     def described(self) -> str:
         """What is learned, and how, beside the learning rates."""

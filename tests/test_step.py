@@ -5,79 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, examples, network, run
+from torch import nn
 
-from nnclassify.averaging import Averaging, Ema, Lookahead, frozen_copy
-from nnclassify.device import Placement
-from nnclassify.losses import CrossEntropy
-from nnclassify.models.layers import Dropout
-from nnclassify.optimizers import AnyOptimizer, Muon, Optimizer, ParameterGroup, Sgd
-from nnclassify.step import StepRecipe, TrainingStep
+from nnclassify.averaging import Lookahead
+from nnclassify.optimizers import Muon, Optimizer, ParameterGroup, Sgd
+from nnclassify.step import TrainingStep
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found that an earlier test compiled."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
-OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
-FACTORS = [1.0, 0.5, 0.25, 0.75]
-DECAYS = [0.1, 0.2, 0.3, 0.4]
-BATCH = 8
-EMA = Ema(0.9)
-CPU = Placement(torch.device("cpu"))
-SHORT = Placement(torch.device("cpu"), autocast=torch.bfloat16, channels_last=True)
-
-
-def examples() -> tuple[Tensor, Tensor]:
-    """Four batches of eight pictures."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(32, 1, 6, 6, generator=generator), torch.randint(0, 3, (32,), generator=generator)
-
-
-def network() -> nn.Sequential:
-    """Convolution, batch norm, pooling and dropout: all that a step must get right."""
-    torch.manual_seed(0)
-    return nn.Sequential(
-        *(nn.Conv2d(1, 4, 2, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),  # of 5x5: a row is left over
-        *(nn.Flatten(), Dropout(0.5), nn.Linear(16, 3)),
-    )
-
-
-def build(
-    optimizer: Optimizer,
-    *,
-    compiled: bool,
-    clip: float | None = 0.5,
-    averaging: Averaging = EMA,
-    group_size: int = 2,
-    placement: Placement = CPU,
-) -> TrainingStep:
-    """A step over a fresh network."""
-    model = placement.place(network())
-    loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
-    optimizers = optimizer.build(list(model.named_parameters()))
-    recipe = StepRecipe(BATCH, clip, group_size, averaging, described=f"{averaging} {placement}")
-    step = TrainingStep(model, frozen_copy(model), loss_fn, optimizers, placement, recipe)
-    step.is_compiled = compiled
-    return step
-
-
-def run(step: TrainingStep) -> Tensor:
-    """Four updates in groups: every loss."""
-    inputs, targets = examples()
-    torch.manual_seed(2)
-    losses, size = [], step.recipe.group_size
-    for first in range(0, 4, size):
-        steps = slice(first, min(first + size, 4))
-        rows = slice(BATCH * steps.start, BATCH * steps.stop)
-        losses.append(step.run(inputs[rows], targets[rows], FACTORS[steps], DECAYS[steps])[1])
-    return torch.cat(losses)
 
 
 @pytest.mark.parametrize("member", OPTIMIZERS)
@@ -153,6 +95,17 @@ def test_a_group_stops_learning_after_its_epochs() -> None:
     assert torch.equal(step.model.get_parameter("0.weight"), convolution)
     assert not torch.equal(step.model.get_parameter("6.weight"), head)
     assert not torch.equal(network().get_parameter("0.weight"), convolution)  # it did learn
+
+
+def test_a_group_without_state_stops_learning_too() -> None:
+    """Without momentum, the step's tensors are the same ones in both epochs."""
+    brief = ParameterGroup(match="0.weight", epochs=1)
+    step = build(Sgd(groups=[brief]), compiled=False)
+    run(step)
+    before = step.model.get_parameter("0.weight").detach().clone()
+    step.begin(epoch=2)
+    run(step)
+    assert torch.equal(step.model.get_parameter("0.weight"), before)
 
 
 @pytest.mark.slow
