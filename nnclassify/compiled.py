@@ -1,4 +1,4 @@
-"""Training steps as machine code: compiled ahead of time, kept on disk, loaded in milliseconds.
+"""Training steps as machine code for a CPU: compiled ahead of time, kept on disk, loaded in milliseconds.
 
 `torch.compile` traces again in every process and looks its caches up, for seconds. Here the step is traced once
 (tracing.py), compiled by the same compiler into a library (AOTInductor), and found again by a digest of all that it
@@ -13,7 +13,6 @@ import logging
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +24,7 @@ from nnclassify.tracing import SingleStep, traced
 
 SOURCES = (
     *("averaging.py", "compiled.py", "learner.py", "losses.py", "lowering.py", "muon.py"),
-    *("step.py", "tracing.py", "updates.py", "models"),
+    *("rates.py", "step.py", "tracing.py", "updates.py", "models"),
 )
 """What of this package decides on the machine code."""
 MAX_LIBRARY_BYTES = 2**28
@@ -37,55 +36,54 @@ class CompiledSteps:
 
     Attributes:
         single: One step.
+        tensors: What the steps read and change, beside the batches.
         group_size: Steps of a call, at most; more than one are a loop around the step.
         described: All that the step was built from, beside the tensors: what tells two steps apart.
-        device: Where it runs.
     """
 
-    def __init__(self, single: SingleStep, group_size: int, described: str, device: torch.device) -> None:
+    def __init__(self, single: SingleStep, tensors: list[Tensor], group_size: int, described: str) -> None:
         self.single = single
+        self.tensors = tensors
         self.group_size = group_size
         self.described = described
-        self.device = device
         self._library: Library | None = None
 
-    def run(self, inputs: Tensor, targets: Tensor, rates: Tensor, tensors: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
         """Take N steps, at most `group_size`.
 
         Args:
             inputs: `(N, B, ...)`.
             targets: `(N, B)`.
             rates: `(N, R)`.
-            tensors: What the steps read and change; the same ones in every call.
 
         Returns:
             Outputs `(N * B, num_outputs)` and losses `(N * B,)`.
 
         Raises:
-            DeviceError: It cannot be compiled here.
+            DeviceError: It cannot be compiled here; nothing was changed.
         """
         count = len(inputs)
         given = [self._padded(values) for values in (inputs, targets, rates)]
-        arguments = [*given, torch.tensor(count), *tensors]
+        arguments = [*given, torch.tensor(count), *self.tensors]
         if self._library is None:
-            self._library = self._open(arguments, tensors)
+            self._library = self._open(arguments)
         outputs, losses = self._library.run(arguments)
         return outputs[:count].flatten(0, 1), losses[:count].flatten()
 
-    def path(self, tensors: Sequence[Tensor]) -> Path:
-        """Where the library over such tensors is, or will be."""
-        layout = [(list(tensor.shape), list(tensor.stride()), str(tensor.dtype)) for tensor in tensors]
-        facts = [self.described, self.group_size, str(self.device), layout, torch.get_num_threads(), machine_facts()]
+    def path(self) -> Path:
+        """Where the library is, or will be."""
+        layout = [(list(tensor.shape), list(tensor.stride()), str(tensor.dtype)) for tensor in self.tensors]
+        facts = [self.described, self.group_size, layout, torch.get_num_threads(), machine_facts()]
         digest = hashlib.sha256(json.dumps(facts).encode())
         for source in _sources():
             digest.update(source.read_bytes())
         return cache_folder() / "steps" / f"{digest.hexdigest()[:32]}.so"
 
-    def _open(self, arguments: list[Tensor], tensors: list[Tensor]) -> Library:
-        path = self.path(tensors)
+    def _open(self, arguments: list[Tensor]) -> Library:
+        path = self.path()
         if path.is_file():
             try:
-                library = load(path, self.device)
+                library = load(path)
                 os.utime(path)
                 return library
             except RuntimeError:  # not whole: it is made anew
@@ -93,7 +91,7 @@ class CompiledSteps:
         # Whatever the compiler raises, there is one thing to do about it.
         try:
             compile_library(self.single, self.group_size, arguments, path)
-            return load(path, self.device)
+            return load(path)
         except Exception as cause:
             raise DeviceError(
                 f"compile: this step cannot be compiled ({one_line(cause)}); set `compile: off`"
@@ -108,18 +106,16 @@ class CompiledSteps:
         return padded
 
 
-Library = torch._C._aoti.AOTIModelContainerRunnerCpu | torch._C._aoti.AOTIModelContainerRunnerCuda
+Library = torch._C._aoti.AOTIModelContainerRunnerCpu
 
 
-def load(path: Path, device: torch.device) -> Library:
+def load(path: Path) -> Library:
     """A compiled library, ready to run.
 
     Raises:
         RuntimeError: It is damaged, or of another torch.
     """
-    if device.type == "cuda":
-        return torch._C._aoti.AOTIModelContainerRunnerCuda(str(path), 1, str(device))
-    return torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)
+    return Library(str(path), 1)
 
 
 def compile_library(single: SingleStep, group_size: int, arguments: list[Tensor], path: Path) -> None:
@@ -148,8 +144,7 @@ def machine_facts() -> list[str]:
     """What machine code depends on beside its source."""
     tells = hasattr(torch.cpu, "get_capabilities")  # older releases do not
     processor = repr(sorted(torch.cpu.get_capabilities().items())) if tells else platform.processor()
-    facts = [str(torch.__version__), processor]
-    return [*facts, torch.cuda.get_device_name()] if torch.cuda.is_available() else facts
+    return [str(torch.__version__), processor]
 
 
 def _sources() -> list[Path]:

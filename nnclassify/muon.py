@@ -7,10 +7,13 @@ serves as the matrix that lies in memory, whatever its memory format.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, optim
+
+from nnclassify.rates import Rate, at_rate
 
 from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, EPS, muon  # isort: skip  (torch exports only the class)
 
@@ -62,7 +65,7 @@ class FilterMuon(optim.Optimizer):
 
 
 def update_filters(
-    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], momenta: list[Tensor], lr: float | Tensor
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], momenta: list[Tensor], lr: Rate
 ) -> None:
     """One update of matrices `(R, C)` and convolutions `(R, C, H, W)`, in place."""
     matrices = [_in_memory_order(param, param).view(len(param), -1) for param in params]
@@ -71,18 +74,19 @@ def update_filters(
     if options["normalized"]:
         for matrix in matrices:
             matrix.mul_(len(matrix) ** 0.5 / torch.linalg.vector_norm(matrix).clamp(min=EPS))
-    muon(
+    update = partial(
+        muon,
         matrices,
         [_in_memory_order(grad, param).flatten(1) for grad, param in zip(grads, params, strict=True)],
         buffers,
         foreach=False,
-        lr=cast(float, lr),  # typed as a number, but a tensor serves as well
         has_complex=False,
         ns_coefficients=(DEFAULT_A, DEFAULT_B, DEFAULT_C),
         eps=EPS,
         adjust_lr_fn=None,
         **{name: options[name] for name in ("weight_decay", "momentum", "nesterov", "ns_steps")},
     )
+    at_rate(update, matrices, lr)
 
 
 def _in_memory_order(tensor: Tensor, parameter: Tensor) -> Tensor:

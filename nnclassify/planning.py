@@ -31,10 +31,16 @@ COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 15.0, 1.0
 """A compilation: once, and for each layer."""
 LOAD_SECONDS = 0.02
 """Finding, loading and first calling a library that is there."""
+CAPTURE_SECONDS = 0.05
+"""Recording a CUDA graph, on which nothing was measured: torch waits for the GPU and collects garbage for it."""
 REPAY = 2.0
 """Compile where this many times its cost is saved: then a wrong estimate still loses nothing."""
 GROUP_BYTES = 2**20
 """Prepared inputs of a call, at most."""
+CAPTURED_GROUP, CAPTURED_BYTES = 16, 2**24
+"""The same of a CUDA graph, each of whose steps has its own place among the graph's kernels."""
+CAPTURED_LARGE_FLOPS = 1e12
+"""A step of more keeps any GPU busy for longer than launching its kernels takes."""
 
 
 @dataclass(frozen=True)
@@ -79,30 +85,34 @@ def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> in
 
     Args:
         workload: What a step costs.
-        device: Where it runs. A GPU would have to wait for the loop's condition after each step.
+        device: Where it runs.
         batch_bytes: Of a prepared batch.
     """
-    if workload.flops >= TINY_FLOPS or device.type != "cpu":
+    captured = device.type == "cuda"
+    if not captured and (workload.flops >= TINY_FLOPS or device.type != "cpu"):
         return 1
-    most = max(1, min(MAX_GROUP, workload.whole_batches, GROUP_BYTES // max(1, batch_bytes)))
-    return min(MAX_GROUP, 1 << (most - 1).bit_length())
+    longest, largest = (CAPTURED_GROUP, CAPTURED_BYTES) if captured else (MAX_GROUP, GROUP_BYTES)
+    most = max(1, min(longest, workload.whole_batches, largest // max(1, batch_bytes)))
+    return min(longest, 1 << (most - 1).bit_length())
 
 
 def compiles(wanted: Compile, workload: Workload, device: torch.device, *, kept: bool) -> bool:
-    """Whether to run compiled steps.
+    """Whether to run steps that are compiled, or recorded as a CUDA graph.
 
     `auto` does where the dispatcher's time that is saved over the whole run is twice what a compilation costs, or
-    what loading costs where it is kept from an earlier run.
+    what loading costs where it is kept from an earlier run, or what recording costs.
     """
     if wanted != "auto":
         return wanted == "on"
+    saved = workload.num_steps * workload.num_layers * OVERHEAD_SECONDS
+    if device.type == "cuda":
+        return workload.flops <= CAPTURED_LARGE_FLOPS and saved > REPAY * CAPTURE_SECONDS
     if workload.flops > LARGE_FLOPS:
         return False
-    saved = workload.num_steps * workload.num_layers * OVERHEAD_SECONDS
     if kept:
         return saved > REPAY * LOAD_SECONDS
     cost = COMPILE_SECONDS + COMPILE_LAYER_SECONDS * workload.num_layers
-    return saved > REPAY * cost and device.type in ("cpu", "cuda") and _has_cpp_compiler()
+    return saved > REPAY * cost and device.type == "cpu" and _has_cpp_compiler()
 
 
 def _has_cpp_compiler() -> bool:

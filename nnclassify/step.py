@@ -1,27 +1,30 @@
-"""One training step, and the one function that runs a few of them: eagerly, or compiled whole.
+"""One training step, and the one function that runs a few of them: eagerly, compiled whole, or recorded whole.
 
 What is run is the same Python either way: forward, loss, backward, clipping, update, average. What differs is who
-executes it: PyTorch's dispatcher, operation by operation, or one compiled function for all steps of a group. Groups
-lie at fixed places of an epoch, so a run that resumes meets the same ones.
+executes it: PyTorch's dispatcher, operation by operation, or one function for all steps of a group, which is machine
+code on a CPU and a recorded graph on CUDA. Groups lie at fixed places of an epoch, so a run that resumes meets the same
+ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.averaging import Averaging
+from nnclassify.captured import CapturedSteps
 from nnclassify.compiled import CompiledSteps
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
 from nnclassify.errors import DeviceError
 from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
+from nnclassify.rates import Rate
 from nnclassify.shared_step import SharedBatch
-from nnclassify.updates import Rate
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class TrainingStep:
 
     Attributes:
         recipe: What a step does.
-        is_compiled: Whether whole batches go through the compiled function; may be set before the first step.
+        is_compiled: Whether whole batches go through the one function, compiled or recorded; may be set before the
+            first step.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
     """
@@ -65,7 +69,7 @@ class TrainingStep:
     ) -> None:
         self.model = model
         self.averaged = averaged
-        self.loss_fn = loss_fn
+        self.loss_fn = loss_fn.on(placement.device)
         self.optimizers = list(optimizers)
         self.placement = placement
         self.recipe = recipe
@@ -74,7 +78,7 @@ class TrainingStep:
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.asked = False
-        self.shared = None if ranks is None or ranks.size == 1 else SharedBatch(model, loss_fn, placement, ranks)
+        self.shared = None if ranks is None or ranks.size == 1 else SharedBatch(model, self.loss_fn, placement, ranks)
         if self.shared is not None and self.scaled:
             raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
         self.begin(epoch=1)
@@ -86,10 +90,15 @@ class TrainingStep:
         learner = Learner.of(self.model, self.averaged, self.optimizers, epoch)
         if self._learner is None or not learner.same_as(self._learner):
             self._learner = learner
-            described = f"{self.recipe.described} {learner.described()}"
-            self._compiled = CompiledSteps(self._over, self.recipe.group_size, described, self.placement.device)
+            self._whole = self._compiled_or_captured(learner)
         for optimizer in self.optimizers:
             optimizer.zero_grad()  # torch's own step, in float16, passes over parameters without a gradient
+
+    def _compiled_or_captured(self, learner: Learner) -> CompiledSteps | CapturedSteps:
+        size = self.recipe.group_size
+        if is_captured(self.placement.device):
+            return CapturedSteps(partial(self._at, learner), size, self.placement.device)
+        return CompiledSteps(self._over, learner.tensors, size, f"{self.recipe.described} {learner.described()}")
 
     def learner(self) -> Learner:
         """The tensors as they are now: an optimizer that was loaded has others."""
@@ -100,7 +109,8 @@ class TrainingStep:
 
     def is_kept(self) -> bool:
         """Whether an earlier run has compiled this step, so that it need only be loaded."""
-        return self._compiled.path(self.learner().tensors).is_file()
+        self.learner()
+        return isinstance(self._whole, CompiledSteps) and self._whole.path().is_file()
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
@@ -119,11 +129,10 @@ class TrainingStep:
         learner, size, inputs = self.learner(), self.recipe.batch_size, self._shortened(inputs)
         rates = [[group.initial_lr * factor for group in learner.groups] for factor in factors]
         if self.is_compiled and not self.scaled and len(inputs) == len(factors) * size:
-            # A rate that changes from step to step is an input of the compiled function; a number would be part of it.
+            # A rate that changes from step to step is an input of the one function; a number would be part of it.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
-            steps = torch.tensor(changing, dtype=self.placement.dtype, device=inputs.device)
-            batches = (inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
-            return self._compiled.run(*batches, learner.tensors)
+            steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
+            return self._whole.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
@@ -142,8 +151,12 @@ class TrainingStep:
 
     def _over(self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         """One update `(B, ...)`, `(B,)`, `(groups + 1,)` over tensors in the learner's order: what is compiled."""
+        return self._at(self.learner().over(self.model, tensors), inputs, targets, rates)
+
+    def _at(self, learner: Learner, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+        """One update at rates that are tensors: what is recorded."""
         *of_groups, decay = rates.unbind()
-        return self._step(inputs, targets, of_groups, decay, self.learner().over(self.model, tensors))
+        return self._step(inputs, targets, of_groups, decay, learner)
 
     def _step(
         self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, learner: Learner
@@ -208,3 +221,8 @@ class TrainingStep:
         for optimizer in optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
+
+
+def is_captured(device: torch.device) -> bool:
+    """Whether whole groups of steps are recorded there: a GPU waits for launches, which no compiler takes away."""
+    return device.type == "cuda"

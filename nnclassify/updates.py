@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -22,8 +23,8 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from nnclassify.muon import FilterMuon, update_filters
+from nnclassify.rates import Rate, at_rate
 
-Rate = float | Tensor
 States = list[list[Tensor]]
 """One list a state (momentum, step, ...), each with one tensor a parameter."""
 
@@ -195,7 +196,8 @@ def _once(value: Tensor) -> Tensor:
 def _rmsprop(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    rmsprop(
+    update = partial(
+        rmsprop,
         params,
         grads,
         states["square_avg"],
@@ -203,18 +205,21 @@ def _rmsprop(
         states.get("momentum_buffer", []),
         states["step"],
         foreach=False,
-        lr=lr,
         alpha=options["alpha"],
         eps=options["eps"],
         weight_decay=options["weight_decay"],
         momentum=options["momentum"],
         centered=False,
     )
+    at_rate(update, params, lr)
 
 
 def _adagrad(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
+    if isinstance(lr, Tensor):
+        _adagrad_written_out(options, params, grads, states, lr)
+        return
     adagrad(
         params,
         grads,
@@ -230,22 +235,37 @@ def _adagrad(
     )
 
 
+def _adagrad_written_out(
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Tensor
+) -> None:
+    """The same at a rate that is a tensor: torch reads the number of the step, and waits for the GPU."""
+    for step in states["step"]:
+        step += 1
+    rate = _once(lr / (1 + (states["step"][0] - 1) * options["lr_decay"]))
+    for param, grad, total in zip(params, grads, states["sum"], strict=True):
+        if options["weight_decay"]:
+            grad = grad.add(param, alpha=options["weight_decay"])
+        total.addcmul_(grad, grad)
+        param.sub_(rate * grad / (total.sqrt() + options["eps"]))
+
+
 def _adadelta(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    adadelta(
+    update = partial(
+        adadelta,
         params,
         grads,
         states["square_avg"],
         states["acc_delta"],
         states["step"],
         foreach=False,
-        lr=lr,
         rho=options["rho"],
         eps=options["eps"],
         weight_decay=options["weight_decay"],
         maximize=False,
     )
+    at_rate(update, params, lr)
 
 
 def _muon(

@@ -8,7 +8,7 @@ from torch import nn
 
 from nnclassify.planning import MAX_GROUP, REPAY, Workload, compiles, group_size, num_threads, workload_of
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 def test_workload_counts_layers_operations_and_steps() -> None:
@@ -50,3 +50,17 @@ def test_auto_takes_what_an_earlier_run_compiled() -> None:
     assert compiles("auto", Workload(5, 100.0, 10_000, 80), CPU, kept=True)
     assert not compiles("auto", Workload(5, 100.0, 100, 80), CPU, kept=True)
     assert not compiles("auto", Workload(5, 1e10, 10_000, 80), CPU, kept=True)
+
+
+def test_on_cuda_auto_records_all_but_the_shortest_runs_and_the_largest_steps() -> None:
+    assert compiles("auto", Workload(5, 1e9, 1000, 80), CUDA, kept=False)
+    assert not compiles("auto", Workload(5, 1e9, 100, 80), CUDA, kept=False)
+    assert not compiles("auto", Workload(5, 1e13, 100_000, 80), CUDA, kept=False)
+    assert not compiles("off", Workload(5, 1e9, 1000, 80), CUDA, kept=False)
+
+
+@pytest.mark.parametrize(
+    ("whole_batches", "batch_bytes", "size"), [(80, 8, 16), (3, 8, 4), (80, 2**22, 4), (80, 2**28, 1)]
+)
+def test_steps_share_a_cuda_graph(whole_batches: int, batch_bytes: int, size: int) -> None:
+    assert group_size(Workload(3, 1e9, 1000, whole_batches), CUDA, batch_bytes) == size

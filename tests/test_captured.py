@@ -1,0 +1,99 @@
+"""Steps recorded as a CUDA graph: against eager steps, on a stand-in for CUDA, and on CUDA where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from builders import trainer_of
+from recorded import recorded
+from steps import OPTIMIZERS, SHORT, build, run
+from torch import Tensor
+
+from nnclassify.averaging import Lookahead
+from nnclassify.device import Placement
+from nnclassify.errors import DeviceError
+from nnclassify.optimizers import Muon, Optimizer, Sgd
+from nnclassify.step import TrainingStep
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[TrainingStep]:
+    """A recorder on the CPU; it has to be told of the step, whose tensors a recording leaves alone."""
+    steps: list[TrainingStep] = []
+
+    def record(work: Callable[[], tuple[Tensor, Tensor]], device: torch.device) -> object:
+        return recorded(work, device, [tensor for step in steps for tensor in step.learner().tensors])
+
+    monkeypatch.setattr("nnclassify.captured.record", record)
+    monkeypatch.setattr("nnclassify.step.is_captured", lambda device: True)
+    return steps
+
+
+def pair(steps: list[TrainingStep], optimizer: Optimizer, **options: Any) -> tuple[TrainingStep, TrainingStep]:
+    """The same step, eager and recorded."""
+    eager, captured = build(optimizer, compiled=False, **options), build(optimizer, compiled=True, **options)
+    steps.append(captured)
+    return eager, captured
+
+
+def check_alike(eager: TrainingStep, captured: TrainingStep, tolerance: float) -> None:
+    """Twice four updates in a group of three and one alone: the first of each goes ahead, the second is replayed."""
+    for _ in range(2):
+        torch.testing.assert_close(run(captured), run(eager), rtol=tolerance, atol=tolerance)
+    assert eager.averaged is not None and captured.averaged is not None
+    for expected, found in ((eager.model, captured.model), (eager.averaged, captured.averaged)):
+        for name, weight in expected.state_dict().items():
+            torch.testing.assert_close(found.state_dict()[name], weight, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("member", OPTIMIZERS)
+def test_a_recorded_step_is_the_eager_one(stand_in: list[TrainingStep], member: Callable[[], Optimizer]) -> None:
+    # Muon orthogonalises in bfloat16, where a last digit of a weight shows.
+    check_alike(*pair(stand_in, member(), group_size=3), tolerance=0.02 if member is Muon else 1e-5)
+
+
+@pytest.mark.parametrize("options", [{"averaging": Lookahead(every=2)}, {"clip": None}, {"placement": SHORT}])
+def test_a_recorded_step_keeps_its_options(stand_in: list[TrainingStep], options: dict[str, Any]) -> None:
+    rule = Sgd(lr=0.1, momentum=0.9, weight_decay=0.01)
+    check_alike(*pair(stand_in, rule, group_size=3, **options), tolerance=0.02 if "placement" in options else 1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("member", OPTIMIZERS)
+def test_a_recorded_step_on_cuda_is_the_eager_one(member: Callable[[], Optimizer]) -> None:
+    check_alike(*pair([], member(), group_size=3, placement=Placement(torch.device("cuda"))), tolerance=0.02)
+
+
+def test_parts_of_a_recorded_group_are_the_whole_group_bit_for_bit(stand_in: list[TrainingStep]) -> None:
+    """So a resumed run, whose first group is not replayed, ends in the same bits."""
+    whole, parted = (build(Sgd(lr=0.1, momentum=0.9), compiled=True, group_size=size) for size in (4, 1))
+    stand_in += [whole, parted]
+    for _ in range(2):
+        assert torch.equal(run(whole), run(parted))
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(parted.model.state_dict()[name], weight)
+
+
+def test_what_cannot_be_recorded_is_said(stand_in: list[TrainingStep], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, captured = pair(stand_in, Sgd(), group_size=1)
+    loss_fn = captured.loss_fn
+    captured.loss_fn = replace(
+        loss_fn, losses=lambda outputs, *rest: loss_fn.losses(outputs * float(outputs[0, 0].detach()), *rest)
+    )
+    with pytest.raises(DeviceError, match=r"cannot be captured as a CUDA graph .*not permitted.*; set `compile: off`"):
+        run(captured)
+
+
+def test_a_run_of_recorded_steps_is_the_eager_run(stand_in: list[TrainingStep]) -> None:
+    losses = []
+    for captured in (False, True):
+        _, trainer = trainer_of(epochs=4, batch_size=8, loss={"name": "cross_entropy", "class_weights": "balanced"})
+        trainer.training_step.is_compiled = captured
+        stand_in.append(trainer.training_step)
+        trainer.fit()
+        losses.append([row.train_loss for row in trainer.rows])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
