@@ -18,13 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnclassify.datasets import Examples
-from nnclassify.device import Placement
+from nnclassify.device import Placement, chunk_limits, holds
 from nnclassify.seeds import torch_rng
 from nnclassify.transforms import Augment, Transform
-
-CHUNK_BYTES = 4 * 2**20
-"""Prepared bytes of a chunk (a chunk holds one batch at least): about a core's share of the cache."""
-MAX_CHUNK_EXAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class Batches:
         min_batch: int = 1,
         group_size: int = 1,
     ) -> None:
-        self.examples = examples
+        self.examples = resident(examples, placement.device)
         self.transform = transform
         self.placement = placement
         self.batch_size = batch_size
@@ -135,8 +131,14 @@ class Batches:
 
     def _chunk_batches(self) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
-        batches = min(MAX_CHUNK_EXAMPLES // self.batch_size, CHUNK_BYTES // batch_bytes)
+        most_bytes, most_examples = chunk_limits(self.placement.device)  # one batch at least
+        batches = min(most_examples // self.batch_size, most_bytes // batch_bytes)
         return self.group_size * max(1, batches // self.group_size)
+
+
+def resident(examples: Examples, device: torch.device) -> Examples:
+    """Examples that are read again and again: on a GPU with room for them."""
+    return examples.on(device) if holds(device, len(examples) * examples.inputs[:1].nbytes) else examples
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,33 @@ def find_placement(device: str, precision: str, *, convolutional: bool) -> Place
     return Placement(found, dtype, autocast, channels_last=convolutional)
 
 
+def set_products(device: torch.device, precision: str) -> None:
+    """Have CUDA multiply float32 as `precision` says, and in an order that does not change from run to run.
+
+    `auto` takes TF32, whose products have 10 bits behind the point; `float32` means all 23.
+    """
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if precision == "auto" else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == "auto"
+        torch.backends.cudnn.deterministic = True
+
+
+def holds(device: torch.device, num_bytes: int) -> bool:
+    """Whether raw examples of so many bytes should lie on a device for a whole run: half of a GPU's free memory."""
+    return device.type == "cuda" and num_bytes <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def chunk_limits(device: torch.device) -> tuple[int, int]:
+    """Prepared bytes, and examples, that training should be handed at a time.
+
+    On a CPU about a core's share of the cache. On a GPU so many that waiting for the results once a chunk costs
+    nothing, and so few that the progress bar moves.
+    """
+    if device.type != "cuda":
+        return 4 * 2**20, 4096
+    return min(2**30, torch.cuda.get_device_properties(device).total_memory // 32), 2**14
+
+
 def keep_memory() -> None:
     """Have the C library keep freed blocks instead of giving them back to the system after every step.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.config import RunConfig, validate
 from nnclassify.datasets import Examples, Splits
-from nnclassify.device import Placement, find_placement
+from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, TrainingError, one_line
 from nnclassify.inference import check_tta, outputs_of
 from nnclassify.losses import LossFunction
@@ -79,6 +79,7 @@ class Classifier:
         except (DataError, ValidationError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as cause:
             raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
         placement = find_placement(device, config.precision, convolutional=len(transform.input_shape) == 3)
+        set_products(placement.device, config.precision)
         return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
     def outputs(self, examples: Examples) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,19 +14,21 @@ from nnclassify.losses import LossFunction
 
 @dataclass
 class Totals:
-    """Sums over the examples of an epoch.
+    """Sums over the examples of an epoch; only their reading synchronises.
 
     Attributes:
-        loss: Sum of weighted losses, on the CPU.
-        weight: Sum of weights, on the CPU: examples, where all weigh the same.
+        loss: Sum of weighted losses, on the CPU, of what is not `unread`.
+        weight: Sum of weights, likewise: examples, where all weigh the same.
         hits: Right predictions, on the device.
         count: Examples.
+        unread: Losses `(N,)` and weights `(N,)` or None, on the device, in their order.
     """
 
     loss: Tensor
     weight: Tensor
     hits: Tensor
     count: int = 0
+    unread: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
 
     @classmethod
     def zeros(cls, device: torch.device) -> Totals:
@@ -35,23 +37,23 @@ class Totals:
         return cls(loss, weight, torch.zeros((), dtype=torch.int64, device=device))
 
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
-        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`. Synchronises."""
-        weights = loss_fn.weights(targets)
-        self.loss = _add_in_order(self.loss, losses)
-        self.weight = self.weight + len(targets) if weights is None else _add_in_order(self.weight, weights)
+        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`."""
+        self.unread.append((losses.detach(), loss_fn.weights(targets)))
         self.hits += (loss_fn.predictions(outputs) == targets).sum()
         self.count += len(targets)
 
     def mean_loss(self) -> float:
-        """Weighted mean loss; NaN of nothing. Synchronises."""
+        """Weighted mean loss; NaN of nothing."""
+        self._read()
         return float(self.loss) / float(self.weight) if self.count else math.nan
 
     def accuracy(self) -> float:
-        """Share of right predictions, 0..1; NaN of nothing. Synchronises."""
+        """Share of right predictions, 0..1; NaN of nothing."""
         return float(self.hits) / self.count if self.count else math.nan
 
     def state(self) -> dict[str, Any]:
         """Primitives, for a checkpoint in mid-epoch."""
+        self._read()
         return {
             "loss": float(self.loss),
             "weight": float(self.weight),
@@ -68,6 +70,12 @@ class Totals:
         totals.count = state["count"]
         return totals
 
+    def _read(self) -> None:
+        for losses, weights in self.unread:
+            self.loss = _add_in_order(self.loss, losses)
+            self.weight = self.weight + len(losses) if weights is None else _add_in_order(self.weight, weights)
+        self.unread = []
+
 
 def _add_in_order(total: Tensor, values: Tensor) -> Tensor:
     """The total with values `(N,)` added one after the other: however they are cut into calls, the sum is the same.
@@ -75,7 +83,7 @@ def _add_in_order(total: Tensor, values: Tensor) -> Tensor:
     A resume in mid-epoch cuts anew, and its sums must not differ in the last digit. On the CPU, where `cumsum` is a
     plain loop.
     """
-    return torch.cat([total[None], values.detach().to(total.device, total.dtype)]).cumsum(0)[-1]
+    return torch.cat([total[None], values.to(total.device, total.dtype)]).cumsum(0)[-1]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
 from nnclassify.datasets import Examples, Splits
-from nnclassify.device import Placement, find_placement, keep_memory
+from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed import Ranks
 from nnclassify.errors import ModelError
 from nnclassify.inference import check_tta
@@ -88,6 +88,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     placement = find_placement(config.device, config.precision, convolutional=convolutional)
+    set_products(placement.device, config.precision)
     model = placement.place(model)
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
     inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))

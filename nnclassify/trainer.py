@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.averaging import frozen_copy
-from nnclassify.batches import Batches, Chunk
+from nnclassify.batches import Batches, Chunk, resident
 from nnclassify.datasets import Examples
 from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
@@ -64,7 +64,7 @@ class Trainer:
         self.loss_fn = loss_fn
         self.optimizers = list(optimizers)
         self.train = train
-        self.validation = validation
+        self.validation = validation and resident(validation, train.placement.device)
         self.recipe = recipe
         self.observers = list(observers)
         self.placement = train.placement
@@ -245,7 +245,7 @@ class Trainer:
                 return None
             outputs.append(batch)
         whole = self.ranks.joined(torch.cat(outputs).cpu(), len(self.validation))
-        return score(whole, self.validation.all_targets(), self.loss_fn)
+        return score(whole, self.validation.all_targets().cpu(), self.loss_fn)
 
     def _select(self, validated: Score | None) -> None:
         figures = (0.0, 0.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nnclassify import batches as batches_module
-from nnclassify.batches import Augmentation, Batches, shift
+from nnclassify.batches import Augmentation, Batches, resident, shift
 from nnclassify.datasets import Examples
 from nnclassify.device import find_placement
 from nnclassify.transforms import Augment, Transform, fit_normalization
@@ -51,7 +51,7 @@ def test_chunks_and_a_start_in_mid_epoch_change_nothing(
 ) -> None:
     whole = seen(batches_of(augment=augment), 2)
     later = seen(batches_of(augment=augment), 2, first_batch=2)
-    monkeypatch.setattr(batches_module, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(batches_module, "chunk_limits", lambda device: (1, 4096))
     single = seen(batches_of(augment=augment), 2)
     for (a, b), (c, d) in [*zip(whole, single, strict=True), *zip(whole[2:], later, strict=True)]:
         assert torch.equal(a, c) and torch.equal(b, d)
@@ -121,3 +121,14 @@ def test_batch_norm_never_meets_a_batch_of_one() -> None:
     assert [len(targets) for _, targets in seen(batches_of(22, min_batch=2), 1)] == [5, 5, 5, 5, 2]
     orders = [set(batches_of(21, min_batch=2).order(epoch).tolist()) for epoch in range(1, 9)]
     assert len(set.intersection(*orders)) < 20  # another example waits in each epoch
+
+
+def test_examples_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = torch.arange(40).reshape(10, 4)
+    examples = Examples(storage, torch.arange(10) % 3, torch.tensor([7, 2, 9]))
+    monkeypatch.setattr("nnclassify.datasets.splits.MOVED_AT_ONCE", 2)
+    monkeypatch.setattr(batches_module, "holds", lambda device, num_bytes: num_bytes == 3 * 4 * 8)
+    moved = resident(examples, torch.device("cpu"))
+    assert moved.inputs.shape == (3, 4)  # and no others of the storage
+    for rows in (torch.arange(3), torch.tensor([2, 0])):
+        assert all(torch.equal(a, b) for a, b in zip(moved.select(rows), examples.select(rows), strict=True))

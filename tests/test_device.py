@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from nnclassify.device import find_device, find_placement
+from nnclassify.device import find_device, find_placement, set_products
 from nnclassify.errors import DeviceError
 
 
@@ -22,3 +23,17 @@ def test_a_cuda_device_that_is_not_here_is_named() -> None:
 def test_float16_needs_a_gpu() -> None:
     with pytest.raises(DeviceError, match="precision: float16 needs a GPU"):
         find_placement("cpu", "float16", convolutional=False)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("auto", ("high", True)), ("float32", ("highest", False))])
+def test_auto_multiplies_in_tf32_on_cuda(precision: str, expected: tuple[str, bool]) -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        set_products(torch.device("cpu"), precision)
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+        set_products(torch.device("cuda"), precision)
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == expected
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+        torch.backends.cudnn.deterministic = False

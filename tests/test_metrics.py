@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders import config_of
+from recorded import Recorder
 
 from nnclassify.metrics import Totals, class_reports, confusion_matrix, score, wilson_interval
 
@@ -66,3 +67,13 @@ def test_totals_are_the_same_in_any_batches() -> None:
 def test_totals_of_nothing_are_nan() -> None:
     totals = Totals.zeros(torch.device("cpu"))
     assert math.isnan(totals.mean_loss()) and math.isnan(totals.accuracy())
+
+
+def test_counting_waits_for_nothing() -> None:
+    loss_fn = config_of(loss={"name": "cross_entropy", "class_weights": [1.0, 3.0]}).loss.build([1, 1])
+    totals = Totals.zeros(torch.device("cpu"))
+    with Recorder() as recorder:  # refuses to read a value, as a GPU that records does
+        totals.add(torch.tensor([1.0, 6.0]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]), loss_fn)
+    assert recorder.calls
+    assert (totals.mean_loss(), totals.accuracy()) == (7 / 4, 0.5)
+    assert totals.mean_loss() == 7 / 4  # read once

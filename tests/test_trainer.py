@@ -189,8 +189,8 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 
 def test_weights_of_an_epoch_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = []
-    for chunk_bytes in (1, 4 * 2**20):
-        monkeypatch.setattr("nnclassify.batches.CHUNK_BYTES", chunk_bytes)
+    for limits in ((1, 4096), (4 * 2**20, 4096)):
+        monkeypatch.setattr("nnclassify.batches.chunk_limits", dict.fromkeys([torch.device("cpu")], limits).__getitem__)
         parts, trainer = trainer_of(dataset=SPLIT, model={"name": "mlp", "hidden": [8], "dropout": 0.3})
         trainer.fit()
         digests.append((content_digest(parts.model.state_dict()), trainer.rows[-1].train_loss))

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from nnclassify.transforms import PictureFormat
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+MOVED_AT_ONCE = 4096
+"""Examples on their way to a device: they are copied twice."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,23 @@ class Examples:
 
     def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Raw inputs and targets of rows `(B,)` counted within this split."""
-        chosen = self.indices[rows]
+        chosen = self.indices[rows.to(self.indices.device)]
         return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
     def part(self, rows: slice) -> Examples:
         """Some of these examples, in a split of their own."""
         return Examples(self.inputs, self.targets, self.indices[rows])
+
+    def on(self, device: torch.device) -> Examples:
+        """The same examples there, and no others of the storage."""
+        import torch
+
+        inputs = torch.empty((len(self), *self.inputs.shape[1:]), dtype=self.inputs.dtype, device=device)
+        targets = torch.empty(len(self), dtype=self.targets.dtype, device=device)
+        order = torch.arange(len(self))
+        for rows in order.split(MOVED_AT_ONCE):
+            inputs[rows[0] : rows[-1] + 1], targets[rows[0] : rows[-1] + 1] = self.select(rows)
+        return Examples(inputs, targets, order.to(device))
 
     def all_targets(self) -> Tensor:
         """This split's class indices, `(N,)`."""

@@ -1,0 +1,59 @@
+"""Everything on a device that is not the CPU: nothing is left behind, and a step moves nothing there or back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from builders import config_of, loaded, trainer_of
+from elsewhere import DEVICE, Elsewhere, Remote
+
+from nnclassify.losses import AnyLoss
+from nnclassify.run import train
+
+PICTURES = {"name": "digits", "limit": 60, "augment": {"flip": "alternate", "crop": 1, "cutout": 2}}
+CNN = {"name": "cnn", "blocks": [{"channels": 4, "batch_norm": True, "pool": "max"}], "hidden": [8], "dropout": 0.2}
+WHITENING = {"name": "cnn", "blocks": [{"channels": 2, "kernel": 2, "init": "whitening"}]}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, here: Path) -> Iterator[Elsewhere]:
+    """Every device that a config asks for is elsewhere."""
+    monkeypatch.setattr("nnclassify.device.find_device", lambda wanted: DEVICE)
+    before = torch.__future__.get_overwrite_module_params_on_conversion()
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    with Elsewhere() as mode:
+        yield mode
+    torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": PICTURES, "model": CNN, "ema": 0.9, "clip_grad_norm": 1.0},
+        {"dataset": PICTURES, "model": CNN, "lookahead": {"every": 2}, "evaluation": {"tta": "mirror_translate"}},
+        {"dataset": PICTURES, "model": WHITENING, "optimizer": {"name": "muon"}},
+        {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "scheduler": "one_cycle"},
+    ],
+)
+def test_a_run_computes_there(values: dict[str, Any]) -> None:
+    result = train(loaded(config_of(epochs=1, **values)))
+    assert all(isinstance(weight, Remote) for weight in result.classifier.model.parameters())
+    assert result.test is not None
+    assert 0 <= result.test.accuracy <= 1
+
+
+@pytest.mark.parametrize("loss", [member.model_fields["name"].default for member in get_args(get_args(AnyLoss)[0])])
+def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
+    """A CUDA graph cannot fetch what lies on the CPU."""
+    output = {"bce": "sigmoid", "nll": "log_softmax"}.get(loss, "none")
+    weights = {"class_weights": "balanced"} if loss in ("cross_entropy", "nll", "focal") else {}
+    _, trainer = trainer_of(loss={"name": loss, **weights}, model={"name": "mlp", "hidden": [4], "output": output})
+    chunk = next(iter(trainer.train.epoch(1)))
+    inputs, targets = next(iter(chunk))
+    before = elsewhere.num_moves
+    trainer.training_step.run(inputs, targets, [1.0], [1.0])
+    assert elsewhere.num_moves == before > 0
