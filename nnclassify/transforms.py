@@ -227,23 +227,40 @@ def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
 
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
     count = len(indices) * max(1, inputs[0, 0].numel())
-    total = torch.zeros(inputs.shape[1], dtype=torch.float64)
-    for rows in indices.split(STATISTICS_CHUNK):
-        exact = torch.int64 if inputs.dtype == torch.uint8 else torch.float64
-        total += inputs[rows].sum(dim=dims, dtype=exact)
-    mean = total / count
-    shape = [-1, *[1] * (inputs.ndim - 2)]
-    squares = torch.zeros_like(total)
-    for rows in indices.split(STATISTICS_CHUNK):
-        if inputs.dtype == torch.uint8:
-            squares += inputs[rows].to(torch.int32).square_().sum(dim=dims, dtype=torch.int64)
-        else:
-            squares += (inputs[rows].double() - mean.reshape(shape)).square_().sum(dim=dims)
     if inputs.dtype == torch.uint8:
+        total, squares = _sums_of_bytes(inputs, indices)
+        mean = total / count
         squares -= count * mean.square()
+    else:
+        chunks = indices.split(STATISTICS_CHUNK)
+        mean = sum(inputs[rows].sum(dim=dims, dtype=torch.float64) for rows in chunks) / torch.tensor(count)
+        shape = [-1, *[1] * (inputs.ndim - 2)]
+        squares = torch.zeros_like(mean)
+        for rows in chunks:
+            squares += (inputs[rows].double() - mean.reshape(shape)).square_().sum(dim=dims)
     std = squares.div(count).clamp_(min=0).sqrt()
     # Rounding alone leaves a constant column a tiny spread, and dividing by that would turn it into noise.
     return mean, torch.where(std > 1e-12 * mean.abs(), std, torch.zeros_like(std))
+
+
+def _sums_of_bytes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """The exact sums of uint8 values and of their squares, per channel or column."""
+    import torch
+
+    total, squares = torch.zeros(2, inputs.shape[1], dtype=torch.float64).unbind()
+    if inputs.ndim == 2:
+        for rows in indices.split(256):  # 256 x 255^2 < 2^24: float32 adds that many without rounding
+            values = inputs.index_select(0, rows).float()
+            total += values.sum(dim=0)
+            squares += values.square_().sum(dim=0)
+        return total, squares
+    values = torch.arange(256)
+    for rows in indices.split(STATISTICS_CHUNK):
+        channels = inputs.index_select(0, rows).transpose(0, 1).flatten(1)
+        counts = torch.stack([channel.bincount(minlength=256) for channel in channels])
+        total += (counts * values).sum(dim=1)
+        squares += (counts * values.square()).sum(dim=1)
+    return total, squares
 
 
 def _extremes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

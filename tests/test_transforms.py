@@ -31,6 +31,19 @@ def test_table_is_normalised_by_the_training_rows(normalize: Normalize, shift: l
     assert found_scale.tolist() == pytest.approx(scale)
 
 
+@pytest.mark.parametrize("shape", [(600, 2), (600, 2, 3, 5)])
+@pytest.mark.parametrize("low", [0, 255])
+def test_statistics_of_bytes_are_exact(shape: tuple[int, ...], low: int) -> None:
+    raw = torch.randint(low, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(1, 600, 2)
+    values = raw[rows].transpose(0, 1).flatten(1).to(torch.int64)  # by channel or column, in Python's integers below
+    count = values.shape[1]
+    variances = [(count * int((row**2).sum()) - int(row.sum()) ** 2) / count**2 for row in values]
+    shift, scale = fit_normalization(raw, rows, "standard")
+    assert shift.flatten().tolist() == [int(row.sum()) / count for row in values]
+    assert scale.flatten().tolist() == pytest.approx([variance**0.5 or 1.0 for variance in variances], rel=1e-12)
+
+
 @pytest.mark.parametrize("normalize", ["standard", "minmax", "unit"])
 def test_pictures_are_normalised_by_channel(normalize: Normalize) -> None:
     rng = torch.Generator().manual_seed(0)
