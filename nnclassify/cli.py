@@ -112,6 +112,7 @@ def train(
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the pictures in the run folder.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run of that config.")] = False,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Say when something goes wrong.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say on what, and how, the steps are run.")] = False,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
@@ -128,7 +129,9 @@ def train(
         return
     if folder is None:
         folder = run.find_resumable(loaded) if resume else run.begun_since(loaded, distributed.restarted_by())
-    result = run.train(loaded, resume=folder, observers=[_progress()], note=_warn, with_monitor=monitor, ranks=ranks)
+    result = run.train(
+        loaded, resume=folder, observers=_observers(verbose), note=_warn, with_monitor=monitor, ranks=ranks
+    )
     distributed.leave()
     for skipped in result.parts.splits.skipped:
         _note(f"skipped: {skipped} could not be read")
@@ -154,10 +157,11 @@ def _warn(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
 
-def _progress() -> Observer:
-    from nnclassify.observers import EpochLines, ProgressBar
+def _observers(verbose: bool) -> list[Observer]:
+    from nnclassify.observers import EpochLines, Execution, ProgressBar
 
-    return ProgressBar() if sys.stderr.isatty() else EpochLines()
+    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
+    return [Execution(_note), progress] if verbose else [progress]
 
 
 @app.command()
@@ -184,9 +188,7 @@ def check(
 
 
 @app.command()
-def explain(
-    finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")],
-) -> None:
+def explain(finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")]) -> None:
     """Print the page of a finding: what it looks at, why it matters, the fix, examples."""
     from nnclassify.diagnosis.catalogue import page_of, page_text
 
@@ -196,9 +198,7 @@ def explain(
 @app.command()
 def evaluate(
     run: RunArgument = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, validation or test; left out, test if there is one.")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; left out: test, if any.")] = None,
     overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

@@ -79,9 +79,11 @@ class RunConfig(Settings):
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["auto", "float32", "float64", "bfloat16", "float16"] = "auto"
-    """The number type of the arithmetic; weights stay float32 (float64 for float64)."""
+    """The number type of the arithmetic; weights stay float32 (float64 for float64). auto trains in bfloat16 where that
+    is fast and agrees, and takes TF32 on CUDA."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the training step: auto where the run is long enough to repay it, on, off."""
+    """Compile the training step, or on CUDA record it as a graph: auto where the run is long enough to repay it, on,
+    off."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the arithmetic; left out, torch's choice."""
     checkpoint_every: CheckpointEvery | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -17,7 +17,6 @@ from nnclassify.errors import DataError
 from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Probability, Settings
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 Targets = Literal["one_hot", "index"]
@@ -44,11 +43,6 @@ class LossFunction:
     probabilities: Callable[[Tensor], Tensor]
     class_weights: Tensor | None = None
     top: int = 1
-
-    def on(self, device: torch.device) -> LossFunction:
-        """The same loss for outputs there: a step that is recorded may not fetch its weights anew."""
-        weights = self.class_weights
-        return self if weights is None else replace(self, class_weights=weights.to(device))
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """Each example's weight `(N,)`; None: one each. The mean loss is sum(losses) / sum(weights)."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -154,6 +156,21 @@ class ProgressBar(Watcher):
         """Leave the last state on the screen."""
         if self.bar is not None:
             self.bar.close()
+
+
+class Execution(Watcher):
+    """Says once how the arithmetic is done: where, with how many threads, in which number type, and who runs steps."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Say it."""
+        step = trainer.training_step
+        dtype = str(step.placement.autocast or step.placement.dtype).removeprefix("torch.")
+        layout = ", channels last" if step.placement.channels_last else ""
+        device = f"{step.placement.device}, CPU threads: {torch.get_num_threads()}"
+        self.say(f"runs on {device}; products in {dtype}{layout}; {step.way()}")
 
 
 class EpochLines(Watcher):

@@ -9,7 +9,7 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -69,7 +69,7 @@ class TrainingStep:
     ) -> None:
         self.model = model
         self.averaged = averaged
-        self.loss_fn = loss_fn.on(placement.device)
+        self.loss_fn = _on(placement.device, loss_fn)
         self.optimizers = list(optimizers)
         self.placement = placement
         self.recipe = recipe
@@ -111,6 +111,13 @@ class TrainingStep:
         """Whether an earlier run has compiled this step, so that it need only be loaded."""
         self.learner()
         return isinstance(self._whole, CompiledSteps) and self._whole.path().is_file()
+
+    def way(self) -> str:
+        """How the steps are run, in words."""
+        if not self.is_compiled or self.scaled:
+            return "eager steps"
+        done = "recorded" if isinstance(self._whole, CapturedSteps) else "compiled"
+        return f"{done} steps, {self.recipe.group_size} a call at most"
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
@@ -221,6 +228,12 @@ class TrainingStep:
         for optimizer in optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
+
+
+def _on(device: torch.device, loss_fn: LossFunction) -> LossFunction:
+    """The loss with its class weights there: a step that is recorded cannot fetch them."""
+    weights = loss_fn.class_weights
+    return loss_fn if weights is None else replace(loss_fn, class_weights=weights.to(device))
 
 
 def is_captured(device: torch.device) -> bool:

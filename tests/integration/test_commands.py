@@ -30,8 +30,18 @@ def first(nnclassify: Program, place: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def second(first: object, nnclassify: Program) -> subprocess.CompletedProcess[str]:
     """The same config again, without pictures, as JSON."""
-    done: subprocess.CompletedProcess[str] = nnclassify("train", "mine.yaml", "--json", "--no-plots")
+    done: subprocess.CompletedProcess[str] = nnclassify(
+        "train", "mine.yaml", "--json", "--no-plots", "--verbose", "--set", "compile=off"
+    )
     return done
+
+
+def test_verbose_says_how_steps_are_run(
+    first: subprocess.CompletedProcess[str], second: subprocess.CompletedProcess[str]
+) -> None:
+    line = second.stderr.splitlines()[0]
+    assert line == "runs on cpu, CPU threads: 1; products in float32; eager steps"
+    assert "runs on" not in first.stderr
 
 
 def test_train_leaves_a_whole_run_folder(first: subprocess.CompletedProcess[str], place: Path) -> None:
