@@ -118,7 +118,7 @@ def chunk_limits(device: torch.device) -> tuple[int, int]:
     nothing, and so few that the progress bar moves.
     """
     if device.type != "cuda":
-        return 4 * 2**20, 4096
+        return 8 * 2**20, 4096
     return min(2**30, torch.cuda.get_device_properties(device).total_memory // 32), 2**14
 
 
