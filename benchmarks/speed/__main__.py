@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed.jobs import JOBS, prepare
+from benchmarks.speed.jobs import JOBS, LARGE, prepare, prepare_noise
 from benchmarks.speed.measure import measure, table_rows
 from benchmarks.speed.whole import growth, memory, peak_share, pictures, start, whole_runs
 from nnclassify.config import validate
@@ -39,7 +39,7 @@ def main() -> None:
             RESULTS.write_text("\n".join(lines) + "\n")
 
     command = f"python -m benchmarks.speed{' --peers' * arguments.peers} --rounds {arguments.rounds} --write"
-    tell(f"# Speed\n\n`{command}`; {_machine()}.\n")
+    tell(f"# Speed\n\n`{command}`; {_machine(arguments.device)}.\n")
     tell("Training epochs, warm, validation apart; interleaved in one run, medians over its rounds.\n")
     tell(EPOCHS)
     for rows in _epochs(arguments):
@@ -48,7 +48,7 @@ def main() -> None:
     for row in _whole(arguments):
         tell(row)
     if arguments.device == "cpu":
-        tell("\nOn a GPU: unmeasured: no CUDA device" if not torch.cuda.is_available() else "")
+        tell("\nOn a GPU: unmeasured here; `--device cuda` measures the jobs above there, and resnet18 at 224 pixels.")
 
 
 def _arguments() -> argparse.Namespace:
@@ -77,12 +77,16 @@ def _overrides(name: str, arguments: argparse.Namespace) -> list[str]:
 
 
 def _epochs(arguments: argparse.Namespace) -> Iterator[list[str]]:
-    for job in JOBS:
+    on_cuda = arguments.device == "cuda"
+    for job in [*JOBS, *([LARGE] if on_cuda else [])]:
         if not any(part in job.name for part in arguments.jobs):
             continue
-        peers = job.peers if arguments.peers else ()
-        with tempfile.TemporaryDirectory() as folder:
-            loaded = prepare(job, Path(folder), _overrides(job.config, arguments))
+        peers = [*(job.peers if arguments.peers else ()), *(job.on_cuda if on_cuda else ())]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            loaded = (
+                prepare_noise(job, folder) if job is LARGE else prepare(job, folder, _overrides(job.config, arguments))
+            )
             loaded.source.override(f"device={arguments.device}")
             contenders = ["bare", "compile on", "auto", "off", *peers]
             figures = measure(job, validate(loaded.source), contenders, arguments.rounds)
@@ -111,9 +115,10 @@ def _whole(arguments: argparse.Namespace) -> Iterator[str]:
             yield single[name]()
 
 
-def _machine() -> str:
+def _machine(device: str) -> str:
     facts = f"{os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
-    return f"{facts}, {date.today():%B %Y}"
+    where = f"{torch.cuda.get_device_name()}, " if device == "cuda" else ""
+    return f"{where}{facts}, {date.today():%B %Y}"
 
 
 if __name__ == "__main__":

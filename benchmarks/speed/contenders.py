@@ -8,7 +8,9 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -129,23 +131,50 @@ def on(config: RunConfig, num_epochs: int) -> Epochs:
 
 def bare(config: RunConfig, num_epochs: int) -> Epochs:
     """The minimal eager loop of somebody who knows PyTorch: tensors in memory, shuffled by index."""
-    arrays = Arrays.of(config)
-    device = "cuda" if torch.cuda.is_available() and config.device.startswith("cuda") else "cpu"
+    return _loop(config, num_epochs, lambda model: model, nullcontext())
+
+
+def bare_on_cpu(config: RunConfig, num_epochs: int) -> Epochs:
+    """The same on the CPU, wherever the others run."""
+    return bare(config.model_copy(update={"device": "cpu"}), num_epochs)
+
+
+def compiled_loop(config: RunConfig, num_epochs: int) -> Epochs:
+    """The same by somebody who also knows torch.compile: the network compiled, in bfloat16 and channels_last."""
+
+    def changed(model: nn.Module) -> nn.Module:
+        return cast(nn.Module, torch.compile(model.to(memory_format=torch.channels_last)))
+
+    return _loop(config, num_epochs, changed, torch.autocast(_device(config), dtype=torch.bfloat16))
+
+
+def _loop(
+    config: RunConfig,
+    num_epochs: int,
+    change: Callable[[nn.Module], nn.Module],
+    context: AbstractContextManager[object],
+) -> Epochs:
+    arrays, device = Arrays.of(config), _device(config)
     inputs, targets = arrays.inputs.to(device), arrays.targets.to(device)
-    model = arrays.network().to(device)
+    model = change(arrays.network().to(device))
     optimizer, loss_fn = arrays.optimizer(model), arrays.loss()
     for _ in range(num_epochs):
         model.train()
         started = time.perf_counter()
         order = torch.randperm(len(inputs), device=device)
         for rows in order.split(config.batch_size):
-            loss = loss_fn(model(inputs[rows]), targets[rows])
+            with context:
+                loss = loss_fn(model(inputs[rows]), targets[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         float(loss.detach())
         yield time.perf_counter() - started
     yield arrays.accuracy(model.cpu())
+
+
+def _device(config: RunConfig) -> str:
+    return "cuda" if config.device.startswith("cuda") else "cpu"
 
 
 def numpy(config: RunConfig, num_epochs: int) -> Epochs:
@@ -168,6 +197,8 @@ def numpy(config: RunConfig, num_epochs: int) -> Epochs:
 
 CONTENDERS: dict[str, Callable[[RunConfig, int], Epochs]] = {
     "bare": bare,
+    "bare on the CPU": bare_on_cpu,
+    "compiled loop": compiled_loop,
     "compile on": on,
     "auto": auto,
     "off": off,
