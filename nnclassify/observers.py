@@ -62,6 +62,7 @@ class Checkpointer(Watcher):
         self.best = best
         self.best_is_saved = best is not None and holds_best(folder, best)
         self.saved_at = time.monotonic()
+        self._states: list[dict[str, Any]] = []
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Save where `checkpoint_every` says so."""
@@ -76,9 +77,7 @@ class Checkpointer(Watcher):
         """Remember the best; save when asked to, or when the last save is long enough ago."""
         if trainer.is_best:
             weights = _copied(trainer.evaluated_model().state_dict())
-            self.best = Checkpoint(
-                **self.facts, model=weights, epoch=len(trainer.rows), history=[row.state() for row in trainer.rows]
-            )
+            self.best = Checkpoint(**self.facts, model=weights, epoch=len(trainer.rows), history=self._history(trainer))
             self.best_is_saved = False
         if self.every is not None or self._seconds() >= SAVE_SECONDS:
             self.save(trainer)
@@ -100,7 +99,7 @@ class Checkpointer(Watcher):
             **self.facts,
             model=trainer.evaluated_model().state_dict(),
             epoch=len(trainer.rows),
-            history=[row.state() for row in trainer.rows],
+            history=self._history(trainer),
             training={**trainer.state(), "best_model": best_model, "machine": machine_state(trainer)},
         )
         save_checkpoint(self.folder.last, last)
@@ -115,6 +114,11 @@ class Checkpointer(Watcher):
         if self.best is not None and not self.best_is_saved:
             save_checkpoint(self.folder.best, self.best)
             self.best_is_saved = True
+
+    def _history(self, trainer: Trainer) -> list[dict[str, Any]]:
+        """All rows as primitives; each is turned into them once, since tiny nets have thousands of epochs."""
+        self._states += [row.state() for row in trainer.rows[len(self._states) :]]
+        return list(self._states)
 
     def _seconds(self) -> float:
         return time.monotonic() - self.saved_at

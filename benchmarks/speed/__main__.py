@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.speed.jobs import JOBS, LARGE, prepare, prepare_noise
 from benchmarks.speed.measure import measure, table_rows
-from benchmarks.speed.whole import growth, memory, peak_share, pictures, start, whole_runs
+from benchmarks.speed.whole import auto_against_off, growth, memory, peak_share, pictures, start, whole_runs
 from nnclassify.config import validate
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--whole",
         nargs="*",
-        default=["start", "predict", "memory", "growth", "peak", "train"],
+        default=["start", "predict", "memory", "growth", "peak", "auto", "train"],
         help="whole commands to time; `none`",
     )
     parser.add_argument("--pictures", type=Path, help="a folder root/<split>/<class>/*, for `predict`: its test split")
@@ -106,6 +106,8 @@ def _whole(arguments: argparse.Namespace) -> Iterator[str]:
         if name == "train":
             for ratio in whole_runs(rounds, lambda config: _overrides(config, arguments)):
                 yield ratio.row()
+        elif name == "auto":
+            yield from (ratio.row() for ratio in auto_against_off(rounds))
         elif name == "predict":
             if arguments.pictures is None:
                 yield "| predict and evaluate, 10,000 pictures | unmeasured: no --pictures | | at most 1 | |"

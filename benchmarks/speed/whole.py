@@ -96,6 +96,30 @@ def whole_runs(rounds: int, overrides: Callable[[str], list[str]]) -> Iterator[R
             yield Ratio(f"train {job.name}, start to end", [a / b for a, b in pairs], f"{job.target:g}", remark)
 
 
+LONG = Job("xor_2 for 2,400 epochs", "xor_2", 10_000, 1, ("epochs=2400",))
+"""Long enough that `auto` compiles it where no earlier run has."""
+SHORT = ("xor_2", "spirals", "iris_mlp", "digits_cnn")
+"""Shipped runs that `auto` compiles where an earlier run has, and whose start is a large part of them."""
+
+
+def auto_against_off(rounds: int) -> Iterator[Ratio]:
+    """How long a whole run takes with `compile: auto`, against `off`: nobody may lose by it."""
+    for job in [*(job for job in WHOLE if job.name in SHORT), LONG]:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "job.yaml").write_text(prepare(job, folder, []).config.to_yaml())
+            ours = [sys.executable, "-m", "nnclassify", "train", f"{name}/job.yaml", "--no-plots", "--set"]
+            if job is not LONG:
+                _seconds([*ours, "compile=on", "--set", "epochs=1"], folder, folder)
+            pairs = []
+            for number in range(rounds):
+                cache = folder / f"cache-{number}" if job is LONG else folder  # compiled anew each time, or never
+                pairs.append([_seconds([*ours, f"compile={way}"], folder, cache) for way in ("off", "auto")])
+            remark = f"times as long as `off` ({min(off for off, _ in pairs):.1f} s); "
+            remark += "compiled on the way" if job is LONG else "compiled by an earlier run"
+            yield Ratio(f"train {job.name}, `auto`", [auto / off for off, auto in pairs], "at most 1.05", remark)
+
+
 def start(rounds: int) -> Ratio:
     """A smoke config from start to end, against importing torch and torchvision."""
     with tempfile.TemporaryDirectory() as name:
@@ -184,8 +208,10 @@ def growth(rounds: int, overrides: list[str]) -> Ratio:
     return Ratio("an epoch over 10 times the data, cifar_mlp", ratios, "at most 10.3", "times as long")
 
 
-def _seconds(command: Sequence[str], folder: Path) -> float:
+def _seconds(command: Sequence[str], folder: Path, cache: Path | None = None) -> float:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if cache is not None:
+        environment["XDG_CACHE_HOME"] = str(cache)
     started = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
