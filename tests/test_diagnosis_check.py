@@ -84,7 +84,7 @@ def test_labels_that_say_nothing_are_told_apart(table: str, cause: str, here: Pa
 def test_a_diagnosis_fits_a_terminal_and_is_json(here: Path) -> None:
     diagnosis = checked("dataset: moons\nmodel: {name: mlp, hidden: [8], output: relu}\nepochs: 3\n", here)
     assert len(diagnosis_text(diagnosis, verbose=False, colour=False).splitlines()) <= MAX_LINES
-    first = json.loads(json.dumps(state(diagnosis, None), allow_nan=False))["findings"][0]
+    first = json.loads(json.dumps(state(diagnosis, None, None), allow_nan=False))["findings"][0]
     assert first["where"]["path"] == "model.output" and first["where"]["line"] == 2
 
 
@@ -112,4 +112,5 @@ def test_a_range_test_that_cannot_be_made_hides_no_finding(tmp_path: Path) -> No
     checked = check(str(config), [], None, picture)
     text = checked.text(verbose=False, colour=False)
     assert "NN103" in text and f"{picture}: not drawn" in text
+    assert checked.state()["lr_range"] is None
     assert (checked.exit_code, picture.exists()) == (4, False)

@@ -17,24 +17,24 @@ class Checked:
     Attributes:
         diagnosis: What was found.
         fix: Where the changed config was asked for.
-        undrawn: Where a range test was asked for that could not be made.
+        lr_range: Where a range test was asked for.
     """
 
-    def __init__(self, diagnosis: Diagnosis, fix: Path | None, undrawn: Path | None = None) -> None:
+    def __init__(self, diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None = None) -> None:
         self.diagnosis = diagnosis
         self.fix = fix
-        self.undrawn = undrawn
+        self.lr_range = lr_range
 
     def text(self, *, verbose: bool, colour: bool) -> str:
         """For people."""
         text = diagnosis_text(self.diagnosis, verbose=verbose, colour=colour)
-        if self.undrawn is not None:
-            text += f"\n{self.undrawn}: not drawn; this config could not be trained at several rates here"
+        if self.lr_range is not None and self.diagnosis.rates is None:
+            text += f"\n{self.lr_range}: not drawn; this config could not be trained at several rates here"
         return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"
 
     def state(self) -> dict[str, object]:
         """For JSON."""
-        return state(self.diagnosis, self.fix)
+        return state(self.diagnosis, self.fix, self.lr_range)
 
     @property
     def exit_code(self) -> int:
@@ -61,4 +61,4 @@ def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Pat
         from nnclassify.diagnosis.picture import save_range_test  # matplotlib takes as long to import as a check
 
         save_range_test(diagnosis.rates, loaded.config.optimizer.lr, lr_range)
-    return Checked(diagnosis, fix, lr_range if diagnosis.rates is None else None)
+    return Checked(diagnosis, fix, lr_range)

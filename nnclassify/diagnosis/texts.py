@@ -88,8 +88,8 @@ def fix_text(diagnosis: Diagnosis, target: Path) -> str:
     return f"{target}: {change_text(repair.change)}\n{side_by_side(before, repair.after)}"
 
 
-def state(diagnosis: Diagnosis, fix: Path | None) -> dict[str, object]:
-    """For JSON."""
+def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict[str, object]:
+    """For JSON; a file that was asked for and not written is null."""
     before, linear = diagnosis.before, diagnosis.linear
     return {
         "findings": [finding.state() for finding in diagnosis.findings],
@@ -100,6 +100,7 @@ def state(diagnosis: Diagnosis, fix: Path | None) -> dict[str, object]:
         "majority": diagnosis.majority,
         "steps": 0 if before is None else before.steps,
         "seconds": diagnosis.seconds,
+        "lr_range": str(lr_range) if lr_range is not None and diagnosis.rates is not None else None,
         "fixed": str(fix) if fix is not None and diagnosis.repair.change else None,
         "change": diagnosis.repair.change,
         "after": None if diagnosis.repair.after is None else diagnosis.repair.after.accuracy,

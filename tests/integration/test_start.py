@@ -22,6 +22,7 @@ OPTIONS = {
     "nnclassify": ["--help", "--install-completion", "--show-completion", "--version"],
     "train": [
         *["CONFIG", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume", "--set"],
+        "--verbose",
     ],
     "check": ["CONFIG", "--fix", "--help", "--json", "--lr-range", "--set", "--verbose"],
     "explain": ["FINDING", "--help"],
