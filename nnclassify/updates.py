@@ -100,6 +100,8 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
                 kept = optimizer.state[parameter]
                 if name not in kept:
                     kept[name] = _step_count(parameter) if name == "step" else torch.zeros_like(parameter)
+                elif kept[name].device != parameter.device:  # torch leaves a step's number where it was read
+                    kept[name] = kept[name].to(parameter.device)
         members = list(group["params"])
         groups.append(Group(optimizer, options, group["initial_lr"], members, names, group.get("epochs")))
     return groups

@@ -10,8 +10,11 @@ import pytest
 import torch
 from builders import config_of, loaded, trainer_of
 from elsewhere import DEVICE, Elsewhere, Remote
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from nnclassify.losses import AnyLoss
+from nnclassify.optimizers import AnyOptimizer
 from nnclassify.run import train
 
 PICTURES = {"name": "digits", "limit": 60, "augment": {"flip": "alternate", "crop": 1, "cutout": 2}}
@@ -57,3 +60,17 @@ def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
     before = elsewhere.num_moves
     trainer.training_step.run(inputs, targets, [1.0], [1.0])
     assert elsewhere.num_moves == before > 0
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # here, `meta` does hold numbers
+@pytest.mark.parametrize(
+    "name", [member.model_fields["name"].default for member in get_args(get_args(AnyOptimizer)[0])]
+)
+def test_a_state_that_is_loaded_goes_there(name: str) -> None:
+    """A checkpoint is read on the CPU, and torch leaves some of it there."""
+    (_, began), (_, resumed) = (trainer_of(optimizer={"name": name}) for _ in range(2))
+    began.fit()
+    resumed.load_state(tree_map_only(torch.Tensor, Tensor.cpu, began.state()), began.rows)
+    tensors = resumed.training_step.learner().tensors
+    assert all(isinstance(tensor, Remote) for tensor in tensors)
+    assert sum(tensor.numel() for tensor in tensors) == sum(t.numel() for t in began.training_step.learner().tensors)
