@@ -52,17 +52,13 @@ class CapturedSteps:
             DeviceError: The step cannot be recorded; nothing was changed.
         """
         size = self.group_size if len(inputs) == self.group_size else 1
-        parts = zip(inputs.split(size), targets.split(size), rates.split(size), strict=True)
-        return joined([self._run_part(part) for part in parts])
-
-    def _run_part(self, given: tuple[Tensor, ...]) -> Results:
-        size = len(given[0])
-        if size not in self._seen:  # the first time, libraries make plans and workspaces: that cannot be recorded
-            self._seen.add(size)
-            return self._steps(given)
-        if size not in self._recordings:
-            self._recordings[size] = Recording.of(self._steps, given, self.device)
-        return self._recordings[size].run(given)
+        parts = list(zip(inputs.split(size), targets.split(size), rates.split(size), strict=True))
+        # The first time, libraries make plans and workspaces, which cannot be recorded; the second, before any step.
+        if size in self._seen and size not in self._recordings:
+            self._recordings[size] = Recording.of(self._steps, parts[0], self.device)
+        self._seen.add(size)
+        take = self._recordings[size].run if size in self._recordings else self._steps
+        return joined([take(part) for part in parts])
 
     def _steps(self, given: tuple[Tensor, ...]) -> Results:
         return joined([self.step(*of_step) for of_step in zip(*given, strict=True)])

@@ -47,10 +47,12 @@ def recorded(
 ) -> tuple[Callable[[], None], tuple[Tensor, Tensor]]:
     """What `captured.record` does on CUDA; `tensors` are left as they were, since recording runs nothing there."""
     state, before = torch.get_rng_state(), [tensor.detach().clone() for tensor in tensors]
-    with Recorder() as recorder:
-        found = work()
-    torch.set_rng_state(state)
-    with torch.no_grad():
-        for tensor, value in zip(tensors, before, strict=True):
-            tensor.copy_(value)
+    try:
+        with Recorder() as recorder:
+            found = work()
+    finally:
+        torch.set_rng_state(state)
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
     return recorder.replay, found

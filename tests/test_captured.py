@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from builders import trainer_of
 from recorded import recorded
-from steps import OPTIMIZERS, SHORT, build, run
+from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, examples, run
 from torch import Tensor
 
 from nnclassify.averaging import Lookahead
@@ -78,14 +79,17 @@ def test_parts_of_a_recorded_group_are_the_whole_group_bit_for_bit(stand_in: lis
         assert torch.equal(parted.model.state_dict()[name], weight)
 
 
-def test_what_cannot_be_recorded_is_said(stand_in: list[TrainingStep], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, captured = pair(stand_in, Sgd(), group_size=1)
-    loss_fn = captured.loss_fn
-    captured.loss_fn = replace(
-        loss_fn, losses=lambda outputs, *rest: loss_fn.losses(outputs * float(outputs[0, 0].detach()), *rest)
-    )
+def test_what_cannot_be_recorded_is_said_before_anything_changes(stand_in: list[TrainingStep]) -> None:
+    step = build(Sgd(), compiled=True, group_size=4)
+    stand_in.append(step)
+    losses = step.loss_fn.losses
+    step.loss_fn = replace(step.loss_fn, losses=lambda out, *rest: losses(out * float(out[0, 0].detach()), *rest))
+    inputs, targets = (values[: 3 * BATCH] for values in examples())  # one by one: no whole group
+    step.run(inputs, targets, FACTORS[:3], DECAYS[:3])
+    before = copy.deepcopy(step.model.state_dict())
     with pytest.raises(DeviceError, match=r"cannot be captured as a CUDA graph .*not permitted.*; set `compile: off`"):
-        run(captured)
+        step.run(inputs, targets, FACTORS[:3], DECAYS[:3])
+    assert all(torch.equal(weight, before[name]) for name, weight in step.model.state_dict().items())
 
 
 def test_a_run_of_recorded_steps_is_the_eager_run(stand_in: list[TrainingStep]) -> None:
