@@ -179,10 +179,11 @@ class Augmentation:
     def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
         """Change raw pictures `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
         if self.flips is not None:
-            flips = self.flips[rows].to(pictures.device)
+            flips = self.flips[rows].to(pictures.device, non_blocking=True)
             pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
         if self.shifts is not None:
-            pictures = shift(pictures, self.shifts[rows].to(pictures.device), self.crop)
+            moves = self.shifts[rows].to(pictures.device, non_blocking=True)
+            pictures = shift(pictures, moves, self.crop)
         return pictures
 
     def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
@@ -194,7 +195,7 @@ class Augmentation:
         down, right = torch.arange(height) - first[:, :1], torch.arange(width) - first[:, 1:]  # (B, H), (B, W)
         in_rows, in_columns = ((place >= 0) & (place < self.cutout) for place in (down, right))
         square = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)
-        return inputs.masked_fill(square.to(inputs.device), 0.0)
+        return inputs.masked_fill(square.to(inputs.device, non_blocking=True), 0.0)
 
 
 def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:

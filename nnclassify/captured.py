@@ -1,8 +1,8 @@
 """Training steps as a CUDA graph: recorded once, then replayed in one launch, several steps a replay.
 
 A small network's step is a few dozen kernels of microseconds each, and the CPU takes longer to launch one than the GPU
-to run it. What is recorded is the eager step: the same kernels in the same order, at learning rates that it reads from
-memory. No compiler is needed.
+to run it. What is recorded is the eager step, at learning rates that it reads from memory (`rates.py` has what that
+takes). No compiler is needed.
 """
 
 from __future__ import annotations
@@ -110,8 +110,10 @@ class Recording:
 def record(work: Callable[[], Results], device: torch.device) -> tuple[Callable[[], None], Results]:
     """A function that runs the kernels of some work again, and where they leave its results; none is run yet."""
     graph = torch.cuda.CUDAGraph()
-    # Other threads may use the GPU meanwhile: only this one's forbidden calls end the recording.
-    with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    # torch's own stream for recording lies on the first device that ever recorded. Other threads may use the GPU
+    # meanwhile: only this one's forbidden calls end the recording.
+    stream = torch.cuda.Stream(device)
+    with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         found = work()
     return graph.replay, found
 

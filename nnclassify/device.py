@@ -107,8 +107,9 @@ def set_products(device: torch.device, precision: str) -> None:
 
 
 def holds(device: torch.device, num_bytes: int) -> bool:
-    """Whether raw examples of so many bytes should lie on a device for a whole run: half of a GPU's free memory."""
-    return device.type == "cuda" and num_bytes <= torch.cuda.mem_get_info(device)[0] // 2
+    """Whether raw examples of so many bytes should lie on a device for a whole run: in a quarter of a GPU's memory that
+    is free, since layers, their gradients and prepared batches come on top."""
+    return device.type == "cuda" and num_bytes <= torch.cuda.mem_get_info(device)[0] // 4
 
 
 def chunk_limits(device: torch.device) -> tuple[int, int]:

@@ -32,7 +32,7 @@ COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 15.0, 1.0
 LOAD_SECONDS = 0.02
 """Finding, loading and first calling a library that is there."""
 CAPTURE_SECONDS = 0.05
-"""Recording a CUDA graph, on which nothing was measured: torch waits for the GPU and collects garbage for it."""
+"""Recording a CUDA graph: a guess, since no GPU was at hand."""
 REPAY = 2.0
 """Compile where this many times its cost is saved: then a wrong estimate still loses nothing."""
 GROUP_BYTES = 2**20
@@ -81,7 +81,8 @@ def num_threads(workload: Workload) -> int | None:
 
 
 def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> int:
-    """Steps that one call takes, at most; a power of two, so that data sets of about one size share what is compiled.
+    """Steps that one call takes, at most; on a CPU a power of two, so that data sets of about one size share what is
+    compiled.
 
     Args:
         workload: What a step costs.
@@ -93,7 +94,7 @@ def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> in
         return 1
     longest, largest = (CAPTURED_GROUP, CAPTURED_BYTES) if captured else (MAX_GROUP, GROUP_BYTES)
     most = max(1, min(longest, workload.whole_batches, largest // max(1, batch_bytes)))
-    return min(longest, 1 << (most - 1).bit_length())
+    return most if captured else min(longest, 1 << (most - 1).bit_length())
 
 
 def compiles(wanted: Compile, workload: Workload, device: torch.device, *, kept: bool) -> bool:

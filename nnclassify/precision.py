@@ -1,6 +1,7 @@
 """Whether training may multiply in bfloat16: where the machine is fast at it, the net is large, and its loss agrees.
 
-Weights, their updates, validation and prediction stay in float32: only the products of training are shorter.
+Weights, their updates, validation and prediction stay in float32 (on CUDA, `device.set_products` has its products in
+TF32): only the products of training are shorter.
 """
 
 from __future__ import annotations

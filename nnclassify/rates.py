@@ -10,6 +10,11 @@ from torch import Tensor
 Rate = float | Tensor
 
 
+def fused_rate(lr: Rate) -> Rate:
+    """A rate as CUDA's fused kernels read it: whatever the weights' number type, from a float32."""
+    return lr.float() if isinstance(lr, Tensor) else lr
+
+
 def at_rate(update: Callable[..., None], params: list[Tensor], lr: Rate) -> None:
     """An update of parameters, `update(lr=...)`, that is proportional to its learning rate.
 

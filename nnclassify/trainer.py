@@ -168,7 +168,7 @@ class Trainer:
             if self.stop_signal is not None:
                 break
         all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
-        self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.loss_fn)
+        self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.training_step.loss_fn)
         fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronises
         if fault is not None:
             self._stop_diverged(fault.text(before + fault.batch + 1))
@@ -264,6 +264,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.training_step.scaler.state_dict(),
             "is_compiled": self.training_step.is_compiled,
+            "device_type": self.placement.device.type,
             "step": self.step,
             "epoch": self.epoch,
             "batch": self.batch,
@@ -287,8 +288,9 @@ class Trainer:
             optimizer.load_state_dict(saved)
             check_shapes(optimizer)
         self.training_step.scaler.load_state_dict(state["scaler"])
-        # A run goes on as it began: what is kept of compiled steps may have come or gone since.
-        self.training_step.is_compiled = state.get("is_compiled", self.training_step.is_compiled)
+        # A run goes on as it began, on the same kind of device: compiled steps that were kept may have come or gone.
+        if state.get("device_type", self.placement.device.type) == self.placement.device.type:
+            self.training_step.is_compiled = state.get("is_compiled", self.training_step.is_compiled)
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

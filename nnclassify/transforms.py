@@ -158,8 +158,9 @@ class Transform:
         import torch
 
         if raw.dtype == torch.float64:
-            return raw.sub(self.shift.to(raw.device)).div_(self.scale.to(raw.device)).to(dtype)
-        shift, scale = self.shift.to(raw.device, dtype), self.scale.to(raw.device, dtype)
+            shift, scale = (value.to(raw.device, non_blocking=True) for value in (self.shift, self.scale))
+            return raw.sub(shift).div_(scale).to(dtype)
+        shift, scale = (value.to(raw.device, dtype, non_blocking=True) for value in (self.shift, self.scale))
         return raw.to(dtype).sub_(shift).div_(scale) if raw.dtype == torch.uint8 else (raw.to(dtype) - shift) / scale
 
     def state(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from nnclassify.muon import FilterMuon, update_filters
-from nnclassify.rates import Rate, at_rate
+from nnclassify.rates import Rate, at_rate, fused_rate
 
 States = list[list[Tensor]]
 """One list a state (momentum, step, ...), each with one tensor a parameter."""
@@ -139,7 +139,7 @@ def _sgd(
         fused=_fused(),
         weight_decay=options["weight_decay"],
         momentum=options["momentum"],
-        lr=lr,
+        lr=fused_rate(lr) if _fused() else lr,
         dampening=options["dampening"],
         nesterov=options["nesterov"],
         maximize=False,
@@ -164,7 +164,7 @@ def _adam(
         amsgrad=False,
         beta1=options["betas"][0],
         beta2=options["betas"][1],
-        lr=lr,
+        lr=fused_rate(lr),
         weight_decay=options["weight_decay"],
         eps=options["eps"],
         maximize=False,
@@ -219,7 +219,7 @@ def _rmsprop(
 def _adagrad(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    if isinstance(lr, Tensor):
+    if isinstance(lr, Tensor) or params[0].device.type != "cpu":
         _adagrad_written_out(options, params, grads, states, lr)
         return
     adagrad(
@@ -238,9 +238,9 @@ def _adagrad(
 
 
 def _adagrad_written_out(
-    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Tensor
+    options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    """The same at a rate that is a tensor: torch reads the number of the step, and waits for the GPU."""
+    """The same where torch, which reads the number of the step, would wait for the GPU."""
     for step in states["step"]:
         step += 1
     rate = _once(lr / (1 + (states["step"][0] - 1) * options["lr_decay"]))

@@ -14,7 +14,7 @@ from recorded import recorded
 from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, examples, run
 from torch import Tensor
 
-from nnclassify.averaging import Lookahead
+from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.device import Placement
 from nnclassify.errors import DeviceError
 from nnclassify.optimizers import Muon, Optimizer, Sgd
@@ -42,8 +42,8 @@ def pair(steps: list[TrainingStep], optimizer: Optimizer, **options: Any) -> tup
 
 
 def check_alike(eager: TrainingStep, captured: TrainingStep, tolerance: float) -> None:
-    """Twice four updates in a group of three and one alone: the first of each goes ahead, the second is replayed."""
-    for _ in range(2):
+    """Four updates, in a group of three and one alone, four times: the first goes ahead, the others are replayed."""
+    for _ in range(4):
         torch.testing.assert_close(run(captured), run(eager), rtol=tolerance, atol=tolerance)
     assert eager.averaged is not None and captured.averaged is not None
     for expected, found in ((eager.model, captured.model), (eager.averaged, captured.averaged)):
@@ -64,9 +64,14 @@ def test_a_recorded_step_keeps_its_options(stand_in: list[TrainingStep], options
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("averaging", [Ema(0.9), Lookahead(every=2)])
+@pytest.mark.parametrize("options", [{}, {"dtype": torch.float64}, {"autocast": torch.bfloat16, "channels_last": True}])
 @pytest.mark.parametrize("member", OPTIMIZERS)
-def test_a_recorded_step_on_cuda_is_the_eager_one(member: Callable[[], Optimizer]) -> None:
-    check_alike(*pair([], member(), group_size=3, placement=Placement(torch.device("cuda"))), tolerance=0.02)
+def test_a_recorded_step_on_cuda_is_the_eager_one(
+    member: Callable[[], Optimizer], options: dict[str, Any], averaging: Averaging
+) -> None:
+    placement = Placement(torch.device("cuda"), **options)
+    check_alike(*pair([], member(), group_size=3, placement=placement, averaging=averaging), tolerance=0.02)
 
 
 def test_parts_of_a_recorded_group_are_the_whole_group_bit_for_bit(stand_in: list[TrainingStep]) -> None:

@@ -17,6 +17,7 @@ from nnclassify.losses import AnyLoss
 from nnclassify.optimizers import AnyOptimizer
 from nnclassify.run import train
 
+OPTIMIZERS = [member.model_fields["name"].default for member in get_args(get_args(AnyOptimizer)[0])]
 PICTURES = {"name": "digits", "limit": 60, "augment": {"flip": "alternate", "crop": 1, "cutout": 2}}
 CNN = {"name": "cnn", "blocks": [{"channels": 4, "batch_norm": True, "pool": "max"}], "hidden": [8], "dropout": 0.2}
 WHITENING = {"name": "cnn", "blocks": [{"channels": 2, "kernel": 2, "init": "whitening"}]}
@@ -60,6 +61,20 @@ def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
     before = elsewhere.num_moves
     trainer.training_step.run(inputs, targets, [1.0], [1.0])
     assert elsewhere.num_moves == before > 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_that_can_be_recorded_moves_its_rates_alone(
+    name: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnclassify.step.is_captured", lambda device: True)
+    _, trainer = trainer_of(optimizer={"name": name}, clip_grad_norm=1.0, ema=0.9)
+    trainer.training_step.is_compiled = True
+    inputs, targets = next(iter(next(iter(trainer.train.epoch(1)))))
+    before = elsewhere.num_moves
+    _, losses = trainer.training_step.run(inputs, targets, [1.0], [0.5])
+    assert elsewhere.num_moves == before + 1
+    assert losses.isfinite().all()
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # here, `meta` does hold numbers

@@ -60,7 +60,8 @@ def test_on_cuda_auto_records_all_but_the_shortest_runs_and_the_largest_steps() 
 
 
 @pytest.mark.parametrize(
-    ("whole_batches", "batch_bytes", "size"), [(80, 8, 16), (3, 8, 4), (80, 2**22, 4), (80, 2**28, 1)]
+    ("whole_batches", "batch_bytes", "size"),
+    [(80, 8, 16), (3, 8, 3), (80, 2**22, 4), (80, 3 * 2**20, 5), (80, 2**28, 1)],
 )
 def test_steps_share_a_cuda_graph(whole_batches: int, batch_bytes: int, size: int) -> None:
     assert group_size(Workload(3, 1e9, 1000, whole_batches), CUDA, batch_bytes) == size

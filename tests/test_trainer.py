@@ -238,6 +238,9 @@ def test_a_resumed_run_goes_on_as_it_began() -> None:
     _, resumed = trainer_of()
     resumed.load_state(began.state(), [])
     assert resumed.training_step.is_compiled
+    _, elsewhere = trainer_of()
+    elsewhere.load_state({**began.state(), "device_type": "cuda"}, [])  # there, it means another thing
+    assert not elsewhere.training_step.is_compiled
 
 
 @pytest.mark.parametrize("must_compile", [True, False])

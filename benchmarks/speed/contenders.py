@@ -155,8 +155,13 @@ def _loop(
     context: AbstractContextManager[object],
 ) -> Epochs:
     arrays, device = Arrays.of(config), _device(config)
-    inputs, targets = arrays.inputs.to(device), arrays.targets.to(device)
+    torch.set_float32_matmul_precision("highest")  # torch's own choices, which building the parts has changed
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = True, False
     model = change(arrays.network().to(device))
+    channels_last = any(not weight.is_contiguous() for weight in model.parameters())
+    inputs, targets = arrays.inputs.to(device), arrays.targets.to(device)
+    if channels_last:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
     optimizer, loss_fn = arrays.optimizer(model), arrays.loss()
     for _ in range(num_epochs):
         model.train()

@@ -34,7 +34,7 @@ class Examples:
 
     def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Raw inputs and targets of rows `(B,)` counted within this split."""
-        chosen = self.indices[rows.to(self.indices.device)]
+        chosen = self.indices[rows.to(self.indices.device, non_blocking=True)]
         return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
     def part(self, rows: slice) -> Examples:
