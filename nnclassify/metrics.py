@@ -41,6 +41,8 @@ class Totals:
         self.unread.append((losses.detach(), loss_fn.weights(targets)))
         self.hits += (loss_fn.predictions(outputs) == targets).sum()
         self.count += len(targets)
+        if losses.device.type == "cpu":  # nothing to wait for, so nothing to hold
+            self._read()
 
     def mean_loss(self) -> float:
         """Weighted mean loss; NaN of nothing."""

@@ -52,15 +52,18 @@ def test_a_run_computes_there(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("loss", [member.model_fields["name"].default for member in get_args(get_args(AnyLoss)[0])])
 def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
-    """A CUDA graph cannot fetch what lies on the CPU."""
+    """A CUDA graph cannot fetch what lies on the CPU, and counting would wait for it."""
     output = {"bce": "sigmoid", "nll": "log_softmax"}.get(loss, "none")
     weights = {"class_weights": "balanced"} if loss in ("cross_entropy", "nll", "focal") else {}
     _, trainer = trainer_of(loss={"name": loss, **weights}, model={"name": "mlp", "hidden": [4], "output": output})
     chunk = next(iter(trainer.train.epoch(1)))
     inputs, targets = next(iter(chunk))
     before = elsewhere.num_moves
-    trainer.training_step.run(inputs, targets, [1.0], [1.0])
+    outputs, losses = trainer.training_step.run(inputs, targets, [1.0], [1.0])
+    trainer.totals.add(losses, outputs, targets, trainer.training_step.loss_fn)
     assert elsewhere.num_moves == before > 0
+    assert trainer.totals.mean_loss() > 0
+    assert elsewhere.num_moves > before  # only reading waits
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
