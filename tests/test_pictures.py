@@ -16,6 +16,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.datasets import Splits
+from nnclassify.datasets.pictures import read_pictures
 from nnclassify.errors import DataError
 from nnclassify.transforms import PictureFormat
 
@@ -188,3 +189,17 @@ def test_every_common_format_is_read(tmp_path: Path, ending: str) -> None:
     pixels = PictureFormat(8, 8, "rgb").read(tmp_path / f"a.{ending}")
     assert pixels.shape == (3, 8, 8)
     assert abs(pixels.mean(axis=(1, 2)) - [200, 100, 0]).max() <= 3
+
+
+def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(150)]  # more than are read in one go
+    for number, path in enumerate(paths):
+        Image.new("L", (3, 2), number).save(path)
+    paths[70].write_bytes(b"no picture")
+    paths[71].unlink()
+    picture = PictureFormat(2, 3, "gray")
+    one_by_one = read_pictures(paths, picture)
+    monkeypatch.setattr("nnclassify.datasets.pictures.SMALL_FILE", 0)
+    pixels, errors = read_pictures(paths, picture)
+    assert (pixels == one_by_one[0]).all() and list(errors) == list(one_by_one[1]) == [70, 71]
+    assert pixels[:, 0, 1, 2].tolist() == [0 if row in errors else row for row in range(150)]

@@ -10,11 +10,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
@@ -131,7 +135,10 @@ def start(rounds: int) -> Ratio:
 
 
 def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
-    """`predict` on 10,000 pictures, and `evaluate` on them in memory, against decoding them; in one process."""
+    """`predict` on 10,000 pictures, and `evaluate` on them in memory, against decoding them; in one process.
+
+    Decoding is what one would write by hand: Pillow, in a thread a core. Ours alone has a row of its own.
+    """
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:10_000]
     with tempfile.TemporaryDirectory() as name:
         few = Path(name) / "few"
@@ -145,17 +152,29 @@ def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
         picture = classifier.transform.picture
         assert picture is not None
         paths = sorted(few.iterdir())
-        decode = partial(read_pictures, paths, picture)
-        raw = torch.from_numpy(decode()[0])
+        raw = torch.from_numpy(read_pictures(paths, picture)[0])
         examples = Examples(raw, torch.zeros(len(raw), dtype=torch.int64), torch.arange(len(raw)))
-        times = [
-            (_timed(decode), _timed(lambda: list(predict(classifier, [str(few)]))), _timed(evaluation))
-            for evaluation in [partial(evaluate, classifier, examples)] * rounds
+        works: list[Callable[[], object]] = [
+            partial(_decoded, paths),
+            partial(read_pictures, paths, picture),
+            lambda: list(predict(classifier, [str(few)])),
+            partial(evaluate, classifier, examples),
         ]
+        times = [[_timed(work) for work in works] for _ in range(rounds)]
         os.chdir(ROOT)
-    remark = f"times as long as decoding on all cores ({min(decoding for decoding, _, _ in times):.1f} s)"
-    yield Ratio("predict, 10,000 pictures", [b / a for a, b, _ in times], "at most 1", remark)
-    yield Ratio("evaluate, 10,000 pictures in memory", [c / a for a, _, c in times], "at most 1", remark)
+    remark = f"times as long as decoding by Pillow, in a thread a core ({min(row[0] for row in times):.1f} s)"
+    names = ("decoding alone, 10,000 pictures", "predict, 10,000 pictures", "evaluate, 10,000 pictures in memory")
+    for place, name in enumerate(names, 1):
+        yield Ratio(name, [row[place] / row[0] for row in times], "at most 1", remark)
+
+
+def _decoded(paths: list[Path]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def read(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(pool.map(read, paths)))
 
 
 def peak_share(rounds: int, overrides: list[str]) -> Ratio:
