@@ -123,16 +123,14 @@ def train(
     from nnclassify import distributed, run  # after the config is known to be right: torch is slow to import
     from nnclassify.texts import result_text
 
-    ranks = distributed.join()
-    if not ranks.writes:
-        run.assist(loaded, ranks)
-        return
-    if folder is None:
-        folder = run.find_resumable(loaded) if resume else run.begun_since(loaded, distributed.restarted_by())
-    result = run.train(
-        loaded, resume=folder, observers=_observers(verbose), note=_warn, with_monitor=monitor, ranks=ranks
-    )
-    distributed.leave()
+    with distributed.joined() as ranks:
+        if not ranks.writes:
+            run.assist(loaded, ranks)
+            return
+        if folder is None:
+            folder = run.find_resumable(loaded) if resume else run.begun_since(loaded, distributed.restarted_by())
+        looking = _observers(verbose)
+        result = run.train(loaded, resume=folder, observers=looking, note=_warn, with_monitor=monitor, ranks=ranks)
     for skipped in result.parts.splits.skipped:
         _note(f"skipped: {skipped} could not be read")
     if plots and result.is_new:

@@ -17,7 +17,8 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +29,7 @@ from torch import distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from nnclassify.errors import TrainingError, one_line
+from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.signals import ended_by_the_kernel
 
 Said = TypeVar("Said")
@@ -187,8 +188,23 @@ def name_of_start(store: Store, rank: int, size: int) -> str:
         time.sleep(0.02)
 
 
-def leave() -> None:
-    """Let go of the others."""
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """As `join`, until all come to an end together: done, or asked to stop.
+
+    Whoever ended without letting go of the others was now and then aborted by torch at its very end ("terminate called
+    without an active exception"), and torchrun then told of a failure. Where one has failed, nobody waits for it.
+    """
+    ranks = join()
+    try:
+        yield ranks
+    except Interrupted:
+        _leave()
+        raise
+    _leave()
+
+
+def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import hashlib
 import os
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from builders import config_of, loaded
+from torch import distributed as dist
 from torch._C._distributed_c10d import HashStore
 
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks, join, name_of_start, restarted_by
-from nnclassify.errors import TrainingError
+from nnclassify.distributed import Ranks, join, joined, name_of_start, restarted_by
+from nnclassify.errors import Interrupted, NNClassifyError, TrainingError
 from nnclassify.folders import create_run_folder
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
@@ -112,3 +114,21 @@ def test_a_restart_goes_on_with_no_run_that_is_older_than_its_launcher(
     assert begun_since(loaded(config_of()), began) == folder
     os.utime(folder.config, ns=(began - 1, began - 1))
     assert begun_since(loaded(config_of()), began) is None
+
+
+@pytest.mark.parametrize(("error", "lets_go"), [(None, 1), (Interrupted("stopped", 15), 1), (TrainingError("lost"), 0)])
+def test_whoever_comes_to_its_end_lets_go_of_the_others(
+    error: Exception | None, lets_go: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[bool] = []
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: left.append(True))
+
+    def assist() -> None:
+        with joined():
+            if error is not None:
+                raise error
+
+    with contextlib.suppress(NNClassifyError):
+        assist()
+    assert len(left) == lets_go

@@ -124,7 +124,7 @@ def _resumed(folder: Path, size: int) -> Ended:
         return ended
     with contextlib.suppress(ProcessLookupError):
         os.killpg(forked.pid, signal.SIGKILL)
-    print(f"R9: a forked resume hung, repeated by torchrun:\n{ended.errors[-5000:]}", file=sys.stderr, flush=True)
+    print(f"R9: a forked resume hung, repeated by torchrun:\n{ended.errors[-40_000:]}", file=sys.stderr, flush=True)
     return _start(folder, size, "checkpoints/run", "--resume", real=True).wait(MAX_SECONDS)
 
 
