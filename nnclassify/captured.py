@@ -38,15 +38,7 @@ class CapturedSteps:
         self._recordings: dict[int, Recording] = {}
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
-        """Take N steps; does not synchronise.
-
-        Args:
-            inputs: `(N, B, ...)`.
-            targets: `(N, B)`.
-            rates: `(N, R)`.
-
-        Returns:
-            Outputs `(N * B, num_outputs)` and losses `(N * B,)`.
+        """Take N steps, of the shapes that `CompiledSteps.run` names; does not synchronise.
 
         Raises:
             DeviceError: The step cannot be recorded; nothing was changed.

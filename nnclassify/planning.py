@@ -80,6 +80,11 @@ def num_threads(workload: Workload) -> int | None:
     return 1 if workload.flops < TINY_FLOPS else None
 
 
+def is_captured(device: torch.device) -> bool:
+    """Whether whole groups of steps are recorded there, not compiled: a GPU waits for launches."""
+    return device.type == "cuda"
+
+
 def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> int:
     """Steps that one call takes, at most; on a CPU a power of two, so that data sets of about one size share what is
     compiled.
@@ -89,7 +94,7 @@ def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> in
         device: Where it runs.
         batch_bytes: Of a prepared batch.
     """
-    captured = device.type == "cuda"
+    captured = is_captured(device)
     if not captured and (workload.flops >= TINY_FLOPS or device.type != "cpu"):
         return 1
     longest, largest = (CAPTURED_GROUP, CAPTURED_BYTES) if captured else (MAX_GROUP, GROUP_BYTES)
@@ -106,7 +111,7 @@ def compiles(wanted: Compile, workload: Workload, device: torch.device, *, kept:
     if wanted != "auto":
         return wanted == "on"
     saved = workload.num_steps * workload.num_layers * OVERHEAD_SECONDS
-    if device.type == "cuda":
+    if is_captured(device):
         return workload.flops <= CAPTURED_LARGE_FLOPS and saved > REPAY * CAPTURE_SECONDS
     if workload.flops > LARGE_FLOPS:
         return False

@@ -23,6 +23,7 @@ from nnclassify.distributed import Ranks
 from nnclassify.errors import DeviceError
 from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
+from nnclassify.planning import is_captured
 from nnclassify.rates import Rate
 from nnclassify.shared_step import SharedBatch
 
@@ -234,8 +235,3 @@ def _on(device: torch.device, loss_fn: LossFunction) -> LossFunction:
     """The loss with its class weights there: a step that is recorded cannot fetch them."""
     weights = loss_fn.class_weights
     return loss_fn if weights is None else replace(loss_fn, class_weights=weights.to(device))
-
-
-def is_captured(device: torch.device) -> bool:
-    """Whether whole groups of steps are recorded there: a GPU waits for launches, which no compiler takes away."""
-    return device.type == "cuda"
