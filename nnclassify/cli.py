@@ -131,8 +131,6 @@ def train(
             folder = run.find_resumable(loaded) if resume else run.begun_since(loaded, distributed.restarted_by())
         looking = _observers(verbose)
         result = run.train(loaded, resume=folder, observers=looking, note=_warn, with_monitor=monitor, ranks=ranks)
-    for skipped in result.parts.splits.skipped:
-        _note(f"skipped: {skipped} could not be read")
     if plots and result.is_new:
         _draw(result)
     if as_json:
@@ -178,6 +176,8 @@ def check(
     from nnclassify.diagnosis.command import check as check_config
 
     checked = check_config(config, overrides or [], fix, lr_range)
+    for note in checked.diagnosis.notes:
+        _note(note)
     if as_json:
         _print_json(checked.state())
     else:
@@ -210,7 +210,10 @@ def evaluate(
 
     path = _find(run)
     classifier = _load(path, device).overridden(overrides or [])
-    name, examples = choose_split(splits_of(classifier), split)
+    splits = splits_of(classifier)
+    for note in splits.notes:
+        _note(note)
+    name, examples = choose_split(splits, split)
     evaluation = evaluate_split(classifier, examples)
     if as_json:
         _print_json({"run": str(path), "split": name, **evaluation.figures()})

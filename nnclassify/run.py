@@ -89,7 +89,8 @@ def train(
         loaded: The config.
         resume: The run to go on with; None: a new one.
         observers: Who else looks on.
-        note: Is told, a line each, what the user should know of a resumed run and what the monitor finds.
+        note: Is told, a line each, what the user should know of the data and of a resumed run, and what the monitor
+            finds.
         with_monitor: Whether there is a monitor.
         ranks: The processes that train together; the others `assist` this one.
 
@@ -98,6 +99,8 @@ def train(
         NNClassifyError: As `build_parts` and `Trainer.fit`.
     """
     parts = build_parts(loaded.config, ranks=ranks)
+    for text in parts.splits.notes:
+        note(text)
     trainer = build_trainer(parts, ranks=ranks)
     folder = resume or create_run_folder(loaded.name)
     trainer.ranks.tell(str(folder.path) if resume else "")

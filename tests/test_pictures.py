@@ -142,7 +142,7 @@ def test_a_corrupt_or_truncated_picture_is_named_or_skipped(content: bytes | Non
         build(name="folder", root="root", test=0)
     splits = build(name="folder", root="root", test=0, on_bad_file="skip")
     assert splits.class_counts() == [4, 3]
-    assert splits.skipped == ["root/dog/2.png"]
+    assert splits.notes == ["skipped: root/dog/2.png could not be read"]
 
 
 def test_a_split_whose_every_picture_is_bad_is_none(here: Path) -> None:

@@ -55,7 +55,7 @@ class Source:
     validation: Pool | None = None
     picture: PictureFormat | None = None
     feature_names: list[str] | None = None
-    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Dataset(Settings):
@@ -118,7 +118,7 @@ class Dataset(Settings):
             class_names=source.class_names,
             picture=source.picture,
             feature_names=source.feature_names,
-            skipped=source.skipped,
+            notes=source.notes,
         )
 
     def test_fraction(self) -> float:

@@ -181,19 +181,19 @@ class Folder(PictureDataset, UnsplitDataset):
         class_names = [entry.name for entry in _entries(train_root) if entry.is_dir()]
         if not class_names:
             raise DataError(f"{train_root}: no class folder; expected one folder of pictures a class")
-        skipped: list[str] = []
+        notes: list[str] = []
         has_test = train_root != root and (root / "test").is_dir()
         own_validation = isinstance(self.validation, str) and self.validation != "test"
         return Source(
-            train=self._pool(train_root, class_names, skipped),
-            test=self._pool(root / "test", class_names, skipped) if has_test else None,
-            validation=self._pool(root / str(self.validation), class_names, skipped) if own_validation else None,
+            train=self._pool(train_root, class_names, notes),
+            test=self._pool(root / "test", class_names, notes) if has_test else None,
+            validation=self._pool(root / str(self.validation), class_names, notes) if own_validation else None,
             class_names=class_names,
             picture=self.picture_format(),
-            skipped=skipped,
+            notes=notes,
         )
 
-    def _pool(self, root: Path, class_names: list[str], skipped: list[str]) -> Pool:
+    def _pool(self, root: Path, class_names: list[str], notes: list[str]) -> Pool:
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; expected one folder of pictures a class")
         paths, targets = list_pictures(root, class_names)
@@ -207,7 +207,7 @@ class Folder(PictureDataset, UnsplitDataset):
                 first = next(iter(errors.values()))
                 more = f" ({len(errors)} such files)" if len(errors) > 1 else ""
                 raise DataError(f"{first}{more}; mend it, or set dataset.on_bad_file: skip")
-            skipped.extend(str(wanted[row]) for row in errors)
+            notes.extend(f"skipped: {wanted[row]} could not be read" for row in errors)
             good = np.array([row for row in range(len(rows)) if row not in errors], dtype=np.int64)
             return torch.from_numpy(inputs[good] if errors else inputs), rows[good]
 

@@ -68,7 +68,8 @@ class Splits:
         class_names: One a class, in the order of the class indices.
         picture: How a picture file becomes an input; None for tables.
         feature_names: The columns; None where they have no names.
-        skipped: Files that could not be read and were left out.
+        notes: What the user should know of how the data was read, one line each: files that were skipped, columns that
+            look odd. Every command that reads the data prints them.
     """
 
     train: Examples
@@ -77,7 +78,7 @@ class Splits:
     class_names: list[str]
     picture: PictureFormat | None = None
     feature_names: list[str] | None = None
-    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

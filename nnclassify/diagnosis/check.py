@@ -54,6 +54,7 @@ class Diagnosis:
         repair: The changes that helped, and what they reached.
         rates: The learning-rate range test; None where the config cannot be trained, or only slowly.
         seconds: What it took.
+        notes: What the user should know of how the data was read.
     """
 
     findings: list[Finding]
@@ -63,6 +64,7 @@ class Diagnosis:
     repair: Repair = field(default_factory=Repair)
     rates: RangeTest | None = None
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def has_fault(self) -> bool:
@@ -88,7 +90,7 @@ def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
         diagnosis = _diagnose(replace(loaded, config=config), splits, time.thread_time() + seconds)
     finally:
         torch.set_num_threads(threads)
-    return replace(diagnosis, seconds=time.thread_time() - started)
+    return replace(diagnosis, seconds=time.thread_time() - started, notes=splits.notes)
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
