@@ -3,6 +3,7 @@
 import gc
 import os
 
+from nnclassify import streams
 from nnclassify.signals import die_with_parent, end_on_signals
 
 ALLOCATIONS_BEFORE_COLLECTION = 50_000
@@ -11,8 +12,9 @@ batches of a tiny net."""
 
 
 def main() -> None:
-    """Run the command line, deaf to no signal while it is imported."""
+    """Run the command line; signals and streams are seen to before it is imported."""
     end_on_signals()
+    streams.install()
     gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTION)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # before torch is imported: the launcher may end in these seconds
         die_with_parent()

@@ -16,7 +16,16 @@ import typer
 
 from nnclassify import __version__
 from nnclassify.cli_configs import complete_config, configs_app
-from nnclassify.errors import InputError, NNClassifyError
+from nnclassify.errors import (
+    InputError,
+    NNClassifyError,
+    SaveError,
+    TrainingError,
+    is_out_of_memory,
+    one_line,
+    printable,
+)
+from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
     from nnclassify.evaluate import Classifier
@@ -35,30 +44,47 @@ app.add_typer(configs_app, name="configs")
 
 
 def main() -> None:
-    """Run the command line; an error that the user can act on is a message and an exit code, not a traceback."""
+    """Run the command line and end the process with its exit code: see `_ended_by`."""
     try:
         app()
-    except NNClassifyError as error:
+        code = 0
+    except SystemExit as end:  # typer's own, with the code of a command or of wrong usage
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:
+        code = _ended_by(error)
+    if (failure := output_failure()) is not None:
+        _note(f"error: standard output: not written ({one_line(failure)}); free space, or write it somewhere else")
+        code = code or SaveError.exit_code
+    sys.exit(code)
+
+
+def _ended_by(error: BaseException) -> int:
+    """Say what ended a command, a line per problem and never a traceback; the exit code."""
+    if isinstance(error, NNClassifyError):
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
-            for line in str(error).splitlines():
+            for line in error.lines:
                 _note(f"error: {line}")
-        sys.exit(error.exit_code)
-    except MemoryError:
-        _note("error: out of memory; use a smaller batch_size, dataset.size or dataset.limit")
-        sys.exit(3)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except KeyboardInterrupt:
+        return error.exit_code
+    if is_out_of_memory(error):
+        _note(f"error: out of memory ({one_line(error)}); {LESS_MEMORY}")
+        return TrainingError.exit_code
+    if isinstance(error, KeyboardInterrupt):
         _note("interrupted")
-        sys.exit(130)
+        return 130
+    from nnclassify.bug_report import report
+
+    _note(f"error: {report(error)}")
+    return 1
+
+
+LESS_MEMORY = "use a smaller batch_size, dataset.size, dataset.limit or model"
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
-def _print_json(figures: dict[str, Any]) -> None:
+def _print_json(figures: Any) -> None:
     print(json.dumps(figures, allow_nan=False))
 
 
@@ -150,7 +176,7 @@ def _warn(text: str) -> None:
     """A line of its own, also where a progress bar is drawn."""
     from tqdm import tqdm
 
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)
 
 
 def _observers(verbose: bool) -> list[Observer]:
@@ -181,7 +207,7 @@ def check(
     if as_json:
         _print_json(checked.state())
     else:
-        print(checked.text(verbose=verbose, colour=sys.stdout.isatty()))
+        print(checked.text(verbose=verbose, colour=has_color()))
     raise typer.Exit(checked.exit_code)
 
 

@@ -20,6 +20,7 @@ part of the command line's interface: 2 for what the user can mend before the ru
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -27,6 +28,11 @@ class NNClassifyError(Exception):
     """Base of all errors that end a command with a message instead of a traceback."""
 
     exit_code = 2
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a problem, as a terminal may show them: whatever stands in names."""
+        return [printable(str(self))]
 
 
 class ConfigError(NNClassifyError):
@@ -39,6 +45,11 @@ class ConfigError(NNClassifyError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = list(problems)
+
+    @property
+    def lines(self) -> list[str]:
+        """Each of the problems."""
+        return [printable(problem) for problem in self.problems]
 
 
 class InputError(NNClassifyError):
@@ -91,6 +102,42 @@ class Interrupted(NNClassifyError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's, or torch's, which says so in a RuntimeError on a CPU."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))
+    )
+
+
+_JOINERS = "\u200c\u200d"
+"""Invisible characters that Persian words and joined emoji are spelled with."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    """The text with each control character, line break, change of direction or stray surrogate as an escape.
+
+    Names come from files and command lines: shown raw, they could break a line in two, color a terminal, or reverse
+    the letters after them. An undecodable byte of a file name, which Python holds as a surrogate, is shown as `\\xff`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character in keep or character in _JOINERS or not _is_control(character) else _escaped(character)
+        for character in text
+    )
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: byte 0xNN of an undecodable name is U+DCNN
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def one_line(cause: object, limit: int = 200) -> str:

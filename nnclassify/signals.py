@@ -49,7 +49,8 @@ def die_with_parent() -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     """No exception: libraries catch those, and a finalizer may hang."""
-    os.write(2, b"interrupted\n")
+    with contextlib.suppress(OSError):  # nobody may be reading
+        os.write(2, b"interrupted\n")
     os._exit(128 + number)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from nnclassify.compare import ComparedRun
 from nnclassify.diagnosis.texts import findings_text
+from nnclassify.errors import printable
 from nnclassify.evaluate import Evaluation
 from nnclassify.predict import Prediction
 from nnclassify.run import RunResult
+from nnclassify.streams import has_color
 
+_FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula."""
 MAX_SHOWN_CLASSES = 20
 """A confusion matrix of more classes does not fit a terminal."""
 
@@ -33,7 +37,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         count = result.test.num_examples
         lines.append(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({count} examples)")
     if result.findings:
-        lines.append(f"diagnosis:\n{findings_text(result.findings, colour=sys.stdout.isatty())}")
+        lines.append(f"diagnosis:\n{findings_text(result.findings, colour=has_color())}")
     return "\n".join(lines)
 
 
@@ -41,7 +45,7 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
     """The figures of one split, its classes, and the confusion matrix where it fits."""
     low, high = evaluation.accuracy_interval
     lines = [
-        f"{path} on {split} ({evaluation.num_examples} examples)",
+        f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}",
         "",
     ]
@@ -58,22 +62,37 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
 
 
 def predictions_text(predictions: Sequence[Prediction]) -> str:
-    """One line an input that could be read."""
+    """One line per input that could be read."""
     return "\n".join(
-        f"{prediction.input}: " + ", ".join(f"{label} {share:.2%}" for label, share in prediction.top)
+        printable(f"{prediction.input}: " + ", ".join(f"{label} {share:.2%}" for label, share in prediction.top))
         for prediction in predictions
         if prediction.top
     )
 
 
 def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """One CSV row an input and class named."""
+    """One CSV row per input and class named."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["input", "label", "probability"])
     for prediction in predictions:
-        writer.writerows([prediction.input, label, f"{share:.6f}"] for label, share in prediction.top)
+        name = _cell(prediction.input)
+        writer.writerows([name, _cell(label), f"{share:.6f}"] for label, share in prediction.top)
     return text.getvalue().rstrip("\n")
+
+
+def _cell(name: str) -> str:
+    """A name on one line, and as text where a spreadsheet would run it as a formula: with an apostrophe before it."""
+    shown = printable(name)
+    begins = unicodedata.normalize("NFKC", shown[:1])  # some take the wide signs of Chinese and Japanese too
+    return f"'{shown}" if begins in _FORMULA and not _are_numbers(shown) else shown
+
+
+def _are_numbers(text: str) -> bool:
+    try:
+        return all(float(part) is not None for part in text.split(","))
+    except ValueError:
+        return False
 
 
 def comparison_text(compared: Sequence[ComparedRun]) -> str:
@@ -95,8 +114,8 @@ def _percent(share: float | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain columns: the first to the left, the others to the right."""
-    lines = [header, *rows]
+    """Plain columns: the first to the left, the others to the right; names are shown on one line."""
+    lines = [[printable(cell) for cell in line] for line in (header, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(

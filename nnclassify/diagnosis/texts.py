@@ -9,6 +9,7 @@ from pathlib import Path
 from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
 from nnclassify.diagnosis.verdict import side_by_side
+from nnclassify.errors import printable
 
 MAX_LINES, MAX_SYMPTOMS = 12, 3
 COLOURS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
@@ -53,9 +54,8 @@ def _rates_line(diagnosis: Diagnosis) -> list[str]:
 
 def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]:
     """Severity, id and title; where and what was measured; the change."""
-    mark = f"{COLOURS[finding.severity]}{finding.severity}{RESET}" if colour else finding.severity
     place = f"{finding.place}: " if finding.place else ""
-    lines = [f"{mark} {finding.id} {finding.title}", f"  {place}{finding.evidence.text}"]
+    lines = [f" {finding.id} {finding.title}", f"  {place}{finding.evidence.text}"]
     if finding.change:
         lines.append(f"  change {change_text(finding.change)}")
     if finding.symptoms:
@@ -64,7 +64,9 @@ def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]
         lines.append(f"  seen with it: {'; '.join(shown)}")
     if verbose:
         lines.append(f"  why: {finding.why}")
-    return lines
+    mark = f"{COLOURS[finding.severity]}{finding.severity}{RESET}" if colour else finding.severity
+    first, *others = map(printable, lines)  # before the color, which is an escape itself
+    return [mark + first, *others]
 
 
 def change_text(change: Change) -> str:

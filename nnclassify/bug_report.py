@@ -1,0 +1,71 @@
+"""The last line of defense: an error that nobody foresaw becomes one line and a file to report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from nnclassify import __version__
+from nnclassify.cache import cache_folder, trim
+from nnclassify.errors import one_line
+
+MAX_BYTES = 1_000_000
+"""What all reports together may take; the oldest go first."""
+PREFIX = "nnclassify-bug-"
+LIBRARIES = ("torch", "torchvision", "numpy", "pydantic", "typer", "matplotlib", "pillow")
+
+
+def report(error: BaseException) -> str:
+    """Keep the traceback in a file, and say in one line what happened and where the file is."""
+    kept = _keep(_text(error))
+    what = f"{type(error).__name__}: {one_line(error)}"
+    where = "the traceback could not be kept" if kept is None else f"the traceback is in {kept}"
+    return f"a bug in nnclassify {__version__} ({what}); please report it: {where}"
+
+
+def _text(error: BaseException) -> str:
+    releases = [f"{name} {_release(name)}" for name in LIBRARIES]
+    return "\n".join(
+        [
+            f"nnclassify {__version__}, Python {sys.version}, {platform.platform()}",
+            ", ".join(releases),
+            f"arguments: {sys.argv[1:]!r}",
+            "",
+            *traceback.format_exception(error),
+        ]
+    )
+
+
+def _release(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _keep(text: str) -> Path | None:
+    """Write the report into the cache folder, else into the folder for temporary files; None: into neither."""
+    for folder in (_in_the_cache, tempfile.gettempdir):
+        try:
+            place = Path(folder())
+            place.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=PREFIX, suffix=".txt", dir=place)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+            trim(place, f"{PREFIX}*.txt", MAX_BYTES)
+        except OSError:
+            continue
+        return Path(name)
+    return None
+
+
+def _in_the_cache() -> Path:
+    root = cache_folder()
+    if root is None:
+        raise FileNotFoundError("no cache folder")
+    return root / "bugs"

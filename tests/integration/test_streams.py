@@ -1,0 +1,77 @@
+"""What standard output and standard error are: closed, full, without a reader, or of another encoding."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = f"'{sys.executable}' -W error -m nnclassify"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="redirections of a POSIX shell")
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
+
+
+def shell(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command line of the shell, in which {nnclassify} is the program."""
+    return subprocess.run(
+        ["bash", "-c", command.format(nnclassify=PROGRAM)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@needs_full
+def test_a_full_standard_output_is_one_line_and_exit_code_3(here: Path) -> None:
+    done = shell("{nnclassify} configs >/dev/full", here)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: standard output: not written ([Errno 28] No space left on device); ")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("{nnclassify} configs >&-", 0),
+        ("{nnclassify} configs <&- >&- 2>&-", 0),
+        ("{nnclassify} configs | head -n 1", 0),
+        ("{nnclassify} configs show nope 2>&-", 2),
+        ("{nnclassify} configs show nope 2>/dev/full", 2),
+        ("({nnclassify} configs show nope; echo $? >code) 2>&1 | true; exit $(cat code)", 2),
+    ],
+)
+def test_a_closed_stream_changes_no_exit_code(command: str, code: int, here: Path) -> None:
+    done = shell(f"set -o pipefail; {command}", here)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "error" not in done.stdout  # errors never go to standard output
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252:strict"}])
+def test_what_the_encoding_lacks_is_an_escape(environment: dict[str, str], here: Path) -> None:
+    (here / "猫.yaml").write_text("dataset: [\n")
+    done = shell("{nnclassify} train 猫.yaml", here, **environment)
+    assert done.returncode == 2 and done.stderr.startswith(r"error: \u732b.yaml:2: not YAML")
+
+
+def test_control_characters_reach_no_terminal(here: Path) -> None:
+    done = shell(r"{nnclassify} configs show $'a\nb\x1b[31m'; {nnclassify} $'--\x1b[31m'", here)
+    first, *usage = done.stderr.splitlines()
+    assert first.startswith(r"error: a\nb\x1b[31m: no shipped config")
+    assert "\x1b" not in done.stderr and r"--\x1b[31m" in usage[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("redirection", ["2>&-", pytest.param("2>/dev/full", marks=needs_full), "2> >(true)"])
+def test_training_goes_on_without_standard_error(redirection: str, here: Path) -> None:
+    (here / "a.yaml").write_text("dataset: xor\nmodel: mlp\nepochs: 30\ncompile: 'off'\n")
+    done = shell(f"{{nnclassify}} train a.yaml --no-plots {redirection}", here)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("run: checkpoints/a")
+    assert len((here / "checkpoints/a/history.jsonl").read_text().splitlines()) == 30
