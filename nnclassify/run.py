@@ -11,11 +11,12 @@ from typing import Any
 from nnclassify.checkpoint import Checkpoint
 from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.closed_form import Baselines, baselines
+from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
 from nnclassify.distributed import Ranks
 from nnclassify.errors import CheckpointError, Interrupted, TrainingError
-from nnclassify.evaluate import Classifier, Evaluation, evaluate
+from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
 from nnclassify.observers import Checkpointer, HistoryWriter
@@ -38,7 +39,7 @@ class RunResult:
         classifier: `best.pt`, read back from disk.
         test: Its figures on the test split; None where there is none.
         baselines: What the test figures are held against; None where there are none.
-        findings: What the monitor saw.
+        findings: What the monitor saw, and what the comparison with the baselines says.
         is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
 
@@ -71,6 +72,7 @@ class RunResult:
             "validation": validation if has_validation else None,
             "test": None if self.test is None else {"loss": self.test.loss, "accuracy": self.test.accuracy},
             "baselines": None if self.baselines is None else vars(self.baselines),
+            "findings": [finding.state() for finding in self.findings],
         }
 
 
@@ -107,9 +109,9 @@ def train(
     with folder.alone():
         best = None if resume is None else _go_on(trainer, folder, parts, note)
         if trainer.finished and folder.result.is_file():
-            return _result(folder, parts, trainer, [], is_new=False)
+            return _result(folder, parts, trainer, Monitor(note), is_new=False)
         checkpointer = Checkpointer(folder, parts.facts(), loaded.config.checkpoint_every, best)
-        monitor = Monitor(note, folder.diagnosis)
+        monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
         trainer.observers = [HistoryWriter(folder), checkpointer, *watching, *observers]
         remove(folder.result)
@@ -118,7 +120,7 @@ def train(
             _fit(trainer, checkpointer, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
-        result = _result(folder, parts, trainer, monitor.findings, is_new=True)
+        result = _result(folder, parts, trainer, monitor, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2) + "\n")
         return result
 
@@ -173,11 +175,18 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     )
 
 
-def _result(folder: RunFolder, parts: Parts, trainer: Trainer, findings: list[Finding], *, is_new: bool) -> RunResult:
+def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor, *, is_new: bool) -> RunResult:
+    """What `best.pt` reaches, held against the baselines: on the test split, else on what comes closest to one."""
     classifier = Classifier.load(folder.best, str(parts.placement.device))
-    test = None if parts.splits.test is None else evaluate(classifier, parts.splits.test)
-    found = baselines(parts.splits, parts.transform)
-    return RunResult(folder, parts, trainer.rows, trainer.best_epoch, classifier, test, found, findings, is_new)
+    name, judged = choose_split(parts.splits, None)
+    reached = evaluate(classifier, judged)
+    found = baselines(parts.splits, parts.transform, judged)
+    if (finding := compared(reached, found, str(folder.config))) is not None:
+        monitor.add(finding)
+    test, held_against = (reached, found) if name == "test" else (None, None)
+    return RunResult(
+        folder, parts, trainer.rows, trainer.best_epoch, classifier, test, held_against, monitor.findings, is_new
+    )
 
 
 def find_resumable(loaded: LoadedConfig) -> RunFolder:

@@ -2,15 +2,19 @@ import pytest
 import torch
 from builders import config_of
 
+from nnclassify.datasets import Examples
 from nnclassify.diagnosis.closed_form import Baselines, baselines
-from nnclassify.parts import build_parts
+from nnclassify.parts import Parts, build_parts
+
+
+def held_against(parts: Parts) -> Examples:
+    assert parts.splits.test is not None
+    return parts.splits.test
 
 
 def found(**values: object) -> Baselines:
     parts = build_parts(config_of(**values))
-    baseline = baselines(parts.splits, parts.transform)
-    assert baseline is not None
-    return baseline
+    return baselines(parts.splits, parts.transform, held_against(parts))
 
 
 def test_a_line_parts_blobs_and_not_rings() -> None:
@@ -20,12 +24,13 @@ def test_a_line_parts_blobs_and_not_rings() -> None:
 
 def test_the_majority_is_the_share_of_the_commonest_training_class() -> None:
     parts = build_parts(config_of(dataset="breast_cancer"))
-    assert parts.splits.test is not None
     commonest = int(torch.tensor(parts.splits.class_counts()).argmax())
-    share = float((parts.splits.test.all_targets() == commonest).double().mean())
+    share = float((held_against(parts).all_targets() == commonest).double().mean())
     assert found(dataset="breast_cancer").majority == pytest.approx(share)
 
 
-def test_without_a_test_split_there_is_nothing_to_hold_against() -> None:
-    parts = build_parts(config_of(dataset={"name": "iris", "test": 0}))
-    assert baselines(parts.splits, parts.transform) is None
+def test_the_mean_accuracy_of_the_classes_does_not_follow_their_sizes() -> None:
+    both = found(dataset={"name": "iris"})
+    assert both.linear_by_class == pytest.approx(both.linear, abs=0.02)  # iris: classes of one size
+    both = found(dataset="breast_cancer")
+    assert abs(both.linear_by_class - both.linear) > 0.005

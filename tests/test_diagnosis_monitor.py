@@ -91,3 +91,17 @@ def test_findings_are_kept_in_the_run_folder(tmp_path: Path) -> None:
     monitor = Monitor(lambda text: None, tmp_path / "diagnosis.json")
     trainer_of(monitor, epochs=2).fit()
     assert (tmp_path / "diagnosis.json").read_text().startswith("{")
+
+
+def test_one_answer_in_the_first_epoch_is_no_warning() -> None:
+    """xor_2 gives one answer for everything after its first epoch of 500, and ends at 100 %."""
+    said: list[str] = []
+    model = {"name": "mlp", "hidden": [{"units": 2, "init": {"name": "normal", "std": 0.02}}], "activation": "sigmoid"}
+    trainer = trainer_of(Monitor(said.append), model=model, optimizer={"name": "sgd", "lr": 0.01}, epochs=20)
+    trainer.recipe = replace(trainer.recipe, epochs=2)
+    trainer.fit()
+    assert [line[:15] for line in said] == ["warning: NN609 "]  # at the end of a run it stands
+    said.clear()
+    early = trainer_of(Monitor(said.append), model=model, optimizer={"name": "adam", "lr": 0.1}, epochs=20)
+    early.fit()
+    assert said == []

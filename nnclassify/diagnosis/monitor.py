@@ -79,7 +79,9 @@ class Monitor(Watcher):
             self.majority = float(targets.bincount().max()) / len(targets)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
-            *layer_findings(*inside(trainer)),
+            *layer_findings(
+                *inside(trainer), is_late=_is_late(trainer.rows, trainer.recipe.epochs) or trainer.finished
+            ),
             *self._updates(trainer),
         ]
         for page, evidence, path in found:
@@ -103,6 +105,12 @@ class Monitor(Watcher):
             self.findings = [found for found in self.findings if found.severity == "fault" or found.id in self.standing]
             for page, evidence, path in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
                 self._add(page, evidence, path, len(trainer.rows), "note")
+        self.keep()
+
+    def add(self, finding: Finding) -> None:
+        """Tell what was found once the run had ended, first of all, and keep it."""
+        self.findings.insert(0, finding)
+        self.say(f"warning: {finding.id} {finding.title}, {finding.evidence.text}")
         self.keep()
 
     def keep(self) -> None:
@@ -164,8 +172,10 @@ def inside(trainer: Trainer) -> tuple[Snapshot, Tensor, Tensor]:
     return state, state.predictions, targets
 
 
-def layer_findings(state: Snapshot, predictions: Tensor, targets: Tensor) -> Iterator[tuple[Page, Evidence, str]]:
-    """What a look inside shows."""
+def layer_findings(
+    state: Snapshot, predictions: Tensor, targets: Tensor, *, is_late: bool
+) -> Iterator[tuple[Page, Evidence, str]]:
+    """What a look inside shows; `is_late`: so far into the run that a healthy net tells its classes apart."""
     for layer in state.layers:
         if layer.dead > MANY:
             yield pages.DEAD_UNITS, Evidence(f"{layer.dead:.0%} of {layer.name}", layer.dead, MANY), "model.activation"
@@ -176,16 +186,21 @@ def layer_findings(state: Snapshot, predictions: Tensor, targets: Tensor) -> Ite
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
         text = f"the first layer gets {ratio:.1e} of the last one's gradient"
         yield pages.GRADIENTS, Evidence(text, ratio, LOWEST_RATIO), "model.activation"
-    if len(targets) >= 50 and len(predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets):
+    is_one = len(predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets)
+    if is_late and is_one and len(targets) >= 50:
         text = f"class {int(predictions[0])} for all of {len(predictions)} examples"
         yield pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model"
+
+
+def _is_late(rows: Sequence[Row], epochs: int) -> bool:
+    return len(rows) >= max(3, epochs // 5)
 
 
 def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[tuple[Page, Evidence, str]]:
     """What the training curve shows so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
-    is_level = len(rows) >= max(3, epochs // 5) and max(losses) - min(losses) < 0.01 * abs(losses[0])
+    is_level = _is_late(rows, epochs) and max(losses) - min(losses) < 0.01 * abs(losses[0])
     if is_level and rows[-1].train_accuracy < majority + 0.02:
         text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
         yield pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr"

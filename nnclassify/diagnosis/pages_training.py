@@ -78,8 +78,9 @@ GRADIENTS = Page(
 )
 ONE_CLASS = Page(
     id="NN609",
-    title="one class is said of everything",
-    looks_at="Predictions for 256 training examples after an epoch: all the same, where no class has 99 % of them.",
+    title="the net gives the same answer for every example",
+    looks_at="Predictions for 256 training examples, after a fifth of the run and three epochs or more, or at its end: "
+    "all the same, where no class has 99 % of them.",
     why="Whatever comes in, the same comes out: nothing of the input reaches the output.",
     source="Karpathy, A recipe for training neural networks, 2019",
     fix="nnclassify check CONFIG finds the cause.",
@@ -109,6 +110,25 @@ PAST_BEST = Page(
     source=PRECHELT,
     fix="patience: 10, or fewer epochs; best.pt holds the best epoch.",
 )
+BELOW_LINEAR = Page(
+    id="NN613",
+    title="far below a linear model",
+    looks_at="The accuracy of a finished run on the test split (without one: on validation, else on training "
+    "examples) against a linear discriminant fitted to the training split: more than 10 points and three standard "
+    "deviations lower, in the accuracy and in the mean accuracy of the classes.",
+    why="A network contains the linear model: if it ends far below, something keeps it from learning.",
+    source="Karpathy, A recipe for training neural networks, 2019: set up dumb baselines",
+    fix="Run nnclassify check CONFIG: it looks for the cause.",
+)
+LIKE_THE_MAJORITY = Page(
+    id="NN614",
+    title="no better than always the most common class",
+    looks_at="The accuracy of a finished run against the share of the most common class, on the same examples as "
+    "NN613: no higher, and the mean accuracy of the classes within a tenth of the way from chance to right.",
+    why="The net has learned how often each class occurs, and nothing from the inputs.",
+    source="Karpathy, A recipe for training neural networks, 2019: set up dumb baselines",
+    fix="Run nnclassify check CONFIG: it looks for the cause, and says whether the labels follow from the inputs.",
+)
 PAGES = (
     NOT_FINITE,
     STUCK,
@@ -122,4 +142,6 @@ PAGES = (
     STILL_FALLING,
     GAP,
     PAST_BEST,
+    BELOW_LINEAR,
+    LIKE_THE_MAJORITY,
 )

@@ -68,7 +68,9 @@ def test_train_leaves_a_whole_run_folder(first: subprocess.CompletedProcess[str]
 def test_results_are_on_stdout_and_progress_on_stderr(first: subprocess.CompletedProcess[str]) -> None:
     assert first.stdout.startswith("run: checkpoints/mine")
     assert "test: accuracy" in first.stdout and "epoch 1/3" not in first.stdout
-    assert [line[:9] for line in first.stderr.splitlines()] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    *epochs, last = first.stderr.splitlines()
+    assert [line[:9] for line in epochs] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert last.startswith("warning: NN613 far below a linear model")  # after three epochs
 
 
 def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> None:
@@ -76,7 +78,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     figures = json.loads(second.stdout)
     assert list(figures) == [
         "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "best_epoch",
-        "train", "validation", "test", "baselines",
+        "train", "validation", "test", "baselines", "findings",
     ]  # fmt: skip
     assert all(set(figures[split]) == {"loss", "accuracy"} for split in ("train", "validation", "test"))
     assert (figures["epochs"], figures["steps"]) == (3, 3 * 6)

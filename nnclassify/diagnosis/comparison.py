@@ -1,0 +1,36 @@
+"""Holds a finished run against what needs no training: a linear model, and always the most common class."""
+
+from __future__ import annotations
+
+from nnclassify.diagnosis.closed_form import Baselines
+from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.pages_training import BELOW_LINEAR, LIKE_THE_MAJORITY
+from nnclassify.evaluate import Evaluation
+
+FAR, DEVIATIONS = 0.1, 3.0
+"""A gap in accuracy that is worth a warning, and the standard deviations of a difference that it must exceed too."""
+LITTLE = 0.1
+"""A net that got less than this share of the way from chance to right has learned next to nothing."""
+
+
+def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
+    """What to tell of a run that is no better than its baselines; None where it is.
+
+    Both accuracies must be behind: class weights trade one for the other, and that is no failure.
+
+    Args:
+        reached: The net on a split.
+        found: The baselines on the same split.
+        config: What `nnclassify check` is to be called with.
+    """
+    recalls = [report.recall for report in reached.classes if report.support]
+    by_class, chance = sum(recalls) / len(recalls), 1 / len(recalls)
+    noise = (2 * found.linear * (1 - found.linear) / reached.num_examples) ** 0.5
+    far = max(FAR, DEVIATIONS * noise)
+    if found.linear - reached.accuracy > far and found.linear_by_class - by_class > far:
+        text = f"{reached.accuracy:.0%} against {found.linear:.0%}: run `nnclassify check {config}`"
+        return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
+    if reached.accuracy <= found.majority and by_class <= chance + LITTLE * (1 - chance):
+        text = f"{reached.accuracy:.0%} against {found.majority:.0%}: run `nnclassify check {config}`"
+        return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
+    return None

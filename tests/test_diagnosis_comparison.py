@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch import Tensor
+
+from nnclassify.diagnosis.closed_form import Baselines
+from nnclassify.diagnosis.comparison import compared
+from nnclassify.evaluate import Evaluation
+from nnclassify.metrics import class_reports, confusion_matrix, wilson_interval
+
+
+def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:
+    confusion = confusion_matrix(predictions, targets, 2)
+    hits, count = int((predictions == targets).sum()), len(targets)
+    nothing = torch.zeros(count)
+    reports = class_reports(confusion, ["a", "b"])
+    return Evaluation(count, 0.5, hits / count, wilson_interval(hits, count), reports, confusion, nothing, nothing)
+
+
+def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) -> Evaluation:
+    targets = torch.tensor([0] * of_0 + [1] * of_1)
+    predictions = torch.tensor(
+        [0] * right_of_0 + [1] * (of_0 - right_of_0) + [1] * right_of_1 + [0] * (of_1 - right_of_1)
+    )
+    return evaluation(predictions, targets)
+
+
+@pytest.mark.parametrize(
+    ("net", "linear", "majority", "linear_by_class", "told"),
+    [
+        (reached(55, 55), 0.98, 0.5, 0.98, "NN613"),  # 55 % where a line has 98 %
+        (reached(100, 0), 0.5, 0.5, 0.5, "NN614"),  # XOR: a line knows nothing either
+        (reached(100, 100), 0.5, 0.5, 0.5, None),
+        (reached(75, 75), 0.5, 0.5, 0.5, None),  # one unit on XOR: better than both
+        (reached(70, 70), 0.74, 0.5, 0.74, None),  # a noisy table: four points are no failure
+        (reached(140, 15, 180, 20), 0.92, 0.9, 0.6, None),  # class weights: lower accuracy, better by class
+        (reached(180, 0, 180, 20), 0.9, 0.9, 0.5, "NN614"),
+    ],
+)
+def test_a_run_is_held_against_its_baselines(
+    net: Evaluation, linear: float, majority: float, linear_by_class: float, told: str | None
+) -> None:
+    finding = compared(net, Baselines(linear, majority, linear_by_class), "net.yaml")
+    assert (finding and finding.id) == told
+    assert finding is None or "run `nnclassify check net.yaml`" in finding.evidence.text
+
+
+def test_few_test_examples_prove_nothing() -> None:
+    """3 of 5 against 5 of 5: a difference of two examples."""
+    assert compared(reached(2, 1, 3, 2), Baselines(0.9, 0.6, 0.9), "net.yaml") is None
