@@ -3,25 +3,31 @@
 `torch.load` with `weights_only=True` runs no code of a file, but it checks no checksum, inflates what is deflated,
 trusts the length that a file gives for a tensor, and builds whatever containers a file describes. So first:
 
-- the zip: entries stored, each once, all inside the file, no two over the same bytes, checksums right;
-- the pickle: only the opcodes and the globals of plain data and tensors, and no more values than a limit;
+- the zip: as `stored_zip` reads it, with the entries that `torch.save` writes and no others;
+- the pickle: run here on stand-ins for tensors, only by the instructions of plain data and tensors, with fewer values
+  than a limit, and dictionaries whose keys are text or numbers: others can be made to collide, at a cost that is
+  quadratic;
 - the tensors: each within its storage, each storage as long as its record.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 import pickletools
-import zipfile
+import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnclassify.stored_zip import Entry, content_of, read_entries
+from nnclassify.stored_zip import Refused as Refused
+
 MAX_PICKLE_BYTES, MAX_OPCODES, MAX_DEPTH = 64 * 2**20, 5_000_000, 64
 """A history of 100,000 epochs stays below each of these."""
+MAX_INTEGER = 2**63
+"""torch and NumPy have none beyond."""
 
 ITEM_BYTES = {
     "DoubleStorage": 8,
@@ -35,24 +41,17 @@ ITEM_BYTES = {
     "ByteStorage": 1,
     "BoolStorage": 1,
 }
-_OPCODES = {
-    *("PROTO", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1"),
-    *("BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1"),
-    *("TUPLE2", "TUPLE3", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
-    *("GLOBAL", "REDUCE", "BINPERSID"),
+GLOBALS = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    *(f"torch {name}" for name in ITEM_BYTES),
 }
-_PUTS = ("BINPUT", "LONG_BINPUT")
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """The storage that a pickle names, and how long it says that is."""
-
-    num_items: int
-
-
-class Refused(Exception):
-    """What is wrong with a file, for use inside a caller's message."""
+ENTRY = re.compile(
+    r"(?P<folder>[^/]+)/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id"
+    r"|data/\d+)"
+)
+"""The entries that `torch.save` writes."""
 
 
 def check_archive(path: Path) -> None:
@@ -62,103 +61,221 @@ def check_archive(path: Path) -> None:
         Refused: It is damaged, or nothing that `torch.save` writes of plain data and tensors.
         Exception: A damaged file fails in as many ways as it has bytes.
     """
-    with zipfile.ZipFile(path) as archive:
-        _check_zip(archive, path.stat().st_size)
-        _check_pickle(archive)
+    with path.open("rb") as file:
+        entries = {entry.name: entry for entry in read_entries(file)}
+        folder = _folder(list(entries))
+        pickled = entries[f"{folder}/data.pkl"]
+        if pickled.size > MAX_PICKLE_BYTES:
+            raise Refused(f"describes more than {MAX_PICKLE_BYTES >> 20} MB of plain data")
+        order = entries.get(f"{folder}/byteorder")
+        if order is not None and content_of(file, order) != b"little":
+            raise Refused("is of a machine with another byte order")
+        content = content_of(file, pickled)
+    _size(_Machine(f"{folder}/data/", entries).run(content), {})
 
 
-def _check_zip(archive: zipfile.ZipFile, file_bytes: int) -> None:
-    entries = archive.infolist()
-    names = [entry.filename for entry in entries]
-    if len(set(names)) != len(names):
-        raise Refused("holds an entry twice")
-    if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-        raise Refused("holds compressed entries, which no checkpoint has")
-    if any(entry.compress_size != entry.file_size for entry in entries):
-        raise Refused("damaged (an entry's two lengths differ)")
-    if sum(entry.file_size for entry in entries) > file_bytes:
-        raise Refused("holds entries that are longer than the file")
-    if (bad := archive.testzip()) is not None:
-        raise Refused(f"damaged (checksum of {bad})")
+def _folder(names: list[str]) -> str:
+    """The one folder of all entries, which is named after the file."""
+    found = [ENTRY.fullmatch(name) for name in names]
+    folders = {match["folder"] if match else "" for match in found}
+    if len(folders) != 1 or folders == {""} or f"{min(folders)}/data.pkl" not in names:
+        raise Refused("holds no data.pkl, which every checkpoint has, or entries which none has")
+    return folders.pop()
 
 
-def _check_pickle(archive: zipfile.ZipFile) -> None:
-    names = {entry.filename: entry.file_size for entry in archive.infolist()}
-    pickles = [name for name in names if name.endswith("/data.pkl")]
-    if len(pickles) != 1:
-        raise Refused("holds no data.pkl, which every checkpoint has")
-    if names[pickles[0]] > MAX_PICKLE_BYTES:
-        raise Refused(f"describes more than {MAX_PICKLE_BYTES >> 20} MB of plain data")
-    byteorder = pickles[0].replace("data.pkl", "byteorder")
-    if byteorder in names and archive.read(byteorder) != b"little":
-        raise Refused("is of a machine with another byte order")
-    content = archive.read(pickles[0])
-    _check_opcodes(content)
-    reader = _Reader(content, pickles[0].removesuffix("data.pkl") + "data/", names)
-    _count(reader.load(), 0, [0])
-
-
-def _check_opcodes(content: bytes) -> None:
-    """A memo index beyond the number of values would make the unpickler reserve memory for all below it."""
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(content), 1):
-        if opcode.name not in _OPCODES:
-            raise Refused(f"holds pickle instruction {opcode.name}, which no checkpoint has")
-        if count > MAX_OPCODES or (opcode.name in _PUTS and isinstance(argument, int) and argument > count):
-            raise Refused(f"describes more than {MAX_OPCODES} values")
-
-
-def _count(value: Any, depth: int, seen: list[int]) -> None:
-    """Count values as often as they are reached: a list of one list twice, of one list twice, ... has no end."""
-    seen[0] += 1
-    if seen[0] > MAX_OPCODES or depth > MAX_DEPTH:
+def _size(value: Any, known: dict[int, tuple[int, int]], levels: int = MAX_DEPTH) -> tuple[int, int]:
+    """Values and levels, counted as often as they are reached: a list of one list twice, of one list twice, ..."""
+    children = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    if not children:
+        return 1, 1
+    if id(value) not in known:
+        known[id(value)] = MAX_OPCODES, MAX_DEPTH  # what holds itself has no end
+        sizes = [_size(child, known, levels - 1) for child in children] if levels else [known[id(value)]]
+        known[id(value)] = 1 + len(children) + sum(size for size, _ in sizes), 1 + max(depth for _, depth in sizes)
+    size, depth = known[id(value)]
+    if size >= MAX_OPCODES or depth >= MAX_DEPTH:
         raise Refused(f"describes more than {MAX_OPCODES} values or {MAX_DEPTH} levels")
-    if isinstance(value, dict):
-        for key, child in value.items():
-            _count(key, depth + 1, seen)
-            _count(child, depth + 1, seen)
-    elif isinstance(value, list | tuple):
-        for child in value:
-            _count(child, depth + 1, seen)
+    return size, depth
 
 
-class _Reader(pickle.Unpickler):
-    """Builds the containers of a pickle, and checks its tensors without making one."""
+@dataclass(frozen=True)
+class _Global:
+    """What stands for a function or a class: none of them is looked up."""
 
-    def __init__(self, content: bytes, folder: str, sizes: dict[str, int]) -> None:
-        super().__init__(io.BytesIO(content))
-        self.folder = folder
-        self.sizes = sizes
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What stands for a global: none of them is looked up."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _check_tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _check_parameter
-        if module == "torch" and name in ITEM_BYTES:
-            return name
-        raise Refused(f"names {module}.{name}, which is neither plain data nor a tensor")
-
-    def persistent_load(self, reference: Any) -> _Storage:
-        """What stands for a record of numbers, whose length must be what the pickle says."""
-        kind, storage_type, key, _, num_items = reference
-        size = self.sizes.get(f"{self.folder}{key}")
-        if kind != "storage" or size is None or size != num_items * ITEM_BYTES[storage_type]:
-            raise Refused(f"damaged (storage {key} is not as long as it says)")
-        return _Storage(num_items)
+    name: str
 
 
-def _check_tensor(storage: _Storage, offset: int, shape: Any, stride: Any, *rest: Any) -> None:
-    """A tensor is dense and inside its storage. Gradients and hooks, the rest, are no part of ours."""
+@dataclass(frozen=True)
+class _Storage:
+    """What stands for a record of numbers."""
+
+    num_items: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """What stands for a tensor that has been checked."""
+
+
+@dataclass
+class _Machine:
+    """Runs a pickle, and builds its containers.
+
+    Attributes:
+        folder: Where the records of numbers are.
+        entries: Of the archive.
+        stack: The values since the last mark.
+        marked: The stacks before each mark.
+        memo: Values by their number.
+    """
+
+    folder: str
+    entries: dict[str, Entry]
+    stack: list[Any] = field(default_factory=list)
+    marked: list[list[Any]] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def run(self, content: bytes) -> Any:
+        """The value that a pickle describes."""
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(content), 1):
+            if count > MAX_OPCODES:
+                raise Refused(f"describes more than {MAX_OPCODES} values")
+            if opcode.name in _LITERALS:
+                self.stack.append(_LITERALS[opcode.name](argument))
+            elif opcode.name in _INSTRUCTIONS:
+                _INSTRUCTIONS[opcode.name](self, argument)
+            elif opcode.name not in ("PROTO", "STOP"):
+                raise Refused(f"holds pickle instruction {opcode.name}, which no checkpoint has")
+        if len(self.stack) != 1 or self.marked:
+            raise Refused("damaged (its pickle does not end with one value)")
+        return self.stack[0]
+
+    def mark(self, _: None) -> None:
+        """Begin a new stack."""
+        self.marked.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        """The values since the last mark, taken from the stack."""
+        values, self.stack = self.stack, self.marked.pop()
+        return values
+
+    def several(self, _: None) -> None:
+        """A tuple of the values since the mark."""
+        values = tuple(self.since_mark())
+        self.stack.append(values)
+
+    def joined(self, length: int) -> None:
+        """A tuple of the last values."""
+        values = tuple(self.stack[-length:])
+        if len(values) != length:
+            raise Refused("damaged (a tuple of too few values)")
+        self.stack[-length:] = [values]
+
+    def append(self, values: list[Any]) -> None:
+        """Add values to the list at the end of the stack."""
+        if type(self.stack[-1]) is not list:
+            raise Refused("damaged (adds to what is no list)")
+        self.stack[-1] += values
+
+    def set_items(self, values: list[Any]) -> None:
+        """Add keys and values to the dict at the end of the stack."""
+        target, keys = self.stack[-1], values[::2]
+        if not isinstance(target, dict) or len(values) % 2:
+            raise Refused("damaged (sets an item of what is no dict)")
+        if any(type(key) not in (str, int) for key in keys):
+            raise Refused("holds a dict with keys that are neither text nor integers")
+        target.update(zip(keys, values[1::2], strict=True))
+
+    def put(self, number: int) -> None:
+        """Remember the last value; the unpickler keeps room for every number below it."""
+        if number > len(self.memo):
+            raise Refused(f"describes more than {MAX_OPCODES} values, or numbers them with gaps")
+        self.memo[number] = self.stack[-1]
+
+    def push_global(self, name: str) -> None:
+        """Name a function or a class."""
+        if name not in GLOBALS:
+            raise Refused(f"names {name.replace(' ', '.')}, which is neither plain data nor a tensor")
+        self.stack.append(_Global(name))
+
+    def call(self, _: None) -> None:
+        """Stand for what a function returns."""
+        arguments, function = self.stack.pop(), self.stack.pop()
+        match function, arguments:
+            case _Global("collections OrderedDict"), ():
+                self.stack.append(OrderedDict())
+            case _Global("torch._utils _rebuild_tensor_v2"), (_Storage(), int(), tuple(), tuple(), bool(), hooks):
+                _check_tensor(*arguments[:4])
+                _check_hooks(hooks)
+                self.stack.append(_Tensor())
+            case _Global("torch._utils _rebuild_tensor_v2"), (_, _, _, _, _, _, dict()):
+                raise Refused("holds a tensor with its negative or conjugate bit set; save x.resolve_neg() instead")
+            case _Global("torch._utils _rebuild_parameter"), (_Tensor(), bool(), hooks):
+                _check_hooks(hooks)
+                self.stack.append(_Tensor())
+            case _:
+                raise Refused("damaged (a tensor is described by other values than torch.save writes)")
+
+    def load_storage(self, _: None) -> None:
+        """Stand for a record of numbers, whose length must be what the pickle says."""
+        match self.stack.pop():
+            case ("storage", _Global(kind), str(key), str(), int(num_items)) if kind[6:] in ITEM_BYTES:
+                entry = self.entries.get(f"{self.folder}{key}")
+                if entry is None or entry.size != num_items * ITEM_BYTES[kind[6:]]:
+                    raise Refused(f"damaged (storage {key} is not as long as it says)")
+                self.stack.append(_Storage(num_items))
+            case _:
+                raise Refused("damaged (a storage is described by other values than torch.save writes)")
+
+
+def _integer(value: int) -> int:
+    if abs(value) > MAX_INTEGER:
+        raise Refused("holds an integer of more than 64 bits")
+    return value
+
+
+def _check_tensor(storage: _Storage, offset: int, shape: tuple[Any, ...], stride: tuple[Any, ...]) -> None:
+    """A tensor is dense and inside its storage."""
+    numbers = [offset, *shape, *stride]
+    if len(shape) != len(stride) or any(type(number) is not int for number in numbers):
+        raise Refused("damaged (a tensor's shape and strides do not belong together)")
     spans = [(size - 1) * step for size, step in zip(shape, stride, strict=True)]
     last = offset + sum(spans) if math.prod(shape) else offset - 1
-    if min([offset, *shape, *stride]) < 0 or last >= max(storage.num_items, offset):
+    if min(numbers) < 0 or last >= max(storage.num_items, offset):
         raise Refused("damaged (a tensor reaches beyond its storage)")
     if math.prod(shape) > storage.num_items:
         raise Refused("damaged (a tensor is larger than its storage)")
 
 
-def _check_parameter(tensor: None, *rest: Any) -> None:
-    """Its tensor is checked by then."""
+def _check_hooks(hooks: Any) -> None:
+    if not isinstance(hooks, OrderedDict) or hooks:
+        raise Refused("holds a tensor with hooks")
+
+
+_LITERALS: dict[str, Callable[[Any], Any]] = {
+    "NONE": lambda _: None,
+    "NEWTRUE": lambda _: True,
+    "NEWFALSE": lambda _: False,
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1"), _integer),
+    **dict.fromkeys(("BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"), lambda value: value),
+    "EMPTY_DICT": lambda _: {},
+    "EMPTY_LIST": lambda _: [],
+    "EMPTY_TUPLE": lambda _: (),
+}
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    "MARK": _Machine.mark,
+    "TUPLE": _Machine.several,
+    "TUPLE1": lambda machine, _: machine.joined(1),
+    "TUPLE2": lambda machine, _: machine.joined(2),
+    "TUPLE3": lambda machine, _: machine.joined(3),
+    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.append(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.set_items([machine.stack.pop() for _ in range(2)][::-1]),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, number: machine.stack.append(machine.memo[number])),
+    "GLOBAL": _Machine.push_global,
+    "REDUCE": _Machine.call,
+    "BINPERSID": _Machine.load_storage,
+}
