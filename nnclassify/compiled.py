@@ -9,26 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
 import platform
-import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nnclassify.cache import cache_folder, trim
 from nnclassify.errors import DeviceError, one_line
+from nnclassify.libraries import KeptLibrary, Library, compile_graph
 from nnclassify.tracing import SingleStep, traced
-
-SOURCES = (
-    *("averaging.py", "compiled.py", "learner.py", "losses.py", "lowering.py", "muon.py"),
-    *("rates.py", "step.py", "tracing.py", "updates.py", "models"),
-)
-"""What of this package decides on the machine code."""
-MAX_LIBRARY_BYTES = 2**28
-"""Bytes of all libraries together; the least recently used go first."""
 
 
 class CompiledSteps:
@@ -39,13 +30,22 @@ class CompiledSteps:
         tensors: What the steps read and change, beside the batches.
         group_size: Steps of a call, at most; more than one are a loop around the step.
         described: All that the step was built from, beside the tensors: what tells two steps apart.
+        note: Is told, a line each, what the user should know.
     """
 
-    def __init__(self, single: SingleStep, tensors: list[Tensor], group_size: int, described: str) -> None:
+    def __init__(
+        self,
+        single: SingleStep,
+        tensors: list[Tensor],
+        group_size: int,
+        described: str,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.single = single
         self.tensors = tensors
         self.group_size = group_size
         self.described = described
+        self.note = note
         self._library: Library | None = None
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,32 +70,25 @@ class CompiledSteps:
         outputs, losses = self._library.run(arguments)
         return outputs[:count].flatten(0, 1), losses[:count].flatten()
 
-    def path(self) -> Path:
-        """Where the library is, or will be."""
+    def library(self) -> KeptLibrary:
+        """Where the machine code is kept, or will be."""
         layout = [(list(tensor.shape), list(tensor.stride()), str(tensor.dtype)) for tensor in self.tensors]
-        facts = [self.described, self.group_size, layout, torch.get_num_threads(), machine_facts()]
-        digest = hashlib.sha256(json.dumps(facts).encode())
-        for source in _sources():
-            digest.update(source.read_bytes())
-        return cache_folder() / "steps" / f"{digest.hexdigest()[:32]}.so"
+        facts = [self.described, self.group_size, layout, torch.get_num_threads(), machine_facts(), package_digest()]
+        return KeptLibrary(hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32])
 
     def _open(self, arguments: list[Tensor]) -> Library:
-        path = self.path()
-        if path.is_file():
-            try:
-                library = load(path)
-                os.utime(path)
-                return library
-            except RuntimeError:  # not whole: it is made anew
-                path.unlink(missing_ok=True)
+        kept = self.library()
+        if (verdict := kept.verdict()) is not None:
+            raise DeviceError(f"compile: {verdict}")
+
+        def make(path: Path) -> None:
+            compile_graph(traced(self.single, self.group_size, arguments), arguments, path)
+
         # Whatever the compiler raises, there is one thing to do about it.
         try:
-            compile_library(self.single, self.group_size, arguments, path)
-            return load(path)
+            return kept.open(make, self.note)
         except Exception as cause:
-            raise DeviceError(
-                f"compile: this step cannot be compiled ({one_line(cause)}); set `compile: off`"
-            ) from cause
+            raise DeviceError(f"compile: this step cannot be compiled ({one_line(cause)})") from cause
 
     def _padded(self, values: Tensor) -> Tensor:
         """`(N, ...)` as `(group_size, ...)`, whose rest is never looked at."""
@@ -106,40 +99,6 @@ class CompiledSteps:
         return padded
 
 
-Library = torch._C._aoti.AOTIModelContainerRunnerCpu
-
-
-def load(path: Path) -> Library:
-    """A compiled library, ready to run.
-
-    Raises:
-        RuntimeError: It is damaged, or of another torch.
-    """
-    return Library(str(path), 1)
-
-
-def compile_library(single: SingleStep, group_size: int, arguments: list[Tensor], path: Path) -> None:
-    """Compile steps for arguments of these shapes into a library; takes seconds to a minute."""
-    # Of the compiler's own choice are a folder that a reboot empties, and a warning that there is no CUDA.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    import torch._inductor
-
-    graph = traced(single, group_size, arguments)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, torch.no_grad():
-        options = {
-            "aot_inductor.output_path": f"{folder}/step.so",
-            "aot_inductor.enable_line_tables": False,
-            # Dropout draws from torch's own generator, so that its masks are those of the eager step.
-            "fallback_random": True,
-        }
-        torch._inductor.aot_compile(graph, tuple(arguments), options=options)
-        for made in sorted(Path(folder).glob("step.*"), key=lambda file: file.suffix == ".so"):
-            made.replace(path.with_suffix(made.suffix))  # the library last: where it is, all is
-    trim(path.parent, "*.so", MAX_LIBRARY_BYTES)
-
-
 def machine_facts() -> list[str]:
     """What machine code depends on beside its source."""
     tells = hasattr(torch.cpu, "get_capabilities")  # older releases do not
@@ -147,7 +106,11 @@ def machine_facts() -> list[str]:
     return [str(torch.__version__), processor]
 
 
-def _sources() -> list[Path]:
+@cache
+def package_digest() -> str:
+    """Of this package's source: any of it may decide on the machine code."""
     package = Path(__file__).parent
-    files = [file for name in SOURCES for file in [package / name, *(package / name).glob("*.py")]]
-    return sorted(file for file in files if file.is_file())
+    digest = hashlib.sha256()
+    for source in sorted(package.rglob("*.py")):
+        digest.update(f"{source.relative_to(package).as_posix()}\0".encode() + source.read_bytes())
+    return digest.hexdigest()

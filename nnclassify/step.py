@@ -111,7 +111,7 @@ class TrainingStep:
     def is_kept(self) -> bool:
         """Whether an earlier run has compiled this step, so that it need only be loaded."""
         self.learner()
-        return isinstance(self._whole, CompiledSteps) and self._whole.path().is_file()
+        return isinstance(self._whole, CompiledSteps) and self._whole.library().is_kept()
 
     def way(self) -> str:
         """How the steps are run, in words."""

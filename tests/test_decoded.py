@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nnclassify.cache import private_folder
 from nnclassify.datasets import decoded, pictures
 from nnclassify.transforms import PictureFormat
 
@@ -59,11 +60,13 @@ def test_a_damaged_cache_is_not_used(files: list[Path], tmp_path: Path) -> None:
 
 
 def test_the_least_recently_used_goes_first(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = private_folder("pictures")
+    assert folder is not None
     monkeypatch.setattr(decoded, "MAX_CACHE_BYTES", 600)  # two files of 128 + 3 * 48 bytes
     keys = ["a", "b", "c"]
     for age, key in enumerate(keys):
         decoded.keep_decoded(key, np.zeros((3, 3, 4, 4), dtype=np.uint8))
-        if (path := decoded._folder() / f"{key}.npy").is_file():
+        if (path := folder / f"{key}.npy").is_file():
             os.utime(path, (age, age))
     decoded.keep_decoded("d", np.zeros((3, 3, 4, 4), dtype=np.uint8))
     assert decoded.load_decoded("a", 3) is None and decoded.load_decoded("d", 3) is not None

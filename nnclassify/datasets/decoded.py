@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from nnclassify import __version__
-from nnclassify.cache import cache_folder, trim
+from nnclassify.cache import private_folder, trim
 from nnclassify.transforms import PictureFormat
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
+FOLDER = "pictures"
+"""Of the cache."""
 MIN_PICTURES = 1000
 """Fewer are decoded in about a second: not worth a file."""
 MAX_CACHE_BYTES = 4 * 2**30
@@ -43,7 +45,10 @@ def fingerprint(paths: Sequence[Path], picture: PictureFormat) -> str | None:
 
 def load_decoded(key: str, num_pictures: int) -> Pixels | None:
     """The pixels `(N, C, H, W)` of a fingerprint, mapped; None where they are not kept, or not whole."""
-    path = _folder() / f"{key}.npy"
+    folder = private_folder(FOLDER)
+    if folder is None:
+        return None
+    path = folder / f"{key}.npy"
     try:
         # Mode c: what is written to the array stays in memory.
         pixels: Pixels = np.load(path, mmap_mode="c", allow_pickle=False)
@@ -55,12 +60,11 @@ def load_decoded(key: str, num_pictures: int) -> Pixels | None:
 
 def keep_decoded(key: str, pixels: Pixels) -> None:
     """Keep pixels under a fingerprint. A cache that cannot be written is done without."""
-    if pixels.nbytes > MAX_CACHE_BYTES:
+    folder = private_folder(FOLDER)
+    if pixels.nbytes > MAX_CACHE_BYTES or folder is None:
         return
-    folder = _folder()
     partial = folder / f"{key}.{os.getpid()}.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             np.save(file, pixels, allow_pickle=False)
         partial.replace(folder / f"{key}.npy")
@@ -68,7 +72,3 @@ def keep_decoded(key: str, pixels: Pixels) -> None:
     except OSError:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-
-
-def _folder() -> Path:
-    return cache_folder() / "pictures"

@@ -1,0 +1,159 @@
+"""Machine code on disk: found again by what it was compiled from, loaded only where nobody else can have changed it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx
+
+from nnclassify.cache import discard, is_sealed, private_folder, seal, trim, unusable
+
+Library = torch._C._aoti.AOTIModelContainerRunnerCpu
+FOLDER = "steps"
+"""Of the cache."""
+MAX_LIBRARY_BYTES = 2**28
+"""Bytes of all libraries together; the least recently used go first."""
+LEFTOVER_SECONDS = 24 * 3600
+"""Age from which the folder of a compilation is a leftover, whoever made it."""
+
+
+class KeptLibrary:
+    """A library in the cache, which may not be there yet.
+
+    Attributes:
+        key: A digest of all that the machine code depends on.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def is_kept(self) -> bool:
+        """Whether an earlier run has compiled it, so that it need only be loaded."""
+        path = self._path(".so")
+        return path is not None and is_sealed(path) and self.verdict() is None
+
+    def verdict(self) -> str | None:
+        """Why an earlier run has set it aside for good; None: none has."""
+        path = self._path(".wrong")
+        try:
+            return None if path is None else f"{path.read_text(encoding='utf-8').strip()}; set aside in {path}"
+        except (OSError, UnicodeError):
+            return None
+
+    def set_aside(self, reason: str) -> Path | None:
+        """Have no later run compile or load it; returns what says so, None where nothing can be kept."""
+        library, marker = self._path(".so"), self._path(".wrong")
+        if library is None or marker is None:
+            return None
+        discard(library)
+        try:
+            marker.write_text(reason + "\n", encoding="utf-8")
+        except OSError:
+            return None
+        return marker
+
+    def open(self, make: Callable[[Path], None], note: Callable[[str], None]) -> Library:
+        """Load it; where it is not there, or not as it was kept, make it first.
+
+        Args:
+            make: Compiles into a path; takes seconds to a minute.
+            note: Is told why a library that might have been there is not used.
+
+        Raises:
+            RuntimeError: It cannot be loaded. What `make` raises.
+        """
+        path = self._path(".so")
+        if path is not None and is_sealed(path):
+            library = load(path)
+            os.utime(path)
+            return library
+        if path is None:
+            note(f"compile: {unusable(FOLDER)}; this step is compiled for this run alone")
+        elif path.exists():
+            note(f"compile: {path}: not what was kept there; this step is compiled anew")
+        with _workplace(None if path is None else path.parent) as place:
+            made = place / f"{self.key}.so"
+            make(made)
+            made.chmod(0o600)
+            if path is None:
+                return load(made)
+            made.replace(path)
+        seal(path)
+        trim(path.parent, "*.so", MAX_LIBRARY_BYTES)
+        return load(path)
+
+    def _path(self, ending: str) -> Path | None:
+        folder = private_folder(FOLDER)
+        return None if folder is None else folder / f"{self.key}{ending}"
+
+
+def load(path: Path) -> Library:
+    """A compiled library, ready to run.
+
+    Raises:
+        RuntimeError: It is damaged, or of another torch.
+    """
+    return Library(str(path), 1)
+
+
+def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) -> None:
+    """Compile a graph for arguments of these shapes into a library; takes seconds to a minute."""
+    # Of the compiler's own choice are a folder that a reboot empties, and a warning that there is no CUDA.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(private_folder("compiled") or path.parent / "compiled"))
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    import torch._inductor
+
+    options = {
+        "aot_inductor.output_path": str(path),
+        "aot_inductor.enable_line_tables": False,
+        # Dropout draws from torch's own generator, so that its masks are those of the eager step.
+        "fallback_random": True,
+    }
+    with torch.no_grad():
+        torch._inductor.aot_compile(graph, tuple(arguments), options=options)
+
+
+@contextlib.contextmanager
+def _workplace(folder: Path | None) -> Iterator[Path]:
+    """A folder to compile in, which is gone afterwards; what killed compilations left behind goes too."""
+    if folder is not None:
+        for leftover in _leftovers(folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+    prefix = f"{socket.gethostname()}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as place:
+        yield Path(place)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """Folders of compilations whose process is gone, or that are too old to be under way."""
+    return [place for place in folder.iterdir() if place.is_dir() and (_is_orphaned(place) or _is_old(place))]
+
+
+def _is_orphaned(place: Path) -> bool:
+    host, _, rest = place.name.rpartition("-")[0].rpartition("-")
+    if host != socket.gethostname() or not rest.isdecimal() or sys.platform == "win32":  # there, signal 0 kills
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _is_old(place: Path) -> bool:
+    try:
+        return time.time() - place.stat().st_mtime > LEFTOVER_SECONDS
+    except OSError:
+        return False
