@@ -65,14 +65,14 @@ def _write_ferns(folder: Path, rng: np.random.Generator) -> None:
     inputs = rng.normal(scale=2.2, size=(5, 6))[labels] + rng.normal(size=(700, 6))
     other = np.where(rng.random(700) < 0.08, rng.integers(0, 5, 700), labels)
     order = np.argsort(labels, kind="stable")
-    _write_named(folder / "ferns", inputs, species[labels])
-    _write_named(folder / "ferns_mistaken", inputs, species[other])
-    _write_named(folder / "ferns_scrambled", inputs, species[rng.permutation(labels)])
-    _write_named(folder / "ferns_rolled", inputs, species[np.roll(labels, -1)])
-    _write_named(folder / "ferns_sorted", inputs[order], species[labels][order])
-    _write_named(folder / "ferns_twice", np.tile(inputs, (2, 1)), np.tile(species[labels], 2))
+    write_named(folder / "ferns", inputs, species[labels])
+    write_named(folder / "ferns_mistaken", inputs, species[other])
+    write_named(folder / "ferns_scrambled", inputs, species[rng.permutation(labels)])
+    write_named(folder / "ferns_rolled", inputs, species[np.roll(labels, -1)])
+    write_named(folder / "ferns_sorted", inputs[order], species[labels][order])
+    write_named(folder / "ferns_twice", np.tile(inputs, (2, 1)), np.tile(species[labels], 2))
     for name, cell in (("gap", ""), ("nan", "NaN"), ("unknown", "?"), ("infinite", "inf")):
-        _write_named(folder / f"ferns_{name}", inputs, species[labels], {(311, 4): cell})
+        write_named(folder / f"ferns_{name}", inputs, species[labels], {(311, 4): cell})
 
 
 def _write_sensors(folder: Path, rng: np.random.Generator) -> None:
@@ -80,9 +80,9 @@ def _write_sensors(folder: Path, rng: np.random.Generator) -> None:
     labels = rng.integers(0, 3, 540)
     inputs = rng.normal(scale=1.8, size=(3, 5))[labels] + rng.normal(size=(540, 5))
     names = np.array(["idle", "run", "stop"])[labels]
-    _write_named(folder / "sensors", inputs, names)
-    _write_named(folder / "sensors_units", inputs * np.array([1e6, 1e-4, 1.0, 300.0, 0.02]), names)
-    _write_named(folder / "sensors_stuck", np.column_stack([inputs, np.full(540, 20_000.0)]), names)
+    write_named(folder / "sensors", inputs, names)
+    write_named(folder / "sensors_units", inputs * np.array([1e6, 1e-4, 1.0, 300.0, 0.02]), names)
+    write_named(folder / "sensors_stuck", np.column_stack([inputs, np.full(540, 20_000.0)]), names)
 
 
 def _write_frauds(folder: Path, rng: np.random.Generator) -> None:
@@ -90,10 +90,10 @@ def _write_frauds(folder: Path, rng: np.random.Generator) -> None:
     for name, share, apart in (("frauds", 0.05, 1.0), ("leaks", 0.06, 4.0)):
         is_rare = rng.random(3000) < share
         inputs = rng.normal(size=(3000, 5)) + 0.8 * apart * is_rare[:, None] * np.array([1.0, -1.0, 1.0, 0.0, 0.0])
-        _write_named(folder / name, inputs, np.where(is_rare, "yes", "no"))
+        write_named(folder / name, inputs, np.where(is_rare, "yes", "no"))
 
 
-def _write_named(path: Path, inputs: Array, labels: Any, cells: dict[tuple[int, int], str] | None = None) -> None:
+def write_named(path: Path, inputs: Array, labels: Any, cells: dict[tuple[int, int], str] | None = None) -> None:
     """Write measures `(N, num_features)` and names `(N,)`, with some cells replaced by text."""
     with path.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.writer(file)

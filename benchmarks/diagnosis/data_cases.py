@@ -1,0 +1,41 @@
+"""Cases that are data: a YAML file of healthy configs, and of faults as changes to them.
+
+    healthy:
+      NAME: {source: TEXT, slow: false, reached: [...], config: {...}}
+    faulty:
+      - {twin: NAME, name: TEXT, source: TEXT, causes: [ID, ...], change: {DOTTED.PATH: VALUE}, reached: [...]}
+
+`reached` is what `python -m benchmarks.diagnosis.validate` found, a figure a seed. A healthy config is slow where it
+needs minutes, and then so are its faults.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.diagnosis.cases import Fault, Values
+
+Set = tuple[dict[str, Values], list[Fault]]
+
+
+def read_cases(path: Path) -> dict[str, Any]:
+    """The file as it stands, with what the cases say of themselves."""
+    cases: dict[str, Any] = yaml.safe_load(path.read_text())
+    return cases
+
+
+def read_set(path: Path, *, with_slow: bool = True) -> Set:
+    """The healthy configs by name, and the faults."""
+    cases = read_cases(path)
+    healthy = {
+        name: case["config"] for name, case in cases["healthy"].items() if with_slow or not case.get("slow", False)
+    }
+    faults = [
+        Fault(case["twin"], case["name"], case["change"], tuple(case["causes"]))
+        for case in cases["faulty"]
+        if case["twin"] in healthy
+    ]
+    return healthy, faults

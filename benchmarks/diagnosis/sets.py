@@ -1,0 +1,90 @@
+"""The sets of cases: which there are, and how a case becomes a config on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.diagnosis import cases as own
+from benchmarks.diagnosis import held_out
+from benchmarks.diagnosis.cases import Values
+from benchmarks.diagnosis.data_cases import Set, read_set
+from benchmarks.diagnosis.noisy_tables import write_noisy_tables
+from benchmarks.diagnosis.tables import write_held_out_files, write_tables
+from nnclassify.config import LoadedConfig, load_config
+
+SECOND = Path(__file__).parent / "held_out_2.yaml"
+SETS = ("own", "held_out", "held_out_2")
+"""`own` was written beside the rules, the others apart from them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A config to diagnose; a faulty one has causes and a healthy twin."""
+
+    set_name: str
+    name: str
+    config: Values
+    causes: tuple[str, ...] = ()
+    twin: str | None = None
+    twin_config: Values | None = None
+
+
+def write_files(folder: Path) -> None:
+    """Write every table, tensor and picture that cases learn from."""
+    write_tables(folder)
+    write_held_out_files(folder)
+    write_noisy_tables(folder)
+
+
+def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:
+    """The cases of a set, the faulty ones first; no case of the sets that are code is slow."""
+    healthy, faults = _read(set_name, with_slow)
+    faulty = [
+        Case(
+            set_name,
+            f"{fault.twin}+{fault.name}",
+            with_changes(healthy[fault.twin], fault.change),
+            fault.causes,
+            fault.twin,
+            healthy[fault.twin],
+        )
+        for fault in faults
+    ]
+    return faulty + [Case(set_name, name, config) for name, config in healthy.items()]
+
+
+def _read(set_name: str, with_slow: bool) -> Set:
+    if set_name == "own":
+        return own.HEALTHY, own.FAULTS
+    if set_name == "held_out":
+        return held_out.HEALTHY, held_out.FAULTS
+    return read_set(SECOND, with_slow=with_slow)
+
+
+def with_changes(config: Values, change: Values) -> Values:
+    """A config with the values at dotted paths changed."""
+    changed_config: Values = yaml.safe_load(yaml.safe_dump(config))
+    for path, value in change.items():
+        *parents, last = path.split(".")
+        node: Any = changed_config
+        for parent in parents:
+            if not isinstance(node.get(parent), dict):
+                node[parent] = {"name": node[parent]} if parent in node else {}
+            node = node[parent]
+        node[last] = value
+    return changed_config
+
+
+def load_case(config: Values, name: str, seed: int, data: str) -> LoadedConfig:
+    """Write a case as `case.yaml` where we stand, with the folder that holds MNIST and cifar10/, and load it."""
+    config = with_changes(config, {"seed": seed})
+    if isinstance(config["dataset"], dict) and config["dataset"]["name"] == "mnist":
+        config = with_changes(config, {"dataset.root": data})
+    if isinstance(config["dataset"], dict) and config["dataset"].get("root") == "cifar10":
+        config = with_changes(config, {"dataset.root": f"{data}/cifar10"})
+    Path("case.yaml").write_text(f"# {name}\n" + yaml.safe_dump(config, sort_keys=False))
+    return load_config("case.yaml")

@@ -1,0 +1,56 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from benchmarks.diagnosis.__main__ import Score, table
+from benchmarks.diagnosis.data_cases import read_cases, read_set
+from benchmarks.diagnosis.noisy_tables import write_noisy_tables
+from benchmarks.diagnosis.sets import SECOND, cases_of, load_case
+
+
+@pytest.mark.slow
+def test_every_case_of_the_second_set_is_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cases = cases_of("held_out_2")
+    assert len({case.name for case in cases}) == len(cases)
+    for case in cases:
+        assert load_case(case.config, case.name, 2, "data").config.seed == 2
+
+
+def test_the_second_set_has_sixty_of_each_kind_of_which_at_most_a_quarter_is_slow() -> None:
+    for all_of_them, quick in zip(read_set(SECOND), read_set(SECOND, with_slow=False), strict=True):
+        assert len(all_of_them) >= 60
+        assert 0.75 * len(all_of_them) <= len(quick) < len(all_of_them)
+
+
+def test_a_fault_is_slow_where_its_twin_is(tmp_path: Path) -> None:
+    file = tmp_path / "cases.yaml"
+    file.write_text(
+        "healthy:\n  quick: {config: {epochs: 1}}\n  deep: {slow: true, config: {epochs: 9}}\n"
+        "faulty:\n  - {twin: deep, name: short, change: {epochs: 1}, causes: [NN403]}\n"
+    )
+    assert read_set(file, with_slow=False) == ({"quick": {"epochs": 1}}, [])
+    assert [fault.name for fault in read_set(file)[1]] == ["short"]
+
+
+def test_every_case_says_where_it_comes_from() -> None:
+    cases = read_cases(SECOND)
+    assert all(case["source"] for case in [*cases["healthy"].values(), *cases["faulty"]])
+    assert all(case["causes"] for case in cases["faulty"])
+
+
+def test_noisy_tables_are_the_same_each_time(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        write_noisy_tables(folder)
+    names = [path.name for path in (tmp_path / "a").iterdir()]
+    assert len(names) == 13
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def test_one_seed_that_accuses_a_healthy_case_is_a_false_alarm_of_the_case() -> None:
+    calm = Score("own", "iris", 0, is_faulty=False, detected=False, named=False, repaired=None, seconds=1.0)
+    scores = [dataclasses.replace(calm, seed=seed, detected=seed == 1) for seed in range(3)]
+    scores += [dataclasses.replace(calm, name="wine", seed=seed) for seed in range(3)]
+    assert "| healthy: a false alarm with any of its seeds | 1/2 (50.0%) |" in table(scores)
