@@ -39,6 +39,7 @@ class Checkpoint:
         epoch: The epoch they are of, from 1.
         history: `Row.state()` of every epoch so far.
         training: What an exact resume needs; None in `best.pt`.
+        split_digests: `Splits.digests()` of the data that it was trained on; None where an earlier release wrote it.
     """
 
     config: dict[str, Any]
@@ -49,6 +50,7 @@ class Checkpoint:
     epoch: int
     history: list[dict[str, Any]]
     training: dict[str, Any] | None = None
+    split_digests: dict[str, str] | None = None
     format: str = field(default=FORMAT)
     format_version: int = field(default=FORMAT_VERSION)
 

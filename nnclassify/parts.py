@@ -60,6 +60,7 @@ class Parts:
             "class_names": self.splits.class_names,
             "class_counts": self.splits.class_counts(),
             "transform": self.transform.state(),
+            "split_digests": self.splits.digests(),
         }
 
 

@@ -107,6 +107,7 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
         model=dict(training["best_model"]),
         epoch=epoch,
         history=saved.history[:epoch],
+        split_digests=saved.split_digests,
     )
 
 
@@ -119,11 +120,17 @@ def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, fac
     ]
     if changed:
         raise ConfigError([f"--resume {folder.name}: {change}; set it back, or start anew" for change in changed])
-    for fact in ("class_names", "class_counts", "transform"):
-        if content_digest(plain(facts[fact])) != content_digest(getattr(saved, fact)):
-            raise ConfigError(
-                [f"--resume {folder.name}: the training data is not what it was ({fact} differs); start anew"]
-            )
+    differing = [
+        fact
+        for fact in ("class_names", "class_counts", "transform")
+        if content_digest(plain(facts[fact])) != content_digest(getattr(saved, fact))
+    ]
+    digests = saved.split_digests or facts["split_digests"]  # an earlier release saved none
+    differing += [split for split in ("train", "validation") if digests.get(split) != facts["split_digests"].get(split)]
+    if differing:
+        raise ConfigError(
+            [f"--resume {folder.name}: the training data is not what it was ({differing[0]} differs); start anew"]
+        )
 
 
 def _completed(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.checkpoint import Checkpoint
-from nnclassify.config import LoadedConfig
+from nnclassify.config import LoadedConfig, RunConfig
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
@@ -107,10 +107,11 @@ def train(
     folder = resume or create_run_folder(loaded.name)
     trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
-        best = None if resume is None else _go_on(trainer, folder, parts, note)
+        facts = parts.facts()
+        best = None if resume is None else _go_on(trainer, folder, parts.config, facts, note)
         if trainer.finished and folder.result.is_file():
             return _result(folder, parts, trainer, Monitor(note), is_new=False)
-        checkpointer = Checkpointer(folder, parts.facts(), loaded.config.checkpoint_every, best)
+        checkpointer = Checkpointer(folder, facts, loaded.config.checkpoint_every, best)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
         trainer.observers = [HistoryWriter(folder), checkpointer, *watching, *observers]
@@ -154,9 +155,11 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None
         raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
 
 
-def _go_on(trainer: Trainer, folder: RunFolder, parts: Parts, note: Callable[[str], None]) -> Checkpoint | None:
+def _go_on(
+    trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[str, Any], note: Callable[[str], None]
+) -> Checkpoint | None:
     """Bring a trainer to where a run stands; its best checkpoint so far."""
-    resumed = resume_run(trainer, folder, parts.config, parts.facts())
+    resumed = resume_run(trainer, folder, config, facts)
     for text in resumed.notes:
         note(text)
     if trainer.finished:

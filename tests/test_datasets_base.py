@@ -11,7 +11,7 @@ from builders import config_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnclassify.datasets import Splits
+from nnclassify.datasets import Examples, Splits
 from nnclassify.datasets.base import check_classes, check_range
 from nnclassify.datasets.drawing import stratified_split
 from nnclassify.errors import DataError
@@ -107,3 +107,19 @@ def test_a_label_outside_the_classes_is_named(targets: list[int], found: str) ->
 def test_targets_that_cannot_be_learned_from_are_refused(targets: list[int], names: list[str], message: str) -> None:
     with pytest.raises(DataError, match=f"^mine: {message}"):
         check_classes(np.array(targets, dtype=np.int64), names, "mine")
+
+
+def test_a_digest_tells_examples_and_their_order_from_others() -> None:
+    inputs, targets = torch.arange(12.0).reshape(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
+    same = Examples(inputs.clone(), targets.clone(), torch.arange(6)).digest()
+    assert Examples(torch.cat([inputs, inputs]), torch.cat([targets, targets]), torch.arange(6, 12)).digest() == same
+    changed = inputs.clone()
+    changed[5, 1] += 1
+    others = [
+        Examples(inputs, targets, torch.tensor([1, 0, 2, 3, 4, 5])),
+        Examples(inputs, targets, torch.arange(5)),
+        Examples(inputs, 1 - targets, torch.arange(6)),
+        Examples(changed, targets, torch.arange(6)),
+        Examples(inputs.double(), targets, torch.arange(6)),
+    ]
+    assert len({same, *(examples.digest() for examples in others)}) == 6

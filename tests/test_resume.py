@@ -195,6 +195,17 @@ def test_other_data_is_refused() -> None:
     assert len(result.rows) == 2
 
 
+def test_rows_in_another_order_are_other_data() -> None:
+    rows = [f"{row},{row % 2}\n" for row in range(40)]
+    Path("data.csv").write_text("x,label\n" + "".join(rows))
+    folder = start("run", "dataset={name: csv, path: data.csv}", "model={name: mlp, hidden: [3]}", stop_at=2)
+    Path("data.csv").write_text(
+        "x,label\n" + "".join([*rows[2:], *rows[:2]])
+    )  # as many of each class, and the same sums
+    with pytest.raises(ConfigError, match="training data is not what it was"):
+        go_on(folder)
+
+
 def test_another_number_of_threads_is_a_warning() -> None:
     folder = start("run", "threads=1", stop_at=4)
     notes: list[str] = []
@@ -218,7 +229,7 @@ def test_partial_files_are_removed_at_the_next_start() -> None:
 def test_a_checkpoint_from_before_an_option_goes_on(whole: str) -> None:
     folder = start("run", stop_at=4)
     saved = torch.load(folder.last, weights_only=True)
-    saved.pop("sha256")
+    del saved["sha256"], saved["split_digests"]
     del saved["config"]["evaluation"], saved["config"]["model"]["output_scale"]
     torch.save({**saved, "sha256": content_digest(saved)}, folder.last)
     go_on(folder)

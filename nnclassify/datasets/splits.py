@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 MOVED_AT_ONCE = 4096
 """Examples on their way to a device: they are copied twice."""
+
+MAX_DIGESTED = 2**30
+"""Bytes of inputs that a digest looks at: of a larger split, examples at even distances."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,21 @@ class Examples:
         """This split's class indices, `(N,)`."""
         return self.targets[self.indices]
 
+    def digest(self) -> str:
+        """What tells these examples from others, in this order: SHA-256 over shape, type, targets and checksums of the
+        inputs. A CRC-32 per chunk finds every accidental change, and is six times as fast as a SHA-256."""
+        import torch
+
+        example_bytes = max(1, self.inputs[:1].nbytes)
+        seen = min(len(self), max(1, MAX_DIGESTED // example_bytes))
+        rows = (torch.arange(seen) * len(self)) // max(1, seen)
+        digest = hashlib.sha256(f"{len(self)} {tuple(self.inputs.shape[1:])} {self.inputs.dtype}".encode())
+        digest.update(self.all_targets().cpu().numpy().tobytes())
+        for chunk in rows.split(MOVED_AT_ONCE):
+            inputs = self.select(chunk)[0].cpu().contiguous().view(torch.uint8)
+            digest.update(zlib.crc32(inputs.numpy().data).to_bytes(4, "big"))
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -98,6 +118,11 @@ class Splits:
     def split(self, name: str) -> Examples | None:
         """The split of that name: `train`, `validation` or `test`."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def digests(self) -> dict[str, str]:
+        """Of each split that there is: by them a run knows its data again."""
+        splits = {name: self.split(name) for name in ("train", "validation", "test")}
+        return {name: examples.digest() for name, examples in splits.items() if examples is not None}
 
     def class_counts(self) -> list[int]:
         """Training examples of each class."""
