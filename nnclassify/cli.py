@@ -6,6 +6,7 @@ matplotlib.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -29,7 +30,6 @@ from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
     from nnclassify.evaluate import Classifier
-    from nnclassify.run import RunResult
     from nnclassify.trainer import Observer
 
 app = typer.Typer(
@@ -61,19 +61,18 @@ def main() -> None:
 def _ended_by(error: BaseException) -> int:
     """Say what ended a command, a line per problem and never a traceback; the exit code."""
     if isinstance(error, NNClassifyError):
-        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
-            for line in error.lines:
-                _note(f"error: {line}")
+        for line in error.lines:
+            _note(f"error: {line}")
         return error.exit_code
     if is_out_of_memory(error):
-        _note(f"error: out of memory ({one_line(error)}); {LESS_MEMORY}")
+        _say(f"error: out of memory ({one_line(error)}); {LESS_MEMORY}")
         return TrainingError.exit_code
     if isinstance(error, KeyboardInterrupt):
         _note("interrupted")
         return 130
     from nnclassify.bug_report import report
 
-    _note(f"error: {report(error)}")
+    _say(f"error: {report(error)}")
     return 1
 
 
@@ -81,6 +80,11 @@ LESS_MEMORY = "use a smaller batch_size, dataset.size, dataset.limit or model"
 
 
 def _note(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        _say(text)
+
+
+def _say(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
@@ -106,7 +110,9 @@ def _options(
 def _complete_run(incomplete: str) -> list[str]:
     from nnclassify.folders import runs
 
-    return [run.name for run in runs() if run.name.startswith(incomplete)]
+    with contextlib.suppress(NNClassifyError):  # a shell that completes a word is no place for messages
+        return [run.name for run in runs() if run.name.startswith(incomplete)]
+    return []
 
 
 SetOption = Annotated[
@@ -142,10 +148,10 @@ def train(
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
-    from nnclassify.folders import named_run
+    from nnclassify.resumable import resumable
 
-    folder = named_run(config) if resume else None
-    loaded = load_config(str(folder.config) if folder else config, overrides or [])
+    changes = overrides or []
+    folder, loaded = resumable(config, changes, _note) if resume else (None, load_config(config, changes))
     from nnclassify import distributed, run  # after the config is known to be right: torch is slow to import
     from nnclassify.texts import result_text
 
@@ -154,22 +160,17 @@ def train(
             run.assist(loaded, ranks)
             return
         if folder is None:
-            folder = run.find_resumable(loaded) if resume else run.begun_since(loaded, distributed.restarted_by())
+            folder = run.begun_since(loaded, distributed.restarted_by())
         looking = _observers(verbose)
         result = run.train(loaded, resume=folder, observers=looking, note=_warn, with_monitor=monitor, ranks=ranks)
-    if plots and result.is_new:
-        _draw(result)
     if as_json:
         _print_json(result.figures())
     else:
         print(result_text(result, plots))
+    if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
+        from nnclassify.run_plots import draw
 
-
-def _draw(result: RunResult) -> None:
-    from nnclassify.plots import save_plots
-
-    examples = result.parts.splits.test
-    save_plots(result.folder.plots, result.rows, result.best_epoch, result.classifier, examples, result.test)
+        draw(result)
 
 
 def _warn(text: str) -> None:
@@ -248,13 +249,10 @@ def evaluate(
 
 
 def _find(run: str | None) -> Path:
-    """The checkpoint that RUN means; says which, where the newest was taken."""
+    """The checkpoint that RUN means; says which, where that is not plain."""
     from nnclassify.folders import find_checkpoint
 
-    path = find_checkpoint(run)
-    if run is None:
-        _note(f"newest run: {path}")
-    return path
+    return find_checkpoint(run, note=_note)
 
 
 def _load(path: Path, device: str) -> Classifier:
@@ -302,6 +300,24 @@ def predict(
         raise typer.Exit(2)
 
 
+@app.command("plots")
+def draw_plots(
+    run: RunArgument = None,
+    overrides: SetOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the plots of a run again: curves, confusion matrix, samples, mistakes, decision regions."""
+    path = _find(run)
+    from nnclassify.run_plots import draw_again
+
+    drawn = [str(plot) for plot in draw_again(path, overrides or [], device, _note)]
+    if as_json:
+        _print_json({"run": str(path), "plots": drawn})
+    else:
+        print("\n".join(map(printable, drawn)))
+
+
 @app.command()
 def compare(
     runs: Annotated[
@@ -315,7 +331,7 @@ def compare(
     from nnclassify.compare import compare as compare_runs
     from nnclassify.texts import comparison_text
 
-    compared = compare_runs(runs)
+    compared = compare_runs(runs, _note)
     if as_json:
         _print_json({"runs": [run.figures() for run in compared]})
         return

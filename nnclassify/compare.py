@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from nnclassify.checkpoint import Checkpoint, load_newest
+from nnclassify.errors import one_line
 from nnclassify.folders import find_checkpoint
 from nnclassify.history import Row
 from nnclassify.settings import flat
@@ -41,25 +43,45 @@ class ComparedRun:
         return {key: value for key, value in vars(self).items() if key != "rows"}
 
 
-def compare(runs: Sequence[str]) -> list[ComparedRun]:
+class _Split(BaseModel):
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+
+
+class _Result(BaseModel):
+    """What is read of `result.json`."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    test: _Split | None = None
+
+
+def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None) -> list[ComparedRun]:
     """Read runs (names, folders or checkpoints) and put them side by side.
+
+    Args:
+        runs: RUN each.
+        note: Is told which was taken where more than one could be meant, and what is damaged.
 
     Raises:
         CheckpointError: One is not there, or damaged.
     """
-    paths = [find_checkpoint(run) for run in runs]
-    checkpoints = [load_newest(path).checkpoint for path in paths]
+    paths = [find_checkpoint(run, note=note) for run in runs]
+    found = [load_newest(path) for path in paths]
+    for text in (text for newest in found for text in newest.notes):
+        note(text)
+    checkpoints = [newest.checkpoint for newest in found]
     configs = [flat(checkpoint.config) for checkpoint in checkpoints]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
     return [
-        _compared(run, path, checkpoint, {key: config.get(key) for key in differing})
+        _compared(run, path, checkpoint, {key: config.get(key) for key in differing}, _result(path, note))
         for run, path, checkpoint, config in zip(runs, paths, checkpoints, configs, strict=True)
     ]
 
 
-def _compared(run: str, path: Path, checkpoint: Checkpoint, differences: dict[str, Any]) -> ComparedRun:
-    result = _result(path.parent / "result.json")
+def _compared(
+    run: str, path: Path, checkpoint: Checkpoint, differences: dict[str, Any], result: _Result | None
+) -> ComparedRun:
     rows = [Row(**row) for row in checkpoint.history]
     trained = rows[: checkpoint.epoch]
     buffers = ("running_mean", "running_var", "num_batches_tracked")
@@ -69,21 +91,24 @@ def _compared(run: str, path: Path, checkpoint: Checkpoint, differences: dict[st
         name=path.parent.name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,
         parameters=sum(weight.numel() for weight in weights),
-        epochs=int(result.get("epochs", len(rows))),
-        seconds=float(result.get("train_seconds", sum(row.seconds for row in rows))),
+        epochs=len(rows) if result is None else result.epochs,
+        seconds=sum(row.seconds for row in rows) if result is None else result.train_seconds,
         accuracies={
             "train": best.train_accuracy,
             "validation": best.validation_accuracy,
-            "test": (result.get("test") or {}).get("accuracy"),
+            "test": None if result is None or result.test is None else result.test.accuracy,
         },
         rows=rows,
     )
 
 
-def _result(path: Path) -> dict[str, Any]:
-    """The run's final figures; empty for a run that has not finished."""
+def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
+    """The final figures of the run that a checkpoint belongs to; None of a run that has not finished."""
+    path = checkpoint.parent / "result.json"
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return result if isinstance(result, dict) else {}
+        return _Result.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as cause:
+        note(f"{path}: cannot be read ({one_line(cause)}); its figures are left out")
+        return None

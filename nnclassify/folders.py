@@ -6,8 +6,9 @@ import contextlib
 import itertools
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +66,11 @@ class RunFolder:
         return self.path / "plots"
 
     def started_at(self) -> int | None:
-        """When the run was last saved, or began, in nanoseconds; None where it did not begin."""
-        for path in (self.last, previous(self.last), self.config):
-            if path.is_file():
-                return path.stat().st_mtime_ns
+        """When the run was last saved, or began, in nanoseconds; None where it did not begin, or is closed to us."""
+        with contextlib.suppress(OSError):
+            for path in (self.last, previous(self.last), self.config):
+                if path.is_file():
+                    return path.stat().st_mtime_ns
         return None
 
     @contextlib.contextmanager
@@ -130,42 +132,119 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
 
 
 def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
-    """The runs that have something to use, the newest last."""
-    found = [RunFolder(path) for path in root.iterdir() if (path / "best.pt").is_file()] if root.is_dir() else []
-    return sorted(found, key=lambda run: (run.best.stat().st_mtime_ns, run.name))
+    """The runs that have something to use, the newest last; what is closed to the user is none of theirs.
+
+    Raises:
+        CheckpointError: The folder cannot be read.
+    """
+    found = []
+    for path in _entries(root):
+        with contextlib.suppress(OSError, CheckpointError):
+            if path.is_dir() and (best := _checkpoint_in(path)) is not None:
+                found.append(((best if best.is_file() else previous(best)).stat().st_mtime_ns, path.name))
+    return [RunFolder(root / name) for _, name in sorted(found)]
 
 
 def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
-    """The runs of that name and its numbered followers that began, the newest last."""
-    pattern = re.compile(re.escape(name) + r"(-\d+)?")
-    folders = [RunFolder(path) for path in root.iterdir() if pattern.fullmatch(path.name)] if root.is_dir() else []
-    return sorted(
-        (run for run in folders if run.started_at() is not None), key=lambda run: (run.started_at() or 0, run.name)
-    )
+    """The runs of that name and its numbered followers that began, the newest last.
+
+    Raises:
+        CheckpointError: The folder cannot be read.
+    """
+    pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
+    found = []
+    for path in _entries(root):
+        if pattern.fullmatch(path.name) and (started := RunFolder(path).started_at()) is not None:
+            found.append((started, path.name))
+    return [RunFolder(root / name) for _, name in sorted(found)]
+
+
+def _entries(root: Path) -> list[Path]:
+    if _stat(root) is None or not root.is_dir():
+        return []
+    try:
+        return list(root.iterdir())
+    except OSError as cause:
+        raise _closed(root, cause) from cause
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """What stands at a path; None where nothing does.
+
+    Raises:
+        CheckpointError: It cannot be looked at.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as cause:  # the latter of a NUL character
+        raise _closed(path, cause) from cause
+
+
+def _closed(path: Path, cause: Exception) -> CheckpointError:
+    reason = cause.strerror if isinstance(cause, OSError) else cause
+    shown = str(path) if len(str(path)) <= MAX_SHOWN else f"{str(path)[:MAX_SHOWN]}..."
+    return CheckpointError(f"{shown}: cannot be read ({reason}); expected a run, a run folder or a checkpoint")
+
+
+MAX_SHOWN = 100
+"""Characters of a path that is too long to be one."""
+
+
+def _places(run: str, root: Path) -> list[Path]:
+    """Where RUN may lie, in the order in which it is looked for: a name under checkpoints/ first, a path as it is."""
+    named, path = root / run, Path(run)
+    return [named, path] if path.name == run else [path, named]
+
+
+def _checkpoint_in(place: Path) -> Path | None:
+    """The checkpoint that a path means: a file itself, a run folder's best.pt, also where only its predecessor is."""
+    if _is_regular(place):
+        return place
+    best = RunFolder(place).best
+    return best if any(_is_regular(path) for path in (best, previous(best))) else None
+
+
+def _is_regular(path: Path) -> bool:
+    found = _stat(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def named_run(run: str, root: Path = CHECKPOINTS) -> RunFolder | None:
-    """The run of exactly that name or path; None: there is none."""
-    return next((RunFolder(path) for path in (root / run, Path(run)) if path.is_dir()), None)
-
-
-def find_checkpoint(run: str | None, root: Path = CHECKPOINTS) -> Path:
-    """The checkpoint that RUN means: a name under checkpoints/, a run folder, a file; None: the newest run.
+    """The run of exactly that name or path that has begun; None: there is none.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: A path cannot be looked at.
+    """
+    return next((RunFolder(place) for place in _places(run, root) if _is_regular(RunFolder(place).config)), None)
+
+
+def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[str], None] = lambda text: None) -> Path:
+    """The checkpoint that RUN means: a name under checkpoints/, a run folder, a file; None: the newest run.
+
+    Args:
+        run: RUN.
+        root: Where runs lie.
+        note: Is told which was taken, where more than one could be meant.
+
+    Raises:
+        CheckpointError: There is none, or it cannot be looked at.
     """
     if run is None:
         known = runs(root)
         if not known:
             raise CheckpointError(f"{root}: no run here; train one first: nnclassify train digits_cnn")
+        note(f"newest run: {known[-1].best}")
         return known[-1].best
-    for folder in (Path(run), root / run):
-        if folder.is_file():
-            return folder
-        if (folder / "best.pt").is_file():
-            return folder / "best.pt"
-        if folder.is_dir() and folder != root:
-            raise CheckpointError(f"{folder}: no best.pt in it; expected a run folder; was the run stopped at once?")
+    places = _places(run, root)
+    for place in places:
+        if (checkpoint := _checkpoint_in(place)) is not None:
+            if place != Path(run) and _checkpoint_in(Path(run)) is not None:
+                note(f"{run}: using {checkpoint}; for the one that lies here, write ./{run}")
+            return checkpoint
+    for place in places:
+        if place.is_dir() and place != root:
+            raise CheckpointError(f"{place}: no best.pt in it; expected a run folder; was the run stopped at once?")
     hint = suggestion(run, [known.name for known in runs(root)])
     raise CheckpointError(f"{run}: no such run, folder or checkpoint{hint}; runs are kept under {root}/")

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from nnclassify.storage import save_error, write_text
 
 
@@ -40,6 +42,19 @@ class Row:
     def state(self) -> dict[str, Any]:
         """Primitives, for JSON and for a checkpoint."""
         return asdict(self)
+
+
+_ROWS = TypeAdapter(list[Row])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The whole history.
+
+    Raises:
+        OSError, ValueError: It cannot be read, or is no history.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return _ROWS.validate_python([json.loads(line) for line in lines])
 
 
 def append_row(path: Path, row: Row) -> None:

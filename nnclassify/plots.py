@@ -39,8 +39,19 @@ def save_plots(
     classifier: Classifier,
     examples: Examples | None,
     evaluation: Evaluation | None,
+    *,
+    redraw: bool = True,
 ) -> list[Path]:
     """Draw what fits the run into `folder`: curves always; the others from the test split where there is one.
+
+    Args:
+        folder: Where.
+        rows: The history.
+        best_epoch: The epoch of the classifier.
+        classifier: The trained net.
+        examples: The test split.
+        evaluation: Its figures.
+        redraw: Whether to draw plots again that are there already.
 
     Raises:
         SaveError: A file could not be written.
@@ -57,7 +68,9 @@ def save_plots(
     try:
         folder.mkdir(exist_ok=True)
         for name, draw in jobs.items():
-            paths.append(save(draw(), folder / f"{name}.png"))
+            path = folder / f"{name}.png"
+            if redraw or not path.is_file():
+                paths.append(save(draw(), path))
     except OSError as cause:
         raise SaveError(f"{folder}: plots not saved ({one_line(cause)}); free space or mend permissions") from cause
     return paths

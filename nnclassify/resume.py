@@ -13,23 +13,10 @@ from nnclassify.config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row
+from nnclassify.resumable import changes, refusal
 from nnclassify.schedulers import Clock
-from nnclassify.settings import flat
 from nnclassify.storage import previous
 from nnclassify.trainer import Trainer
-
-FREE = (
-    "epochs",
-    "name",
-    "device",
-    "threads",
-    "checkpoint_every",
-    "dataset.root",
-    "dataset.path",
-    "dataset.train_",
-    "dataset.test_",
-)
-"""What may change: how long, where, how often it is saved, and where the same data now lies."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +99,8 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
 
 
 def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, facts: dict[str, Any]) -> None:
-    before, now = flat(_completed(folder, saved.config)), flat(config.model_dump(mode="json", exclude_none=True))
-    changed = [
-        f"{key}: {before.get(key)} when the run began, now {now.get(key)}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key) and not key.startswith(FREE)
-    ]
-    if changed:
-        raise ConfigError([f"--resume {folder.name}: {change}; set it back, or start anew" for change in changed])
+    if changed := changes(_completed(folder, saved.config), config.model_dump(mode="json", exclude_none=True)):
+        raise refusal(folder, changed)
     differing = [
         fact
         for fact in ("class_names", "class_counts", "transform")

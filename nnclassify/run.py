@@ -15,7 +15,7 @@ from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
 from nnclassify.distributed import Ranks
-from nnclassify.errors import CheckpointError, Interrupted, TrainingError
+from nnclassify.errors import Interrupted, TrainingError
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
@@ -190,18 +190,6 @@ def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor,
     return RunResult(
         folder, parts, trainer.rows, trainer.best_epoch, classifier, test, held_against, monitor.findings, is_new
     )
-
-
-def find_resumable(loaded: LoadedConfig) -> RunFolder:
-    """The newest run of a config.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    known = runs_of(loaded.name)
-    if not known:
-        raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
-    return known[-1]
 
 
 def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:

@@ -1,5 +1,6 @@
 """A signal at any moment: one line, 128 + its number, nothing half-written, and a resume that goes on."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,28 @@ def test_a_signal_while_training_saves_and_ends(tmp_path: Path, number: signal.S
     assert process.returncode == 128 + number
     assert "saved in checkpoints/run; go on with: nnclassify train --resume run" in errors
     assert (run / "last.pt").is_file() and not list(run.rglob("*.partial"))
+
+
+def test_what_a_signal_left_undrawn_is_drawn_on_resume_or_by_the_plots_command(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(CONFIG.replace("100000", "1"))
+    command = [sys.executable, "-m", "nnclassify"]
+    process = subprocess.Popen([*command, "train", "run.yaml"], cwd=tmp_path, text=True, stdout=subprocess.PIPE)
+    plots = tmp_path / "checkpoints/run/plots"
+    wait_for((plots / "curves.png").is_file)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM and output.startswith("run: checkpoints/run")
+    assert not (plots / "mistakes.png").exists()
+
+    def drawn() -> set[str]:
+        return {path.name for path in plots.iterdir()}
+
+    subprocess.run([*command, "train", "run", "--resume"], cwd=tmp_path, check=True, capture_output=True)
+    everything = {"curves.png", "confusion.png", "samples.png", "mistakes.png"}
+    assert drawn() == everything
+    shutil.rmtree(plots)
+    done = subprocess.run([*command, "plots", "run"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert drawn() == everything == {Path(line).name for line in done.stdout.splitlines()}
 
 
 def test_a_signal_before_training_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:

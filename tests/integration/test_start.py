@@ -28,6 +28,7 @@ OPTIONS = {
     "explain": ["FINDING", "--help"],
     "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
+    "plots": ["RUN", "--device", "--help", "--json", "--set"],
     "compare": ["RUNS", "--help", "--json", "--plot"],
     "configs": ["--help"],
     "configs show": ["NAME", "--help"],

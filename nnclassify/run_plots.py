@@ -1,0 +1,71 @@
+"""The plots of a run: after it, or at any time later from its folder and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nnclassify.checkpoint import Checkpoint, load_newest
+from nnclassify.errors import one_line
+from nnclassify.evaluate import Classifier, evaluate, splits_of
+from nnclassify.folders import RunFolder
+from nnclassify.history import Row, read_rows
+from nnclassify.plots import save_plots
+from nnclassify.run import RunResult
+
+
+def draw(result: RunResult) -> list[Path]:
+    """The plots of a run that was just trained; of a finished one that was resumed, those that are missing.
+
+    Raises:
+        SaveError: One could not be written.
+    """
+    examples = result.parts.splits.test
+    return save_plots(
+        result.folder.plots,
+        result.rows,
+        result.best_epoch,
+        result.classifier,
+        examples,
+        result.test,
+        redraw=result.is_new,
+    )
+
+
+def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable[[str], None]) -> list[Path]:
+    """All plots of the run that a checkpoint belongs to, from its data and history.
+
+    Args:
+        path: The checkpoint.
+        overrides: `a.b=value` each, such as where the data now lies.
+        device: Where the net computes.
+        note: Is told what is wrong with the run's files, and what is odd about its data.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used.
+        DataError: The data is not there, or not the run's.
+        SaveError: A plot could not be written.
+    """
+    found = load_newest(path)
+    classifier = Classifier.from_checkpoint(found.checkpoint, found.path, device).overridden(overrides)
+    folder = RunFolder(path.parent)
+    splits = splits_of(classifier)
+    for text in (*found.notes, *splits.notes):
+        note(text)
+    evaluation = None if splits.test is None else evaluate(classifier, splits.test)
+    rows = _rows(folder, found.checkpoint, note)
+    return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, splits.test, evaluation)
+
+
+def _rows(folder: RunFolder, checkpoint: Checkpoint, note: Callable[[str], None]) -> list[Row]:
+    """The history of the run, which goes beyond the best epoch; else what the checkpoint tells of it."""
+    known = [Row(**row) for row in checkpoint.history]
+    try:
+        rows = read_rows(folder.history)
+    except (OSError, ValueError) as cause:
+        note(f"{folder.history}: cannot be read ({one_line(cause)}); the curves end at the best epoch")
+        return known
+    if rows[: len(known)] != known:
+        note(f"{folder.history}: not the history of this checkpoint; the curves end at the best epoch")
+        return known
+    return rows

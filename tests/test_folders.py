@@ -1,0 +1,121 @@
+"""Which run a name means, and what is said where none can be used."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nnclassify.config import load_config
+from nnclassify.errors import CheckpointError, ConfigError
+from nnclassify.folders import RunFolder, find_checkpoint, named_run, runs
+from nnclassify.resumable import resumable
+
+CONFIG = "dataset: xor\nmodel: mlp\nepochs: 3\n"
+as_a_user = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to root, and modes are POSIX's"
+)
+
+
+def make(folder: str, config: str = CONFIG, age: int = 0) -> Path:
+    """A run folder as far as finding it goes."""
+    path = Path(folder)
+    path.mkdir(parents=True)
+    (path / "best.pt").write_text("")
+    (path / "config.yaml").write_text(config)
+    for file in path.iterdir():
+        os.utime(file, ns=(10**18 - age, 10**18 - age))
+    return path
+
+
+def test_a_folder_here_hides_no_run(here: Path) -> None:
+    make("checkpoints/digits")
+    Path("digits").mkdir()
+    assert find_checkpoint("digits") == Path("checkpoints/digits/best.pt")
+    assert named_run("digits") == RunFolder(Path("checkpoints/digits"))
+
+
+def test_a_name_of_two_runs_means_the_one_under_checkpoints_and_says_so(here: Path) -> None:
+    make("checkpoints/a"), make("a")
+    notes: list[str] = []
+    assert find_checkpoint("a", note=notes.append) == Path("checkpoints/a/best.pt")
+    assert notes == ["a: using checkpoints/a/best.pt; for the one that lies here, write ./a"]
+    assert find_checkpoint("./a", note=notes.append) == Path("a/best.pt") and len(notes) == 1
+
+
+def test_a_run_whose_best_checkpoint_is_lost_is_found_by_the_generation_before(here: Path) -> None:
+    path = make("checkpoints/a")
+    (path / "best.pt").rename(path / "best.previous.pt")
+    assert find_checkpoint(None) == find_checkpoint("a") == Path("checkpoints/a/best.pt")
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ("n" * 300, r"cannot be read \(File name too long\)"),
+        ("x/" * 3000, r"cannot be read \(File name too long\)"),
+        ("loop", r"checkpoints/loop: cannot be read \(Too many levels of symbolic links\)"),
+        ("fifo", "fifo: no such run, folder or checkpoint"),
+        ("dangling", "dangling: no such run"),
+        ("a\0b", r"cannot be read \(embedded null"),
+        ("empty", "checkpoints/empty: no best.pt in it"),
+    ],
+)
+def test_what_is_no_run_is_a_message(run: str, message: str, here: Path) -> None:
+    Path("checkpoints/empty").mkdir(parents=True)
+    Path("checkpoints/loop").symlink_to("loop")
+    Path("dangling").symlink_to("gone")
+    os.mkfifo("fifo")
+    with pytest.raises(CheckpointError, match=message) as error:
+        find_checkpoint(run)
+    assert len(str(error.value)) < 300 or run == "x/" * 3000
+
+
+@pytest.mark.parametrize(
+    "make_it", [Path.touch, os.mkfifo, lambda path: path.symlink_to("gone")], ids=["file", "fifo", "link"]
+)
+def test_no_run_is_found_where_checkpoints_is_no_folder(make_it: Callable[[Path], object], here: Path) -> None:
+    make_it(Path("checkpoints"))
+    assert runs() == []
+    with pytest.raises(CheckpointError, match="no run here"):
+        find_checkpoint(None)
+
+
+@as_a_user
+def test_a_closed_folder_is_named(here: Path) -> None:
+    make("checkpoints/a")
+    Path("checkpoints").chmod(0)
+    for find in (lambda: find_checkpoint("a"), lambda: find_checkpoint(None), lambda: named_run("a")):
+        with pytest.raises(CheckpointError, match=r"checkpoints.*: cannot be read \(Permission denied\)"):
+            find()
+    Path("checkpoints").chmod(0o700)
+
+
+def test_the_newest_run_that_fits_is_resumed_and_the_others_are_named(here: Path) -> None:
+    Path("a.yaml").write_text(CONFIG)
+    make("checkpoints/a", age=2), make("checkpoints/a-2", CONFIG + "seed: 5\n", age=1), make("checkpoints/ab")
+    notes: list[str] = []
+    folder, loaded = resumable("a.yaml", ["epochs=9"], notes.append)
+    assert (folder.name, loaded.config.epochs) == ("a", 9)
+    assert notes == ["checkpoints/a-2: not resumed, it differs: seed: 5 when the run began, now 0"]
+    assert resumable("a.yaml", ["seed=5"], notes.append)[0].name == "a-2" and len(notes) == 1
+    with pytest.raises(ConfigError, match=r"--resume a-2: seed: 5 when the run began, now 7; set it back"):
+        resumable("a.yaml", ["seed=7"], notes.append)
+
+
+def test_a_named_run_is_resumed_with_its_own_config(here: Path) -> None:
+    make("checkpoints/a", CONFIG + "seed: 5\n")
+    for name in ("a", "checkpoints/a"):
+        folder, loaded = resumable(name, [], print)
+        assert (folder.name, loaded.config.seed) == ("a", 5)
+
+
+def test_a_shipped_config_resumes_the_newest_run_that_fits_for_as_many_epochs_as_that_has(here: Path) -> None:
+    for name, age, changes in (("xor_2", 2, []), ("xor_2-2", 1, ["epochs=7"]), ("xor_2-3", 0, ["seed=3"])):
+        make(f"checkpoints/{name}", load_config("xor_2", changes).config.to_yaml(), age)
+    folder, loaded = resumable("xor_2", [], print)
+    assert (folder.name, loaded.config.epochs) == ("xor_2-2", 7)
+    for name in ("xor_2-2", "xor_2"):
+        (Path("checkpoints") / name / "config.yaml").unlink()
+    make("checkpoints/xor_2-4", CONFIG)
+    assert resumable("xor_2", ["seed=3"], print)[0].name == "xor_2-3"
