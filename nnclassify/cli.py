@@ -30,7 +30,6 @@ from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
     from nnclassify.evaluate import Classifier
-    from nnclassify.trainer import Observer
 
 app = typer.Typer(
     name="nnclassify",
@@ -153,16 +152,19 @@ def train(
     changes = overrides or []
     folder, loaded = resumable(config, changes, _note) if resume else (None, load_config(config, changes))
     from nnclassify import distributed, run  # after the config is known to be right: torch is slow to import
+    from nnclassify.observers import EpochLines, Execution, ProgressBar
     from nnclassify.texts import result_text
 
+    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
+    looking = [Execution(_note), progress] if verbose else [progress]
     with distributed.joined() as ranks:
         if not ranks.writes:
             run.assist(loaded, ranks)
             return
         if folder is None:
             folder = run.begun_since(loaded, distributed.restarted_by())
-        looking = _observers(verbose)
-        result = run.train(loaded, resume=folder, observers=looking, note=_warn, with_monitor=monitor, ranks=ranks)
+        note = progress.note
+        result = run.train(loaded, resume=folder, observers=looking, note=note, with_monitor=monitor, ranks=ranks)
     if as_json:
         _print_json(result.figures())
     else:
@@ -171,20 +173,6 @@ def train(
         from nnclassify.run_plots import draw
 
         draw(result)
-
-
-def _warn(text: str) -> None:
-    """A line of its own, also where a progress bar is drawn."""
-    from tqdm import tqdm
-
-    tqdm.write(printable(text), file=sys.stderr)
-
-
-def _observers(verbose: bool) -> list[Observer]:
-    from nnclassify.observers import EpochLines, Execution, ProgressBar
-
-    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
-    return [Execution(_note), progress] if verbose else [progress]
 
 
 @app.command()

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.config import CheckpointEvery
+from nnclassify.errors import printable
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
 from nnclassify.resume import holds_best, machine_state
@@ -156,6 +157,10 @@ class ProgressBar(Watcher):
         if self.bar is not None:
             self.bar.set_postfix_str(_figures(row), refresh=False)
 
+    def note(self, text: str) -> None:
+        """Write what the user should know above the bar."""
+        tqdm.write(printable(text), file=sys.stderr)
+
     def run_ended(self, trainer: Trainer) -> None:
         """Leave the last state on the screen."""
         if self.bar is not None:
@@ -177,15 +182,65 @@ class Execution(Watcher):
         self.say(f"runs on {device}; products in {dtype}{layout}; {step.way()}")
 
 
+ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20
+"""Runs of so many epochs have a line per epoch; longer ones for their first epochs, and at so many even distances."""
+BURIED = 10
+"""Lines under which a warning is no longer seen."""
+
+
 class EpochLines(Watcher):
-    """One plain line an epoch, where there is no terminal."""
+    """Plain lines where there is no terminal: about 40 at most, however many epochs there are.
+
+    The first epochs of a long run have a line each, then those whose number is a power of four, and twenty spread
+    evenly over the run. At its end follow the best epoch and the last, and the warnings that many lines came after.
+    """
+
+    def __init__(self) -> None:
+        self.num_lines = 0
+        self.shown: set[int] = set()
+        self.ends: dict[str, tuple[int, str]] = {}
+        self.warnings: list[tuple[int, str]] = []
+
+    def note(self, text: str) -> None:
+        """Write what the user should know; a warning perhaps once more at the end."""
+        self._write(text)
+        if text.startswith("warning: "):
+            self.warnings.append((self.num_lines, text))
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Write it to stderr."""
-        best = "  best" if trainer.is_best and trainer.recipe.may_select else ""
+        """Write a line where the epoch has one."""
+        is_best = trainer.is_best and trainer.recipe.may_select
+        best = "  best" if is_best else ""
         line = f"epoch {row.epoch}/{trainer.recipe.epochs}  {_figures(row)}  lr {row.lr:.3g}  {row.seconds:.2f} s{best}"
-        sys.stderr.write(line + "\n")
+        self.ends["last"] = (row.epoch, line)
+        if is_best:
+            self.ends["best"] = self.ends["last"]
+        if not self.shown or _has_line(row.epoch, trainer.recipe.epochs):
+            self._show(row.epoch, line)
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Write the best and the last epoch where they had no line, and warnings that were buried."""
+        for epoch, line in sorted(self.ends.values()):
+            if epoch not in self.shown:
+                self._show(epoch, line)
+        for num_lines, text in self.warnings:
+            if self.num_lines - num_lines >= BURIED:
+                sys.stderr.write(f"{printable(text)}\n")
+
+    def _show(self, epoch: int, line: str) -> None:
+        self.shown.add(epoch)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        self.num_lines += 1
+        sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
+
+
+def _has_line(epoch: int, epochs: int) -> bool:
+    """Whether an epoch of a run of so many has a line of its own."""
+    is_power_of_four = epoch.bit_count() == 1 and epoch.bit_length() % 2 == 1
+    return epochs <= ALL_LINES or epoch <= FIRST_LINES or is_power_of_four or epoch % -(-epochs // SHARES) == 0
 
 
 def _figures(row: Row) -> str:
