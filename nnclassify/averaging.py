@@ -6,6 +6,7 @@ Nothing here imports torch before an average is made: a config names these.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +73,11 @@ class Lookahead(Settings):
     power: NonNegativeFloat = 0.0
     """Above 0, the part falls from all of the way at the start of the run to `share` at its end, as
     1 - (1 - share) x progress^power."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Slow weights that go all of the way are the network's own."""
+        if self.share == 1:
+            yield "share", "found 1, which keeps no average; lower share, or leave lookahead out"
 
     def decay_at(self, step: int, total_steps: int) -> float:
         """The share of the slow weights that stays after an update (from 0); 1 where they do not meet."""

@@ -8,28 +8,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
-from nnclassify.errors import ConfigError, suggestion
+from nnclassify.errors import ConfigError, dotted, suggestion
 from nnclassify.losses import AnyLoss, CrossEntropy
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
-from nnclassify.problems import describe_problems
+from nnclassify.problems import describe_problems, errors_in, line_of, path_of
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import (
     DEVICE_PATTERN,
     FINDING_PATTERN,
     NAME_PATTERN,
+    AutoSwitch,
     PositiveFloat,
     PositiveInt,
     Seed,
     Settings,
+    Switch,
 )
 from nnclassify.shipped import shipped_configs
 from nnclassify.transforms import Evaluating
-from nnclassify.yaml_source import YamlSource, read_yaml
+from nnclassify.yaml_source import YamlPath, YamlSource, read_yaml
 
 
 class CheckpointEvery(Settings):
@@ -39,6 +41,11 @@ class CheckpointEvery(Settings):
     """After each so many updates of the run."""
     minutes: PositiveFloat | None = None
     """After the few batches in which so many minutes since the last save are over."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Neither says nothing."""
+        if self.steps is None and self.minutes is None:
+            yield "steps", "missing, and minutes too; give one of them or both, or leave checkpoint_every out"
 
 
 class RunConfig(Settings):
@@ -60,7 +67,7 @@ class RunConfig(Settings):
     """Passes over the training examples."""
     batch_size: PositiveInt = 64
     """Examples an update."""
-    shuffle: bool = True
+    shuffle: Switch = True
     """A new order of the training examples in each epoch."""
     clip_grad_norm: PositiveFloat | None = None
     """Scale gradients down to this norm where they are larger."""
@@ -81,7 +88,7 @@ class RunConfig(Settings):
     precision: Literal["auto", "float32", "float64", "bfloat16", "float16"] = "auto"
     """The number type of the arithmetic; weights stay float32 (float64 for float64). auto trains in bfloat16 where that
     is fast and agrees, and takes TF32 on CUDA."""
-    compile: Literal["auto", "on", "off"] = "auto"
+    compile: AutoSwitch = "auto"
     """Compile the training step, or on CUDA record it as a graph: auto where the run is long enough to repay it, on,
     off."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -119,19 +126,22 @@ class LoadedConfig:
         config: The config.
         source: The YAML with its lines.
         name: The run's name.
+        notes: What is right and may still surprise, a line each: a schedule that this run is too short for.
     """
 
     config: RunConfig
     source: YamlSource
     name: str
+    notes: tuple[str, ...] = ()
 
 
-def load_config(config: str, overrides: Sequence[str] = ()) -> LoadedConfig:
+def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> LoadedConfig:
     """Read, override and check a config.
 
     Args:
         config: A path, or the name of a shipped config.
         overrides: `a.b=value` each, the value in YAML.
+        of_run: It was accepted when its run began: options that exclude each other stay as they are.
 
     Raises:
         ConfigError: Every problem at once, one line each.
@@ -140,8 +150,9 @@ def load_config(config: str, overrides: Sequence[str] = ()) -> LoadedConfig:
     source = read_yaml(path)
     for assignment in overrides:
         source.override(assignment)
-    run_config = validate(source)
-    return LoadedConfig(run_config, source, run_config.name or path.stem)
+    run_config = validate(source, of_run=of_run)
+    notes = tuple(f"{source.where(at)}: {dotted(at)}: {text}" for at, text in _surprises(run_config))
+    return LoadedConfig(run_config, source, run_config.name or path.stem, () if of_run else notes)
 
 
 def find_config(config: str) -> Path:
@@ -163,26 +174,75 @@ def find_config(config: str) -> Path:
     raise ConfigError([f"{config}: no such file and no shipped config of that name{hint}"])
 
 
-def validate(source: YamlSource) -> RunConfig:
+def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
     """Check the data of a YAML source.
 
+    Args:
+        source: The data.
+        of_run: See `load_config`.
+
     Raises:
-        ConfigError: Every problem at once.
+        ConfigError: Every problem at once, in the order of the file, overrides last.
     """
-    try:
-        config = RunConfig.model_validate(source.data)
-    except ValidationError as error:
-        raise ConfigError(describe_problems(error.errors(include_url=False), source, RunConfig)) from None
-    if problems := [f"{source.where((key,))}: {key}: {text}" for key, text in _misfits(config)]:
-        raise ConfigError(problems)
-    return config
+    errors = errors_in(source.data, RunConfig, is_new=not of_run)
+    told = [error for error in errors if path_of(error, source.data) not in source.unreadable]
+    problems = [*source.problems, *describe_problems(told, source, RunConfig)]
+    if not of_run:
+        broken = {path[0] for path in [*source.unreadable, *(path_of(error, source.data) for error in errors)] if path}
+        for misfit in _misfits_of_sound(source.data, broken):
+            problems.append(f"{source.where(misfit.path)}: {dotted(misfit.path)}: {misfit.text}")
+    if problems:
+        raise ConfigError(sorted(problems, key=line_of))
+    return RunConfig.model_validate(source.data)
 
 
-def _misfits(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Options that are right alone and wrong together: the key to change, and what is wrong."""
+def _misfits_of_sound(data: dict[str, Any], broken: set[str | int]) -> list[_Misfit]:
+    """The misfits among the keys that are right, with stand-ins for required ones that are not."""
+    sound = {"dataset": "xor", "model": "mlp", **{key: value for key, value in data.items() if key not in broken}}
+    found = _misfits(RunConfig.model_validate(sound))
+    return [misfit for misfit in found if not broken & {*misfit.needs, *misfit.path[:1]}]
+
+
+@dataclass(frozen=True)
+class _Misfit:
+    """Parts that are right alone and wrong together.
+
+    Attributes:
+        path: The key to change.
+        needs: The other keys of the config that are looked at.
+        text: What is wrong, and what to do.
+    """
+
+    path: YamlPath
+    needs: tuple[str, ...]
+    text: str
+
+
+def _misfits(config: RunConfig) -> Iterator[_Misfit]:
     if (reason := config.loss.refuses(config.model.output)) is not None:
-        yield "loss", f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
+        text = f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
+        yield _Misfit(("loss",), ("model",), text)
     if config.ema is not None and config.lookahead is not None:
-        yield "lookahead", "found it beside ema; one average is evaluated and kept: leave one of the two out"
-    if config.patience is not None and config.dataset.validation in (0, "test"):
-        yield "patience", "found it without a split to choose by; set dataset.validation: 0.1, or leave patience out"
+        text = "found it beside ema; one average is evaluated and kept: leave one of the two out"
+        yield _Misfit(("lookahead",), ("ema",), text)
+    if config.dataset.validation in (0, "test"):
+        unchosen = "without a split to choose by; set dataset.validation: 0.1, or leave"
+        if config.patience is not None:
+            yield _Misfit(("patience",), ("dataset",), f"found it {unchosen} patience out")
+        if config.select_by == "loss":
+            yield _Misfit(("select_by",), ("dataset",), f"found 'loss' {unchosen} select_by out")
+
+
+def _surprises(config: RunConfig) -> Iterator[tuple[YamlPath, str]]:
+    """Options that a run of so few epochs never comes to: a trial of two epochs is fine, but should say so."""
+    epochs = config.epochs
+    run = f"this run has {epochs} epoch{'s' * (epochs > 1)}"
+    if config.scheduler.warmup > epochs:
+        yield ("scheduler", "warmup"), f"the learning rate rises over {config.scheduler.warmup:g} epochs, but {run}"
+    if (first := config.scheduler.first_drop()) is not None and first >= epochs:
+        yield ("scheduler",), f"the learning rate drops after {first} epochs at the earliest, but {run}"
+    if config.patience is not None and config.patience >= epochs:
+        yield ("patience",), f"{config.patience} epochs without a better one cannot pass: {run}"
+    for place, group in enumerate(config.optimizer.groups):
+        if group.epochs is not None and group.epochs >= epochs:
+            yield ("optimizer", "groups", place, "epochs"), f"found {group.epochs}, but {run}: it learns to the end"

@@ -23,11 +23,22 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+ConfigPath = tuple[str | int, ...]
+"""A place in a config: keys, and the places of a list's entries from 0."""
+
 
 class NNClassifyError(Exception):
-    """Base of all errors that end a command with a message instead of a traceback."""
+    """Base of all errors that end a command with a message instead of a traceback.
+
+    Attributes:
+        path: The key of the config that the message begins with; empty where it is about something else.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", path: ConfigPath = ()) -> None:
+        super().__init__(message)
+        self.path = path
 
     @property
     def lines(self) -> list[str]:
@@ -147,22 +158,46 @@ def one_line(cause: object, limit: int = 200) -> str:
 
 
 SYNONYMS = {
-    "activation_function": "activation",
-    "early_stopping": "patience",
-    "filters": "channels",
-    "gradient_clipping": "clip_grad_norm",
-    "kernel_size": "kernel",
-    "layers": "hidden",
-    "learning_rate": "lr",
-    "max_epochs": "epochs",
-    "num_epochs": "epochs",
-    "random_state": "seed",
+    "activation_function": ("activation",),
+    "early_stopping": ("patience",),
+    "filters": ("channels",),
+    "gradient_clipping": ("clip_grad_norm",),
+    "kernel_size": ("kernel",),
+    "layers": ("blocks", "hidden"),
+    "learning_rate": ("lr",),
+    "max_epochs": ("epochs",),
+    "num_epochs": ("epochs",),
+    "random_state": ("seed",),
 }
-"""What other tools call a key of ours."""
+"""What other tools call a key of ours; of several, the first that is allowed is meant."""
+
+
+def dotted(path: ConfigPath) -> str:
+    """A path for people, who count from one: `model.blocks.4th.kernel`."""
+    parts = [ordinal(part + 1) if isinstance(part, int) else printable(part[:MAX_WORD]) for part in path]
+    return ".".join(parts) or "the config"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    teen = number // 10 % 10 == 1
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+MAX_WORD = 100
+"""Characters of a word that has a near one among ours: comparing takes time that grows with the square."""
+
+
+def nearest(found: object, allowed: Iterable[str]) -> str | None:
+    """The allowed name that is meant by another; None where none is near."""
+    allowed, word = list(allowed), str(found)[: MAX_WORD + 1].lower()
+    if len(word) > MAX_WORD:
+        return None
+    synonyms = [name for name in SYNONYMS.get(word, ()) if name in allowed]
+    return next(iter(synonyms or difflib.get_close_matches(word, allowed, 1, 0.5)), None)
 
 
 def suggestion(found: object, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where no allowed name is near."""
-    allowed, word = list(allowed), str(found).lower()
-    near = [SYNONYMS[word]] if SYNONYMS.get(word) in allowed else difflib.get_close_matches(word, allowed, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(found, allowed)
+    return "" if near is None else f"; did you mean {near!r}?"

@@ -100,7 +100,7 @@ class Classifier:
                 keys = " and ".join(f"{key}.*" for key in allowed)
                 raise InputError(f"--set {assignment}: a trained run is as it is; only {keys} can be set here")
             source.override(assignment)
-        config = validate(source)
+        config = validate(source, of_run=True)
         check_tta(config.evaluation.tta, self.transform.input_shape)
         return replace(self, config=config)
 

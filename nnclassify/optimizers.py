@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from nnclassify.errors import ModelError
-from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, PositiveInt, Settings
+from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Switch
 
 if TYPE_CHECKING:
     from torch import nn, optim
@@ -104,11 +104,18 @@ class Sgd(Optimizer):
     """The learning rate; the scheduler multiplies it."""
     momentum: Beta = 0.0
     """The share of the last step that goes on."""
-    nesterov: bool = False
+    nesterov: Switch = False
     """Look ahead along the momentum first; needs momentum."""
-    decoupled: bool = False
+    decoupled: Switch = False
     """weight_decay is the share of a weight that an update takes, times the schedule's factor; else times the learning
     rate too, and so more where lr_factor is."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Nesterov's look ahead is along the momentum; to decouple a decay of zero changes nothing."""
+        if self.nesterov and self.momentum == 0:
+            yield "nesterov", "found true with momentum 0; set momentum: 0.9, or leave nesterov out"
+        if self.decoupled and not any([self.weight_decay, *(group.weight_decay for group in self.groups)]):
+            yield "decoupled", "found true with weight_decay 0; set weight_decay, or leave decoupled out"
 
     def decay(self, weight_decay: float, lr: float) -> float:
         """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""
@@ -227,13 +234,13 @@ class Muon(Optimizer):
     """The learning rate of the matrices; the scheduler multiplies it."""
     momentum: Beta = 0.95
     """The share of the last step that goes on."""
-    nesterov: bool = True
+    nesterov: Switch = True
     """Look ahead along the momentum first."""
     iterations: Annotated[int, Field(ge=1, le=20)] = 5
     """Newton-Schulz iterations, which orthogonalise."""
-    convolutions: bool = False
+    convolutions: Switch = False
     """Convolutions too, each as the matrix whose rows are its filters."""
-    normalized: bool = False
+    normalized: Switch = False
     """Bring each matrix to a norm of the root of its number of rows before every step: its scale does not learn."""
     adamw_lr: PositiveFloat = 0.001
     """The learning rate of what AdamW has: biases, norms, and convolutions where they are left to it."""

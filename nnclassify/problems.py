@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from nnclassify.errors import SYNONYMS, suggestion
+from nnclassify.errors import SYNONYMS, dotted, nearest, printable, suggestion
 from nnclassify.settings import (
+    CONFLICT,
     DELIMITER_PATTERN,
     DEVICE_PATTERN,
     FINDING_PATTERN,
     NAME_PATTERN,
+    NEW,
     Settings,
     names_of,
     settings_in,
@@ -23,24 +28,45 @@ from nnclassify.yaml_source import YamlPath, YamlSource, has_part, yaml_text
 Loc = tuple[int | str, ...]
 """Where pydantic saw an error: the YAML's path, and the names of the union members that it went through."""
 
+MAX_TOLD = 50
+"""Problems of one config that are told: nobody reads more, and each takes a millisecond to describe."""
+UNNAMED = ("union_tag_invalid", "union_tag_not_found")
+"""Errors of a mapping whose `name` is not a member's, so that pydantic looks at none of its other keys."""
+
+
+def errors_in(data: Any, root: type[Settings], *, is_new: bool = True) -> list[ErrorDetails]:
+    """All that is wrong with the data of a settings class, what stands beside a wrong `name` included.
+
+    Args:
+        data: The data.
+        root: The settings class.
+        is_new: Look for options that exclude each other, too.
+    """
+    return _Search(data, root, NEW if is_new else None).errors(data, root, ())
+
 
 def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: type[Settings]) -> list[str]:
-    """One line a place, in the order of the file: alternatives of one value are joined."""
+    """One line a place, alternatives of one value joined; of very many, the first in the file."""
     expected: dict[YamlPath, list[ErrorDetails]] = {}
     for error in errors:
-        expected.setdefault(_path(error, source.data), []).append(error)
-
-    def order(path: YamlPath) -> tuple[int, YamlPath]:
-        line = source.where(path).rpartition(":")[2]
-        return (int(line) if line.isdigit() else 1_000_000, tuple(map(str, path)))
-
-    return [
-        f"{source.where(path)}: {'.'.join(map(str, path))}: {_describe(expected[path], root)}"
-        for path in sorted(expected, key=order)
+        expected.setdefault(path_of(error, source.data), []).append(error)
+    told = sorted(expected, key=lambda path: (line_of(source.where(path)), tuple(map(str, path))))
+    lines = [
+        f"{source.where(path)}: {dotted(path)}: {_describe(expected[path], path, source.data, root)}"
+        for path in told[:MAX_TOLD]
     ]
+    if more := len(told) - len(lines):
+        lines.append(f"{source.where(told[MAX_TOLD])}: {more} more problems from here on; fix those above first")
+    return lines
 
 
-def _path(error: ErrorDetails, data: Any) -> YamlPath:
+def line_of(where: str) -> int:
+    """The line in `file:line`; behind every other one for what has none, such as an override."""
+    found = re.match(r".*?:(\d{1,9})(: |$)", where)
+    return int(found[1]) if found and not where.startswith("--set ") else 1_000_000_000
+
+
+def path_of(error: ErrorDetails, data: Any) -> YamlPath:
     """The error's place in the YAML: pydantic's, less the names of union members that it went through."""
     path: list[str | int] = []
     loc = error["loc"]
@@ -48,7 +74,7 @@ def _path(error: ErrorDetails, data: Any) -> YamlPath:
         is_last = position == len(loc) - 1
         if has_part(data, part):
             data = data[part]
-        elif not (is_last and error["type"] == "missing"):
+        elif not (is_last and error["type"] in ("missing", CONFLICT)):
             continue
         path.append(part)
     if error["type"] == "union_tag_invalid" and isinstance(data, dict):
@@ -56,26 +82,107 @@ def _path(error: ErrorDetails, data: Any) -> YamlPath:
     return tuple(path)
 
 
-def _describe(errors: list[ErrorDetails], root: type[Settings]) -> str:
-    kind, found = errors[0]["type"], _shown(errors[0].get("input"))
+@dataclass(frozen=True)
+class _Search:
+    """Looks for errors in the parts of a config.
+
+    Attributes:
+        whole: The data of the whole config.
+        root: Its settings class.
+        context: Of the validation.
+    """
+
+    whole: Any
+    root: type[Settings]
+    context: str | None
+
+    def errors(self, data: Any, settings: type[Settings], at: Loc) -> list[ErrorDetails]:
+        """What is wrong with the part at `at`, the data of a settings class."""
+        try:
+            settings.model_validate(data, context=self.context)
+        except ValidationError as error:
+            found = [placed for details in error.errors(include_url=False) for placed in _placed(details, at)]
+            unnamed = [details for details in found if details["type"] in UNNAMED]
+            return found + [behind for details in unnamed[:MAX_TOLD] for behind in self._beside_name(details)]
+        return []
+
+    def _beside_name(self, error: ErrorDetails) -> list[ErrorDetails]:
+        """What is wrong in a mapping beside its wrong name, whichever member was meant; or in the one that is near."""
+        value, loc = error.get("input"), error["loc"]
+        if not isinstance(value, dict):
+            return []
+        members = {name: member for member in _members_at(loc, self.root) for name in names_of(member)}
+        meant = nearest(value["name"], members) if "name" in value else None
+        by_member: list[dict[YamlPath, list[ErrorDetails]]] = []
+        for name in members if meant is None else [meant]:
+            found: dict[YamlPath, list[ErrorDetails]] = {}
+            for details in self.errors({**value, "name": name}, members[name], (*loc, name)):
+                found.setdefault(path_of(details, self.whole), []).append(details)
+            by_member.append(found)
+        common = {path for found in by_member for path in found if all(_is_wrong(path, other) for other in by_member)}
+        return [
+            details
+            for path in sorted(common, key=dotted)
+            for details in _of_owners([found[path] for found in by_member if path in found], loc)
+        ]
+
+
+def _placed(error: ErrorDetails, at: Loc) -> list[ErrorDetails]:
+    """An error below `at`; of options that exclude each other, one error at each option to change."""
+    loc = (*at, *error["loc"])
+    if error["type"] != CONFLICT:
+        return [_at(error, loc)]
+    return [_at(error, (*loc, key), text) for key, text in error["ctx"]["conflicts"]]
+
+
+def _is_wrong(path: YamlPath, found: Container[YamlPath]) -> bool:
+    """Whether a place is among those found, or within one of them, such as an unknown key."""
+    return any(path[:length] in found for length in range(len(path) + 1))
+
+
+def _of_owners(by_member: Sequence[list[ErrorDetails]], loc: Loc) -> list[ErrorDetails]:
+    """What the members that have a key say of its value; where none has it, that it is unknown to all of them."""
+    everything = [details for found in by_member for details in found]
+    owned = [details for details in everything if details["type"] != "extra_forbidden"]
+    unknown = everything[0]
+    of_all = len(by_member) > 1 and len(unknown["loc"]) == len(loc) + 2  # the member's name, and the key
+    return owned or [_at(unknown, (*loc, unknown["loc"][-1])) if of_all else unknown]
+
+
+def _at(error: ErrorDetails, loc: Loc, message: str | None = None) -> ErrorDetails:
+    moved = error.copy()
+    moved["loc"] = loc
+    moved["msg"] = error["msg"] if message is None else message
+    return moved
+
+
+def _describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[Settings]) -> str:
+    kind, loc = errors[0]["type"], errors[0]["loc"]
     if kind == "missing":
         return "missing; add it"
+    if kind == CONFLICT:
+        return errors[0]["msg"]
     if kind == "union_tag_not_found":
-        return f"found {found}, expected a name: one of {_tags(errors[0], root)}"
+        return f"found no name; add `name: ` and one of {', '.join(_names(errors[0], root))}"
     if kind == "extra_forbidden":
-        loc = errors[0]["loc"]
+        if (number := _cut_number(path, data)) is not None:
+            return f"unknown key, left over from a number with a comma; use a decimal point: {number}"
         return f"unknown key{_nearest_key(loc, root)}; expected one of {', '.join(_allowed_keys(loc, root))}"
     if kind in ("union_tag_invalid", "literal_error"):
         tag = errors[0]["ctx"]["tag"] if kind == "union_tag_invalid" else errors[0].get("input")
-        names = re.findall(r"'([^']+)'", _tags(errors[0], root))
-        return f"found {_shown(tag)}, expected one of {', '.join(names)}{suggestion(tag, names)}"
+        names = _names(errors[0], root)
+        return f"found {shown(tag)}, expected one of {', '.join(names)}{suggestion(tag, names)}"
+    found = errors[0].get("input")
     wanted = dict.fromkeys(_wanted(error) for error in errors)
-    return f"found {found}, expected {' or '.join(wanted)}"
+    hint = _how_to_write(found, {error["type"] for error in errors}, str(path[-1]) if path else "")
+    return f"found {shown(found)}, expected {' or '.join(wanted)}{hint}"
 
 
-def _tags(error: ErrorDetails, root: type[Settings]) -> str:
+def _names(error: ErrorDetails, root: type[Settings]) -> list[str]:
+    """The allowed values of a literal, or the names of the members that may stand at a place."""
     context = error.get("ctx", {})
-    return str(context.get("expected_tags") or context.get("expected") or _union_names(error["loc"], root))
+    quoted = re.findall(r"'([^']+)'", str(context.get("expected_tags") or context.get("expected") or ""))
+    return quoted or [name for member in _members_at(error["loc"], root) for name in names_of(member)]
 
 
 _WANTED = {
@@ -88,9 +195,9 @@ _WANTED = {
     "model_attributes_type": "a name or `key: value` pairs",
     "dict_type": "`key: value` pairs",
     "finite_number": "a finite number",
-    "greater_than": "more than {gt:g}",
+    "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
-    "less_than": "less than {lt:g}",
+    "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "string_too_short": "text, at least {min_length} characters",
     "string_too_long": "text, at most {max_length} characters",
@@ -114,14 +221,79 @@ def _wanted(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
         return _PATTERNS[context["pattern"]]
     if error["type"] in _WANTED:
-        return _WANTED[error["type"]].format(**context)
+        limits = {key: f"{limit:.15g}" if isinstance(limit, float) else limit for key, limit in context.items()}
+        return _WANTED[error["type"]].format(**limits)
     message = str(error["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
     return message[:1].lower() + message[1:]
 
 
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else yaml_text(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxdict = _SHORT.maxtuple = 20
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong = 4, 200, 120
+MAX_SHOWN = 60
+"""Characters of a value that are shown."""
+
+
+def shown(value: Any) -> str:
+    """A value in a message: as one would write it, cut where it is long, however large it is."""
+    if value is None:
+        return "nothing"
+    text = printable(_SHORT.repr(value) if isinstance(value, list | dict | str) else yaml_text(value))
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+_NUMBERS, _SEPARATORS = {"int_type", "float_type", "value_error"}, re.compile(r"\s*[,;xX\u00d7*]\s*|\s+")
+_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def _how_to_write(found: Any, kinds: set[str], key: str) -> str:
+    """How to write a value that is right but for its form; nothing where none is certain."""
+    right = None
+    if isinstance(found, str):
+        right = _list_in(found, kinds) or _number_in(found.strip(), kinds)
+    elif kinds == {"string_type"} and isinstance(found, int | float):
+        right = (f"'{yaml_text(found)}'", " in quotes")
+    elif "list_type" in kinds and isinstance(found, int | float) and not isinstance(found, bool):
+        right = (f"[{yaml_text(found)}]", "")
+    if right is None:
+        return ""
+    value, remark = right
+    return f"; write `{key}: {value}`{remark}" if key.isidentifier() else f"; write `{value}`{remark}"
+
+
+def _list_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
+    """'4, 4', '4 4' and '4x4' as a list."""
+    numbers = _SEPARATORS.split(text.strip(" ()[]"))
+    if "list_type" not in kinds or not all(_PLAIN.fullmatch(number) for number in numbers) or len(numbers) > 100:
+        return None
+    return (f"[{', '.join(numbers)}]", "") if len(numbers) > 1 or not kinds & _NUMBERS else None
+
+
+def _number_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
+    """Numbers in quotes, with a decimal comma, with separators of thousands, in percent; and what to say of it."""
+    if not kinds & _NUMBERS or len(text) > MAX_SHOWN:
+        return None
+    if _PLAIN.fullmatch(text):
+        return text, " without quotes"
+    if re.fullmatch(r"\d{1,3}([_, ']\d{3})+", text) and "int_type" in kinds:
+        return re.sub(r"\D", "", text), ""
+    if re.fullmatch(r"[-+]?\d+,\d+", text) and "int_type" not in kinds:
+        return text.replace(",", "."), " with a decimal point"
+    if re.fullmatch(r"\d+(\.\d+)?\s*%", text) and "int_type" not in kinds:
+        return f"{float(text.rstrip(' %')) / 100:g}", ""
+    return None
+
+
+def _cut_number(path: YamlPath, data: Any) -> str | None:
+    """In `{lr: 0,1}` the number is cut at its comma, and `1` is a key without a value."""
+    for part in path[:-1]:
+        data = data[part]
+    key = path[-1]
+    if not (isinstance(data, dict) and isinstance(key, str) and key.isdecimal() and data.get(key, "") is None):
+        return None
+    before = list(data)[list(data).index(key) - 1]
+    number = data[before]
+    return f"{before}: {number}.{key}" if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _members_at(loc: Loc, root: type[Settings]) -> list[type[Settings]]:
@@ -143,13 +315,11 @@ def _allowed_keys(loc: Loc, root: type[Settings]) -> list[str]:
 def _nearest_key(loc: Loc, root: type[Settings]) -> str:
     """A hint to the key that was meant: one of the same place, or one that belongs a level deeper."""
     key = str(loc[-1])
-    key = SYNONYMS.get(key, key)
-    if len(loc) == 1 and key not in root.model_fields:
-        for family, field in root.model_fields.items():
-            if any(key in member.model_fields for member in settings_in(field.annotation)):
-                return f"; did you mean {f'{family}.{key}'!r}?"
+    if len(loc) == 1:
+        for meant in reversed(SYNONYMS.get(key, (key,))):
+            for family, field in root.model_fields.items():
+                if meant not in root.model_fields and any(
+                    meant in m.model_fields for m in settings_in(field.annotation)
+                ):
+                    return f"; did you mean {f'{family}.{meant}'!r}?"
     return suggestion(loc[-1], _allowed_keys(loc, root))
-
-
-def _union_names(loc: Loc, root: type[Settings]) -> str:
-    return ", ".join(name for member in _members_at(loc, root) for name in names_of(member))

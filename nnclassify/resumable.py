@@ -57,7 +57,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     """
     named = named_run(config)
     if named is not None and not _is_config(config):
-        return named, load_config(str(named.config), overrides)
+        return named, load_config(str(named.config), overrides, of_run=True)
     loaded = load_config(config, overrides)
     known = runs_of(loaded.name)
     misfits: list[tuple[RunFolder, str]] = []
@@ -65,10 +65,10 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
         if not (changed := _changes_since(folder, loaded)):
             for other, difference in misfits:
                 note(f"{other.path}: not resumed, it differs: {difference}")
-            return folder, loaded if Path(config).is_file() else load_config(str(folder.config), overrides)
+            return folder, loaded if Path(config).is_file() else load_config(str(folder.config), overrides, of_run=True)
         misfits.append((folder, changed[0]))
     if named is not None:
-        return named, load_config(str(named.config), overrides)
+        return named, load_config(str(named.config), overrides, of_run=True)
     if known:
         raise refusal(known[-1], _changes_since(known[-1], loaded))
     raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
@@ -85,7 +85,7 @@ def _is_config(config: str) -> bool:
 def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
     """What differs from a run's own config; nothing where that cannot be read: its checkpoint will tell."""
     try:
-        before = load_config(str(folder.config)).config
+        before = load_config(str(folder.config), of_run=True).config
     except ConfigError:
         return []
     return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, loaded.config)))

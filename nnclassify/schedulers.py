@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -41,7 +41,7 @@ class Clock:
 class Scheduler(Settings):
     """What every scheduler has."""
 
-    warmup: NonNegativeFloat = 0.0
+    warmup: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     """Epochs, or a part of one, in which the factor rises evenly from zero."""
 
     def factor(self, clock: Clock) -> float:
@@ -50,6 +50,10 @@ class Scheduler(Settings):
         if clock.step < warmup_steps:
             return (clock.step + 1) / warmup_steps
         return self.shape(clock, (clock.step - warmup_steps) / max(1, clock.total_steps - warmup_steps))
+
+    def first_drop(self) -> int | None:
+        """The number of epochs after which the factor drops for the first time; None: it has no such steps."""
+        return None
 
     @abstractmethod
     def shape(self, clock: Clock, progress: float) -> float:
@@ -86,6 +90,10 @@ class Step(EpochScheduler):
     gamma: Factor = 0.1
     """The factor of each drop."""
 
+    def first_drop(self) -> int | None:
+        """Where epochs are counted."""
+        return self.every if self.unit == "epoch" else None
+
     def shape(self, clock: Clock, progress: float) -> float:
         """gamma^(epochs // every)."""
         return float(self.gamma ** (self.count(clock) // self.every))
@@ -106,6 +114,10 @@ class MultiStep(EpochScheduler):
         if any(later <= earlier for earlier, later in pairwise(milestones)):
             raise ValueError("ascending epochs")
         return milestones
+
+    def first_drop(self) -> int | None:
+        """Where epochs are counted."""
+        return self.milestones[0] if self.unit == "epoch" else None
 
     def shape(self, clock: Clock, progress: float) -> float:
         """gamma^(milestones passed)."""
@@ -181,6 +193,15 @@ class Plateau(Scheduler):
     """How much better, as a share of the best loss, counts as better."""
     end: Factor = 1e-4
     """The factor never drops below this."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """The least factor is the first one."""
+        if self.end == 1:
+            yield "end", "found 1, so that the learning rate never drops; lower end, or use scheduler: constant"
+
+    def first_drop(self) -> int | None:
+        """The first epoch has the best loss, and the next ones are worse."""
+        return self.patience + 2
 
     def shape(self, clock: Clock, progress: float) -> float:
         """gamma^(times that patience ran out), from the losses so far alone."""

@@ -7,16 +7,34 @@ in a blink.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+NEW = "new"
+"""The validation context of a config that a user has written; the config of a run was accepted when it began."""
+CONFLICT = "conflict"
+"""The type of the error of options that exclude each other: its context has `conflicts`, (key, text) pairs."""
 
 
 class Settings(BaseModel):
     """Frozen, strict and closed: no unknown key, no text where a number belongs, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Options that are right alone and would be ignored together: the key to change, and what is wrong."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _without_conflicts(self, info: ValidationInfo) -> Self:
+        """Only of new configs: a run that ignored an option can still be used."""
+        if info.context == NEW and (conflicts := list(self.conflicts())):
+            raise PydanticCustomError(CONFLICT, "options that exclude each other", {"conflicts": conflicts})
+        return self
 
 
 def _expand_name(value: Any) -> Any:
@@ -26,13 +44,33 @@ def _expand_name(value: Any) -> Any:
 ByName = BeforeValidator(_expand_name)
 """Lets a member of a family be written as its name alone: `dataset: iris`."""
 
+
+def _switch(value: Any) -> Any:
+    """YAML 1.1's words for true and false, which many editors and people still write."""
+    words = {"on": True, "yes": True, "off": False, "no": False}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _on_or_off(value: Any) -> Any:
+    switched = _switch(value)
+    return ("on" if switched else "off") if isinstance(switched, bool) else value
+
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 MAX_INT = 2**31 - 1
 """No count in a config comes near it, and torch takes no more than 64 bits."""
+MAX_FLOAT = 3e38
+"""Float32, in which nets compute, ends a little above."""
 
+Switch = Annotated[bool, BeforeValidator(_switch)]
+"""true or false; on, yes, off and no mean the same."""
+AutoSwitch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
+"""auto, on or off; true and false mean the latter two."""
+FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(max_length=4096)]
+"""A file or a folder; `~` is the user's home."""
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NonNegativeFloat = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, le=MAX_FLOAT)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_FLOAT)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from nnclassify.errors import InputError, one_line
-from nnclassify.settings import Settings
+from nnclassify.settings import Settings, Switch
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ STATISTICS_CHUNK = 2048
 class Augment(Settings):
     """Random changes to training pictures, a function of (seed, epoch, example) alone."""
 
-    flip: bool | Literal["alternate"] = False
+    flip: Switch | Literal["alternate"] = False
     """Mirror left to right, half of the pictures. With `alternate` a draw decides for the first epoch alone, and each
     picture is then mirrored in every second one (Jordan, 2024, arXiv:2404.00498)."""
     crop: Annotated[int, Field(ge=0, le=64)] = 0

@@ -1,10 +1,12 @@
 """YAML as data that remembers its lines; limited in size, so that no file can exhaust the machine.
 
-Scalars follow YAML 1.2's core schema: `1e-3` is a number, and `on`, `no` and `yes` are text.
+Scalars follow YAML 1.2's core schema: `1e-3` is a number, `010` is ten, and `on`, `no` and `yes` are text.
+A number without a fraction is a whole number, however it is written: `1e3` is 1000.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,22 +14,45 @@ from typing import Any
 
 import yaml
 
-from nnclassify.errors import ConfigError, one_line
+from nnclassify.errors import ConfigError, ConfigPath, dotted, one_line, printable
 
-MAX_BYTES, MAX_DEPTH, MAX_NODES = 1_000_000, 32, 20_000
-"""A config of hundreds of layers stays far below each of these."""
+MAX_BYTES, MAX_DEPTH, MAX_NODES = 300_000, 32, 10_000
+"""A config of hundreds of layers stays far below each of these; reading one as large as they allow takes a second."""
 MAX_DIGITS = 100
 """Of a whole number; Python itself refuses to read one of 4,300."""
+MAX_KEY = 200
+"""Characters of a key, and of the key of an override."""
 
-YamlPath = tuple[str | int, ...]
+YamlPath = ConfigPath
 
 _INDEX = re.compile(r"[0-9]{1,9}")
+_ORDINAL = re.compile(r"([1-9][0-9]{0,8})(?:st|nd|rd|th)")
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's core schema instead of 1.1's types."""
+    """SafeLoader with YAML 1.2's core schema instead of 1.1's types, which stops at the limits while it reads."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - yaml's own name
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.num_nodes = 0
+        self.depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As yaml's own, for every node of the document, aliases included."""
+        self.num_nodes += 1
+        self.depth += 1
+        if self.num_nodes > MAX_NODES or self.depth > MAX_DEPTH:
+            event = self.peek_event()  # type: ignore[no-untyped-call] # types-PyYAML leaves it out
+            raise _TooMuch(problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class _TooMuch(yaml.MarkedYAMLError):
+    """A document beyond the limits."""
 
 
 _NUMBER = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -48,11 +73,15 @@ class YamlSource:
         file: What to call it in messages.
         data: The mapping as Python values.
         lines: The line of each path, from 1; or, for an override, the text that set it.
+        problems: What is wrong with the YAML itself: duplicate keys, overrides that lead nowhere. A line each.
+        unreadable: The paths of values that `problems` speaks of, which are not in `data` as they are written.
     """
 
     file: str
     data: dict[str, Any]
     lines: dict[YamlPath, int | str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unreadable: set[YamlPath] = field(default_factory=set)
 
     def where(self, path: YamlPath) -> str:
         """`file:line`, or the override, of the nearest part of `path` that is there."""
@@ -69,21 +98,31 @@ class YamlSource:
                 node: Any = self.data
                 for part in path:
                     node = node[part]
-                found[_dotted(path)] = node
+                found[".".join(map(str, path))] = node
         return found
 
     def override(self, assignment: str) -> None:
-        """Apply one `a.b=value`; the value is YAML.
-
-        Raises:
-            ConfigError: Not of that form, or the path leads through something that has no parts.
-        """
+        """Apply one `a.b=value`, the value in YAML; what is wrong with it is added to `problems`."""
+        origin = f"--set {printable(assignment[:MAX_KEY])}"
         key, equals, text = assignment.partition("=")
-        if not equals or not key or "" in key.split("."):
-            raise ConfigError([f"--set {assignment}: expected key=value, such as optimizer.lr=0.1"])
-        origin = f"--set {assignment}"
-        value = parse_yaml(text, origin) if text.strip() else None
-        path: YamlPath = tuple(int(part) if _INDEX.fullmatch(part) else part for part in key.split("."))
+        parts = key.split(".")
+        if not equals or "" in parts:
+            self.problems.append(f"{origin}: expected key=value, such as optimizer.lr=0.1")
+            return
+        if len(key) > MAX_KEY or len(parts) > MAX_DEPTH:
+            self.problems.append(f"{origin}: a key of {len(parts)} parts; no config has more than {MAX_DEPTH} levels")
+            return
+        path: YamlPath = tuple(map(_part, parts))
+        try:
+            value = parse_yaml(text, origin) if text.strip() else None
+            self._put(path, value, origin)
+        except ConfigError as error:
+            self.problems += error.problems
+            return
+        self.lines = {known: line for known, line in self.lines.items() if known[: len(path)] != path}
+        self.lines[path] = origin
+
+    def _put(self, path: YamlPath, value: Any, origin: str) -> None:
         node: Any = self.data
         for depth, part in enumerate(path):
             last = depth == len(path) - 1
@@ -93,10 +132,16 @@ class YamlSource:
             elif has_part(node, part):
                 node[part] = child
             else:
-                raise ConfigError([f"{origin}: {_dotted(path[:depth])} has no part {part!r}"])
+                entries = f"; it has {len(node)}, and --set counts from 0" if isinstance(node, list) else ""
+                raise ConfigError([f"{origin}: {dotted(path[:depth])} has no part {part!r}{entries}"])
             node = child
-        self.lines = {known: line for known, line in self.lines.items() if known[: len(path)] != path}
-        self.lines[path] = origin
+
+
+def _part(text: str) -> str | int:
+    """A part of an override's key: a name, or the place of a list's entry, as `2` from 0 or as `3rd`."""
+    if ordinal := _ORDINAL.fullmatch(text):
+        return int(ordinal[1]) - 1
+    return int(text) if _INDEX.fullmatch(text) else text
 
 
 def has_part(node: Any, part: str | int) -> bool:
@@ -117,10 +162,6 @@ def _expanded(value: Any) -> Any:
     return {} if value is None else value
 
 
-def _dotted(path: YamlPath) -> str:
-    return ".".join(map(str, path)) or "the config"
-
-
 def yaml_text(value: Any) -> str:
     """A value as one would write it in a config."""
     if isinstance(value, bool):
@@ -132,22 +173,26 @@ def read_yaml(path: Path) -> YamlSource:
     """Read a file that holds one YAML mapping.
 
     Raises:
-        ConfigError: No such file, no YAML, no mapping, a duplicate key, or beyond the limits.
+        ConfigError: No such file, no YAML, no mapping, or beyond the limits.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; no config needs that"])
-        text = raw.decode("utf-8-sig")
+        is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Windows' shells write
+        text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError([f"{path}: cannot be read ({one_line(cause)}); expected a YAML file in UTF-8"]) from cause
     builder = _Builder(str(path))
     data = builder.read(text)
     if not isinstance(data, dict):
-        found = "nothing" if data is None else f"a {type(data).__name__}"
+        found = "nothing" if data is None else _KINDS.get(type(data), "one value")
         raise ConfigError([f"{path}: found {found}, expected `key: value` lines with at least dataset and model"])
-    return YamlSource(str(path), data, builder.lines)
+    return YamlSource(str(path), data, builder.lines, builder.problems, builder.unreadable)
+
+
+_KINDS: dict[type, str] = {list: "a list", str: "text alone"}
 
 
 def parse_yaml(text: str, origin: str) -> Any:
@@ -156,7 +201,22 @@ def parse_yaml(text: str, origin: str) -> Any:
     Raises:
         ConfigError: Not YAML.
     """
-    return _Builder(origin).read(text)
+    builder = _Builder(origin)
+    value = builder.read(text)
+    if builder.problems:
+        raise ConfigError(builder.problems)
+    return value
+
+
+_SYNTAX_HINTS = {
+    "'\\t'": "indent with spaces, not with tabs",
+    "another document": "one file holds one config; remove the line `---`",
+    "mapping values are not allowed": "check the indentation; a value with `: ` in it needs quotes",
+    "cannot start any token": "put a value that starts with this character in quotes",
+    "special characters are not allowed": "remove the character that cannot be printed",
+    "undefined alias": "a value that starts with `*` needs quotes",
+}
+"""What to do, by a part of yaml's own words; for all others, see `_Builder.read`."""
 
 
 class _Builder:
@@ -166,76 +226,103 @@ class _Builder:
         self.origin = origin
         self.lines: dict[YamlPath, int | str] = {}
         self.problems: list[str] = []
+        self.unreadable: set[YamlPath] = set()
         self.num_nodes = 0
 
     def read(self, text: str) -> Any:
-        """The value of a YAML text; None of an empty one."""
-        try:
-            self._check_depth(text)
-            node = yaml.compose(text, Loader=_CoreLoader)
-        except (yaml.YAMLError, ValueError, OverflowError) as cause:  # the latter two of `"\\UFFFFFFFF"`
-            mark = getattr(cause, "problem_mark", None)
-            place = f"{self.origin}:{mark.line + 1}" if mark else self.origin
-            what = one_line(getattr(cause, "problem", None) or cause)
-            raise ConfigError([f"{place}: not YAML ({what}); check indentation, colons and brackets"]) from cause
-        value = None if node is None else self._value(node, ())
-        if self.problems:
-            raise ConfigError(self.problems)
-        return value
+        """The value of a YAML text; None of an empty one.
 
-    def _check_depth(self, text: str) -> None:
-        depth = 0
-        for event in yaml.parse(text, Loader=_CoreLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise ConfigError([f"{self.origin}: nested deeper than {MAX_DEPTH} levels; no config needs that"])
+        Raises:
+            ConfigError: Not YAML, or beyond the limits.
+        """
+        try:
+            node = yaml.compose(text, Loader=_CoreLoader)
+        except _TooMuch as cause:
+            raise self._too_much(cause.problem_mark) from cause
+        except (yaml.YAMLError, ValueError, OverflowError) as cause:  # the latter two of `"\\UFFFFFFFF"`
+            what = printable(one_line(getattr(cause, "problem", None) or cause))
+            hints = (hint for words, hint in _SYNTAX_HINTS.items() if words in what)
+            hint = next(hints, "check indentation, colons and brackets")
+            raise ConfigError([f"{self._place(text, cause)}: not YAML ({what}); {hint}"]) from cause
+        return None if node is None else self._value(node, ())
+
+    def _place(self, text: str, cause: Exception) -> str:
+        mark, position = getattr(cause, "problem_mark", None), getattr(cause, "position", None)
+        if mark is not None:
+            return self._at(mark)
+        return self.origin if position is None else self._at_line(text.count("\n", 0, position) + 1)
+
+    def _at(self, mark: yaml.Mark | None) -> str:
+        return self.origin if mark is None else self._at_line(mark.line + 1)
+
+    def _at_line(self, line: int) -> str:
+        """`file:line`; an override has no lines."""
+        return self.origin if self.origin.startswith("--set ") else f"{self.origin}:{line}"
+
+    def _too_much(self, mark: yaml.Mark | None) -> ConfigError:
+        where = self._at(mark)
+        return ConfigError([f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, aliases included"])
 
     def _value(self, node: yaml.Node, path: YamlPath) -> Any:
         self.num_nodes += 1
-        if self.num_nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise ConfigError([f"{self.origin}: more than {MAX_NODES} values or {MAX_DEPTH} levels, aliases included"])
+        if self.num_nodes > MAX_NODES or len(path) > MAX_DEPTH:  # aliases are whole values here, and can add up
+            raise self._too_much(node.start_mark)
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(child, (*path, index)) for index, child in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(f"{self.origin}:{line}: found a key that is no word; expected `key: value`")
-                continue
-            if key in values:
-                first = self.lines[(*path, key)]
-                self.problems.append(
-                    f"{self.origin}:{line}: {_dotted((*path, key))}: duplicate key, first on line {first}; remove one"
-                )
-            self.lines.setdefault((*path, key), line)
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            if problem := self._wrong_key(key, path, is_first=key not in values):
+                self.problems.append(f"{self._at(key_node.start_mark)}: {problem}")
+                if key not in values:
+                    continue
+            self.lines.setdefault((*path, key), key_node.start_mark.line + 1)
             values[key] = self._value(value_node, (*path, key))
         return values
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _wrong_key(self, key: str, path: YamlPath, *, is_first: bool) -> str | None:
+        if not is_first:
+            first = self.lines[(*path, key)]
+            return f"{dotted((*path, key))}: duplicate key, first on line {first}; remove one"
+        if key == "<<":
+            return f"{dotted((*path, key))}: merging is not supported; write the keys out"
+        if not key or len(key) > MAX_KEY:
+            return f"found a key that is not a name; expected `key: value` with up to {MAX_KEY} characters"
+        return None
+
+    def _scalar(self, node: yaml.Node, path: YamlPath) -> Any:
         text, kind = str(node.value), node.tag.removeprefix("tag:yaml.org,2002:")
         if kind == "null":
             return None
         if kind == "bool":
             return text.lower() == "true"
         if kind == "int" and len(text) > MAX_DIGITS:
-            self.problems.append(
-                f"{self.origin}:{node.start_mark.line + 1}: a number of {len(text)} digits; no config needs that"
-            )
-            return 0
+            return self._unreadable(node, path, f"a number of {len(text)} digits; no config needs that")
         try:
             if kind == "int":
                 return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
             if kind == "float":
-                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+                return _whole(float(text.lower().replace(".inf", "inf").replace(".nan", "nan")))
         except ValueError:
-            kind = "no number"  # `!!int five`
+            kind = "not a number"  # `!!int five`
         if kind != "str":
-            line = node.start_mark.line + 1
-            self.problems.append(f"{self.origin}:{line}: tag {node.tag!r} is not allowed; write a plain value")
+            return self._unreadable(
+                node, path, f"tag {printable(node.tag[:MAX_KEY])!r} is not allowed; write a plain value"
+            )
         return text
+
+    def _unreadable(self, node: yaml.Node, path: YamlPath, problem: str) -> None:
+        place = f" {dotted(path)}:" if path else ""
+        self.problems.append(f"{self._at(node.start_mark)}:{place} {problem}")
+        self.unreadable.add(path)
+
+
+def _whole(value: float) -> float | int:
+    """A number without a fraction as a whole one; a float of 2^53 and more has no fraction to lose."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value

@@ -18,7 +18,7 @@ from nnclassify.transforms import PictureFormat
 @pytest.mark.parametrize("text", ["9" * 5000, "0x" + "f" * 5000])
 def test_a_number_of_thousands_of_digits_is_a_message(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.yaml").write_text(f"dataset: iris\nmodel: mlp\nepochs: {text}\n")
-    with pytest.raises(ConfigError, match=r"a\.yaml:3: a number of \d+ digits"):
+    with pytest.raises(ConfigError, match=r"a\.yaml:3: epochs: a number of \d+ digits"):
         load_config(str(tmp_path / "a.yaml"))
 
 
@@ -69,5 +69,5 @@ def test_digits_with_underscores_are_no_number() -> None:
 
 def test_a_finding_that_is_none_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("dataset: iris\nmodel: mlp\naccept: [NN1]\n")
-    with pytest.raises(ConfigError, match=r"accept\.0: found 'NN1', expected a finding, such as NN302"):
+    with pytest.raises(ConfigError, match=r"accept\.1st: found 'NN1', expected a finding, such as NN302"):
         load_config(str(tmp_path / "a.yaml"))

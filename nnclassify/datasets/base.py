@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -166,6 +166,11 @@ class UnsplitDataset(Dataset):
     def test_fraction(self) -> float:
         """The `test` option."""
         return self.test
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """A test split that is shown and is empty."""
+        if self.validation == "test" and self.test == 0 and not self.takes_validation_folder:
+            yield "validation", "found 'test' with test: 0, an empty split; raise test, or set validation: 0"
 
 
 class PictureDataset(Dataset):

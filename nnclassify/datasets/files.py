@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +15,7 @@ from nnclassify.archive import check_archive
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.datasets.drawing import Labels
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
+from nnclassify.settings import FilePath
 from nnclassify.transforms import Augment, PictureFormat
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 
 
 def _all_different(names: list[str]) -> list[str]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"names that differ ({twice[0]!r} is there twice)")
     return names
 
@@ -33,16 +36,27 @@ class Tensors(PictureDataset, UnsplitDataset):
     """Inputs `(N, ...)`, uint8 or float, and targets `(N,)` from .pt, .npy or .npz files."""
 
     name: Literal["tensors"] = "tensors"
-    train_inputs: str
+    train_inputs: FilePath
     """The training inputs; an array in an .npz is named after a colon: `data.npz:images`."""
-    train_targets: str
+    train_targets: FilePath
     """The training targets: class indices."""
-    test_inputs: str | None = None
+    test_inputs: FilePath | None = None
     """The test inputs; left out, a share of the training ones."""
-    test_targets: str | None = None
+    test_targets: FilePath | None = None
     """The test targets."""
     class_names: Annotated[list[str], AfterValidator(_all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Half of a test split, or two of them."""
+        own_test = self.test_inputs is not None
+        if own_test != (self.test_targets is not None):
+            given, other = ("test_inputs", "test_targets") if own_test else ("test_targets", "test_inputs")
+            yield given, f"found it without {other}; give both or neither"
+        elif own_test and self.test != Tensors.model_fields["test"].default:
+            yield "test", f"found {self.test:g} beside test_inputs, which are the test split; leave one of the two out"
+        elif not own_test:
+            yield from super().conflicts()
 
     def read(self, seed: int) -> Source:
         """Map the files.
@@ -50,8 +64,6 @@ class Tensors(PictureDataset, UnsplitDataset):
         Raises:
             DataError: A file is missing, damaged or of another kind; inputs and targets do not match.
         """
-        if (self.test_inputs is None) != (self.test_targets is None):
-            raise DataError("dataset: test_inputs and test_targets belong together; give both or neither")
         inputs, targets = _pair(self.train_inputs, self.train_targets)
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(

@@ -17,7 +17,7 @@ from nnclassify.datasets.base import PictureDataset, Pool, Size, Source, Unsplit
 from nnclassify.datasets.decoded import MIN_PICTURES, fingerprint, keep_decoded, load_decoded
 from nnclassify.datasets.drawing import Labels, Rows
 from nnclassify.errors import DataError, InputError, one_line
-from nnclassify.settings import Fraction
+from nnclassify.settings import FilePath, Fraction
 from nnclassify.transforms import Mode, PictureFormat, Resize
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SMALL_FILE = 8192
 class Downloaded(PictureDataset):
     """A dataset that torchvision reads, and downloads where it is not there yet."""
 
-    root: str = "data"
+    root: FilePath = "data"
     """The folder that holds the dataset, relative to where the user stands; downloads go there."""
 
     def read(self, seed: int) -> Source:
@@ -141,7 +141,7 @@ class Folder(PictureDataset, UnsplitDataset):
     """A folder of pictures: root/train/<class>/* and root/test/<class>/*, or one root/<class>/* to be split."""
 
     name: Literal["folder"] = "folder"
-    root: str
+    root: FilePath
     """The folder, relative to where the user stands."""
     size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
     """What every picture is brought to, in pixels: one number for squares, or [height, width]."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.errors import DataError, MissingValueError, one_line, suggestion
-from nnclassify.settings import DELIMITER_PATTERN
+from nnclassify.settings import DELIMITER_PATTERN, FilePath
 from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat
 
@@ -22,7 +22,7 @@ class Csv(UnsplitDataset):
     """A CSV file with a header; numbers as features, text or numbers as labels."""
 
     name: Literal["csv"] = "csv"
-    path: str
+    path: FilePath
     """The file, relative to where the user stands; else the name of a table that ships."""
     label: str = "label"
     """The column with the class."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
 from nnclassify.models.vocabulary import Activation, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
-from nnclassify.settings import PositiveFloat, Probability, Settings
+from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,8 +74,19 @@ class DenseModel(Model):
     """How the weights of every layer start that names no init."""
     norm: Norm = Norm()
     """The options of every batch norm."""
-    output_bias: bool = True
+    output_bias: Switch = True
     """Whether the last layer adds a bias."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Options of layers that this model does not have."""
+        if self.dropout and not self.hidden:
+            yield "dropout", f"found {self.dropout:g} without a hidden layer to follow; add one, or leave dropout out"
+        if self.norm != Norm() and not self.has_batch_norm():
+            yield "norm", "found options of batch norm, which no layer has; set batch_norm: true, or leave norm out"
+
+    @abstractmethod
+    def has_batch_norm(self) -> bool:
+        """Whether any layer normalizes over the batch."""
 
     def layer_inits(self) -> Iterator[tuple[str, Init]]:
         """The layers with weights, first to last: their names in the network, and how they start."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from nnclassify.errors import ModelError
 from nnclassify.models.base import DenseModel
 from nnclassify.models.vocabulary import Activation, Init
-from nnclassify.settings import PositiveInt, Probability, Settings
+from nnclassify.settings import PositiveInt, Probability, Settings, Switch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 
+MAX_SIZE = 4096
+"""Pixels of a kernel, a stride or a padding: no picture is larger."""
+
 
 class Block(Settings):
     """Convolution, batch norm, activation, pooling, dropout: in this order, but for `pool_after`."""
 
     channels: PositiveInt
     """Outputs of the convolution."""
-    kernel: PositiveInt = 3
+    kernel: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 3
     """Height and width of the kernel."""
-    stride: PositiveInt = 1
+    stride: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 1
     """Step of the kernel."""
-    padding: Annotated[int, Field(ge=0)] | Literal["same"] = 0
+    padding: Annotated[int, Field(ge=0, le=MAX_SIZE)] | Literal["same"] = 0
     """Zeros around the picture; `same` keeps its size (stride 1)."""
-    bias: bool = True
+    bias: Switch = True
     """Whether the convolution adds a bias; before batch norm it does nothing."""
-    batch_norm: bool = True
+    batch_norm: Switch = True
     """Normalise over the batch, before the activation."""
     activation: Activation | None = None
     """The non-linearity; left out, the model's."""
@@ -48,6 +51,15 @@ class Block(Settings):
     init: Init | None = None
     """How weights start; left out, the model's."""
 
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """`same` padding with a stride; options of a pooling that is not there."""
+        if self.padding == "same" and self.stride != 1:
+            yield "padding", f"found 'same' with stride {self.stride}; expected stride 1, or padding in pixels"
+        for key in ("pool_size", "pool_after"):
+            found = getattr(self, key)
+            if self.pool == "none" and found != Block.model_fields[key].default:
+                yield key, f"found {found!r} without pooling; set pool: max or pool: avg, or leave {key} out"
+
 
 class Cnn(DenseModel):
     """Convolution blocks, flattened into hidden layers."""
@@ -55,6 +67,10 @@ class Cnn(DenseModel):
     name: Literal["cnn"] = "cnn"
     blocks: Annotated[list[Block], Field(min_length=1)]
     """The convolutions, first to last."""
+
+    def has_batch_norm(self) -> bool:
+        """In any block or hidden layer."""
+        return any(block.batch_norm for block in self.blocks) or any(layer.batch_norm for layer in self.hidden)
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """`(N, C, H, W)` to `(N, num_outputs)`.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from nnclassify.models.base import DenseModel
+from nnclassify.settings import Switch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,8 +17,18 @@ class Mlp(DenseModel):
     """Fully connected layers; pictures are flattened. `hidden: []` is a linear classifier."""
 
     name: Literal["mlp"] = "mlp"
-    batch_norm: bool = False
+    batch_norm: Switch = False
     """Batch norm in every hidden layer that does not say."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Also of a batch norm that has no layer to stand in."""
+        yield from super().conflicts()
+        if self.batch_norm and not self.hidden:
+            yield "batch_norm", "found true without a hidden layer to normalize; add hidden layers, or leave it out"
+
+    def has_batch_norm(self) -> bool:
+        """In any layer."""
+        return any(self.batch_norm if layer.batch_norm is None else layer.batch_norm for layer in self.hidden)
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """`(N, *input_shape)` to `(N, num_outputs)`."""

@@ -13,6 +13,8 @@ from nnclassify.settings import PositiveInt
 if TYPE_CHECKING:
     from torch import nn
 
+NumBlocks = Annotated[int, Field(ge=1, le=1000)]
+
 
 class Resnet(Model):
     """The CIFAR network of He et al. (2015, arXiv:1512.03385, section 4.2): a stem, stages, a mean, a line.
@@ -23,7 +25,7 @@ class Resnet(Model):
     name: Literal["resnet"] = "resnet"
     width: PositiveInt = 16
     """Channels of the first stage."""
-    stages: Annotated[list[PositiveInt], Field(min_length=1, max_length=6)] = Field(default=[3, 3, 3])
+    stages: Annotated[list[NumBlocks], Field(min_length=1, max_length=6)] = Field(default=[3, 3, 3])
     """Residual blocks of each stage."""
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:

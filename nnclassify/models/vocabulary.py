@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from nnclassify.settings import ByName, PositiveFloat, PositiveInt, Probability, Settings
+from nnclassify.settings import ByName, PositiveFloat, PositiveInt, Probability, Settings, Switch
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "exponential", "none"]
 Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
@@ -57,7 +57,7 @@ class WhiteningInit(Settings):
     name: Literal["whitening"] = "whitening"
     eps: PositiveFloat = 5e-4
     """Added to the eigenvalues: directions of less variance stay small."""
-    frozen: bool = True
+    frozen: Switch = True
     """The weights stay as they are; biases learn."""
 
 
@@ -69,7 +69,7 @@ Init = Annotated[
 class Norm(Settings):
     """The options of every batch norm of a model."""
 
-    scale: bool = True
+    scale: Switch = True
     """Learn a factor for each channel, beside the shift; else it stays 1."""
     momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
     """The share of a new batch in the running mean and variance."""
@@ -78,7 +78,11 @@ class Norm(Settings):
 
 
 def _units_alone(value: Any) -> Any:
-    return {"units": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"units": value}
+    if not isinstance(value, dict | Layer):
+        raise ValueError("a number of units such as 100, or `key: value` pairs")
+    return value
 
 
 class Layer(Settings):
@@ -90,7 +94,7 @@ class Layer(Settings):
     """The non-linearity."""
     dropout: Probability | None = None
     """The share of outputs that is zeroed in training."""
-    batch_norm: bool | None = None
+    batch_norm: Switch | None = None
     """Normalise over the batch, before the activation."""
     init: Init | None = None
     """How weights start."""
