@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 
 from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
-from nnclassify.errors import ConfigError, dotted, suggestion
+from nnclassify.errors import ConfigError, NNClassifyError, dotted, suggestion
 from nnclassify.losses import AnyLoss, CrossEntropy
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
@@ -133,6 +134,18 @@ class LoadedConfig:
     source: YamlSource
     name: str
     notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def located(source: YamlSource) -> Iterator[None]:
+    """Let an error that begins with a key of the config say in which line, or override, that stands."""
+    try:
+        yield
+    except NNClassifyError as error:
+        if error.path:
+            error.args = (f"{source.where(error.path)}: {error}",)
+            error.path = ()
+        raise
 
 
 def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> LoadedConfig:

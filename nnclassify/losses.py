@@ -97,7 +97,8 @@ class WeightedLoss(Loss):
             return counts.sum() / (len(counts) * counts)
         if len(self.class_weights) != len(counts):
             raise DataError(
-                f"loss.class_weights: {len(self.class_weights)} weights; expected {len(counts)}, one a class"
+                f"loss.class_weights: {len(self.class_weights)} weights; expected {len(counts)}, one per class",
+                ("loss", "class_weights"),
             )
         return torch.tensor(self.class_weights, dtype=torch.float64)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from nnclassify.errors import ModelError
+from nnclassify.errors import ModelError, dotted
 from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Switch
 
 if TYPE_CHECKING:
@@ -79,14 +79,17 @@ class Optimizer(Settings):
         for place, group in enumerate(self.groups, 1):
             if not members[place]:
                 names = ", ".join(name for name, _ in parameters[:12])
+                where = ("optimizer", "groups", place - 1)
                 raise ModelError(
-                    f"optimizer.groups.{place - 1}: no parameter for {group.match!r} that an earlier group has not; "
-                    f"expected a pattern such as '*.bias' over the names {names}{', ...' * (len(parameters) > 12)}"
+                    f"{dotted(where)}: no parameter for {group.match!r} that an earlier group has not; expected a "
+                    f"pattern such as '*.bias' over the names {names}{', ...' * (len(parameters) > 12)}",
+                    where,
                 )
         options = [ParameterGroup(match="*"), *self.groups]
         chosen = [self._group(*pair) for pair in zip(options, members, strict=True) if pair[1]]
         if all("epochs" in group for group in chosen):
-            raise ModelError("optimizer: no parameter learns to the end of the run; leave `epochs` out of a group")
+            text = "optimizer.groups: no parameter learns to the end of the run; leave `epochs` out of a group"
+            raise ModelError(text, ("optimizer", "groups"))
         return chosen
 
     def _group(self, options: ParameterGroup, members: list[nn.Parameter]) -> Group:

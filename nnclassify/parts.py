@@ -121,7 +121,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         why = " with batch norm in a hidden layer" if smallest > ranks.size else ""
         several = f" for {ranks.size} processes" if ranks.size > 1 else ""
         found = f"batch_size: found {config.batch_size}{why}, which needs at least {smallest}{several}"
-        raise ModelError(f"{found}; raise batch_size")
+        raise ModelError(f"{found}; raise batch_size", ("batch_size",))
     workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
     if config.threads is None and (threads := num_threads(workload)) is not None:
         torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.checkpoint import Checkpoint
-from nnclassify.config import LoadedConfig, RunConfig
+from nnclassify.config import LoadedConfig, RunConfig, located
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
@@ -100,10 +100,9 @@ def train(
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: As `build_parts` and `Trainer.fit`.
     """
-    parts = build_parts(loaded.config, ranks=ranks)
-    for text in parts.splits.notes:
+    parts, trainer = _built(loaded, ranks)
+    for text in [*loaded.notes, *parts.splits.notes]:
         note(text)
-    trainer = build_trainer(parts, ranks=ranks)
     folder = resume or create_run_folder(loaded.name)
     trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
@@ -126,6 +125,12 @@ def train(
         return result
 
 
+def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Parts, Trainer]:
+    with located(loaded.source):
+        parts = build_parts(loaded.config, ranks=ranks)
+        return parts, build_trainer(parts, ranks=ranks)
+
+
 def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
     """Train beside the process that trains, writes and prints.
 
@@ -133,8 +138,7 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
         Interrupted: A signal stopped the run.
         NNClassifyError: As `train`.
     """
-    parts = build_parts(loaded.config, ranks=ranks)
-    trainer = build_trainer(parts, ranks=ranks)
+    parts, trainer = _built(loaded, ranks)
     if folder := ranks.tell("")[0]:
         resume_run(trainer, RunFolder(Path(folder)), loaded.config, parts.facts())
     with asking_to_stop(trainer.ask_to_stop):

@@ -58,7 +58,10 @@ def test_init(init: Any, check: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"name": "cnn", "blocks": [{"channels": 2, "kernel": 9}]}, r"model.blocks.0: kernel 9 on \(3, 8, 8\) leaves"),
+        (
+            {"name": "cnn", "blocks": [{"channels": 2, "kernel": 9}]},
+            r"model.blocks.1st: kernel 9 on \(3, 8, 8\) leaves",
+        ),
         ({"name": "cnn", "blocks": [{"channels": 2, "padding": "same", "stride": 2}]}, "padding 'same' with stride 2"),
         ({"name": "torchvision", "architecture": "resnet19"}, "did you mean 'resnet18'"),
         ({"name": "torchvision", "weights": "NOPE"}, "^model.weights: found 'NOPE'; expected one of IMAGENET1K_V1"),
@@ -134,7 +137,7 @@ def test_the_output_scale_comes_before_the_activation_of_any_model() -> None:
 
 def test_the_cifar_cnn_ends_in_200_features() -> None:
     blocks = [Block(channels=16, kernel=4, pool="max"), Block(channels=8, kernel=4, pool="avg")]
-    assert shape_after("model.blocks.1", blocks[1], shape_after("model.blocks.0", blocks[0], (3, 32, 32))) == (8, 5, 5)
+    assert shape_after((), blocks[1], shape_after((), blocks[0], (3, 32, 32))) == (8, 5, 5)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

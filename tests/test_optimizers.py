@@ -111,13 +111,13 @@ def test_muon_parts_its_groups() -> None:
     [
         (
             [{"match": "*.gain"}],
-            r"^optimizer.groups.0: no parameter for '\*.gain' .* over the names conv.weight",
+            r"^optimizer.groups.1st: no parameter for '\*.gain' .* over the names conv.weight",
         ),
         (
             [{"match": "*"}, {"match": "*.bias"}],
-            "^optimizer.groups.1: no parameter for '.*' that an earlier group has not",
+            "^optimizer.groups.2nd: no parameter for '.*' that an earlier group has not",
         ),
-        ([{"match": "*", "epochs": 2}], "^optimizer: no parameter learns to the end"),
+        ([{"match": "*", "epochs": 2}], "^optimizer.groups: no parameter learns to the end"),
     ],
 )
 def test_groups_that_cannot_be_are_refused(groups: list[dict[str, Any]], message: str) -> None:

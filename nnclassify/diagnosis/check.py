@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from nnclassify.config import LoadedConfig, RunConfig
+from nnclassify.config import LoadedConfig, RunConfig, located
 from nnclassify.datasets import Splits
 from nnclassify.diagnosis import probes, rules_data, rules_model, rules_output, rules_training
 from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline
@@ -54,7 +54,7 @@ class Diagnosis:
         repair: The changes that helped, and what they reached.
         rates: The learning-rate range test; None where the config cannot be trained, or only slowly.
         seconds: What it took.
-        notes: What the user should know of how the data was read.
+        notes: What the user should know of the config and of how the data was read.
     """
 
     findings: list[Finding]
@@ -90,7 +90,7 @@ def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
         diagnosis = _diagnose(replace(loaded, config=config), splits, time.thread_time() + seconds)
     finally:
         torch.set_num_threads(threads)
-    return replace(diagnosis, seconds=time.thread_time() - started, notes=splits.notes)
+    return replace(diagnosis, seconds=time.thread_time() - started, notes=[*loaded.notes, *splits.notes])
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
@@ -109,7 +109,8 @@ def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
 
 def _diagnose(loaded: LoadedConfig, splits: Splits, deadline: float) -> Diagnosis:
     config = loaded.config
-    parts = build_parts(config, splits)
+    with located(loaded.source):
+        parts = build_parts(config, splits)
     case = case_of(parts)
     if products(parts) * config.batch_size < SMALL_STEP:
         torch.set_num_threads(1)

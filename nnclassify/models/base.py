@@ -42,7 +42,8 @@ class Model(Settings):
         try:
             network = self.network(input_shape, num_outputs)
         except (RuntimeError, MemoryError) as cause:
-            raise ModelError(f"model: cannot be built ({one_line(cause)}); make its layers smaller") from cause
+            what = f"model: cannot be built ({one_line(cause)}); make its layers smaller"
+            raise ModelError(what, ("model",)) from cause
         last: list[tuple[str, nn.Module]] = []
         if self.output_scale != 1:
             last.append(("output_scale", Scale(self.output_scale)))

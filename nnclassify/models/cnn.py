@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from nnclassify.errors import ModelError
+from nnclassify.errors import ConfigPath, ModelError, dotted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.vocabulary import Activation, Init
 from nnclassify.settings import PositiveInt, Probability, Settings, Switch
@@ -103,7 +103,7 @@ class Cnn(DenseModel):
 
         from nnclassify.models.layers import ACTIVATIONS, batch_norm, initialize
 
-        name, where = f"block_{index}", f"model.blocks.{index}"
+        name, where = f"block_{index}", ("model", "blocks", index)
         after = shape_after(where, block, shape)
         padding = block.padding
         if padding == "same":
@@ -137,26 +137,29 @@ def picture_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
     """
     if len(input_shape) != 3:
         raise ModelError(
-            f"model {model}: examples of shape {input_shape}; expected pictures (C, H, W); use `model: mlp` here"
+            f"model: {model} on examples of shape {input_shape}; expected pictures (C, H, W); use `model: mlp` here",
+            ("model",),
         )
     return input_shape[0], input_shape[1], input_shape[2]
 
 
-def shape_after(where: str, block: Block, shape: Shape) -> Shape:
+def shape_after(where: ConfigPath, block: Block, shape: Shape) -> Shape:
     """The shape (C, H, W) after a block.
 
     Raises:
         ModelError: Nothing is left, or `same` padding is asked for with a stride.
     """
     if block.padding == "same" and block.stride != 1:
-        raise ModelError(f"{where}: padding 'same' with stride {block.stride}; expected stride 1, or padding in pixels")
+        what = f"padding 'same' with stride {block.stride}; expected stride 1, or padding in pixels"
+        raise ModelError(f"{dotted(where)}: {what}", where)
     padding = (block.kernel - 1) / 2 if block.padding == "same" else block.padding
     size = [int((length + 2 * padding - block.kernel) // block.stride) + 1 for length in shape[1:]]
     after = [length // block.pool_size for length in size] if block.pool != "none" else size
     if min(size) < 1 or min(after) < 1:
         what = f"kernel {block.kernel}" + (f" and {block.pool} pooling" if block.pool != "none" else "")
         raise ModelError(
-            f"{where}: {what} on {shape} leaves {(block.channels, *[max(0, n) for n in after])}; expected at least "
-            "1x1: use a smaller kernel, padding, fewer poolings, or larger pictures"
+            f"{dotted(where)}: {what} on {shape} leaves {(block.channels, *[max(0, n) for n in after])}; expected at "
+            "least 1x1: use a smaller kernel, padding, fewer poolings, or larger pictures",
+            where,
         )
     return block.channels, after[0], after[1]

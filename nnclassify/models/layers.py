@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from nnclassify.errors import ModelError, one_line
+from nnclassify.errors import ConfigPath, ModelError, dotted, one_line
 from nnclassify.models.vocabulary import (
     Activation,
     ConstantInit,
@@ -92,7 +92,7 @@ def output_activation(output: Output) -> nn.Module:
     return OUTPUTS[output]()
 
 
-def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: str = "model") -> None:
+def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: ConfigPath = ("model",)) -> None:
     """Set the starting weights of one layer in place; biases to zero, but for `default`.
 
     Raises:
@@ -116,12 +116,13 @@ def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: str = "model") -
         _PLAIN[init.name](layer.weight)
 
 
-def _check_whitening(layer: nn.Linear | nn.Conv2d, where: str) -> None:
+def _check_whitening(layer: nn.Linear | nn.Conv2d, where: ConfigPath) -> None:
     units, inputs = len(layer.weight), layer.weight[0].numel()
     if units % 2 or units > 2 * inputs:
         raise ModelError(
-            f"{where}: init whitening with {units} units over {inputs} inputs each; expected an even number, at most "
-            f"{2 * inputs}: a filter and its negative for each input"
+            f"{dotted(where)}: init whitening with {units} units over {inputs} inputs each; expected an even number, "
+            f"at most {2 * inputs}: a filter and its negative for each input",
+            where,
         )
 
 
@@ -172,7 +173,7 @@ class Stack:
         for index, layer in enumerate(model.hidden):
             name = f"hidden_{index}"
             linear = nn.Linear(width, layer.units)
-            initialize(linear, layer.init or model.init, f"model.hidden.{index}")
+            initialize(linear, layer.init or model.init, ("model", "hidden", index))
             self.add(f"{name}_linear", linear)
             if normalized if layer.batch_norm is None else layer.batch_norm:
                 self.add(f"{name}_norm", batch_norm(nn.BatchNorm1d, layer.units, model.norm))
@@ -185,7 +186,7 @@ class Stack:
     def add_output(self, model: DenseModel, width: int, num_outputs: int) -> None:
         """Append the model's last linear layer."""
         linear = nn.Linear(width, num_outputs, bias=model.output_bias)
-        initialize(linear, model.init, "model.init")
+        initialize(linear, model.init, ("model", "init"))
         self.add("output_linear", linear)
 
     def sequential(self) -> nn.Sequential:
@@ -239,11 +240,13 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
         layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
         raise ModelError(
             f"model: layer {layer} does not take inputs of shape {shape} ({one_line(cause)}); change the model or the "
-            "size of the pictures"
+            "size of the pictures",
+            ("model",),
         ) from cause
     finally:
         model.train(was_training)
         for handle in handles:
             handle.remove()
     if outputs.shape != (len(inputs), num_outputs):
-        raise ModelError(f"model: outputs of shape {tuple(outputs.shape)}; expected {(len(inputs), num_outputs)}")
+        expected = (len(inputs), num_outputs)
+        raise ModelError(f"model: outputs of shape {tuple(outputs.shape)}; expected {expected}", ("model",))

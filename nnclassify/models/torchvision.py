@@ -32,12 +32,14 @@ class Torchvision(Model):
 
         channels, _, _ = picture_shape("torchvision", input_shape)
         if channels != 3:
-            raise ModelError(f"model torchvision: pictures with {channels} channel; expected 3: set dataset.mode: rgb")
+            found = f"model: torchvision on pictures with {channels} channel{'s' * (channels != 1)}"
+            raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))
         names = list_models(module=models)
         if self.architecture not in names:
             raise ModelError(
                 f"model.architecture: found {self.architecture!r}{suggestion(self.architecture, names)}; expected one "
-                "of torchvision.models' classifiers"
+                "of torchvision.models' classifiers",
+                ("model", "architecture"),
             )
         extra = {"aux_logits": True} if self.architecture in ("googlenet", "inception_v3") else {}
         if extra and self.weights is None:
@@ -64,7 +66,8 @@ class Torchvision(Model):
         known = get_model_weights(self.architecture)
         allowed = list(known.__members__)
         if self.weights not in allowed:
-            raise ModelError(f"model.weights: found {self.weights!r}; expected one of {', '.join(allowed)}")
+            text = f"model.weights: found {self.weights!r}; expected one of {', '.join(allowed)}"
+            raise ModelError(text, ("model", "weights"))
         return known[self.weights]
 
 

@@ -110,11 +110,11 @@ INPUTS = np.zeros((6, 3), dtype=np.float32)
         (table("a,label\n1,x\n2\n"), "t.csv:3: 1 values; expected 2, as in the header"),
         (lambda place: GOOD + "device: cuda:9\n", "device: cuda:9 is not here (CUDA devices: "),
         (lambda place: GOOD.replace("mlp, hidden: [4]", "cnn, blocks: [{channels: 2}]"),
-         "model cnn: examples of shape (2,); expected pictures (C, H, W); use `model: mlp` here"),
+         "bad.yaml:2: model: cnn on examples of shape (2,); expected pictures (C, H, W); use `model: mlp` here"),
         (lambda place: "dataset: digits\nmodel: {name: cnn, blocks: [{channels: 2, kernel: 9}]}\n",
-         "model.blocks.0: kernel 9 on (1, 8, 8) leaves (2, 0, 0); expected at least 1x1"),
+         "bad.yaml:2: model.blocks.1st: kernel 9 on (1, 8, 8) leaves (2, 0, 0); expected at least 1x1"),
         (lambda place: GOOD + "loss: {name: cross_entropy, class_weights: [1.0]}\n",
-         "loss.class_weights: 1 weights; expected 3, one a class"),
+         "bad.yaml:4: loss.class_weights: 1 weights; expected 3, one per class"),
     ],
 )  # fmt: skip
 def test_bad_data_or_a_net_that_does_not_fit(
