@@ -54,3 +54,13 @@ def test_one_seed_that_accuses_a_healthy_case_is_a_false_alarm_of_the_case() -> 
     scores = [dataclasses.replace(calm, seed=seed, detected=seed == 1) for seed in range(3)]
     scores += [dataclasses.replace(calm, name="wine", seed=seed) for seed in range(3)]
     assert "| healthy: a false alarm with any of its seeds | 1/2 (50.0%) |" in table(scores)
+
+
+def test_what_is_not_decided_is_counted_apart() -> None:
+    late = Score("own", "deep", 0, False, detected=False, named=False, repaired=None, seconds=1.0, undecided=True)
+    scores = [late, *(dataclasses.replace(late, is_faulty=True, undecided=seed == 0, seed=seed) for seed in range(2))]
+    text = table(scores)
+    assert "| faulty: a fault is found | 0/2 (0.0%) |" in text
+    assert "| faulty: not decided | 1/2 (50.0%) |" in text
+    assert "| healthy: a false alarm with any of its seeds | 0/1 (0.0%) |" in text
+    assert "| healthy: not decided with any of its seeds | 1/1 (100.0%) |" in text

@@ -29,10 +29,16 @@ MAX_STEPS = 5000
 OF_THE_DATA = ("NN101", "NN102", "NN103", "NN113", "NN117", "NN118", "NN119")
 """Causes that no change of the config can take away: the user has to mend the data."""
 
+NOT_DECIDED = "NN506"
+"""The finding that says that the time was too short for a verdict."""
+
 
 @dataclass(frozen=True)
 class Score:
-    """One case: what was found, and whether that was right."""
+    """One case: what was found, and whether that was right.
+
+    A note, such as that it depends on the seed whether a net learns, accuses nobody: `detected` counts faults alone.
+    """
 
     set_name: str
     name: str
@@ -42,6 +48,7 @@ class Score:
     named: bool
     repaired: bool | None
     seconds: float
+    undecided: bool = False
 
 
 def main() -> None:
@@ -97,13 +104,14 @@ def _score(case: Case, seed: int, mnist: str, with_repair: bool) -> Score:
     is_mendable = any(cause not in OF_THE_DATA for cause in case.causes)
     if with_repair and case.twin_config is not None and detected and is_mendable and diagnosis.before is not None:
         repaired = _is_repaired(diagnosis, loaded, load_case(case.twin_config, f"{case.name}'s twin", seed, mnist))
+    undecided = not detected and any(finding.id == NOT_DECIDED for finding in diagnosis.findings)
     wrong = detected != is_faulty or (is_faulty and not named) or repaired is False
     ids = " ".join(f"{finding.id}:{finding.severity}" for finding in diagnosis.findings)
-    mark = "WRONG" if wrong else "ok"
+    mark = "UNDECIDED" if undecided else "WRONG" if wrong else "ok"
     skills = f"{diagnosis.repair.skill_before:.2f}->{diagnosis.repair.skill_after:.2f}"
     text = f"{mark} {case.name} seed {seed}: {ids} skill {skills} repaired {repaired} {diagnosis.seconds:.0f} s"
     print(f"{text} {diagnosis.repair.change if wrong else ''}", flush=True)
-    return Score(case.set_name, case.name, seed, is_faulty, detected, named, repaired, diagnosis.seconds)
+    return Score(case.set_name, case.name, seed, is_faulty, detected, named, repaired, diagnosis.seconds, undecided)
 
 
 def _is_repaired(diagnosis: Diagnosis, loaded: LoadedConfig, twin: LoadedConfig) -> bool:
@@ -126,7 +134,10 @@ def _share(values: list[bool]) -> str:
 
 
 def table(scores: list[Score]) -> str:
-    """The figures, as Markdown: of a faulty case each seed counts, of a healthy one any seed that accuses it."""
+    """The figures, as Markdown: of a faulty case each seed counts, of a healthy one any seed that accuses it.
+
+    What is not decided is neither found nor a false alarm, and counted in rows of its own.
+    """
     faulty = [score for score in scores if score.is_faulty]
     healthy: dict[str, list[Score]] = {}
     for score in scores:
@@ -143,6 +154,11 @@ def table(scores: list[Score]) -> str:
         (
             "healthy: a false alarm with any of its seeds",
             _share([any(score.detected for score in of_case) for of_case in healthy.values()]),
+        ),
+        ("faulty: not decided", _share([score.undecided for score in faulty])),
+        (
+            "healthy: not decided with any of its seeds",
+            _share([any(score.undecided for score in of_case) for of_case in healthy.values()]),
         ),
         ("seconds a case: median, longest", f"{statistics.median(seconds):.1f}, {max(seconds):.1f}"),
     ]
