@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnclassify.datasets.csv_rows import number
 from nnclassify.datasets.decoded import Pixels
 from nnclassify.datasets.files import load_tensor
 from nnclassify.datasets.pictures import read_pictures
-from nnclassify.datasets.tables import number
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.evaluate import Classifier
 from nnclassify.transforms import PictureFormat

@@ -14,7 +14,6 @@ from pydantic_core import ErrorDetails
 from nnclassify.errors import SYNONYMS, dotted, nearest, printable, suggestion
 from nnclassify.settings import (
     CONFLICT,
-    DELIMITER_PATTERN,
     DEVICE_PATTERN,
     FINDING_PATTERN,
     NAME_PATTERN,
@@ -208,7 +207,6 @@ _WANTED = {
 
 _PATTERNS = {
     NAME_PATTERN: "up to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
-    DELIMITER_PATTERN: "one character, no quote and no line break",
     DEVICE_PATTERN: "auto, cpu, cuda, cuda:N or mps",
     FINDING_PATTERN: "a finding, such as NN302",
 }

@@ -7,8 +7,11 @@ in a blink.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
@@ -74,10 +77,28 @@ NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_FLOAT)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
+
+def all_different(names: list[str]) -> list[str]:
+    """A validator of lists of names."""
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"names that differ ({twice[0]!r} is there twice)")
+    return names
+
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-DELIMITER_PATTERN = r'^[^"\r\n]$'
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?|mps)$"
+_PLAIN = re.compile(r"(?!(?i:yes|no|on|off|true|false|null|y|n)$)[A-Za-z][A-Za-z0-9_.]*")
 FINDING_PATTERN = r"^NN\d{3}$"
+
+
+def yaml_quoted(text: str) -> str:
+    """A text in a config, in quotes."""
+    return json.dumps(text) if "'" in text or not text.isprintable() else f"'{text}'"
+
+
+def yaml_list(names: Iterable[str]) -> str:
+    """Names as a list in a config: `[a, 'b c']`."""
+    return "[" + ", ".join(name if _PLAIN.fullmatch(name) else yaml_quoted(name) for name in names) + "]"
 
 
 def settings_in(annotation: Any) -> Iterator[type[Settings]]:

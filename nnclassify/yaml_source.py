@@ -114,7 +114,7 @@ class YamlSource:
             return
         path: YamlPath = tuple(map(_part, parts))
         try:
-            value = parse_yaml(text, origin) if text.strip() else None
+            value = _value(text, origin)
             self._put(path, value, origin)
         except ConfigError as error:
             self.problems += error.problems
@@ -142,6 +142,13 @@ def _part(text: str) -> str | int:
     if ordinal := _ORDINAL.fullmatch(text):
         return int(ordinal[1]) - 1
     return int(text) if _INDEX.fullmatch(text) else text
+
+
+def _value(text: str, origin: str) -> Any:
+    """The value that a command line gives: YAML, but for a tab, `|` or `>` alone, which YAML takes for no value."""
+    if not text:
+        return None
+    return text if text.isspace() or text in ("|", ">") else parse_yaml(text, origin)
 
 
 def has_part(node: Any, part: str | int) -> bool:

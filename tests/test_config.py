@@ -102,7 +102,8 @@ def test_overrides_add_replace_and_expand(here: Path) -> None:
         (GOOD + "batch_size: 99999999999999999999\n",
          "c.yaml:3: batch_size: found 99999999999999999999, expected at most 2147483647"),
         ("dataset: {name: csv, path: t.csv, delimiter: ''}\nmodel: mlp\n",
-         "c.yaml:1: dataset.delimiter: found '', expected one character, no quote and no line break"),
+         "c.yaml:1: dataset.delimiter: found '', expected one character, no quote and no line break, "
+         r"such as ';' or '|'; \t for a tab"),
         ("dataset: {name: folder, root: r, size: [8]}\nmodel: mlp\n",
          "c.yaml:1: dataset.size: found [8], expected a whole number or at least 2 in the list"),
         ("dataset: {name: tensors, train_inputs: x, train_targets: y, class_names: [a, a]}\nmodel: mlp\n",

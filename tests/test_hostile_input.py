@@ -9,8 +9,9 @@ import torch
 from pydantic import ValidationError
 
 from nnclassify.config import load_config
+from nnclassify.datasets.csv_rows import number
 from nnclassify.datasets.files import load_tensor, numbered_classes
-from nnclassify.datasets.tables import Csv, number
+from nnclassify.datasets.tables import Csv
 from nnclassify.errors import ConfigError, DataError, InputError
 from nnclassify.transforms import PictureFormat
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nnclassify.config import RunConfig, load_config
 from nnclassify.errors import ConfigError
-from nnclassify.yaml_source import parse_yaml, read_yaml
+from nnclassify.yaml_source import YamlSource, parse_yaml, read_yaml
 
 any_input = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -51,3 +51,10 @@ def test_any_override_is_applied_or_refused(tmp_path: Path, text: str) -> None:
 def test_words_make_yaml(text: str, value: object) -> None:
     """The strategies would prove nothing if no text of theirs were ever right."""
     assert parse_yaml(text, "here") == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("|", "|"), ("\t", "\t"), (";", ";"), ("' '", " "), ("", None), ("1", 1)])
+def test_an_override_is_yaml_but_for_delimiters_that_yaml_takes_for_nothing(text: str, value: object) -> None:
+    source = YamlSource("c.yaml", {})
+    source.override(f"key={text}")
+    assert source.data["key"] == value

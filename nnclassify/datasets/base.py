@@ -56,6 +56,7 @@ class Source:
     picture: PictureFormat | None = None
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
+    lines: Tensor | None = None
 
 
 class Dataset(Settings):
@@ -88,6 +89,14 @@ class Dataset(Settings):
             DataError: Something is missing, damaged or cannot be learned from.
         """
 
+    def examine(self, source: Source) -> list[str]:
+        """What is odd about examples to learn from, one line each.
+
+        Raises:
+            DataError: Nothing can be learned from them.
+        """
+        return []
+
     def build(self, seed: int) -> Splits:
         """Read, check, and draw the splits: seeded, stratified, each example in one split at most."""
         seed = seed if self.seed is None else self.seed
@@ -95,6 +104,7 @@ class Dataset(Settings):
         for split, pool in (("train", source.train), ("test", source.test), ("validation", source.validation)):
             if pool is not None:
                 check_range(pool.targets, source.class_names, self.origin(split))
+        source.notes.extend(self.examine(source))
         train_rows, test_pool, test_rows = self._draw_test(source, seed)
         train_rows = limited(source.train.targets, train_rows, self.limit, seed)
         train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
@@ -119,6 +129,7 @@ class Dataset(Settings):
             class_names=source.class_names,
             picture=source.picture,
             feature_names=source.feature_names,
+            lines=source.lines,
             notes=source.notes,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,7 +14,7 @@ from nnclassify.archive import check_archive
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.datasets.drawing import Labels
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
-from nnclassify.settings import FilePath
+from nnclassify.settings import FilePath, all_different
 from nnclassify.transforms import Augment, PictureFormat
 
 if TYPE_CHECKING:
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
 SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 """An array in an .npz may be this large however small it was packed, and this many times its packed size."""
-
-
-def _all_different(names: list[str]) -> list[str]:
-    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"names that differ ({twice[0]!r} is there twice)")
-    return names
 
 
 class Tensors(PictureDataset, UnsplitDataset):
@@ -44,7 +37,7 @@ class Tensors(PictureDataset, UnsplitDataset):
     """The test inputs; left out, a share of the training ones."""
     test_targets: FilePath | None = None
     """The test targets."""
-    class_names: Annotated[list[str], AfterValidator(_all_different)] | None = None
+    class_names: Annotated[list[str], AfterValidator(all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:

@@ -88,6 +88,7 @@ class Splits:
         class_names: One a class, in the order of the class indices.
         picture: How a picture file becomes an input; None for tables.
         feature_names: The columns; None where they have no names.
+        lines: Where each example of a table stands in its file, `(M,)` as its inputs; None where there is no such file.
         notes: What the user should know of how the data was read, one line each: files that were skipped, columns that
             look odd. Every command that reads the data prints them.
     """
@@ -98,6 +99,7 @@ class Splits:
     class_names: list[str]
     picture: PictureFormat | None = None
     feature_names: list[str] | None = None
+    lines: Tensor | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.errors import DataError, MissingValueError, one_line, suggestion
-from nnclassify.settings import DELIMITER_PATTERN, FilePath
+from nnclassify.datasets.columns import column_notes
+from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
+from nnclassify.datasets.csv_table import read_table
+from nnclassify.datasets.labels import label_notes, why_no_class
+from nnclassify.errors import DataError
+from nnclassify.settings import FilePath, all_different
 from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat
+
+
+def _one_character(value: str) -> str:
+    r"""One character; `\t` in two, as shells pass it on, is a tab, and spaces behind a delimiter never count."""
+    value = {r"\t": "\t", "tab": "\t"}.get(value.lower(), value if value == " " else value.rstrip(" "))
+    if len(value) != 1 or value in '"\r\n\0':
+        raise ValueError(r"one character, no quote and no line break, such as ';' or '|'; \t for a tab")
+    return value
+
+
+def _text_encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except (LookupError, ValueError):
+        raise ValueError("a text encoding, such as utf-8, utf-16, cp1252 or latin-1") from None
+    return value
 
 
 class Csv(UnsplitDataset):
@@ -23,40 +40,60 @@ class Csv(UnsplitDataset):
 
     name: Literal["csv"] = "csv"
     path: FilePath
-    """The file, relative to where the user stands; else the name of a table that ships."""
+    """The file, relative to the working directory; else the name of a table that ships."""
     label: str = "label"
     """The column with the class."""
     features: list[str] | None = None
     """The columns to learn from; left out, all others."""
-    delimiter: Annotated[str, Field(pattern=DELIMITER_PATTERN)] = ","
-    """What stands between two columns."""
+    delimiter: Annotated[str, AfterValidator(_one_character)] = ","
+    """The character that separates columns, such as `;` or `\\t` for a tab; spaces behind it do not count."""
+    decimal: Literal[".", ","] = "."
+    """The decimal separator of numbers."""
+    encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
+    """The text encoding, such as utf-8, utf-16, cp1252 or latin-1."""
+    columns: Annotated[list[str], AfterValidator(all_different)] | None = None
+    """The names of the columns of a file without a header line, in order; left out, the first line has them."""
 
     def read(self, seed: int) -> Source:
         """Read and check every row.
 
         Raises:
-            DataError: With file, line and column: a missing value, a ragged row, a text for a number.
+            DataError: One line per problem, each with file, line and column: a missing value, a ragged row, a text for
+                a number, a label that is none.
         """
         import torch
 
-        path = find_table(self.path)
-        header, rows = _rows(path, self.delimiter)
-        label_column = _column(path, header, self.label, "label")
-        names = self.features if self.features is not None else [name for name in header if name != self.label]
-        columns = [_column(path, header, name, "features") for name in names]
-        if not columns:
-            raise DataError(f"{path}: no feature column beside the label; expected at least one")
-        values, labels = [], []
-        for line, row in rows:
-            values.append([number(row[column], f"{path}:{line}: column {header[column]!r}") for column in columns])
-            labels.append(row[label_column].strip())
-            if not labels[-1]:
-                raise MissingValueError(f"{path}:{line}: column {self.label!r}: no label; fill it in or remove the row")
-        class_names = sorted_labels(set(labels))
-        index = {name: number for number, name in enumerate(class_names)}
-        targets = np.array([index[label] for label in labels], dtype=np.int64)
-        inputs = torch.from_numpy(np.array(values, dtype=np.float64).reshape(len(values), len(columns)))
-        return Source(train=Pool(targets, inputs), class_names=class_names, feature_names=list(names))
+        table = read_table(CsvFile(find_table(self.path), self.format()), self.label, self.features)
+        return Source(
+            train=Pool(table.targets, torch.from_numpy(table.values)),
+            class_names=table.class_names,
+            feature_names=table.feature_names,
+            notes=table.notes,
+            lines=torch.from_numpy(table.lines),
+        )
+
+    def examine(self, source: Source) -> list[str]:
+        """What is odd about the labels and columns of a table to learn from.
+
+        Raises:
+            DataError: The label is no class.
+        """
+        inputs = source.train.inputs
+        assert not callable(inputs)
+        odd, hopeless = why_no_class(source.class_names, len(source.train.targets), self.decimal)
+        if hopeless:
+            raise DataError(
+                f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label, or write classes as text"
+            )
+        notes = [*([odd] if odd else []), *label_notes(source.class_names)]
+        found = [f"{self.path}: column {self.label!r}: {note}" for note in notes]
+        values, names = inputs.numpy(), source.feature_names or []
+        return found + [f"{self.path}: {note}" for note in column_notes(names, values, source.train.targets)]
+
+    def format(self) -> CsvFormat:
+        """How the file is written."""
+        columns = None if self.columns is None else tuple(self.columns)
+        return CsvFormat(self.delimiter, self.decimal, self.encoding, columns)
 
     def origin(self, split: str = "train") -> str:
         """The file."""
@@ -72,76 +109,9 @@ def find_table(path: str) -> Path:
     for candidate in [Path(path), *(folder / path for folder in SHIPPED)]:
         if candidate.is_file():
             return candidate
+    if Path(path).is_dir():
+        raise DataError(f"{path}: is a folder; expected a CSV file")
     raise DataError(f"{path}: no such file; expected a CSV file (looked in {Path.cwd()})")
-
-
-def _rows(path: Path, delimiter: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """The header and the rows with their line numbers, every row as long as the header."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file in UTF-8") from cause
-    if "\0" in text:
-        raise DataError(f"{path}: contains NUL bytes; expected a CSV file in UTF-8")
-    lines = _lines(path, text, delimiter)
-    header = [name.strip() for name in next(lines, (1, []))[1]]
-    if not header:
-        raise DataError(f"{path}: empty; expected a header line and rows")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise DataError(f"{path}:1: column {twice[0]!r} appears twice; give each column a name of its own")
-    return header, _even(path, lines, len(header))
-
-
-def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as cause:
-        raise DataError(f"{path}:{reader.line_num}: not CSV ({one_line(cause)})") from cause
-
-
-def _even(path: Path, lines: Iterator[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
-    for line, row in lines:
-        if len(row) != width:
-            raise DataError(f"{path}:{line}: {len(row)} values; expected {width}, as in the header")
-        yield line, row
-
-
-def _column(path: Path, header: Sequence[str], name: str, option: str) -> int:
-    if name in header:
-        return header.index(name)
-    raise DataError(
-        f"{path}:1: no column {name!r} (dataset.{option}){suggestion(name, header)}; columns: {', '.join(header[:20])}"
-    )
-
-
-def number(text: str, where: str) -> float:
-    """A finite number.
-
-    Raises:
-        MissingValueError: With `where`: nothing there, NaN or infinity.
-        DataError: A text.
-    """
-    text = text.strip()
-    if not text:
-        raise MissingValueError(f"{where}: missing value; fill it in or remove the row")
-    try:
-        value = float(text.replace("_", "?"))  # Python takes 1_000 for a number; nobody else does
-    except ValueError:
-        raise DataError(f"{where}: found {text[:40]!r}, expected a number") from None
-    if not math.isfinite(value):
-        raise MissingValueError(f"{where}: found {text!r}, expected a finite number")
-    return value
-
-
-def sorted_labels(labels: set[str]) -> list[str]:
-    """Classes in order: by value where all are numbers, else by name."""
-    try:
-        return sorted(labels, key=lambda label: (float(label), label))
-    except ValueError:
-        return sorted(labels)
 
 
 class Iris(UnsplitDataset):

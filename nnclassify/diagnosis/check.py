@@ -84,7 +84,7 @@ def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
     try:
         config, splits = _read(loaded.config)
     except DataError as error:
-        return Diagnosis([unreadable(error, loaded.source)], seconds=time.thread_time() - started)
+        return Diagnosis(unreadable(error, loaded.source), seconds=time.thread_time() - started)
     threads = torch.get_num_threads()
     try:
         diagnosis = _diagnose(replace(loaded, config=config), splits, time.thread_time() + seconds)

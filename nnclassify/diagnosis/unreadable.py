@@ -8,11 +8,15 @@ from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 from nnclassify.yaml_source import YamlSource
 
 
-def unreadable(error: DataError, source: YamlSource) -> Finding:
-    """The finding that an error of reading the data is."""
+def unreadable(error: DataError, source: YamlSource) -> list[Finding]:
+    """The findings that an error of reading the data is, one per line of it."""
     page = UNREADABLE
     if isinstance(error, MissingValueError):
         page = MISSING_VALUE
     elif isinstance(error, LabelError):
         page = LABELS
-    return finding_of(page, "fault", Evidence(one_line(error, 400)), path="dataset", place=source.where(("dataset",)))
+    place = source.where(("dataset",))
+    return [
+        finding_of(page, "fault", Evidence(one_line(line, 400)), path="dataset", place=place)
+        for line in str(error).splitlines()
+    ]

@@ -1,0 +1,69 @@
+"""What looks odd about the columns of a table: those that number the rows, and those that give the label away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnclassify.datasets.drawing import Labels
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+FEW_ROWS = 10
+"""In fewer rows, consecutive numbers are a coincidence."""
+MANY_ROWS = 20
+"""In fewer rows, a column with a value per class is a coincidence."""
+MOST_NOTES = 10
+
+_IDENTIFIER = re.compile(
+    r"(.*[_ .-])?(id|index|idx|row|rowid|rownum|row_?number|row_?names?|key|uuid)|unnamed: ?\d+", re.I
+)
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name, or one that a table library gave it for want of one."""
+    return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
+
+
+def numbers_the_rows(column: Values, least: int = FEW_ROWS) -> bool:
+    """Whether a column holds the consecutive whole numbers of its rows, in any order."""
+    if len(column) < least or column.max() - column.min() != len(column) - 1:
+        return False
+    return bool((column == np.floor(column)).all()) and len(np.unique(column)) == len(column)
+
+
+def column_notes(names: Sequence[str], values: Values, targets: Labels) -> list[str]:
+    """One line per column that probably should not be learned from."""
+    consecutive = values.max(axis=0, initial=-np.inf) - values.min(axis=0, initial=np.inf) == len(values) - 1
+    same_as_label = _give_away(values, targets)
+    notes = []
+    for index, name in enumerate(names):
+        shown = f"column {name!r}" if name else f"column {index + 1} (no name)"
+        if consecutive[index] and numbers_the_rows(values[:, index]):
+            found = "numbers the rows"
+        elif (not name or _IDENTIFIER.fullmatch(name)) and len(np.unique(values[:, index])) == len(values):
+            found = "has another value in every row, as an identifier has"
+        elif same_as_label[index]:
+            found = "gives the label away: each class has one value of its own there"
+        else:
+            continue
+        notes.append(f"{shown} {found}; if it is no property of the examples, leave it out of dataset.features")
+    return notes[:MOST_NOTES] + ([f"and {len(notes) - MOST_NOTES} more such columns"] if notes[MOST_NOTES:] else [])
+
+
+def _give_away(values: Values, targets: Labels) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Of each column, whether it is the label in other words: as many values as classes, and one for each."""
+    classes, first = np.unique(targets, return_index=True)
+    found = np.zeros(values.shape[1], dtype=np.bool_)
+    if len(targets) < MANY_ROWS or len(classes) < 2:
+        return found
+    place = np.searchsorted(classes, targets)
+    likely = (values[:MANY_ROWS] == values[first][place[:MANY_ROWS]]).all(axis=0)
+    for index in np.flatnonzero(likely):
+        column = values[:, index]
+        distinct = len(np.unique(column[first])) == len(classes)
+        found[index] = distinct and bool((column == column[first][place]).all())
+    return found

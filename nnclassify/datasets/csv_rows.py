@@ -1,0 +1,243 @@
+"""CSV files: the one place that reads rows and numbers, for training and for prediction alike."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnclassify.errors import DataError, MissingValueError, one_line
+
+MAX_FIELD = 2**31 - 1
+"""Characters in one field; the csv module stops at 131,072 otherwise."""
+
+DELIMITERS = (";", "\t", "|", ",", " ")
+"""What columns are separated by in practice; suggested where the configured delimiter is not the file's."""
+
+MISSING = {
+    "",
+    "na",
+    "n/a",
+    "#n/a",
+    "n.a.",
+    "<na>",
+    "nan",
+    "-nan",
+    "null",
+    "nil",
+    "none",
+    "missing",
+    "?",
+    "-",
+    "--",
+    ".",
+}
+"""What programs and people write where a value is missing, in lower case."""
+
+_HINTS = (
+    (r"[+-]?\d{1,3}(,\d{3})+", "a decimal comma is dataset.decimal: ','; thousands are written without separators"),
+    (r"[+-]?\d*,\d+([eE][+-]?\d+)?", "for decimal commas, set dataset.decimal: ','"),
+    (r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", "write it without thousands separators"),
+    (r"[+-]?\d+\.\d+", "for decimal points, set dataset.decimal: '.'"),
+    (r"[+-]?[\d.,]+\s*%", "write it without the percent sign"),
+    (r"[+-]?[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥]", "write it without the currency sign"),
+    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: write its parts as numbers, or leave the column out"),
+    (r"0[xX][0-9a-fA-F]+", "write it in decimal"),
+    (r"[+-]?\d+(_\d+)+(\.\d+)?", "write it without underscores"),
+)
+
+_PACKED = {
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+    b"BZh": "compressed with bzip2; unpack it first",
+    b"\xfd7zXZ": "compressed with xz; unpack it first",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; save it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV",
+    b"PAR1": "a Parquet file; save it as CSV",
+}
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file is written.
+
+    Attributes:
+        delimiter: What separates columns.
+        decimal: The decimal separator of numbers.
+        encoding: A text encoding that Python knows.
+        columns: The columns by name, where the file has no header line; None where it has one.
+    """
+
+    delimiter: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+
+
+class CsvFile:
+    """A CSV file in memory, whose rows can be read more than once.
+
+    Raises:
+        DataError: It cannot be read, or is no text in that encoding.
+    """
+
+    def __init__(self, path: Path, written: CsvFormat) -> None:
+        self.path = path
+        self.format = written
+        # A byte-order mark is no part of the first column's name.
+        self._codec = "utf-8-sig" if codecs.lookup(written.encoding).name == "utf-8" else written.encoding
+        try:
+            self._content = path.read_bytes()
+        except OSError as cause:
+            raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file") from cause
+        self._check()
+
+    def _check(self) -> None:
+        for start, kind in _PACKED.items():
+            if self._content.startswith(start):
+                raise DataError(f"{self.path}: {kind}")
+        encoding = self.format.encoding
+        if self._codec == "utf-8-sig" and self._content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError(f"{self.path}: UTF-16 text; set dataset.encoding: utf-16, or save it as UTF-8")
+        try:
+            text = self._content.decode(self._codec)
+        except UnicodeDecodeError as cause:
+            line = self._content.count(b"\n", 0, cause.start) + 1
+            found = f"byte 0x{self._content[cause.start]:02x}" if cause.start < len(self._content) else "the end"
+            raise DataError(
+                f"{self.path}:{line}: {found} is not {encoding.upper()}; expected a CSV file in {encoding.upper()}: "
+                "convert it, or set dataset.encoding, such as cp1252 or latin-1"
+            ) from cause
+        if "\0" in text:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            raise DataError(
+                f"{self.path}:{line}: contains NUL bytes; expected a CSV file in {encoding.upper()}: if it is UTF-16, "
+                "set dataset.encoding: utf-16-le or utf-16-be"
+            )
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty line
+        between two others is an empty value.
+
+        Raises:
+            DataError: A quote that is never closed, or that is followed by more than a delimiter.
+        """
+        csv.field_size_limit(MAX_FIELD)
+        # newline="": a line ends at \n, \r or \r\n; other characters that Unicode calls line ends stand in fields.
+        stream = io.TextIOWrapper(io.BytesIO(self._content), self._codec, newline="")
+        delimiter = self.format.delimiter
+        reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
+        begins, width, empty = 1, 0, list[int]()
+        try:
+            for row in reader:
+                if len(row) < 2 and not "".join(row).strip():
+                    empty.append(begins)
+                else:
+                    width = width or len(row)
+                    if width == 1:
+                        yield from ((line, [""]) for line in empty)
+                    empty.clear()
+                    yield begins, row
+                begins = reader.line_num + 1
+        except csv.Error as cause:
+            why = "a quote is never closed" if "unexpected end" in str(cause) else one_line(cause)
+            raise DataError(f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote twice") from cause
+
+
+def as_number(text: str, decimal: str = ".") -> float | None:
+    """The finite number that a field spells; None: it spells none.
+
+    Python also takes `1_000`, and digits of other scripts, for numbers; other programs do not.
+    """
+    text = text.strip()
+    if decimal != ".":
+        text = text.replace(".", "?").replace(decimal, ".")
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def number(text: str, where: str, decimal: str = ".") -> float:
+    """A finite number.
+
+    Raises:
+        MissingValueError: With `where`: nothing there, or a word for nothing.
+        DataError: A text, or a number without end.
+    """
+    value = as_number(text, decimal)
+    if value is None:
+        is_missing, problem = why_no_number(text, decimal)
+        raise (MissingValueError if is_missing else DataError)(f"{where}: {problem}")
+    return value
+
+
+def why_no_number(text: str, decimal: str = ".") -> tuple[bool, str]:
+    """Whether a value is missing, and what to say of a field that spells no finite number."""
+    text = text.strip()
+    if text.lower() in MISSING:
+        found = f"found {text!r}, a missing value" if text else "missing value"
+        return True, f"{found}; fill it in or remove the row"
+    found = f"found {text[:40]!r}, expected a"
+    if _is_infinite(text):
+        return False, f"{found} finite number; correct it or remove the row"
+    hints = [hint for pattern, hint in _HINTS if re.fullmatch(pattern, text, re.ASCII)]
+    if hint := next((hint for hint in hints if f"decimal: '{decimal}'" not in hint), ""):
+        return False, f"{found} number; {hint}"
+    strange = [character for character in text if not character.isascii()]
+    if strange and any(character.isdigit() for character in text):
+        return False, f"{found} number in ASCII characters (U+{ord(strange[0]):04X} is none)"
+    return False, f"{found} number"
+
+
+def _is_infinite(text: str) -> bool:
+    try:
+        return math.isinf(float(text))
+    except ValueError:
+        return False
+
+
+class Problems:
+    """What is wrong with a file: the first place of each kind, and how many places there are.
+
+    A table may lack its values in forty columns: all are told at once, but no more than a screen shows.
+    """
+
+    MOST = 10
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found: dict[tuple[int, str], tuple[str, int]] = {}
+        self._all_missing = True
+
+    def add(self, column: int, text: str, *, is_missing: bool = False, kind: str = "", count: int = 1) -> None:
+        """Note a problem of a column (-1: of whole rows), unless one of its kind is known."""
+        first, known = self._found.get((column, kind), (text, 0))
+        self._found[column, kind] = (first, known + count)
+        self._all_missing = self._all_missing and is_missing
+
+    def columns(self) -> list[int]:
+        """The columns that have problems."""
+        return sorted({column for column, _ in self._found if column >= 0})
+
+    def raise_all(self, advice: str = "") -> None:
+        """One line per problem, the advice at the end of the last.
+
+        Raises:
+            MissingValueError: Values are missing, and nothing else is wrong.
+            DataError: There is a problem.
+        """
+        if not self._found:
+            return
+        found = [self._found[key] for key in sorted(self._found)]
+        lines = [f"{text} ({count} such rows)" if count > 1 else text for text, count in found]
+        more = [f"{self.path}: and {len(lines) - self.MOST} more columns"] if len(lines) > self.MOST else []
+        error = MissingValueError if self._all_missing else DataError
+        raise error("\n".join([*lines[: self.MOST], *more]) + advice)

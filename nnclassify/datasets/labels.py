@@ -1,0 +1,127 @@
+"""From the labels of a column to classes: which spellings are one class, in which order, and what looks odd."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from nnclassify.datasets.csv_rows import MISSING, as_number
+
+AMBIGUOUS = ("none", "missing", "-", "--", ".")
+"""Words for a missing value that are also names of classes: `none` among attacks, `-` beside `+`."""
+
+MANY_CLASSES, MANY_NUMBERS, FEW_ROWS = 20, 5, 5
+"""Beyond so many classes, and with so few rows per class, a label that is a number is looked at twice."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a table.
+
+    Attributes:
+        names: In order: by value where all are numbers, else by name.
+        index: The class index of each spelling.
+        notes: Spellings that were taken as one class, or that look like one and are not.
+    """
+
+    names: list[str]
+    index: dict[str, int]
+    notes: list[str] = field(default_factory=list)
+
+
+def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
+    """The classes that spellings `{label: rows}` stand for.
+
+    Spaces around a label do not count, and where all labels are numbers, the same number is the same class.
+    """
+    notes = []
+    stripped: dict[str, int] = {}
+    for label, count in counts.items():
+        stripped[label.strip()] = stripped.get(label.strip(), 0) + count
+    if len(stripped) < len(counts):
+        spaced = next(label for label in counts if label != label.strip())
+        notes.append(f"spaces around labels do not count: {spaced!r} is taken as {spaced.strip()!r}")
+    values = {label: _value(label, decimal) for label in stripped}
+    groups = _grouped({label: label for label in stripped} if None in values.values() else values)
+    # The spelling of most rows; of several such, the shortest.
+    name = {group: min(group, key=lambda label: (-stripped[label], len(label), label)) for group in groups}
+    notes += [
+        f"labels {_listed(group)} are the same number, and one class: {name[group]!r}" for group in groups if group[1:]
+    ]
+    names = sorted_labels(list(name.values()), decimal)
+    place = {label: index for index, label in enumerate(names)}
+    of = {label: place[name[group]] for group in groups for label in group}
+    notes += _look_alikes(names, decimal)
+    return Classes(names, {label: of[label.strip()] for label in counts}, notes)
+
+
+def sorted_labels(labels: Sequence[str], decimal: str = ".") -> list[str]:
+    """Classes in order: by value where all are numbers, else by name. It depends on nothing else."""
+    values = {label: as_number(label, decimal) for label in labels}
+    if None in values.values():
+        return sorted(labels)
+    return sorted(labels, key=lambda label: (values[label], label))
+
+
+def missing_labels(names: Sequence[str]) -> list[str]:
+    """The spellings that mean a missing label, whatever the other classes are."""
+    return [name for name in names if name.lower() in MISSING and name.lower() not in AMBIGUOUS]
+
+
+def label_notes(names: Sequence[str]) -> list[str]:
+    """What to say of classes that may stand for a missing label."""
+    plus_and_minus = "+" in names
+    return [
+        f"class {name!r} may stand for missing labels: if it does, remove those rows"
+        for name in names
+        if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
+    ]
+
+
+def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tuple[str, bool]:
+    """What is odd about a label of so many classes, and whether nothing can be learned from it; empty: nothing is."""
+    values = [as_number(name, decimal) for name in names]
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(names):
+        if len(names) > max(MANY_CLASSES, num_rows / 2):
+            return f"{len(names)} classes for {num_rows} rows: almost every row has a label of its own", True
+        return "", False
+    real = any(value != int(value) for value in numbers)
+    found = f"{len(names)} different numbers in {num_rows} rows"
+    if len(names) > max(MANY_NUMBERS if real else MANY_CLASSES, num_rows / 2):
+        return f"{found}: it looks continuous, a number and not a class", True
+    if len(names) > MANY_CLASSES and (real or num_rows < FEW_ROWS * len(names)):
+        return f"{found}: it looks continuous; every number is taken as a class", False
+    return "", False
+
+
+def _value(label: str, decimal: str) -> Decimal | None:
+    """The number that a label spells, to the last digit: two codes of twenty digits are not the same float."""
+    return None if as_number(label, decimal) is None else Decimal(label.replace(decimal, "."))
+
+
+def _grouped(keys: Mapping[str, Hashable]) -> list[tuple[str, ...]]:
+    groups: dict[Hashable, list[str]] = {}
+    for label, key in keys.items():
+        groups.setdefault(key, []).append(label)
+    return [tuple(sorted(group)) for group in groups.values()]
+
+
+def _look_alikes(names: Sequence[str], decimal: str) -> list[str]:
+    """Classes that differ in case, spaces or the form of a character alone."""
+    keys: dict[str, Hashable] = {}
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        keys[name] = plain if (value := _value(name, decimal)) is None else value
+    return [
+        f"labels {_listed(group)} differ in case, spaces or spelling alone, and are {len(group)} classes: write them "
+        "alike if they are one"
+        for group in _grouped(keys)
+        if group[1:]
+    ]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(repr(label) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
