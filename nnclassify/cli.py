@@ -7,16 +7,16 @@ matplotlib.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli_configs import complete_config, configs_app
+from nnclassify.cli_configs import JsonOption, complete_config, configs_app, print_json
 from nnclassify.errors import (
     InputError,
     NNClassifyError,
@@ -87,10 +87,6 @@ def _say(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
-def _print_json(figures: Any) -> None:
-    print(json.dumps(figures, allow_nan=False))
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"nnclassify {__version__}")
@@ -118,7 +114,6 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.1."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 RunArgument = Annotated[
     str | None,
     typer.Argument(
@@ -166,7 +161,7 @@ def train(
         note = progress.note
         result = run.train(loaded, resume=folder, observers=looking, note=note, with_monitor=monitor, ranks=ranks)
     if as_json:
-        _print_json(result.figures())
+        print_json(result.figures())
     else:
         print(result_text(result, plots))
     if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
@@ -194,18 +189,24 @@ def check(
     for note in checked.diagnosis.notes:
         _note(note)
     if as_json:
-        _print_json(checked.state())
+        print_json(checked.state())
     else:
         print(checked.text(verbose=verbose, colour=has_color()))
     raise typer.Exit(checked.exit_code)
 
 
 @app.command()
-def explain(finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")]) -> None:
+def explain(
+    finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")], as_json: JsonOption = False
+) -> None:
     """Print the page of a finding: what it looks at, why it matters, the fix, examples."""
     from nnclassify.diagnosis.catalogue import page_of, page_text
 
-    print(page_text(page_of(finding)))
+    page = page_of(finding)
+    if as_json:
+        print_json(vars(page))
+    else:
+        print(page_text(page))
 
 
 @app.command()
@@ -231,7 +232,7 @@ def evaluate(
     name, examples = choose_split(splits, split)
     evaluation = evaluate_split(classifier, examples)
     if as_json:
-        _print_json({"run": str(path), "split": name, **evaluation.figures()})
+        print_json({"run": str(path), "split": name, **evaluation.figures()})
     else:
         print(evaluation_text(path, name, evaluation))
 
@@ -253,11 +254,31 @@ def _load(path: Path, device: str) -> Classifier:
     return classifier
 
 
-@app.command()
+def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
+    """Values may begin with a minus; what begins with one and is no value or file is an option that does not exist."""
+    from nnclassify.errors import suggestion
+
+    for text in inputs:
+        if text.startswith("-") and not _NEGATIVE.match(text) and not os.path.lexists(text):
+            known = [name for parameter in context.command.params for name in parameter.opts if name[0] == "-"]
+            hint = suggestion(text, known)
+            raise InputError(f"{text}: no such option and no such file{hint}; see `nnclassify predict --help`")
+    return inputs
+
+
+_NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
+"""How values begin whose first is negative; `-` alone and `-,1` are told of as values."""
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
 def predict(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Pictures, folders, CSV or tensor files, or values such as 1,2,3."),
+        typer.Argument(
+            metavar="INPUT...",
+            help="Pictures, folders, CSV or tensor files, or values such as -1.5,2,3.",
+            callback=_not_options,
+        ),
     ],
     run: Annotated[
         str | None,
@@ -267,7 +288,7 @@ def predict(
     overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout; a formula gets an apostrophe.")] = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:
@@ -278,7 +299,7 @@ def predict(
     classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation"])
     predictions = list(predict_inputs(classifier, inputs, top_k))
     if as_json:
-        _print_json({"predictions": [prediction.figures() for prediction in predictions]})
+        print_json({"predictions": [prediction.figures() for prediction in predictions]})
     elif any(prediction.error is None for prediction in predictions):
         print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
     for prediction in predictions:
@@ -301,7 +322,7 @@ def draw_plots(
 
     drawn = [str(plot) for plot in draw_again(path, overrides or [], device, _note)]
     if as_json:
-        _print_json({"run": str(path), "plots": drawn})
+        print_json({"run": str(path), "plots": drawn})
     else:
         print("\n".join(map(printable, drawn)))
 
@@ -320,12 +341,17 @@ def compare(
     from nnclassify.texts import comparison_text
 
     compared = compare_runs(runs, _note)
-    if as_json:
-        _print_json({"runs": [run.figures() for run in compared]})
+    if not as_json:
+        print(comparison_text(compared))
+    elif plot is None:
+        print_json({"runs": [run.figures() for run in compared]})
         return
-    print(comparison_text(compared))
     from nnclassify.folders import CHECKPOINTS
     from nnclassify.plots import compared_curves, save
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
-    print(f"\ncurves: {save(compared_curves({run.name: run.rows for run in compared}), path)}")
+    drawn = save(compared_curves({run.name: run.rows for run in compared}), path)
+    if as_json:
+        print_json({"runs": [run.figures() for run in compared], "curves": str(drawn)})
+    else:
+        print(f"\ncurves: {printable(str(drawn))}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nnclassify import shipped
+from nnclassify.errors import InputError, printable
 
 configs_app = typer.Typer(
     help="The shipped configs: list them, show one, copy one.",
@@ -22,43 +23,72 @@ def complete_config(incomplete: str) -> list[str]:
     return [name for name in shipped.shipped_configs() if name.startswith(incomplete)]
 
 
+def print_json(content: Any) -> None:
+    """Print one JSON object: in ASCII, so that every terminal and script can read it."""
+    typer.echo(json.dumps(content, allow_nan=False))
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+
+
 @configs_app.callback()
-def list_configs(context: typer.Context) -> None:
+def list_configs(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the shipped configs."""
     if context.invoked_subcommand is not None:
+        if as_json:
+            raise InputError(f"configs --json {context.invoked_subcommand}: write --json at the end")
         return
-    typer.echo(shipped.listing())
+    if as_json:
+        print_json({"configs": [{"name": name, "summary": text} for name, text in shipped.summaries().items()]})
+    else:
+        typer.echo(shipped.listing())
 
 
 ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped config.", autocompletion=complete_config)]
 
 
 @configs_app.command("show")
-def show_config(name: ShippedName) -> None:
+def show_config(name: ShippedName, as_json: JsonOption = False) -> None:
     """Print a shipped config."""
-    typer.echo(shipped.find_shipped(name).read_text(encoding="utf-8"), nl=False)
+    text = shipped.find_shipped(name).read_text(encoding="utf-8")
+    if as_json:
+        print_json({"name": name, "yaml": text})
+    else:
+        typer.echo(text, nl=False)
 
 
 @configs_app.command("copy")
 def copy_config(
-    name: ShippedName, target: Annotated[Path | None, typer.Argument(help="Where to; left out, here.")] = None
+    name: ShippedName,
+    target: Annotated[Path | None, typer.Argument(help="Where to; left out, here.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy a shipped config, to change it."""
     copy = shipped.copy_shipped(name, target)
-    typer.echo(f"copied to {copy}; train it with: nnclassify train {copy}")
+    if as_json:
+        print_json({"name": name, "path": str(copy)})
+    else:
+        shown = printable(str(copy))
+        typer.echo(f"copied to {shown}; train it with: nnclassify train {shown}")
 
 
 @configs_app.command("reference")
-def print_reference() -> None:
+def print_reference(as_json: JsonOption = False) -> None:
     """Print the reference of the YAML: every key, its values, default and meaning, in markdown."""
     from nnclassify.reference import markdown
 
-    typer.echo(markdown(), nl=False)
+    if as_json:
+        print_json({"markdown": markdown()})
+    else:
+        typer.echo(markdown(), nl=False)
 
 
 @configs_app.command("schema")
-def print_schema() -> None:
-    """Print the JSON schema of the YAML, for an editor's completion."""
+def print_schema(as_json: JsonOption = False) -> None:
+    """Print the JSON schema of the YAML, for an editor's completion; --json prints it on one line."""
     from nnclassify.reference import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    if as_json:
+        print_json(json_schema())
+    else:
+        typer.echo(json.dumps(json_schema(), indent=2))

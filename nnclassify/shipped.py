@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnclassify.errors import InputError, suggestion
+from nnclassify.errors import InputError, SaveError, one_line, suggestion
 
 SHIPPED = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
 """Where they lie: in the wheel, and in a checkout."""
@@ -33,14 +33,18 @@ def find_shipped(name: str) -> Path:
     return path
 
 
+def summaries() -> dict[str, str]:
+    """The first line of the header of each shipped config, by its name."""
+    return {
+        name: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name, path in shipped_configs().items()
+    }
+
+
 def listing() -> str:
-    """One line a shipped config: its name, and the first line of its header."""
-    known = shipped_configs()
+    """One line per shipped config: its name and its summary."""
+    known = summaries()
     width = max(map(len, known), default=0)
-    return "\n".join(
-        f"{name.ljust(width)}  {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}"
-        for name, path in known.items()
-    )
+    return "\n".join(f"{name.ljust(width)}  {summary}" for name, summary in known.items())
 
 
 def copy_shipped(name: str, target: Path | None) -> Path:
@@ -48,14 +52,19 @@ def copy_shipped(name: str, target: Path | None) -> Path:
 
     Raises:
         InputError: There is no such config or folder, or the file is there already.
+        SaveError: The copy cannot be written.
     """
     source = find_shipped(name)
     target = target or Path(source.name)
-    if target.is_dir():
-        target = target / source.name
-    if target.exists():
-        raise InputError(f"{target}: is there already; name another file")
-    if not target.parent.is_dir():
-        raise InputError(f"{target.parent}: no such folder; expected one that is there")
-    target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    try:
+        if target.is_dir():
+            target = target / source.name
+        if not target.parent.is_dir():
+            raise InputError(f"{target.parent}: no such folder; create it first")
+        with target.open("x", encoding="utf-8") as file:  # never over another file
+            file.write(source.read_text(encoding="utf-8"))
+    except FileExistsError as cause:
+        raise InputError(f"{target}: already exists; name another file") from cause
+    except (OSError, ValueError) as cause:  # the latter of a NUL character
+        raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause
     return target

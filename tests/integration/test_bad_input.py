@@ -64,6 +64,11 @@ def test_wrong_usage(arguments: list[str], nnclassify: Program, place: Path) -> 
     assert refused(nnclassify, place, *arguments)
 
 
+def test_an_option_that_predict_does_not_know_is_no_input(nnclassify: Program, place: Path) -> None:
+    (line,) = refused(nnclassify, place, "predict", "1,2", "--tpo-k", "3")
+    assert line.startswith("error: --tpo-k: no such option and no such file; did you mean '--top-k'?")
+
+
 def tensors(inputs: Any, targets: Any) -> Callable[[Path], str]:
     def make(place: Path) -> str:
         np.save(place / "x.npy", inputs)

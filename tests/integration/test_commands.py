@@ -170,7 +170,16 @@ def test_compare_text_draws_the_curves(second: object, nnclassify: Program, plac
 
 
 @pytest.mark.slow
-def test_two_features_get_their_decision_regions(nnclassify: Program, place: Path) -> None:
+def test_two_features_get_their_decision_regions_and_may_be_negative(nnclassify: Program, place: Path) -> None:
     (place / "xor.yaml").write_text("dataset: xor\nmodel: {name: mlp, hidden: [2]}\nepochs: 2\n")
     assert nnclassify("train", "xor.yaml").returncode == 0
     assert (place / "checkpoints/xor/plots/decision_regions.png").is_file()
+    values = ["-1,50", "-.5,2", "-1e3,-2"]
+    for arguments in (["--run", "xor", *values], [*values, "--run", "xor"], ["--run=xor", "--", *values]):
+        done = nnclassify("predict", *arguments)
+        assert [line.split(": ")[0] for line in done.stdout.splitlines()] == values
+    refused = nnclassify("predict", "-inf,1", "-", "--run", "xor")
+    assert refused.returncode == 2 and refused.stderr.splitlines() == [
+        "error: -inf,1: found '-inf', expected a finite number",
+        "error: -: no such file, and no values; this net takes 2 values (x, y)",
+    ]

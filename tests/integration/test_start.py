@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,16 +26,16 @@ OPTIONS = {
         "--verbose",
     ],
     "check": ["CONFIG", "--fix", "--help", "--json", "--lr-range", "--set", "--verbose"],
-    "explain": ["FINDING", "--help"],
+    "explain": ["FINDING", "--help", "--json"],
     "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
     "plots": ["RUN", "--device", "--help", "--json", "--set"],
     "compare": ["RUNS", "--help", "--json", "--plot"],
-    "configs": ["--help"],
-    "configs show": ["NAME", "--help"],
-    "configs copy": ["NAME", "TARGET", "--help"],
-    "configs reference": ["--help"],
-    "configs schema": ["--help"],
+    "configs": ["--help", "--json"],
+    "configs show": ["NAME", "--help", "--json"],
+    "configs copy": ["NAME", "TARGET", "--help", "--json"],
+    "configs reference": ["--help", "--json"],
+    "configs schema": ["--help", "--json"],
 }
 """The command line is an interface: scripts rely on it. Change this list only on purpose."""
 
@@ -128,4 +129,28 @@ def test_configs_are_listed_shown_and_copied(nnclassify: Program, place: Path) -
     copied = nnclassify("configs", "copy", "digits_cnn")
     assert copied.returncode == 0 and (place / "digits_cnn.yaml").read_text() == shown.stdout
     again = nnclassify("configs", "copy", "digits_cnn")
-    assert again.returncode == 2 and "is there already" in again.stderr
+    assert again.returncode == 2 and "already exists" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        (["configs"], ["configs"]),
+        (["configs", "show", "xor_1"], ["name", "yaml"]),
+        (["configs", "copy", "xor_1"], ["name", "path"]),
+        (["configs", "reference"], ["markdown"]),
+        pytest.param(
+            ["explain", "NN116"],
+            ["id", "title", "why", "source", "looks_at", "fix", "example", "near_miss"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_these_print_json_too(arguments: list[str], keys: list[str], nnclassify: Program) -> None:
+    done = nnclassify(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    assert sorted(json.loads(done.stdout)) == sorted(keys)
+
+
+def test_every_command_has_json() -> None:
+    assert all("--json" in options for name, options in OPTIONS.items() if name != "nnclassify")
