@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.config import RunConfig, validate
 from nnclassify.datasets import Examples, Splits
+from nnclassify.datasets.listing import clean_name
 from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, TrainingError, one_line
 from nnclassify.inference import check_tta, outputs_of
@@ -193,8 +194,8 @@ def splits_of(classifier: Classifier) -> Splits:
         DataError: The data is not there, or its classes or shape are not the run's.
     """
     config = classifier.config
-    splits = config.dataset.build(config.seed)
-    if splits.class_names != classifier.class_names:
+    splits = config.dataset.as_trained(classifier.transform.picture).build(config.seed)
+    if [*map(clean_name, splits.class_names)] != [*map(clean_name, classifier.class_names)]:
         raise DataError(
             f"{config.dataset.name}: classes {', '.join(splits.class_names[:10])}; the run was trained on "
             f"{', '.join(classifier.class_names[:10])}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,15 @@ import torch
 from torch import Tensor
 
 from nnclassify.datasets.csv_rows import number
-from nnclassify.datasets.decoded import Pixels
 from nnclassify.datasets.files import load_tensor
-from nnclassify.datasets.pictures import read_pictures
+from nnclassify.datasets.listing import list_pictures
+from nnclassify.datasets.reading import Decoded, read_pictures, shape_of
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.evaluate import Classifier
 from nnclassify.transforms import PictureFormat
 
-PICTURES_AT_A_TIME = 1000
+INPUTS_AT_ONCE, VALUES_AT_ONCE = 1000, 2**26
+"""Inputs are predicted this many at a time, or fewer large ones: 64 MB as bytes, 256 MB as floats."""
 TENSOR_FILES = (".pt", ".pth", ".npy", ".npz")
 
 
@@ -67,7 +69,8 @@ def predict(classifier: Classifier, inputs: Sequence[str], top_k: int = 1) -> It
         top_k: Classes to name of each, at most K.
     """
     raw = itertools.chain.from_iterable(_read(classifier, item) for item in inputs)
-    while batch := list(itertools.islice(raw, PICTURES_AT_A_TIME)):
+    at_once = _at_once(classifier.transform.input_shape)
+    while batch := list(itertools.islice(raw, at_once)):
         values = [item.values for item in batch if item.values is not None]
         rows = iter(
             _top(classifier.probabilities(torch.stack(values)), classifier.class_names, top_k) if values else ()
@@ -113,42 +116,39 @@ def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
     picture = classifier.transform.picture
     assert picture is not None
     if path.is_dir():
-        paths: Iterable[Path] = sorted(
-            (file for file in path.rglob("*") if file.is_file() and file.name[0] != "."), key=_parts
-        )
+        paths = list_pictures(path).pictures
     elif path.is_file():
         paths = [path]
     else:
         raise InputError(f"{path}: no such file; expected a picture or a folder of pictures")
-    empty = True
-    for batch, pixels, errors in _decoded(iter(paths), picture):
-        empty = False
-        raw = torch.from_numpy(pixels)
+    if not paths:
+        raise InputError(f"{path}: an empty folder; expected pictures in it")
+    for batch, decoded in _decoded(iter(paths), picture):
+        raw = torch.from_numpy(decoded.pixels)
         if picture.max_value == 1:  # the net was trained on float pictures in 0..1
             raw = raw.float() / 255
         for row, file in enumerate(batch):
-            yield RawInput(str(file), None if row in errors else raw[row], errors.get(row))
-    if empty:
-        raise InputError(f"{path}: an empty folder; expected pictures in it")
+            yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row))
 
 
-def _parts(path: Path) -> tuple[str, ...]:
-    """What paths are ordered by anyway, found out once for each instead of at every comparison."""
-    return path.parts
+def _at_once(shape: tuple[int, ...]) -> int:
+    """How many inputs of a shape are held at a time."""
+    return max(1, min(INPUTS_AT_ONCE, VALUES_AT_ONCE // math.prod(shape)))
 
 
-def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Pixels, dict[int, str]]]:
+def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Decoded]]:
     """Pictures a batch at a time, in order; while one is used, the next is decoded."""
+    at_once = _at_once(shape_of(1, picture))
     with ThreadPoolExecutor(1) as ahead:
-        waiting: deque[tuple[list[Path], Future[tuple[Pixels, dict[int, str]]]]] = deque()
+        waiting: deque[tuple[list[Path], Future[Decoded]]] = deque()
         while True:
-            if batch := list(itertools.islice(paths, PICTURES_AT_A_TIME)):
+            if batch := list(itertools.islice(paths, at_once)):
                 waiting.append((batch, ahead.submit(read_pictures, batch, picture)))
             if not waiting:
                 return
             if len(waiting) > 1 or not batch:
                 done, decoding = waiting.popleft()
-                yield done, *decoding.result()
+                yield done, decoding.result()
 
 
 def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:

@@ -6,14 +6,17 @@ the checkpoint, so an input means the same to a net wherever the net is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from nnclassify.depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
 from nnclassify.errors import InputError, one_line
 from nnclassify.settings import Settings, Switch
 
@@ -30,8 +33,24 @@ Normalize = Literal["standard", "minmax", "unit", "none"]
 MAX_PIXELS = 89_478_485
 """Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF")
-"""What is read as a picture. Others are left out because Pillow runs programs for them: Ghostscript for EPS."""
+FIRST_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+"""What a file is most often, and so is tried first."""
+OTHER_PROGRAMS = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FPX", "MIC"}
+"""What Pillow recognizes, but reads only with another program, such as Ghostscript, or not at all."""
+
+FRAMES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX", "IM"}
+"""What may hold several frames or pages; not a second picture for the screen alone (MPO), nor layers (PSD)."""
+
+TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""EXIF's orientations, and what Pillow calls the turn that each asks for."""
 
 STATISTICS_CHUNK = 2048
 """Examples read at a time for the statistics: bounds memory, changes no result."""
@@ -59,6 +78,21 @@ class Evaluating(Settings):
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that was read.
+
+    Attributes:
+        pixels: uint8 `(C, H, W)`.
+        is_deep: Whether its file has more than 8 bits a pixel, in one channel.
+        has_frames: Whether its file holds more frames or pages than the one that was read, the first.
+    """
+
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    is_deep: bool
+    has_frames: bool
+
+
+@dataclass(frozen=True)
 class PictureFormat:
     """How a picture file becomes an array of shape (C, H, W).
 
@@ -68,6 +102,9 @@ class PictureFormat:
         mode: `rgb` (C = 3) or `gray` (C = 1).
         resize: How another aspect ratio is met: `squash` it, `crop` its centre, or `pad` it with black.
         max_value: The value of white: 255 for uint8 pictures, 1 for float ones.
+        black: The value in 16-bit, 32-bit and float files that becomes 0.
+        white: The value in such files that becomes 255; None: no picture of the data set had such values, and
+            each file's own decide.
     """
 
     height: int
@@ -75,6 +112,8 @@ class PictureFormat:
     mode: Mode
     resize: Resize = "squash"
     max_value: int = 255
+    black: float = 0.0
+    white: float | None = None
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Decode a file that Pillow reads, its EXIF rotation obeyed, into uint8 `(C, H, W)`, 0..255.
@@ -82,54 +121,117 @@ class PictureFormat:
         Raises:
             InputError: The file is missing, no picture, truncated, or too large to be honest.
         """
-        from PIL import ExifTags, Image, ImageOps
+        return self.decode(path).pixels
 
-        Image.init()  # looks at what this Pillow was built with, once; one that is not there would be a KeyError
-        formats = [name for name in FORMATS if name in Image.OPEN]
-        try:
-            with Image.open(path, formats=formats) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
-                longest = max(self.width, self.height)  # either way up: the rotation comes after
-                if min(image.size) > longest:
-                    image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
-                if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                    ImageOps.exif_transpose(image, in_place=True)
-                return self.convert(image)
-        except InputError:
-            raise
-        except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
-            hint = "expected a whole picture file that Pillow reads"
-            raise InputError(f"{path}: not a readable picture ({one_line(cause)}); {hint}") from cause
+    def decode(self, path: Path) -> Picture:
+        """The same, and what else there is to know of the file.
+
+        Raises:
+            InputError: As `read`.
+        """
+        with opened(path) as image:
+            longest = max(self.width, self.height)  # either way up: the rotation comes after
+            if min(image.size) > longest:
+                image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
+            image.load()
+            turn = _turn(image)
+            turned = image if turn is None else image.transpose(turn)
+            return Picture(self.convert(turned), is_deep(image), _has_frames(image))
 
     def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Bring a picture into this mode and size: uint8 `(C, H, W)`."""
         from PIL import Image, ImageOps
 
-        image = _to_mode(image, "RGB" if self.mode == "rgb" else "L")
+        image = self._to_mode(image, "RGB" if self.mode == "rgb" else "L")
         size = (self.width, self.height)
         if image.size != size:
             methods: dict[Resize, Callable[[], Image.Image]] = {
                 "squash": lambda: image.resize(size, Image.Resampling.BILINEAR),
                 "crop": lambda: ImageOps.fit(image, size, Image.Resampling.BILINEAR),
-                "pad": lambda: ImageOps.pad(image, size, Image.Resampling.BILINEAR),
+                "pad": lambda: ImageOps.pad(self._widened(image), size, Image.Resampling.BILINEAR),
             }
             image = methods[self.resize]()
         pixels = np.asarray(image, dtype=np.uint8)
         return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
 
+    def _widened(self, image: Image.Image) -> Image.Image:
+        """A picture so narrow that less than a pixel of it would remain, made a pixel wide."""
+        size = max(image.width, -(-image.height // self.height)), max(image.height, -(-image.width // self.width))
+        return image if size == image.size else image.resize(size)
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    """To RGB or L; transparency over white, as a viewer shows it; 16-bit gray scaled down, not clipped."""
+    def _to_mode(self, image: Image.Image, mode: str) -> Image.Image:
+        """To RGB or L; transparency over white, as a viewer shows it; more than 8 bits by `black` and `white`."""
+        from PIL import Image
+
+        if is_deep(image):
+            values = values_of(image)
+            own = (self.black, self.white) if self.white is not None else black_and_white([range_of(values)])
+            image = Image.fromarray(to_bytes(values, *own))
+        elif "A" in image.getbands() or "transparency" in image.info:
+            image = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, image)
+        return image if image.mode == mode else image.convert(mode)
+
+
+@cache
+def picture_formats() -> list[str]:
+    """What is read as a picture, by Pillow's names: all that this Pillow was built with and reads by itself."""
     from PIL import Image
 
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return image if image.mode == mode else image.convert(mode)
+    Image.init()  # looks at what this Pillow was built with, once
+    first = [name for name in FIRST_FORMATS if name in Image.OPEN]
+    return first + sorted(name for name in Image.OPEN if name not in OTHER_PROGRAMS and name not in first)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture file; whatever goes wrong with it is one error that names it.
+
+    Raises:
+        InputError: The file is missing, no picture, truncated, or too large to be honest.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    formats = picture_formats()
+    try:
+        with Image.open(path, formats=formats) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
+            yield image
+    except InputError:
+        raise
+    except ValuesError as cause:
+        raise InputError(f"{path}: {cause}") from cause
+    except UnidentifiedImageError as cause:
+        hint = f"expected one of {', '.join(sorted(formats))}"
+        raise InputError(f"{path}: not a readable picture ({_unidentified(path)}); {hint}") from cause
+    except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
+        hint = "expected a whole picture file"
+        raise InputError(f"{path}: not a readable picture ({one_line(cause)}); {hint}") from cause
+
+
+def _unidentified(path: Path) -> str:
+    return "an empty file" if path.stat().st_size == 0 else "in no known format, or damaged at its start"
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How a picture's EXIF data says that it is to be turned. Damaged EXIF data says nothing: the pixels are whole."""
+    from PIL import ExifTags, Image
+
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # as many kinds as there are ways to damage it
+        return None
+    return Image.Transpose[TURNS[orientation]] if orientation in TURNS else None
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether there are more frames than the one that was read. A second one that is damaged is one, too."""
+    try:
+        return image.format in FRAMES and bool(getattr(image, "is_animated", False))
+    except Exception:
+        return True
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def test_train_and_test_files(here: Path) -> None:
     ],
 )
 def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path) -> None:
+    inputs[0, 0, 0, 0] -= 0.01 if inputs.dtype == np.float32 else 1  # pictures that are all alike are refused
     picture = build(**save(inputs)).picture
     assert (None if picture is None else picture.max_value) == max_value
 

@@ -16,7 +16,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.datasets import Splits
-from nnclassify.datasets.pictures import read_pictures
+from nnclassify.datasets.reading import read_pictures
 from nnclassify.errors import DataError
 from nnclassify.transforms import PictureFormat
 
@@ -178,7 +178,7 @@ def test_a_bad_folder_is_named(spoil: Any, message: str, here: Path) -> None:
 
 def test_a_folder_without_classes_is_refused(here: Path) -> None:
     paint(here / "root/0.png", 0)
-    with pytest.raises(DataError, match=r"root: no class folder; expected one folder of pictures a class"):
+    with pytest.raises(DataError, match=r"root: no class folder; expected one folder of pictures per class"):
         build(name="folder", root="root")
 
 
@@ -199,7 +199,8 @@ def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytes
     paths[71].unlink()
     picture = PictureFormat(2, 3, "gray")
     one_by_one = read_pictures(paths, picture)
-    monkeypatch.setattr("nnclassify.datasets.pictures.SMALL_FILE", 0)
-    pixels, errors = read_pictures(paths, picture)
-    assert (pixels == one_by_one[0]).all() and list(errors) == list(one_by_one[1]) == [70, 71]
+    monkeypatch.setattr("nnclassify.datasets.reading.SMALL_FILE", 0)
+    decoded = read_pictures(paths, picture)
+    pixels, errors = decoded.pixels, decoded.errors
+    assert (pixels == one_by_one.pixels).all() and list(errors) == list(one_by_one.errors) == [70, 71]
     assert pixels[:, 0, 1, 2].tolist() == [0 if row in errors else row for row in range(150)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nnclassify.errors import InputError
 from nnclassify.transforms import Normalize, PictureFormat, Resize, Transform, fit_normalization
@@ -144,7 +144,9 @@ def test_sixteen_bit_gray_is_scaled(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"bad\.png: not a readable picture \(.+\); expected a whole picture file"):
+    with pytest.raises(
+        InputError, match=r"bad\.png: not a readable picture \(.+\); expected (a whole|one of AVIF, BLP, BMP)"
+    ):
         PictureFormat(2, 2, "rgb").read(path)
 
 
@@ -162,3 +164,47 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     Image.new("1", (20_000, 10_000)).save(tmp_path / "bomb.png")
     with pytest.raises(InputError, match=r"bomb\.png"):
         PictureFormat(2, 2, "rgb").read(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "jpg"])
+def test_broken_exif_data_harms_no_pixel(ending: str, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (4, 4), (200, 0, 0))
+    picture.save(tmp_path / f"a.{ending}", exif=b"Exif\0\0nonsense", lossless=True)
+    assert abs(PictureFormat(4, 4, "rgb").read(tmp_path / f"a.{ending}")[:, 0, 0] - [200.0, 0, 0]).max() <= 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_turned_as_pillow_turns_it(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3)).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as picture:
+        turned = np.asarray(ImageOps.exif_transpose(picture))
+    assert (PictureFormat(len(turned), len(turned[0]), "gray").read(tmp_path / "a.png")[0] == turned).all()
+
+
+def test_the_first_frame_of_several_is_read_and_said(tmp_path: Path) -> None:
+    frames = [Image.new("L", (4, 4), shade) for shade in (10, 200)]
+    for ending in ("gif", "png", "tif", "webp"):
+        frames[0].save(tmp_path / f"two.{ending}", save_all=True, append_images=frames[1:])
+        frames[0].save(tmp_path / f"one.{ending}")
+        two, one = (PictureFormat(4, 4, "gray").decode(tmp_path / f"{name}.{ending}") for name in ("two", "one"))
+        assert (two.has_frames, one.has_frames) == (True, False)
+        assert abs(two.pixels.astype(int) - 10).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_every_mode_is_brought_to_bytes(mode: str, tmp_path: Path) -> None:
+    picture = Image.new("L", (4, 4), 255)
+    picture.putpixel((0, 0), 0)
+    deep = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    (deep if mode == "I;16" else picture.convert(mode)).save(tmp_path / "a.tif")
+    assert PictureFormat(4, 4, "rgb").read(tmp_path / "a.tif")[:, 0].tolist() == [[0, 255, 255, 255]] * 3
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+def test_a_picture_that_is_one_pixel_wide_is_read(size: tuple[int, int], resize: Resize, tmp_path: Path) -> None:
+    Image.new("L", size, 70).save(tmp_path / "a.png")
+    pixels = PictureFormat(8, 8, "gray", resize).read(tmp_path / "a.png")
+    assert pixels.max() == 70

@@ -25,7 +25,7 @@ from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
 from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config import load_config
 from nnclassify.datasets import Examples
-from nnclassify.datasets.pictures import read_pictures
+from nnclassify.datasets.reading import read_pictures
 from nnclassify.evaluate import Classifier, evaluate
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.predict import predict
@@ -152,7 +152,7 @@ def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
         picture = classifier.transform.picture
         assert picture is not None
         paths = sorted(few.iterdir())
-        raw = torch.from_numpy(read_pictures(paths, picture)[0])
+        raw = torch.from_numpy(read_pictures(paths, picture).pixels)
         examples = Examples(raw, torch.zeros(len(raw), dtype=torch.int64), torch.arange(len(raw)))
         works: list[Callable[[], object]] = [
             partial(_decoded, paths),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -57,12 +57,19 @@ class Source:
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     lines: Tensor | None = None
+    finish: Callable[[Source], Source] = lambda source: source
+    """Is called when all splits have been taken: completes what only then is known, and refuses what is wrong with
+    their files."""
+
+
+VALIDATION = 0.1
+"""The share of the training examples that is held out where a config does not say."""
 
 
 class Dataset(Settings):
     """The options that every dataset has."""
 
-    validation: Fraction | str = 0.1
+    validation: Fraction | str | None = 0.1
     """The share of the training examples held out to choose by, stratified; 0: none; `test`: show the test
     split's figures after each epoch, and choose nothing by them."""
     normalize: Normalize = "standard"
@@ -76,7 +83,7 @@ class Dataset(Settings):
 
     @field_validator("validation")
     @classmethod
-    def _share_or_test(cls, value: float | str) -> float | str:
+    def _share_or_test(cls, value: float | str | None) -> float | str | None:
         if isinstance(value, str) and value != "test" and not cls.takes_validation_folder:
             raise ValueError("a share such as 0.1, or `test`")
         return value
@@ -115,16 +122,20 @@ class Dataset(Settings):
                 ("dataset", "validation"),
             )
         train = source.train.take(train_rows)
+        test = test_pool.take(test_rows) or None
+        validation = test if self.validation == "test" else validation_pool.take(validation_rows) or None
+        source = source.finish(source)
         if 0 in train.inputs.shape[1:]:
             raise DataError(
                 f"{self.origin()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
             )
+        if source.picture is not None:
+            check_different(train, self.origin())
         # After reading: files that are skipped may leave a class without example.
         check_classes(train.all_targets().numpy(), source.class_names, self.origin())
-        test = test_pool.take(test_rows) or None
         return Splits(
             train=train,
-            validation=test if self.validation == "test" else validation_pool.take(validation_rows) or None,
+            validation=validation,
             test=test,
             class_names=source.class_names,
             picture=source.picture,
@@ -132,6 +143,10 @@ class Dataset(Settings):
             lines=source.lines,
             notes=source.notes,
         )
+
+    def as_trained(self, picture: PictureFormat | None) -> Self:
+        """The same dataset, its pictures read as those of a run were: by its format."""
+        return self
 
     def test_fraction(self) -> float:
         """The share drawn for the test split where the source brings none."""
@@ -164,6 +179,8 @@ class Dataset(Settings):
         if source.validation is not None:
             return train_rows, source.validation, np.arange(len(source.validation.targets))
         fraction = 0.0 if isinstance(self.validation, str) else self.validation
+        if fraction is None:
+            fraction = VALIDATION
         rng = numpy_rng(seed, "split", "validation")
         kept, held_out = stratified_split(source.train.targets, train_rows, fraction, rng)
         return kept, source.train, held_out
@@ -193,6 +210,29 @@ class PictureDataset(Dataset):
 
 
 Size = Annotated[int, Field(ge=1, le=4096)]
+
+COMPARED_AT_ONCE = 256
+"""Pictures: two that differ are among the first, as a rule."""
+
+
+def check_different(train: Examples, where: str) -> None:
+    """Refuse training pictures that are all the same, which shows that they were not read as they were meant.
+
+    Raises:
+        DataError: They are.
+    """
+    if len(train) < 2:
+        return
+    first = train.inputs[train.indices[0]]
+    for rows in train.indices.split(COMPARED_AT_ONCE):
+        if (train.inputs.index_select(0, rows) != first).any():
+            return
+    value = f"{first.flatten()[0].item():g}"
+    shown = f"every pixel is {value}" if (first == first.flatten()[0]).all() else "pixel for pixel"
+    raise DataError(
+        f"{where}: all {len(train)} training pictures are alike once they are read ({shown}); expected pictures that "
+        "differ (in colour pictures of 16 bits a channel only the upper 8 bits are read)"
+    )
 
 
 def check_range(targets: Labels, class_names: list[str], where: str) -> None:

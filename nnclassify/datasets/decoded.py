@@ -1,7 +1,7 @@
 """Decoded pictures, kept between runs: decoding thousands of files takes longer than many a training.
 
-One `.npy` a list of files and a picture format, mapped into memory by the next run. It is found by a fingerprint of
-names, sizes, times of change and format, so a file that was touched is decoded again.
+One `.npy` per list of files and picture format, mapped into memory by the next run. It is found by a fingerprint of the
+format and of all that changes when a file is written or replaced, and used only if its digest is right.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnclassify import __version__
-from nnclassify.cache import private_folder, trim
+from nnclassify.cache import is_sealed, private_folder, seal, trim
 from nnclassify.transforms import PictureFormat
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -36,26 +37,36 @@ def fingerprint(paths: Sequence[Path], picture: PictureFormat) -> str | None:
     digest = hashlib.sha256(f"{__version__} {PIL.__version__} {picture!r}".encode())
     try:
         for path in paths:
-            stat = path.stat()
-            digest.update(f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(path.absolute()) + b"\0" + _version(path))
     except OSError:
         return None
     return digest.hexdigest()[:32]
 
 
-def load_decoded(key: str, num_pictures: int) -> Pixels | None:
-    """The pixels `(N, C, H, W)` of a fingerprint, mapped; None where they are not kept, or not whole."""
+def _version(path: Path) -> bytes:
+    """What changes when a file's content does.
+
+    A program can set a file's time of modification, as unpackers do, but not its time of status change (`ctime`), and a
+    file that takes another's place has another inode. Windows has no such time, so there the content itself is read.
+    """
+    if sys.platform == "win32":
+        return hashlib.sha256(path.read_bytes()).digest()
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}\n".encode()
+
+
+def load_decoded(key: str, shape: tuple[int, ...]) -> Pixels | None:
+    """The pixels of a fingerprint, of a shape `(N, C, H, W)`, mapped; None where they are not kept, or not whole."""
     folder = private_folder(FOLDER)
-    if folder is None:
+    if folder is None or not is_sealed(path := folder / f"{key}.npy"):
         return None
-    path = folder / f"{key}.npy"
     try:
         # Mode c: what is written to the array stays in memory.
         pixels: Pixels = np.load(path, mmap_mode="c", allow_pickle=False)
         os.utime(path)
     except (OSError, ValueError, EOFError):
         return None
-    return pixels if len(pixels) == num_pictures and pixels.dtype == np.uint8 else None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
 
 
 def keep_decoded(key: str, pixels: Pixels) -> None:
@@ -63,11 +74,13 @@ def keep_decoded(key: str, pixels: Pixels) -> None:
     folder = private_folder(FOLDER)
     if pixels.nbytes > MAX_CACHE_BYTES or folder is None:
         return
-    partial = folder / f"{key}.{os.getpid()}.partial"
+    path, partial = folder / f"{key}.npy", folder / f"{key}.{os.getpid()}.partial"
     try:
         with partial.open("wb") as file:
             np.save(file, pixels, allow_pickle=False)
-        partial.replace(folder / f"{key}.npy")
+        partial.chmod(0o600)
+        partial.replace(path)
+        seal(path)
         trim(folder, "*.npy", MAX_CACHE_BYTES)
     except OSError:
         with contextlib.suppress(OSError):

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nnclassify.datasets.base import PictureDataset, Pool, Size, Source, UnsplitDataset
-from nnclassify.datasets.decoded import MIN_PICTURES, fingerprint, keep_decoded, load_decoded
-from nnclassify.datasets.drawing import Labels, Rows
-from nnclassify.errors import DataError, InputError, one_line
+from nnclassify.datasets.layout import find_layout
+from nnclassify.datasets.reading import Reader
+from nnclassify.errors import DataError, one_line
 from nnclassify.settings import FilePath, Fraction
 from nnclassify.transforms import Mode, PictureFormat, Resize
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SMALL_FILE = 8192
-"""Bytes, on average: a JPEG of about 170 pixels a side."""
 
 
 class Downloaded(PictureDataset):
@@ -149,15 +144,26 @@ class Folder(PictureDataset, UnsplitDataset):
     """Colour or gray."""
     resize: Resize = "squash"
     """How another aspect ratio is met."""
-    validation: Fraction | str = 0.1
-    """The share of the training pictures held out to choose by; `test`: see there; else a folder with one
-    folder a class, relative to root."""
+    validation: Fraction | str | None = None
+    """The share of the training pictures held out to choose by; `test`: show the test split's figures after each epoch,
+    and choose nothing by them; else a folder with one folder per class, relative to root. Left out: the folder `val`,
+    `valid` or `validation`, where root has it, else 0.1."""
     test: Fraction = 0.2
     """The share held out to test on where root has no `test` folder."""
+    value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """The values in 16-bit, 32-bit and float gray pictures that become black and white, such as [0, 4095]; left out,
+    found from the values of the whole data set."""
     on_bad_file: Literal["error", "skip"] = "error"
     """What to do about a picture that cannot be read: stop and name it, or leave it out and say so."""
 
     takes_validation_folder = True
+
+    @field_validator("value_range")
+    @classmethod
+    def _black_below_white(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and value[0] >= value[1]:
+            raise ValueError("two numbers, the smaller first, such as [0, 4095]")
+        return value
 
     def origin(self, split: str = "train") -> str:
         """The folder."""
@@ -166,7 +172,14 @@ class Folder(PictureDataset, UnsplitDataset):
     def picture_format(self) -> PictureFormat:
         """Size, mode and resize in one."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return PictureFormat(height, width, self.mode, self.resize)
+        black, white = self.value_range or (0.0, None)
+        return PictureFormat(height, width, self.mode, self.resize, black=black, white=white)
+
+    def as_trained(self, picture: PictureFormat | None) -> Self:
+        """The same folder, its 16-bit, 32-bit and float pictures brought to 0..255 as those of the run were."""
+        if picture is None or picture.white is None:
+            return self
+        return self.model_copy(update={"value_range": [picture.black, picture.white]})
 
     def read(self, seed: int) -> Source:
         """List the files; they are decoded when the splits are known.
@@ -177,115 +190,28 @@ class Folder(PictureDataset, UnsplitDataset):
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
-        train_root = root / "train" if (root / "train").is_dir() else root
-        class_names = [entry.name for entry in _entries(train_root) if entry.is_dir()]
-        if not class_names:
-            raise DataError(f"{train_root}: no class folder; expected one folder of pictures a class")
-        notes: list[str] = []
-        has_test = train_root != root and (root / "test").is_dir()
-        own_validation = isinstance(self.validation, str) and self.validation != "test"
+        named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
+        layout = find_layout(root, named)
+        reader = Reader(self.picture_format())
+        notes = layout.notes
+        validation = layout.validation
+        if validation is not None and self.validation is not None and named is None:
+            notes.append(
+                f"{validation.root}: not used, since dataset.validation is {self.validation}; leave it out to use it"
+            )
+            validation = None
         return Source(
-            train=self._pool(train_root, class_names, notes),
-            test=self._pool(root / "test", class_names, notes) if has_test else None,
-            validation=self._pool(root / str(self.validation), class_names, notes) if own_validation else None,
-            class_names=class_names,
-            picture=self.picture_format(),
+            train=reader.pool(layout.train),
+            test=None if layout.test is None else reader.pool(layout.test),
+            validation=None if validation is None else reader.pool(validation),
+            class_names=layout.class_names,
+            picture=reader.picture,
             notes=notes,
+            finish=partial(self._finish, reader),
         )
 
-    def _pool(self, root: Path, class_names: list[str], notes: list[str]) -> Pool:
-        if not root.is_dir():
-            raise DataError(f"{root}: no such folder; expected one folder of pictures a class")
-        paths, targets = list_pictures(root, class_names)
-
-        def load(rows: Rows) -> tuple[Tensor, Rows]:
-            import torch
-
-            wanted = [paths[row] for row in rows]
-            inputs, errors = read_or_recall(wanted, self.picture_format())
-            if errors and self.on_bad_file == "error":
-                first = next(iter(errors.values()))
-                more = f" ({len(errors)} such files)" if len(errors) > 1 else ""
-                raise DataError(f"{first}{more}; mend it, or set dataset.on_bad_file: skip")
-            notes.extend(f"skipped: {wanted[row]} could not be read" for row in errors)
-            good = np.array([row for row in range(len(rows)) if row not in errors], dtype=np.int64)
-            return torch.from_numpy(inputs[good] if errors else inputs), rows[good]
-
-        return Pool(targets, load)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, sorted by name; an entry knows whether it is a file without another look at the disk."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as cause:
-        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
-
-
-def list_pictures(root: Path, class_names: list[str]) -> tuple[list[Path], Labels]:
-    """Every file under root/<class>/, in order, and its class index `(N,)`.
-
-    Raises:
-        DataError: A class folder that is empty or not among the classes.
-    """
-    found = [entry.name for entry in _entries(root) if entry.is_dir()]
-    if strange := [name for name in found if name not in class_names]:
-        raise DataError(f"{root / strange[0]}: not a class of the training folder; expected {', '.join(class_names)}")
-    paths: list[Path] = []
-    targets: list[int] = []
-    for index, name in enumerate(class_names):
-        folder = root / name
-        files = [folder / entry.name for entry in _entries(folder) if entry.is_file()] if folder.is_dir() else []
-        if not files:
-            raise DataError(f"{folder}: empty class; add pictures, or remove the folder everywhere")
-        paths += files
-        targets += [index] * len(files)
-    return paths, np.array(targets, dtype=np.int64)
-
-
-def read_or_recall(
-    paths: Sequence[Path], picture: PictureFormat
-) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], dict[int, str]]:
-    """As `read_pictures`, but what an earlier run decoded is taken from the cache; only whole lists are kept."""
-    key = fingerprint(paths, picture) if len(paths) >= MIN_PICTURES else None
-    kept = None if key is None else load_decoded(key, len(paths))
-    if kept is not None:
-        return kept, {}
-    pixels, errors = read_pictures(paths, picture)
-    if key is not None and not errors:
-        keep_decoded(key, pixels)
-    return pixels, errors
-
-
-def read_pictures(
-    paths: Iterable[Path], picture: PictureFormat
-) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], dict[int, str]]:
-    """Decode pictures, large ones on all cores.
-
-    Returns:
-        Pixels, uint8 `(N, C, H, W)`, and for each row that could not be read what was wrong with it.
-    """
-    paths = list(paths)
-    channels = 3 if picture.mode == "rgb" else 1
-    pixels = np.zeros((len(paths), channels, picture.height, picture.width), dtype=np.uint8)
-    errors: dict[int, str] = {}
-
-    # Threads that decode small files only wait for each other in Python: two take twice as long as one.
-    sizes = [path.stat().st_size for path in paths[:: len(paths) // 50 + 1] if path.is_file()]
-    num_readers, at_once = (1, 64) if sum(sizes) < SMALL_FILE * len(sizes) else (os.cpu_count() or 1, 1)
-
-    def read(first: int) -> None:
-        for row in range(first, min(first + at_once, len(paths))):
-            try:
-                pixels[row] = picture.read(paths[row])
-            except InputError as error:
-                errors[row] = str(error)
-
-    # Odd metadata harms no pixel, and on pictures too large `read` has the last word. For good: the filters are those
-    # of the whole process, and threads that set them back undo each other.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    with ThreadPoolExecutor(num_readers) as pool:
-        for _ in pool.map(read, range(0, len(paths), at_once)):
-            pass
-    return pixels, dict(sorted(errors.items()))
+    def _finish(self, reader: Reader, source: Source) -> Source:
+        """Once everything is read: what could not be, and what the pictures turned out to be."""
+        if self.on_bad_file == "error":
+            reader.refuse_unread()
+        return replace(source, picture=reader.picture, notes=[*source.notes, *reader.notes()])

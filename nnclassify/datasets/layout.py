@@ -1,0 +1,276 @@
+"""What the folders under `dataset.root` are: splits, classes, or neither.
+
+Two layouts are known: root/train/<class>/ with root/test/<class>/ and root/val/<class>/ beside it, and root/<class>/.
+Folders are told apart by their names, in any case, and by whether they hold folders: where `train` holds pictures, and
+stands beside `bus` and `car`, it is a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nnclassify.datasets.drawing import Labels
+from nnclassify.datasets.listing import (
+    Listing,
+    clean_name,
+    entries,
+    identity,
+    is_system,
+    kind_of,
+    list_pictures,
+    passed_over,
+    some,
+)
+from nnclassify.errors import DataError
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "validation": ("val", "valid", "validation"),
+}
+"""What folders of splits are called, in any case."""
+
+EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/"
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """The pictures of one split.
+
+    Attributes:
+        root: Its folder.
+        paths: The files, class by class.
+        targets: Their classes `(N,)`.
+    """
+
+    root: Path
+    paths: list[Path]
+    targets: Labels
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder of pictures, as it is understood.
+
+    Attributes:
+        class_names: The classes, sorted.
+        train: The training pictures, or all.
+        test: What the `test` folder holds; None: there is none.
+        validation: Likewise for validation.
+        notes: What was not taken as it stands, one line each.
+    """
+
+    class_names: list[str]
+    train: SplitFolder
+    test: SplitFolder | None
+    validation: SplitFolder | None
+    notes: list[str]
+
+
+@dataclass
+class _Roles:
+    """The folders under root, by what they are for."""
+
+    root: Path
+    splits: dict[str, Path] = field(default_factory=dict)
+    others: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_layout(root: Path, validation: str | None) -> Layout:
+    """Understand a folder of pictures.
+
+    Args:
+        root: The folder.
+        validation: The folder to validate on, relative to root, where the config names one.
+
+    Raises:
+        DataError: No class, an empty class, a class in test that is not in train, or folders that can be understood in
+            two ways.
+    """
+    roles = _roles(root, validation)
+    train_root = roles.splits.get("train", root)
+    folders = class_folders(train_root, roles.others if train_root == root else None, roles.notes)
+    if not folders:
+        raise DataError(f"{train_root}: no class folder; expected one folder of pictures per class: {EXPECTED}")
+    _refuse_one_around_all(train_root, folders)
+    _note_case(list(folders), roles.notes)
+    classes = {name: list_pictures(folder) for name, folder in folders.items()}
+    if empty := [folders[name] for name, listing in classes.items() if not listing.pictures]:
+        raise DataError(f"{empty[0]}: empty class; add pictures, or remove the folder")
+    found = {
+        name: _classes_of(path, list(folders), roles.notes) for name, path in roles.splits.items() if name != "train"
+    }
+    listings = [listing for split in (classes, *found.values()) for listing in split.values()]
+    return Layout(
+        class_names=list(folders),
+        train=_joined(train_root, classes),
+        test=_joined(roles.splits["test"], found["test"]) if "test" in found else None,
+        validation=_joined(roles.splits["validation"], found["validation"]) if "validation" in found else None,
+        notes=[*roles.notes, *_nested(root, listings), *passed_over(listings)],
+    )
+
+
+def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[str, Listing]:
+    """The pictures of a test or validation folder by class; a class may be missing there, and is then named.
+
+    Raises:
+        DataError: A class that training lacks; no picture at all.
+    """
+    folders = class_folders(root, None, notes)
+    found: dict[str, Listing] = {name: Listing() for name in class_names}
+    for name, folder in folders.items():
+        same = [known for known in class_names if known.casefold() == name.casefold()]
+        if name not in class_names and (len(same) != 1 or same[0] in folders):
+            expected = ", ".join(class_names[:10])
+            raise DataError(f"{folder}: not a class of the training folder; expected {expected}")
+        known = name if name in class_names else same[0]
+        if known != name:
+            notes.append(f"{folder}: taken for class {known}, whose name differs in case")
+        found[known] = list_pictures(folder)
+    if missing := [name for name, listing in found.items() if not listing.pictures]:
+        if len(missing) == len(class_names):
+            raise DataError(f"{root}: no pictures in class folders; add some, or remove the folder")
+        notes.append(f"{root}: no pictures of class {', '.join(missing)}; figures are of the classes that are there")
+    return found
+
+
+def _joined(root: Path, classes: dict[str, Listing]) -> SplitFolder:
+    paths = [path for listing in classes.values() for path in listing.pictures]
+    counts = [len(listing.pictures) for listing in classes.values()]
+    return SplitFolder(root, paths, np.repeat(np.arange(len(counts), dtype=np.int64), counts))
+
+
+def _nested(root: Path, listings: list[Listing]) -> list[str]:
+    deeper = [folder for listing in listings for folder in listing.deeper]
+    return (
+        [f"{root}: pictures in {len(deeper)} folders within class folders ({some(deeper)}) are used"] if deeper else []
+    )
+
+
+def _note_case(names: list[str], notes: list[str]) -> None:
+    by_key: dict[str, list[str]] = {}
+    for name in names:
+        by_key.setdefault(name.casefold(), []).append(name)
+    notes += [f"classes {' and '.join(same)} differ only in case" for same in by_key.values() if len(same) > 1]
+
+
+def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
+    """An archive often unpacks into a folder of its own, which is then the only "class"."""
+    only = next(iter(folders.values()))
+    if len(folders) == 1 and len(_subfolders(only)) > 1:
+        raise DataError(f"{root}: one class only ({only.name}), which holds folders; did you mean {only}?")
+
+
+def _roles(root: Path, validation: str | None) -> _Roles:
+    """Tell splits from classes."""
+    roles = _Roles(root)
+    named = _subfolders(root)
+    for path in named:
+        split = _split_of(path.name)
+        if split is None or (validation is not None and path == root / validation):
+            roles.others.append(path)
+        elif _subfolders(path):
+            if split in roles.splits:
+                raise DataError(f"{roles.splits[split]} and {path}: two folders for one split; keep one")
+            roles.splits[split] = path
+        else:
+            roles.others.append(path)
+    if validation is not None:
+        roles.splits["validation"] = root / validation
+        roles.others = [path for path in roles.others if path != root / validation]
+        if not roles.splits["validation"].is_dir():
+            raise DataError(f"{root / validation}: no such folder; expected one folder of pictures per class")
+    _settle(roles)
+    return roles
+
+
+def _settle(roles: _Roles) -> None:
+    """Say what becomes of folders that are neither a split with classes nor an ordinary class."""
+    namesakes = [path for path in roles.others if _split_of(path.name) is not None]
+    others = [path for path in roles.others if path not in namesakes]
+    if "train" in roles.splits:
+        train = roles.splits["train"]
+        if others and len(roles.splits) == 1 and any(list_pictures(path).pictures for path in others):
+            raise DataError(
+                f"{train}: holds folders, and {some(others)} stand beside it; where it is a class, move its "
+                "pictures out of their folders, else move the others away"
+            )
+        roles.notes += [f"{path}: beside {train}, not used" for path in others]
+        roles.notes += [
+            f"{path}: no class folder in it, not used: nothing says what its pictures show" for path in namesakes
+        ]
+    elif namesakes:
+        if not others:
+            raise DataError(f"{namesakes[0]}: no class folder; expected {EXPECTED}")
+        roles.notes += [
+            f"{path}: taken for a class called {path.name}, since it holds no folders; a split would be "
+            f"{path.name}/<class>/"
+            for path in namesakes
+        ]
+
+
+def _split_of(name: str) -> str | None:
+    key = clean_name(name).casefold()
+    return next((split for split, names in SPLIT_NAMES.items() if key in names), None)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [folder / entry.name for entry in entries(folder) if _is_class(entry.name, kind_of(entry))]
+
+
+def _is_class(name: str, kind: str) -> bool:
+    return kind == "folder" and not is_system(name)
+
+
+def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -> dict[str, Path]:
+    """The class folders of a split by class name, sorted; what lies beside them is noted.
+
+    Args:
+        root: The split's folder.
+        chosen: Those of its folders that are classes; None: all.
+        notes: Takes a line on what is left out.
+
+    Raises:
+        DataError: Two folders of one name, or of one place; a link that leads nowhere.
+    """
+    found: list[Path] = []
+    beside: list[Path] = []
+    for entry in entries(root):
+        path, kind = root / entry.name, kind_of(entry)
+        if is_system(entry.name):
+            continue
+        if kind == "dangling":
+            raise DataError(f"{path}: a link that leads nowhere; mend or remove it")
+        if kind != "folder":
+            beside.append(path)
+        elif chosen is None or path in chosen:
+            found.append(path)
+    if beside:
+        notes.append(f"{root}: {len(beside)} files beside the class folders are not used ({some(beside)})")
+    return _named_apart(found)
+
+
+def _named_apart(folders: list[Path]) -> dict[str, Path]:
+    """Folders by class name, sorted.
+
+    Raises:
+        DataError: Two that are one, or that a reader could not tell apart.
+    """
+    by_name: dict[str, Path] = {}
+    places: dict[tuple[int, int], Path] = {}
+    for folder in sorted(folders, key=lambda folder: clean_name(folder.name)):
+        name, place = clean_name(folder.name), identity(folder)
+        if name in by_name:
+            raise DataError(
+                f"{by_name[name]} and {folder}: names that differ only in spaces around them or in how accents are "
+                "written; rename one, or put their pictures together"
+            )
+        if place in places:
+            raise DataError(f"{places[place]} and {folder}: two classes, but one folder; remove one of the links")
+        by_name[name], places[place] = folder, folder
+    return by_name

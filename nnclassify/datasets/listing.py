@@ -1,0 +1,160 @@
+"""The pictures under a folder: one walk, for training and for `predict`.
+
+Folders are walked through to the bottom, links are followed, and nothing is left out without being counted.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Literal
+
+from nnclassify.errors import DataError, one_line
+
+SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
+"""What operating systems and network drives leave in folders, in lower case, beside the hidden files."""
+
+TEXT_ENDINGS = {".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+"""Notes and annotations that lie beside pictures. Any other file is opened, whatever its name ends with."""
+
+MAX_DEPTH = 100
+"""Folders in folders."""
+
+SYSTEM, TEXTS, SPECIAL, AGAIN = (
+    "system files",
+    "text files",
+    "pipes and devices",
+    "links to folders that are read anyway",
+)
+"""Why something is passed over."""
+
+
+@dataclass
+class Listing:
+    """What lies under a folder.
+
+    Attributes:
+        pictures: The files to open, in the order of their paths' parts.
+        deeper: The folders within the folder that hold some of them.
+        passed_over: What is not opened, by the reason.
+    """
+
+    pictures: list[Path] = field(default_factory=list)
+    deeper: list[Path] = field(default_factory=list)
+    passed_over: dict[str, list[Path]] = field(default_factory=dict)
+
+    def leave(self, path: Path, reason: str) -> None:
+        """Pass over a file or folder."""
+        self.passed_over.setdefault(reason, []).append(path)
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, sorted by name; an entry knows whether it is a file without another look at the disk.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as cause:
+        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder is hidden, or an operating system's own."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "dangling"]:
+    """What an entry is, or leads to where it is a link."""
+    try:
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file():
+            return "file"
+        return "special" if Path(entry.path).exists() else "dangling"
+    except OSError:  # a link that leads to itself
+        return "dangling"
+
+
+def list_pictures(folder: Path) -> Listing:
+    """Every picture under a folder, at any depth.
+
+    A link that leads nowhere counts as a picture, so that reading names it.
+
+    Raises:
+        DataError: A folder that cannot be read, or too many in one another.
+    """
+    listing = Listing()
+    _walk(folder, 0, listing, {identity(parent) for parent in folder.absolute().parents})
+    return listing
+
+
+def _walk(folder: Path, depth: int, listing: Listing, seen: set[tuple[int, int]]) -> None:
+    if depth > MAX_DEPTH:
+        raise DataError(f"{folder}: more than {MAX_DEPTH} folders in one another; expected pictures in <class>/")
+    place = identity(folder)
+    if place in seen:
+        listing.leave(folder, AGAIN)
+        return
+    seen.add(place)
+    has_pictures = False
+    for entry in entries(folder):
+        path = folder / entry.name
+        kind = kind_of(entry)
+        if (reason := _reason_to_pass(entry.name, kind)) is not None:
+            listing.leave(path, reason)
+        elif kind == "folder":
+            _walk(path, depth + 1, listing, seen)
+        else:
+            listing.pictures.append(path)
+            has_pictures = True
+    if depth > 0 and has_pictures:
+        listing.deeper.append(folder)
+
+
+def _reason_to_pass(name: str, kind: str) -> str | None:
+    if is_system(name):
+        return SYSTEM
+    if kind == "special":
+        return SPECIAL
+    return TEXTS if kind == "file" and PurePath(name).suffix.lower() in TEXT_ENDINGS else None
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """What a folder has in common with all links to it.
+
+    Raises:
+        DataError: It cannot be looked at.
+    """
+    try:
+        status = folder.stat()
+    except OSError as cause:
+        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
+    return status.st_dev, status.st_ino
+
+
+def clean_name(name: str) -> str:
+    """A folder's name as a class name: accents composed, as Linux and Windows write them and macOS may not; no spaces
+    around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def some(paths: list[Path], limit: int = 3) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
+    return ", ".join(map(str, paths[:limit])) + more
+
+
+def passed_over(listings: Iterable[Listing]) -> Iterator[str]:
+    """One line for each reason to pass over files."""
+    whole: dict[str, list[Path]] = {}
+    for listing in listings:
+        for reason, paths in listing.passed_over.items():
+            whole.setdefault(reason, []).extend(paths)
+    for reason, paths in whole.items():
+        yield f"passed over: {len(paths)} {reason} ({some(paths)})"

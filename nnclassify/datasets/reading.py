@@ -1,0 +1,211 @@
+"""Reads the pictures of a data set: all in one format, each once, and what is wrong with them told at the end."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnclassify.datasets.base import Pool
+from nnclassify.datasets.decoded import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
+from nnclassify.datasets.drawing import Rows
+from nnclassify.datasets.layout import SplitFolder
+from nnclassify.datasets.listing import some
+from nnclassify.depth import ValueRange, ValuesError, black_and_white, is_deep, range_of, values_of
+from nnclassify.errors import DataError, InputError
+from nnclassify.memory import available_memory
+from nnclassify.transforms import PictureFormat, opened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALL_FILE = 8192
+"""Bytes, on average: a JPEG of about 170 pixels a side."""
+
+MAX_NAMED = 10
+"""Files that are named one by one."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures that were read.
+
+    Attributes:
+        pixels: uint8 `(N, C, H, W)`; 0 where one could not be read.
+        errors: What is wrong with each row that could not be read.
+        deep: The rows with more than 8 bits a pixel.
+        frames: The rows whose files hold more frames or pages than the one that was read.
+    """
+
+    pixels: Pixels
+    errors: dict[int, str] = field(default_factory=dict)
+    deep: tuple[int, ...] = ()
+    frames: tuple[int, ...] = ()
+
+
+def read_pictures(paths: Iterable[Path], picture: PictureFormat) -> Decoded:
+    """Decode pictures, large ones on all cores."""
+    paths = list(paths)
+    pixels = np.zeros(shape_of(len(paths), picture), dtype=np.uint8)
+    errors: dict[int, str] = {}
+    deep: list[int] = []
+    frames: list[int] = []
+
+    def read(row: int) -> None:
+        try:
+            found = picture.decode(paths[row])
+        except InputError as error:
+            errors[row] = str(error)
+            return
+        pixels[row] = found.pixels
+        if found.is_deep:
+            deep.append(row)
+        if found.has_frames:
+            frames.append(row)
+
+    for_each_row(paths, read)
+    return Decoded(pixels, dict(sorted(errors.items())), tuple(sorted(deep)), tuple(sorted(frames)))
+
+
+def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
+    """Call a function that opens pictures with each row of a list, in several threads where that is faster."""
+    # Threads that decode small files only wait for each other in Python: two take twice as long as one.
+    sizes = [path.stat().st_size for path in paths[:: len(paths) // 50 + 1] if path.is_file()]
+    num_readers, at_once = (1, 64) if sum(sizes) < SMALL_FILE * len(sizes) else (os.cpu_count() or 1, 1)
+
+    def look_at_some(first: int) -> None:
+        for row in range(first, min(first + at_once, len(paths))):
+            look(row)
+
+    # Odd metadata harms no pixel, and on pictures too large `read` has the last word. For good: the filters are those
+    # of the whole process, and threads that set them back undo each other.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with ThreadPoolExecutor(num_readers) as pool:
+        for _ in pool.map(look_at_some, range(0, len(paths), at_once)):
+            pass
+
+
+def read_or_recall(paths: Sequence[Path], picture: PictureFormat) -> Decoded:
+    """As `read_pictures`, but what an earlier run decoded is taken from the cache.
+
+    Only lists are kept of which nothing needs to be told.
+    """
+    key = fingerprint(paths, picture) if len(paths) >= MIN_PICTURES else None
+    kept = None if key is None else load_decoded(key, shape_of(len(paths), picture))
+    if kept is not None:
+        return Decoded(kept)
+    decoded = read_pictures(paths, picture)
+    is_plain = not decoded.errors and not decoded.frames and (not decoded.deep or picture.white is not None)
+    if key is not None and is_plain:
+        keep_decoded(key, decoded.pixels)
+    return decoded
+
+
+def shape_of(num_pictures: int, picture: PictureFormat) -> tuple[int, int, int, int]:
+    """The shape `(N, C, H, W)` of pictures in a format."""
+    return num_pictures, 3 if picture.mode == "rgb" else 1, picture.height, picture.width
+
+
+def measure(paths: Sequence[Path]) -> list[ValueRange]:
+    """The ranges of all pictures with more than 8 bits a pixel; those that cannot be read are named elsewhere."""
+    ranges: list[ValueRange] = []
+
+    def look(row: int) -> None:
+        try:
+            with opened(paths[row]) as image:
+                if is_deep(image):
+                    ranges.append(range_of(values_of(image)))
+        except (InputError, ValuesError):
+            return
+
+    for_each_row(paths, look)
+    return ranges
+
+
+class Reader:
+    """Reads the splits of a data set, one after the other.
+
+    Attributes:
+        picture: The format; black and white are found when the first picture with more than 8 bits is met.
+        paths: All pictures of the data set.
+        unread: What is wrong with those that could not be read.
+        frames: Those whose files hold more than the frame or page that was read.
+        num_deep: How many of all have more than 8 bits a pixel; 0 where black and white were given.
+    """
+
+    def __init__(self, picture: PictureFormat) -> None:
+        self.picture = picture
+        self.paths: list[Path] = []
+        self.unread: dict[Path, str] = {}
+        self.frames: list[Path] = []
+        self.num_deep = 0
+
+    def pool(self, split: SplitFolder) -> Pool:
+        """The pictures of a split, which are decoded when it is known which of them are wanted."""
+        paths = split.paths
+        self.paths += paths
+
+        def load(rows: Rows) -> tuple[Tensor, Rows]:
+            import torch
+
+            decoded = self._read([paths[row] for row in rows])
+            good = np.array([row for row in range(len(rows)) if row not in decoded.errors], dtype=np.int64)
+            return torch.from_numpy(decoded.pixels[good] if decoded.errors else decoded.pixels), rows[good]
+
+        return Pool(split.targets, load)
+
+    def _read(self, paths: list[Path]) -> Decoded:
+        self._check_memory(len(paths))
+        decoded = read_or_recall(paths, self.picture)
+        if decoded.deep and self.picture.white is None:
+            ranges = measure(self.paths)
+            self.num_deep = len(ranges)
+            black, white = black_and_white(ranges)
+            self.picture = replace(self.picture, black=black, white=white)
+            decoded = read_or_recall(paths, self.picture)
+        self.unread |= {paths[row]: error for row, error in decoded.errors.items()}
+        self.frames += [paths[row] for row in decoded.frames]
+        return decoded
+
+    def _check_memory(self, num_pictures: int) -> None:
+        available = available_memory()
+        needed = int(np.prod(shape_of(num_pictures, self.picture), dtype=np.int64))
+        if available is not None and needed > available:
+            size = f"{self.picture.height}x{self.picture.width}"
+            raise DataError(
+                f"dataset.size: {num_pictures} pictures of {size} take {needed / 1e9:.1f} GB of memory, and "
+                f"{available / 1e9:.1f} GB are free; lower dataset.size, or set dataset.limit"
+            )
+
+    def refuse_unread(self) -> None:
+        """Refuse pictures that cannot be read.
+
+        Raises:
+            DataError: There is one; the first is named, and how many there are.
+        """
+        if self.unread:
+            first = self.unread[min(self.unread)]
+            more = f" ({len(self.unread)} such files)" if len(self.unread) > 1 else ""
+            raise DataError(f"{first}{more}; mend it, or set dataset.on_bad_file: skip")
+
+    def notes(self) -> list[str]:
+        """What to tell of the pictures that were read, and of those that were not."""
+        notes = [f"skipped: {path} could not be read" for path in sorted(self.unread)[:MAX_NAMED]]
+        if len(self.unread) > MAX_NAMED:
+            notes.append(f"skipped: {len(self.unread) - MAX_NAMED} more files could not be read")
+        if self.frames:
+            notes.append(
+                f"several frames or pages in {len(self.frames)} files ({some(self.frames)}): the first of each is used"
+            )
+        if self.num_deep and (self.picture.black, self.picture.white) != (0, 65535):
+            notes.append(
+                f"{self.num_deep} pictures have more than 8 bits a pixel: their values {self.picture.black:g} to "
+                f"{self.picture.white:g} are brought to 0 to 255; for others, set dataset.value_range"
+            )
+        return notes

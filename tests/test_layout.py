@@ -1,0 +1,191 @@
+"""Folders as users bring them: what is a split, what is a class, what is left out and said."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import config_of
+from PIL import Image
+
+from nnclassify.datasets import Splits
+from nnclassify.datasets.listing import list_pictures
+from nnclassify.errors import DataError
+
+
+def paint(*files: str) -> None:
+    """A picture for each path under `root`; no two are alike."""
+    for file in files:
+        path = Path("root") / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2), (sum(map(ord, file)) % 256, len(file), 0)).save(path, "PNG")
+
+
+def build(**dataset: Any) -> Splits:
+    options = {"name": "folder", "root": "root", "size": 2, "validation": 0, "test": 0, **dataset}
+    splits: Splits = config_of(dataset=options).dataset.build(0)
+    return splits
+
+
+def counts(splits: Splits) -> tuple[list[str], list[int], int, int]:
+    """Classes, training pictures of each, and how many are validated and tested on."""
+    return splits.class_names, splits.class_counts(), len(splits.validation or ()), len(splits.test or ())
+
+
+def said(splits: Splits, *words: str) -> bool:
+    return any(all(word in note for word in words) for note in splits.notes)
+
+
+def test_pictures_of_all_depths_are_used_and_said(here: Path) -> None:
+    paint("a/0.png", "a/2019/may/1.png", "a/2020/2.png", "b/3.png")
+    splits = build()
+    assert counts(splits) == (["a", "b"], [3, 1], 0, 0)
+    assert said(splits, "2 folders within class folders", "root/a/2019/may", "used")
+
+
+def test_links_are_followed_once(here: Path) -> None:
+    paint("a/0.png", "b/1.png", "../store/2.png", "../store/3.png")
+    Path("root/c").symlink_to(here / "store")
+    Path("root/a/loop").symlink_to(here / "root")
+    Path("root/b/copy.png").symlink_to("../a/0.png")
+    splits = build()
+    assert counts(splits)[:2] == (["a", "b", "c"], [1, 2, 2])
+    assert said(splits, "1 links to folders that are read anyway", "root/a/loop")
+
+
+@pytest.mark.parametrize("target", ["nowhere", "x.png"])
+def test_a_dangling_picture_is_named_and_a_dangling_class_too(target: str, here: Path) -> None:
+    paint("a/0.png", "b/1.png")
+    Path("root/b/x.png").symlink_to(target)
+    with pytest.raises(DataError, match=r"root/b/x.png: not a readable picture"):
+        build()
+    Path("root/c").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"root/c: a link that leads nowhere"):
+        build()
+
+
+def test_two_links_to_one_class_are_refused(here: Path) -> None:
+    paint("a/0.png", "b/1.png")
+    Path("root/c").symlink_to("a")
+    with pytest.raises(DataError, match=r"root/a and root/c: two classes, but one folder"):
+        build()
+
+
+def test_system_files_texts_and_pipes_are_passed_over_and_counted(here: Path) -> None:
+    paint("a/0.png", "a/.ipynb_checkpoints/0.png", "a/._0.png", "b/1.png", "__MACOSX/a/0.png")
+    for file in ("a/Thumbs.db", "b/desktop.ini", "b/.DS_Store", "b/notes.TXT", "a/boxes.xml", "labels.csv"):
+        (Path("root") / file).write_text("x")
+    os.mkfifo("root/a/pipe.png")
+    splits = build()
+    assert counts(splits) == (["a", "b"], [1, 1], 0, 0)
+    assert said(splits, "5 system files")
+    assert said(splits, "2 text files", "a/boxes.xml", "b/notes.TXT")
+    assert said(splits, "1 pipes and devices", "a/pipe.png")
+    assert said(splits, "1 files beside the class folders are not used", "root/labels.csv")
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "test", "val"), ("Train", "TEST", "Valid"), ("training", "Testing", "validation")]
+)
+def test_split_folders_are_used_whatever_their_case(names: tuple[str, str, str], here: Path) -> None:
+    train, test, validation = names
+    paint(f"{train}/a/0.png", f"{train}/a/1.png", f"{train}/b/2.png", f"{test}/a/3.png", f"{test}/b/4.png")
+    paint(f"{validation}/a/5.png", f"{validation}/b/6.png", f"{validation}/b/7.png")
+    assert counts(build(validation=None)) == (["a", "b"], [2, 1], 3, 2)
+    drawn = build(validation=0.4)
+    assert counts(drawn)[1:3] == ([1, 1], 1) and said(drawn, "not used, since dataset.validation is 0.4")
+
+
+def test_the_default_survives_being_written_and_read(here: Path) -> None:
+    paint("train/a/0.png", "train/b/1.png", "val/a/2.png", "val/b/3.png")
+    config = config_of(dataset={"name": "folder", "root": "root", "size": 2, "test": 0})
+    again = config_of(**config.model_dump(mode="json", exclude_none=True))
+    assert counts(again.dataset.build(0)) == (["a", "b"], [1, 1], 2, 0)
+
+
+def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -> None:
+    paint("bus/0.png", "car/1.png", "train/2.png", "test/bus/3.png", "test/train/4.png")
+    splits = build()
+    assert counts(splits) == (["bus", "car", "train"], [1, 1, 1], 0, 2)
+    assert said(splits, "root/train: taken for a class called train")
+    assert said(splits, "root/test: no pictures of class car")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["train/1.png", "test/2.png"], r"root/test: no class folder; expected root/train/<class>/"),
+        (["test/a/1.png", "val/a/2.png"], r"root: no class folder"),
+        (
+            ["train/2019/0.png", "train/2020/0.png", "bus/1.png"],
+            r"root/train: holds folders, and root/bus stand beside",
+        ),
+        (["train/a/0.png", "Train/b/0.png"], r"root/Train and root/train: two folders for one split"),
+        (["val/a/0.png", "valid/a/0.png", "train/a/1.png"], r"root/val and root/valid: two folders for one split"),
+        (["d/cat/0.png", "d/dog/1.png"], r"root: one class only \(d\), which holds folders; did you mean root/d\?"),
+        (["train/a/0.png", "train/b/1.png", "test/c/2.png"], r"root/test/c: not a class of the training folder"),
+        (["a /0.png", "a/1.png"], r"root/a and root/a : names that differ only in spaces"),
+        (["caf\u00e9/0.png", "cafe\u0301/1.png"], r"names that differ only in .* how accents are written"),
+    ],
+)
+def test_folders_that_can_be_understood_in_two_ways_are_refused(files: list[str], message: str, here: Path) -> None:
+    paint(*files)
+    with pytest.raises(DataError, match=message) as caught:
+        build()
+    assert "\n" not in str(caught.value)
+
+
+def test_unlabelled_pictures_and_other_folders_beside_train_are_said(here: Path) -> None:
+    paint("train/a/0.png", "train/b/1.png", "test/7.png", "val/a/2.png", "extra/x.png")
+    splits = build(validation=None)
+    assert counts(splits) == (["a", "b"], [1, 1], 1, 0)
+    assert said(splits, "root/test: no class folder in it, not used")
+    assert said(splits, "root/extra: beside root/train, not used")
+    assert said(splits, "root/val: no pictures of class b")
+
+
+def test_names_match_whatever_their_accents_spaces_and_case(here: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    paint(f"train/{decomposed}/0.png", "train/b /1.png", "train/Cat/2.png")
+    paint(f"test/{composed}/3.png", "test/b/4.png", "test/cat/5.png")
+    splits = build()
+    assert counts(splits) == (["Cat", "b", composed], [1, 1, 1], 0, 3)
+    assert said(splits, "root/test/cat: taken for class Cat")
+
+
+def test_classes_that_differ_in_case_are_two_classes(here: Path) -> None:
+    paint("a/0.png", "A/1.png")
+    splits = build()
+    assert counts(splits)[0] == ["A", "a"] and said(splits, "A and a differ only in case")
+
+
+def test_a_name_that_is_not_utf_8_is_read(here: Path) -> None:
+    paint("a/0.png", "b/1.png")
+    Path("root/a").rename("root/caf\udce9")
+    Path("root/b/1.png").rename("root/b/\udcff.png")
+    assert counts(build())[:2] == (["b", "caf\udce9"], [1, 1])
+
+
+def test_the_order_is_that_of_the_parts_of_a_path(here: Path) -> None:
+    paint("b.png", "a/c.png", "a-b.png", "a/B/x.png", "a.png")
+    files = [str(path.relative_to("root")) for path in list_pictures(Path("root")).pictures]
+    assert files == ["a/B/x.png", "a/c.png", "a-b.png", "a.png", "b.png"]
+
+
+def test_folders_without_end_are_refused(here: Path) -> None:
+    deep = Path("root/a", *["d"] * 120)
+    deep.mkdir(parents=True)
+    with pytest.raises(DataError, match=r"more than 100 folders in one another"):
+        build()
+
+
+def test_all_bad_files_of_all_splits_are_counted(here: Path) -> None:
+    paint("train/a/0.png", "train/b/1.png", "test/a/2.png", "test/b/3.png")
+    for file in ("train/a/x.png", "train/b/y.png", "test/a/z.png", "test/b/z.png"):
+        (Path("root") / file).write_bytes(b"")
+    with pytest.raises(DataError, match=r"root/test/a/z.png: .*an empty file.*\(4 such files\)"):
+        build()
+    assert said(build(on_bad_file="skip"), "skipped: root/train/b/y.png")
