@@ -72,6 +72,22 @@ def test_a_network_that_cannot_be_is_refused(model: dict[str, Any], message: str
         build(**model)
 
 
+@pytest.mark.parametrize("hidden", [[2**31 - 1, 2**31 - 1], [2**31 - 1, 100_000]])
+def test_a_network_larger_than_any_memory_is_refused_before_it_is_built(hidden: list[int]) -> None:
+    with pytest.raises(
+        ModelError, match=r"^model: (2.15e\+14 parameters need 1.72e\+06 GB|cannot be built \(.*147483)"
+    ):
+        build(name="mlp", hidden=hidden)
+
+
+def test_a_network_larger_than_this_machines_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnclassify.models.base.available_memory", lambda: 8 * (192 * 3 + 3) - 1)
+    with pytest.raises(ModelError, match=r"^model: 579 parameters need 4.63e-06 GB for weights and gradients, and"):
+        build(name="mlp")
+    monkeypatch.setattr("nnclassify.models.base.available_memory", lambda: 8 * (192 * 3 + 3))
+    assert build(name="mlp").get_parameter("output_linear.weight").shape == (3, 192)
+
+
 def test_a_picture_size_that_a_network_does_not_take_is_refused() -> None:
     network = build(shape=(3, 32, 32), name="torchvision", architecture="alexnet")
     with pytest.raises(ModelError, match=r"model: layer features.\d+ \(MaxPool2d\) does not take inputs of shape"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
+from nnclassify.memory import available_memory
 from nnclassify.models.vocabulary import Activation, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
@@ -21,6 +22,9 @@ Sample = Callable[[], Iterable["Tensor"]]
 
 class Model(Settings):
     """The options that every model has."""
+
+    is_bounded: ClassVar[bool] = False
+    """Whether no option can make it larger than any machine's memory."""
 
     output: Output = "none"
     """What follows the last layer. The loss says what it expects; most want raw outputs."""
@@ -40,6 +44,8 @@ class Model(Settings):
         from nnclassify.models.layers import Scale, output_activation
 
         try:
+            if not self.is_bounded:
+                self._check_size(input_shape, num_outputs)
             network = self.network(input_shape, num_outputs)
         except (RuntimeError, MemoryError) as cause:
             what = f"model: cannot be built ({one_line(cause)}); make its layers smaller"
@@ -57,6 +63,25 @@ class Model(Settings):
     @abstractmethod
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The network up to its raw outputs."""
+
+    def _check_size(self, input_shape: tuple[int, ...], num_outputs: int) -> None:
+        """Count the parameters without allocating them.
+
+        Raises:
+            ModelError: They do not fit into memory; a system may grant it all the same, and end the process later.
+        """
+        import torch
+
+        with torch.device("meta"):
+            shapes = self.network(input_shape, num_outputs)
+        count = sum(parameter.numel() for parameter in shapes.parameters())
+        needed, available = 2 * 4 * count, available_memory()
+        if available is not None and needed > available:
+            raise ModelError(
+                f"model: {count:.3g} parameters need {needed / 1e9:.3g} GB for weights and gradients, and "
+                f"{available / 1e9:.3g} GB of memory are free; make its layers smaller",
+                ("model",),
+            )
 
     def fit(self, network: nn.Module, sample: Sample) -> None:
         """Set the weights that start from the training examples, in place: none, but where a member says so."""

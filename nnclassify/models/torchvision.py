@@ -21,6 +21,8 @@ class Torchvision(Model):
     weights: str | None = None
     """Pretrained weights: `DEFAULT`, or a name such as IMAGENET1K_V1; left out, a random start."""
 
+    is_bounded = True
+
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """`(N, 3, H, W)` to `(N, num_outputs)`.
 
