@@ -15,6 +15,7 @@ from nnclassify.errors import ModelError
 from nnclassify.models import AnyModel
 from nnclassify.models.cnn import Block, Cnn, shape_after
 from nnclassify.models.layers import Dropout, check_forward
+from nnclassify.reference import families
 
 
 def build(num_outputs: int = 3, shape: tuple[int, ...] = (3, 8, 8), **model: Any) -> torch.nn.Module:
@@ -142,6 +143,61 @@ def test_every_option_of_a_block_and_of_the_output() -> None:
     assert found.shape == (2, 6) and "output_linear.bias" not in dict(network.named_parameters())
     assert isinstance(pool, nn.MaxPool2d)
     torch.testing.assert_close(network.train()(pictures), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "hidden", "output"),
+    [
+        ({}, None, None),
+        ({"init": "xavier_uniform"}, 0, 0),
+        ({"bias_init": 0.5}, 0.5, 0.5),
+        ({"bias_init": 0}, 0, 0),
+        ({"init": "xavier_uniform", "bias_init": "default"}, None, None),
+        ({"output_bias_init": -2}, None, -2),
+        ({"bias_init": 3, "output_bias_init": "default"}, 3, None),
+    ],
+)
+def test_biases_start_at_what_is_asked(options: dict[str, Any], hidden: float | None, output: float | None) -> None:
+    """None: torch's own, which are small, and never all alike."""
+    block = {"channels": 5, "batch_norm": False}
+    network = build(name="cnn", blocks=[block], hidden=[7], **options)
+    for name, start in (("block_0_conv", hidden), ("hidden_0_linear", hidden), ("output_linear", output)):
+        bias = network.get_parameter(f"{name}.bias").detach()
+        assert (bias == start).all() if start is not None else 0 < bias.std() < 0.5
+
+
+def test_biases_that_start_elsewhere_leave_the_weights_as_they_are() -> None:
+    networks = []
+    choices: list[dict[str, Any]] = [{}, {"bias_init": 0.5, "output_bias_init": "default"}]
+    for options in choices:
+        torch.manual_seed(0)
+        networks.append(build(name="mlp", hidden=[5, 4], init="kaiming_normal", **options))
+    for name, parameter in networks[0].named_parameters():
+        assert torch.equal(parameter, networks[1].get_parameter(name)) == name.endswith("weight")
+
+
+@pytest.mark.parametrize("head", ["average", "max"])
+def test_a_head_pools_each_channel_over_the_picture(head: str) -> None:
+    network = build(shape=(3, 5, 4), name="cnn", blocks=[{"channels": 6}], head=head).eval()
+    pictures = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    features = network.get_submodule("block_0_activation")(
+        network.get_submodule("block_0_norm")(network.get_submodule("block_0_conv")(pictures))
+    ).flatten(2)
+    pooled = features.mean(dim=2) if head == "average" else features.max(dim=2).values
+    linear = network.get_submodule("output_linear")
+    assert isinstance(linear, nn.Linear) and linear.in_features == 6
+    torch.testing.assert_close(network(pictures), linear(pooled))
+
+
+@pytest.mark.parametrize("name", families()["model"])
+def test_dropout_on_outputs_acts_in_training_alone(name: str) -> None:
+    options: dict[str, Any] = {"cnn": {"blocks": [{"channels": 2}]}}
+    torch.manual_seed(0)
+    network = build(shape=(3, 32, 32), output_dropout=0.5, output="sigmoid", name=name, **options.get(name, {}))
+    inputs = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert (network.train()(inputs) == 0.5).any()  # a zeroed output, through the sigmoid
+    assert not (network.eval()(inputs) == 0.5).any()
+    assert "output_dropout" in dict(network.named_children())
 
 
 def test_the_output_scale_comes_before_the_activation_of_any_model() -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
 from nnclassify.memory import available_memory
-from nnclassify.models.vocabulary import Activation, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
+from nnclassify.models.vocabulary import Activation, BiasInit, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class Model(Settings):
     """What follows the last layer. The loss says what it expects; most want raw outputs."""
     output_scale: PositiveFloat = 1.0
     """What the last layer's outputs are multiplied by, before `output`."""
+    output_dropout: Probability = 0.0
+    """The share of the outputs that is zeroed in training, before `output`; usually a mistake, since these are what the
+    loss is computed from: dropout belongs between layers."""
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The network, from `(N, *input_shape)` to `(N, num_outputs)`, output activation included.
@@ -41,7 +44,7 @@ class Model(Settings):
 
         from torch import nn
 
-        from nnclassify.models.layers import Scale, output_activation
+        from nnclassify.models.layers import Dropout, Scale, output_activation
 
         try:
             if not self.is_bounded:
@@ -53,6 +56,8 @@ class Model(Settings):
         last: list[tuple[str, nn.Module]] = []
         if self.output_scale != 1:
             last.append(("output_scale", Scale(self.output_scale)))
+        if self.output_dropout:
+            last.append(("output_dropout", Dropout(self.output_dropout)))
         if self.output != "none":
             last.append(("output_activation", output_activation(self.output)))
         if not last:
@@ -98,15 +103,22 @@ class DenseModel(Model):
     """The dropout of every hidden layer that names none."""
     init: Init = PlainInit()
     """How the weights of every layer start that names no init."""
+    bias_init: BiasInit | None = None
+    """What every bias starts at: a number, or `default` for torch's small random ones; left out, 0, but torch's own
+    where the weights are too (`init: default`)."""
     norm: Norm = Norm()
     """The options of every batch norm."""
     output_bias: Switch = True
     """Whether the last layer adds a bias."""
+    output_bias_init: BiasInit | None = None
+    """What the last layer's biases start at; left out, as the model's `bias_init` says."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Options of layers that this model does not have."""
         if self.dropout and not self.hidden:
             yield "dropout", f"found {self.dropout:g} without a hidden layer to follow; add one, or leave dropout out"
+        if self.output_bias_init is not None and not self.output_bias:
+            yield "output_bias_init", "found it with output_bias: false; leave one of the two out"
         if self.norm != Norm() and not self.has_batch_norm():
             yield "norm", "found options of batch norm, which no layer has; set batch_norm: true, or leave norm out"
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nnclassify.errors import ConfigPath, ModelError, dotted
 from nnclassify.models.base import DenseModel
-from nnclassify.models.vocabulary import Activation, Init
+from nnclassify.models.vocabulary import Activation, Head, Init
 from nnclassify.settings import PositiveInt, Probability, Settings, Switch
 
 if TYPE_CHECKING:
@@ -62,11 +62,14 @@ class Block(Settings):
 
 
 class Cnn(DenseModel):
-    """Convolution blocks, flattened into hidden layers."""
+    """Convolution blocks, then a head: flattened or pooled into hidden layers."""
 
     name: Literal["cnn"] = "cnn"
     blocks: Annotated[list[Block], Field(min_length=1)]
     """The convolutions, first to last."""
+    head: Head = "flatten"
+    """What the hidden layers are given: every value that the blocks leave, or each channel's average or maximum over
+    the picture, which are far fewer."""
 
     def has_batch_norm(self) -> bool:
         """In any block or hidden layer."""
@@ -80,15 +83,17 @@ class Cnn(DenseModel):
         """
         from torch import nn
 
-        from nnclassify.models.layers import Stack
+        from nnclassify.models.layers import HEADS, Stack
 
         channels, height, width = picture_shape("cnn", input_shape)
         shape = (channels, height, width)
         stack = Stack()
         for index, block in enumerate(self.blocks):
             shape = self._add_block(stack, index, block, shape)
+        stack.add("pool", HEADS[self.head]())
         stack.add("flatten", nn.Flatten())
-        features = stack.add_hidden(self, shape[0] * shape[1] * shape[2], normalized=False)
+        features = shape[0] * (shape[1] * shape[2] if self.head == "flatten" else 1)
+        features = stack.add_hidden(self, features, normalized=False)
         stack.add_output(self, features, num_outputs)
         return stack.sequential()
 
@@ -113,7 +118,7 @@ class Cnn(DenseModel):
             if block.kernel % 2 == 0:
                 stack.add(f"{name}_pad", nn.ZeroPad2d((0, 1, 0, 1)))
         conv = nn.Conv2d(shape[0], block.channels, block.kernel, block.stride, padding, bias=block.bias)
-        initialize(conv, block.init or self.init, where)
+        initialize(conv, block.init or self.init, self.bias_init, where)
         stack.add(f"{name}_conv", conv)
         pools = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
         pool = pools[block.pool](block.pool_size) if block.pool != "none" else nn.Identity()

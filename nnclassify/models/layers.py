@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from nnclassify.errors import ConfigPath, ModelError, dotted, one_line
 from nnclassify.models.vocabulary import (
     Activation,
+    BiasInit,
     ConstantInit,
+    Head,
     Init,
     Norm,
     NormalInit,
@@ -65,6 +67,20 @@ class Scale(nn.Module):
         return f"{self.factor:g}"
 
 
+class GlobalMaxPool(nn.Module):
+    """The largest value of each channel: as AdaptiveMaxPool2d(1), but deterministic on CUDA as well."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """`(N, C, H, W)` to `(N, C, 1, 1)`."""
+        return inputs.amax(dim=(2, 3), keepdim=True)
+
+
+HEADS: dict[Head, Callable[[], nn.Module]] = {
+    "flatten": nn.Identity,
+    "average": lambda: nn.AdaptiveAvgPool2d(1),
+    "max": GlobalMaxPool,
+}
+
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -92,17 +108,20 @@ def output_activation(output: Output) -> nn.Module:
     return OUTPUTS[output]()
 
 
-def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: ConfigPath = ("model",)) -> None:
-    """Set the starting weights of one layer in place; biases to zero, but for `default`.
+def initialize(
+    layer: nn.Linear | nn.Conv2d, init: Init, bias_init: BiasInit | None = None, where: ConfigPath = ("model",)
+) -> None:
+    """Set the starting weights and biases of one layer, which starts as torch's own, in place.
 
     Raises:
         ModelError: The layer, which stands at `where` in the YAML, cannot start so.
     """
     # Of a mere shape there are no values; torch would import its compiler to find that out.
-    if init.name == "default" or layer.weight.is_meta:
+    if layer.weight.is_meta:
         return
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    _initialize_bias(layer, init, bias_init)
+    if init.name == "default":
+        return
     if isinstance(init, NormalInit):
         nn.init.normal_(layer.weight, std=init.std)
     elif isinstance(init, UniformInit):
@@ -114,6 +133,13 @@ def initialize(layer: nn.Linear | nn.Conv2d, init: Init, where: ConfigPath = ("m
         layer.weight.requires_grad_(not init.frozen)  # its values come with the data: see `Model.fit`
     else:
         _PLAIN[init.name](layer.weight)
+
+
+def _initialize_bias(layer: nn.Linear | nn.Conv2d, init: Init, bias_init: BiasInit | None) -> None:
+    if bias_init is None:
+        bias_init = "default" if init.name == "default" else 0.0
+    if layer.bias is not None and bias_init != "default":
+        nn.init.constant_(layer.bias, bias_init)
 
 
 def _check_whitening(layer: nn.Linear | nn.Conv2d, where: ConfigPath) -> None:
@@ -173,7 +199,7 @@ class Stack:
         for index, layer in enumerate(model.hidden):
             name = f"hidden_{index}"
             linear = nn.Linear(width, layer.units)
-            initialize(linear, layer.init or model.init, ("model", "hidden", index))
+            initialize(linear, layer.init or model.init, model.bias_init, ("model", "hidden", index))
             self.add(f"{name}_linear", linear)
             if normalized if layer.batch_norm is None else layer.batch_norm:
                 self.add(f"{name}_norm", batch_norm(nn.BatchNorm1d, layer.units, model.norm))
@@ -186,7 +212,8 @@ class Stack:
     def add_output(self, model: DenseModel, width: int, num_outputs: int) -> None:
         """Append the model's last linear layer."""
         linear = nn.Linear(width, num_outputs, bias=model.output_bias)
-        initialize(linear, model.init, ("model", "init"))
+        bias_init = model.bias_init if model.output_bias_init is None else model.output_bias_init
+        initialize(linear, model.init, bias_init, ("model", "init"))
         self.add("output_linear", linear)
 
     def sequential(self) -> nn.Sequential:

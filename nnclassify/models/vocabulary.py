@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from nnclassify.settings import ByName, PositiveFloat, PositiveInt, Probability, Settings, Switch
+from nnclassify.settings import MAX_FLOAT, ByName, PositiveFloat, PositiveInt, Probability, Settings, Switch
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "exponential", "none"]
+Head = Literal["flatten", "average", "max"]
 Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
 
 
 class PlainInit(Settings):
-    """An initialisation without options; biases start at zero, but for `default`, which is torch's own.
+    """An initialisation without options; `default` is torch's own. How biases start, `bias_init` says.
 
     `dirac`: the first channels of a convolution copy its inputs, the others and linear layers start as by `default`.
     """
@@ -64,6 +65,10 @@ class WhiteningInit(Settings):
 Init = Annotated[
     PlainInit | NormalInit | UniformInit | ConstantInit | WhiteningInit, Field(discriminator="name"), ByName
 ]
+
+
+BiasInit = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)] | Literal["default"]
+"""A number, or torch's own: uniform within one over the root of the layer's number of inputs."""
 
 
 class Norm(Settings):
