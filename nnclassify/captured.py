@@ -52,6 +52,10 @@ class CapturedSteps:
         take = self._recordings[size].run if size in self._recordings else self._steps
         return joined([take(part) for part in parts])
 
+    def set_aside(self, reason: str) -> str:
+        """Nothing is kept of a recording: it ends with its process."""
+        return ""
+
     def _steps(self, given: tuple[Tensor, ...]) -> Results:
         return joined([self.step(*of_step) for of_step in zip(*given, strict=True)])
 
@@ -84,10 +88,7 @@ class Recording:
         try:
             replay, found = record(lambda: steps(places), device)
         except Exception as cause:
-            why = one_line(cause)
-            raise DeviceError(
-                f"compile: this step cannot be captured as a CUDA graph ({why}); set `compile: off`"
-            ) from cause
+            raise DeviceError(f"compile: this step cannot be captured as a CUDA graph ({one_line(cause)})") from cause
         return cls(places, found, replay)
 
     def run(self, given: tuple[Tensor, ...]) -> Results:

@@ -76,6 +76,11 @@ class CompiledSteps:
         facts = [self.described, self.group_size, layout, torch.get_num_threads(), machine_facts(), package_digest()]
         return KeptLibrary(hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32])
 
+    def set_aside(self, reason: str) -> str:
+        """Have no later run load or compile it; returns where that is kept, as the end of a sentence."""
+        marker = self.library().set_aside(reason)
+        return "" if marker is None else f"; set aside in {marker}"
+
     def _open(self, arguments: list[Tensor]) -> Library:
         kept = self.library()
         if (verdict := kept.verdict()) is not None:
@@ -91,10 +96,10 @@ class CompiledSteps:
             raise DeviceError(f"compile: this step cannot be compiled ({one_line(cause)})") from cause
 
     def _padded(self, values: Tensor) -> Tensor:
-        """`(N, ...)` as `(group_size, ...)`, whose rest is never looked at."""
+        """`(N, ...)` as `(group_size, ...)`, whose rest is never looked at; laid out alike, which no library checks."""
         if len(values) == self.group_size:
             return values
-        padded = values.new_zeros((self.group_size, *values.shape[1:]))
+        padded = values.new_empty_strided((self.group_size, *values.shape[1:]), values.stride()).zero_()
         padded[: len(values)] = values
         return padded
 

@@ -78,6 +78,15 @@ class Learner:
         averages = [] if self.averages is None else self.averages.all().values()
         return [*self.weights.all().values(), *averages, *states]
 
+    @cached_property
+    def names(self) -> list[str]:
+        """What each of `tensors` is, in words."""
+        weights = list(self.weights.all())
+        averages = [] if self.averages is None else [f"the average of {name}" for name in self.averages.all()]
+        groups = zip(self.groups, self.learned, strict=True)
+        states = [f"{state} of {name}" for group, names in groups for state in group.names for name in names]
+        return [*weights, *averages, *states]
+
     def over(self, model: nn.Module, tensors: Sequence[Tensor]) -> Learner:
         """The same learner over other tensors, given in the order of `tensors`."""
         given = iter(tensors)

@@ -112,6 +112,17 @@ def max_pool_backward(
     return _kept(spread, inputs.stride())
 
 
+def add(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
+    """`aten.add`, its factor written out: some releases of the compiler make `addmm` of a sum with a matrix product,
+    and lose the factor (torch 2.13 and 2.14: every SGD step of a layer that meets its gradient directly)."""
+    return NotImplemented if isinstance(alpha, int | float) and alpha == 1 else inputs + other * alpha
+
+
+def add_(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
+    """The same in place."""
+    return NotImplemented if isinstance(alpha, int | float) and alpha == 1 else inputs.add_(other * alpha)
+
+
 def _kept(values: Tensor, stride: Sequence[int] | None = None) -> Tensor:
     """The same values, computed once, there (asked for in a layout, they are); else wherever they are used, again."""
     return cast(Tensor, inductor_prims.force_stride_order(values, values.stride() if stride is None else stride))
@@ -130,6 +141,8 @@ def _side_by_side(
 
 
 LOWERINGS: dict[Any, Callable[..., Any]] = {
+    aten.add.Tensor: add,
+    aten.add_.Tensor: add_,
     aten.native_batch_norm.default: batch_norm,
     aten.max_pool2d_with_indices.default: max_pool,
     aten.max_pool2d_with_indices_backward.default: max_pool_backward,

@@ -182,6 +182,17 @@ class Execution(Watcher):
         self.say(f"runs on {device}; products in {dtype}{layout}; {step.way()}")
 
 
+class Notes(Watcher):
+    """Says what the user should know of how the run is executed."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def noted(self, trainer: Trainer, text: str) -> None:
+        """Say it."""
+        self.say(text)
+
+
 ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20
 """Runs of so many epochs have a line per epoch; longer ones for their first epochs, and at so many even distances."""
 BURIED = 10

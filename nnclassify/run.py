@@ -19,7 +19,7 @@ from nnclassify.errors import Interrupted, TrainingError
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
-from nnclassify.observers import Checkpointer, HistoryWriter
+from nnclassify.observers import Checkpointer, HistoryWriter, Notes
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.resume import resume as resume_run
 from nnclassify.signals import asking_to_stop
@@ -113,7 +113,7 @@ def train(
         checkpointer = Checkpointer(folder, facts, loaded.config.checkpoint_every, best)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
-        trainer.observers = [HistoryWriter(folder), checkpointer, *watching, *observers]
+        trainer.observers = [HistoryWriter(folder), checkpointer, *watching, Notes(note), *observers]
         remove(folder.result)
         write_text(folder.config, loaded.config.to_yaml())
         with asking_to_stop(trainer.ask_to_stop):

@@ -8,7 +8,7 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,8 +24,10 @@ from nnclassify.errors import DeviceError
 from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
 from nnclassify.planning import is_captured
+from nnclassify.proof import Proven
 from nnclassify.rates import Rate
 from nnclassify.shared_step import SharedBatch
+from nnclassify.updates import RULES
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class StepRecipe:
         group_size: Steps of a call, at most.
         averaging: How the average of the weights follows them.
         described: All that network, loss and step were built from, as text: what is compiled is kept under it.
+        must_compile: Whether it is an error where steps cannot be compiled or recorded; else they are taken eagerly.
     """
 
     batch_size: int
@@ -45,6 +48,7 @@ class StepRecipe:
     group_size: int = 1
     averaging: Averaging | None = None
     described: str = ""
+    must_compile: bool = False
 
 
 class TrainingStep:
@@ -56,6 +60,8 @@ class TrainingStep:
             first step.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
+        note: Is told, a line each, what the user should know.
+        proven: The one function, with its proof.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class TrainingStep:
         placement: Placement,
         recipe: StepRecipe,
         ranks: Ranks | None = None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.model = model
         self.averaged = averaged
@@ -74,6 +81,7 @@ class TrainingStep:
         self.optimizers = list(optimizers)
         self.placement = placement
         self.recipe = recipe
+        self.note = note
         self.is_compiled = False
         self._learner: Learner | None = None
         self.scaled = placement.autocast == torch.float16
@@ -92,6 +100,7 @@ class TrainingStep:
         if self._learner is None or not learner.same_as(self._learner):
             self._learner = learner
             self._whole = self._compiled_or_captured(learner)
+            self.proven = Proven(self._whole, partial(self._defined, learner), learner, self._rounding(learner))
         for optimizer in self.optimizers:
             optimizer.zero_grad()  # torch's own step, in float16, passes over parameters without a gradient
 
@@ -99,7 +108,15 @@ class TrainingStep:
         size = self.recipe.group_size
         if is_captured(self.placement.device):
             return CapturedSteps(partial(self._at, learner), size, self.placement.device)
-        return CompiledSteps(self._over, learner.tensors, size, f"{self.recipe.described} {learner.described()}")
+        return CompiledSteps(
+            self._over, learner.tensors, size, f"{self.recipe.described} {learner.described()}", self.note
+        )
+
+    def _rounding(self, learner: Learner) -> float:
+        """The rounding error of the shortest numbers that a step computes with."""
+        of_rules = [RULES[type(group.optimizer)].dtype for group in learner.groups]
+        dtypes = [self.placement.dtype, self.placement.autocast, *of_rules]
+        return max(torch.finfo(dtype).eps for dtype in dtypes if dtype is not None)
 
     def learner(self) -> Learner:
         """The tensors as they are now: an optimizer that was loaded has others."""
@@ -140,7 +157,10 @@ class TrainingStep:
             # A rate that changes from step to step is an input of the one function; a number would be part of it.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
-            return self._whole.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
+            try:
+                return self.proven.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
+            except DeviceError as cause:
+                self._go_on_eagerly(cause)
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
@@ -149,6 +169,13 @@ class TrainingStep:
             outputs.append(batch_outputs)
             losses.append(batch_losses)
         return torch.cat(outputs), torch.cat(losses)
+
+    def _go_on_eagerly(self, cause: DeviceError) -> None:
+        """Nothing was changed: the same steps, and all later ones, are taken eagerly, where that may be."""
+        if self.recipe.must_compile:
+            raise DeviceError(f"{cause}; set `compile: off`") from cause
+        self.is_compiled = False
+        self.note(f"{cause}; all steps are taken eagerly")
 
     def _shortened(self, inputs: Tensor) -> Tensor:
         """Inputs in the number type that the first layer would bring them to: here, faster than in a compiled step."""
@@ -165,6 +192,11 @@ class TrainingStep:
         """One update at rates that are tensors: what is recorded."""
         *of_groups, decay = rates.unbind()
         return self._step(inputs, targets, of_groups, decay, learner)
+
+    def _defined(self, learner: Learner, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+        """One update `(1, B, ...)`, `(1, B)`, `(1, groups + 1)` as an eager run takes it: what a fast one must be."""
+        *of_groups, decay = rates[0].tolist()
+        return self._step(inputs[0], targets[0], of_groups, decay, learner)
 
     def _step(
         self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, learner: Learner

@@ -17,7 +17,7 @@ from nnclassify.batches import Batches, Chunk, resident
 from nnclassify.datasets import Examples
 from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
-from nnclassify.errors import DeviceError, TrainingError
+from nnclassify.errors import TrainingError
 from nnclassify.history import Row
 from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
@@ -71,9 +71,16 @@ class Trainer:
         self.averaged = frozen_copy(model) if recipe.averaging is not None else None
         shorter = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
         described = f"{recipe.described} {shorter} {type(recipe.averaging).__name__}"
-        step_recipe = StepRecipe(train.batch_size, recipe.clip_grad_norm, train.group_size, recipe.averaging, described)
+        step_recipe = StepRecipe(
+            batch_size=train.batch_size,
+            clip_grad_norm=recipe.clip_grad_norm,
+            group_size=train.group_size,
+            averaging=recipe.averaging,
+            described=described,
+            must_compile=recipe.must_compile,
+        )
         self.training_step = TrainingStep(
-            model, self.averaged, loss_fn, self.optimizers, shorter, step_recipe, self.ranks
+            model, self.averaged, loss_fn, self.optimizers, shorter, step_recipe, self.ranks, self._note
         )
         self.step = 0
         self.epoch = 1
@@ -120,6 +127,10 @@ class Trainer:
         self.asked = signal_number
         if self.ranks.size == 1:
             self.stop_signal = signal_number
+
+    def _note(self, text: str) -> None:
+        for observer in self.observers:
+            observer.noted(self, text)
 
     def lr(self) -> float:
         """The learning rate of the next update (of the first parameter group)."""
@@ -181,13 +192,7 @@ class Trainer:
             # Each process's dropout follows from the step: so one checkpoint serves all of them.
             torch.manual_seed(stream_seed(self.train.seed, "rank", self.ranks.rank, self.step))
             self.training_step.asked = self.asked is not None
-        try:
-            found = self.training_step.run(inputs, targets, factors, decays)
-        except DeviceError:
-            if self.recipe.must_compile or not self.training_step.is_compiled:
-                raise
-            self.training_step.is_compiled = False
-            found = self.training_step.run(inputs, targets, factors, decays)
+        found = self.training_step.run(inputs, targets, factors, decays)
         if self.training_step.asked:
             self.stop_signal = self.asked or signal.SIGTERM
         return found

@@ -68,10 +68,12 @@ class Rule:
     Attributes:
         states: The names of its states, given a group's options.
         update: (options, parameters, gradients, states, learning rate): changes parameters and states in place.
+        dtype: The number type that it computes in; None: the parameters' own.
     """
 
     states: Callable[[dict[str, Any]], list[str]]
     update: Callable[[dict[str, Any], list[Tensor], list[Tensor], dict[str, list[Tensor]], Rate], None]
+    dtype: torch.dtype | None = None
 
 
 def spare_the_compiler() -> None:
@@ -178,8 +180,9 @@ def _adam_written_out(
     (beta1, beta2), decay, steps = options["betas"], options["weight_decay"], states["step"]
     for step in steps:
         step += 1
-    rate = _once(lr / (1 - beta1 ** steps[0]))
-    root = _once((1 - beta2 ** steps[0]).sqrt())
+    count = steps[0].to(params[0].dtype)  # kept in float32, whatever the weights are in
+    rate = _once(lr / (1 - beta1**count))
+    root = _once((1 - beta2**count).sqrt())
     for param, grad, mean, square in zip(params, grads, states["exp_avg"], states["exp_avg_sq"], strict=True):
         if decay and options["decoupled_weight_decay"]:
             param.mul_(1 - lr * decay)
@@ -243,7 +246,8 @@ def _adagrad_written_out(
     """The same where torch, which reads the number of the step, would wait for the GPU."""
     for step in states["step"]:
         step += 1
-    rate = _once(lr / (1 + (states["step"][0] - 1) * options["lr_decay"]))
+    count = states["step"][0].to(params[0].dtype)  # kept in float32, whatever the weights are in
+    rate = _once(lr / (1 + (count - 1) * options["lr_decay"]))
     for param, grad, total in zip(params, grads, states["sum"], strict=True):
         if options["weight_decay"]:
             grad = grad.add(param, alpha=options["weight_decay"])
@@ -288,6 +292,6 @@ RULES: dict[type[optim.Optimizer], Rule] = {
     optim.RMSprop: Rule(lambda options: ["step", "square_avg", *_momentum(options)], _rmsprop),
     optim.Adagrad: Rule(lambda options: ["step", "sum"], _adagrad),
     optim.Adadelta: Rule(lambda options: ["step", "square_avg", "acc_delta"], _adadelta),
-    FilterMuon: Rule(lambda options: ["momentum_buffer"], _muon),
+    FilterMuon: Rule(lambda options: ["momentum_buffer"], _muon, torch.bfloat16),
 }
 """Every optimizer of the family."""

@@ -22,6 +22,9 @@ class Observer(Protocol):
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """After an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
 
+    def noted(self, trainer: Trainer, text: str) -> None:
+        """Something the user should know, a line: how the run is executed has changed."""
+
     def run_ended(self, trainer: Trainer) -> None:
         """After the last update, also when a signal or `patience` stopped the run early."""
 
@@ -36,6 +39,9 @@ class Watcher:
         """Nothing."""
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Nothing."""
+
+    def noted(self, trainer: Trainer, text: str) -> None:
         """Nothing."""
 
     def run_ended(self, trainer: Trainer) -> None:

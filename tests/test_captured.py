@@ -86,11 +86,11 @@ def test_parts_of_a_recorded_group_are_the_whole_group_bit_for_bit(stand_in: lis
 
 def test_what_cannot_be_recorded_is_said_before_anything_changes(stand_in: list[TrainingStep]) -> None:
     step = build(Sgd(), compiled=True, group_size=4)
+    step.recipe = replace(step.recipe, must_compile=True)
     stand_in.append(step)
     losses = step.loss_fn.losses
     step.loss_fn = replace(step.loss_fn, losses=lambda out, *rest: losses(out * float(out[0, 0].detach()), *rest))
     inputs, targets = (values[: 3 * BATCH] for values in examples())  # one by one: no whole group
-    step.run(inputs, targets, FACTORS[:3], DECAYS[:3])
     before = copy.deepcopy(step.model.state_dict())
     with pytest.raises(DeviceError, match=r"cannot be captured as a CUDA graph .*not permitted.*; set `compile: off`"):
         step.run(inputs, targets, FACTORS[:3], DECAYS[:3])

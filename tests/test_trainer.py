@@ -14,6 +14,7 @@ from nnclassify.checkpoint import content_digest
 from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.history import Row
 from nnclassify.metrics import Score, score
+from nnclassify.observers import Notes
 from nnclassify.run import train
 from nnclassify.trainer import Trainer, Watcher
 
@@ -257,5 +258,7 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
         with pytest.raises(DeviceError, match="no compiler"):
             trainer.fit()
     else:
+        notes: list[str] = []
+        trainer.observers = [Notes(notes.append)]
         trainer.fit()
-        assert trainer.finished
+        assert trainer.finished and notes == ["compile: no compiler; all steps are taken eagerly"]
