@@ -212,7 +212,9 @@ def explain(
 @app.command()
 def evaluate(
     run: RunArgument = None,
-    split: Annotated[str | None, typer.Option(help="train, validation or test; left out: test, if any.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; left out: test, if any; of other data, all.")
+    ] = None,
     overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -220,21 +222,20 @@ def evaluate(
     """Evaluate a trained classifier on a split of its dataset."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    from nnclassify.evaluate import choose_split, splits_of
-    from nnclassify.evaluate import evaluate as evaluate_split
+    from nnclassify.evaluate import evaluate as evaluate_examples
+    from nnclassify.scored import scored
     from nnclassify.texts import evaluation_text
 
     path = _find(run)
     classifier = _load(path, device).overridden(overrides or [])
-    splits = splits_of(classifier)
-    for note in splits.notes:
+    chosen = scored(classifier, split)
+    for note in chosen.notes:
         _note(note)
-    name, examples = choose_split(splits, split)
-    evaluation = evaluate_split(classifier, examples)
+    evaluation = evaluate_examples(classifier, chosen.examples)
     if as_json:
-        print_json({"run": str(path), "split": name, **evaluation.figures()})
+        print_json({"run": str(path), "split": chosen.split, "notes": chosen.notes, **evaluation.figures()})
     else:
-        print(evaluation_text(path, name, evaluation))
+        print(evaluation_text(path, chosen.split, evaluation))
 
 
 def _find(run: str | None) -> Path:

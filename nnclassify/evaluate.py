@@ -25,6 +25,9 @@ from nnclassify.metrics import ClassReport, class_reports, confusion_matrix, sco
 from nnclassify.transforms import Transform
 from nnclassify.yaml_source import YamlSource
 
+PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
+"""The keys of a dataset that say where its data is."""
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -39,6 +42,8 @@ class Classifier:
         class_names: In the order of the outputs.
         placement: Where it computes.
         notes: What is wrong with a later generation of the checkpoint.
+        split_digests: By which the run knows its data again; None: an earlier release saved none.
+        is_moved: Whether its data is looked for elsewhere than it was trained from.
     """
 
     path: Path
@@ -49,6 +54,8 @@ class Classifier:
     class_names: list[str]
     placement: Placement
     notes: tuple[str, ...] = ()
+    split_digests: dict[str, str] | None = None
+    is_moved: bool = False
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Classifier:
@@ -58,7 +65,8 @@ class Classifier:
             CheckpointError: It is missing, damaged, or its weights are not of its config.
         """
         found = load_newest(path)
-        return replace(cls.from_checkpoint(found.checkpoint, found.path, device), notes=found.notes)
+        classifier = cls.from_checkpoint(found.checkpoint, found.path, device)
+        return replace(classifier, notes=found.notes, split_digests=found.checkpoint.split_digests)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
@@ -103,7 +111,8 @@ class Classifier:
             source.override(assignment)
         config = validate(source, of_run=True)
         check_tta(config.evaluation.tta, self.transform.input_shape)
-        return replace(self, config=config)
+        before, now = (run.dataset.model_dump(include=PLACES) for run in (self.config, config))
+        return replace(self, config=config, is_moved=before != now)
 
     def probabilities(self, raw: Tensor) -> Tensor:
         """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
@@ -194,7 +203,7 @@ def splits_of(classifier: Classifier) -> Splits:
         DataError: The data is not there, or its classes or shape are not the run's.
     """
     config = classifier.config
-    splits = config.dataset.as_trained(classifier.transform.picture).build(config.seed)
+    splits = config.dataset.as_trained(classifier.transform).build(config.seed)
     if [*map(clean_name, splits.class_names)] != [*map(clean_name, classifier.class_names)]:
         raise DataError(
             f"{config.dataset.name}: classes {', '.join(splits.class_names[:10])}; the run was trained on "
@@ -205,7 +214,22 @@ def splits_of(classifier: Classifier) -> Splits:
             f"{config.dataset.name}: examples of shape {splits.input_shape}; the run was trained on "
             f"{classifier.transform.input_shape}"
         )
+    check_columns(classifier, splits.feature_names)
     return splits
+
+
+def check_columns(classifier: Classifier, found: list[str] | None) -> None:
+    """Refuse other columns than the net's.
+
+    Raises:
+        DataError: Both have names, and they differ.
+    """
+    names = classifier.transform.feature_names
+    if names is not None and found is not None and names != found:
+        raise DataError(
+            f"{classifier.config.dataset.name}: columns {', '.join(found[:10])}; the run was trained on "
+            f"{', '.join(names[:10])}, in that order"
+        )
 
 
 def choose_split(splits: Splits, name: str | None) -> tuple[str, Examples]:

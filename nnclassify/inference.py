@@ -16,6 +16,8 @@ from nnclassify.transforms import Transform, Tta
 
 MAX_BATCH, MAX_BATCH_BYTES = 1000, 64 * 2**20
 """Examples at a time, and bytes of their inputs. The training's batch size plays no part in it."""
+CHECKED_AT_ONCE = 2048
+"""Examples whose values are looked at together."""
 CPU_BATCH, CPU_BATCH_BYTES = 16, 2 * 2**20
 """On a CPU as few as keep a layer's outputs in the cache; but so many examples, if the bytes above allow them."""
 
@@ -31,6 +33,25 @@ def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
             f"evaluation.tta: found {tta} for examples of shape {input_shape}; expected pictures of at least 2x2 "
             "pixels: set evaluation.tta: none"
         )
+
+
+def check_values(examples: Examples, transform: Transform, origin: str, lines: Tensor | None) -> None:
+    """Refuse examples that a net cannot compute with, finite as they are.
+
+    Raises:
+        DataError: A value is not finite in float32 once it is normalized, or nearly so; names its place.
+    """
+    if not (transform.shift.isfinite() & transform.scale.isfinite()).all():
+        row = int(examples.select(torch.arange(len(examples)))[0].flatten(1).abs().amax(dim=1).argmax())
+        raise DataError(
+            f"{examples.place(row, origin, lines)}: a value too large to normalize; correct it or remove the example"
+        )
+    if examples.inputs.dtype == torch.uint8:
+        return
+    for rows in torch.arange(len(examples)).split(CHECKED_AT_ONCE):
+        for row, problem in transform.too_large(examples.select(rows)[0]).items():
+            place = examples.place(int(rows[row]), origin, lines)
+            raise DataError(f"{place}: {problem}; correct it or remove the example")
 
 
 def views(inputs: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:

@@ -18,7 +18,7 @@ from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed import Ranks
 from nnclassify.errors import ModelError
-from nnclassify.inference import check_tta
+from nnclassify.inference import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.planning import compiles, group_size, num_threads, workload_of
@@ -84,6 +84,9 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
+    for name in ("train", "validation", "test"):
+        if (examples := splits.split(name)) is not None:
+            check_values(examples, transform, config.dataset.origin(name), splits.lines)
     loss_fn = config.loss.build(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)

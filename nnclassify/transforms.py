@@ -52,6 +52,9 @@ TURNS = {
 }
 """EXIF's orientations, and what Pillow calls the turn that each asks for."""
 
+LARGEST = 1.8e19
+"""A normalized value beyond it has no square in float32: the first products of a net are infinite."""
+
 STATISTICS_CHUNK = 2048
 """Examples read at a time for the statistics: bounds memory, changes no result."""
 
@@ -264,6 +267,22 @@ class Transform:
             return raw.sub(shift).div_(scale).to(dtype)
         shift, scale = (value.to(raw.device, dtype, non_blocking=True) for value in (self.shift, self.scale))
         return raw.to(dtype).sub_(shift).div_(scale) if raw.dtype == torch.uint8 else (raw.to(dtype) - shift) / scale
+
+    def too_large(self, raw: Tensor) -> dict[int, str]:
+        """Of raw inputs `(N, ...)`, the rows that hold a value too large to compute with, and which value."""
+        import torch
+
+        if raw.dtype == torch.uint8:
+            return {}
+        normalized = ((raw.double() - self.shift) / self.scale).abs().flatten(1)
+        rows = (~(normalized <= LARGEST)).any(dim=1).nonzero().flatten().tolist()
+        found = {}
+        for row in rows:
+            place = int((~(normalized[row] <= LARGEST)).nonzero()[0])
+            name = f"column {self.feature_names[place]!r}: " if self.feature_names else ""
+            value, size = float(raw[row].flatten()[place]), float(normalized[row, place])
+            found[row] = f"{name}{value:.6g} is {size:.2g} after normalizing, too large to compute with in float32"
+        return found
 
     def state(self) -> dict[str, Any]:
         """Primitives and tensors, for a checkpoint."""

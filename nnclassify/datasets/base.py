@@ -16,7 +16,7 @@ from nnclassify.datasets.splits import Splits as Splits
 from nnclassify.errors import DataError, LabelError
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
-from nnclassify.transforms import Augment, Normalize, PictureFormat
+from nnclassify.transforms import Augment, Normalize, PictureFormat, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,9 +105,16 @@ class Dataset(Settings):
         return []
 
     def build(self, seed: int) -> Splits:
-        """Read, check, and draw the splits: seeded, stratified, each example in one split at most."""
+        """Read, check, and draw the splits."""
         seed = seed if self.seed is None else self.seed
-        source = self.read(seed)
+        return self.split(self.read(seed), seed)
+
+    def split(self, source: Source, seed: int) -> Splits:
+        """Check what was read, and draw the splits: seeded, stratified, each example in one split at most.
+
+        Raises:
+            DataError: Nothing can be learned from it.
+        """
         for split, pool in (("train", source.train), ("test", source.test), ("validation", source.validation)):
             if pool is not None:
                 check_range(pool.targets, source.class_names, self.origin(split))
@@ -144,8 +151,8 @@ class Dataset(Settings):
             notes=source.notes,
         )
 
-    def as_trained(self, picture: PictureFormat | None) -> Self:
-        """The same dataset, its pictures read as those of a run were: by its format."""
+    def as_trained(self, transform: Transform) -> Self:
+        """The same dataset, read as the transform of a run takes it: pictures by its format, columns by its names."""
         return self
 
     def test_fraction(self) -> float:

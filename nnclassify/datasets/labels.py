@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from nnclassify.datasets.csv_rows import MISSING, as_number
+from nnclassify.datasets.listing import clean_name
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")
 """Words for a missing value that are also names of classes: `none` among attacks, `-` beside `+`."""
@@ -63,6 +64,15 @@ def sorted_labels(labels: Sequence[str], decimal: str = ".") -> list[str]:
     if None in values.values():
         return sorted(labels)
     return sorted(labels, key=lambda label: (values[label], label))
+
+
+def matched(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """The place of each class among known ones: the same text, or where all are numbers, the same number."""
+    place: dict[Hashable, int] = {clean_name(name): index for index, name in enumerate(known)}
+    numbers = [_value(name, ".") for name in known]
+    if None not in numbers:
+        place |= {number: index for index, number in enumerate(numbers)}
+    return [place.get(clean_name(name), place.get(_value(name, "."))) for name in found]
 
 
 def missing_labels(names: Sequence[str]) -> list[str]:

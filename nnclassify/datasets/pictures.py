@@ -16,7 +16,7 @@ from nnclassify.datasets.layout import find_layout
 from nnclassify.datasets.reading import Reader
 from nnclassify.errors import DataError, one_line
 from nnclassify.settings import FilePath, Fraction
-from nnclassify.transforms import Mode, PictureFormat, Resize
+from nnclassify.transforms import Mode, PictureFormat, Resize, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,8 +175,9 @@ class Folder(PictureDataset, UnsplitDataset):
         black, white = self.value_range or (0.0, None)
         return PictureFormat(height, width, self.mode, self.resize, black=black, white=white)
 
-    def as_trained(self, picture: PictureFormat | None) -> Self:
+    def as_trained(self, transform: Transform) -> Self:
         """The same folder, its 16-bit, 32-bit and float pictures brought to 0..255 as those of the run were."""
+        picture = transform.picture
         if picture is None or picture.white is None:
             return self
         return self.model_copy(update={"value_range": [picture.black, picture.white]})

@@ -61,6 +61,11 @@ class Examples:
         """This split's class indices, `(N,)`."""
         return self.targets[self.indices]
 
+    def place(self, row: int, origin: str, lines: Tensor | None) -> str:
+        """Where example `row` of this split stands, for messages: the line of a file, or its number there."""
+        index = int(self.indices[row])
+        return f"{origin}: example {index}" if lines is None else f"{origin}:{int(lines[index])}"
+
     def digest(self) -> str:
         """What tells these examples from others, in this order: SHA-256 over shape, type, targets and checksums of the
         inputs. A CRC-32 per chunk finds every accidental change, and is six times as fast as a SHA-256."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator
@@ -16,7 +16,7 @@ from nnclassify.datasets.labels import label_notes, why_no_class
 from nnclassify.errors import DataError
 from nnclassify.settings import FilePath, all_different
 from nnclassify.shipped import SHIPPED
-from nnclassify.transforms import PictureFormat
+from nnclassify.transforms import PictureFormat, Transform
 
 
 def _one_character(value: str) -> str:
@@ -89,6 +89,11 @@ class Csv(UnsplitDataset):
         found = [f"{self.path}: column {self.label!r}: {note}" for note in notes]
         values, names = inputs.numpy(), source.feature_names or []
         return found + [f"{self.path}: {note}" for note in column_notes(names, values, source.train.targets)]
+
+    def as_trained(self, transform: Transform) -> Self:
+        """The same file, the features of the run found by name wherever they stand."""
+        names = transform.feature_names
+        return self if names is None else self.model_copy(update={"features": list(names)})
 
     def format(self) -> CsvFormat:
         """How the file is written."""

@@ -1,0 +1,103 @@
+"""The examples that a trained net is judged by: a split of its own data, or all of other data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nnclassify.datasets import Examples, Splits
+from nnclassify.datasets.base import Pool, Source
+from nnclassify.datasets.drawing import limited
+from nnclassify.datasets.labels import matched
+from nnclassify.errors import DataError, LabelError
+from nnclassify.evaluate import Classifier, check_columns, choose_split, splits_of
+from nnclassify.inference import check_values
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Examples to score.
+
+    Attributes:
+        split: Which split they are; `all` where they are all of other data than the run's.
+        examples: The examples.
+        notes: What the user should know of them.
+    """
+
+    split: str
+    examples: Examples
+    notes: list[str] = field(default_factory=list)
+
+
+def scored(classifier: Classifier, split: str | None = None) -> Scored:
+    """The split of that name; left out, the test split, or all examples of data that is not the run's.
+
+    A run knows its own data by the digests of its splits, wherever it lies now.
+
+    Raises:
+        DataError: The data cannot be read, or does not fit the net.
+    """
+    if not classifier.is_moved:
+        return _of_own(classifier, splits_of(classifier), split)
+    try:
+        own = splits_of(classifier)
+    except DataError:  # it may lack a class, or be too small to be split; what else is wrong comes up again below
+        own = None
+    if own is not None and (split is not None or _is_known(classifier, *choose_split(own, None))):
+        return _of_own(classifier, own, split)
+    return _of_other(classifier)
+
+
+def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:
+    digests = classifier.split_digests
+    return digests is not None and digests.get(name) == examples.digest()
+
+
+def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Scored:
+    name, examples = choose_split(splits, split)
+    origin = classifier.config.dataset.origin(name)
+    check_values(examples, classifier.transform, origin, splits.lines)
+    notes = list(splits.notes)
+    if classifier.split_digests is not None and not _is_known(classifier, name, examples):
+        notes.append(
+            f"{origin}: the {name} split is not what it was when the run was trained (its digest differs): examples "
+            f"that the net was trained on may be among these {len(examples)}"
+        )
+    return Scored(name, examples, notes)
+
+
+def _of_other(classifier: Classifier) -> Scored:
+    """All examples of data that the net was not trained on, or the test split that the data brings along."""
+    config, transform = classifier.config, classifier.transform
+    dataset = config.dataset.as_trained(transform)
+    seed = config.seed if dataset.seed is None else dataset.seed
+    source = dataset.read(seed)
+    name, pool = ("all", source.train) if source.test is None else ("test", source.test)
+    origin = dataset.origin("train" if name == "all" else name)
+    check_columns(classifier, source.feature_names)
+    pool = _in_classes(pool, source, classifier.class_names, origin)
+    examples = pool.take(limited(pool.targets, np.arange(len(pool.targets)), dataset.limit, seed))
+    if len(examples) == 0:
+        raise DataError(f"{origin}: no example to evaluate on")
+    if tuple(examples.inputs.shape[1:]) != transform.input_shape:
+        raise DataError(
+            f"{origin}: examples of shape {tuple(examples.inputs.shape[1:])}; the run was trained on "
+            f"{transform.input_shape}"
+        )
+    check_values(examples, transform, origin, source.lines)
+    which = f"all {len(examples)} examples" if name == "all" else f"its test split of {len(examples)} examples"
+    note = f"{origin}: other data than the run was trained on; scored: {which}"
+    return Scored(name, examples, [*source.notes, note])
+
+
+def _in_classes(pool: Pool, source: Source, class_names: list[str], origin: str) -> Pool:
+    """The same examples with the run's class indices; a class may be absent, but none may be new."""
+    place = matched(source.class_names, class_names)
+    present = np.unique(pool.targets)
+    if new := [source.class_names[index] for index in present if place[index] is None]:
+        raise LabelError(
+            f"{origin}: class {', '.join(map(repr, new[:5]))} is none of the run's: {', '.join(class_names[:10])}"
+        )
+    index = np.array([-1 if known is None else known for known in place], dtype=np.int64)
+    return Pool(index[pool.targets], pool.inputs)

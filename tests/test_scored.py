@@ -1,0 +1,77 @@
+"""Which examples a trained net is judged by: its own test split, wherever the file lies, or all of another file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from builders import config_of, loaded
+
+from nnclassify import run
+from nnclassify.errors import DataError
+from nnclassify.evaluate import Classifier, evaluate
+from nnclassify.scored import scored
+
+ROWS = [(row % 10, row * 7 % 13, "low" if row % 10 < 5 else "high") for row in range(60)]
+
+
+def write(path: str, header: str, rows: Sequence[tuple[object, ...]]) -> None:
+    Path(path).write_text("\n".join([header, *(",".join(map(str, row)) for row in rows), ""]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A run on t.csv in the folder that tests stand in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("scored"))
+        write("t.csv", "a,b,label", ROWS)
+        run.train(loaded(config_of(dataset={"name": "csv", "path": "t.csv"}, epochs=20)))
+        yield
+
+
+def net(*overrides: str) -> Classifier:
+    return Classifier.load(Path("checkpoints/test/best.pt"), "cpu").overridden(overrides)
+
+
+def test_columns_are_found_by_name_and_the_same_rows_are_known_again() -> None:
+    write("turned.csv", "label,b,extra,a", [(label, b, 1, a) for a, b, label in ROWS])
+    mine, moved = scored(net()), scored(net("dataset.path=turned.csv"))
+    assert (mine.split, len(mine.examples), mine.notes) == ("test", 12, [])
+    assert (moved.split, moved.notes) == ("test", [])
+    assert torch.equal(mine.examples.select(torch.arange(12))[0], moved.examples.select(torch.arange(12))[0])
+
+
+def test_other_columns_are_refused_by_name() -> None:
+    write("other.csv", "a,c,label", ROWS)
+    with pytest.raises(DataError, match=r"other\.csv:1: no column 'b' \(dataset\.features\); columns: a, c, label"):
+        scored(net("dataset.path=other.csv"))
+
+
+def test_all_rows_of_another_file_are_scored_in_the_classes_of_the_run() -> None:
+    write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "low"), (1, 0, "low")])
+    found = scored(net("dataset.path=new.csv"))
+    assert (found.split, len(found.examples)) == ("all", 3)
+    assert found.notes == ["new.csv: other data than the run was trained on; scored: all 3 examples"]
+    assert evaluate(net(), found.examples).confusion[0] == [0, 0]  # nothing is high
+    write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "middle")])
+    with pytest.raises(DataError, match=r"new\.csv: class 'middle' is none of the run's: high, low"):
+        scored(net("dataset.path=new.csv"))
+
+
+def test_a_split_that_is_not_what_it_was_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write(str(tmp_path / "t.csv"), "a,b,label", [(5, 5, "high"), *ROWS])
+    classifier = net()
+    assert scored(replace(classifier, split_digests=None)).notes == []  # an earlier release knew no digests
+    monkeypatch.chdir(tmp_path)
+    (note,) = scored(classifier).notes
+    assert note.startswith("t.csv: the test split is not what it was when the run was trained")
+    assert "test split is not what it was" in scored(classifier.overridden(["dataset.seed=4"])).notes[0]
+
+
+def test_a_value_that_no_net_computes_with_is_refused_by_line() -> None:
+    write("far.csv", "a,b,label", [(3, 1, "low"), (4, -3.4e38, "low")])
+    with pytest.raises(DataError, match=r"far\.csv:3: column 'b': -3\.4e\+38 is .+ after normalizing, too large"):
+        scored(net("dataset.path=far.csv"))
