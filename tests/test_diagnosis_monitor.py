@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nnclassify.config import RunConfig
-from nnclassify.diagnosis.monitor import Monitor, curve_findings, end_findings
+from nnclassify.diagnosis.measure import LayerState, Snapshot
+from nnclassify.diagnosis.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
 from nnclassify.errors import TrainingError
 from nnclassify.history import Row
 from nnclassify.parts import build_parts, build_trainer
@@ -44,14 +45,14 @@ def test_the_weights_are_the_same_with_and_without_a_monitor() -> None:
     ],
 )
 def test_a_curve_is_read(losses: tuple[float, ...], cause: str | None) -> None:
-    found = [page.id for page, _, _ in curve_findings(rows(*losses), 10, 0.5)]
+    found = [one.page.id for one in curve_findings(rows(*losses), 10, 0.5)]
     assert found == ([] if cause is None else [cause])
 
 
 def test_the_whole_curve_is_read_at_the_end() -> None:
     falling = [*rows(1.0, 0.8), replace(ROW, epoch=3, train_loss=0.5, train_accuracy=0.9, validation_accuracy=0.6)]
-    assert [page.id for page, _, _ in end_findings(falling, 3, True)] == ["NN610", "NN611"]
-    assert [page.id for page, _, _ in end_findings(rows(*[0.5] * 40), 5, True)] == ["NN612"]
+    assert [one.page.id for one in end_findings(falling, 3, True)] == ["NN610", "NN611"]
+    assert [one.page.id for one in end_findings(rows(*[0.5] * 40), 5, True)] == ["NN612"]
 
 
 def test_dead_units_are_told_once() -> None:
@@ -105,3 +106,34 @@ def test_one_answer_in_the_first_epoch_is_no_warning() -> None:
     early = trainer_of(Monitor(said.append), model=model, optimizer={"name": "adam", "lr": 0.1}, epochs=20)
     early.fit()
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("largest", "at_start", "cause", "said"),
+    [
+        (
+            255.0,
+            True,
+            "dataset.normalize",
+            "16 of the 16 ReLU units of hidden_0_activation give 0 for every example; inputs",
+        ),
+        (2.0, True, "model.init", "as before training"),
+        (2.0, False, "optimizer.lr", "did not before training"),
+    ],
+)
+def test_advice_names_the_cause_that_was_measured(largest: float, at_start: bool, cause: str, said: str) -> None:
+    """Large inputs, initial weights, updates that are too large: all three kill ReLUs."""
+    name = "hidden_0_activation"
+    layer = LayerState(name, units=16, dead=1.0, saturated=0.0, identical=True, spread=0.0)
+    targets = torch.tensor([0, 1] * 8)
+    state = Snapshot(0.7, (layer,), {"hidden_0_linear": 1.0}, 1.0, True, targets)
+    look = Inside(state, targets, largest, frozenset([name] if at_start else []))
+    (found,) = layer_findings(look, is_late=True)
+    assert (found.page.id, found.path) == ("NN605", cause) and said in found.evidence.text
+
+
+def test_the_advice_of_a_run_on_raw_inputs_is_to_normalize_them() -> None:
+    said: list[str] = []
+    rgb = {"name": "rgb", "normalize": "none"}
+    trainer_of(Monitor(said.append), dataset=rgb, optimizer={"name": "sgd", "lr": 1.0}, epochs=2).fit()
+    assert any("inputs reach 255" in line and line.endswith("use dataset.normalize: standard") for line in said)

@@ -77,7 +77,7 @@ class Case:
         stages: Its layers before the last one.
         facts: Of the data.
         feature_names: The columns; None where they have no names.
-        num_classes: K.
+        class_names: One a class, in the order of the class indices.
         num_outputs: Of the network.
         prior_loss: The loss of always giving each class its share, where the loss has such a figure; else None.
         start: The untrained network on a batch; None: not measured.
@@ -90,13 +90,18 @@ class Case:
     stages: list[Stage]
     facts: Facts
     feature_names: list[str] | None
-    num_classes: int
+    class_names: list[str]
     num_outputs: int
     prior_loss: float | None = None
     start: Snapshot | None = None
     mixing: float = 0.0
     has_batch_norm: bool = False
     suggested_lr: float | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -24,6 +24,7 @@ class Facts:
         class_counts: Training examples of each class.
         order: Class changes from one training example to the next, against what a random order would have; about 1
             where examples are mixed, near 0 where they come class by class.
+        class_order: The classes in the order in which the training split first has them.
         largest: The largest size of a normalised input.
         scales: The standard deviation of each normalised column (tables) or channel (pictures) over the sample.
         constant: Columns that have one value in all splits, by index; of tables alone.
@@ -35,6 +36,7 @@ class Facts:
     num_examples: int
     class_counts: tuple[int, ...]
     order: float
+    class_order: tuple[int, ...]
     largest: float
     scales: tuple[float, ...]
     constant: tuple[int, ...]
@@ -67,6 +69,7 @@ def facts_of(splits: Splits, transform: Transform) -> Facts:
         num_examples=len(train),
         class_counts=tuple(splits.class_counts()),
         order=_order(train.all_targets(), splits.num_classes),
+        class_order=tuple(dict.fromkeys(train.all_targets().tolist())),
         largest=float(sample.abs().max()),
         scales=tuple(sample.std(dim=dims, correction=0).tolist()),
         constant=_constant(splits) if sample.ndim == 2 else (),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from nnclassify.diagnosis import pages_training as pages
 from nnclassify.diagnosis.divergence import finding_for, kept, retrace
-from nnclassify.diagnosis.findings import Evidence, Finding, Page, Severity, finding_of
-from nnclassify.diagnosis.measure import Snapshot, snapshot
+from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
+from nnclassify.diagnosis.measure import LayerState, Snapshot, snapshot
+from nnclassify.diagnosis.rules_data import LARGE
 from nnclassify.history import Row
 from nnclassify.storage import write_text
 from nnclassify.trainer import Trainer, Watcher
@@ -31,6 +33,25 @@ LOOKED_AT = 256
 MANY = 0.9
 LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
 SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was seen.
+
+    Attributes:
+        page: The cause.
+        evidence: The number and its threshold.
+        path: The option to change.
+        advice: What to do about what was measured; empty: what the page says.
+        change: The same as options, where they are known.
+    """
+
+    page: Page
+    evidence: Evidence
+    path: str
+    advice: str = ""
+    change: Change = field(default_factory=dict)
 
 
 class Monitor(Watcher):
@@ -59,10 +80,13 @@ class Monitor(Watcher):
         self.seen_at = 0
         self.majority: float | None = None
         self.good: dict[str, Any] | None = None
+        self.blocked_at_start: frozenset[str] = frozenset()
 
     def run_started(self, trainer: Trainer) -> None:
-        """Remember where the weights are, and a state to retrace a divergence from."""
+        """Remember where the weights are, what is blocked already, and a state to retrace a divergence from."""
         self._remember(trainer)
+        layers = inside(trainer).state.layers
+        self.blocked_at_start = frozenset(one.name for one in layers if max(one.dead, one.saturated) > MANY)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Look at the curve and inside the net, where that stays within its share of the time."""
@@ -77,16 +101,15 @@ class Monitor(Watcher):
         if self.majority is None:
             targets = trainer.train.examples.all_targets()
             self.majority = float(targets.bincount().max()) / len(targets)
+        is_late = trainer.finished or _is_late(trainer.rows, trainer.recipe.epochs)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
-            *layer_findings(
-                *inside(trainer), is_late=_is_late(trainer.rows, trainer.recipe.epochs) or trainer.finished
-            ),
+            *layer_findings(inside(trainer, self.blocked_at_start), is_late=is_late),
             *self._updates(trainer),
         ]
-        for page, evidence, path in found:
-            self._add(page, evidence, path, row.epoch)
-        self.standing = {page.id for page, _, _ in found}
+        for one in found:
+            self._add(one, row.epoch)
+        self.standing = {one.page.id for one in found}
         self._remember(trainer)
 
     def diverged(self, trainer: Trainer) -> Finding | None:
@@ -103,8 +126,8 @@ class Monitor(Watcher):
         if trainer.finished:
             # A warning that the run has outgrown was worth a line when it arose; the diagnosis tells what is left.
             self.findings = [found for found in self.findings if found.severity == "fault" or found.id in self.standing]
-            for page, evidence, path in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
-                self._add(page, evidence, path, len(trainer.rows), "note")
+            for one in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
+                self._add(one, len(trainer.rows), "note")
         self.keep()
 
     def add(self, finding: Finding) -> None:
@@ -119,12 +142,13 @@ class Monitor(Watcher):
             content = {"findings": [finding.state() for finding in self.findings], "seconds": self.seconds}
             write_text(self.path, json.dumps(content, indent=2) + "\n")
 
-    def _add(self, page: Page, evidence: Evidence, path: str, epoch: int, severity: Severity = "warning") -> None:
-        if any(finding.id == page.id for finding in self.findings):
+    def _add(self, one: Found, epoch: int, severity: Severity = "warning") -> None:
+        if any(finding.id == one.page.id for finding in self.findings):
             return
-        self.findings.append(finding_of(page, severity, evidence, path=path))
+        self.findings.append(finding_of(one.page, severity, one.evidence, path=one.path, change=one.change))
         if severity == "warning":
-            self.say(f"warning: {page.id} epoch {epoch}: {page.title} ({evidence.text}); {page.fix}")
+            advice = one.advice or one.page.fix
+            self.say(f"warning: {one.page.id} epoch {epoch}: {one.page.title} ({one.evidence.text}); {advice}")
 
     def _remember(self, trainer: Trainer) -> None:
         self.weights = {
@@ -136,7 +160,7 @@ class Monitor(Watcher):
         self.good = kept(trainer)
 
     @torch.no_grad()
-    def _updates(self, trainer: Trainer) -> Iterator[tuple[Page, Evidence, str]]:
+    def _updates(self, trainer: Trainer) -> Iterator[Found]:
         """How far each layer moved a step, against its size. A random walk of n steps gets sqrt(n) far."""
         steps = max(1, trainer.step - self.seen_at)
         now = dict(trainer.model.named_parameters())
@@ -146,21 +170,32 @@ class Monitor(Watcher):
                 continue
             moved = float((now[name] - before).norm()) / size / steps**0.5
             if moved < SMALL_UPDATE and trainer.lr() > 0:
-                yield (
-                    pages.UPDATES,
-                    Evidence(f"{name} moves by {moved:.1e} a step", moved, SMALL_UPDATE),
-                    "optimizer.lr",
-                )
+                evidence = Evidence(f"{name} changes by {moved:.1e} of its size per update", moved, SMALL_UPDATE)
+                yield Found(pages.UPDATES, evidence, "optimizer.lr")
             elif moved > LARGE_UPDATE and self.seen_at > 0:
-                yield (
-                    pages.UPDATES,
-                    Evidence(f"{name} moves by {moved:.1e} a step", moved, LARGE_UPDATE),
-                    "optimizer.lr",
-                )
+                evidence = Evidence(f"{name} changes by {moved:.1e} of its size per update", moved, LARGE_UPDATE)
+                yield Found(pages.UPDATES, evidence, "optimizer.lr")
 
 
-def inside(trainer: Trainer) -> tuple[Snapshot, Tensor, Tensor]:
-    """The net on examples from all over the training split: its layers, and what it says `(N,)` of targets `(N,)`."""
+@dataclass(frozen=True)
+class Inside:
+    """A look inside the net, on examples from all over the training split.
+
+    Attributes:
+        state: Its layers, gradients and predictions.
+        targets: The classes `(N,)` of the examples.
+        largest: The largest size of an input, as the net sees it.
+        blocked_at_start: Layers whose units were dead or saturated before training, by name.
+    """
+
+    state: Snapshot
+    targets: Tensor
+    largest: float
+    blocked_at_start: frozenset[str] = frozenset()
+
+
+def inside(trainer: Trainer, blocked_at_start: frozenset[str] = frozenset()) -> Inside:
+    """Look inside."""
     batches = trainer.train
     count = len(batches.examples)
     rows = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
@@ -169,51 +204,67 @@ def inside(trainer: Trainer) -> tuple[Snapshot, Tensor, Tensor]:
     inputs = placement.arrange(batches.transform(raw.to(placement.device), placement.dtype))
     targets = targets.to(placement.device)
     state = snapshot(trainer.model, trainer.loss_fn, inputs, targets)
-    return state, state.predictions, targets
+    return Inside(state, targets, float(inputs.abs().max()), blocked_at_start)
 
 
-def layer_findings(
-    state: Snapshot, predictions: Tensor, targets: Tensor, *, is_late: bool
-) -> Iterator[tuple[Page, Evidence, str]]:
+def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
     """What a look inside shows; `is_late`: so far into the run that a healthy net tells its classes apart."""
+    state, targets = look.state, look.targets
     for layer in state.layers:
         if layer.dead > MANY:
-            yield pages.DEAD_UNITS, Evidence(f"{layer.dead:.0%} of {layer.name}", layer.dead, MANY), "model.activation"
+            dead = f"{layer.dead * layer.units:.0f} of the {layer.units} ReLU units of {layer.name}"
+            text = f"{dead} give 0 for every example"
+            yield _blocked(look, layer, pages.DEAD_UNITS, text, layer.dead)
         if layer.saturated > MANY:
-            text = f"{layer.saturated:.0%} of {layer.name}"
-            yield pages.SATURATED_UNITS, Evidence(text, layer.saturated, MANY), "model.activation"
+            text = f"{layer.saturated:.0%} of the outputs of {layer.name} are at a flat end"
+            yield _blocked(look, layer, pages.SATURATED_UNITS, text, layer.saturated)
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
-        text = f"the first layer gets {ratio:.1e} of the last one's gradient"
-        yield pages.GRADIENTS, Evidence(text, ratio, LOWEST_RATIO), "model.activation"
-    is_one = len(predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets)
+        text = f"the first layer's gradient is {ratio:.1e} of the last one's"
+        yield Found(pages.GRADIENTS, Evidence(text, ratio, LOWEST_RATIO), "model.activation")
+    is_one = len(state.predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets)
     if is_late and is_one and len(targets) >= 50:
-        text = f"class {int(predictions[0])} for all of {len(predictions)} examples"
-        yield pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model"
+        text = f"class {int(state.predictions[0])} for all of {len(targets)} examples"
+        yield Found(pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model")
+
+
+def _blocked(look: Inside, layer: LayerState, page: Page, text: str, share: float) -> Found:
+    """Units that pass nothing on, and the cause that was measured: large inputs, initial weights, or updates."""
+    if look.largest > LARGE:
+        evidence = Evidence(f"{text}; inputs reach {look.largest:.3g}", share, MANY)
+        change = {"dataset.normalize": "standard"}
+        return Found(page, evidence, "dataset.normalize", "use dataset.normalize: standard", change)
+    if layer.name in look.blocked_at_start:
+        evidence = Evidence(f"{text}, as before training", share, MANY)
+        return Found(page, evidence, "model.init", "use another model.init, such as kaiming_uniform, or batch norm")
+    evidence = Evidence(f"{text}, and did not before training", share, MANY)
+    return Found(page, evidence, "optimizer.lr", "use a lower optimizer.lr: updates were too large")
 
 
 def _is_late(rows: Sequence[Row], epochs: int) -> bool:
     return len(rows) >= max(3, epochs // 5)
 
 
-def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[tuple[Page, Evidence, str]]:
+def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Found]:
     """What the training curve shows so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
     is_level = _is_late(rows, epochs) and max(losses) - min(losses) < 0.01 * abs(losses[0])
     if is_level and rows[-1].train_accuracy < majority + 0.02:
         text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
-        yield pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr"
+        yield Found(pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr")
     last = losses[-4:]
     if len(last) == 4 and last == sorted(last) and now > 1.5 * max(min(losses), 1e-3) and now > 0.05:
-        yield pages.RISING, Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)), "optimizer.lr"
+        yield Found(
+            pages.RISING, Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)), "optimizer.lr"
+        )
     steps = [after - before for before, after in pairwise(losses[-7:])]
     turns = sum(first * second < 0 for first, second in pairwise(steps))
     if len(steps) == 6 and turns == 5 and min(map(abs, steps)) > 0.2 * max(now, 0.05):
-        yield pages.OSCILLATING, Evidence(f"{turns} turns in 6 epochs", turns, 5), "optimizer.lr"
+        yield Found(pages.OSCILLATING, Evidence(f"{turns} turns in 6 epochs", turns, 5), "optimizer.lr")
 
 
-def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[tuple[Page, Evidence, str]]:
+def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Found]:
     """What the whole curve shows."""
     last, count = rows[-1], len(rows)
     before = rows[-1 - max(1, count // 10)] if count > 1 else None
@@ -221,9 +272,9 @@ def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> 
         gained = last.train_accuracy - before.train_accuracy
         if gained > 0.01:
             text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {max(1, count // 10)} epoch(s)"
-            yield pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs"
+            yield Found(pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs")
     if last.validation_accuracy is not None and last.train_accuracy - last.validation_accuracy > 0.1:
         text = f"train {last.train_accuracy:.1%}, validation {last.validation_accuracy:.1%}"
-        yield pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout"
+        yield Found(pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout")
     if has_validation and count - best_epoch > max(10, count / 2):
-        yield pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience"
+        yield Found(pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience")

@@ -19,19 +19,19 @@ NOT_FINITE = Page(
 )
 STUCK = Page(
     id="NN602",
-    title="the loss is stuck where it began",
+    title="the loss stays where it started",
     looks_at="The training loss after a fifth of the run, three epochs or more: within 1 % of the first epoch's, while "
     "the accuracy is within two points of the majority's.",
-    why="The net has learned how often each class occurs, and nothing of the inputs.",
+    why="The net has learned how often each class occurs, and nothing from the inputs.",
     source=GLOROT,
-    fix="nnclassify check CONFIG finds the cause.",
+    fix="Run nnclassify check CONFIG: it looks for the cause.",
 )
 RISING = Page(
     id="NN603",
     title="the training loss rises again",
     looks_at="The training loss of the last three epochs: each higher than the one before, and together over 1.5 times "
     "the lowest so far.",
-    why="Steps overshoot the valley that they were in.",
+    why="Updates overshoot the minimum that they were near.",
     source=BENGIO,
     fix="A lower optimizer.lr, or a scheduler that lowers it.",
 )
@@ -39,7 +39,7 @@ OSCILLATING = Page(
     id="NN604",
     title="the training loss goes up and down",
     looks_at="Six epochs in a row in which the training loss changes direction each time, by more than 20 % of itself.",
-    why="The steps are about as long as the valley is wide.",
+    why="The updates are too large: they jump from one side of the minimum to the other.",
     source=BENGIO,
     fix="A lower optimizer.lr, or a larger batch_size.",
 )
@@ -47,32 +47,35 @@ DEAD_UNITS = Page(
     id="NN605",
     title="most units of a layer are dead",
     looks_at="ReLU layers after an epoch: more than 90 % of the units at 0 for 256 training examples.",
-    why="A ReLU that is 0 for every example gets no gradient, and stays so.",
+    why="A ReLU that is 0 for every example gets no gradient, and stays at 0.",
     source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733)",
-    fix="A lower optimizer.lr, model.activation: leaky_relu, or batch norm.",
+    fix="dataset.normalize: standard where inputs are large; another model.init where units are dead from the start; "
+    "else a lower optimizer.lr.",
 )
 SATURATED_UNITS = Page(
     id="NN606",
     title="most outputs of a layer are saturated",
     looks_at="Sigmoid and tanh layers after an epoch: more than 90 % of the outputs within 1 % of an end.",
-    why="Where a sigmoid is flat, it passes on no gradient.",
+    why="Where a sigmoid or tanh is flat, it passes on almost no gradient.",
     source=GLOROT,
-    fix="dataset.normalize: standard, a lower optimizer.lr, or model.activation: relu.",
+    fix="dataset.normalize: standard where inputs are large; another model.init where outputs are saturated from the "
+    "start; else a lower optimizer.lr.",
 )
 UPDATES = Page(
     id="NN607",
-    title="weights hardly move, or jump",
-    looks_at="How far a layer's weights moved since the last look, a step, against their size: under 1e-7 or over 1.",
-    why="Customary runs move their weights by about a thousandth of their size a step.",
+    title="weights barely change, or jump",
+    looks_at="The change of a layer's weights per update since they were last measured, relative to their size: under "
+    "1e-7, or over 1.",
+    why="In healthy runs an update changes weights by about a thousandth of their size.",
     source="Karpathy, CS231n notes, Learning: ratio of weights to updates, 2015",
-    fix="A higher optimizer.lr where they hardly move, a lower one where they jump.",
+    fix="A higher optimizer.lr where they barely change, a lower one where they jump.",
 )
 GRADIENTS = Page(
     id="NN608",
     title="gradients vanish or explode on their way to the first layers",
     looks_at="The root mean square gradient of the first layer against the last one's after an epoch: under 1e-4, or "
     "over 1e4.",
-    why="Layers that get a ten-thousandth of the gradient do not learn in the time that the others take.",
+    why="Layers with a ten-thousandth of the gradient barely learn while the others do.",
     source=GLOROT,
     fix="model.activation: relu, batch norm, or an init that suits the layers' widths.",
 )
@@ -81,16 +84,16 @@ ONE_CLASS = Page(
     title="the net gives the same answer for every example",
     looks_at="Predictions for 256 training examples, after a fifth of the run and three epochs or more, or at its end: "
     "all the same, where no class has 99 % of them.",
-    why="Whatever comes in, the same comes out: nothing of the input reaches the output.",
+    why="The output does not depend on the input: no information gets through the net.",
     source="Karpathy, A recipe for training neural networks, 2019",
-    fix="nnclassify check CONFIG finds the cause.",
+    fix="Run nnclassify check CONFIG: it looks for the cause.",
 )
 STILL_FALLING = Page(
     id="NN610",
     title="the run ended while it was still learning fast",
     looks_at="The training loss over the last tenth of the run (at least one epoch): over 10 % lower than before it, "
     "with the accuracy still rising by more than one point.",
-    why="More epochs would cost little and bring much.",
+    why="A few more epochs would still improve it.",
     source=PRECHELT,
     fix="More epochs, or a higher optimizer.lr.",
 )
@@ -98,15 +101,15 @@ GAP = Page(
     id="NN611",
     title="much better on training than on validation examples",
     looks_at="Accuracies after the last epoch: more than 10 points apart, where validation has 100 examples or more.",
-    why="The net remembers examples instead of what they have in common.",
+    why="The net memorizes examples instead of learning what they have in common (overfitting).",
     source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.2",
     fix="More data or augmentation, dropout, weight_decay, or a smaller net.",
 )
 PAST_BEST = Page(
     id="NN612",
-    title="the best epoch is long past",
+    title="the best epoch was long before the end",
     looks_at="The last epoch against the best one: more than half of the run, and at least ten epochs, later.",
-    why="What came after it cost time and made the net worse on examples that it had not seen.",
+    why="The epochs after it cost time and made the net worse on examples that it had not seen.",
     source=PRECHELT,
     fix="patience: 10, or fewer epochs; best.pt holds the best epoch.",
 )

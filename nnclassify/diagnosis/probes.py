@@ -15,7 +15,7 @@ VANISHING = Page(
     title="the gradient vanishes before it reaches the first layers",
     looks_at="Three or more sigmoid or tanh layers whose first layer gets less than 1 % of the last one's gradient at "
     "the start, or outputs that hardly depend on the input; a fault where another activation learns better.",
-    why="A sigmoid passes on a quarter of the gradient at most: after nine of them, 4 in a million is left.",
+    why="A sigmoid passes on at most a quarter of the gradient: after nine of them, 4 in a million is left.",
     source=GLOROT,
     fix="model.activation: relu, or tanh with init: xavier_uniform, or batch norm.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16, 16, 16, 16, 16, 16, 16], activation: sigmoid}\n",
@@ -34,7 +34,7 @@ def _vanishing(case: Case) -> Iterator[Suspicion]:
     ratio = case.start.gradient_ratio
     if flat_ends * 2 < len(case.stages) or (ratio > SMALL_GRADIENT and case.start.output_spread > FLAT):
         return
-    text = f"the first layer gets {ratio:.1e} of the last one's gradient"
+    text = f"at the start the first layer's gradient is {ratio:.1e} of the last one's"
     changes = [
         with_option(case, "activation", "relu"),
         {**with_option(case, "activation", "relu"), **with_option(case, "init", "kaiming_uniform")},
@@ -58,10 +58,10 @@ def _or_plain(case: Case, changes: list[Change]) -> tuple[Change, ...]:
 
 DEAD = Page(
     id="NN307",
-    title="ReLU layers that are dead, or say the same of every example",
+    title="ReLU layers that are dead, or give the same output for every example",
     looks_at="A ReLU layer with more than 90 % of its units at 0 for a whole batch at the start, or five ReLU layers "
     "or more after which outputs hardly depend on the input; a fault where a change learns better.",
-    why="A ReLU that is 0 for every example passes on no gradient, and never wakes up.",
+    why="A ReLU that is 0 for every example passes on no gradient, and never recovers.",
     source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733); He et al., 2015 (arXiv:1502.01852)",
     fix="model.init: kaiming_uniform, batch norm, or fewer layers.",
     example="dataset: moons\nmodel:\n  {name: mlp, hidden: ["
@@ -79,7 +79,10 @@ def _dead(case: Case) -> Iterator[Suspicion]:
     is_flat = rectifiers >= DEEP and min(case.start.output_spread, case.start.gradient_ratio * 10) < 0.1
     if not rectifiers or (case.start.dead <= MANY_DEAD and not is_flat):
         return
-    text = f"at the start {case.start.dead:.0%} of a layer is dead, outputs vary by {case.start.output_spread:.1e}"
+    text = (
+        f"at the start {case.start.dead:.0%} of the units of a layer are dead, and outputs differ by "
+        f"{case.start.output_spread:.1e} of their size between examples"
+    )
     changes = [
         with_option(case, "init", "kaiming_uniform"),
         with_batch_norm(case),
@@ -96,7 +99,7 @@ START = Page(
     looks_at="An init of a fixed width (normal, uniform) whose untrained net gives outputs that hardly differ from "
     "example to example (by less than 0.01), a loss over three times the prior's, saturated layers or a first layer "
     "with almost no gradient; a fault where init default learns better.",
-    why="Signals shrink or grow by the same factor at every layer, unless weights suit the layer's width.",
+    why="Signals shrink or grow by the same factor at every layer, unless the weights fit the layer's width.",
     source=f"{GLOROT}; He et al., 2015 (arXiv:1502.01852)",
     fix="model.init: default, or kaiming_uniform for ReLUs.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: {name: normal, std: 10.0}}\n",
@@ -117,8 +120,11 @@ def _start(case: Case) -> Iterator[Suspicion]:
     is_flat = case.start.output_spread < 0.1 or case.start.gradient_ratio < SMALL_GRADIENT
     is_flat = is_flat or case.start.deviation < FAINT
     if is_high or is_flat or case.start.saturated > MANY_SATURATED:
-        prior = "" if case.prior_loss is None else f" (the prior's: {case.prior_loss:.3g})"
-        text = f"loss {case.start.loss:.3g} at the start{prior}, outputs vary by {case.start.output_spread:.1e}"
+        prior = "" if case.prior_loss is None else f" ({case.prior_loss:.3g} without any information)"
+        text = (
+            f"loss {case.start.loss:.3g} at the start{prior}; outputs differ by {case.start.output_spread:.1e} of "
+            "their size between examples"
+        )
         changes = (with_option(case, "init", "default"), with_option(case, "init", "kaiming_uniform"))
         yield Suspicion(START, "likely", "model.init", Evidence(text, case.start.loss, case.prior_loss), changes)
 
@@ -128,10 +134,10 @@ MIXED = Page(
     title="an example's outputs depend on the other examples of its batch",
     looks_at="The untrained net in evaluation, on a batch and on its first half alone: outputs that differ by more "
     "than 0.1 % of their size.",
-    why="Something works along the wrong dimension, such as a softmax over the batch: an answer then changes with its "
-    "company, and training pulls on the wrong examples.",
+    why="Something works along the wrong dimension, such as a softmax over the batch: a prediction then depends on the "
+    "other examples, and the gradient reaches the wrong ones.",
     source="Karpathy, A recipe for training neural networks, 2019: use backprop to chart dependencies",
-    fix="Mend the network's code: only batch norm, and only in training, may look across examples.",
+    fix="Correct the network's code: only batch norm, and only in training, may look across examples.",
 )
 MOVED = 1e-3
 """Float32 products in another order differ by about 1e-6 of their size; a thousand times that is no rounding."""

@@ -14,7 +14,7 @@ ORDERED = Page(
     title="examples in class order, never shuffled",
     looks_at="shuffle: false, batches smaller than the training split, and fewer than 30 % of the class changes that "
     "a random order would have.",
-    why="Each stretch of updates sees one class alone, and unlearns the ones before it.",
+    why="Many updates in a row see only one class, and the net forgets the others.",
     source="LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.2",
     fix="shuffle: true.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
@@ -27,23 +27,32 @@ FEW_CHANGES = 0.3
 def _ordered(case: Case) -> Iterator[Suspicion]:
     facts = case.facts
     if not case.config.shuffle and case.config.batch_size < facts.num_examples and facts.order < FEW_CHANGES:
-        text = f"{facts.order:.0%} of the class changes of a random order"
+        text = f"shuffle is false, and examples come sorted by class: {_in_order(case)}"
         evidence = Evidence(text, facts.order, FEW_CHANGES)
         yield Suspicion(ORDERED, "certain", "shuffle", evidence, ({"shuffle": True},))
 
 
+MAX_NAMED = 3
+
+
+def _in_order(case: Case) -> str:
+    names = [f"all {case.class_names[label]}" for label in case.facts.class_order]
+    return ", then ".join([*names[:MAX_NAMED], *(["the others"] if len(names) > MAX_NAMED else [])])
+
+
 IMBALANCED = Page(
     id="NN112",
-    title="one class outweighs the others",
+    title="most examples are of one class",
     looks_at="A class with more than 80 % of the training examples, under a loss without class_weights; a fault where "
-    "classes are told apart much better once they weigh the same.",
-    why="Always saying the majority is nearly right on average, so the net has little reason to learn the rest.",
+    "the net tells the rare classes hardly or not at all, and much better once all classes weigh the same.",
+    why="Always predicting the most common class is nearly right on average, so the net hardly learns the others.",
     source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
     fix="loss: {name: cross_entropy, class_weights: balanced}.",
     example="dataset: {name: csv, path: imbalanced.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: breast_cancer\nmodel: {name: mlp, hidden: [16]}\n",
 )
-MAJORITY = 0.8
+MAJORITY, NO_RARE = 0.8, 0.3
+"""A net that gets some of the rare class is a matter of taste: accuracy can be worth more than recall."""
 
 
 def _imbalanced(case: Case) -> Iterator[Suspicion]:
@@ -52,26 +61,31 @@ def _imbalanced(case: Case) -> Iterator[Suspicion]:
     if majority > MAJORITY and not weighted:
         evidence = Evidence(f"{majority:.1%} of the examples are of one class", majority, MAJORITY)
         change: Change = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "model.output": "none"}
-        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,))
+        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,), under=NO_RARE)
 
 
 REPEATED = Page(
     id="NN113",
     title="test examples that are also in the training set",
     looks_at="The share of test examples that equal a training example to the last bit: more than 1 %, where inputs "
-    "take more than 20 values (few values repeat by chance), and twice what the training split repeats itself.",
-    why="On them the test measures memory, not what the net has learned.",
+    "take more than 20 values (few repeat by chance), and three times the share of training examples that repeat "
+    "one another, or more than 20 %.",
+    why="On those examples the test measures memorizing, not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
-    fix="Take them out of one of the two; no option can do it.",
+    fix="Remove them from one of the two files; no option of the config can do it.",
     example="dataset: {name: csv, path: repeated.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: {name: xor, noise: 0}\nmodel: {name: mlp, hidden: [16]}\n",
 )
 FEW_VALUES, REPEATED_SHARE = 20, 0.01
+REPEATS, MANY_REPEATED = 3.0, 0.2
+"""In a table some of whose rows are alike, a test row has a twin in training about twice as often as training rows
+repeat one another; that is no fault of the split, unless it concerns a large part of the test."""
 
 
 def _repeated(case: Case) -> Iterator[Suspicion]:
     facts = case.facts
-    if facts.distinct > FEW_VALUES and facts.repeated > REPEATED_SHARE:
+    is_natural = facts.repeated <= REPEATS * facts.repeated_within and facts.repeated < MANY_REPEATED
+    if facts.distinct > FEW_VALUES and facts.repeated > REPEATED_SHARE and not is_natural:
         text = f"{facts.repeated:.1%} of the test examples are training examples"
         yield Suspicion(REPEATED, "certain", "dataset", Evidence(text, facts.repeated, REPEATED_SHARE))
 
@@ -79,18 +93,25 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
 CONSTANT = Page(
     id="NN114",
     title="a column that is the same in every row",
-    looks_at="Columns of a CSV table with one value in all splits.",
-    why="It can tell no class from another: mostly it was not read or not filled in as meant.",
+    looks_at="Columns of a CSV table with one value in all splits; several in a table of 64 columns or more are taken "
+    "for the margins of pictures.",
+    why="It carries no information about the class: usually it was not read or filled in as intended.",
     source="Kuhn and Johnson, Applied Predictive Modeling, 2013, section 3.5",
-    fix="Mend the column, or name the others in dataset.features.",
+    fix="Correct the column, or list the others in dataset.features.",
     example="dataset: {name: csv, path: constant.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: digits\nmodel: {name: mlp, hidden: [16]}\n",
 )
 
 
+PIXELS = 64
+"""A table with that many columns may hold pictures, whose margins are the same in all of them."""
+
+
 def _constant(case: Case) -> Iterator[Suspicion]:
     names = case.feature_names
     if not case.facts.constant or names is None:
+        return
+    if len(names) >= PIXELS and len(case.facts.constant) > 1:
         return
     constant = [names[index] for index in case.facts.constant]
     rest = [name for name in names if name not in constant]
@@ -105,7 +126,7 @@ SCALES = Page(
     title="columns on very different scales",
     looks_at="Standard deviations of a table's columns as the net sees them, that differ by a factor of more than 100; "
     "a fault where the net learns better once they are alike.",
-    why="The largest column decides everything, and no learning rate suits both it and the smallest.",
+    why="The column with the largest values dominates, and no learning rate suits both it and the smallest.",
     source=LECUN,
     fix="dataset.normalize: standard.",
     example="dataset: {name: wine, normalize: none}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -118,16 +139,18 @@ SCALE_RATIO = 100.0
 def _scales(case: Case) -> Iterator[Suspicion]:
     ratio = case.facts.scale_ratio
     if ratio > SCALE_RATIO:
-        evidence = Evidence(f"scales differ by a factor of {ratio:.2g}", ratio, SCALE_RATIO)
+        evidence = Evidence(
+            f"the standard deviations of the columns differ by a factor of {ratio:.2g}", ratio, SCALE_RATIO
+        )
         yield Suspicion(SCALES, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
 
 
 RAW_INPUTS = Page(
     id="NN116",
-    title="inputs that were never brought to a small scale",
+    title="inputs that are not normalized",
     looks_at="An input whose size is over 10 as the net sees it, with a normalize other than standard; a fault where "
     "the net learns better, or in more of its seeds, with standard.",
-    why="Large inputs drive units to where they are flat or dead in the first updates, and they stay there.",
+    why="Large inputs make units saturate or die in the first updates, and they stay that way.",
     source=LECUN,
     fix="dataset.normalize: standard.",
     example="dataset: {name: rgb, normalize: none}\nmodel: {name: mlp, hidden: [4, 4]}\n",
@@ -139,7 +162,7 @@ LARGE = 10.0
 
 def _raw_inputs(case: Case) -> Iterator[Suspicion]:
     if case.facts.largest > LARGE and case.config.dataset.normalize != "standard":
-        evidence = Evidence(f"inputs up to {case.facts.largest:.3g}", case.facts.largest, LARGE)
+        evidence = Evidence(f"inputs reach {case.facts.largest:.3g}", case.facts.largest, LARGE)
         yield Suspicion(RAW_INPUTS, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
 
 

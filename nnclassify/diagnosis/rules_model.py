@@ -21,7 +21,7 @@ LINEAR = Page(
     id="NN301",
     title="no non-linearity between the input and the classes",
     looks_at="No hidden layer, or activation none in all of them; a fault where one with a ReLU learns much better.",
-    why="Layers without a non-linearity are one line, and a line cannot part XOR, circles or spirals.",
+    why="Layers without a non-linearity collapse into one linear model, which cannot separate XOR, circles or spirals.",
     source="Minsky and Papert, Perceptrons, 1969",
     fix="model.hidden: [64], model.activation: relu.",
     example="dataset: xor\nmodel: {name: mlp, hidden: [8], activation: none}\n",
@@ -42,8 +42,8 @@ NARROW = Page(
     id="NN302",
     title="a layer too narrow for the problem",
     looks_at="A layer of fewer units than 8 (16 channels); a fault where a wider one learns much better.",
-    why="What a layer of one or two units does not let through, no later layer can bring back; and of few ReLUs, all "
-    "may die.",
+    why="Information that does not fit through a layer of one or two units is lost to the later layers; and if there "
+    "are only a few ReLUs, all of them may die.",
     source="Minsky and Papert, Perceptrons, 1969 (XOR takes two units); Lu et al., 2017 (arXiv:1709.02540)",
     fix="More units: model.hidden: [64].",
     example="dataset: xor\nmodel: {name: mlp, hidden: [1], activation: tanh}\n",
@@ -56,16 +56,16 @@ def _narrow(case: Case) -> Iterator[Suspicion]:
     few = [stage for stage in case.stages if stage.units < (FEW_CHANNELS if "blocks" in stage.path else FEW_UNITS)]
     if few:
         least = min(few, key=lambda stage: stage.units)
-        evidence = Evidence(f"{least.units} unit(s) in {least.path}", least.units, FEW_UNITS)
+        evidence = Evidence(f"{least.units} unit{'s' * (least.units > 1)} in {least.path}", least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
         yield Suspicion(NARROW, certainty, least.path, evidence, (wider(case, 16), wider(case)))
 
 
 SYMMETRIC = Page(
     id="NN303",
-    title="all weights of a layer start alike",
+    title="all weights of a layer start at the same value",
     looks_at="init zeros or constant on a layer of two units or more.",
-    why="Units that start alike get the same gradient and stay alike: the layer is one unit, or none.",
+    why="Units that start equal get the same gradient and stay equal: the layer has in effect one unit, or none.",
     source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 8.4",
     fix="model.init: default.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16], init: zeros}\n",
@@ -90,7 +90,7 @@ DROPOUT = Page(
     title="dropout leaves too few units",
     looks_at="A dropout of more than 0.6: a fault where fewer than 5 units of a layer survive on average, or where "
     "less of it learns better.",
-    why="What reaches the classes is then mostly noise, and differs from update to update.",
+    why="What reaches the output is then mostly noise, and differs from update to update.",
     source="Srivastava et al., Dropout, 2014, section 7.3: keep p x n, the units that survive, constant",
     fix="model.dropout: 0.2, or more units.",
     example="dataset: wine\nmodel: {name: mlp, hidden: [8], dropout: 0.9}\n",
@@ -116,7 +116,8 @@ NORM_OF_ONE = Page(
     title="batch norm with batches of one",
     looks_at="batch_size 1 and a layer with batch norm; up to batch_size 4, a fault where batches of 32 learn much "
     "better.",
-    why="One example is its own mean: what is normalised by it is always 0, and training differs from use.",
+    why="The mean of one example is the example itself: its normalized value is always 0, and training differs from "
+    "evaluation.",
     source="Wu and He, Group normalization, 2018 (arXiv:1803.08494)",
     fix="batch_size: 32, or batch_norm: false.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16], batch_norm: true}\nbatch_size: 1\n",
@@ -139,8 +140,8 @@ ACTIVATION = Page(
     title="an activation that hinders learning here",
     looks_at="Sigmoid, tanh, exponential, softplus or none in a hidden layer, or a single ReLU before the last "
     "layer; a fault where another activation learns much better from the same start.",
-    why="A sigmoid passes on a quarter of the gradient at most, an exponential explodes, a single ReLU that is 0 "
-    "lets nothing through.",
+    why="A sigmoid passes on at most a quarter of the gradient, an exponential explodes, and a single ReLU at 0 blocks "
+    "everything.",
     source=GLOROT,
     fix="model.activation: relu.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16], activation: exponential}\n",

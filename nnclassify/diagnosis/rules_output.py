@@ -34,7 +34,7 @@ SINGLE_SOFTMAX = Page(
     id="NN202",
     title="softmax over one output",
     looks_at="model.output softmax or log_softmax where the network has one output.",
-    why="The softmax of a single number is 1 whatever the number is: the net says the same of every example.",
+    why="The softmax of a single number is always 1: the net gives the same answer for every example.",
     source=GOODFELLOW,
     fix="model.output: sigmoid with loss: bce; or loss: cross_entropy, with one output a class.",
     example="dataset: circles\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: bce\n",
@@ -54,7 +54,7 @@ ONE_OUTPUT = Page(
     id="NN203",
     title="one output for more than two classes",
     looks_at="loss bce or bce_with_logits with targets: index, and more than two classes.",
-    why="A probability can tell two classes apart: every class number over 1 is out of its reach.",
+    why="One probability can tell two classes apart; class numbers above 1 are out of its range.",
     source=GOODFELLOW,
     fix="loss: cross_entropy, with model.output: none.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: {name: bce, targets: index}\n",
@@ -72,7 +72,7 @@ INDEX_AS_NUMBER = Page(
     id="NN204",
     title="class numbers under a squared error",
     looks_at="loss mse with targets: index, and more than two classes.",
-    why="Classes are no scale: '3 instead of 4' costs 1 and '9 instead of 4' costs 25, though both are just wrong.",
+    why="Classes are not a scale: predicting 3 for 4 costs 1, predicting 9 for 4 costs 25, though both are just wrong.",
     source="Bishop, Pattern Recognition and Machine Learning, 2006, section 4.1.3",
     fix="loss: cross_entropy, with model.output: none; or loss: {name: mse, targets: one_hot}.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nloss: {name: mse, targets: index}\n",
@@ -92,7 +92,7 @@ RELU_OUTPUT = Page(
     title="a ReLU right before the loss or its sigmoid",
     looks_at="model.output relu.",
     why="A ReLU cannot go below 0: the sigmoid after it never falls under 0.5, and an output that is 0 for all "
-    "examples gets no gradient, so the net ends up saying one class.",
+    "examples gets no gradient, so the net ends up predicting one class.",
     source=f"{GOODFELLOW}; Maas, Hannun and Ng, 2013 (rectifiers that die)",
     fix="model.output: none.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16], output: relu}\nloss: bce_with_logits\n",
@@ -126,7 +126,7 @@ def _nll_of_probabilities(case: Case) -> Iterator[Suspicion]:
 
 SQUASHED_LOGITS = Page(
     id="NN207",
-    title="outputs squashed before a loss that wants them raw",
+    title="outputs squashed before a loss that expects raw ones (logits)",
     looks_at="model.output sigmoid under cross_entropy or focal; sigmoid, softmax or log_softmax under "
     "bce_with_logits; log_softmax under mse.",
     why="The loss squashes outputs itself: on numbers that are squashed already it cannot get near 0, whatever the "
