@@ -24,7 +24,7 @@ def test_a_healthy_config_has_no_fault(here: Path) -> None:
         "dataset: iris\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: adam, lr: 0.01}\nepochs: 60\n", here
     )
     assert not diagnosis.has_fault
-    assert diagnosis.before is not None and diagnosis.before.accuracy > 0.9
+    assert diagnosis.before is not None and diagnosis.before.kept_out.accuracy > 0.9
 
 
 @pytest.mark.parametrize("name", ["digits_cnn", "iris_mlp", "rgb", "spirals", "xor_3"])
@@ -46,7 +46,11 @@ def test_a_rate_too_low_is_proved_and_mended(here: Path) -> None:
     first = diagnosis.findings[0]
     assert (first.id, first.severity, first.place.rpartition(":")[2]) == ("NN402", "fault", "6")
     assert "in the same" in first.evidence.text
-    assert diagnosis.repair.after is not None and diagnosis.repair.after.accuracy > 0.9
+    assert (
+        diagnosis.repair is not None
+        and diagnosis.repair.after is not None
+        and diagnosis.repair.after.kept_out.accuracy > 0.9
+    )
 
 
 def test_an_output_that_cannot_learn_is_the_first_finding(here: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_net_that_mixes_examples_up_is_seen() -> None:
 def test_batch_norm_over_single_examples_is_diagnosed_though_training_refuses_it(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NORM_OF_ONE.example)
     diagnosis = diagnose(load_config(str(tmp_path / "net.yaml")))
-    assert diagnosis.findings[0].id == NORM_OF_ONE.id and diagnosis.repair.change["batch_size"] == 32
+    assert diagnosis.findings[0].id == NORM_OF_ONE.id and diagnosis.change["batch_size"] == 32
 
 
 def test_a_warm_up_that_never_ends_is_a_schedule_that_takes_the_rate_away(tmp_path: Path) -> None:

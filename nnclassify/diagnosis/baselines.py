@@ -4,6 +4,7 @@ follow from the inputs at all."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from nnclassify.datasets import Examples, Splits
 from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
-from nnclassify.diagnosis.trials import Outcome, run_trial
+from nnclassify.diagnosis.trials import Outcome, merged, run_trial
 from nnclassify.inference import outputs_of
 from nnclassify.parts import Parts, build_parts
 from nnclassify.transforms import Transform
@@ -28,33 +29,37 @@ class Baseline:
     """A baseline, trained.
 
     Attributes:
-        outcome: On training examples.
-        parts: The trained net.
+        outcome: What it reaches.
+        parts: The net that was trained on the first fold.
     """
 
     outcome: Outcome
     parts: Parts
 
 
-def train_baseline(config: RunConfig, splits: Splits, hidden: list[int], seconds: float) -> Baseline:
-    """Adam on standardised inputs and the cross-entropy, balanced: settings that suit most problems.
+def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int], seconds: float) -> Baseline:
+    """Adam on standardised inputs and the cross-entropy: settings that suit most problems.
+
+    Classes weigh the same only where the config has them weighted, in whatever way.
 
     Rate 0.003 and batches of 32 lie in the middle of what Bengio, 2012 (arXiv:1206.5533) advises.
     """
+    is_weighted = getattr(config.loss, "class_weights", None) is not None
     plain = RunConfig.model_validate(
         {
             "dataset": config.dataset.model_copy(update={"normalize": "standard"}),
             "model": {"name": "mlp", "hidden": hidden, "init": "kaiming_uniform"},
-            "loss": {"name": "cross_entropy", "class_weights": "balanced"},
+            "loss": {"name": "cross_entropy", "class_weights": "balanced" if is_weighted else None},
             "optimizer": {"name": "adam", "lr": 0.003 if hidden else 0.01},
-            "epochs": math.ceil(BASELINE_STEPS / max(1, len(splits.train) // SMALL_BATCH)),
+            "epochs": math.ceil(BASELINE_STEPS / max(1, len(folds[0].train) // SMALL_BATCH)),
             "batch_size": SMALL_BATCH,
             "seed": config.seed,
             "device": config.device,
         }
     )
-    parts = build_parts(plain, splits)
-    return Baseline(run_trial(parts, BASELINE_STEPS, seconds), parts)
+    built = [build_parts(plain, fold) for fold in folds]
+    outcomes = [run_trial(parts, BASELINE_STEPS, seconds / len(folds)) for parts in built]
+    return Baseline(merged(outcomes), built[0])
 
 
 MIN_EXAMPLES, NEIGHBOURS_SAMPLE = 100, 2000
@@ -115,7 +120,7 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
 
 
 def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
-    if splits.test is None or len(splits.test) < MIN_EXAMPLES // 2 or plain.outcome.accuracy < 0.7:
+    if splits.test is None or len(splits.test) < MIN_EXAMPLES // 2 or plain.outcome.train.accuracy < 0.7:
         return []
     outputs = outputs_of(plain.parts.model, splits.test, plain.parts.transform, plain.parts.placement)
     predictions, targets = plain.parts.loss_fn.predictions(outputs), splits.test.all_targets()

@@ -1,15 +1,16 @@
 """The diagnosis of a config before it is trained: rules and probes suspect, trials decide.
 
 A config that trains well has no fault, however odd it looks, but for the few things that are wrong whatever a
-net makes of them. Where it trains badly, each suspected cause is taken away in turn, and what makes a
-dramatic difference in the same steps is the cause: found, proved and mended at once.
+net makes of them. Where it trains badly, suspected causes are taken away one by one and together, and what makes a
+large difference in the same updates, over seeds and on examples that no trial has seen, is the cause: found, proved
+and fixed at once. Where a net is too slow for that, a narrower one stands in for it, or the verdict is left open.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -24,19 +25,31 @@ from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_
 from nnclassify.diagnosis.facts import facts_of
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
-from nnclassify.diagnosis.pages_outcome import SHIFTED, UNRELATED
-from nnclassify.diagnosis.repair import GOOD, Repair, repair
-from nnclassify.diagnosis.trials import SMALL_STEP, Bench, Outcome, measured_batch, products, start_of, step_seconds
+from nnclassify.diagnosis.pages_outcome import NOT_DECIDED, SHIFTED, UNRELATED
+from nnclassify.diagnosis.repair import DEVIATIONS, Repair, repair
+from nnclassify.diagnosis.skill import GOOD, Skill
+from nnclassify.diagnosis.stand_in import FACTORS, StandIn, is_alike
+from nnclassify.diagnosis.trials import (
+    SMALL_STEP,
+    Bench,
+    Outcome,
+    decisive_steps,
+    measured_batch,
+    products,
+    start_of,
+    step_seconds,
+    total_steps,
+)
 from nnclassify.diagnosis.unreadable import unreadable
-from nnclassify.diagnosis.verdict import Seen, findings_of
+from nnclassify.diagnosis.verdict import Seen, findings_of, minutes_needed
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.parts import Parts, build_parts
 
 RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES, *probes.RULES)
 
-TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 4.0, 3.0, 28.0
-"""What a trial and a baseline should take, and after how long no other trial begins. All of it stays under a minute
-on two cores, even where they are shared."""
+TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 3.0, 2.5, 32.0
+"""What a trial and a baseline should take, and after how long no other trial begins, for each minute that a check may
+take. The rest of the minute is for reading the data, and for cores that are shared."""
 MAX_STEPS = 20_000
 FOLDER_LIMIT = 10_000
 """Pictures that are decoded for a diagnosis, of a folder that holds more."""
@@ -51,8 +64,9 @@ class Diagnosis:
         before: The config as written, in a trial; None where its data cannot be read.
         linear: The linear baseline, likewise.
         majority: The share of the commonest class.
-        repair: The changes that helped, and what they reached.
+        repair: The changes that helped, and what they reached; None where nothing was tried.
         rates: The learning-rate range test; None where the config cannot be trained, or only slowly.
+        keeps_out: Whether the figures are of examples that were kept out of training.
         seconds: What it took.
         notes: What the user should know of the config and of how the data was read.
     """
@@ -61,10 +75,21 @@ class Diagnosis:
     before: Outcome | None = None
     linear: Outcome | None = None
     majority: float = 0.0
-    repair: Repair = field(default_factory=Repair)
+    repair: Repair | None = None
     rates: RangeTest | None = None
+    keeps_out: bool = False
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def change(self) -> dict[str, object]:
+        """All changes together that helped; empty: none did, or none was needed."""
+        return {} if self.repair is None else self.repair.change
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the time was enough to tell whether the net learns."""
+        return not any(finding.id == NOT_DECIDED.id for finding in self.findings)
 
     @property
     def has_fault(self) -> bool:
@@ -72,8 +97,12 @@ class Diagnosis:
         return any(finding.severity == "fault" for finding in self.findings)
 
 
-def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
+def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
     """Check a config: read its data, look at it, and try it.
+
+    Args:
+        loaded: The config.
+        minutes: What that may take.
 
     Raises:
         ConfigError: The config is wrong.
@@ -87,7 +116,7 @@ def diagnose(loaded: LoadedConfig, seconds: float = CHECK_SECONDS) -> Diagnosis:
         return Diagnosis(unreadable(error, loaded.source), seconds=time.thread_time() - started)
     threads = torch.get_num_threads()
     try:
-        diagnosis = _diagnose(replace(loaded, config=config), splits, time.thread_time() + seconds)
+        diagnosis = _diagnose(replace(loaded, config=config), splits, minutes)
     finally:
         torch.set_num_threads(threads)
     return replace(diagnosis, seconds=time.thread_time() - started, notes=[*loaded.notes, *splits.notes])
@@ -107,29 +136,86 @@ def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
     return config.model_copy(update={"dataset": dataset, "epochs": epochs}), dataset.build(config.seed)
 
 
-def _diagnose(loaded: LoadedConfig, splits: Splits, deadline: float) -> Diagnosis:
+def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis:
     config = loaded.config
     with located(loaded.source):
         parts = build_parts(config, splits)
     case = case_of(parts)
     if products(parts) * config.batch_size < SMALL_STEP:
         torch.set_num_threads(1)
-    steps = min(case.total_steps, MAX_STEPS, math.ceil(TRIAL_SECONDS / step_seconds(parts)))
-    bench = Bench(loaded.source, config, splits, steps, deadline, 2 * TRIAL_SECONDS)
-    before = bench.run({})
-    linear = train_baseline(config, splits, [], BASELINE_SECONDS)
-    plain = train_baseline(config, splits, [64, 64], BASELINE_SECONDS) if _is_poor(before, linear) else linear
+    bench = _bench(loaded, parts, minutes)
+    net = bench.run({})
+    linear = train_baseline(config, bench.folds, [], BASELINE_SECONDS)
+    plain = train_baseline(config, bench.folds, [64, 64], BASELINE_SECONDS) if _is_poor(net, linear) else linear
+    skill = Skill(splits.num_classes, [net, linear.outcome, plain.outcome])
+    stand_in = _stand_in(bench, parts, case) if skill.of(net) < GOOD and net.error is None else None
     rates = _range_test(case, splits)
     suspicions = list(suspect(replace(case, suggested_lr=None if rates is None else rates.suggested)))
     findings = label_findings(splits, case.facts, plain)
-    if any(finding.id in HOPELESS for finding in findings):  # whatever helps now helps to learn by heart
+    if any(finding.id in HOPELESS for finding in findings):  # what helps now helps to learn by heart
         suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
-    repaired = repair(bench, suspicions, before, [linear.outcome, plain.outcome], splits.num_classes)
+    repaired = repair(stand_in or bench, suspicions, _together(case, suspicions), skill)
+    is_behind = repaired.skill_before >= GOOD or _is_behind(bench)
     by_heart = learned_by_heart(build_parts(config, splits)) if repaired.skill_before < GOOD else None
-    seen = Seen(before, linear.outcome, by_heart)
-    findings += findings_of(loaded.source, case, repaired, seen, bool(findings))
+    seen = Seen(
+        net=net,
+        before=net if stand_in is None else repaired.before.typical,
+        linear=linear.outcome,
+        is_behind=is_behind,
+        by_heart=by_heart,
+        minutes=minutes,
+        minutes_needed=minutes_needed(step_seconds(parts), case.total_steps),
+        stand_in=None if stand_in is None else str(stand_in.stand_in),
+    )
+    findings += findings_of(loaded.source, case, repaired, seen, skill, bool(findings))
     findings = [_accepted(finding, config.accept or []) for finding in findings]
-    return Diagnosis(findings, before, linear.outcome, case.facts.majority, repaired, rates)
+    keeps_out = bench.folds[0].validation is not None
+    return Diagnosis(findings, net, linear.outcome, case.facts.majority, repaired, rates, keeps_out)
+
+
+def _is_behind(bench: Bench) -> bool:
+    """Whether a plain net does better on examples that it has not seen, where trials are judged on those they have."""
+    halved = bench.halved()
+    if halved is None:
+        return True
+    plain = train_baseline(bench.config, halved.folds, [64, 64], BASELINE_SECONDS).outcome.kept_out
+    return plain.by_class - halved.run({}).kept_out.by_class > DEVIATIONS * plain.noise
+
+
+def _bench(loaded: LoadedConfig, parts: Parts, minutes: float) -> Bench:
+    config, seconds = loaded.config, step_seconds(parts)
+    total = total_steps(config, len(parts.splits.train))
+    steps = max(1, min(total, MAX_STEPS, math.ceil(TRIAL_SECONDS * minutes / seconds)))
+    deadline = time.thread_time() + CHECK_SECONDS * minutes
+    limit = 2 * TRIAL_SECONDS * minutes
+    return Bench(loaded.source, config, parts.splits, steps, deadline, limit, cost=steps * seconds)
+
+
+def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
+    """Where too few updates of a net fit into a trial: a bench for the widest net of the same kind of which enough do;
+    None where there is none, or where signal and gradient fade otherwise in it."""
+    decisive = decisive_steps(case.total_steps)
+    if bench.steps >= decisive:
+        return None
+    for factor in FACTORS:
+        narrower = StandIn(factor)
+        smaller = build_parts(narrower(parts.config), parts.splits)
+        seconds = step_seconds(smaller)
+        steps = min(case.total_steps, MAX_STEPS, math.ceil(bench.cost / seconds))
+        if steps >= decisive or factor == FACTORS[-1]:
+            is_enough = steps >= 2 * bench.steps and case.start is not None and is_alike(case.start, start_of(smaller))
+            return replace(bench, steps=steps, cost=steps * seconds, stand_in=narrower, known={}) if is_enough else None
+    return None
+
+
+def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
+    """Changes to try at once: rate, momentum and batch size; what is likely; everything; the net with its rates."""
+    rates = list(rules_training.rates_together(case))
+    open_ones = [one for one in suspicions if one.certainty != "certain" and one.changes]
+    likely = tuple(one for one in open_ones if one.certainty == "likely")
+    structure = tuple(one for one in open_ones if one.page.id[:3] != "NN4")
+    combined = [likely, tuple(open_ones), *(structure + some for some in rates[:2])]
+    return [*rates[:2], *(some for some in combined if len(some) > 1), *rates[2:]]
 
 
 def _range_test(case: Case, splits: Splits) -> RangeTest | None:
@@ -152,7 +238,7 @@ HOPELESS = (UNRELATED.id, SHIFTED.id)
 
 
 def _is_poor(before: Outcome, linear: Baseline) -> bool:
-    return before.score < NEAR_PERFECT or linear.outcome.score < NEAR_PERFECT
+    return before.train.by_class < NEAR_PERFECT or linear.outcome.kept_out.by_class < NEAR_PERFECT
 
 
 def case_of(parts: Parts) -> Case:
@@ -163,7 +249,7 @@ def case_of(parts: Parts) -> Case:
         stages=stages_of(parts.config),
         facts=facts,
         feature_names=parts.splits.feature_names,
-        num_classes=parts.splits.num_classes,
+        class_names=parts.splits.class_names,
         num_outputs=parts.loss_fn.num_outputs,
         prior_loss=prior_loss(parts.config, facts.class_counts),
         start=start_of(parts) if _can_measure(parts) else None,

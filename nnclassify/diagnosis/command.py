@@ -42,7 +42,9 @@ class Checked:
         return 4 if self.diagnosis.has_fault else 0
 
 
-def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Path | None = None) -> Checked:
+def check(
+    config: str, overrides: Sequence[str], fix: Path | None, lr_range: Path | None = None, minutes: float = 1.0
+) -> Checked:
     """Diagnose a config, write what helps to `fix`, and draw the learning-rate range test into `lr_range`.
 
     Raises:
@@ -54,9 +56,9 @@ def check(config: str, overrides: Sequence[str], fix: Path | None, lr_range: Pat
     for option, target in (("--fix", fix), ("--lr-range", lr_range)):
         if target is not None:
             refuse_existing(option, target)
-    diagnosis = diagnose(loaded)
-    if fix is not None and diagnosis.repair.change:
-        write_fixed(loaded, fix, diagnosis.repair.change)
+    diagnosis = diagnose(loaded, minutes)
+    if fix is not None and diagnosis.change:
+        write_fixed(loaded, fix, diagnosis.change)
     if lr_range is not None and diagnosis.rates is not None:
         from nnclassify.diagnosis.picture import save_range_test  # matplotlib takes as long to import as a check
 

@@ -61,6 +61,7 @@ class Suspicion:
         evidence: What points at it.
         changes: Alternatives to try, the best guess first.
         layer: The layer, where it is one.
+        under: The skill of the net under which it may be a fault; None: as its certainty has it.
     """
 
     page: Page
@@ -69,6 +70,7 @@ class Suspicion:
     evidence: Evidence
     changes: tuple[Change, ...] = ()
     layer: str | None = None
+    under: float | None = None
 
 
 @dataclass(frozen=True)

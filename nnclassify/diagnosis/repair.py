@@ -1,24 +1,59 @@
-"""Takes suspected causes away, one at a time, and keeps what helps: a proof and a mended config at once."""
+"""Takes suspected causes away, one at a time and together, and keeps what helps: a proof and a fixed config at once."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from nnclassify.diagnosis.findings import CERTAINTIES, Change, Suspicion
-from nnclassify.diagnosis.trials import Bench, Outcome
+from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
+from nnclassify.diagnosis.rules_training import SHORT
+from nnclassify.diagnosis.skill import GOOD, POOR, STUCK, Skill
+from nnclassify.diagnosis.trials import Bench, Outcome, Point, decisive_steps
 
-GOOD = 0.9
-"""A skill (see `skill`) from which a config needs no repair: nine tenths of the way from chance to the best seen."""
-POOR = {"certain": 1.0, "likely": GOOD, "possible": 0.75}
-"""Under which skill a suspicion of each certainty may be a fault: half way up, odd settings are a matter of taste."""
-HELPS = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
-"""By how much skill a change must help to prove its cause; 0.1 is over three standard deviations of 600 examples."""
+HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
+"""By how much skill a change must help to prove its cause."""
+DEVIATIONS = 2.0
+"""Standard deviations of a score, as an estimate from the examples that judge, which the gain must exceed too."""
 PERFECT = 0.98
-ROUNDS = 3
-SEED_TRIALS = 2
+ROUNDS, TRIES = 4, 3
+"""Changes that are combined at most, and candidates for each that are repeated over seeds."""
+FEW_SEEDS, MANY_SEEDS = 3, 5
+CHEAP_SECONDS, DEAR_SECONDS = 0.7, 1.5
+"""A trial that should take less than the first is repeated over seeds even where nothing is suspected; one that should
+take less than the second gets many seeds where few of them disagree."""
+MANY_RUNS = 10
+"""The curve of a run that is too slow to be tried to its end is extrapolated to so many times its updates."""
 STRETCH = 10.0
 """A truncated trial is repeated with its learning rate times what is missing, up to this: what a run can catch up."""
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """One config over several seeds: other initial weights, another order, the same split."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def score(self) -> float:
+        """The mean over the seeds of the score on examples kept out."""
+        return statistics.mean(outcome.kept_out.by_class for outcome in self.outcomes)
+
+    @property
+    def spread(self) -> float:
+        """Its standard deviation over the seeds."""
+        scores = [outcome.kept_out.by_class for outcome in self.outcomes]
+        return statistics.stdev(scores) if len(scores) > 1 else 0.0
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the score, since few examples judge: seeds do not make them more."""
+        return max(outcome.kept_out.noise for outcome in self.outcomes)
+
+    @property
+    def typical(self) -> Outcome:
+        """The outcome with the median score."""
+        return sorted(self.outcomes, key=lambda outcome: outcome.kept_out.by_class)[(len(self.outcomes) - 1) // 2]
 
 
 @dataclass(frozen=True)
@@ -30,6 +65,34 @@ class Proof:
     before: Outcome
     after: Outcome
     gain: float
+    seeds: int = 1
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A change to take, and what it proves; `is_clear`: it brings more than the seeds differ."""
+
+    change: Change
+    after: Outcome
+    proofs: list[Proof]
+    is_clear: bool
+
+
+@dataclass(frozen=True)
+class Longer:
+    """More epochs, as the trial's curve, extrapolated, asks for.
+
+    Attributes:
+        suspicion: That there are too few updates.
+        change: The epochs.
+        expected: The mean accuracy of the classes to expect at the end of the run.
+        expected_later: Likewise after `MANY_RUNS` times as many updates.
+    """
+
+    suspicion: Suspicion
+    change: Change
+    expected: float
+    expected_later: float
 
 
 @dataclass(frozen=True)
@@ -41,11 +104,18 @@ class Repair:
         proofs: Causes that were proved, the best first.
         unproved: Likely suspicions that made no difference.
         change: All changes together that helped; empty: none did, or none was needed.
-        after: What they reach; None where nothing was changed.
-        skill_before: Of the config as written; see `skill`.
+        before: The config as written, over seeds.
+        after: What the changes reach; None where nothing was changed.
+        skill_before: Of the config as written, in the median of its seeds; see `Skill`.
         skill_after: Of the changed one.
+        stuck: Seeds of the config as written that got stuck.
+        stuck_after: Likewise of the changed one.
+        is_clear: Whether the changes bring more than the seeds differ.
+        is_expected_to_learn: Whether a trial that was cut short is on its way to a good score.
+        longer: A longer run, where no trial is long enough to prove it and the curve so far says so; see `Longer`.
     """
 
+    before: Repeats
     certain: list[Suspicion] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     unproved: list[Suspicion] = field(default_factory=list)
@@ -53,122 +123,280 @@ class Repair:
     after: Outcome | None = None
     skill_before: float = 1.0
     skill_after: float = 1.0
+    stuck: int = 0
+    stuck_after: int = 0
+    is_clear: bool = True
+    is_expected_to_learn: bool = True
+    longer: Longer | None = None
 
-
-class Skill:
-    """Where a score lies between chance and the best that was seen."""
-
-    def __init__(self, num_classes: int, seen: Sequence[Outcome]) -> None:
-        self.chance = 1 / num_classes
-        self.best = max([outcome.score for outcome in seen] + [self.chance + 0.05])
-
-    def of(self, outcome: Outcome) -> float:
-        """0: chance; 1: as good as the best."""
-        return (outcome.score - self.chance) / (self.best - self.chance)
-
-    def see(self, outcome: Outcome) -> None:
-        """Raise the best."""
-        self.best = max(self.best, outcome.score)
+    @property
+    def depends_on_seed(self) -> bool:
+        """Whether some seeds get stuck and others do not, and that is all there is to tell: half of them at most, or no
+        change brings more than they differ."""
+        count = len(self.before.outcomes)
+        return 0 < self.stuck < count and (2 * self.stuck <= count or not (self.proofs and self.is_clear))
 
 
 def repair(
-    bench: Bench, suspicions: list[Suspicion], before: Outcome, baselines: Sequence[Outcome], num_classes: int
+    bench: Bench,
+    suspicions: list[Suspicion],
+    together: Sequence[Sequence[Suspicion]],
+    skill: Skill,
 ) -> Repair:
-    """Try the suspicions on a config that reached `before`, against baselines."""
-    skill = Skill(num_classes, [before, *baselines])
-    certain = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
-    open_ones = sorted(
-        (suspicion for suspicion in suspicions if suspicion.certainty != "certain" and suspicion.changes),
-        key=lambda suspicion: CERTAINTIES.index(suspicion.certainty),
-    )
-    base: dict[str, object] = {}
-    for suspicion in certain:
-        base |= suspicion.changes[0] if suspicion.changes else {}
-    current = bench.run(base) if base else before
-    skill.see(current)
-    if not certain:
-        current = _worst_seed(bench, open_ones, current, skill)
-        current = _stretched(bench, current, skill)
-    proofs: list[Proof] = []
-    for _ in range(ROUNDS):
-        if skill.of(current) >= GOOD or not bench.has_time():
-            break
-        tried = list(_try_all(bench, base, open_ones, current, skill))
-        helped = [proof for proof in tried if _helps(proof, skill, current)]
-        if not helped:
-            break
-        best = max(helped, key=lambda proof: proof.after.score)
-        known = {proof.suspicion.page.id for proof in proofs}
-        proofs += [proof for proof in _best_of_each(helped, best) if proof.suspicion.page.id not in known]
-        base, current = {**base, **best.change}, best.after
-        open_ones = [suspicion for suspicion in open_ones if suspicion.page.id != best.suspicion.page.id]
-    proved = {proof.suspicion.page.id for proof in proofs}
-    return Repair(
-        certain=certain,
-        proofs=proofs,
-        unproved=[one for one in open_ones if one.certainty == "likely" and one.page.id not in proved],
-        change=base,
-        after=current if base else None,
-        skill_before=skill.of(before),
-        skill_after=skill.of(current),
-    )
+    """Try the suspicions, one at a time and then the given ones together, on a config."""
+    return _Search(bench, suspicions, together, skill).repaired()
 
 
-def _worst_seed(bench: Bench, open_ones: list[Suspicion], current: Outcome, skill: Skill) -> Outcome:
-    """Badly scaled inputs get a net stuck in most seeds: one lucky seed clears no config."""
-    is_scaled_badly = any(one.path == "dataset.normalize" for one in open_ones)
-    if not is_scaled_badly or skill.of(current) < GOOD or not current.complete:
-        return current
-    dataset_seed = bench.config.dataset.seed
-    data = {"dataset.seed": bench.config.seed if dataset_seed is None else dataset_seed}
-    others = [bench.run({**data, "seed": bench.config.seed + number}) for number in range(1, 1 + SEED_TRIALS)]
-    worst = min([current, *others], key=lambda outcome: outcome.score)
-    return worst if skill.of(worst) < POOR["possible"] else current
+class _Search:
+    """One search for a repair; `base` is what has been changed so far, `current` what that reaches."""
 
+    def __init__(
+        self, bench: Bench, suspicions: list[Suspicion], together: Sequence[Sequence[Suspicion]], skill: Skill
+    ) -> None:
+        self.bench = bench
+        self.skill = skill
+        self.certain = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
+        self.halved = bench.halved()
+        self.open = sorted(
+            (suspicion for suspicion in suspicions if suspicion.certainty != "certain" and suspicion.changes),
+            key=lambda suspicion: CERTAINTIES.index(suspicion.certainty),
+        )
+        self.together = together
+        self.proofs: list[Proof] = []
+        self.is_clear = True
+        self.base: dict[str, object] = {}
+        for suspicion in self.certain:
+            self.base |= suspicion.changes[0] if suspicion.changes else {}
 
-def _stretched(bench: Bench, current: Outcome, skill: Skill) -> Outcome:
-    """What a run that was cut short may still reach: a higher rate stands for the steps that are missing."""
-    config = bench.config
-    total = config.epochs * -(-len(bench.splits.train) // config.batch_size)
-    missing = total / max(1, current.steps)
-    if current.complete or missing < 1.5 or skill.of(current) >= GOOD or current.error is not None:
-        return current
-    stretched = bench.run({"optimizer.lr": config.optimizer.lr * min(missing, STRETCH)})
-    skill.see(stretched)
-    return max(current, stretched, key=lambda outcome: outcome.score)
-
-
-def _try_all(
-    bench: Bench, base: Change, suspicions: list[Suspicion], current: Outcome, skill: Skill
-) -> Iterator[Proof]:
-    """The changes of all suspicions, likely ones first, until one is as good as can be or time is up."""
-    best = 0.0
-    for suspicion in suspicions:
-        if best >= PERFECT and suspicion.certainty == "possible":
-            return
-        for change in suspicion.changes:
-            if not bench.has_time():
-                return
-            after = bench.run({**base, **change})
-            skill.see(after)
-            best = max(best, skill.of(after))
-            yield Proof(suspicion, change, current, after, after.score - current.score)
-            if skill.of(after) >= PERFECT:
+    def repaired(self) -> Repair:
+        """As the name says."""
+        self.written = written = self._repeated({}, has_doubts=any(one.certainty == "likely" for one in self.open))
+        self.seed = self._worst(written)
+        self.current = self._run(self.base)
+        self.reference = {} if self.base else self._stretched()
+        for _ in range(ROUNDS):
+            if not self._is_poor(self.current):
                 break
+            step = self._one_change() or self._several_changes()
+            if step is None:
+                break
+            self._take(step)
+        return self._told(written)
+
+    def _told(self, written: Repeats) -> Repair:
+        after = self._over_seeds(self.base, len(written.outcomes)) if self.base else None
+        proved = {proof.suspicion.page.id for proof in self.proofs}
+        longer = None if self.base else self._longer(written.typical)
+        return Repair(
+            before=written,
+            certain=self.certain,
+            proofs=self.proofs,
+            unproved=[one for one in self.open if one.certainty == "likely" and one.page.id not in proved],
+            change=self.base if longer is None else dict(longer.change),
+            longer=longer,
+            after=None if after is None else after.typical,
+            skill_before=self.skill.of(written.typical),
+            skill_after=self.skill.of((after or written).typical),
+            stuck=self._stuck(written),
+            stuck_after=0 if after is None else self._stuck(after),
+            is_clear=self.is_clear,
+            is_expected_to_learn=self.skill.expected(written.typical) >= GOOD,
+        )
+
+    # What the config as written reaches
+
+    def _repeated(self, change: Change, *, has_doubts: bool) -> Repeats:
+        """A few seeds, unless the first is good and beyond doubt; many where few of them disagree."""
+        first = self._run(change, 0)
+        is_clear = self.skill.of(first) >= GOOD and not (has_doubts and first.complete)
+        if is_clear and self.bench.cost > CHEAP_SECONDS:
+            return Repeats((first,))
+        few = self._over_seeds(change, FEW_SEEDS)
+        disagree = 0 < self._stuck(few) < len(few.outcomes)
+        return self._over_seeds(change, MANY_SEEDS) if disagree and self.bench.cost <= DEAR_SECONDS else few
+
+    def _over_seeds(self, change: Change, count: int) -> Repeats:
+        """As many seeds as the time allows, one at least."""
+        outcomes: list[Outcome] = []
+        for seed in range(count):
+            if outcomes and not self.bench.is_known(change, seed) and not self.bench.has_time():
+                break
+            outcomes.append(self._run(change, seed))
+        return Repeats(tuple(outcomes))
+
+    def _stuck(self, repeats: Repeats) -> int:
+        return sum(self.skill.expected(outcome) < STUCK for outcome in repeats.outcomes)
+
+    def _worst(self, repeats: Repeats) -> int:
+        """The seed to search on: the first that is stuck, else the first of all."""
+        stuck = [seed for seed, outcome in enumerate(repeats.outcomes) if self.skill.expected(outcome) < STUCK]
+        return stuck[0] if stuck else 0
+
+    def _stretched(self) -> dict[str, object]:
+        """What a run that was cut short may still reach: a higher rate stands for the steps that are missing."""
+        current, config = self.current, self.bench.config
+        missing = current.total_steps / max(1, current.steps)
+        if current.complete or missing < 1.5 or self.skill.of(current) >= GOOD or current.error is not None:
+            return {}
+        change: dict[str, object] = {"optimizer.lr": config.optimizer.lr * min(missing, STRETCH)}
+        stretched = self._run(change)
+        if stretched.kept_out.by_class <= current.kept_out.by_class:
+            return {}
+        self.current = stretched
+        return change
+
+    def _longer(self, written: Outcome) -> Longer | None:
+        """Whether a run that is too slow to be tried to its end would end far too low, and not if it were longer."""
+        short = [one for one in self.open if one.page.id == SHORT.id and "epochs" in one.changes[-1]]
+        if not short or written.complete or written.steps < decisive_steps(written.total_steps):
+            return None
+        now, later = (written.expected(runs * written.total_steps, _kept_out) for runs in (1, MANY_RUNS))
+        is_poor = self.skill.expected(written) < STUCK and self.skill.gain(now, later) >= HELPS["possible"]
+        change: Change = {"epochs": self.bench.config.epochs * MANY_RUNS}
+        return (
+            Longer(short[0], change, now, later)
+            if is_poor and later - now > DEVIATIONS * written.kept_out.noise
+            else None
+        )
+
+    # Changes
+
+    def _run(self, change: Change, seed: int | None = None) -> Outcome:
+        outcome = self.bench.run(change, self.seed if seed is None else seed)
+        self.skill.see(outcome)
+        return outcome
+
+    def _is_poor(self, outcome: Outcome) -> bool:
+        return self.skill.expected(outcome) < GOOD and self.bench.has_time()
+
+    def _one_change(self) -> _Step | None:
+        """The best change of one cause; it also proves those of other causes that help nearly as much."""
+        helped = [
+            proof
+            for proof in self._tried()
+            if self._helps(proof.suspicion.certainty, proof.suspicion.under, proof.after)
+        ]
+        ranked = sorted(helped, key=lambda proof: -proof.gain)
+        for number, best in enumerate(ranked[:TRIES]):
+            confirmed = self._confirmed(best.suspicion.certainty, best.change)
+            if confirmed is not None:
+                proofs = [replace(proof, seeds=confirmed.seeds) for proof in _best_of_each(ranked[number:])]
+                return _Step(best.change, best.after, proofs, confirmed.is_clear)
+        return None
+
+    def _tried(self) -> Iterator[Proof]:
+        """The changes of all suspicions, likely ones first, until one is as good as can be or time is up."""
+        best = 0.0
+        for suspicion in self.open:
+            if best >= PERFECT and suspicion.certainty == "possible":
+                return
+            for change in suspicion.changes:
+                if not self.bench.may_search():
+                    return
+                after = self._run({**self.base, **change})
+                best = max(best, self.skill.of(after))
+                gain = after.kept_out.by_class - self.current.kept_out.by_class
+                yield Proof(suspicion, change, self.current, after, gain)
+                if self.skill.of(after) >= PERFECT:
+                    break
+
+    def _several_changes(self) -> _Step | None:
+        """Changes of several causes at once, and of those only what is needed."""
+        for suspicions in self.together:
+            if not self.bench.may_search():
+                return None
+            parts = list(suspicions)
+            after = self._run(self._all_of(parts))
+            if not self._helps("possible", None, after):
+                continue
+            parts, after = self._needed(parts, after)
+            confirmed = self._confirmed("possible", _union(parts))
+            if confirmed is not None:
+                gain = after.kept_out.by_class - self.current.kept_out.by_class
+                change = _union(parts)
+                causes = {part.page.id: part for part in reversed(parts)}
+                proofs = [Proof(one, change, self.current, after, gain, confirmed.seeds) for one in causes.values()]
+                return _Step(change, after, proofs, confirmed.is_clear)
+        return None
+
+    def _needed(self, parts: list[Suspicion], after: Outcome) -> tuple[list[Suspicion], Outcome]:
+        """Leave out what makes no difference."""
+        for part in list(parts):
+            fewer = [other for other in parts if other is not part]
+            if not fewer or not self.bench.has_time():
+                break
+            without = self._run(self._all_of(fewer))
+            if self.skill.of(without) >= self.skill.of(after) - HELPS["likely"]:
+                parts, after = fewer, without
+        return parts, after
+
+    def _all_of(self, parts: Sequence[Suspicion]) -> dict[str, object]:
+        return {**self.base, **_union(parts)}
+
+    def _helps(self, certainty: Certainty, under: float | None, after: Outcome) -> bool:
+        before = self.current
+        gain = after.kept_out.by_class - before.kept_out.by_class
+        is_large = self.skill.gain(before.kept_out.by_class, after.kept_out.by_class) >= HELPS[certainty]
+        return (
+            self.skill.expected(before) < (under or POOR[certainty])
+            and is_large
+            and gain > DEVIATIONS * after.kept_out.noise
+        )
+
+    def _confirmed(self, certainty: Certainty, change: Change) -> _Confirmed | None:
+        """Whether a change helps over seeds: by more than they differ, or at least so that none gets stuck."""
+        before = self._over_seeds(self.base or self.reference, max(FEW_SEEDS, len(self.written.outcomes)))
+        after = self._over_seeds({**self.base, **change}, len(before.outcomes))
+        before = Repeats(before.outcomes[: len(after.outcomes)])
+        gain = after.score - before.score
+        is_large = self.skill.gain(before.score, after.score) >= HELPS[certainty] and gain > DEVIATIONS * after.noise
+        is_clear = is_large and gain > max(before.spread, after.spread)
+        is_robust = self._stuck(after) == 0 < self._stuck(before)
+        if not (is_clear or is_robust) or not self._generalizes(change):
+            return None
+        return _Confirmed(len(after.outcomes), is_clear)
+
+    def _generalizes(self, change: Change) -> bool:
+        """Where trials are judged on the examples that they have seen: whether a change helps on others too."""
+        if self.halved is None:
+            return True
+        before, after = self.halved.run(self.base, self.seed), self.halved.run({**self.base, **change}, self.seed)
+        return after.kept_out.by_class - before.kept_out.by_class > after.kept_out.noise
+
+    def _take(self, step: _Step) -> None:
+        known = {proof.suspicion.page.id for proof in self.proofs}
+        self.proofs += [proof for proof in step.proofs if proof.suspicion.page.id not in known]
+        self.is_clear = self.is_clear and step.is_clear
+        self.base |= step.change
+        self.current = step.after
+        taken = {proof.suspicion.page.id for proof in step.proofs if proof.after is step.after}
+        self.open = [suspicion for suspicion in self.open if suspicion.page.id not in taken]
 
 
-def _helps(proof: Proof, skill: Skill, current: Outcome) -> bool:
-    before, after = skill.of(current), skill.of(proof.after)
-    certainty = proof.suspicion.certainty
-    return before < POOR[certainty] and after - before >= HELPS[certainty]
+@dataclass(frozen=True)
+class _Confirmed:
+    """Over how many seeds, and whether the gain is larger than their differences."""
+
+    seeds: int
+    is_clear: bool
 
 
-def _best_of_each(helped: list[Proof], best: Proof) -> list[Proof]:
+def _kept_out(point: Point) -> float:
+    return point.kept_out.by_class
+
+
+def _union(parts: Sequence[Suspicion]) -> dict[str, object]:
+    """The first change of each; of two for the same option, the first."""
+    union: dict[str, object] = {}
+    for part in parts:
+        union = {**part.changes[0], **union}
+    return union
+
+
+def _best_of_each(ranked: list[Proof]) -> list[Proof]:
     """The best change of each cause; likely causes first, then what helped most; none that helped half as much only."""
     by_cause: dict[str, Proof] = {}
-    for proof in helped:
-        kept = by_cause.get(proof.suspicion.page.id)
-        if kept is None or proof.gain > kept.gain:
-            by_cause[proof.suspicion.page.id] = proof
-    strong = [proof for proof in by_cause.values() if proof.gain >= 0.5 * best.gain]
+    for proof in ranked:
+        by_cause.setdefault(proof.suspicion.page.id, proof)
+    strong = [proof for proof in by_cause.values() if proof.gain >= 0.5 * ranked[0].gain]
     return sorted(strong, key=lambda proof: (CERTAINTIES.index(proof.suspicion.certainty), -proof.gain))

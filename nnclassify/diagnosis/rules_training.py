@@ -46,7 +46,7 @@ HIGH_LR = Page(
     title="the learning rate is too high",
     looks_at="A fault where a tenth or a hundredth of optimizer.lr, a customary rate, or the one that a range test "
     "suggests learns much better in the same steps.",
-    why="Steps longer than the valley is wide throw the loss up instead of down, and may kill every ReLU at once.",
+    why="Updates that are too large increase the loss instead of decreasing it, and may kill every ReLU at once.",
     source=BENGIO,
     fix="A lower optimizer.lr.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 100.0}\n",
@@ -59,7 +59,7 @@ def _high_lr(case: Case) -> Iterator[Suspicion]:
     lr = case.config.optimizer.lr
     if lr <= low:
         return
-    evidence = Evidence(f"lr {lr:g}; customary for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, high)
+    evidence = Evidence(f"lr {lr:g}; common for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, high)
     usual = (low * high) ** 0.5 / lr
     factors = (usual, 0.1, 0.01) if lr > high else (0.1, 0.01)
     yield Suspicion(
@@ -72,7 +72,7 @@ LOW_LR = Page(
     title="the learning rate is too low",
     looks_at="A fault where ten or a hundred times optimizer.lr, a customary rate, or the one that a range test "
     "suggests learns much better in the same steps.",
-    why="Training stops long before it has arrived: the weights hardly move.",
+    why="The weights barely change, and training ends long before it has converged.",
     source=BENGIO,
     fix="A higher optimizer.lr.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 1.0e-6}\n",
@@ -85,7 +85,7 @@ def _low_lr(case: Case) -> Iterator[Suspicion]:
     lr = case.config.optimizer.lr
     if lr >= high:
         return
-    evidence = Evidence(f"lr {lr:g}; customary for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, low)
+    evidence = Evidence(f"lr {lr:g}; common for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, low)
     usual = (low * high) ** 0.5 / lr
     factors = (usual, 10.0, 100.0) if lr < low else (10.0,)
     yield Suspicion(LOW_LR, "likely" if lr < low else "possible", "optimizer.lr", evidence, _lr_changes(case, factors))
@@ -95,20 +95,20 @@ SHORT = Page(
     id="NN403",
     title="too few updates",
     looks_at="A fault where ten times the epochs, or smaller batches, learn much better.",
-    why="Training stops long before it has arrived, though it is on its way.",
+    why="Training is making progress, but ends long before it has converged.",
     source=BENGIO,
     fix="More epochs, or a smaller batch_size: the same epochs then make more updates.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 1\n",
     near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 300\n",
 )
-FEW_STEPS = 1000
-"""Below it, every run is short enough for ten times its length to be tried."""
+FEW_STEPS, LARGE_BATCH = 1000, 256
+"""Below the first, every run is short enough for ten times its length to be tried."""
 
 
 def _short(case: Case) -> Iterator[Suspicion]:
     steps = case.total_steps
     changes: list[Change] = []
-    if case.config.batch_size > 64 and case.steps_per_epoch < 50:
+    if case.config.batch_size > 64 and (case.steps_per_epoch < 50 or case.config.batch_size > LARGE_BATCH):
         changes.append({"batch_size": 32})
     changes += [{"epochs": case.config.epochs * factor} for factor in (10, 50) if steps * factor < 10 * FEW_STEPS]
     if changes:
@@ -119,9 +119,9 @@ def _short(case: Case) -> Iterator[Suspicion]:
 
 DECAY = Page(
     id="NN404",
-    title="weight decay pulls the weights to zero",
+    title="weight decay is so strong that weights go to zero",
     looks_at="optimizer.weight_decay over 0.05 (over 0.5 for adamw and muon); a fault where 0 learns much better.",
-    why="The pull to zero outweighs the gradient, and the net forgets faster than it learns.",
+    why="The pull to zero outweighs the gradient of the loss.",
     source="Krogh and Hertz, A simple weight decay can improve generalization, 1991",
     fix="optimizer.weight_decay: 0.0001 or 0.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, weight_decay: 1.0}\n",
@@ -139,9 +139,9 @@ def _decay(case: Case) -> Iterator[Suspicion]:
 
 SCHEDULE = Page(
     id="NN405",
-    title="the schedule takes the learning rate away too early",
+    title="the schedule lowers the learning rate too early",
     looks_at="A scheduler whose factor is 0.2 or less on average over the run; a fault where constant learns better.",
-    why="What the learning rate is worth is gone before the net has learned.",
+    why="The learning rate is close to 0 before the net has learned.",
     source=BENGIO,
     fix="scheduler: constant, or later milestones, or a shorter warm-up.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: {name: exponential, gamma: 0.1}\nepochs: 20\n",
@@ -158,7 +158,7 @@ def _schedule(case: Case) -> Iterator[Suspicion]:
     mean = sum(factors) / len(factors)
     is_flat = case.config.scheduler.name in ("constant", "plateau") and not case.config.scheduler.warmup
     if mean <= LOW_FACTOR and not is_flat:
-        evidence = Evidence(f"a mean factor of {mean:.2g} over the run", mean, LOW_FACTOR)
+        evidence = Evidence(f"on average over the run, the rate is {mean:.2g} of optimizer.lr", mean, LOW_FACTOR)
         yield Suspicion(SCHEDULE, "likely", "scheduler", evidence, ({"scheduler": "constant"},))
 
 
@@ -166,7 +166,7 @@ CLIPPED = Page(
     id="NN406",
     title="gradients clipped to almost nothing",
     looks_at="clip_grad_norm under 0.05; a fault where 1 learns much better.",
-    why="The length of a step is then the clip, whatever the slope.",
+    why="All updates then have almost no length, whatever the gradient.",
     source="Pascanu, Mikolov and Bengio, 2013 (arXiv:1211.5063)",
     fix="clip_grad_norm: 1, or leave it out.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: sgd\nclip_grad_norm: 0.0001\n",
@@ -184,10 +184,11 @@ def _clipped(case: Case) -> Iterator[Suspicion]:
 
 MEMORY = Page(
     id="NN407",
-    title="options of the optimizer far from their customary values",
+    title="options of the optimizer far from their common values",
     looks_at="momentum or beta1 over 0.98, beta2 or alpha under 0.5, rho under 0.5 or eps over 0.001; a "
     "fault where the default learns much better.",
-    why="Too long a memory runs past every valley, too short a one follows every batch, and a large eps shrinks steps.",
+    why="Averages over too many updates overshoot, over too few follow the noise of each batch; a large eps shrinks "
+    "updates.",
     source="Kingma and Ba, Adam, 2014 (arXiv:1412.6980); Sutskever et al., 2013",
     fix="Leave the option out.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1, momentum: 0.999}\n",
@@ -218,10 +219,10 @@ def _memory(case: Case) -> Iterator[Suspicion]:
 
 LOSS_OPTIONS = Page(
     id="NN408",
-    title="options of the loss that drown the classes",
+    title="options of the loss that hide the classes",
     looks_at="label_smoothing of 0.5 or more, a focal gamma over 5, or class_weights that differ more than 20 times "
     "over what balances the classes; a fault where the default learns better.",
-    why="What is left of the target then hardly tells one class from another.",
+    why="The target then barely distinguishes one class from another.",
     source="Szegedy et al., 2015 (arXiv:1512.00567); Lin et al., 2017 (arXiv:1708.02002)",
     fix="Leave the option out.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\n"
@@ -245,9 +246,39 @@ def _loss_options(case: Case) -> Iterator[Suspicion]:
         shares = [weight * count for weight, count in zip(weights, case.facts.class_counts, strict=True)]
         ratio = max(shares) / min(shares)
         if ratio > 20:
-            evidence = Evidence(f"one class weighs {ratio:.3g} times another", ratio, 20)
+            evidence = Evidence(f"one class weighs {ratio:.3g} times as much as another", ratio, 20)
             changes: tuple[Change, ...] = ({"loss.class_weights": None}, {"loss.class_weights": "balanced"})
             yield Suspicion(LOSS_OPTIONS, "likely", "loss.class_weights", evidence, changes)
+
+
+def rates_together(case: Case) -> Iterator[tuple[Suspicion, ...]]:
+    """Learning rate, momentum and batch size changed together: none of them may help without the others."""
+    config = case.config
+    low, high = lr_range(case)
+    sizes = [32] if config.batch_size > 64 else []
+    momentum = getattr(config.optimizer, "momentum", None) if config.optimizer.name == "sgd" else None
+    for size in [*sizes, None]:
+        for add_momentum in (True, False) if momentum == 0 else (False,):
+            usual = (low * high) ** 0.5 * (0.2 if add_momentum else 1.0)
+            for rate in (usual, usual * 5) if usual > config.optimizer.lr else (usual, usual / 5):
+                parts = [_rate_part(config.optimizer.lr, float(f"{rate:.2g}"))]
+                if add_momentum:
+                    evidence = Evidence("no momentum", 0.0, 0.9)
+                    parts.append(_part(LOW_LR, "optimizer.momentum", evidence, 0.9))
+                if size is not None:
+                    evidence = Evidence(f"{case.total_steps} updates in the whole run", case.total_steps, FEW_STEPS)
+                    parts.append(_part(SHORT, "batch_size", evidence, size))
+                if len(parts) > 1:
+                    yield tuple(parts)
+
+
+def _rate_part(lr: float, rate: float) -> Suspicion:
+    page = HIGH_LR if rate < lr else LOW_LR
+    return _part(page, "optimizer.lr", Evidence(f"lr {lr:g}", lr, rate), rate)
+
+
+def _part(page: Page, path: str, evidence: Evidence, value: float) -> Suspicion:
+    return Suspicion(page, "possible", path, evidence, ({path: value},))
 
 
 RULES = (

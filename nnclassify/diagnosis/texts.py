@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
-from nnclassify.diagnosis.verdict import side_by_side
+from nnclassify.diagnosis.verdict import percent, side_by_side
 from nnclassify.errors import printable
 
 MAX_LINES, MAX_SYMPTOMS = 12, 3
@@ -36,11 +36,13 @@ def _summary(diagnosis: Diagnosis) -> str:
     before, linear = diagnosis.before, diagnosis.linear
     if before is None or linear is None:
         return f"not trained ({diagnosis.seconds:.1f} s)"
-    whole = "the whole run" if before.complete else "a part of the run"
-    reached = f"{before.accuracy:.1%}" if before.error is None else "stopped"
+    reached = percent(before.kept_out.accuracy) if before.error is None else "stopped with an error"
+    updates = f"{before.steps:,} updates" if before.complete else f"{before.steps:,} of {before.total_steps:,} updates"
+    judged = "on examples kept out of training" if diagnosis.keeps_out else "on training examples"
+    line, majority = percent(linear.kept_out.accuracy), percent(diagnosis.majority)
     return (
-        f"this net {reached}, linear {linear.accuracy:.1%}, majority {diagnosis.majority:.1%} of training examples "
-        f"({before.steps} steps, {whole}; {diagnosis.seconds:.1f} s)"
+        f"correct: this net {reached}, a linear model {line}, always the most common class {majority} "
+        f"({judged}; {updates}; {diagnosis.seconds:.1f} s)"
     )
 
 
@@ -84,26 +86,29 @@ def findings_text(findings: Sequence[Finding], *, colour: bool) -> str:
 
 def fix_text(diagnosis: Diagnosis, target: Path) -> str:
     """What `--fix` did, and what it brought in the trials."""
-    before, repair = diagnosis.before, diagnosis.repair
-    if before is None or repair.after is None:
+    repair = diagnosis.repair
+    if repair is None or repair.after is None:
         return "no change: " + ("none that was tried helps" if diagnosis.has_fault else "none is needed")
-    return f"{target}: {change_text(repair.change)}\n{side_by_side(before, repair.after)}"
+    return f"{target}: {change_text(repair.change)}\n{side_by_side(repair.before.typical, repair.after)}"
 
 
 def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict[str, object]:
     """For JSON; a file that was asked for and not written is null."""
-    before, linear = diagnosis.before, diagnosis.linear
+    before, linear, repair = diagnosis.before, diagnosis.linear, diagnosis.repair
     return {
         "findings": [finding.state() for finding in diagnosis.findings],
         "fault": diagnosis.has_fault,
-        "accuracy": None if before is None or before.error is not None else before.accuracy,
-        "linear": None if linear is None else linear.accuracy,
+        "decided": diagnosis.is_decided,
+        "accuracy": None if before is None or before.error is not None else before.kept_out.accuracy,
+        "linear": None if linear is None else linear.kept_out.accuracy,
         "suggested_lr": None if diagnosis.rates is None else diagnosis.rates.suggested,
         "majority": diagnosis.majority,
         "steps": 0 if before is None else before.steps,
+        "seeds": 0 if repair is None else len(repair.before.outcomes),
+        "stuck": 0 if repair is None else repair.stuck,
         "seconds": diagnosis.seconds,
         "lr_range": str(lr_range) if lr_range is not None and diagnosis.rates is not None else None,
-        "fixed": str(fix) if fix is not None and diagnosis.repair.change else None,
-        "change": diagnosis.repair.change,
-        "after": None if diagnosis.repair.after is None else diagnosis.repair.after.accuracy,
+        "fixed": str(fix) if fix is not None and diagnosis.change else None,
+        "change": diagnosis.change,
+        "after": None if repair is None or repair.after is None else repair.after.kept_out.accuracy,
     }

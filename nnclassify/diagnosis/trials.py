@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from nnclassify.config import RunConfig, validate
-from nnclassify.datasets import Splits
+from nnclassify.datasets import Examples, Splits
 from nnclassify.diagnosis.findings import Change
+from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
 from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.inference import outputs_of
@@ -29,27 +32,52 @@ from nnclassify.yaml_source import YamlSource
 
 EVALUATIONS = 10
 """Points on a trial's curve."""
-EVALUATED, SNAPSHOT_EXAMPLES = 600, 256
-"""Training examples that a trial is judged on (of 600, a share is known to within 4 points), and measured on."""
+EVALUATED, SNAPSHOT_EXAMPLES = 400, 256
+"""Training examples that a trial is evaluated on (of 400, a share is known to within 5 points), and measured on."""
 STEP_SECONDS, LAYER_SECONDS, PRODUCTS_PER_SECOND = 1.2e-4, 3e-5, 1.5e10
 """What an update costs on one core of 2026: a constant, a part a layer, and multiplications (forward and back)."""
+DECISIVE_STEPS, DECISIVE_SHARE = 400, 0.1
+"""A trial decides after so many updates and that share of the run, from which its curve is extrapolated."""
+SEARCH_SHARE = 0.65
+"""Of the time: the rest is for repeating over seeds what helped."""
 SMALL_STEP = 2e7
 """Multiplications under which a second thread costs more than it brings."""
 
 
 @dataclass(frozen=True)
+class Figures:
+    """A net on some examples.
+
+    Attributes:
+        accuracy: The share that it gets right.
+        by_class: The mean accuracy of the classes.
+        noise: The standard deviation of that, as an estimate from so few examples.
+    """
+
+    accuracy: float
+    by_class: float
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
 class Point:
-    """A trial at one step: the loss, the accuracy, and the mean accuracy of the classes."""
+    """A trial at one step: the training loss, the figures on training examples, and on examples kept out of training.
+
+    Where none could be kept out, both figures are those of training examples.
+    """
 
     step: int
     loss: float
-    accuracy: float
-    balanced: float
+    train: Figures
+    kept_out: Figures
+
+
+NOTHING = Figures(0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial reached, on training examples and without dropout.
+    """What a trial reached, without dropout.
 
     Attributes:
         curve: Along the way.
@@ -58,6 +86,7 @@ class Outcome:
         error: Why it ended early: a loss that is not finite, a layer that refused a batch; else None.
         end: The network at its end; None after an error.
         said: The share of the class that it names most.
+        total_steps: Updates of the whole run.
     """
 
     curve: tuple[Point, ...]
@@ -66,20 +95,38 @@ class Outcome:
     error: str | None = None
     end: Snapshot | None = None
     said: float = 0.0
+    total_steps: int = 0
 
     @property
-    def score(self) -> float:
-        """Mean accuracy of the classes: the median of the last three points; 0 after an error."""
-        if self.error is not None or not self.curve:
-            return 0.0
-        return statistics.median(point.balanced for point in self.curve[-3:])
+    def train(self) -> Figures:
+        """On training examples: the point with the median score of the last three."""
+        return self._typical(lambda point: point.train)
 
     @property
-    def accuracy(self) -> float:
-        """Accuracy, likewise."""
+    def kept_out(self) -> Figures:
+        """On examples kept out of training, likewise."""
+        return self._typical(lambda point: point.kept_out)
+
+    def _typical(self, of: Callable[[Point], Figures]) -> Figures:
         if self.error is not None or not self.curve:
+            return NOTHING
+        last = sorted((of(point) for point in self.curve[-3:]), key=lambda figures: figures.by_class)
+        return last[len(last) // 2]
+
+    def expected(self, steps: float, of: Callable[[Point], float]) -> float:
+        """The mean accuracy of the classes after so many updates, if it goes on rising with the logarithm of their
+        number as over the second half of the trial: learning curves bend down from there, so this is the most to hope
+        for."""
+        known = [point for point in self.curve if point.step > 0]
+        if self.error is not None or not known:
             return 0.0
-        return statistics.median(point.accuracy for point in self.curve[-3:])
+        now = statistics.median(of(point) for point in known[-3:])
+        half = known[len(known) // 2 :] if len(known) > 3 else known
+        logs, scores = [math.log(point.step) for point in half], [of(point) for point in half]
+        if steps <= self.steps or len(set(logs)) < 2:
+            return now
+        slope = statistics.linear_regression(logs, scores).slope
+        return min(1.0, now + max(0.0, slope) * math.log(steps / self.steps))
 
 
 @dataclass
@@ -87,14 +134,17 @@ class _Watch(Watcher):
     """Evaluates along the way and ends the trial."""
 
     parts: Parts
+    kept_out: Examples | None
     steps: int
     seconds: float
     curve: list[Point] = field(default_factory=list)
     started: float = 0.0
+    said: float = 0.0
 
     def run_started(self, trainer: Trainer) -> None:
         """Evaluate the start."""
-        self.rows = evaluated_rows(self.parts)
+        train = self.parts.splits.train
+        self.train = replace(train, indices=train.indices[evaluated_rows(len(train))])
         self.started = time.thread_time()
         self.evaluate(trainer)
 
@@ -107,29 +157,41 @@ class _Watch(Watcher):
 
     def evaluate(self, trainer: Trainer) -> None:
         """Add a point."""
-        train = self.parts.splits.train
-        examples = replace(train, indices=train.indices[self.rows])
+        train, loss = self._figures(trainer, self.train)
+        kept_out = train if self.kept_out is None else self._figures(trainer, self.kept_out)[0]
+        self.curve.append(Point(trainer.step, loss, train, kept_out))
+
+    def _figures(self, trainer: Trainer, examples: Examples) -> tuple[Figures, float]:
         outputs = outputs_of(trainer.evaluated_model(), examples, self.parts.transform, self.parts.placement)
         targets = examples.all_targets()
         predictions = self.parts.loss_fn.predictions(outputs)
         hits = (predictions == targets).double()
-        recalls = [float(hits[targets == label].mean()) for label in targets.unique()]
+        of_class = [hits[targets == label] for label in targets.unique()]
+        recalls = [float(found.mean()) for found in of_class]
+        # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100 %.
+        variances = [_variance(float(found.sum()), len(found)) for found in of_class]
         figures = score(outputs, targets, self.parts.loss_fn)
         self.said = float(predictions.bincount().max()) / len(predictions)
-        self.curve.append(Point(trainer.step, figures.loss, figures.accuracy, sum(recalls) / len(recalls)))
+        noise = sum(variances) ** 0.5 / len(recalls)
+        return Figures(figures.accuracy, sum(recalls) / len(recalls), noise), figures.loss
 
 
-def evaluated_rows(parts: Parts) -> Tensor:
-    """The training rows that trials of a dataset are judged on."""
-    order = torch.randperm(len(parts.splits.train), generator=torch_rng(0, "diagnosis"))
-    return order[:EVALUATED]
+def _variance(right: float, count: int) -> float:
+    share = (right + 1) / (count + 2)
+    return share * (1 - share) / count
+
+
+def evaluated_rows(count: int) -> Tensor:
+    """The training rows that trials of a dataset are evaluated on."""
+    return torch.randperm(count, generator=torch_rng(0, "diagnosis"))[:EVALUATED]
 
 
 def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
-    """Train built parts for some updates, `seconds` at most."""
+    """Train built parts for some updates, `seconds` at most; the validation split is what is kept out."""
     config = parts.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
+    kept_out = parts.splits.validation
     parts = replace(parts, config=config, splits=replace(parts.splits, validation=None))
-    watch = _Watch(parts, steps, seconds)
+    watch = _Watch(parts, kept_out, steps, seconds)
     try:
         trainer = build_trainer(parts, [watch])
     except ModelError as error:
@@ -142,7 +204,34 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
         return Outcome(tuple(watch.curve), trainer.step, False, one_line(error))
     if watch.curve[-1].step < trainer.step:
         watch.evaluate(trainer)
-    return Outcome(tuple(watch.curve), trainer.step, trainer.finished, None, start_of(parts), watch.said)
+    complete, total = trainer.step >= trainer.total_steps, trainer.total_steps
+    return Outcome(tuple(watch.curve), trainer.step, complete, None, start_of(parts), watch.said, total)
+
+
+def merged(outcomes: Sequence[Outcome]) -> Outcome:
+    """The same config on several folds as one outcome: its figures are means, an error of one is that of all."""
+    first = next((outcome for outcome in outcomes if outcome.error is not None), outcomes[0])
+    if len(outcomes) == 1 or first.error is not None:
+        return first
+    points = zip(*(outcome.curve for outcome in outcomes), strict=False)
+    curve = tuple(
+        Point(
+            at[0].step,
+            statistics.mean(point.loss for point in at),
+            _mean([point.train for point in at]),
+            _mean([point.kept_out for point in at]),
+        )
+        for at in points
+    )
+    complete = all(outcome.complete for outcome in outcomes)
+    return replace(first, curve=curve, complete=complete, said=statistics.mean(outcome.said for outcome in outcomes))
+
+
+def _mean(figures: Sequence[Figures]) -> Figures:
+    noise = sum(one.noise**2 for one in figures) ** 0.5 / len(figures)
+    return Figures(
+        statistics.mean(one.accuracy for one in figures), statistics.mean(one.by_class for one in figures), noise
+    )
 
 
 def start_of(parts: Parts) -> Snapshot:
@@ -218,6 +307,9 @@ class Bench:
         steps: Updates of a trial.
         deadline: When the last trial must have begun, in processor seconds of this thread.
         seconds: The most that a trial may take.
+        cost: What a trial should take, in seconds.
+        stand_in: What makes a config small enough to be tried; see `stand_in`.
+        by_halves: Whether halves of the training split take turns to judge.
     """
 
     source: YamlSource
@@ -226,25 +318,84 @@ class Bench:
     steps: int
     deadline: float
     seconds: float
+    cost: float = 0.0
+    stand_in: Callable[[RunConfig], RunConfig] = lambda config: config
+    by_halves: bool = False
+    known: dict[str, Outcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folds = self._folds(self.splits)
+        self.started = time.thread_time()
+
+    def _folds(self, splits: Splits) -> list[Splits]:
+        return halves(splits) if self.by_halves else [judged(splits)]
+
+    def halved(self) -> Bench | None:
+        """Where nothing is kept out of trials: a bench on which halves judge; None: not needed, or not possible."""
+        if self.folds[0].validation is not None or not halves(self.splits):
+            return None
+        return replace(self, by_halves=True, known={})
 
     def has_time(self) -> bool:
         """Whether another trial may begin."""
         return time.thread_time() < self.deadline
 
-    def run(self, change: Change, steps: int | None = None) -> Outcome:
-        """Train the config with a change; a change that does not fit is an outcome with an error."""
+    def may_search(self) -> bool:
+        """Whether a trial may begin that, if it helps, has to be repeated."""
+        return time.thread_time() < self.started + SEARCH_SHARE * (self.deadline - self.started)
+
+    def is_known(self, change: Change, seed: int) -> bool:
+        """Whether that has been run."""
+        return _key(change, seed) in self.known
+
+    def run(self, change: Change, seed: int = 0) -> Outcome:
+        """Train the config with a change, from the initial weights and in the order of the `seed`-th seed after its
+        own; the split stays. A change that does not fit is an outcome with an error."""
+        key = _key(change, seed)
+        if key not in self.known:
+            self.known[key] = self._run(change, seed)
+        return self.known[key]
+
+    def _run(self, change: Change, seed: int) -> Outcome:
         try:
             config = changed(self.source, self.config, change)
-            parts = build_parts(config, None if any(path.startswith("dataset.f") for path in change) else self.splits)
+            folds = self.folds
+            if any(path.startswith("dataset.f") for path in change):
+                folds = self._folds(config.dataset.build(self.config.seed))
+            config = self.stand_in(config).model_copy(update={"seed": config.seed + seed})
+            return merged([self._trial(config, fold) for fold in folds])
         except NNClassifyError as error:
             return Outcome((), 0, False, one_line(error))
+
+    def _trial(self, config: RunConfig, fold: Splits) -> Outcome:
+        steps = self._steps_of(config)
+        config = as_many_updates(config, len(self.splits.train), len(fold.train))
         seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.thread_time()))
-        return run_trial(parts, steps or self._steps_of(config), seconds)
+        return run_trial(build_parts(config, fold), steps, seconds / len(self.folds))
 
     def _steps_of(self, config: RunConfig) -> int:
         """As many updates as the config as written; in smaller batches, as many examples; in a longer run, all."""
-        examples = len(self.splits.train)
-        total = config.epochs * -(-examples // config.batch_size)
+        total = total_steps(config, len(self.splits.train))
         if config.epochs > self.config.epochs:
             return total
         return min(total, round(self.steps * max(1.0, self.config.batch_size / config.batch_size)))
+
+
+def _key(change: Change, seed: int) -> str:
+    return json.dumps([change, seed], sort_keys=True)
+
+
+def decisive_steps(total: int) -> int:
+    """Updates after which a trial tells whether a run of so many learns."""
+    return min(total, max(DECISIVE_STEPS, round(DECISIVE_SHARE * total)))
+
+
+def total_steps(config: RunConfig, num_examples: int) -> int:
+    """Updates in the whole run."""
+    return config.epochs * math.ceil(num_examples / config.batch_size)
+
+
+def as_many_updates(config: RunConfig, num_examples: int, num_kept: int) -> RunConfig:
+    """More epochs where fewer examples are trained on, so that the run has as many updates."""
+    per_epoch = max(1, math.ceil(num_kept / config.batch_size))
+    return config.model_copy(update={"epochs": math.ceil(total_steps(config, num_examples) / per_epoch)})

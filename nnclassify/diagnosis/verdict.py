@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.diagnosis.pages_outcome import NO_BETTER_THAN_CHANCE, NOT_BY_HEART, NOT_FINITE, WORSE_THAN_PLAIN
-from nnclassify.diagnosis.repair import GOOD, POOR, Proof, Repair
-from nnclassify.diagnosis.trials import Outcome, completed
+from nnclassify.diagnosis.pages_outcome import (
+    DEPENDS_ON_SEED,
+    NO_BETTER_THAN_CHANCE,
+    NOT_BY_HEART,
+    NOT_DECIDED,
+    NOT_FINITE,
+    WORSE_THAN_PLAIN,
+)
+from nnclassify.diagnosis.repair import Longer, Proof, Repair
+from nnclassify.diagnosis.skill import GOOD, STUCK, Skill
+from nnclassify.diagnosis.trials import Outcome, completed, decisive_steps
 from nnclassify.yaml_source import YamlSource
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 BY_HEART = 0.9
-MANY_STEPS = 100
-"""A trial of fewer updates, of a net that is slow here, has not shown that it does not learn."""
+SECONDS_A_MINUTE = 3.0
+"""Of each minute of a check, what one trial gets."""
 MAX_PROVED = 4
 """More causes than that are alternatives of one cause."""
 
@@ -26,15 +35,25 @@ class Seen:
     """What was tried of a config, apart from changes.
 
     Attributes:
-        before: The config as written.
+        net: The config as written.
+        before: Likewise, or its smaller stand-in: what changes were held against.
         linear: The linear baseline.
+        is_behind: Whether a plain net does better on examples that it has not seen.
         by_heart: The accuracy that the net reaches on one batch that it is shown again and again;
             None: not measured.
+        minutes: What the check may take.
+        minutes_needed: What it would take for a trial to decide.
+        stand_in: What the changes were tried on, in words; None: on the net itself.
     """
 
+    net: Outcome
     before: Outcome
     linear: Outcome
+    is_behind: bool
     by_heart: float | None
+    minutes: float = 1.0
+    minutes_needed: int = 1
+    stand_in: str | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -44,10 +63,23 @@ class Seen:
     @property
     def is_long(self) -> bool:
         """Whether the trial was long enough to tell a net that does not learn from one that is slow here."""
-        return self.before.complete or self.before.error is not None or self.before.steps >= MANY_STEPS
+        before = self.before
+        return before.complete or before.error is not None or before.steps >= decisive_steps(before.total_steps)
 
 
-def findings_of(source: YamlSource, case: Case, repaired: Repair, seen: Seen, is_explained: bool) -> list[Finding]:
+def minutes_needed(step_seconds: float, total: int) -> int:
+    """How long a check may have to take for its trials to decide."""
+    return max(2, math.ceil(decisive_steps(total) * step_seconds / SECONDS_A_MINUTE))
+
+
+def percent(share: float) -> str:
+    """`98.4 %`; `100 %`."""
+    return f"{100 * share:.3g} %"
+
+
+def findings_of(
+    source: YamlSource, case: Case, repaired: Repair, seen: Seen, skill: Skill, is_explained: bool
+) -> list[Finding]:
     """All findings, ranked.
 
     Args:
@@ -55,21 +87,26 @@ def findings_of(source: YamlSource, case: Case, repaired: Repair, seen: Seen, is
         case: What was looked at.
         repaired: What the trials proved.
         seen: The config as written, and what it was held against.
+        skill: Where scores lie between chance and the best.
         is_explained: Whether the data is at fault already.
     """
-    faults = [_certain(source, case, one, repaired, seen.before) for one in repaired.certain]
-    faults += [_proved(source, case, proof) for proof in repaired.proofs[:MAX_PROVED]]
-    if not faults and not is_explained:
+    faults = [_certain(source, case, one, repaired, seen) for one in repaired.certain]
+    if not repaired.depends_on_seed:
+        faults += [_proved(source, case, proof, seen) for proof in repaired.proofs[:MAX_PROVED]]
+    if repaired.longer is not None:
+        faults.append(_extrapolated(source, case, repaired.longer, seen))
+    if not faults and not is_explained and not repaired.depends_on_seed:
         faults = _unexplained(repaired, seen)
     if faults and repaired.skill_before < GOOD:
-        faults[0] = _with_symptoms(faults[0], (*symptoms(seen.before, case), *_not_by_heart(seen)))
+        faults[0] = replace(faults[0], symptoms=(*symptoms(seen.before, case), *_not_by_heart(seen)))
+    rest = [] if is_explained else [*_undecided(faults, seen, skill), *_by_seed(source, case, repaired)]
     unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
     warnings = [
         _finding(source, case, one, unproved, one.evidence, one.changes[0])
         for one in repaired.unproved
-        if one.page.id[:3] != "NN4" or (repaired.skill_before < POOR["possible"] and seen.is_long)
+        if one.page.id[:3] != "NN4" or (repaired.skill_before < STUCK and seen.is_long)
     ]
-    return faults + warnings
+    return [*faults, *rest, *warnings]
 
 
 def _finding(
@@ -87,42 +124,87 @@ def _finding(
     )
 
 
-def _certain(source: YamlSource, case: Case, one: Suspicion, repaired: Repair, before: Outcome) -> Finding:
+def _certain(source: YamlSource, case: Case, one: Suspicion, repaired: Repair, seen: Seen) -> Finding:
     evidence = one.evidence
     if one.changes and repaired.after is not None and not repaired.proofs:
-        evidence = Evidence(f"{evidence.text}; {side_by_side(before, repaired.after)}", one.evidence.value)
+        evidence = Evidence(f"{evidence.text}; {side_by_side(seen.before, repaired.after)}", one.evidence.value)
     return _finding(source, case, one, "fault", evidence, one.changes[0] if one.changes else {})
 
 
-def _proved(source: YamlSource, case: Case, proof: Proof) -> Finding:
+def _proved(source: YamlSource, case: Case, proof: Proof, seen: Seen) -> Finding:
     one = proof.suspicion
     text = f"{one.evidence.text}; {side_by_side(proof.before, proof.after)}"
+    if proof.seeds > 1:
+        text += f", and alike over {proof.seeds} seeds"
+    if seen.stand_in is not None:
+        text += f" (tried on {seen.stand_in})"
     evidence = Evidence(text, one.evidence.value, one.evidence.threshold)
     return _finding(source, case, one, "fault", evidence, proof.change)
 
 
+def _extrapolated(source: YamlSource, case: Case, longer: Longer, seen: Seen) -> Finding:
+    before, one = seen.before, longer.suspicion
+    text = (
+        f"{one.evidence.text}; correct: {percent(before.kept_out.accuracy)} after {before.steps:,} of "
+        f"{before.total_steps:,}; extrapolated, {percent(longer.expected)} at their end and "
+        f"{percent(longer.expected_later)} after ten times as many"
+    )
+    return _finding(source, case, one, "fault", Evidence(text, longer.expected, longer.expected_later), longer.change)
+
+
 def side_by_side(before: Outcome, after: Outcome) -> str:
-    """`before 10.1 %, after 54.3 % in the same 300 steps`."""
-    left = f"before {before.accuracy:.1%}" if before.error is None else "before: stopped"
+    """`correct: before 10.1 %, after 54.3 %, in the same 300 updates`."""
+    left = "before: stopped" if before.error is not None else f"correct: before {percent(before.kept_out.accuracy)}"
+    right = percent(after.kept_out.accuracy)
     if before.steps == after.steps or before.error is not None:
-        return f"{left}, after {after.accuracy:.1%} in the same {after.steps} steps"
-    return f"{left} in {before.steps} steps, after {after.accuracy:.1%} in {after.steps}"
+        return f"{left}, after {right}, in the same {after.steps:,} updates"
+    return f"{left} in {before.steps:,} updates, after {right} in {after.steps:,}"
 
 
 def _not_by_heart(seen: Seen) -> Iterator[str]:
-    if seen.is_lost:
-        yield f"one batch, shown again and again, is named right in {seen.by_heart:.0%}"
+    if seen.is_lost and seen.by_heart is not None:
+        yield f"of one batch, shown again and again, the net learns {percent(seen.by_heart)}"
+
+
+def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
+    """A note where seeds disagree, with the change that makes all of them learn, if one does."""
+    if not repaired.depends_on_seed:
+        return []
+    count, text = len(repaired.before.outcomes), f"{repaired.stuck} of {len(repaired.before.outcomes)} seeds get stuck"
+    if repaired.proofs:
+        text += f"; with the change {repaired.stuck_after or 'none'} of {count}"
+    change = completed(source, case.config, repaired.change) if repaired.change else {}
+    return [finding_of(DEPENDS_ON_SEED, "note", Evidence(text, repaired.stuck, count / 2), change=change)]
+
+
+def _undecided(faults: list[Finding], seen: Seen, skill: Skill) -> list[Finding]:
+    """A warning where the time was too short for a verdict: silence would say that all is well."""
+    net = seen.net
+    if faults or net.complete or net.error is not None or skill.of(net) >= STUCK:
+        return []
+    if net.steps >= decisive_steps(net.total_steps) and skill.expected(net) >= GOOD:
+        return []
+    minutes = max(seen.minutes_needed, math.ceil(seen.minutes) + 1)
+    text = f"{net.steps:,} of {net.total_steps:,} updates fit in {60 * seen.minutes:.0f} s"
+    text += f" and reach {percent(net.kept_out.accuracy)}"
+    if seen.stand_in is not None:
+        text += f"; {seen.stand_in} reaches {percent(seen.before.kept_out.accuracy)} in {seen.before.steps:,}"
+    text += f"; `--minutes {minutes}` decides"
+    return [finding_of(NOT_DECIDED, "warning", Evidence(text, net.steps, net.total_steps))]
 
 
 def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
     before, linear = seen.before, seen.linear
-    text = f"{before.accuracy:.1%} after {before.steps} steps, a linear model {linear.accuracy:.1%}"
+    text = f"{percent(before.kept_out.accuracy)} after {before.steps:,} updates, a linear model "
+    text += percent(linear.kept_out.accuracy)
     if before.error is not None:
         return [finding_of(NOT_FINITE, "fault", Evidence(before.error))]
+    if seen.stand_in is not None or repaired.is_expected_to_learn or not seen.is_behind:
+        return []
     if repaired.skill_before < PLAIN_SKILL and before.complete and seen.is_lost:
-        evidence = Evidence(f"one batch: {seen.by_heart:.1%}; {text}", seen.by_heart, BY_HEART)
+        evidence = Evidence(f"one batch: {percent(seen.by_heart or 0.0)}; {text}", seen.by_heart, BY_HEART)
         return [finding_of(NOT_BY_HEART, "fault", evidence, path="model")]
-    if repaired.skill_before < CHANCE_SKILL and (before.complete or (seen.is_long and not _is_falling(before))):
+    if repaired.skill_before < CHANCE_SKILL and seen.is_long and (before.complete or not _is_falling(before)):
         evidence = Evidence(text, repaired.skill_before, CHANCE_SKILL)
         return [finding_of(NO_BETTER_THAN_CHANCE, "fault", evidence, path="model")]
     if repaired.skill_before < PLAIN_SKILL and before.complete:
@@ -141,7 +223,7 @@ def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
     """What else was seen in a trial that went badly."""
     seen = [] if outcome.error is None else [outcome.error]
     if outcome.said > 0.99 and case.facts.majority < 0.99:
-        seen.append(f"one class is said of {outcome.said:.0%} of the examples")
+        seen.append("the net gives the same answer for every example")
     losses = [point.loss for point in outcome.curve]
     if losses and losses[-1] > 1.5 * min(losses):
         seen.append(f"the loss rose again, from {min(losses):.3g} to {losses[-1]:.3g}")
@@ -150,17 +232,15 @@ def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
 
 def _symptoms_inside(end: Snapshot, prior_loss: float | None) -> Iterator[str]:
     """What layers and loss look like at the end."""
-    if end.dead > 0.5:
-        yield f"{end.dead:.0%} of the units of a layer are dead at the end"
-    if end.saturated > 0.5:
-        yield f"{end.saturated:.0%} of the outputs of a layer are saturated at the end"
+    dead = max(end.layers, key=lambda layer: layer.dead, default=None)
+    if dead is not None and dead.dead > 0.5:
+        yield f"{dead.dead * dead.units:.0f} of the {dead.units} ReLU units of {dead.name} give 0 for every example"
+    saturated = max(end.layers, key=lambda layer: layer.saturated, default=None)
+    if saturated is not None and saturated.saturated > 0.5:
+        yield f"{percent(saturated.saturated)} of the outputs of {saturated.name} are at a flat end"
     if any(layer.identical and layer.units > 1 for layer in end.layers):
-        yield "all units of a layer say the same"
+        yield "all units of a layer are identical"
     if end.gradient_ratio < 0.01:
-        yield f"the first layer gets {end.gradient_ratio:.1e} of the last one's gradient"
+        yield f"the first layer's gradient is {end.gradient_ratio:.1e} of the last one's"
     if prior_loss is not None and abs(end.loss - prior_loss) < 0.02 * prior_loss:
-        yield f"the loss is stuck at the prior's, {prior_loss:.3f}"
-
-
-def _with_symptoms(finding: Finding, seen: tuple[str, ...]) -> Finding:
-    return Finding(**{**vars(finding), "symptoms": seen})
+        yield f"the loss stays at {prior_loss:.3f}, as if only the frequencies of the classes were known"

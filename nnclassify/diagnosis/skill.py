@@ -1,0 +1,61 @@
+"""How well a net learns: where its score lies between chance and the best that anything reached on the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnclassify.diagnosis.findings import Certainty
+from nnclassify.diagnosis.trials import Outcome, Point
+
+GOOD = 0.9
+"""A skill from which a config needs no repair: nine tenths of the way from chance to the best seen."""
+POOR: dict[Certainty, float] = {"certain": 1.0, "likely": GOOD, "possible": 0.75}
+"""Under which skill a suspicion of each certainty may be a fault: half way up, odd settings are a matter of taste."""
+STUCK = POOR["possible"]
+"""Under which skill a seed has got stuck."""
+LEAST_RANGE = 0.05
+"""Where nothing is better than chance, the best is taken to be this much above it."""
+
+
+class Skill:
+    """Where a score lies between chance and the best that was seen, on training examples and on those kept out.
+
+    A net learns where it is good at either: what it does not learn from its examples it cannot do on others, and a net
+    that remembers its examples and nothing else has no fault that keeps it from learning.
+    """
+
+    def __init__(self, num_classes: int, seen: Sequence[Outcome]) -> None:
+        self.chance = 1 / num_classes
+        self.best_train = self.best_kept_out = self.chance + LEAST_RANGE
+        for outcome in seen:
+            self.see(outcome)
+
+    def see(self, outcome: Outcome) -> None:
+        """Raise the best."""
+        self.best_train = max(self.best_train, outcome.train.by_class)
+        self.best_kept_out = max(self.best_kept_out, outcome.kept_out.by_class - outcome.kept_out.noise)
+
+    def of(self, outcome: Outcome) -> float:
+        """0: chance; 1: as good as the best. Figures that are uncertain get the benefit of the doubt."""
+        return self._better(outcome.train.by_class, outcome.kept_out.by_class)
+
+    def expected(self, outcome: Outcome, runs: float = 1.0) -> float:
+        """The skill to expect at the end of the run, or of so many runs one after the other, if the trial was shorter;
+        see `Outcome.expected`."""
+        steps = runs * outcome.total_steps
+
+        def at_the_end(kept_out: bool) -> float:
+            def of(point: Point) -> float:
+                return (point.kept_out if kept_out else point.train).by_class
+
+            return outcome.expected(steps, of)
+
+        return self._better(at_the_end(False), at_the_end(True))
+
+    def _better(self, train: float, kept_out: float) -> float:
+        fit = (train - self.chance) / (self.best_train - self.chance)
+        return max(fit, (kept_out - self.chance) / (self.best_kept_out - self.chance))
+
+    def gain(self, before: float, after: float) -> float:
+        """By how much of the way from chance to the best a mean accuracy on examples kept out rose."""
+        return (after - before) / (self.best_kept_out - self.chance)

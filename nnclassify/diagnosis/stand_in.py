@@ -1,0 +1,61 @@
+"""A smaller net of the same kind, for a net of which too few updates fit into a trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nnclassify.config import RunConfig
+from nnclassify.diagnosis.measure import Snapshot
+from nnclassify.models.base import DenseModel
+from nnclassify.models.cnn import Cnn
+from nnclassify.models.resnet import Resnet
+
+LEAST = {"units": 48, "channels": 8, "width": 8}
+"""Narrower nets differ in kind: a few ReLUs die together, and every class needs some."""
+ALIKE = 30.0
+"""How much the fade of signal and gradient over the depth may differ between a net and its stand-in."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Divides the width of every layer; a layer that is narrow stays as it is.
+
+    Attributes:
+        factor: By what.
+    """
+
+    factor: int
+
+    def __call__(self, config: RunConfig) -> RunConfig:
+        """The config with narrower layers."""
+        model = config.model
+        update: dict[str, Any] = {}
+        if isinstance(model, DenseModel):
+            update["hidden"] = [self._narrowed(layer, "units") for layer in model.hidden]
+        if isinstance(model, Cnn):
+            update["blocks"] = [self._narrowed(block, "channels") for block in model.blocks]
+        if isinstance(model, Resnet):
+            update["width"] = self._fewer(model.width, "width")
+        return config.model_copy(update={"model": model.model_copy(update=update)})
+
+    def _narrowed(self, layer: Any, key: str) -> Any:
+        return layer.model_copy(update={key: self._fewer(getattr(layer, key), key)})
+
+    def _fewer(self, width: int, key: str) -> int:
+        return max(min(width, LEAST[key]), width // self.factor)
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"a net of a {_ORDINALS.get(self.factor, f'{self.factor}th')} of its width"
+
+
+_ORDINALS = {2: "half", 4: "quarter"}
+FACTORS = (2, 4, 8, 16, 32)
+
+
+def is_alike(net: Snapshot, stand_in: Snapshot) -> bool:
+    """Whether signal and gradient fade alike over the depth of a net and of its stand-in, untrained."""
+    pairs = ((net.gradient_ratio, stand_in.gradient_ratio), (net.output_spread, stand_in.output_spread))
+    faded = [max(one, 1e-12) / max(other, 1e-12) for one, other in pairs]
+    return all(1 / ALIKE < ratio < ALIKE for ratio in faded) or all(max(pair) < 1e-3 for pair in pairs[:1])
