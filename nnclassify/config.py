@@ -17,6 +17,7 @@ from nnclassify.errors import ConfigError, NNClassifyError, dotted, suggestion
 from nnclassify.losses import AnyLoss, CrossEntropy
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
+from nnclassify.paths import is_regular
 from nnclassify.problems import describe_problems, errors_in, line_of, path_of
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import (
@@ -173,18 +174,20 @@ def find_config(config: str) -> Path:
 
     Raises:
         ConfigError: Neither is there.
+        InputError: The path cannot be looked at.
     """
     path = Path(config)
-    if path.is_file():
+    if config and is_regular(path):
         return path
     shipped = shipped_configs()
     name = config.removesuffix(".yaml").removeprefix("configs/")
     if name in shipped:
         return shipped[name]
-    if path.is_dir():
-        raise ConfigError([f"{config}: a folder; expected a YAML file or the name of a shipped config"])
+    if config and path.exists():
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise ConfigError([f"{config}: {what}; expected a YAML file or the name of a shipped config"])
     hint = suggestion(name, shipped) or "; `nnclassify configs` lists the shipped ones"
-    raise ConfigError([f"{config}: no such file and no shipped config of that name{hint}"])
+    raise ConfigError([f"{config or 'CONFIG'}: no such file and no shipped config of that name{hint}"])
 
 
 def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:

@@ -6,13 +6,13 @@ import contextlib
 import itertools
 import os
 import re
-import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnclassify.errors import CheckpointError, SaveError, one_line, suggestion
+from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, suggestion
+from nnclassify.paths import is_regular, look, unreadable
 from nnclassify.storage import previous, remove_partials
 
 CHECKPOINTS = Path("checkpoints")
@@ -135,11 +135,11 @@ def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
     """The runs that have something to use, the newest last; what is closed to the user is none of theirs.
 
     Raises:
-        CheckpointError: The folder cannot be read.
+        InputError: The folder cannot be read.
     """
     found = []
     for path in _entries(root):
-        with contextlib.suppress(OSError, CheckpointError):
+        with contextlib.suppress(OSError, InputError):
             if path.is_dir() and (best := _checkpoint_in(path)) is not None:
                 found.append(((best if best.is_file() else previous(best)).stat().st_mtime_ns, path.name))
     return [RunFolder(root / name) for _, name in sorted(found)]
@@ -149,7 +149,7 @@ def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
     """The runs of that name and its numbered followers that began, the newest last.
 
     Raises:
-        CheckpointError: The folder cannot be read.
+        InputError: The folder cannot be read.
     """
     pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
     found = []
@@ -160,36 +160,12 @@ def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
 
 
 def _entries(root: Path) -> list[Path]:
-    if _stat(root) is None or not root.is_dir():
+    if look(root) is None or not root.is_dir():
         return []
     try:
         return list(root.iterdir())
     except OSError as cause:
-        raise _closed(root, cause) from cause
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    """What stands at a path; None where nothing does.
-
-    Raises:
-        CheckpointError: It cannot be looked at.
-    """
-    try:
-        return path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as cause:  # the latter of a NUL character
-        raise _closed(path, cause) from cause
-
-
-def _closed(path: Path, cause: Exception) -> CheckpointError:
-    reason = cause.strerror if isinstance(cause, OSError) else cause
-    shown = str(path) if len(str(path)) <= MAX_SHOWN else f"{str(path)[:MAX_SHOWN]}..."
-    return CheckpointError(f"{shown}: cannot be read ({reason}); expected a run, a run folder or a checkpoint")
-
-
-MAX_SHOWN = 100
-"""Characters of a path that is too long to be one."""
+        raise unreadable(root, cause) from cause
 
 
 def _places(run: str, root: Path) -> list[Path]:
@@ -200,24 +176,19 @@ def _places(run: str, root: Path) -> list[Path]:
 
 def _checkpoint_in(place: Path) -> Path | None:
     """The checkpoint that a path means: a file itself, a run folder's best.pt, also where only its predecessor is."""
-    if _is_regular(place):
+    if is_regular(place):
         return place
     best = RunFolder(place).best
-    return best if any(_is_regular(path) for path in (best, previous(best))) else None
-
-
-def _is_regular(path: Path) -> bool:
-    found = _stat(path)
-    return found is not None and stat.S_ISREG(found.st_mode)
+    return best if any(is_regular(path) for path in (best, previous(best))) else None
 
 
 def named_run(run: str, root: Path = CHECKPOINTS) -> RunFolder | None:
     """The run of exactly that name or path that has begun; None: there is none.
 
     Raises:
-        CheckpointError: A path cannot be looked at.
+        InputError: A path cannot be looked at.
     """
-    return next((RunFolder(place) for place in _places(run, root) if _is_regular(RunFolder(place).config)), None)
+    return next((RunFolder(place) for place in _places(run, root) if is_regular(RunFolder(place).config)), None)
 
 
 def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[str], None] = lambda text: None) -> Path:
@@ -229,7 +200,8 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
         note: Is told which was taken, where more than one could be meant.
 
     Raises:
-        CheckpointError: There is none, or it cannot be looked at.
+        CheckpointError: There is none.
+        InputError: A path cannot be looked at.
     """
     if run is None:
         known = runs(root)
@@ -243,8 +215,15 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
             if place != Path(run) and _checkpoint_in(Path(run)) is not None:
                 note(f"{run}: using {checkpoint}; for the one that lies here, write ./{run}")
             return checkpoint
+    raise _no_run(run, places, root)
+
+
+def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
+    """Why RUN is no run, in the words that help most."""
     for place in places:
-        if place.is_dir() and place != root:
-            raise CheckpointError(f"{place}: no best.pt in it; expected a run folder; was the run stopped at once?")
+        if run and place.is_dir() and place != root:
+            return CheckpointError(f"{place}: no best.pt in it; expected a run folder; was the run stopped at once?")
+        if run and place.exists() and not place.is_dir():
+            return CheckpointError(f"{place}: not a regular file; expected a run, a run folder or a checkpoint")
     hint = suggestion(run, [known.name for known in runs(root)])
-    raise CheckpointError(f"{run}: no such run, folder or checkpoint{hint}; runs are kept under {root}/")
+    return CheckpointError(f"{run or 'RUN'}: no such run, folder or checkpoint{hint}; runs are kept under {root}/")

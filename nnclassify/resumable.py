@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.config import LoadedConfig, find_config, load_config
-from nnclassify.errors import CheckpointError, ConfigError
+from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.folders import RunFolder, named_run, runs_of
 from nnclassify.settings import flat
 
@@ -77,7 +77,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
 def _is_config(config: str) -> bool:
     try:
         find_config(config)
-    except ConfigError:
+    except (ConfigError, InputError):
         return False
     return True
 
@@ -86,6 +86,6 @@ def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
     """What differs from a run's own config; nothing where that cannot be read: its checkpoint will tell."""
     try:
         before = load_config(str(folder.config), of_run=True).config
-    except ConfigError:
+    except (ConfigError, InputError):
         return []
     return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, loaded.config)))

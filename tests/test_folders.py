@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nnclassify.config import load_config
-from nnclassify.errors import CheckpointError, ConfigError
+from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.folders import RunFolder, find_checkpoint, named_run, runs
 from nnclassify.resumable import resumable
 
@@ -55,9 +55,10 @@ def test_a_run_whose_best_checkpoint_is_lost_is_found_by_the_generation_before(h
         ("n" * 300, r"cannot be read \(File name too long\)"),
         ("x/" * 3000, r"cannot be read \(File name too long\)"),
         ("loop", r"checkpoints/loop: cannot be read \(Too many levels of symbolic links\)"),
-        ("fifo", "fifo: no such run, folder or checkpoint"),
+        ("fifo", "fifo: not a regular file; expected a run"),
         ("dangling", "dangling: no such run"),
         ("a\0b", r"cannot be read \(embedded null"),
+        ("", "RUN: no such run, folder or checkpoint"),
         ("empty", "checkpoints/empty: no best.pt in it"),
     ],
 )
@@ -66,7 +67,7 @@ def test_what_is_no_run_is_a_message(run: str, message: str, here: Path) -> None
     Path("checkpoints/loop").symlink_to("loop")
     Path("dangling").symlink_to("gone")
     os.mkfifo("fifo")
-    with pytest.raises(CheckpointError, match=message) as error:
+    with pytest.raises((CheckpointError, InputError), match=message) as error:
         find_checkpoint(run)
     assert len(str(error.value)) < 300 or run == "x/" * 3000
 
@@ -86,7 +87,7 @@ def test_a_closed_folder_is_named(here: Path) -> None:
     make("checkpoints/a")
     Path("checkpoints").chmod(0)
     for find in (lambda: find_checkpoint("a"), lambda: find_checkpoint(None), lambda: named_run("a")):
-        with pytest.raises(CheckpointError, match=r"checkpoints.*: cannot be read \(Permission denied\)"):
+        with pytest.raises(InputError, match=r"checkpoints.*: cannot be read \(Permission denied\)"):
             find()
     Path("checkpoints").chmod(0o700)
 
@@ -119,3 +120,22 @@ def test_a_shipped_config_resumes_the_newest_run_that_fits_for_as_many_epochs_as
         (Path("checkpoints") / name / "config.yaml").unlink()
     make("checkpoints/xor_2-4", CONFIG)
     assert resumable("xor_2", ["seed=3"], print)[0].name == "xor_2-3"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("n" * 300, r"n{100}\.\.\.: cannot be read \(File name too long\)"),
+        ("loop", r"loop: cannot be read \(Too many levels of symbolic links\)"),
+        ("fifo", "fifo: not a regular file; expected a YAML file"),
+        ("dangling", "dangling: no such file"),
+        ("", "CONFIG: no such file"),
+        (".", ".: a folder; expected a YAML file"),
+    ],
+)
+def test_what_is_no_config_is_a_message(config: str, message: str, here: Path) -> None:
+    Path("loop").symlink_to("loop")
+    Path("dangling").symlink_to("gone")
+    os.mkfifo("fifo")
+    with pytest.raises((ConfigError, InputError), match=message):
+        load_config(config)

@@ -1,0 +1,43 @@
+"""What stands at a path that a user names."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from nnclassify.errors import InputError
+
+MAX_SHOWN = 100
+"""Characters of a path that is too long to be one."""
+
+
+def look(path: Path) -> os.stat_result | None:
+    """What stands at a path, links followed; None where nothing does.
+
+    Raises:
+        InputError: It cannot be looked at: no permission, a loop of links, a name that is too long.
+    """
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as cause:  # the latter of a NUL character
+        raise unreadable(path, cause) from cause
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a regular file stands at a path: one that has an end, and that reading does not use up.
+
+    Raises:
+        InputError: It cannot be looked at.
+    """
+    found = look(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def unreadable(path: Path, cause: Exception) -> InputError:
+    """The error of a path that cannot be looked at."""
+    reason = cause.strerror if isinstance(cause, OSError) else cause
+    shown = str(path) if len(str(path)) <= MAX_SHOWN else f"{str(path)[:MAX_SHOWN]}..."
+    return InputError(f"{shown}: cannot be read ({reason})")
