@@ -79,8 +79,8 @@ def find_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def find_placement(device: str, precision: str, *, convolutional: bool) -> Placement:
-    """Device, number types and memory format for a config's `device` and `precision`.
+def find_placement(device: str, precision: str, model: nn.Module | None = None) -> Placement:
+    """Device, number types and memory format for a config's `device` and `precision`, and for its network.
 
     Raises:
         DeviceError: The device is not here, or cannot compute in that type.
@@ -92,7 +92,22 @@ def find_placement(device: str, precision: str, *, convolutional: bool) -> Place
         raise DeviceError("precision: float16 needs a GPU; use `precision: bfloat16` or float32 on the CPU")
     dtype = torch.float64 if precision == "float64" else torch.float32
     autocast = DTYPES[precision] if precision in ("bfloat16", "float16") else None
-    return Placement(found, dtype, autocast, channels_last=convolutional)
+    return Placement(found, dtype, autocast, channels_last=model is not None and _suits_channels_last(model, found))
+
+
+def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:
+    """Whether to hold pictures as (N, H, W, C): where there are convolutions, of which none writes past its memory.
+
+    On a CPU without AVX-512, the gradient of a 1x1 convolution with a stride and fewer than 8 input channels (as many
+    as a vector of AVX2 has floats) does so in this format: oneDNN's kernel ends the process, or does worse, with torch
+    2.11 to 2.15 at least. So few channels gain nothing from the format, so it is not asked which CPU this is.
+    """
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    overruns = [
+        convolution.kernel_size == (1, 1) and convolution.stride != (1, 1) and convolution.in_channels < 8
+        for convolution in convolutions
+    ]
+    return bool(convolutions) and not (device.type == "cpu" and any(overruns))
 
 
 def set_products(device: torch.device, precision: str) -> None:

@@ -87,7 +87,7 @@ class Classifier:
             model.load_state_dict(checkpoint.model)
         except (DataError, ValidationError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as cause:
             raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
-        placement = find_placement(device, config.precision, convolutional=len(transform.input_shape) == 3)
+        placement = find_placement(device, config.precision, model)
         set_products(placement.device, config.precision)
         return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 

@@ -79,7 +79,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    find_placement(config.device, config.precision, convolutional=False)  # before the data is read
+    find_placement(config.device, config.precision)  # before the data is read
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
@@ -90,8 +90,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     loss_fn = config.loss.build(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    placement = find_placement(config.device, config.precision, convolutional=convolutional)
+    placement = find_placement(config.device, config.precision, model)
     set_products(placement.device, config.precision)
     model = placement.place(model)
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))

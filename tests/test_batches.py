@@ -22,7 +22,7 @@ def batches_of(num_examples: int = 23, **options: Any) -> Batches:
     rows = torch.arange(num_examples)
     shift_, scale = fit_normalization(inputs, rows, "none")
     transform = Transform((1, 4, 5), None, None, shift_, scale)
-    placement = find_placement("cpu", "float32", convolutional=False)
+    placement = find_placement("cpu", "float32")
     return Batches(Examples(inputs, rows, rows), transform, placement, **{"batch_size": 5, "seed": 3, **options})
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch import nn
 
 from nnclassify.device import find_device, find_placement, set_products
 from nnclassify.errors import DeviceError
@@ -22,7 +27,7 @@ def test_a_cuda_device_that_is_not_here_is_named() -> None:
 
 def test_float16_needs_a_gpu() -> None:
     with pytest.raises(DeviceError, match="precision: float16 needs a GPU"):
-        find_placement("cpu", "float16", convolutional=False)
+        find_placement("cpu", "float16")
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("auto", ("high", True)), ("float32", ("highest", False))])
@@ -37,3 +42,36 @@ def test_auto_multiplies_in_tf32_on_cuda(precision: str, expected: tuple[str, bo
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
         torch.backends.cudnn.deterministic = False
+
+
+@pytest.mark.parametrize(
+    ("convolution", "expected"),
+    [
+        (nn.Conv2d(3, 8, 3, stride=2), True),
+        (nn.Conv2d(8, 8, 1, stride=2), True),
+        (nn.Conv2d(4, 8, 1), True),
+        (nn.Conv2d(4, 8, 1, stride=2), False),
+        (nn.Conv2d(7, 8, 1, stride=(1, 2)), False),
+        (nn.Linear(3, 8), False),
+    ],
+)
+def test_pictures_are_channels_last_where_no_convolution_writes_past_its_memory(
+    convolution: nn.Module, expected: bool
+) -> None:
+    assert find_placement("cpu", "float32", nn.Sequential(convolution)).channels_last == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [2, 3, 4, 6])
+def test_narrow_resnets_train_on_a_cpu_without_avx512(width: int) -> None:
+    """In a process of its own: the fault of such a CPU is an abort."""
+    training = (
+        "import sys; sys.path.insert(0, 'tests'); from builders import trainer_of\n"
+        "dataset = {'name': 'digits'}\n"
+        f"model = {{'name': 'resnet', 'width': {width}, 'stages': [1, 1]}}\n"
+        "_, trainer = trainer_of(dataset=dataset, model=model, epochs=1)\n"
+        "trainer.fit()"
+    )
+    old = {**os.environ, "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", training], env=old, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
