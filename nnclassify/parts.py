@@ -17,7 +17,7 @@ from nnclassify.config import RunConfig
 from nnclassify.datasets import Examples, Splits
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed import Ranks
-from nnclassify.errors import ModelError
+from nnclassify.errors import DataError, ModelError
 from nnclassify.inference import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
@@ -83,6 +83,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
+    _check_augment(config, splits)
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
@@ -98,6 +99,14 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
     return Parts(config, splits, transform, loss_fn, model, placement)
+
+
+def _check_augment(config: RunConfig, splits: Splits) -> None:
+    augment = config.dataset.augmentation()
+    refused = None if augment is None else augment.refuses(splits.input_shape)
+    if refused is not None:
+        option, why = refused
+        raise DataError(f"dataset.augment.{option}: {why}", ("dataset", "augment", option))
 
 
 def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[Tensor]:

@@ -19,6 +19,7 @@ from nnclassify.datasets.csv_rows import number
 from nnclassify.datasets.files import load_tensor
 from nnclassify.datasets.listing import list_pictures
 from nnclassify.datasets.reading import Decoded, read_pictures, shape_of
+from nnclassify.depth import OVERSHOOT
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.evaluate import Classifier
 from nnclassify.transforms import PictureFormat
@@ -153,14 +154,43 @@ def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[li
 
 def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:
     inputs, shape = load_tensor(item), classifier.transform.input_shape
-    if tuple(inputs.shape) == shape:
-        inputs = inputs[None]
-    if tuple(inputs.shape[1:]) != shape:
-        raise InputError(f"{item}: shape {tuple(inputs.shape)}; this net takes (N, {', '.join(map(str, shape))})")
-    if not inputs.isfinite().all():
-        raise InputError(f"{item}: holds NaN or infinity; expected finite values")
+    if inputs.is_complex():
+        raise InputError(f"{item}: {inputs.dtype}; expected real numbers")
+    inputs = _shaped(inputs, shape, item)
+    finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
+    picture = classifier.transform.picture
+    if picture is not None and all(finite):
+        inputs = _in_units(inputs, picture.max_value, item)
     for row, values in enumerate(inputs):
-        yield RawInput(f"{item}[{row}]", values)
+        name = f"{item}[{row}]"
+        yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
+
+
+def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> Tensor:
+    """One example or several as `(N, *shape)`; pictures whose channels come last are turned."""
+    found = tuple(inputs.shape)
+    for candidate in (inputs, inputs[None]):
+        if tuple(candidate.shape[1:]) == shape:
+            return candidate
+        if candidate.ndim == 4 and tuple(candidate.permute(0, 3, 1, 2).shape[1:]) == shape:
+            return candidate.permute(0, 3, 1, 2)
+    raise InputError(f"{item}: shape {found}; this net takes (N, {', '.join(map(str, shape))})")
+
+
+def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
+    """Pictures in the units that the net was trained in: 0..255 or 0..1.
+
+    Integers and uint8 are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie a little outside, as resizing
+    leaves them.
+    """
+    if inputs.numel() == 0:
+        return inputs
+    low, high = float(inputs.min()), float(inputs.max())
+    is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool
+    own = 1 if is_share else 255
+    if low < -OVERSHOOT * high or high > (1 + OVERSHOOT) * own:
+        raise InputError(f"{item}: values from {low:g} to {high:g}; this net takes pictures in 0..{white}")
+    return inputs if own == white else inputs.float() * (white / own)
 
 
 def _csv_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:

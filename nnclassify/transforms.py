@@ -71,6 +71,18 @@ class Augment(Settings):
     """Set a square of this many pixels a side to 0 after normalising, with its centre anywhere in the picture (DeVries
     and Taylor, 2017, arXiv:1708.04552)."""
 
+    def refuses(self, input_shape: tuple[int, ...]) -> tuple[str, str] | None:
+        """The option that examples of a shape cannot be changed by, and why; None: they can."""
+        if self == Augment():
+            return None
+        shortest = min(input_shape[1:]) if len(input_shape) == 3 else 0
+        side = "x".join(map(str, input_shape[1:]))
+        if self.crop >= shortest > 0:
+            return "crop", f"found {self.crop} for pictures of {side} pixels; expected at most {shortest - 1}"
+        if self.cutout > shortest > 0:
+            return "cutout", f"found {self.cutout} for pictures of {side} pixels; expected at most {shortest}"
+        return None
+
 
 class Evaluating(Settings):
     """How a net is used: by validation while it trains, by `evaluate` and by `predict`."""

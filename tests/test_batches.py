@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders import trainer_of
 from torch import Tensor
 
 from nnclassify import batches as batches_module
 from nnclassify.batches import Augmentation, Batches, resident, shift
 from nnclassify.datasets import Examples
 from nnclassify.device import find_placement
+from nnclassify.errors import DataError
 from nnclassify.transforms import Augment, Transform, fit_normalization
 
 
@@ -132,3 +134,15 @@ def test_examples_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch: p
     assert moved.inputs.shape == (3, 4)  # and no others of the storage
     for rows in (torch.arange(3), torch.tensor([2, 0])):
         assert all(torch.equal(a, b) for a, b in zip(moved.select(rows), examples.select(rows), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        ({"crop": 8}, r"dataset.augment.crop: found 8 for pictures of 8x8 pixels; expected at most 7"),
+        ({"cutout": 9}, r"dataset.augment.cutout: found 9 for pictures of 8x8 pixels; expected at most 8"),
+    ],
+)
+def test_an_augmentation_larger_than_the_pictures_is_refused(augment: dict[str, int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        trainer_of(dataset={"name": "digits", "limit": 50, "augment": augment})

@@ -53,7 +53,7 @@ def test_pt_files_are_mapped_not_copied(here: Path) -> None:
 
 def test_train_and_test_files(here: Path) -> None:
     files = save()
-    splits = build(**files, test_inputs="x.pt", test_targets="y.pt", class_names=["no", "yes"])
+    splits = build(**files, test=0.2, test_inputs="x.pt", test_targets="y.pt", class_names=["no", "yes"])
     assert splits.class_names == ["no", "yes"] and splits.input_shape == (6,)
     assert splits.test is not None and len(splits.test) == 4
 
@@ -79,8 +79,13 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
     [
         (INPUTS, np.zeros(5, dtype=np.int64), r"y.pt: 5 targets for the 4 inputs of x.pt; expected as many"),
         (INPUTS, TARGETS[:3], r"y.pt: 3 targets for the 4 inputs of x.pt"),
-        (INPUTS, TARGETS.astype(float), r"y.pt: torch.float64 of shape \(4,\); expected class indices"),
-        (INPUTS, TARGETS[:, None], r"y.pt: torch.int64 of shape \(4, 1\); expected class indices"),
+        (INPUTS, TARGETS / 2, r"y.pt: 0.5 of example 1 is no class index; expected whole numbers"),
+        (INPUTS, np.array([0, 1, np.nan, 1]), r"y.pt: example 2 holds NaN or infinity; expected a class index"),
+        (INPUTS, TARGETS[:, None, None], r"y.pt: torch.int64 of shape \(4, 1, 1\); expected class indices"),
+        (INPUTS, np.array([[1, 0], [0, 1], [1, 1], [0, 1]]), r"row 2 has 2 ones; expected one class per example"),
+        (INPUTS, np.array([[1, 0], [0, 1], [0, 0], [0, 1]]), r"row 2 has 0 ones; expected one class per example"),
+        (INPUTS, np.full((4, 2), 0.5), r"y.pt: .* expected class indices \(N,\), or one-hot rows of 0 and 1"),
+        (INPUTS, np.array([1, 3, 1, 3]), r"no training example of class 0, 2"),
         (INPUTS, np.array([0, 1, -1, 1]), r"label -1 of example 2 is outside the classes"),
         (INPUTS, np.zeros(4, dtype=np.int64), r"one class only"),
         (INPUTS, np.array([0, 1, 2**62, 1]), r"y.pt: label 4611686018427387904 among 4 examples; expected 0, 1, "),
@@ -143,3 +148,111 @@ def test_other_content_is_named(here: Path) -> None:
         load_tensor("both.npz")
     with pytest.raises(DataError, match=r"gone.npy: no such file"):
         load_tensor("gone.npy")
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected", "note"),
+    [
+        (TARGETS, [0, 1, 0, 1], ""),
+        (TARGETS.astype(bool), [0, 1, 0, 1], ""),
+        (TARGETS.astype(np.int32), [0, 1, 0, 1], ""),
+        (TARGETS.astype(np.uint8), [0, 1, 0, 1], ""),
+        (TARGETS.astype(np.uint16), [0, 1, 0, 1], ""),
+        (TARGETS.astype(">i8"), [0, 1, 0, 1], ""),
+        (TARGETS.astype(np.float32), [0, 1, 0, 1], "class indices written as torch.float32, read as integers"),
+        (TARGETS[:, None], [0, 1, 0, 1], "shape (4, 1), read as 4 class indices"),
+        (np.eye(2)[TARGETS], [0, 1, 0, 1], "shape (4, 2), read as one-hot rows of 2 classes"),
+        (np.eye(2, dtype=bool)[TARGETS], [0, 1, 0, 1], "read as one-hot rows of 2 classes"),
+        (TARGETS + 1, [0, 1, 0, 1], "labels 1..2 are the 2 classes"),
+        (TARGETS * 2 - 1, [0, 1, 0, 1], "labels -1 and 1 are the two classes"),
+    ],
+)
+def test_targets_are_read_as_they_are_meant(targets: Any, expected: list[int], note: str, here: Path) -> None:
+    np.save("x.npy", INPUTS)
+    np.save("y.npy", targets)
+    splits = build(train_inputs="x.npy", train_targets="y.npy")
+    assert splits.train.all_targets().tolist() == expected
+    assert note in "".join(splits.notes) and bool(splits.notes) == bool(note)
+
+
+def test_classes_from_one_keep_their_numbers_in_the_test_split_too(here: Path) -> None:
+    files = save(INPUTS, np.array([1, 2, 3, 1]))
+    torch.save(torch.tensor([3, 2]), "y2.pt")
+    torch.save(torch.as_tensor(INPUTS[:2]), "x2.pt")
+    splits = build(**files, test=0.2, test_inputs="x2.pt", test_targets="y2.pt")
+    assert splits.class_names == ["1", "2", "3"]
+    assert splits.test is not None and splits.test.all_targets().tolist() == [2, 1]
+    torch.save(torch.tensor([3, 0]), "y2.pt")
+    with pytest.raises(DataError, match=r"y2.pt: label 0 of example 1 is outside the classes; expected 1\.\.3"):
+        build(**files, test=0.2, test_inputs="x2.pt", test_targets="y2.pt")
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected", "note"),
+    [
+        ((4, 12, 12, 3), (3, 12, 12), "channels last; turned"),
+        ((4, 6, 9, 3), (3, 6, 9), "channels last; turned"),
+        ((4, 2, 2, 3), (3, 2, 2), "channels last; turned"),
+        ((4, 8, 8, 1), (1, 8, 8), "channels last; turned"),
+        ((4, 8, 8, 4), (4, 8, 8), "channels last; turned"),
+        ((4, 3, 12, 12), (3, 12, 12), ""),
+        ((4, 3, 12, 3), (3, 12, 3), ""),
+        ((4, 16, 50, 1), (16, 50, 1), "read as 16 channels of 50x1"),
+        ((4, 12, 12, 2), (12, 12, 2), ""),
+    ],
+)
+def test_channels_that_come_last(shape: Any, expected: Any, note: str, here: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    splits = build(**save(pixels))
+    assert splits.input_shape == expected and note in "".join(splits.notes)
+    turned = pixels.transpose(0, 3, 1, 2) if "turned" in note else pixels
+    assert np.array_equal(splits.train.inputs.numpy(), turned)
+
+
+@pytest.mark.parametrize(("factor", "white"), [(1, 255), (1 / 255, 1)])
+def test_the_units_of_the_test_split_are_those_of_training(factor: float, white: int, here: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 3, 5, 5))
+    pixels[0, 0, 0] = 255
+    as_bytes, as_floats = pixels.astype(np.uint8), (pixels / 255).astype(np.float32)
+    files = save(as_bytes if white == 255 else as_floats)
+    torch.save(torch.as_tensor(as_floats if white == 255 else as_bytes), "x2.pt")
+    splits = build(**files, test=0.2, test_inputs="x2.pt", test_targets="y.pt")
+    assert splits.test is not None and splits.picture is not None and splits.picture.max_value == white
+    assert torch.allclose(splits.test.inputs.double(), torch.from_numpy(pixels * float(factor)), atol=1e-4)
+    assert "x2.pt: pictures in 0.." in splits.notes[0]
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f2", "g"])
+def test_arrays_of_another_order_of_bytes_or_axes(dtype: str, here: Path) -> None:
+    np.save("x.npy", np.asfortranarray(INPUTS.astype(dtype)))
+    if dtype == "g":
+        with pytest.raises(DataError, match=r"x.npy: cannot be read"):
+            load_tensor("x.npy")
+    else:
+        assert load_tensor("x.npy").tolist() == INPUTS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([["a", "b"]]), r"x.npy: an array of type <U1; expected numbers"),
+        (np.zeros(3, dtype=[("a", "f4")]), r"x.npy: an array of type .*; expected numbers"),
+        (np.zeros(3, dtype="M8[s]"), r"x.npy: an array of type datetime64\[s\]; expected numbers"),
+    ],
+)
+def test_arrays_that_hold_no_numbers_are_named(array: Any, message: str, here: Path) -> None:
+    np.save("x.npy", array)
+    with pytest.raises(DataError, match=message):
+        load_tensor("x.npy")
+
+
+def test_an_array_that_is_not_in_the_archive_is_named(here: Path) -> None:
+    np.savez("a.npz", images=INPUTS)
+    np.savez("none.npz")
+    with pytest.raises(DataError, match=r"a.npz: holds images; name one after a colon: a.npz:images"):
+        load_tensor("a.npz:labels")
+    with pytest.raises(DataError, match=r"none.npz: holds no array"):
+        load_tensor("none.npz")
+    Path("x.csv").write_text("1,2")
+    with pytest.raises(DataError, match=r"x.csv: expected a tensor in .pt, .npy or .npz"):
+        load_tensor("x.csv")

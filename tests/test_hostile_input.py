@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from nnclassify.config import load_config
 from nnclassify.datasets.csv_rows import number
-from nnclassify.datasets.files import load_tensor, numbered_classes
+from nnclassify.datasets.files import load_tensor
 from nnclassify.datasets.tables import Csv
+from nnclassify.datasets.targets import numbering_of
 from nnclassify.errors import ConfigError, DataError, InputError
 from nnclassify.transforms import PictureFormat
 
@@ -54,7 +55,7 @@ def test_a_compressed_tensor_file_is_not_read(tmp_path: Path) -> None:
 
 def test_one_label_of_a_billion_names_no_billion_classes() -> None:
     with pytest.raises(DataError, match="label 1000000000 among 3 examples"):
-        numbered_classes(np.array([0, 1, 10**9]), "y.npy")
+        numbering_of(np.array([0, 1, 10**9]), None, "y.npy", [])
 
 
 def test_a_delimiter_is_one_character() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,3 +125,43 @@ def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path:
     assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
+
+
+@pytest.fixture(scope="module", params=[1, 255])
+def picture_net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A net on dark and light pictures `(3, 6, 6)` whose white is 1 or 255."""
+    place = tmp_path_factory.mktemp("pictures")
+    targets = np.arange(40) % 2
+    pixels = 60 + 120 * targets[:, None, None, None] + np.random.default_rng(0).integers(0, 20, (40, 3, 6, 6))
+    np.save(place / "x.npy", pixels.astype(np.uint8) if request.param == 255 else (pixels / 255).astype(np.float32))
+    np.save(place / "y.npy", targets)
+    files = {"train_inputs": str(place / "x.npy"), "train_targets": str(place / "y.npy")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        trained = run.train(loaded(config_of(dataset={"name": "tensors", **files}, epochs=20), "net"))
+    return trained.classifier
+
+
+def test_a_picture_is_predicted_alike_in_whatever_units_and_layout(picture_net: Classifier, tmp_path: Path) -> None:
+    dark = np.random.default_rng(1).integers(60, 80, (2, 3, 6, 6)).astype(np.uint8)
+    arrays: list[Any] = [dark, dark.astype(np.int64), dark.astype(np.float64), dark / 255, dark.transpose(0, 2, 3, 1)]
+    for index, array in enumerate(arrays):
+        np.save(tmp_path / f"{index}.npy", array)
+    Image.fromarray(dark[0].transpose(1, 2, 0)).save(tmp_path / "x.png")
+    found = [next(predict(picture_net, [str(tmp_path / f"{index}.npy")])) for index in range(len(arrays))]
+    found.append(only(predict(picture_net, [str(tmp_path / "x.png")])))
+    assert [prediction.top[0][0] for prediction in found] == ["0"] * 6
+    assert [prediction.top[0][1] for prediction in found] == pytest.approx([found[0].top[0][1]] * 6, abs=1e-5)
+
+
+def test_values_that_are_no_pictures_are_refused(picture_net: Classifier, tmp_path: Path) -> None:
+    white = picture_net.transform.picture.max_value if picture_net.transform.picture else 0
+    for name, low, high in (("a", -2, 2), ("b", 0, 4000)):
+        np.save(tmp_path / f"{name}.npy", np.linspace(low, high, 108).reshape(1, 3, 6, 6))
+        error = only(predict(picture_net, [str(tmp_path / f"{name}.npy")])).error or ""
+        assert f"values from {low} to {high}; this net takes pictures in 0..{white}" in error
+    values = np.zeros((2, 3, 6, 6))
+    values[1, 0, 0, 0] = np.nan
+    np.save(tmp_path / "c.npy", values)
+    good, bad = predict(picture_net, [str(tmp_path / "c.npy")])
+    assert good.error is None and bad.error is not None and "c.npy[1]: holds NaN or infinity" in bad.error

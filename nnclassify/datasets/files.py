@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator
@@ -13,7 +13,8 @@ from pydantic import AfterValidator
 from nnclassify.archive import check_archive
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.datasets.drawing import Labels
-from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
+from nnclassify.datasets.targets import numbering_of, read_labels
+from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.settings import FilePath, all_different
 from nnclassify.transforms import Augment, PictureFormat
 
@@ -26,7 +27,7 @@ SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 
 
 class Tensors(PictureDataset, UnsplitDataset):
-    """Inputs `(N, ...)`, uint8 or float, and targets `(N,)` from .pt, .npy or .npz files."""
+    """Inputs `(N, ...)`, uint8 or float, pictures `(N, C, H, W)`, and targets `(N,)` from .pt, .npy or .npz files."""
 
     name: Literal["tensors"] = "tensors"
     train_inputs: FilePath
@@ -39,6 +40,9 @@ class Tensors(PictureDataset, UnsplitDataset):
     """The test targets."""
     class_names: Annotated[list[str], AfterValidator(all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
+    white: Literal[1, 255] | None = None
+    """The value of white that pictures are brought to; left out, what it is in `train_inputs`: 255 in uint8, and in
+    floats 1 or 255, whichever holds all values."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Half of a test split, or two of them."""
@@ -51,70 +55,59 @@ class Tensors(PictureDataset, UnsplitDataset):
         elif not own_test:
             yield from super().conflicts()
 
+    def as_trained(self, picture: PictureFormat | None) -> Self:
+        """The same files, their pictures brought to the white of the run's."""
+        return self if picture is None else self.model_copy(update={"white": picture.max_value})
+
     def read(self, seed: int) -> Source:
         """Map the files.
 
         Raises:
             DataError: A file is missing, damaged or of another kind; inputs and targets do not match.
         """
-        inputs, targets = _pair(self.train_inputs, self.train_targets)
+        notes: list[str] = []
+        inputs, labels = _pair(self.train_inputs, self.train_targets, notes)
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(
                 f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only pictures can be augmented"
             )
-        names = self.class_names or numbered_classes(targets, self.train_targets)
+        numbering = numbering_of(labels, len(self.class_names or ()) or None, self.train_targets, notes)
+        own = white_of(inputs)
+        white = self.white or own
         test = None
         if self.test_inputs is not None and self.test_targets is not None:
-            test_inputs, test_targets = _pair(self.test_inputs, self.test_targets)
+            test_inputs, test_labels = _pair(self.test_inputs, self.test_targets, notes)
             if test_inputs.shape[1:] != inputs.shape[1:]:
                 raise DataError(
                     f"{self.test_inputs}: examples of shape {tuple(test_inputs.shape[1:])}; expected "
                     f"{tuple(inputs.shape[1:])}, as in {self.train_inputs}"
                 )
-            test = Pool(test_targets, test_inputs)
-        return Source(train=Pool(targets, inputs), test=test, class_names=names, picture=_picture(inputs))
+            test_inputs = _with_white(test_inputs, white_of(test_inputs), white, self.test_inputs, notes)
+            test = Pool(numbering.indices(test_labels, self.test_targets), test_inputs)
+        inputs = _with_white(inputs, own, white, self.train_inputs, notes)
+        return Source(
+            train=Pool(numbering.indices(labels, self.train_targets), inputs),
+            test=test,
+            class_names=self.class_names or [str(label) for label in numbering.labels],
+            picture=None if own is None or white is None else _picture(inputs, white),
+            notes=notes,
+        )
 
     def origin(self, split: str = "train") -> str:
         """The file with the targets."""
         return self.test_targets if split == "test" and self.test_targets is not None else self.train_targets
 
 
-def numbered_classes(targets: Labels, path: str) -> list[str]:
-    """The classes by number; there are no more of them than examples.
-
-    Raises:
-        DataError: A label that is too large for every class to have an example.
-    """
-    highest = int(targets.max(initial=-1))
-    if highest >= max(len(targets), 1):
-        raise DataError(
-            f"{path}: label {highest} among {len(targets)} examples; expected 0, 1, ..., each at least once"
-        )
-    return [str(index) for index in range(highest + 1)]
-
-
-def _pair(inputs_path: str, targets_path: str) -> tuple[Tensor, Labels]:
+def _pair(inputs_path: str, targets_path: str, notes: list[str]) -> tuple[Tensor, Labels]:
     inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
     if inputs.ndim < 2 or inputs.numel() == 0:
         raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) with N and the rest over 0")
-    if targets.ndim != 1 or targets.is_floating_point() or targets.is_complex():
-        raise LabelError(
-            f"{targets_path}: {targets.dtype} of shape {tuple(targets.shape)}; expected class indices: integers (N,)"
-        )
-    if len(inputs) != len(targets):
+    labels = read_labels(targets, targets_path, notes)
+    if len(inputs) != len(labels):
         raise DataError(
-            f"{targets_path}: {len(targets)} targets for the {len(inputs)} inputs of {inputs_path}; expected as many"
+            f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; expected as many"
         )
-    return _checked(inputs, inputs_path), targets.long().numpy()
-
-
-def _numbered(targets: Labels, path: str) -> list[str]:
-    """A name for each class up to the highest index; more classes than targets would leave some empty."""
-    highest = int(targets.max(initial=-1))
-    if highest >= len(targets):
-        row = int(targets.argmax())
-        raise DataError(f"{path}: label {highest} of example {row}; expected class indices from 0, without gaps")
-    return [str(index) for index in range(highest + 1)]
+    return _channels_first(_checked(inputs, inputs_path), inputs_path, notes), labels
 
 
 def _checked(inputs: Tensor, path: str) -> Tensor:
@@ -123,7 +116,7 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
     if inputs.dtype == torch.uint8:
         return inputs
     if not inputs.is_floating_point():
-        raise DataError(f"{path}: {inputs.dtype}; expected uint8 or float inputs")
+        raise DataError(f"{path}: {inputs.dtype}; expected uint8 or float inputs, such as float32")
     finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
     if not finite.all():
         rows = (~inputs.reshape(len(inputs), -1).isfinite().all(dim=1)).nonzero()
@@ -131,19 +124,56 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
     return inputs
 
 
-def _picture(inputs: Tensor) -> PictureFormat | None:
-    """Pictures are `(N, C, H, W)` with one or three channels, in 0..255 as uint8 or 0..1 as float."""
+def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
+    """Pictures that are `(N, H, W, C)`, as most programs but torch write them, turned to `(N, C, H, W)`.
+
+    That they are is certain where three values come last and two sides come before, or where one or four come after
+    two equal sides; elsewhere the shape is taken as it is.
+    """
+    if inputs.ndim != 4 or inputs.shape[3] not in (1, 3, 4) or inputs.shape[1] in (1, 3):
+        return inputs
+    _, height, width, channels = inputs.shape
+    sides_are_large, is_square = min(height, width) > 4, height == width
+    is_certain = sides_are_large or is_square if channels == 3 else sides_are_large and is_square
+    if is_certain:
+        notes.append(
+            f"{path}: pictures (N, {height}, {width}, {channels}) have their channels last; turned to (N, C, H, W)"
+        )
+        return inputs.permute(0, 3, 1, 2).contiguous()
+    notes.append(
+        f"{path}: read as {height} channels of {width}x{channels}; where pictures are (N, H, W, C), transpose them"
+    )
+    return inputs
+
+
+def white_of(inputs: Tensor) -> int | None:
+    """The value of white in pictures `(N, C, H, W)`: 255 in uint8, 1 or 255 in floats, whichever holds all values.
+
+    None: they are no pictures, or normalised already by a recipe that only the user knows.
+    """
     import torch
 
     if inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
         return None
-    max_value = 255
-    if inputs.dtype != torch.uint8:
-        if inputs.amin() < 0 or inputs.amax() > 255:
-            return None  # already normalised by a recipe that only the user knows
-        max_value = 1 if inputs.amax() <= 1 else 255
+    if inputs.dtype == torch.uint8:
+        return 255
+    low, high = inputs.amin(), inputs.amax()
+    if low < 0 or high > 255:
+        return None
+    return 1 if high <= 1 else 255
+
+
+def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, notes: list[str]) -> Tensor:
+    """Pictures in the units of the others: 0..255 or 0..1."""
+    if white is None or own is None or own == white:
+        return inputs
+    notes.append(f"{path}: pictures in 0..{own}, brought to 0..{white}")
+    return inputs.float() * (white / own)
+
+
+def _picture(inputs: Tensor, white: int) -> PictureFormat:
     channels, height, width = inputs.shape[1:]
-    return PictureFormat(height, width, "rgb" if channels == 3 else "gray", max_value=max_value)
+    return PictureFormat(height, width, "rgb" if channels == 3 else "gray", max_value=white)
 
 
 def load_tensor(path: str) -> Tensor:
@@ -157,7 +187,8 @@ def load_tensor(path: str) -> Tensor:
     if not location.is_file():
         raise DataError(f"{location}: no such file; expected a tensor in .pt, .npy or .npz")
     try:
-        return _load_torch(location) if location.suffix in (".pt", ".pth") else _load_numpy(location, key)
+        is_torch = location.suffix.lower() in (".pt", ".pth")
+        return _load_torch(location) if is_torch else _load_numpy(location, key)
     except DataError:
         raise
     except Exception as cause:  # zipfile, pickle, struct and numpy each raise their own
@@ -171,7 +202,7 @@ def _load_torch(location: Path) -> Tensor:
     loaded = torch.load(location, map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(loaded, torch.Tensor):
         raise DataError(f"{location}: holds a {type(loaded).__name__}; expected one tensor")
-    return loaded.detach()
+    return loaded.detach().resolve_conj().resolve_neg()
 
 
 def _check_inflated(location: Path) -> None:
@@ -183,14 +214,27 @@ def _check_inflated(location: Path) -> None:
 
 
 def _load_numpy(location: Path, key: str) -> Tensor:
-    import torch
-
-    if location.suffix == ".npy":
+    if location.suffix.lower() == ".npy":
         # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
-        return torch.from_numpy(np.lib.format.open_memmap(location, mode="c"))
+        return _as_tensor(np.lib.format.open_memmap(location, mode="c"), location)
+    if location.suffix.lower() != ".npz":
+        raise DataError(f"{location}: expected a tensor in .pt, .npy or .npz")
     _check_inflated(location)
     with location.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         names = arrays.files
-        if key not in names and len(names) != 1:
+        if not names:
+            raise DataError(f"{location}: holds no array; expected at least one")
+        if key not in names and (key or len(names) != 1):
             raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
-        return torch.from_numpy(arrays[key or names[0]])
+        return _as_tensor(arrays[key or names[0]], location)
+
+
+def _as_tensor(array: np.ndarray[Any, Any], location: Path) -> Tensor:
+    """An array of numbers in this machine's byte order."""
+    import torch
+
+    if array.dtype.kind not in "fiubc":
+        raise DataError(f"{location}: an array of type {array.dtype}; expected numbers")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return torch.from_numpy(array)

@@ -1,0 +1,117 @@
+"""Class indices from the ways in which people write them down: one-hot rows, floats, columns, classes from 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnclassify.datasets.drawing import Labels
+from nnclassify.errors import DataError, LabelError, MissingValueError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Which label stands for which class.
+
+    Attributes:
+        labels: The label of each class, in the order of the classes.
+    """
+
+    labels: list[int]
+
+    def indices(self, labels: Labels, path: str) -> Labels:
+        """Class indices `(N,)` of labels `(N,)`.
+
+        Raises:
+            LabelError: One stands for no class.
+        """
+        order = np.array(self.labels)
+        places = np.searchsorted(order, labels).clip(max=len(order) - 1)
+        if (strange := np.flatnonzero(order[places] != labels)).size:
+            expected = f"{order[0]}..{order[-1]}" if order[0] >= 0 else "-1 or 1"
+            row = int(strange[0])
+            raise LabelError(
+                f"{path}: label {labels[row]} of example {row} is outside the classes; expected {expected}"
+            )
+        return places.astype(np.int64)
+
+
+def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[str]) -> Numbering:
+    """How the training labels number their classes: from 0, from 1, or -1 and 1.
+
+    Args:
+        labels: Of the training examples.
+        num_names: How many classes the config names, if it does.
+        path: Their file.
+        notes: Takes a line where they do not begin with 0.
+
+    Raises:
+        DataError: A label that is too large for every class to have an example.
+    """
+    highest = int(labels.max(initial=-1))
+    known = set(np.unique(labels).tolist())
+    if num_names in (None, highest) and 1 <= highest == len(known) and min(known) == 1:
+        notes.append(f"{path}: labels 1..{highest} are the {highest} classes; there is no class 0")
+        return Numbering(list(range(1, highest + 1)))
+    if num_names in (None, 2) and known == {-1, 1}:
+        notes.append(f"{path}: labels -1 and 1 are the two classes")
+        return Numbering([-1, 1])
+    if num_names is None and highest >= max(len(labels), 1):
+        raise DataError(f"{path}: label {highest} among {len(labels)} examples; expected 0, 1, ..., each at least once")
+    return Numbering(list(range(num_names or highest + 1)))
+
+
+def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
+    """Labels `(N,)` as whole numbers.
+
+    Args:
+        targets: Whole numbers `(N,)` or `(N, 1)`, by type or by value; or one-hot rows `(N, K)`.
+        path: Their file.
+        notes: Takes a line where they are not whole numbers `(N,)` by type.
+
+    Raises:
+        LabelError: They are something else: several classes per example, shares of classes, measurements.
+        MissingValueError: One is NaN or infinite.
+    """
+    found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
+    if targets.is_complex() or targets.ndim not in (1, 2) or (targets.ndim == 2 and targets.shape[1] == 0):
+        raise LabelError(f"{found}; expected class indices: integers (N,)")
+    if targets.is_floating_point() and not (finite := targets.isfinite()).all():
+        row = int((~finite.reshape(len(targets), -1).all(dim=1)).nonzero()[0])
+        raise MissingValueError(f"{path}: example {row} holds NaN or infinity; expected a class index")
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        return _from_one_hot(targets, path, notes)
+    if targets.ndim == 2:
+        notes.append(f"{found}, read as {len(targets)} class indices")
+    flat = targets.reshape(-1)
+    if flat.is_floating_point():
+        if (broken := (flat != flat.floor()).nonzero()).numel():
+            row = int(broken[0])
+            raise LabelError(
+                f"{path}: {flat[row].item():g} of example {row} is no class index; expected whole numbers (a net that "
+                "predicts measurements is no classifier)"
+            )
+        notes.append(f"{path}: class indices written as {targets.dtype}, read as integers")
+    return flat.long().numpy()
+
+
+def _from_one_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
+    """The place of the 1 in each row `(N, K)`."""
+    found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
+    ones = targets == 1
+    if not (ones | (targets == 0)).all():
+        raise LabelError(f"{found}; expected class indices (N,), or one-hot rows of 0 and 1")
+    counts = ones.sum(dim=1)
+    if (several := (counts != 1).nonzero()).numel():
+        row = int(several[0])
+        raise LabelError(
+            f"{found}: row {row} has {int(counts[row])} ones; expected one class per example (several at once, "
+            "multi-label, is not supported)"
+        )
+    notes.append(f"{found}, read as one-hot rows of {targets.shape[1]} classes")
+    return ones.int().argmax(dim=1).numpy()
