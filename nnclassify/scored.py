@@ -78,6 +78,7 @@ def _of_other(classifier: Classifier) -> Scored:
     check_columns(classifier, source.feature_names)
     pool = _in_classes(pool, source, classifier.class_names, origin)
     examples = pool.take(limited(pool.targets, np.arange(len(pool.targets)), dataset.limit, seed))
+    source = source.finish(source)
     if len(examples) == 0:
         raise DataError(f"{origin}: no example to evaluate on")
     if tuple(examples.inputs.shape[1:]) != transform.input_shape:

@@ -16,7 +16,7 @@ from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.targets import numbering_of, read_labels
 from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.settings import FilePath, all_different
-from nnclassify.transforms import Augment, PictureFormat
+from nnclassify.transforms import Augment, PictureFormat, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,8 +55,9 @@ class Tensors(PictureDataset, UnsplitDataset):
         elif not own_test:
             yield from super().conflicts()
 
-    def as_trained(self, picture: PictureFormat | None) -> Self:
+    def as_trained(self, transform: Transform) -> Self:
         """The same files, their pictures brought to the white of the run's."""
+        picture = transform.picture
         return self if picture is None else self.model_copy(update={"white": picture.max_value})
 
     def read(self, seed: int) -> Source:
