@@ -295,10 +295,11 @@ def predict(
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
+    from nnclassify.predict import CSV_KEYS
     from nnclassify.predict import predict as predict_inputs
     from nnclassify.texts import predictions_csv, predictions_text
 
-    classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation"])
+    classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
     predictions = list(predict_inputs(classifier, inputs, top_k))
     if as_json:
         print_json({"predictions": [prediction.figures() for prediction in predictions]})

@@ -106,7 +106,7 @@ class Classifier:
         source = YamlSource(str(self.path), self.config.model_dump(mode="json", exclude_none=True))
         for assignment in overrides:
             if not assignment.startswith(tuple(f"{key}{end}" for key in allowed for end in ".=")):
-                keys = " and ".join(f"{key}.*" for key in allowed)
+                keys = " and ".join(key if "." in key else f"{key}.*" for key in allowed)
                 raise InputError(f"--set {assignment}: a trained run is as it is; only {keys} can be set here")
             source.override(assignment)
         config = validate(source, of_run=True)

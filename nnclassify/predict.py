@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.datasets.csv_rows import number
+from nnclassify.datasets.csv_inputs import inputs_of, listed, numbers_of
+from nnclassify.datasets.csv_rows import CsvFile, CsvFormat, as_number
 from nnclassify.datasets.files import load_tensor
 from nnclassify.datasets.listing import list_pictures
 from nnclassify.datasets.reading import Decoded, read_pictures, shape_of
+from nnclassify.datasets.tables import Csv
 from nnclassify.depth import OVERSHOOT
-from nnclassify.errors import DataError, InputError, one_line
+from nnclassify.errors import DataError, InputError
 from nnclassify.evaluate import Classifier
 from nnclassify.transforms import PictureFormat
 
 INPUTS_AT_ONCE, VALUES_AT_ONCE = 1000, 2**26
 """Inputs are predicted this many at a time, or fewer large ones: 64 MB as bytes, 256 MB as floats."""
+CSV_KEYS = ("dataset.delimiter", "dataset.decimal", "dataset.encoding")
+"""What may be another way in a CSV file to predict than in the one trained on."""
 TENSOR_FILES = (".pt", ".pth", ".npy", ".npz")
+
+Top = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Prediction:
     """
 
     input: str
-    top: tuple[tuple[str, float], ...] = ()
+    top: Top = ()
     error: str | None = None
 
     def figures(self) -> dict[str, Any]:
@@ -72,18 +77,35 @@ def predict(classifier: Classifier, inputs: Sequence[str], top_k: int = 1) -> It
     raw = itertools.chain.from_iterable(_read(classifier, item) for item in inputs)
     at_once = _at_once(classifier.transform.input_shape)
     while batch := list(itertools.islice(raw, at_once)):
-        values = [item.values for item in batch if item.values is not None]
-        rows = iter(
-            _top(classifier.probabilities(torch.stack(values)), classifier.class_names, top_k) if values else ()
-        )
-        for item in batch:
-            if item.values is None:
-                yield Prediction(item.name, error=item.error)
-            else:
-                yield Prediction(item.name, next(rows))
+        yield from _answers(classifier, batch, top_k)
 
 
-def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[tuple[tuple[str, float], ...]]:
+def _answers(classifier: Classifier, batch: Sequence[RawInput], top_k: int) -> Iterator[Prediction]:
+    """A prediction for each input, in order."""
+    values = [item.values for item in batch if item.values is not None]
+    answers = iter(_answered(classifier, torch.stack(values), top_k) if values else ())
+    for item in batch:
+        if item.values is None:
+            yield Prediction(item.name, error=item.error)
+        elif isinstance(answer := next(answers), str):
+            yield Prediction(item.name, error=f"{item.name}: {answer}")
+        else:
+            yield Prediction(item.name, answer)
+
+
+def _answered(classifier: Classifier, raw: Tensor, top_k: int) -> list[Top | str]:
+    """The most probable classes of each row, or why the net cannot compute with it: the others are answered."""
+    answers: dict[int, Top | str] = dict(classifier.transform.too_large(raw))
+    rows = [row for row in range(len(raw)) if row not in answers]
+    if rows:
+        probabilities = classifier.probabilities(raw[rows])
+        finite = probabilities.isfinite().all(dim=1).tolist()
+        for row, top, is_finite in zip(rows, _top(probabilities, classifier.class_names, top_k), finite, strict=True):
+            answers[row] = top if is_finite else "the net's outputs are not finite: it was trained on other values"
+    return [answers[row] for row in range(len(raw))]
+
+
+def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[Top]:
     """The most probable classes of each row of `(B, K)`."""
     # A stable sort, so that a tie goes to the same class as in evaluation.
     shares, order = probabilities.sort(dim=1, descending=True, stable=True)
@@ -98,17 +120,17 @@ def _read(classifier: Classifier, item: str) -> Iterator[RawInput]:
             yield from _tensor_inputs(classifier, item)
         elif classifier.transform.picture is not None:
             yield from _picture_inputs(classifier, path)
-        elif _is_file(path):
+        elif _is(Path.is_file, path):
             yield from _csv_inputs(classifier, path)
         else:
-            yield RawInput(item, _values(classifier, item.split(","), item))
+            yield RawInput(item, _values(classifier, item))
     except (InputError, DataError) as error:
         yield RawInput(item, error=str(error))
 
 
-def _is_file(path: Path) -> bool:
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
     try:
-        return path.is_file()
+        return kind(path)
     except OSError:  # hundreds of values are too long for a file name
         return False
 
@@ -194,42 +216,42 @@ def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
 
 
 def _csv_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
-    """Rows of a CSV file; columns are found by name where the header has the net's, else taken in order."""
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
-        raise InputError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file in UTF-8") from cause
-    names = classifier.transform.feature_names or []
-    header = [name.strip() for name in rows[0]] if rows else []
-    by_name = bool(names) and set(names) <= set(header)
-    columns = [header.index(name) for name in names] if by_name else None
-    for line, row in enumerate(rows, 1):
-        if not row or (line == 1 and (by_name or not _is_number(row[0]))):
-            continue
+    """Rows of a CSV file, written like the one that the net was trained on."""
+    _check_flat(classifier, str(path))
+    names, (num_features,) = classifier.transform.feature_names, classifier.transform.input_shape
+    for line, numbers in inputs_of(CsvFile(path, _written(classifier)), names, num_features):
         where = f"{path}:{line}"
-        try:
-            if columns is not None and len(row) != len(header):
-                raise InputError(f"{where}: {len(row)} values; expected {len(header)}, as in the header")
-            yield RawInput(where, _values(classifier, row if columns is None else [row[c] for c in columns], where))
-        except (InputError, DataError) as error:
-            yield RawInput(where, error=str(error))
+        if isinstance(numbers, DataError):
+            yield RawInput(where, error=str(numbers))
+        else:
+            yield RawInput(where, torch.tensor(numbers, dtype=torch.float64))
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _written(classifier: Classifier) -> CsvFormat:
+    dataset = classifier.config.dataset
+    return dataset.format() if isinstance(dataset, Csv) else CsvFormat()
 
 
-def _values(classifier: Classifier, texts: Sequence[str], where: str) -> Tensor:
-    shape, names = classifier.transform.input_shape, classifier.transform.feature_names
+def _check_flat(classifier: Classifier, where: str) -> None:
+    shape = classifier.transform.input_shape
     if len(shape) != 1:
         raise InputError(f"{where}: this net takes tensors of shape {shape}; give a .pt or .npy file")
-    columns = f" ({', '.join(names[:12])})" if names else ""
-    if len(texts) == 1 and not _is_number(texts[0]) and shape != (1,):
-        raise InputError(f"{where}: no such file, and no values; this net takes {shape[0]} values{columns}")
-    if len(texts) != shape[0]:
-        raise InputError(f"{where}: {len(texts)} values; this net takes {shape[0]}{columns}")
-    return torch.tensor([number(text, where) for text in texts], dtype=torch.float64)
+
+
+def _values(classifier: Classifier, item: str) -> Tensor:
+    """Values of the command line, separated by commas, or as in the file that the net was trained on."""
+    _check_flat(classifier, item)
+    names, (num_features,), written = (
+        classifier.transform.feature_names,
+        classifier.transform.input_shape,
+        _written(classifier),
+    )
+    as_file = written.delimiter in item
+    texts = item.split(written.delimiter if as_file else ",")
+    decimal = written.decimal if as_file else "."
+    if len(texts) != num_features:
+        if len(texts) == 1 and as_number(item, decimal) is None:
+            what = "a folder" if _is(Path.is_dir, Path(item)) else "no such file"
+            raise InputError(f"{item}: {what}, and no values; this net takes {num_features} values{listed(names)}")
+        raise InputError(f"{item}: {len(texts)} values; this net takes {num_features}{listed(names)}")
+    return torch.tensor(numbers_of(texts, names, item, decimal), dtype=torch.float64)

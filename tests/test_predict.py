@@ -98,10 +98,10 @@ def test_top_k_is_sorted_and_sums_to_one(folder: Path) -> None:
     ("item", "message"),
     [
         ("1,2", "1,2: 2 values; this net takes 3 (red, green, blue)"),
-        ("1,2,x", "1,2,x: found 'x', expected a number"),
-        ("1,2,", "1,2,: missing value"),
+        ("1,2,x", "1,2,x: column 'blue': found 'x', expected a number"),
+        ("1,2,", "1,2,: column 'blue': missing value"),
         ("1," * 5000 + "1", "5001 values; this net takes 3"),
-        ("1,2,inf", "1,2,inf: found 'inf', expected a finite number"),
+        ("1,2,inf", "1,2,inf: column 'blue': found 'inf', expected a finite number"),
         ("nope.csv", "nope.csv: no such file, and no values; this net takes 3 values (red, green, blue)"),
         ("nope.npy", "nope.npy: no such file; expected a tensor"),
         ("", "no values"),
@@ -111,6 +111,13 @@ def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, 
     bad, good = predict(classifier("rgb", folder), [item, "250,250,250"])
     assert bad.error is not None and message in bad.error and "\n" not in bad.error
     assert good.top[0][0] == "light"
+
+
+def test_values_that_no_net_computes_with_are_errors_of_their_own(folder: Path) -> None:
+    first, good, last = predict(classifier("rgb", folder), ["1e200,1,1", "250,250,250", "1,-1e30,1"])
+    assert first.error is not None and first.error.startswith("1e200,1,1: column 'red': 1e+200 is ")
+    assert good.top[0][0] == "light"
+    assert last.error is not None and "column 'green': -1e+30" in last.error
 
 
 def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +146,15 @@ class CsvFile:
         except csv.Error as cause:
             why = "a quote is never closed" if "unexpected end" in str(cause) else one_line(cause)
             raise DataError(f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote twice") from cause
+
+
+def other_delimiter(cells: Sequence[str], written: str, fits: Callable[[list[str]], bool]) -> str | None:
+    """The delimiter by which a line that was cut at `written` has columns that fit; None: there is none."""
+    for delimiter in DELIMITERS:
+        found = [cell.strip(' "') for cell in written.join(cells).split(delimiter)]
+        if delimiter != written and len(found) > 1 and fits(found):
+            return delimiter
+    return None
 
 
 def as_number(text: str, decimal: str = ".") -> float | None:

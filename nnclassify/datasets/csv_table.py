@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 
 from nnclassify.datasets.columns import Values, is_unnamed, numbers_the_rows
-from nnclassify.datasets.csv_rows import DELIMITERS, CsvFile, Problems, as_number, why_no_number
+from nnclassify.datasets.csv_rows import CsvFile, Problems, as_number, other_delimiter, why_no_number
 from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.labels import classes_of, missing_labels
 from nnclassify.errors import DataError, suggestion
@@ -119,13 +119,12 @@ def _check_header(file: CsvFile, line: int, cells: list[str], label: str) -> Non
         raise DataError(f"{where}: a comment, {','.join(cells)[:40]!r}; expected the header: remove the line")
     if label in cells:
         return
-    for delimiter in DELIMITERS:
-        names = [cell.strip(' "') for cell in written.join(cells).split(delimiter)]
-        if delimiter != written and (label in names or len(cells) == 1 < len(names)):
-            raise DataError(
-                f"{where}: columns are separated by {delimiter!r}, not {written!r}; set dataset.delimiter: "
-                + yaml_quoted(delimiter)
-            )
+    delimiter = other_delimiter(cells, written, lambda found: label in found or len(cells) == 1)
+    if delimiter is not None:
+        raise DataError(
+            f"{where}: columns are separated by {delimiter!r}, not {written!r}; set dataset.delimiter: "
+            + yaml_quoted(delimiter)
+        )
     if any(as_number(cell, file.format.decimal) is not None for cell in cells):
         raise DataError(
             f"{where}: row 1 looks like data ({', '.join(cells)[:60]}), and has no column {label!r}; add a header "

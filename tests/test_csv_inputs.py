@@ -1,0 +1,82 @@
+"""Rows to predict: by name where there is a header, an answer or an error for every row, nothing by guess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nnclassify.datasets.csv_inputs import inputs_of
+from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
+from nnclassify.errors import DataError
+
+NAMES, COMMA = ["a", "b"], CsvFormat()
+
+
+def read(
+    text: str, here: Path, names: list[str] | None = NAMES, written: CsvFormat = COMMA
+) -> dict[int, list[float] | str]:
+    (here / "r.csv").write_bytes(text.encode(written.encoding))
+    found = inputs_of(CsvFile(Path("r.csv"), written), names, 2)
+    return {line: str(row) if isinstance(row, DataError) else row for line, row in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a,b\n1,2\n", {2: [1, 2]}),
+        ("b,x,a\n2,text,1\n", {2: [1, 2]}),  # other columns may be there
+        ('"b", "a"\n2, "1"\n\n4, 3\n', {2: [1, 2], 4: [3, 4]}),
+        ("1,2\n3,4\n", {1: [1, 2], 2: [3, 4]}),  # no header: in order
+        (",2\n3,4", {1: "r.csv:1: column 'a': missing value; fill it in or remove the row", 2: [3, 4]}),
+        ("NA,2\n3,4", {1: "r.csv:1: column 'a': found 'NA', a missing value; fill it in or remove the row", 2: [3, 4]}),
+        ("oops,2\n3,4", {1: "r.csv:1: column 'a': found 'oops', expected a number", 2: [3, 4]}),
+        ("inf,2\n", {1: "r.csv:1: column 'a': found 'inf', expected a finite number; correct it or remove the row"}),
+        ("a,b\n1\n3,4", {2: "r.csv:2: 1 values; expected 2, as in the header", 3: [3, 4]}),
+        ("1,2,3\n3,4", {1: "r.csv:1: 3 values; expected 2, the net's (a, b)", 2: [3, 4]}),
+        ('note,a,b\n"two\r\nlines\x0b\u2028",1,2\nx,3,4', {2: [1, 2], 4: [3, 4]}),
+        ("\ufeffa,b\r1,2\r", {2: [1, 2]}),
+    ],
+)
+def test_every_row_is_answered_or_an_error(text: str, rows: dict[int, object], here: Path) -> None:
+    assert read(text, here) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("B,a\n1,2\n", r"r\.csv:1: no column 'b'; this net takes 2 \(a, b\); found B, a"),
+        ("x,y\n1,2\n", r"r\.csv:1: no column 'a', 'b'; this net takes 2 \(a, b\); found x, y"),
+        ("a,2020\n1,2\n", r"r\.csv:1: no column 'b'"),
+        ("a,b,a\n1,2,3\n", r"r\.csv:1: column 'a' appears twice"),
+        ("a;b\n1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
+        ("1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
+        ("", r"r\.csv: empty; expected rows of 2 values"),
+        ("a,b\n", r"r\.csv: no row under the header"),
+        ('a,b\n1,"2\n', r"r\.csv:2: not CSV \(a quote is never closed\)"),
+    ],
+)
+def test_a_file_that_is_not_the_nets_is_refused(text: str, message: str, here: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        read(text, here)
+
+
+def test_files_are_read_as_the_one_trained_on(here: Path) -> None:
+    german = CsvFormat(delimiter=";", decimal=",", encoding="latin-1")
+    assert read("größe;a;b\nä;0,5;1\n", here, written=german) == {2: [0.5, 1]}
+    assert read("1,5;2\n", here, written=german) == {1: [1.5, 2]}
+    headless = CsvFormat(columns=("b", "label", "a"))
+    assert read("2,x,1\n", here, written=headless) == {1: [1, 2]}
+    assert read("1,2\n", here, written=headless) == {1: [1, 2]}
+    assert read("a,b\n1,2\n", here, written=headless) == {2: [1, 2]}
+
+
+def test_a_net_without_names_takes_columns_in_order(here: Path) -> None:
+    assert read("x,y\n1,2\n", here, names=None) == {2: [1, 2]}
+    assert read("1,2\n1,z\n", here, names=None) == {1: [1, 2], 2: "r.csv:2: value 2: found 'z', expected a number"}
+
+
+def test_an_empty_line_in_one_column_is_a_missing_value(here: Path) -> None:
+    (here / "one.csv").write_text("a\n1\n\n3\n\n")
+    found = dict(inputs_of(CsvFile(Path("one.csv"), CsvFormat()), ["a"], 1))
+    assert list(found) == [2, 3, 4] and "missing value" in str(found[3])
