@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
+from typing import TypeVar, get_args
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,15 @@ BATCH = 8
 EMA = Ema(0.9)
 CPU = Placement(torch.device("cpu"))
 SHORT = Placement(torch.device("cpu"), autocast=torch.bfloat16, channels_last=True)
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def compiling(test: Test) -> Test:
+    """Marks a test that runs the C++ compiler: slow, run on every supported torch release, and never beside another
+    such test, since two compilers would wait for each other."""
+    for mark in (pytest.mark.slow, pytest.mark.compiled, pytest.mark.xdist_group("compile")):
+        test = mark(test)
+    return test
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -52,7 +62,7 @@ def build(
     model = placement.place(network())
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
     optimizers = optimizer.build(list(model.named_parameters()))
-    recipe = StepRecipe(BATCH, clip, group_size, averaging, described=f"{averaging} {placement}")
+    recipe = StepRecipe(BATCH, clip, group_size, averaging, described=f"{averaging} {placement}", must_compile=compiled)
     step = TrainingStep(model, frozen_copy(model), loss_fn, optimizers, placement, recipe)
     step.is_compiled = compiled
     return step

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, examples, network, run
+from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, compiling, examples, network, run
 from torch import nn
 
 from nnclassify.averaging import Lookahead
@@ -46,8 +46,7 @@ def test_eager_step_is_torchs_own_loop(member: Callable[[], Optimizer]) -> None:
     assert losses.isfinite().all()
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("compile")
+@compiling
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_compiled_step_is_the_eager_one(member: Callable[[], Optimizer]) -> None:
     # Three steps in a loop, then one: a group that is not full.
@@ -70,8 +69,7 @@ def test_inputs_are_shortened_as_the_first_layer_does(monkeypatch: pytest.Monkey
         assert torch.equal(early.model.state_dict()[name], weight)
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("compile")
+@compiling
 def test_compiled_step_in_bfloat16_with_channels_last_is_the_eager_one() -> None:
     eager, compiled = (build(Sgd(), compiled=way, group_size=1, placement=SHORT) for way in (False, True))
     torch.testing.assert_close(run(compiled), run(eager), rtol=0.02, atol=0.02)
@@ -108,8 +106,7 @@ def test_a_group_without_state_stops_learning_too() -> None:
     assert torch.equal(step.model.get_parameter("0.weight"), before)
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("compile")
+@compiling
 def test_compiled_lookahead_is_the_eager_one() -> None:
     steps = [build(Sgd(lr=0.1), compiled=compiled, averaging=Lookahead(every=2)) for compiled in (False, True)]
     for step in steps:
@@ -120,8 +117,7 @@ def test_compiled_lookahead_is_the_eager_one() -> None:
         torch.testing.assert_close(steps[1].model.state_dict()[name], weight, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("compile")
+@compiling
 def test_compiled_groups_are_the_eager_ones() -> None:
     eager, compiled = grouped_step(compiled=False), grouped_step(compiled=True)
     for epoch in (1, 2):
@@ -132,8 +128,7 @@ def test_compiled_groups_are_the_eager_ones() -> None:
             torch.testing.assert_close(compiled.model.state_dict()[name], weight, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("compile")
+@compiling
 def test_compiled_step_alone_is_the_eager_one_and_is_kept() -> None:
     eager, compiled = (build(Sgd(momentum=0.9), compiled=way, group_size=1) for way in (False, True))
     first = run(compiled)
@@ -144,8 +139,7 @@ def test_compiled_step_alone_is_the_eager_one_and_is_kept() -> None:
     assert not build(Sgd(momentum=0.8), compiled=True, group_size=1).is_kept()
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("compile")
+@compiling
 def test_parts_of_a_compiled_group_are_the_whole_group_bit_for_bit() -> None:
     """Another `checkpoint_every` cuts groups elsewhere, and must not end in other bits."""
     whole, parted = (build(Sgd(momentum=0.9), compiled=True, group_size=4) for _ in range(2))
