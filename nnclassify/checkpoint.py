@@ -1,64 +1,26 @@
 """Checkpoints: one file that stands alone, written so that a kill at any moment leaves a good one.
 
-Primitives and tensors only. Written as `storage` writes; the generation before is kept as `<name>.previous.pt`.
-Read after `archive` has looked at it, with `weights_only=True`, and a SHA-256 over the content compared:
-`torch.load` alone accepts flipped bits.
+Primitives and tensors only. Written as `storage` writes, and read back before it takes the place of the one before,
+which is kept as `<name>.previous.pt`. Read after `archive` has looked at it, with `weights_only=True`; a SHA-256 over
+the content is compared, since `torch.load` alone accepts flipped bits, and the content is held against `schema`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnclassify.archive import check_archive
 from nnclassify.errors import CheckpointError, TrainingError, one_line
-from nnclassify.history import Row
+from nnclassify.schema import FORMAT, FORMAT_VERSION, checked, packed_history
+from nnclassify.schema import Checkpoint as Checkpoint
 from nnclassify.storage import previous, write_whole
-
-FORMAT = "nnclassify-checkpoint"
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained net and all that is needed to use it.
-
-    Attributes:
-        config: The resolved config, as `RunConfig.model_dump(mode="json")`.
-        class_names: In the order of the class indices.
-        class_counts: Training examples of each class; a loss may depend on them.
-        transform: `Transform.state()`.
-        model: The weights to use: the average, where there is one.
-        epoch: The epoch they are of, from 1.
-        history: `Row.state()` of every epoch so far.
-        training: What an exact resume needs; None in `best.pt`.
-        split_digests: `Splits.digests()` of the data that it was trained on; None where an earlier release wrote it.
-    """
-
-    config: dict[str, Any]
-    class_names: list[str]
-    class_counts: list[int]
-    transform: dict[str, Any]
-    model: dict[str, Tensor]
-    epoch: int
-    history: list[dict[str, Any]]
-    training: dict[str, Any] | None = None
-    split_digests: dict[str, str] | None = None
-    format: str = field(default=FORMAT)
-    format_version: int = field(default=FORMAT_VERSION)
-
-    __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
-
-
-_SCHEMA: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)
-_ROWS = TypeAdapter(list[Row])
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -66,9 +28,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         TrainingError: A weight holds NaN or infinity: there is nothing worth keeping.
-        SaveError: It could not be written; the one before is untouched.
+        SaveError: It could not be written, or not read back; the one before is untouched.
     """
-    content = plain(vars(checkpoint))
+    content = plain({**vars(checkpoint), "history": packed_history(checkpoint.history)})
     if (bad := _not_finite(content)) is not None:
         raise TrainingError(
             f"{path}: not saved, weight {bad} holds NaN or infinity; the checkpoint before it is kept; try a lower "
@@ -76,7 +38,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         )
     size = sum({tensor.data_ptr(): tensor.nbytes for tensor in _tensors(content)}.values())
     whole = {**content, "sha256": content_digest(content)}
-    write_whole(path, lambda file: torch.save(whole, file), size=size, keep_previous=True)
+    write_whole(path, lambda file: torch.save(whole, file), size=size, keep_previous=True, check=load_checkpoint)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -89,12 +51,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such file; expected a checkpoint such as checkpoints/<run>/best.pt")
     try:
         check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return _checked(path, torch.load(path, map_location="cpu", weights_only=True))
+    except CheckpointError:
+        raise
     except Exception as cause:  # a damaged file fails in as many ways as it has bytes
         raise CheckpointError(
             f"{path}: damaged, or not a checkpoint ({one_line(cause)}); expected one that `train` wrote, whole"
         ) from cause
-    return _checked(path, content)
 
 
 @dataclass(frozen=True)
@@ -132,26 +95,26 @@ def load_newest(path: Path) -> Found:
 
 
 def _checked(path: Path, content: Any) -> Checkpoint:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    said = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(said, str) or said != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of nnclassify; expected one that `train` wrote")
-    if content.get("format_version") != FORMAT_VERSION:
+    version = content.get("format_version")
+    if type(version) is not int or version > FORMAT_VERSION:
+        found = version if type(version) is int else type(version).__name__
         raise CheckpointError(
-            f"{path}: format version {content.get('format_version')}; this nnclassify reads {FORMAT_VERSION}: use the "
-            "release that wrote it"
+            f"{path}: format_version {found}; this nnclassify reads up to {FORMAT_VERSION}: use the release that wrote "
+            "it"
         )
     digest = content.pop("sha256", None)
-    if digest != content_digest(content):
+    if not isinstance(digest, str) or digest != content_digest(content):
         raise CheckpointError(f"{path}: damaged (SHA-256 differs); use the generation before it")
     try:
-        checkpoint = _SCHEMA.validate_python(content)
-        rows = _ROWS.validate_python(checkpoint.history)
-    except ValidationError as cause:
-        problem = cause.errors(include_url=False)[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise CheckpointError(f"{path}: not a whole checkpoint ({place}: {problem['msg']})") from cause
+        checkpoint = checked(content)
+    except ValueError as cause:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({cause})") from cause
     if (bad := _not_finite(vars(checkpoint))) is not None:
         raise CheckpointError(f"{path}: weight {bad} holds NaN or infinity; use an earlier checkpoint")
-    return replace(checkpoint, history=[row.state() for row in rows])
+    return checkpoint
 
 
 def _not_finite(content: dict[str, Any]) -> str | None:
@@ -164,15 +127,32 @@ def _not_finite(content: dict[str, Any]) -> str | None:
     return None
 
 
-def plain(value: Any) -> Any:
-    """The same in dicts, lists, tuples, primitives and detached tensors: state dicts hide attributes and graphs."""
+def plain(value: Any, moved: dict[int, Tensor] | None = None) -> Any:
+    """The same in dicts, lists, tuples, primitives and tensors on the CPU: state dicts hide attributes and graphs.
+
+    A tensor that is there twice stays one: `moved` has those of the value around this one.
+    """
+    moved = {} if moved is None else moved
     if isinstance(value, Tensor):
-        return value.detach()
+        if id(value) not in moved:
+            moved[id(value)] = _dense(value.detach().cpu())
+        return moved[id(value)]
     if isinstance(value, dict):
-        return {key: plain(child) for key, child in value.items()}
+        return {key: plain(child, moved) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(plain(child) for child in value)
+        return type(value)(plain(child, moved) for child in value)
     return value
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The same numbers, each in memory once, as they are: an expanded tensor repeats some, a bit may negate all."""
+    tensor = tensor.resolve_conj().resolve_neg()
+    extent = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size != 1 and stride != extent:
+            return tensor.contiguous()
+        extent *= size
+    return tensor
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -194,7 +174,8 @@ def content_digest(content: Any) -> str:
 def _parts(value: Any) -> Iterator[bytes | memoryview]:
     if isinstance(value, Tensor):
         yield f"tensor {value.dtype} {tuple(value.shape)}".encode()
-        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        numbers = value.detach().cpu().contiguous()
+        yield numbers.as_strided((numbers.numel(),), (1,)).view(torch.uint8).numpy().data
     elif isinstance(value, dict):
         yield f"dict {len(value)}".encode()
         for key in sorted(value, key=repr):
@@ -206,3 +187,30 @@ def _parts(value: Any) -> Iterator[bytes | memoryview]:
             yield from _parts(item)
     else:
         yield f"{type(value).__name__} {value!r}".encode()
+
+
+def check_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Compare weights with a network.
+
+    Raises:
+        ValueError: They have other names, shapes or number types.
+    """
+    own = network.state_dict()
+    if differing := sorted(own.keys() ^ weights.keys()):
+        raise ValueError(f"{differing[0]}: a weight that only one of the two has")
+    for name, tensor in own.items():
+        found = weights[name]
+        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(
+                f"{name}: {found.dtype} of shape {tuple(found.shape)}; expected {tensor.dtype}, {tuple(tensor.shape)}"
+            )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give a network its weights.
+
+    Raises:
+        ValueError: As `check_weights`.
+    """
+    check_weights(network, weights)
+    network.load_state_dict(weights)

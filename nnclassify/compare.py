@@ -52,6 +52,7 @@ class _Result(BaseModel):
 
     epochs: Annotated[int, Field(ge=0)]
     train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    best_epoch: Annotated[int, Field(ge=1)]
     test: _Split | None = None
 
 
@@ -79,14 +80,20 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     ]
 
 
+def _test_accuracy(checkpoint: Checkpoint, result: _Result | None) -> float | None:
+    """What the run's result says of these weights: an older generation, or a `last.pt`, is of another epoch."""
+    if result is None or result.test is None or result.best_epoch != checkpoint.epoch:
+        return None
+    return result.test.accuracy
+
+
 def _compared(
     run: str, path: Path, checkpoint: Checkpoint, differences: dict[str, Any], result: _Result | None
 ) -> ComparedRun:
     rows = [Row(**row) for row in checkpoint.history]
-    trained = rows[: checkpoint.epoch]
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     weights = [weight for name, weight in checkpoint.model.items() if not name.endswith(buffers)]
-    best = trained[-1]
+    best = rows[checkpoint.epoch - 1] if checkpoint.epoch else None
     return ComparedRun(
         name=path.parent.name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,
@@ -94,9 +101,9 @@ def _compared(
         epochs=len(rows) if result is None else result.epochs,
         seconds=sum(row.seconds for row in rows) if result is None else result.train_seconds,
         accuracies={
-            "train": best.train_accuracy,
-            "validation": best.validation_accuracy,
-            "test": None if result is None or result.test is None else result.test.accuracy,
+            "train": None if best is None else best.train_accuracy,
+            "validation": None if best is None else best.validation_accuracy,
+            "test": _test_accuracy(checkpoint, result),
         },
         rows=rows,
     )

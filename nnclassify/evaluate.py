@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nnclassify.checkpoint import Checkpoint, load_newest
+from nnclassify.checkpoint import Checkpoint, check_weights, load_newest, load_weights
 from nnclassify.config import RunConfig, validate
 from nnclassify.datasets import Examples, Splits
 from nnclassify.datasets.listing import clean_name
 from nnclassify.device import Placement, find_placement, set_products
-from nnclassify.errors import CheckpointError, DataError, InputError, TrainingError, one_line
+from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line
 from nnclassify.inference import check_tta, outputs_of
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import ClassReport, class_reports, confusion_matrix, score, wilson_interval
@@ -79,15 +78,15 @@ class Classifier:
             config = RunConfig.model_validate(checkpoint.config)
             transform = Transform.from_state(checkpoint.transform)
             loss_fn = config.loss.build(checkpoint.class_counts)
-            _check_names(checkpoint.class_names, checkpoint.class_counts)
             build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
             with torch.device("meta"):  # a config may ask for more memory than there is: compare shapes first
-                build().load_state_dict(checkpoint.model, assign=True)
-            model = build()
-            model.load_state_dict(checkpoint.model)
-        except (DataError, ValidationError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as cause:
+                outline = build()
+            placement = find_placement(device, config.precision, outline)
+            check_weights(outline.to(placement.dtype), checkpoint.model)
+            model = build().to(placement.dtype)
+            load_weights(model, checkpoint.model)
+        except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
-        placement = find_placement(device, config.precision, model)
         set_products(placement.device, config.precision)
         return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
@@ -118,11 +117,6 @@ class Classifier:
         """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
         targets = torch.zeros(len(raw), dtype=torch.int64)
         return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
-
-
-def _check_names(class_names: list[str], class_counts: list[int]) -> None:
-    if len(class_names) != len(class_counts) or len(class_names) < 2:
-        raise ValueError(f"{len(class_names)} class names, {len(class_counts)} class counts")
 
 
 def _without_download(config: RunConfig) -> RunConfig:

@@ -6,11 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from nnclassify.storage import save_error, write_text
+
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,17 @@ class Row:
         examples_per_second: Of training.
     """
 
-    epoch: int
-    step: int
-    train_loss: float
-    train_accuracy: float
+    epoch: Count
+    step: Count
+    train_loss: Finite
+    train_accuracy: Share
     validation_loss: float | None
-    validation_accuracy: float | None
-    lr: float
-    seconds: float
-    examples_per_second: float
+    validation_accuracy: Share | None
+    lr: NonNegative
+    seconds: NonNegative
+    examples_per_second: NonNegative
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     def state(self) -> dict[str, Any]:
         """Primitives, for JSON and for a checkpoint."""

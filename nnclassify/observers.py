@@ -16,7 +16,7 @@ from nnclassify.config import CheckpointEvery
 from nnclassify.errors import printable
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
-from nnclassify.resume import holds_best, machine_state
+from nnclassify.resume import machine_state, missing_best
 from nnclassify.trainer import Trainer, Watcher
 
 SAVE_SECONDS = 2.0
@@ -48,6 +48,7 @@ class Checkpointer(Watcher):
         facts: What every checkpoint of the run says: config, classes, transform.
         every: When to save beside the end of each epoch; None: see `SAVE_SECONDS`.
         best: The best checkpoint so far.
+        why_unsaved: Why `best.pt` is to be written; None where it holds the best.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Checkpointer(Watcher):
         self.facts = facts
         self.every = every
         self.best = best
-        self.best_is_saved = best is not None and holds_best(folder, best)
+        self.why_unsaved = None if best is None else missing_best(folder, best)
         self.saved_at = time.monotonic()
         self._states: list[dict[str, Any]] = []
 
@@ -79,7 +80,7 @@ class Checkpointer(Watcher):
         if trainer.is_best:
             weights = _copied(trainer.evaluated_model().state_dict())
             self.best = Checkpoint(**self.facts, model=weights, epoch=len(trainer.rows), history=self._history(trainer))
-            self.best_is_saved = False
+            self.why_unsaved = f"{self.folder.best}: epoch {self.best.epoch} is better"
         if self.every is not None or self._seconds() >= SAVE_SECONDS:
             self.save(trainer)
 
@@ -95,13 +96,13 @@ class Checkpointer(Watcher):
             TrainingError: A weight is not finite.
         """
         self.save_best()
-        best_model = None if self.best is None else self.best.model
+        best_model, state = None if self.best is None else self.best.model, trainer.state()
         last = Checkpoint(
             **self.facts,
-            model=trainer.evaluated_model().state_dict(),
+            model=state["model"] if state["averaged"] is None else state["averaged"],
             epoch=len(trainer.rows),
             history=self._history(trainer),
-            training={**trainer.state(), "best_model": best_model, "machine": machine_state(trainer)},
+            training={**state, "best_model": best_model, "machine": machine_state(trainer)},
         )
         save_checkpoint(self.folder.last, last)
         self.saved_at = time.monotonic()
@@ -112,9 +113,9 @@ class Checkpointer(Watcher):
         Raises:
             SaveError: It could not be written.
         """
-        if self.best is not None and not self.best_is_saved:
+        if self.best is not None and self.why_unsaved is not None:
             save_checkpoint(self.folder.best, self.best)
-            self.best_is_saved = True
+            self.why_unsaved = None
 
     def _history(self, trainer: Trainer) -> list[dict[str, Any]]:
         """All rows as primitives; each is turned into them once, since tiny nets have thousands of epochs."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
-from nnclassify.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
+from nnclassify.checkpoint import Checkpoint, check_weights, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.folders import RunFolder
@@ -25,10 +26,12 @@ class Resumed:
 
     Attributes:
         best: Its best checkpoint so far; None before the first epoch's end.
+        run_id: Its identity; None where an earlier release began it.
         notes: What the user should know: a damaged checkpoint, another machine, another schedule.
     """
 
     best: Checkpoint | None
+    run_id: str | None
     notes: list[str]
 
 
@@ -46,21 +49,26 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         ConfigError: A value that the result depends on has changed, or the training data.
     """
     if not folder.last.is_file() and not previous(folder.last).is_file():
-        return Resumed(
-            None, [f"{folder.path}: stopped before its first checkpoint; it starts again from the beginning"]
-        )
+        note = f"{folder.path}: stopped before its first checkpoint; it starts again from the beginning"
+        return Resumed(None, new_run_id(), [note])
     found = load_newest(folder.last)
     saved, training = found.checkpoint, found.checkpoint.training
     if training is None:
         raise CheckpointError(f"{found.path}: holds no training state; expected a run's last.pt")
     _refuse_changes(folder, config, saved, facts)
     try:
+        if training["best_model"] is not None:
+            check_weights(trainer.model, training["best_model"])
         trainer.load_state(training, [Row(**row) for row in saved.history])
-        best = _best(saved, training)
-        notes = [*found.notes, *_machine_notes(trainer, training["machine"])]
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as cause:
+    except (ValueError, RuntimeError) as cause:
         raise CheckpointError(f"{found.path}: does not fit this net and optimizer ({one_line(cause)})") from cause
-    return Resumed(best, [*notes, *_schedule_notes(trainer, config, saved)])
+    notes = [*found.notes, *_machine_notes(trainer, training["machine"]), *_schedule_notes(trainer, config, saved)]
+    return Resumed(_best(saved, training), saved.run_id, notes)
+
+
+def new_run_id() -> str:
+    """The identity of a run that begins."""
+    return secrets.token_hex(8)
 
 
 def machine_state(trainer: Trainer) -> dict[str, Any]:
@@ -73,28 +81,36 @@ def machine_state(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def holds_best(folder: RunFolder, best: Checkpoint) -> bool:
-    """Whether `best.pt` is there, whole, and of that epoch."""
+def missing_best(folder: RunFolder, best: Checkpoint) -> str | None:
+    """Why `best.pt` is not the best checkpoint that `last.pt` carries; None where it is."""
+    if not folder.best.is_file():
+        return f"{folder.best}: not there"
     try:
-        return load_checkpoint(folder.best).epoch == best.epoch
-    except CheckpointError:
-        return False
+        found = load_checkpoint(folder.best)
+    except CheckpointError as damage:
+        return str(damage)
+    if (found.run_id, found.epoch) != (best.run_id, best.epoch):
+        of = "another run" if found.run_id != best.run_id else "this run"
+        return f"{folder.best}: of epoch {found.epoch} of {of}"
+    same = content_digest(plain(found.model)) == content_digest(plain(best.model))
+    return None if same else f"{folder.best}: holds other weights than this run's epoch {best.epoch}"
 
 
 def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
     """The best checkpoint, which every `last.pt` carries: `best.pt` may be damaged, or of an epoch yet to come."""
-    if training["best_epoch"] == 0:
+    epoch, weights = training["best_epoch"], training["best_model"]
+    if weights is None:
         return None
-    epoch = int(training["best_epoch"])
     return Checkpoint(
         config=saved.config,
         class_names=saved.class_names,
         class_counts=saved.class_counts,
         transform=saved.transform,
-        model=dict(training["best_model"]),
+        model=weights,
         epoch=epoch,
         history=saved.history[:epoch],
         split_digests=saved.split_digests,
+        run_id=saved.run_id,
     )
 
 

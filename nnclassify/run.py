@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnclassify.checkpoint import Checkpoint
-from nnclassify.config import LoadedConfig, RunConfig, located
+from nnclassify.config import LoadedConfig, located
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
@@ -21,6 +20,7 @@ from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
 from nnclassify.observers import Checkpointer, HistoryWriter, Notes
 from nnclassify.parts import Parts, build_parts, build_trainer
+from nnclassify.resume import new_run_id
 from nnclassify.resume import resume as resume_run
 from nnclassify.signals import asking_to_stop
 from nnclassify.storage import remove, write_text
@@ -106,11 +106,10 @@ def train(
     folder = resume or create_run_folder(loaded.name)
     trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
-        facts = parts.facts()
-        best = None if resume is None else _go_on(trainer, folder, parts.config, facts, note)
+        checkpointer = _checkpointer(trainer, folder, parts, note, goes_on=resume is not None)
         if trainer.finished and folder.result.is_file():
+            checkpointer.save_best()
             return _result(folder, parts, trainer, Monitor(note), is_new=False)
-        checkpointer = Checkpointer(folder, facts, loaded.config.checkpoint_every, best)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
         trainer.observers = [HistoryWriter(folder), checkpointer, *watching, Notes(note), *observers]
@@ -140,7 +139,7 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
     """
     parts, trainer = _built(loaded, ranks)
     if folder := ranks.tell("")[0]:
-        resume_run(trainer, RunFolder(Path(folder)), loaded.config, parts.facts())
+        resume_run(trainer, RunFolder(Path(folder)), parts.config, parts.facts())
     with asking_to_stop(trainer.ask_to_stop):
         trainer.fit()
     if trainer.stop_signal is not None:
@@ -159,19 +158,28 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None
         raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
 
 
-def _go_on(
-    trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[str, Any], note: Callable[[str], None]
-) -> Checkpoint | None:
-    """Bring a trainer to where a run stands; its best checkpoint so far."""
-    resumed = resume_run(trainer, folder, config, facts)
+def _checkpointer(
+    trainer: Trainer, folder: RunFolder, parts: Parts, note: Callable[[str], None], *, goes_on: bool
+) -> Checkpointer:
+    """What keeps the checkpoints of a run that begins; or of one that goes on, after the trainer is where that stands.
+
+    A finished run is not trained again, so what its `best.pt` lacks is written from `last.pt`.
+    """
+    facts, every = parts.facts(), parts.config.checkpoint_every
+    if not goes_on:
+        return Checkpointer(folder, {**facts, "run_id": new_run_id()}, every)
+    resumed = resume_run(trainer, folder, parts.config, facts)
+    checkpointer = Checkpointer(folder, {**facts, "run_id": resumed.run_id}, every, resumed.best)
     for text in resumed.notes:
         note(text)
+    if checkpointer.why_unsaved is not None:
+        note(f"{checkpointer.why_unsaved}: written again, from {folder.last}")
     if trainer.finished:
         note(f"{folder.path}: is finished, nothing is left to train; for more: --resume --set epochs=N")
     else:
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
         note(f"{folder.path}: goes on after {len(trainer.rows)} epochs{batches}")
-    return resumed.best
+    return checkpointer
 
 
 def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
@@ -185,6 +193,8 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
 def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor, *, is_new: bool) -> RunResult:
     """What `best.pt` reaches, held against the baselines: on the test split, else on what comes closest to one."""
     classifier = Classifier.load(folder.best, str(parts.placement.device))
+    for text in classifier.notes:
+        monitor.say(text)
     name, judged = choose_split(parts.splits, None)
     reached = evaluate(classifier, judged)
     found = baselines(parts.splits, parts.transform, judged)

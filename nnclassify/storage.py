@@ -14,14 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from nnclassify.errors import SaveError, one_line
+from nnclassify.errors import NNClassifyError, SaveError, one_line
 
 PARTIAL = ".partial"
 """The end of a temporary file's name."""
 
 
 def write_whole(
-    path: Path, write: Callable[[IO[bytes]], object], *, size: int = 0, keep_previous: bool = False
+    path: Path,
+    write: Callable[[IO[bytes]], object],
+    *,
+    size: int = 0,
+    keep_previous: bool = False,
+    check: Callable[[Path], object] | None = None,
 ) -> None:
     """Write a file so that it is there whole or not at all.
 
@@ -30,6 +35,7 @@ def write_whole(
         write: Writes the content to an open file.
         size: Bytes that it will take, to be looked for before a byte is written.
         keep_previous: Whether the file before stays, as `previous(path)`.
+        check: Reads the new file, under its temporary name, and raises an error where it is not what it should be.
 
     Raises:
         SaveError: It could not be written; the file before is untouched.
@@ -42,11 +48,13 @@ def write_whole(
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(partial)
         if keep_previous and path.exists():
             _keep(path)
         partial.replace(path)
         sync_folder(path.parent)
-    except (OSError, RuntimeError) as cause:
+    except (OSError, RuntimeError, NNClassifyError) as cause:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise save_error(path, cause) from cause
@@ -54,6 +62,8 @@ def write_whole(
 
 def save_error(path: Path, cause: BaseException) -> SaveError:
     """The error of a file that could not be written."""
+    if isinstance(cause, NNClassifyError):
+        return SaveError(f"{path}: not saved, since it cannot be read back ({one_line(cause)}); the one before is kept")
     if isinstance(cause.__context__, OSError):  # torch.save says "unexpected pos" of a full disk
         cause = cause.__context__
     return SaveError(f"{path}: not saved ({one_line(cause)}); free space or mend permissions, then resume")

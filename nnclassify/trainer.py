@@ -14,6 +14,7 @@ from torch import Tensor, nn, optim
 
 from nnclassify.averaging import frozen_copy
 from nnclassify.batches import Batches, Chunk, resident
+from nnclassify.checkpoint import load_weights
 from nnclassify.datasets import Examples
 from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
@@ -26,7 +27,7 @@ from nnclassify.recipe import Recipe as Recipe
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
-from nnclassify.updates import check_shapes
+from nnclassify.updates import load_optimizer
 from nnclassify.watching import Observer as Observer
 from nnclassify.watching import Watcher as Watcher
 
@@ -233,7 +234,7 @@ class Trainer:
             examples_per_second=self.totals.count / max(self.epoch_seconds, 1e-9),
         )
         self.rows.append(row)
-        self._select(validated)
+        self._select(row)
         self.epoch, self.batch, self.epoch_seconds = self.epoch + 1, 0, 0.0
         self.totals = Totals.zeros(self.placement.device)
         for observer in self.observers:
@@ -250,16 +251,25 @@ class Trainer:
                 return None
             outputs.append(batch)
         whole = self.ranks.joined(torch.cat(outputs).cpu(), len(self.validation))
-        return score(whole, self.validation.all_targets().cpu(), self.loss_fn)
+        targets = self.validation.all_targets().cpu()
+        validated = score(whole, targets, self.loss_fn)
+        if not math.isfinite(validated.loss):
+            first = int((~self.loss_fn(whole, targets).isfinite()).nonzero()[0])
+            self._stop_diverged(f"validation: the loss of example {first} of the split (from 0) is NaN or infinite")
+        return validated
 
-    def _select(self, validated: Score | None) -> None:
-        figures = (0.0, 0.0)
-        if validated is not None:
-            by_loss = (-validated.loss, validated.accuracy)
-            figures = by_loss if self.recipe.select_by == "loss" else (validated.accuracy, -validated.loss)
-        self.is_best = validated is None or not self.recipe.may_select or figures > self.best
+    def _select(self, row: Row) -> None:
+        figures = self._figures(row)
+        self.is_best = row.validation_loss is None or not self.recipe.may_select or figures > self.best
         if self.is_best:
             self.best, self.best_epoch = figures, self.epoch
+
+    def _figures(self, row: Row) -> tuple[float, float]:
+        """What an epoch is chosen by: the larger, the better."""
+        if row.validation_loss is None or row.validation_accuracy is None:
+            return 0.0, 0.0
+        by_loss = (-row.validation_loss, row.validation_accuracy)
+        return by_loss if self.recipe.select_by == "loss" else by_loss[::-1]
 
     def state(self) -> dict[str, Any]:
         """All that an exact resume needs, as primitives and tensors."""
@@ -284,14 +294,16 @@ class Trainer:
         """Stand where `state` was taken.
 
         Raises:
-            KeyError, TypeError, ValueError, RuntimeError: It is of another network, optimizer or recipe.
+            ValueError, RuntimeError: It is of another network, optimizer or recipe.
         """
-        self.model.load_state_dict(state["model"])
+        self._check_place(state, rows)
+        load_weights(self.model, state["model"])
+        if (self.averaged is None) != (state["averaged"] is None):
+            raise ValueError("averaged: only one of the two runs has an average")
         if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
+            load_weights(self.averaged, state["averaged"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-            check_shapes(optimizer)
+            load_optimizer(optimizer, saved)
         self.training_step.scaler.load_state_dict(state["scaler"])
         # A run goes on as it began, on the same kind of device: compiled steps that were kept may have come or gone.
         if state.get("device_type", self.placement.device.type) == self.placement.device.type:
@@ -303,3 +315,14 @@ class Trainer:
         self.best = (state["best"][0], state["best"][1])
         self.rows = list(rows)
         set_random_state(state["random"])
+
+    def _check_place(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
+        """Refuse a state that stands where no run of this recipe can, or that misjudged its best epoch."""
+        if state["batch"] > len(self.train) or state["step"] != len(rows) * len(self.train) + state["batch"]:
+            raise ValueError(f"step {state['step']} is not batch {state['batch']} of epoch {state['epoch']}")
+        if state["totals"]["count"] > self.train.num_examples:
+            raise ValueError(f"totals: {state['totals']['count']} examples counted, of {self.train.num_examples}")
+        figures = [self._figures(row) for row in rows]
+        # As text: an earlier release recorded NaN, which equals nothing.
+        if state["best_epoch"] and str(figures[state["best_epoch"] - 1]) != str(tuple(map(float, state["best"]))):
+            raise ValueError(f"best: {state['best']} is not what epoch {state['best_epoch']} reached")

@@ -6,6 +6,7 @@ the checkpoint, so an input means the same to a net wherever the net is used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from nnclassify.depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
 from nnclassify.errors import InputError, one_line
@@ -129,6 +130,17 @@ class PictureFormat:
     max_value: int = 255
     black: float = 0.0
     white: float | None = None
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    def shape(self) -> tuple[int, int, int]:
+        """One example's shape `(C, H, W)`."""
+        return 3 if self.mode == "rgb" else 1, self.height, self.width
+
+    def is_sound(self) -> bool:
+        """Whether white is over black, both finite."""
+        high = math.inf if self.white is None else self.white
+        return self.max_value > 0 and -math.inf < self.black < high and self.white != math.inf
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Decode a file that Pillow reads, its EXIF rotation obeyed, into uint8 `(C, H, W)`, 0..255.
@@ -312,18 +324,27 @@ class Transform:
         """The inverse of `state`.
 
         Raises:
-            KeyError, TypeError, ValueError, RuntimeError: It is no such state.
+            ValueError: It is no such state.
         """
-        shape, shift, scale = tuple(state["input_shape"]), state["shift"], state["scale"]
-        if (shift + scale).expand(shape).shape != shape or not (shift.isfinite() & (scale > 0)).all():
+        shape, names, shift, scale = tuple(state["input_shape"]), state["feature_names"], state["shift"], state["scale"]
+        picture = None if state["picture"] is None else TypeAdapter(PictureFormat).validate_python(state["picture"])
+        if picture is not None and (shape != picture.shape() or not picture.is_sound()):
+            raise ValueError("the picture's format does not fit the input shape, or its white is not over its black")
+        if names is not None and shape != (len(names),):
+            raise ValueError("the feature names do not fit the input shape")
+        _check_statistics(shape, shift, scale)
+        return cls(shape, picture, names, shift, scale)
+
+
+def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> None:
+    """Refuse statistics that are not finite, do not fit one example, or divide by 0."""
+    import torch
+
+    for value in (shift, scale):
+        if value.dtype != torch.float64 or torch.broadcast_shapes(value.shape, shape) != shape:
             raise ValueError("the transform's shift or scale does not fit its input shape")
-        return cls(
-            input_shape=shape,
-            picture=None if state["picture"] is None else PictureFormat(**state["picture"]),
-            feature_names=state["feature_names"],
-            shift=shift,
-            scale=scale,
-        )
+    if not (shift.isfinite() & scale.isfinite() & (scale > 0)).all():
+        raise ValueError("the transform's shift or scale is not finite, or a scale is not over 0")
 
 
 def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> tuple[Tensor, Tensor]:
@@ -349,7 +370,7 @@ def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> 
     else:
         low, high = _extremes(inputs, indices)
         if normalize == "unit":
-            low, high = low.min().expand_as(low), high.max().expand_as(high)
+            low, high = low.min().repeat(len(low)), high.max().repeat(len(high))
         shift, scale = low, high - low
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     return shift.reshape(shape), scale.reshape(shape)

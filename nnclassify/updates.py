@@ -109,16 +109,36 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
     return groups
 
 
-def check_shapes(optimizer: optim.Optimizer) -> None:
-    """Refuse an optimizer's state that is not of its parameters: torch compares only how many there are.
+def load_optimizer(optimizer: optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Give an optimizer, whose states are all there, the ones that were saved; torch compares only how many there are.
 
     Raises:
-        ValueError: A moment has another shape than its parameter.
+        ValueError: They are of other parameters or options.
     """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.ndim > 0 and value.shape != parameter.shape:
-                raise ValueError(f"{name} has shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
+    own = optimizer.state_dict()
+    for mine, theirs in zip(own["param_groups"], saved["param_groups"], strict=True):
+        needed = {"params", "lr", "initial_lr"}
+        if not needed <= theirs.keys() <= mine.keys():
+            raise ValueError(f"optimizer options {', '.join(sorted(needed ^ theirs.keys()))}")
+        for name in sorted(theirs.keys() - {"lr"}):  # the schedule's
+            if mine[name] != theirs[name] or type(mine[name]) is not type(theirs[name]):
+                raise ValueError(f"optimizer option {name}: {theirs[name]!r}, expected {mine[name]!r}")
+    expected, found = _described(own["state"]), _described(saved["state"])
+    if expected != found:
+        place = next(place for place in [*expected, *found] if expected.get(place) != found.get(place))
+        raise ValueError(f"optimizer state {place}: {found.get(place)}, expected {expected.get(place)}")
+    rates = [group["lr"] for group in saved["param_groups"]]
+    groups = [{**mine, "lr": lr} for mine, lr in zip(own["param_groups"], rates, strict=True)]
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
+
+
+def _described(states: dict[int, dict[str, Tensor]]) -> dict[tuple[int, str], tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and number type of every state, by parameter and name."""
+    return {
+        (index, name): (tuple(value.shape), value.dtype)
+        for index, state in states.items()
+        for name, value in state.items()
+    }
 
 
 def _step_count(parameter: Tensor) -> Tensor:

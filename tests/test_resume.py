@@ -145,6 +145,30 @@ def test_a_damaged_best_checkpoint_is_written_again(whole: str) -> None:
     assert state(folder) == whole
 
 
+def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(whole: str) -> None:
+    """Of the same config and the same epoch; only the seed was another."""
+    folder, other = start("stopped", stop_at=8), start("other", "seed=3", stop_at=8)
+    assert load_checkpoint(folder.best).run_id == load_checkpoint(folder.last).run_id
+    shutil.copy(other.best, folder.best)
+    notes: list[str] = []
+    go_on(folder, notes=notes)
+    assert "of epoch 1 of another run: written again" in notes[0]
+    assert state(folder) == whole
+
+
+def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said() -> None:
+    """The generation before is of another epoch: its figures were once given for the best one's."""
+    folder = start("run", *FIRST_IS_BEST)
+    figures, good = go_on(folder).figures(), load_checkpoint(folder.best)
+    shutil.copy(start("other", "seed=3").best, previous(folder.best))
+    folder.best.write_bytes(folder.best.read_bytes()[:-50])
+    notes: list[str] = []
+    again = go_on(folder, notes=notes)
+    assert "best.pt: damaged" in notes[0] and "written again" in notes[0]
+    assert again.figures() == figures and not again.is_new
+    assert content_digest(vars(load_checkpoint(folder.best))) == content_digest(vars(good))
+
+
 def test_a_run_without_a_checkpoint_starts_again(whole: str) -> None:
     folder = start("stopped", stop_at=3)
     folder.last.unlink()
@@ -241,7 +265,7 @@ def test_a_checkpoint_of_another_net_is_refused() -> None:
     saved = torch.load(folder.last, weights_only=True)
     training = torch.load(other.last, weights_only=True)["training"]
     saved.pop("sha256")
-    saved["training"] = training
+    saved |= {"training": training, "model": training["averaged"]}
     torch.save({**saved, "sha256": content_digest(saved)}, folder.last)
     shutil.copy(folder.last, previous(folder.last))
     with pytest.raises(CheckpointError, match="does not fit this net"):

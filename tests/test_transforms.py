@@ -74,7 +74,7 @@ def test_columns_that_differ_in_a_late_digit_are_told_apart() -> None:
 
 def test_transform_survives_its_state() -> None:
     picture = PictureFormat(4, 5, "gray", "pad")
-    transform = Transform((1, 4, 5), picture, None, torch.tensor([[[3.0]]]), torch.tensor([[[2.0]]]))
+    transform = Transform((1, 4, 5), picture, None, *torch.tensor([3.0, 2.0]).double().reshape(2, 1, 1, 1))
     again = Transform.from_state(transform.state())
     assert (again.input_shape, again.picture) == (transform.input_shape, picture)
     raw = torch.arange(20, dtype=torch.uint8).reshape(1, 1, 4, 5)
