@@ -168,7 +168,8 @@ def _describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[
             return f"unknown key, left over from a number with a comma; use a decimal point: {number}"
         return f"unknown key{_nearest_key(loc, root)}; expected one of {', '.join(_allowed_keys(loc, root))}"
     if kind in ("union_tag_invalid", "literal_error"):
-        tag = errors[0]["ctx"]["tag"] if kind == "union_tag_invalid" else errors[0].get("input")
+        tag = errors[0].get("input")
+        tag = tag["name"] if kind == "union_tag_invalid" and isinstance(tag, dict) else tag
         names = _names(errors[0], root)
         return f"found {shown(tag)}, expected one of {', '.join(names)}{suggestion(tag, names)}"
     found = errors[0].get("input")
