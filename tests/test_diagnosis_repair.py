@@ -163,3 +163,23 @@ def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
     found = repair(cast("Bench", Slow(lambda change, seed: (0.0, 0.0))), [short], [], Skill(2, [outcome(0.8, 0.8)]))
     assert found.longer is not None and found.change == {"epochs": 100}
     assert found.longer.expected == pytest.approx(0.56 + 0.02 * 1.32, abs=0.005)  # 2.5 times: 1.32 doublings
+
+
+def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decide() -> None:
+    net = outcome(0.55, 0.55, steps=20, total=4000)
+    seen = Seen(net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, by_heart=None, minutes_needed=10)
+    found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.55, 0.55))), [], [], Skill(2, [outcome(0.9, 0.9)]))
+    (told,) = findings_of(
+        YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(2, [net, seen.linear]), False
+    )
+    assert (told.id, told.severity) == ("NN506", "warning")
+    assert told.evidence.text == "20 of 4,000 updates fit in 60 s and reach 55 %; `--minutes 10` decides"
+
+
+def test_a_short_trial_that_is_good_already_is_decided() -> None:
+    net = outcome(0.9, 0.9, steps=20, total=4000)
+    seen = Seen(net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, by_heart=None, minutes_needed=10)
+    found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.9, 0.9))), [], [], Skill(2, [net]))
+    assert (
+        findings_of(YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(2, [net]), False) == []
+    )

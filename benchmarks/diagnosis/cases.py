@@ -49,6 +49,8 @@ CNN_NORM = {
     "blocks": [{"channels": 16, "padding": "same", "pool": "max"}, {"channels": 32, "padding": "same", "pool": "max"}],
     "hidden": [64],
 }
+NOISY = {"name": "csv", "path": "noisy.csv"}
+XOR = {"name": "xor", "num_examples": 200}
 BCE = {"output": "sigmoid", "loss": "bce"}
 
 HEALTHY: dict[str, Values] = {
@@ -110,6 +112,21 @@ HEALTHY: dict[str, Values] = {
         {"name": "rgb", "normalize": "none"}, [32, 32], batch_norm=True, optimizer=_adam(0.01), epochs=60, batch_size=32
     ),
     "cancer_linear": _mlp("breast_cancer", [], optimizer=_adam(0.01), epochs=30, batch_size=32),
+    # Little to learn, and much to memorize
+    "noisy_relu": _mlp(NOISY, [16], optimizer=_adam(0.003), epochs=40, batch_size=32),
+    "noisy_memorized": _mlp(NOISY, [128, 128], optimizer=_adam(0.003), epochs=80, batch_size=32),
+    "noisy_linear": _mlp(NOISY, [], optimizer=_sgd(0.05), epochs=30, batch_size=16),
+    "noisy_tanh": _mlp(NOISY, [8, 8], activation="tanh", **BCE, optimizer=_sgd(0.05, 0.9), epochs=40, batch_size=16),
+    "noisy_raw": _mlp({**NOISY, "normalize": "none"}, [12, 8], optimizer=_adam(0.002), epochs=80, batch_size=10),
+    "noisy_dropout": _mlp(NOISY, [32], dropout=0.5, optimizer=_adam(0.005), epochs=60, batch_size=32),
+    "noisy_few": _mlp({"name": "csv", "path": "noisy_few.csv"}, [8], optimizer=_adam(0.01), epochs=60, batch_size=16),
+    "noisy_uneven": _mlp(
+        {"name": "csv", "path": "noisy_uneven.csv"}, [16], optimizer=_adam(0.003), epochs=30, batch_size=32
+    ),
+    "rows_alike": _mlp({"name": "csv", "path": "alike.csv"}, [16], optimizer=_adam(0.01), epochs=30, batch_size=32),
+    # Small nets that get stuck with some seeds
+    "xor_four_relu": _mlp(XOR, [4], optimizer=_adam(0.02), epochs=100, batch_size=8),
+    "xor_two_sigmoid": _mlp(XOR, [2], activation="sigmoid", **BCE, optimizer=_adam(0.05), epochs=200, batch_size=8),
     # Tables
     "iris_relu": _mlp("iris", [16], optimizer=_adam(0.01), epochs=100, batch_size=16),
     "iris_raw": _mlp({"name": "iris", "normalize": "none"}, [16], optimizer=_adam(0.01), epochs=150, batch_size=16),
@@ -176,6 +193,7 @@ HEALTHY: dict[str, Values] = {
         "digits", [64] * 8, activation="tanh", init="xavier_normal", optimizer=_adam(0.001), epochs=20, batch_size=32
     ),
     "mnist_mlp": _mlp(MNIST, [64], optimizer=_adam(0.001), epochs=5, batch_size=32),
+    "mnist_wide": _mlp({"name": "mnist"}, [1024] * 3, optimizer=_adam(0.0003), epochs=5, batch_size=128),
     "mnist_sgd": _mlp(MNIST, [64, 32], optimizer=_sgd(0.1), epochs=5, batch_size=32),
     "mnist_numpy": _mlp(MNIST, [30], output="sigmoid", loss="mse", optimizer=_sgd(0.5), epochs=2, batch_size=1),
     "mnist_cnn": {"dataset": MNIST, "model": CNN, "optimizer": _adam(0.002), "epochs": 3, "batch_size": 32},
@@ -275,5 +293,29 @@ FAULTS = [
     Fault(
         "iris_relu", "weights", {"loss": {"name": "cross_entropy", "class_weights": [1.0, 1.0, 10000.0]}}, ("NN408",)
     ),
+    # Faults of nets that cannot be tried to their end, that need several changes, or whose table is noisy
+    Fault("noisy_relu", "low_lr", {"optimizer": _sgd(1e-6)}, ("NN402",)),
+    Fault(
+        "noisy_tanh",
+        "raw",
+        {"dataset.normalize": "none", "model.activation": "relu", "optimizer.lr": 0.3},
+        ("NN116", "NN401"),
+    ),
+    Fault("noisy_few", "zeros", {"model.init": "zeros"}, ("NN303",)),
+    Fault("digits_mlp", "large_batch", {"batch_size": 1400, "optimizer": _sgd(0.01), "epochs": 10}, ("NN403", "NN402")),
+    Fault(
+        "digits_mlp",
+        "several",
+        {"model.hidden": [64] * 6, **DEEP_SIGMOID, "batch_size": 500, "optimizer": _sgd(0.001), "epochs": 10},
+        ("NN306", "NN402", "NN403"),
+    ),
+    Fault("digits_mlp", "thirty_sigmoids", {"model.hidden": [64] * 30, **DEEP_SIGMOID}, ("NN306",)),
+    Fault(
+        "mnist_wide",
+        "twenty_wide_sigmoids",
+        {"model.hidden": [1024] * 20, **DEEP_SIGMOID, "optimizer": _sgd(0.1)},
+        ("NN306",),
+    ),
+    Fault("mnist_wide", "large_batch", {"batch_size": 5000, "optimizer": _sgd(0.01)}, ("NN403", "NN402")),
     Fault("digits_mlp", "exponential", {"model.activation": "exponential", "optimizer.lr": 0.1}, ("NN309", "NN401")),
 ]

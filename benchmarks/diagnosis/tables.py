@@ -26,6 +26,20 @@ def write_tables(folder: Path) -> None:
     for name, share, apart in (("imbalanced", 0.04, 1.6), ("rare", 0.08, 6.0)):
         is_rare = rng.random(1500) < share
         _write(folder / name, rng.normal(size=(1500, 4)) + apart * is_rare[:, None] * 0.7, is_rare.astype(int))
+    _write_noisy(folder)
+
+
+def _write_noisy(folder: Path) -> None:
+    """Tables on which the best that can be learned is 70 to 80 %: few rows, many rows, one class twice as common, rows
+    that repeat."""
+    rng = np.random.default_rng(8)
+    for name, count, offset in (("noisy", 600, 0.0), ("noisy_few", 150, 0.0), ("noisy_uneven", 900, -1.2)):
+        inputs = rng.normal(size=(count, 6)) * np.array([1.0, 1.0, 1.0, 40.0, 40.0, 5.0])
+        score = 1.1 * inputs[:, 0] + 0.8 * inputs[:, 1] * inputs[:, 2] + 0.02 * inputs[:, 3] + offset
+        _write(folder / name, inputs, (rng.random(count) < 1 / (1 + np.exp(-score))).astype(int))
+    inputs, labels = _clusters(rng, 900, 3)
+    repeats = np.concatenate([np.arange(900), rng.integers(0, 900, 40)])
+    _write(folder / "alike", inputs[repeats], labels[repeats])
 
 
 def _clusters(rng: np.random.Generator, count: int, num_classes: int) -> tuple[Array, Any]:
