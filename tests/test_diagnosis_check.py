@@ -37,6 +37,35 @@ def test_a_smoke_config_accepts_that_it_is_short(here: Path) -> None:
     assert not diagnosis.has_fault and "NN403" in [finding.id for finding in diagnosis.findings]
 
 
+SLOW = (
+    "dataset: digits\nmodel: {name: mlp, hidden: [512, 512, 512]}\noptimizer: {name: adam, lr: 1.0e-4}\n"
+    "epochs: 30\nbatch_size: 128\n"
+)
+
+
+def test_a_net_too_slow_for_its_minutes_is_not_decided(here: Path) -> None:
+    (here / "net.yaml").write_text(SLOW)
+    told = check("net.yaml", [], None, minutes=0.1)
+    assert told.exit_code == 0 and told.state()["decided"] is False
+    assert "warning NN506 not decided" in told.text(verbose=False, colour=False)
+    assert "of its width reaches" in told.diagnosis.findings[0].evidence.text
+
+
+def test_a_fault_of_a_slow_net_is_proved_on_a_narrower_one(here: Path) -> None:
+    deep = SLOW.replace("[512, 512, 512]", "[512, 512, 512, 512, 512, 512, 512, 512, 512], activation: sigmoid")
+    (here / "net.yaml").write_text(deep)
+    first = diagnose(load_config("net.yaml"), minutes=0.5).findings[0]
+    assert (first.id, first.severity) == ("NN306", "fault") and "tried on a net of" in first.evidence.text
+
+
+@pytest.mark.parametrize("model", ["[16]", "[64, 64]"])
+def test_a_healthy_net_on_a_noisy_table_has_no_fault(model: str, here: Path) -> None:
+    """The best that can be learned is about 75 %, and a large net memorizes all of it."""
+    write_tables(here)
+    config = f"dataset: {{name: csv, path: noisy.csv}}\nmodel: {{name: mlp, hidden: {model}}}\nepochs: 40\n"
+    assert not checked(config + "optimizer: {name: adam, lr: 0.003}\nbatch_size: 32\n", here).has_fault
+
+
 def test_a_rate_too_low_is_proved_and_mended(here: Path) -> None:
     diagnosis = checked(
         "# rings\ndataset: circles\nmodel: {name: mlp, hidden: [16]}\n"

@@ -202,7 +202,7 @@ def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
         smaller = build_parts(narrower(parts.config), parts.splits)
         seconds = step_seconds(smaller)
         steps = min(case.total_steps, MAX_STEPS, math.ceil(bench.cost / seconds))
-        if steps >= decisive or factor == FACTORS[-1]:
+        if steps >= decisive or factor == max(FACTORS):
             is_enough = steps >= 2 * bench.steps and case.start is not None and is_alike(case.start, start_of(smaller))
             return replace(bench, steps=steps, cost=steps * seconds, stand_in=narrower, known={}) if is_enough else None
     return None

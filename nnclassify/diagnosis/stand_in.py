@@ -47,11 +47,11 @@ class StandIn:
 
     def __str__(self) -> str:
         """In words."""
-        return f"a net of a {_ORDINALS.get(self.factor, f'{self.factor}th')} of its width"
+        return f"a net of {FACTORS[self.factor]} of its width"
 
 
-_ORDINALS = {2: "half", 4: "quarter"}
-FACTORS = (2, 4, 8, 16, 32)
+FACTORS = {2: "half", 4: "a quarter", 8: "an eighth", 16: "a sixteenth", 32: "a thirty-second"}
+"""By what widths are divided, the least first, and what is left in words."""
 
 
 def is_alike(net: Snapshot, stand_in: Snapshot) -> bool:

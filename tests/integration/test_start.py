@@ -25,7 +25,7 @@ OPTIONS = {
         *["CONFIG", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume", "--set"],
         "--verbose",
     ],
-    "check": ["CONFIG", "--fix", "--help", "--json", "--lr-range", "--set", "--verbose"],
+    "check": ["CONFIG", "--fix", "--help", "--json", "--lr-range", "--minutes", "--set", "--verbose"],
     "explain": ["FINDING", "--help", "--json"],
     "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
