@@ -340,6 +340,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: config differences, size, time, accuracies, curves."""
+    if plot is not None and not (plot.name and plot.parent.is_dir()):
+        raise InputError(f"--plot {plot}: no such folder; expected a file, such as curves.png, in a folder that exists")
     from nnclassify.compare import compare as compare_runs
     from nnclassify.texts import comparison_text
 

@@ -86,9 +86,9 @@ def all_different(names: list[str]) -> list[str]:
 
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d+)?|mps)$"
+DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]+)?|mps)$"
 _PLAIN = re.compile(r"(?!(?i:yes|no|on|off|true|false|null|y|n)$)[A-Za-z][A-Za-z0-9_.]*")
-FINDING_PATTERN = r"^NN\d{3}$"
+FINDING_PATTERN = r"^NN[0-9]{3}$"
 
 
 def yaml_quoted(text: str) -> str:

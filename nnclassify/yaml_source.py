@@ -106,7 +106,7 @@ class YamlSource:
         origin = f"--set {printable(assignment[:MAX_KEY])}"
         key, equals, text = assignment.partition("=")
         parts = key.split(".")
-        if not equals or "" in parts:
+        if not equals or "" in parts or not _is_text(key):
             self.problems.append(f"{origin}: expected key=value, such as optimizer.lr=0.1")
             return
         if len(key) > MAX_KEY or len(parts) > MAX_DEPTH:
@@ -149,6 +149,11 @@ def _value(text: str, origin: str) -> Any:
     if not text:
         return None
     return text if text.isspace() or text in ("|", ">") else parse_yaml(text, origin)
+
+
+def _is_text(key: str) -> bool:
+    """Whether every character is whole; half of one stands for a byte that is no UTF-8, and no key has any."""
+    return not any("\ud800" <= character <= "\udfff" for character in key)
 
 
 def has_part(node: Any, part: str | int) -> bool:
@@ -299,7 +304,7 @@ class _Builder:
             return f"{dotted((*path, key))}: duplicate key, first on line {first}; remove one"
         if key == "<<":
             return f"{dotted((*path, key))}: merging is not supported; write the keys out"
-        if not key or len(key) > MAX_KEY:
+        if not key or len(key) > MAX_KEY or not _is_text(key):
             return f"found a key that is not a name; expected `key: value` with up to {MAX_KEY} characters"
         return None
 

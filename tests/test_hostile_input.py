@@ -13,6 +13,7 @@ from nnclassify.datasets.csv_rows import number
 from nnclassify.datasets.files import load_tensor
 from nnclassify.datasets.tables import Csv
 from nnclassify.datasets.targets import numbering_of
+from nnclassify.diagnosis.catalogue import page_of
 from nnclassify.errors import ConfigError, DataError, InputError
 from nnclassify.transforms import PictureFormat
 
@@ -69,7 +70,14 @@ def test_digits_with_underscores_are_no_number() -> None:
         number("1_000", "a.csv:2")
 
 
-def test_a_finding_that_is_none_is_a_message(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("dataset: iris\nmodel: mlp\naccept: [NN1]\n")
-    with pytest.raises(ConfigError, match=r"accept\.1st: found 'NN1', expected a finding, such as NN302"):
+@pytest.mark.parametrize("finding", ["NN1", "NN１１６"])  # noqa: RUF001 - digits of another script
+def test_a_finding_that_is_none_is_a_message(finding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"dataset: iris\nmodel: mlp\naccept: [{finding}]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"accept\.1st: found '{finding}', expected a finding, such as NN302"):
         load_config(str(tmp_path / "a.yaml"))
+
+
+@pytest.mark.parametrize("finding", ["NN１１６", "116", "NN1166", "nn-116"])  # noqa: RUF001 - digits of another script
+def test_a_finding_that_is_nearly_one_is_suggested(finding: str) -> None:
+    with pytest.raises(InputError, match=f"{finding}: no such finding; did you mean NN116"):
+        page_of(finding)

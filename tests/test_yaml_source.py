@@ -58,3 +58,12 @@ def test_an_override_is_yaml_but_for_delimiters_that_yaml_takes_for_nothing(text
     source = YamlSource("c.yaml", {})
     source.override(f"key={text}")
     assert source.data["key"] == value
+
+
+def test_a_key_that_is_no_utf_8_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text('dataset: xor\nmodel: mlp\n"\\udcff": 1\n')
+    with pytest.raises(ConfigError, match=r"--set \\xff=1: expected key=value") as error:
+        load_config(str(tmp_path / "a.yaml"), ["\udcff=1"])
+    assert error.value.problems[0].endswith(
+        "a.yaml:3: found a key that is not a name; expected `key: value` with up to 200 characters"
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import unicodedata
+
 from nnclassify.diagnosis import (
     pages_outcome,
     pages_training,
@@ -12,7 +15,7 @@ from nnclassify.diagnosis import (
     rules_training,
 )
 from nnclassify.diagnosis.findings import Page
-from nnclassify.errors import InputError, suggestion
+from nnclassify.errors import InputError
 
 PAGES: dict[str, Page] = {
     page.id: page
@@ -33,8 +36,10 @@ def page_of(page_id: str) -> Page:
     """
     page = PAGES.get(page_id.upper())
     if page is None:
-        hint = suggestion(page_id.lower(), [known.lower() for known in PAGES])
-        raise InputError(f"{page_id}: no such finding{hint}; expected one of {', '.join(sorted(PAGES))}")
+        meant = unicodedata.normalize("NFKC", page_id).upper()  # the wide digits of Japanese and Chinese
+        near = difflib.get_close_matches(meant, PAGES, 1, 0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"{page_id or 'ID'}: no such finding{hint}; expected one of {', '.join(sorted(PAGES))}")
     return page
 
 
