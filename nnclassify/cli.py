@@ -300,7 +300,7 @@ def predict(
     from nnclassify.texts import predictions_csv, predictions_text
 
     classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
-    predictions = list(predict_inputs(classifier, inputs, top_k))
+    predictions = list(predict_inputs(classifier, inputs, top_k, _note))
     if as_json:
         print_json({"predictions": [prediction.figures() for prediction in predictions]})
     elif any(prediction.error is None for prediction in predictions):

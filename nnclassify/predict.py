@@ -17,13 +17,15 @@ from torch import Tensor
 from nnclassify.datasets.csv_inputs import inputs_of, listed, numbers_of
 from nnclassify.datasets.csv_rows import CsvFile, CsvFormat, as_number
 from nnclassify.datasets.files import load_tensor
-from nnclassify.datasets.listing import list_pictures
-from nnclassify.datasets.reading import Decoded, read_pictures, shape_of
+from nnclassify.datasets.listing import list_pictures, passed_over
+from nnclassify.datasets.reading import Decoded, frames_note, read_pictures, shape_of
 from nnclassify.datasets.tables import Csv
 from nnclassify.depth import OVERSHOOT
 from nnclassify.errors import DataError, InputError
 from nnclassify.evaluate import Classifier
 from nnclassify.transforms import PictureFormat
+
+Note = Callable[[str], object]
 
 INPUTS_AT_ONCE, VALUES_AT_ONCE = 1000, 2**26
 """Inputs are predicted this many at a time, or fewer large ones: 64 MB as bytes, 256 MB as floats."""
@@ -66,15 +68,18 @@ class RawInput:
     error: str | None = None
 
 
-def predict(classifier: Classifier, inputs: Sequence[str], top_k: int = 1) -> Iterator[Prediction]:
+def predict(
+    classifier: Classifier, inputs: Sequence[str], top_k: int = 1, note: Note = lambda text: None
+) -> Iterator[Prediction]:
     """Predict every input; one that cannot be read becomes a prediction with an `error`.
 
     Args:
         classifier: The trained net.
         inputs: Paths of pictures, folders, CSV or tensor files; or values such as `173,158,114`.
         top_k: Classes to name of each, at most K.
+        note: Is told, a line each, what is not predicted or not used whole: files beside pictures, later frames.
     """
-    raw = itertools.chain.from_iterable(_read(classifier, item) for item in inputs)
+    raw = itertools.chain.from_iterable(_read(classifier, item, note) for item in inputs)
     at_once = _at_once(classifier.transform.input_shape)
     while batch := list(itertools.islice(raw, at_once)):
         yield from _answers(classifier, batch, top_k)
@@ -113,13 +118,13 @@ def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[Top]
     return [tuple((class_names[index], share) for index, share in zip(*row, strict=True)) for row in pairs]
 
 
-def _read(classifier: Classifier, item: str) -> Iterator[RawInput]:
+def _read(classifier: Classifier, item: str, note: Note) -> Iterator[RawInput]:
     path = Path(item)
     try:
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
             yield from _tensor_inputs(classifier, item)
         elif classifier.transform.picture is not None:
-            yield from _picture_inputs(classifier, path)
+            yield from _picture_inputs(classifier, path, note)
         elif _is(Path.is_file, path):
             yield from _csv_inputs(classifier, path)
         else:
@@ -135,23 +140,31 @@ def _is(kind: Callable[[Path], bool], path: Path) -> bool:
         return False
 
 
-def _picture_inputs(classifier: Classifier, path: Path) -> Iterator[RawInput]:
+def _picture_inputs(classifier: Classifier, path: Path, note: Note) -> Iterator[RawInput]:
     picture = classifier.transform.picture
     assert picture is not None
-    if path.is_dir():
-        paths = list_pictures(path).pictures
-    elif path.is_file():
-        paths = [path]
-    else:
-        raise InputError(f"{path}: no such file; expected a picture or a folder of pictures")
-    if not paths:
-        raise InputError(f"{path}: an empty folder; expected pictures in it")
-    for batch, decoded in _decoded(iter(paths), picture):
+    for batch, decoded in _decoded(iter(_pictures_at(path, note)), picture):
+        for text in frames_note([batch[row] for row in decoded.frames]):
+            note(text)
         raw = torch.from_numpy(decoded.pixels)
         if picture.max_value == 1:  # the net was trained on float pictures in 0..1
             raw = raw.float() / 255
         for row, file in enumerate(batch):
             yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row))
+
+
+def _pictures_at(path: Path, note: Note) -> list[Path]:
+    """A picture, or all pictures of a folder."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file; expected a picture or a folder of pictures")
+    listing = list_pictures(path)
+    for text in passed_over([listing]):
+        note(text)
+    if not listing.pictures:
+        raise InputError(f"{path}: an empty folder; expected pictures in it")
+    return listing.pictures
 
 
 def _at_once(shape: tuple[int, ...]) -> int:

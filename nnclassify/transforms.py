@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from nnclassify.depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
 from nnclassify.errors import InputError, one_line
+from nnclassify.png import pixels_alone
 from nnclassify.settings import Settings, Switch
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ Mode = Literal["rgb", "gray"]
 Resize = Literal["squash", "crop", "pad"]
 Tta = Literal["none", "mirror", "mirror_translate"]
 Normalize = Literal["standard", "minmax", "unit", "none"]
+
+Result = TypeVar("Result")
 
 MAX_PIXELS = 89_478_485
 """Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
@@ -156,14 +160,16 @@ class PictureFormat:
         Raises:
             InputError: As `read`.
         """
-        with opened(path) as image:
-            longest = max(self.width, self.height)  # either way up: the rotation comes after
-            if min(image.size) > longest:
-                image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
-            image.load()
-            turn = _turn(image)
-            turned = image if turn is None else image.transpose(turn)
-            return Picture(self.convert(turned), is_deep(image), _has_frames(image))
+        return look_at(path, self._picture)
+
+    def _picture(self, image: Image.Image) -> Picture:
+        longest = max(self.width, self.height)  # either way up: the rotation comes after
+        if min(image.size) > longest:
+            image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
+        image.load()
+        turn = _turn(image)
+        turned = image if turn is None else image.transpose(turn)
+        return Picture(self.convert(turned), is_deep(image), _has_frames(image))
 
     def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Bring a picture into this mode and size: uint8 `(C, H, W)`."""
@@ -211,18 +217,30 @@ def picture_formats() -> list[str]:
     return first + sorted(name for name in Image.OPEN if name not in OTHER_PROGRAMS and name not in first)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture file; whatever goes wrong with it is one error that names it.
+def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
+    """What a function makes of a picture file.
 
     Raises:
         InputError: The file is missing, no picture, truncated, or too large to be honest.
     """
+    try:
+        with _opened(path, path) as image:
+            return look(image)
+    except InputError:
+        if not path.is_file() or (bare := pixels_alone(path)) is None:
+            raise
+    with _opened(path, bare) as image:
+        return look(image)
+
+
+@contextmanager
+def _opened(path: Path, source: Path | BytesIO) -> Iterator[Image.Image]:
+    """A picture, from its file or from memory; whatever goes wrong with it is one error that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     formats = picture_formats()
     try:
-        with Image.open(path, formats=formats) as image:
+        with Image.open(source, formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
             yield image

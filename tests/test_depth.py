@@ -133,3 +133,10 @@ def test_the_range_can_be_given(here: Path) -> None:
     assert splits.train.inputs.amax() == int(0.4 * 4095) * 256 // 2048 and splits.notes == []
     with pytest.raises(DataError, match=r"values from .* are from 0 to 1000"):
         build(value_range=[0, 1000])
+
+
+def test_floats_and_integers_are_not_mixed(here: Path) -> None:
+    save(here / "root/a/0", SHADES, "float tif")
+    save(here / "root/b/0", SHADES, "12 in 16-bit tif")
+    with pytest.raises(DataError, match=r"gray pictures in floats and others in 16 or 32 bits"):
+        build()

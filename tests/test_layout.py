@@ -53,7 +53,7 @@ def test_links_are_followed_once(here: Path) -> None:
     Path("root/b/copy.png").symlink_to("../a/0.png")
     splits = build()
     assert counts(splits)[:2] == (["a", "b", "c"], [1, 2, 2])
-    assert said(splits, "1 links to folders that are read anyway", "root/a/loop")
+    assert said(splits, "1 repeated link", "root/a/loop")
 
 
 @pytest.mark.parametrize("target", ["nowhere", "x.png"])
@@ -83,8 +83,8 @@ def test_system_files_texts_and_pipes_are_passed_over_and_counted(here: Path) ->
     assert counts(splits) == (["a", "b"], [1, 1], 0, 0)
     assert said(splits, "5 system files")
     assert said(splits, "2 text files", "a/boxes.xml", "b/notes.TXT")
-    assert said(splits, "1 pipes and devices", "a/pipe.png")
-    assert said(splits, "1 files beside the class folders are not used", "root/labels.csv")
+    assert said(splits, "1 special file", "a/pipe.png")
+    assert said(splits, "1 file beside the class folders not used", "root/labels.csv")
 
 
 @pytest.mark.parametrize(

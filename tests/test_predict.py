@@ -172,3 +172,21 @@ def test_values_that_are_no_pictures_are_refused(picture_net: Classifier, tmp_pa
     np.save(tmp_path / "c.npy", values)
     good, bad = predict(picture_net, [str(tmp_path / "c.npy")])
     assert good.error is None and bad.error is not None and "c.npy[1]: holds NaN or infinity" in bad.error
+
+
+def test_what_is_not_predicted_is_said(folder: Path, tmp_path: Path) -> None:
+    frames = [Image.new("L", (8, 8), shade) for shade in (10, 200)]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "sub").mkdir()
+    frames[0].save(tmp_path / "sub/one.png")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    frames[0].save(tmp_path / ".ipynb_checkpoints/one.png")
+    notes: list[str] = []
+    found = list(predict(classifier("digits", folder), [str(tmp_path)], note=notes.append))
+    assert [Path(prediction.input).name for prediction in found] == ["one.png", "two.gif"]
+    assert [note.split(" (")[0] for note in notes] == [
+        "passed over: 1 system file",
+        "passed over: 1 text file",
+        "several frames or pages in 1 file",
+    ]

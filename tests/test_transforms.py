@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +210,27 @@ def test_a_picture_that_is_one_pixel_wide_is_read(size: tuple[int, int], resize:
     Image.new("L", size, 70).save(tmp_path / "a.png")
     pixels = PictureFormat(8, 8, "gray", resize).read(tmp_path / "a.png")
     assert pixels.max() == 70
+
+
+def chunk(name: bytes, data: bytes, checksum: int | None = None) -> bytes:
+    """One of a PNG file's."""
+    right = zlib.crc32(name + data)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", right if checksum is None else checksum)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        chunk(b"tEXt", b"Comment\0hello", checksum=7),
+        chunk(b"eXIf", b"MM\0*", checksum=7),
+        chunk(b"pHYs", b"\0\1"),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10**7))),
+    ],
+)
+def test_a_damaged_note_in_a_png_harms_no_pixel(note: bytes, tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.png", np.full((2, 2, 4), [200, 0, 0, 255])).read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:])
+    assert PictureFormat(2, 2, "rgb").read(tmp_path / "a.png")[:, 0, 0].tolist() == [200, 0, 0]
+    (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:-20])
+    with pytest.raises(InputError, match=r"a.png: not a readable picture"):
+        PictureFormat(2, 2, "rgb").read(tmp_path / "a.png")

@@ -17,6 +17,7 @@ from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.listing import (
     Listing,
     clean_name,
+    counted,
     entries,
     identity,
     is_system,
@@ -147,9 +148,8 @@ def _joined(root: Path, classes: dict[str, Listing]) -> SplitFolder:
 
 def _nested(root: Path, listings: list[Listing]) -> list[str]:
     deeper = [folder for listing in listings for folder in listing.deeper]
-    return (
-        [f"{root}: pictures in {len(deeper)} folders within class folders ({some(deeper)}) are used"] if deeper else []
-    )
+    within = f"{counted(len(deeper), 'folder')} within class folders ({some(deeper)})"
+    return [f"{root}: pictures in {within} are used"] if deeper else []
 
 
 def _note_case(names: list[str], notes: list[str]) -> None:
@@ -251,7 +251,7 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
         elif chosen is None or path in chosen:
             found.append(path)
     if beside:
-        notes.append(f"{root}: {len(beside)} files beside the class folders are not used ({some(beside)})")
+        notes.append(f"{root}: {counted(len(beside), 'file')} beside the class folders not used ({some(beside)})")
     return _named_apart(found)
 
 

@@ -23,13 +23,8 @@ TEXT_ENDINGS = {".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt",
 MAX_DEPTH = 100
 """Folders in folders."""
 
-SYSTEM, TEXTS, SPECIAL, AGAIN = (
-    "system files",
-    "text files",
-    "pipes and devices",
-    "links to folders that are read anyway",
-)
-"""Why something is passed over."""
+SYSTEM, TEXTS, SPECIAL, AGAIN = "system file", "text file", "special file", "repeated link"
+"""What is passed over: special are pipes and devices, repeated are links to folders that are read anyway."""
 
 
 @dataclass
@@ -144,6 +139,11 @@ def clean_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def some(paths: list[Path], limit: int = 3) -> str:
     """The first few, and how many more there are."""
     more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
@@ -157,4 +157,4 @@ def passed_over(listings: Iterable[Listing]) -> Iterator[str]:
         for reason, paths in listing.passed_over.items():
             whole.setdefault(reason, []).extend(paths)
     for reason, paths in whole.items():
-        yield f"passed over: {len(paths)} {reason} ({some(paths)})"
+        yield f"passed over: {counted(len(paths), reason)} ({some(paths)})"

@@ -16,13 +16,14 @@ from nnclassify.datasets.base import Pool
 from nnclassify.datasets.decoded import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
 from nnclassify.datasets.drawing import Rows
 from nnclassify.datasets.layout import SplitFolder
-from nnclassify.datasets.listing import some
-from nnclassify.depth import ValueRange, ValuesError, black_and_white, is_deep, range_of, values_of
+from nnclassify.datasets.listing import counted, some
+from nnclassify.depth import ValueRange, black_and_white, is_deep, range_of, values_of
 from nnclassify.errors import DataError, InputError
 from nnclassify.memory import available_memory
-from nnclassify.transforms import PictureFormat, opened
+from nnclassify.transforms import PictureFormat, look_at
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 SMALL_FILE = 8192
@@ -118,14 +119,18 @@ def measure(paths: Sequence[Path]) -> list[ValueRange]:
 
     def look(row: int) -> None:
         try:
-            with opened(paths[row]) as image:
-                if is_deep(image):
-                    ranges.append(range_of(values_of(image)))
-        except (InputError, ValuesError):
+            found = look_at(paths[row], _range_if_deep)
+        except InputError:
             return
+        if found is not None:
+            ranges.append(found)
 
     for_each_row(paths, look)
     return ranges
+
+
+def _range_if_deep(image: Image.Image) -> ValueRange | None:
+    return range_of(values_of(image)) if is_deep(image) else None
 
 
 class Reader:
@@ -165,6 +170,11 @@ class Reader:
         decoded = read_or_recall(paths, self.picture)
         if decoded.deep and self.picture.white is None:
             ranges = measure(self.paths)
+            if len({found.whole for found in ranges}) > 1:
+                raise DataError(
+                    "dataset.root: gray pictures in floats and others in 16 or 32 bits, whose values cannot be "
+                    "compared; write all of them in one type, or set dataset.value_range"
+                )
             self.num_deep = len(ranges)
             black, white = black_and_white(ranges)
             self.picture = replace(self.picture, black=black, white=white)
@@ -199,13 +209,17 @@ class Reader:
         notes = [f"skipped: {path} could not be read" for path in sorted(self.unread)[:MAX_NAMED]]
         if len(self.unread) > MAX_NAMED:
             notes.append(f"skipped: {len(self.unread) - MAX_NAMED} more files could not be read")
-        if self.frames:
+        notes += frames_note(self.frames)
+        black, white = self.picture.black, self.picture.white
+        if self.num_deep and (black, white) != (0, 65535):
             notes.append(
-                f"several frames or pages in {len(self.frames)} files ({some(self.frames)}): the first of each is used"
-            )
-        if self.num_deep and (self.picture.black, self.picture.white) != (0, 65535):
-            notes.append(
-                f"{self.num_deep} pictures have more than 8 bits a pixel: their values {self.picture.black:g} to "
-                f"{self.picture.white:g} are brought to 0 to 255; for others, set dataset.value_range"
+                f"{counted(self.num_deep, 'gray picture')} of more than 8 bits a pixel: their values {black:g} to "
+                f"{white:g} are brought to 0 to 255; for others, set dataset.value_range"
             )
         return notes
+
+
+def frames_note(paths: list[Path]) -> list[str]:
+    """A line on files of which only the first frame or page was read; none where there is no such file."""
+    found = f"several frames or pages in {counted(len(paths), 'file')} ({some(paths)}): the first of each is used"
+    return [found] if paths else []
