@@ -317,13 +317,14 @@ class Transform:
         if raw.dtype == torch.uint8:
             return {}
         normalized = ((raw.double() - self.shift) / self.scale).abs().flatten(1)
-        rows = (~(normalized <= LARGEST)).any(dim=1).nonzero().flatten().tolist()
+        fits = (normalized <= LARGEST) & (raw.flatten(1).abs() <= torch.finfo(torch.float32).max)
+        rows = (~fits).any(dim=1).nonzero().flatten().tolist()
         found = {}
         for row in rows:
-            place = int((~(normalized[row] <= LARGEST)).nonzero()[0])
+            place = int((~fits[row]).nonzero()[0])
             name = f"column {self.feature_names[place]!r}: " if self.feature_names else ""
             value, size = float(raw[row].flatten()[place]), float(normalized[row, place])
-            found[row] = f"{name}{value:.6g} is {size:.2g} after normalizing, too large to compute with in float32"
+            found[row] = f"{name}{value:.6g}, {size:.2g} after normalizing, is too large to compute with in float32"
         return found
 
     def state(self) -> dict[str, Any]:

@@ -73,5 +73,5 @@ def test_a_split_that_is_not_what_it_was_is_told(monkeypatch: pytest.MonkeyPatch
 
 def test_a_value_that_no_net_computes_with_is_refused_by_line() -> None:
     write("far.csv", "a,b,label", [(3, 1, "low"), (4, -3.4e38, "low")])
-    with pytest.raises(DataError, match=r"far\.csv:3: column 'b': -3\.4e\+38 is .+ after normalizing, too large"):
+    with pytest.raises(DataError, match=r"far\.csv:3: column 'b': -3\.4e\+38, .+ after normalizing, is too large"):
         scored(net("dataset.path=far.csv"))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from builders import config_of
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.datasets import Splits
 from nnclassify.datasets.labels import sorted_labels
 from nnclassify.errors import DataError
@@ -51,6 +56,106 @@ def test_features_and_delimiter(here: Path) -> None:
     assert splits.train.inputs.tolist() == [[2], [4], [6], [8]]
 
 
+def after(name: str, values: list[str]) -> str:
+    """The good table behind another column."""
+    rows = [f"{value},{row}" for value, row in zip([name, *values], GOOD.splitlines(), strict=True)]
+    return "\n".join(rows)
+
+
+AS_MEANT = [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (GOOD.replace(",", ", ").replace("dark", '"dark"'), {}),
+        (GOOD.replace(",", ";"), {"delimiter": ";"}),
+        (GOOD.replace(",", "\t"), {"delimiter": r"\t"}),
+        (GOOD.replace(",", "\t"), {"delimiter": "tab"}),
+        (GOOD.replace(",", "|"), {"delimiter": "|"}),
+        (GOOD.replace(",", ", "), {"delimiter": ", "}),
+        (GOOD.replace(",", ";").replace("1;", "1,0;"), {"delimiter": ";", "decimal": ","}),
+        (GOOD.encode("utf-16"), {"encoding": "utf-16"}),
+        (GOOD.split("\n", 1)[1], {"columns": ["red", "green", "shade"]}),
+        (GOOD.replace("\n", "\r"), {}),
+        (GOOD.replace("\n", ",\n"), {}),  # a nameless column without a value
+        (GOOD + ",,\n", {}),
+        (GOOD.replace("1,2", '"1", 2.0').replace("5,6", "+5,6e0"), {}),
+        (after("text", ['"a\r\nb\x0b\u2028\x85"'] * 4), {"features": ["red", "green"]}),
+        (after("text", ["z" * 140_000] * 4), {"features": ["red", "green"]}),
+        (after("", ["0", "1", "2", "3"]), {}),
+    ],
+)
+def test_a_table_is_read_as_its_maker_meant_it(text: str | bytes, options: dict[str, object], here: Path) -> None:
+    splits = read(text, here, **options)
+    assert splits.train.inputs.tolist() == AS_MEANT
+    assert (splits.class_names, splits.train.targets.tolist()) == (["dark", "light"], [0, 1, 0, 1])
+
+
+def labelled(*labels: str) -> str:
+    """A table of fifty rows with these labels in turn, and a column of noise."""
+    return "x,shade\n" + "".join(f"{row * 37 % 101},{labels[row % len(labels)]}\n" for row in range(50))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "note"),
+    [
+        (("1", "1.0", "0", "1"), ["0", "1"], "labels '1', '1.0' are the same number, and one class: '1'"),
+        (("01", "+1", "1e0", "1", "1", "2"), ["1", "2"], "labels '+1', '01', '1', '1e0' are the same number"),
+        (("12345678901234567890", "12345678901234567891"), ["12345678901234567890", "12345678901234567891"], None),
+        (("cat", "cat ", "dog"), ["cat", "dog"], "'cat ' is taken as the others"),
+        (("caf\u00e9", "cafe\u0301", "dog"), ["caf\u00e9", "dog"], r"'cafe\u0301' is taken as the others"),
+        (("Cat", "cat", "dog"), ["Cat", "cat", "dog"], "labels 'Cat', 'cat' differ in case, spaces or spelling alone"),
+        (("True", "true", "0"), ["0", "True", "true"], "labels 'True', 'true' differ in case"),
+        (("none", "some"), ["none", "some"], "class 'none' may stand for missing labels"),
+        (("+", "-"), ["+", "-"], None),
+        (("'a'", "'b'"), ["'a'", "'b'"], "single quotes are kept"),
+        (("0", "1", "10", "9"), ["0", "1", "9", "10"], None),
+    ],
+)
+def test_spellings_of_labels(labels: tuple[str, ...], classes: list[str], note: str | None, here: Path) -> None:
+    splits = read(labelled(*labels), here)
+    assert splits.class_names == classes
+    assert [found for found in splits.notes if note is None or note not in found] == []
+    assert len(splits.notes) == (note is not None)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "note"),
+    [
+        (",x,shade", "{i},{x},{c}", "the column without a name numbers the rows: an index, and not taken as a feature"),
+        ("Unnamed: 0,x,shade", "{i},{x},{c}", "the column named 'Unnamed: 0' numbers the rows"),
+        ("index,x,shade", "{i},{x},{c}", "column 'index' numbers the rows; if it is no property"),
+        ("id,x,shade", "{i}7,{x},{c}", "column 'id' has another value in every row"),
+        ("y,x,shade", "{i2}.5,{x},{c}", "column 'y' gives the label away"),
+        ("y,x,shade", "{big},{x},{c}", "column 'y': beside 3e+38 in line 2 the other values are as good as one"),
+    ],
+)
+def test_columns_that_should_not_be_learned_from_are_told(header: str, row: str, note: str, here: Path) -> None:
+    rows = [
+        row.format(i=i, i2=i % 2, x=i * 37 % 53, c=["dark", "light"][i % 2], big=i * 7 % 11 if i else "3e38")
+        for i in range(40)
+    ]
+    splits = read("\n".join([header, *rows]), here)
+    assert [note in found for found in splits.notes] == [True]
+
+
+def test_an_index_is_no_feature_and_others_are(here: Path) -> None:
+    splits = read(",x,shade\n" + "".join(f"{i},{i % 7},{i // 20}\n" for i in range(40)), here)
+    assert (splits.feature_names, splits.input_shape) == (["x"], (1,))
+
+
+def test_all_bad_columns_are_told_at_once(here: Path) -> None:
+    names = [f"c{index:02}" for index in range(44)]
+    text = "\n".join([",".join([*names, "x", "shade"]), *[",".join(["text"] * 44 + ["1", label]) for label in "ab"]])
+    with pytest.raises(DataError) as caught:
+        read(text, here)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "t.csv:2: column 'c00': found 'text', expected a number (2 such rows)"
+    assert lines[10] == "t.csv: and 34 more columns; to learn from the other columns alone, set dataset.features: [x]"
+    assert len(lines) == 11
+
+
 def test_numeric_labels_are_in_numeric_order() -> None:
     assert sorted_labels(["10", "9", "2"]) == ["2", "9", "10"]
     assert sorted_labels(["b", "10", "a"]) == ["10", "a", "b"]
@@ -73,6 +178,37 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         ("shade\ndark\nlight\n", r"t.csv: no feature column beside the label"),
         (GOOD.replace("light", "dark"), r"csv: one class only \(dark\); expected at least two"),
         (GOOD + '"open', r"t.csv:6: not CSV"),
+        (GOOD.replace(",", ";"), r"t.csv:1: columns are separated by ';', not ','; set dataset.delimiter: ';'$"),
+        (
+            GOOD.replace(",", "\t"),
+            r"""separated by '\\t', not ','; set dataset.delimiter: "\\t"$""",
+        ),
+        (
+            GOOD.split("\n", 1)[1],
+            r"t.csv:1: row 1 looks like data .+ name the columns: dataset.columns: \[x1, x2, shade\]",
+        ),
+        ("# made by hand\n" + GOOD, r"t.csv:1: a comment, '# made by hand'"),
+        (GOOD.replace("3,4", "3,NA"), r"t.csv:3: column 'green': found 'NA', a missing value"),
+        (GOOD.replace("3,4", "3,?"), r"t.csv:3: column 'green': found '\?', a missing value"),
+        (GOOD.replace("3,4", '3,"4,5"'), r"found '4,5', expected a number; for decimal commas, set dataset.decimal"),
+        (GOOD.replace("3,4", '3,"4,500.1"'), r"found '4,500.1', expected a number; write it without thousands"),
+        (GOOD.replace("3,4", "3,4%"), r"found '4%', expected a number; write it without the percent sign"),
+        (GOOD.replace("3,4", "3,$4"), r"found '\$4', expected a number; write it without the currency sign"),
+        (GOOD.replace("3,4", "3,2024-01-31"), r"found '2024-01-31', expected a number; a date"),
+        (GOOD.replace("3,4", "3,1_000"), r"found '1_000', expected a number; write it without underscores"),
+        (GOOD.replace("3,4", "3,0x10"), r"found '0x10', expected a number; write it in decimal"),
+        (GOOD.replace("3,4", "3,\uff14"), r"expected a number in ASCII characters \(U\+FF14 is none\)"),
+        (GOOD.replace("3,4", "3,\u22124"), r"expected a number in ASCII characters \(U\+2212 is none\)"),
+        (GOOD.replace("dark", "nan"), r"t.csv:2: column 'shade': 'nan' looks like a missing label.+\(2 such rows\)"),
+        (GOOD.replace("dark", "N/A"), r"t.csv:2: column 'shade': 'N/A' looks like a missing label"),
+        (GOOD.encode("utf-16"), r"t.csv: UTF-16 text; set dataset.encoding: utf-16"),
+        (GOOD.encode("utf-16-le"), r"t.csv:1: contains NUL bytes; .+utf-16-le"),
+        (b"PK\x03\x04", r"t.csv: a zip archive or an Excel workbook; save it as CSV"),
+        (
+            "a,shade\n" + "".join(f"1,{row}.5\n" for row in range(30)),
+            r"30 different numbers in 30 rows: it looks",
+        ),
+        ("a,shade\n" + "".join(f"1,n{row}\n" for row in range(30)), r"30 classes for 30 rows: almost every row"),
         (GOOD.encode() + b"\xff", r"t.csv:6: byte 0xff is not UTF-8; expected a CSV file in UTF-8"),
         (GOOD + "\0", r"t.csv:6: contains NUL bytes"),
     ],
@@ -97,6 +233,28 @@ def test_any_text_is_read_or_refused_in_one_line(text: str, here: Path) -> None:
         assert all(line.startswith("t.csv") for line in str(error).split("\n"))
     else:
         assert splits.num_classes >= 2 and splits.train.inputs.isfinite().all()
+
+
+def test_the_label_is_no_feature_and_every_name_that_is_absent_is_told(here: Path) -> None:
+    with pytest.raises(DataError, match=r"^dataset\.features: 'shade' is the label, which gives the answer away"):
+        read(GOOD, here, features=["red", "shade"])
+    with pytest.raises(DataError, match=r"no column 'x'.+\n.+no column 'y'"):
+        read(GOOD, here, features=["x", "y"])
+
+
+@pytest.mark.slow
+def test_nothing_follows_the_hash_seed_of_a_process(here: Path) -> None:
+    """Two processes whose sets are in another order end in the same classes and the same weights."""
+    labels = ["b", "a", "10", "9", "\u00e9", "z z"]
+    (here / "t.csv").write_text("x,y,label\n" + "".join(f"{i % 7},{i % 5},{labels[i % 6]}\n" for i in range(60)))
+    (here / "c.yaml").write_text("dataset: {name: csv, path: t.csv}\nmodel: {name: mlp, hidden: [4]}\nepochs: 3\n")
+    command = [sys.executable, "-m", "nnclassify", "train", "c.yaml", "--no-plots", "--set", "compile=off"]
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        subprocess.run([*command, "--set", f"name=s{seed}"], env=environment, check=True, capture_output=True)
+    first, second = (load_checkpoint(here / f"checkpoints/s{seed}/best.pt") for seed in ("1", "2"))
+    assert first.class_names == second.class_names == ["10", "9", "a", "b", "z z", "\u00e9"]
+    assert content_digest(first.model) == content_digest(second.model)
 
 
 @pytest.mark.parametrize(

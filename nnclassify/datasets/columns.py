@@ -17,6 +17,10 @@ FEW_ROWS = 10
 MANY_ROWS = 20
 """In fewer rows, a column with a value per class is a coincidence."""
 MOST_NOTES = 10
+MANY_VALUES = 10_000
+"""As many rows tell where most values of a column lie."""
+COLLAPSED = 1e-6
+"""Of a column's range: float32 tells values apart that differ by a little less."""
 
 _IDENTIFIER = re.compile(
     r"(.*[_ .-])?(id|index|idx|row|rowid|rownum|row_?number|row_?names?|key|uuid)|unnamed: ?\d+", re.I
@@ -33,6 +37,26 @@ def numbers_the_rows(column: Values, least: int = FEW_ROWS) -> bool:
     if len(column) < least or column.max() - column.min() != len(column) - 1:
         return False
     return bool((column == np.floor(column)).all()) and len(np.unique(column)) == len(column)
+
+
+def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[str]:
+    """One line per column whose values all become one beside a few that are far out, such as a marker for no data."""
+    if len(values) < FEW_ROWS:
+        return []
+    low, high = values.min(axis=0), values.max(axis=0)
+    with np.errstate(over="ignore"):
+        wide = high - low
+    some = values[:: max(1, len(values) // MANY_VALUES)]
+    least, most = np.quantile(some, (0.1, 0.9), axis=0, method="nearest")
+    notes = []
+    for index in np.flatnonzero((most > least) & ((most - least) < COLLAPSED * wide)).tolist():
+        column = values[:, index]
+        row = int(np.argmax(np.abs(column - np.median(some[:, index]))))
+        notes.append(
+            f"column {names[index]!r}: beside {column[row]:.6g} in line {lines[row]} the other values are as good as "
+            "one: if it stands for a missing value, fill it in or remove the row"
+        )
+    return notes[:MOST_NOTES]
 
 
 def column_notes(names: Sequence[str], values: Values, targets: Labels) -> list[str]:

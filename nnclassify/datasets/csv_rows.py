@@ -48,6 +48,8 @@ _HINTS = (
     (r"[+-]?[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥]", "write it without the currency sign"),
     (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: write its parts as numbers, or leave the column out"),
     (r"0[xX][0-9a-fA-F]+", "write it in decimal"),
+    (r"(?i)true|false|yes|no|t|f|y|n", "write 1 and 0"),
+    (r"\d{1,2}:\d\d(:\d\d.*)?", "a time: write it as one number, or leave the column out"),
     (r"[+-]?\d+(_\d+)+(\.\d+)?", "write it without underscores"),
 )
 

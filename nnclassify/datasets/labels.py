@@ -35,15 +35,16 @@ class Classes:
 def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
     """The classes that spellings `{label: rows}` stand for.
 
-    Spaces around a label do not count, and where all labels are numbers, the same number is the same class.
+    Spaces around a label and decomposed accents do not count, and where all labels are numbers, the same number is the
+    same class.
     """
     notes = []
     stripped: dict[str, int] = {}
     for label, count in counts.items():
-        stripped[label.strip()] = stripped.get(label.strip(), 0) + count
+        stripped[clean_name(label)] = stripped.get(clean_name(label), 0) + count
     if len(stripped) < len(counts):
-        spaced = next(label for label in counts if label != label.strip())
-        notes.append(f"spaces around labels do not count: {spaced!r} is taken as {spaced.strip()!r}")
+        spaced = next(label for label in counts if label != clean_name(label))
+        notes.append(f"spaces around labels and decomposed accents do not count: {spaced!a} is taken as the others")
     values = {label: _value(label, decimal) for label in stripped}
     groups = _grouped({label: label for label in stripped} if None in values.values() else values)
     # The spelling of most rows; of several such, the shortest.
@@ -55,7 +56,7 @@ def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
     place = {label: index for index, label in enumerate(names)}
     of = {label: place[name[group]] for group in groups for label in group}
     notes += _look_alikes(names, decimal)
-    return Classes(names, {label: of[label.strip()] for label in counts}, notes)
+    return Classes(names, {label: of[clean_name(label)] for label in counts}, notes)
 
 
 def sorted_labels(labels: Sequence[str], decimal: str = ".") -> list[str]:
@@ -81,9 +82,11 @@ def missing_labels(names: Sequence[str]) -> list[str]:
 
 
 def label_notes(names: Sequence[str]) -> list[str]:
-    """What to say of classes that may stand for a missing label."""
+    """What to say of classes that may not be meant as they are written."""
     plus_and_minus = "+" in names
-    return [
+    quoted = all(len(name) > 2 and name[0] == name[-1] == "'" for name in names)
+    notes = ["single quotes are kept as part of the names of classes"] if quoted else []
+    return notes + [
         f"class {name!r} may stand for missing labels: if it does, remove those rows"
         for name in names
         if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
@@ -101,7 +104,7 @@ def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tup
     real = any(value != int(value) for value in numbers)
     found = f"{len(names)} different numbers in {num_rows} rows"
     if len(names) > max(MANY_NUMBERS if real else MANY_CLASSES, num_rows / 2):
-        return f"{found}: it looks continuous, a number and not a class", True
+        return f"{found}: it looks continuous, a number and not a class: write classes as text", True
     if len(names) > MANY_CLASSES and (real or num_rows < FEW_ROWS * len(names)):
         return f"{found}: it looks continuous; every number is taken as a class", False
     return "", False

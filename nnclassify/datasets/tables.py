@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.datasets.columns import column_notes
+from nnclassify.datasets.columns import column_notes, outlier_notes
 from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
 from nnclassify.datasets.csv_table import read_table
 from nnclassify.datasets.labels import label_notes, why_no_class
@@ -82,13 +82,14 @@ class Csv(UnsplitDataset):
         assert not callable(inputs)
         odd, hopeless = why_no_class(source.class_names, len(source.train.targets), self.decimal)
         if hopeless:
-            raise DataError(
-                f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label, or write classes as text"
-            )
+            raise DataError(f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label")
         notes = [*([odd] if odd else []), *label_notes(source.class_names)]
         found = [f"{self.path}: column {self.label!r}: {note}" for note in notes]
         values, names = inputs.numpy(), source.feature_names or []
-        return found + [f"{self.path}: {note}" for note in column_notes(names, values, source.train.targets)]
+        odd_columns = column_notes(names, values, source.train.targets)
+        if source.lines is not None:
+            odd_columns += outlier_notes(names, values, source.lines.numpy())
+        return found + [f"{self.path}: {note}" for note in odd_columns]
 
     def as_trained(self, transform: Transform) -> Self:
         """The same file, the features of the run found by name wherever they stand."""
