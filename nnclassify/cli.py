@@ -181,7 +181,9 @@ def check(
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with its reason.")] = False,
     fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
     lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the learning-rate range test.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, max=10_000, help="How long the check may take.")] = 1.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, max=10_000, help="How long the check may take, in processor time.")
+    ] = 1.0,
 ) -> None:
     """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
     from nnclassify.diagnosis.command import check as check_config

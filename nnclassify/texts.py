@@ -31,7 +31,8 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
     if result.baselines is not None:
-        lines[-1] += f" (linear {result.baselines.linear:.2%}, majority {result.baselines.majority:.2%})"
+        line, majority = result.baselines.linear, result.baselines.majority
+        lines[-1] += f" (a linear model {line:.2%}, always the most common class {majority:.2%})"
     if result.test is not None:
         low, high = result.test.accuracy_interval
         count = result.test.num_examples

@@ -15,6 +15,8 @@ HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
 """By how much skill a change must help to prove its cause."""
 DEVIATIONS = 2.0
 """Standard deviations of a score, as an estimate from the examples that judge, which the gain must exceed too."""
+REFINES, ENOUGH = 0.05, 0.95
+"""Once a fault is proved: by how much skill a further change must help to be kept, and the skill that needs none."""
 PERFECT = 0.98
 ROUNDS, TRIES = 4, 3
 """Changes that are combined at most, and candidates for each that are repeated over seeds."""
@@ -267,7 +269,11 @@ class _Search:
         return outcome
 
     def _is_poor(self, outcome: Outcome) -> bool:
-        return self.skill.expected(outcome) < GOOD and self.bench.has_time()
+        return self.skill.expected(outcome) < (ENOUGH if self._is_proved() else GOOD) and self.bench.has_time()
+
+    def _is_proved(self) -> bool:
+        """Whether there is a fault: then a further change accuses nobody, and has less to prove."""
+        return bool(self.certain or self.proofs)
 
     def _one_change(self) -> _Step | None:
         """The best change of one cause; it also proves those of other causes that help nearly as much."""
@@ -335,22 +341,22 @@ class _Search:
 
     def _helps(self, certainty: Certainty, under: float | None, after: Outcome) -> bool:
         before = self.current
-        gain = after.kept_out.by_class - before.kept_out.by_class
-        is_large = self.skill.gain(before.kept_out.by_class, after.kept_out.by_class) >= HELPS[certainty]
-        return (
-            self.skill.expected(before) < (under or POOR[certainty])
-            and is_large
-            and gain > DEVIATIONS * after.kept_out.noise
-        )
+        limit = ENOUGH if self._is_proved() else under or POOR[certainty]
+        is_large = self._is_large(certainty, before.kept_out.by_class, after.kept_out.by_class, after.kept_out.noise)
+        return self.skill.expected(before) < limit and is_large
+
+    def _is_large(self, certainty: Certainty, before: float, after: float, noise: float) -> bool:
+        least, deviations = (REFINES, 1.0) if self._is_proved() else (HELPS[certainty], DEVIATIONS)
+        return self.skill.gain(before, after) >= least and after - before > deviations * noise
 
     def _confirmed(self, certainty: Certainty, change: Change) -> _Confirmed | None:
         """Whether a change helps over seeds: by more than they differ, or at least so that none gets stuck."""
         before = self._over_seeds(self.base or self.reference, max(FEW_SEEDS, len(self.written.outcomes)))
         after = self._over_seeds({**self.base, **change}, len(before.outcomes))
         before = Repeats(before.outcomes[: len(after.outcomes)])
-        gain = after.score - before.score
-        is_large = self.skill.gain(before.score, after.score) >= HELPS[certainty] and gain > DEVIATIONS * after.noise
-        is_clear = is_large and gain > max(before.spread, after.spread)
+        is_large = self._is_large(certainty, before.score, after.score, after.noise)
+        spread = max(before.spread, after.spread)
+        is_clear = is_large and (self._is_proved() or after.score - before.score > spread)
         is_robust = self._stuck(after) == 0 < self._stuck(before)
         if not (is_clear or is_robust) or not self._generalizes(change):
             return None
@@ -369,8 +375,12 @@ class _Search:
         self.is_clear = self.is_clear and step.is_clear
         self.base |= step.change
         self.current = step.after
-        taken = {proof.suspicion.page.id for proof in step.proofs if proof.after is step.after}
-        self.open = [suspicion for suspicion in self.open if suspicion.page.id not in taken]
+        self.open = [one for one in map(self._rest_of, self.open) if one.changes]
+
+    def _rest_of(self, suspicion: Suspicion) -> Suspicion:
+        """A suspicion with those of its changes that set other options than have been set."""
+        rest = tuple(change for change in suspicion.changes if not set(change) & set(self.base))
+        return replace(suspicion, changes=rest)
 
 
 @dataclass(frozen=True)

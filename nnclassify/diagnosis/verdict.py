@@ -99,7 +99,8 @@ def findings_of(
         faults = _unexplained(repaired, seen)
     if faults and repaired.skill_before < GOOD:
         faults[0] = replace(faults[0], symptoms=(*symptoms(seen.before, case), *_not_by_heart(seen)))
-    rest = [] if is_explained else [*_undecided(faults, seen, skill), *_by_seed(source, case, repaired)]
+    is_told = is_explained or bool(faults)
+    rest = [] if is_told else [*_undecided(seen, skill), *_by_seed(source, case, repaired)]
     unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
     warnings = [
         _finding(source, case, one, unproved, one.evidence, one.changes[0])
@@ -177,10 +178,10 @@ def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
     return [finding_of(DEPENDS_ON_SEED, "note", Evidence(text, repaired.stuck, count / 2), change=change)]
 
 
-def _undecided(faults: list[Finding], seen: Seen, skill: Skill) -> list[Finding]:
+def _undecided(seen: Seen, skill: Skill) -> list[Finding]:
     """A warning where the time was too short for a verdict: silence would say that all is well."""
     net = seen.net
-    if faults or net.complete or net.error is not None or skill.of(net) >= STUCK:
+    if net.complete or net.error is not None or skill.of(net) >= STUCK:
         return []
     if net.steps >= decisive_steps(net.total_steps) and skill.expected(net) >= GOOD:
         return []
