@@ -183,3 +183,15 @@ def test_a_short_trial_that_is_good_already_is_decided() -> None:
     assert (
         findings_of(YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(2, [net]), False) == []
     )
+
+
+@pytest.mark.parametrize(("stuck", "is_fault"), [(3, False), (4, True)])
+def test_a_net_is_at_fault_where_nearly_all_seeds_get_stuck(stuck: int, is_fault: bool) -> None:
+    """One or two seeds of five learn."""
+
+    def reached(change: Change, seed: int) -> tuple[float, float]:
+        score = 1.0 if change or seed in (2, 3)[: 5 - stuck] else 0.5
+        return score, score
+
+    found = repaired(MadeUpBench(reached), NARROWER)
+    assert (found.stuck, found.depends_on_seed) == (stuck, not is_fault)

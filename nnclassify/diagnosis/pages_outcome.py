@@ -92,7 +92,7 @@ DEPENDS_ON_SEED = Page(
     id="NN505",
     title="whether the net learns depends on the seed",
     looks_at="The config as written over three to five seeds, which change the initial weights and the order of the "
-    "examples: half of them or fewer end less than three quarters of the way from chance to the best, or no change "
+    "examples: some, but not nearly all, end less than three quarters of the way from chance to the best, or no change "
     "brings more than the seeds differ.",
     why="A small net may end in a poor minimum from one start and learn well from the next: the result is luck.",
     source="Reimers and Gurevych, Reporting score distributions makes a difference, 2017 (arXiv:1707.09861)",

@@ -88,7 +88,7 @@ def _is_constant(init: Any) -> bool:
 DROPOUT = Page(
     id="NN304",
     title="dropout leaves too few units",
-    looks_at="A dropout of more than 0.6: a fault where fewer than 5 units of a layer survive on average, or where "
+    looks_at="A dropout of more than 0.6: a fault where fewer than 2 units of a layer survive on average, or where "
     "less of it learns better.",
     why="What reaches the output is then mostly noise, and differs from update to update.",
     source="Srivastava et al., Dropout, 2014, section 7.3: keep p x n, the units that survive, constant",
@@ -96,7 +96,7 @@ DROPOUT = Page(
     example="dataset: wine\nmodel: {name: mlp, hidden: [8], dropout: 0.9}\n",
     near_miss="dataset: wine\nmodel: {name: mlp, hidden: [10], dropout: 0.6}\n",
 )
-STRONG_DROPOUT, FEW_SURVIVORS = 0.6, 5.0
+STRONG_DROPOUT, FEW_SURVIVORS = 0.6, 2.0
 
 
 def _dropout(case: Case) -> Iterator[Suspicion]:
