@@ -12,11 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
-from nnclassify.config import CheckpointEvery
+from nnclassify.config import CheckpointEvery, RunConfig
 from nnclassify.errors import printable
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
 from nnclassify.resume import machine_state, missing_best
+from nnclassify.storage import write_text
 from nnclassify.trainer import Trainer, Watcher
 
 SAVE_SECONDS = 2.0
@@ -38,6 +39,30 @@ class HistoryWriter(Watcher):
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """One more row."""
         append_row(self.folder.history, row)
+
+
+class ConfigWriter(Watcher):
+    """Keeps `config.yaml`: the resolved config, and once steps are taken, with `compile` as they are taken.
+
+    So a run that is repeated from it ends in the same bits, whatever `auto` would decide then.
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig) -> None:
+        self.folder = folder
+        self.config = config
+
+    def run_started(self, trainer: Trainer) -> None:
+        """As it was given: a compiled step is yet to be proven."""
+        self._write(self.config)
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """Write again what has turned out otherwise."""
+        if (setting := trainer.training_step.setting()) != self.config.compile:
+            self._write(self.config.model_copy(update={"compile": setting}))
+
+    def _write(self, config: RunConfig) -> None:
+        self.config = config
+        write_text(self.folder.config, config.to_yaml())
 
 
 class Checkpointer(Watcher):

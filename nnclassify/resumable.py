@@ -17,6 +17,7 @@ FREE = (
     "device",
     "threads",
     "checkpoint_every",
+    "compile",
     "dataset.root",
     "dataset.path",
     "dataset.train_",

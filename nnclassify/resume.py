@@ -56,13 +56,15 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
     if training is None:
         raise CheckpointError(f"{found.path}: holds no training state; expected a run's last.pt")
     _refuse_changes(folder, config, saved, facts)
+    asked = None if config.compile == "auto" else trainer.training_step.is_compiled
     try:
         if training["best_model"] is not None:
             check_weights(trainer.model, training["best_model"])
         trainer.load_state(training, [Row(**row) for row in saved.history])
     except (ValueError, RuntimeError) as cause:
         raise CheckpointError(f"{found.path}: does not fit this net and optimizer ({one_line(cause)})") from cause
-    notes = [*found.notes, *_machine_notes(trainer, training["machine"]), *_schedule_notes(trainer, config, saved)]
+    machine = [*_machine_notes(trainer, training["machine"]), *_take_as_asked(trainer, asked)]
+    notes = [*found.notes, *machine, *_schedule_notes(trainer, config, saved)]
     return Resumed(_best(saved, training), saved.run_id, notes)
 
 
@@ -143,6 +145,20 @@ def _machine_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
         f"{name}: {before[name]} when the run was saved, now {now}: the result is as good, but not the same to the bit"
         for name, now in machine_state(trainer).items()
         if before[name] != now
+    ]
+
+
+def _take_as_asked(trainer: Trainer, asked: bool | None) -> list[str]:
+    """Have steps be taken as the config asks, where it says `on` or `off`: else they are taken as the run began."""
+    step, before = trainer.training_step, trainer.training_step.setting()
+    if asked is None:
+        return []
+    step.is_compiled = asked
+    if step.setting() == before:
+        return []
+    return [
+        f"compile: {before} when the run was saved, now {step.setting()}: the result is as good, but not the same to "
+        "the bit"
     ]
 
 

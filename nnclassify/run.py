@@ -18,7 +18,7 @@ from nnclassify.errors import Interrupted, TrainingError
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
-from nnclassify.observers import Checkpointer, HistoryWriter, Notes
+from nnclassify.observers import Checkpointer, ConfigWriter, HistoryWriter, Notes
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.resume import new_run_id
 from nnclassify.resume import resume as resume_run
@@ -40,6 +40,7 @@ class RunResult:
         test: Its figures on the test split; None where there is none.
         baselines: What the test figures are held against; None where there are none.
         findings: What the monitor saw, and what the comparison with the baselines says.
+        compile: Whether the steps were compiled or recorded, as the config says it: `on` or `off`.
         is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
 
@@ -51,6 +52,7 @@ class RunResult:
     test: Evaluation | None
     baselines: Baselines | None = None
     findings: list[Finding] = field(default_factory=list)
+    compile: str = "off"
     is_new: bool = True
 
     def figures(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class RunResult:
             "train_seconds": seconds,
             "examples_per_second": examples / max(seconds, 1e-9),
             "device": str(self.parts.placement.device),
+            "compile": self.compile,
             "best_epoch": self.best_epoch,
             "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
             "validation": validation if has_validation else None,
@@ -112,9 +115,9 @@ def train(
             return _result(folder, parts, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
-        trainer.observers = [HistoryWriter(folder), checkpointer, *watching, Notes(note), *observers]
+        writers = [HistoryWriter(folder), ConfigWriter(folder, loaded.config), checkpointer]
+        trainer.observers = [*writers, *watching, Notes(note), *observers]
         remove(folder.result)
-        write_text(folder.config, loaded.config.to_yaml())
         with asking_to_stop(trainer.ask_to_stop):
             _fit(trainer, checkpointer, monitor)
         if trainer.stop_signal is not None:
@@ -202,7 +205,16 @@ def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor,
         monitor.add(finding)
     test, held_against = (reached, found) if name == "test" else (None, None)
     return RunResult(
-        folder, parts, trainer.rows, trainer.best_epoch, classifier, test, held_against, monitor.findings, is_new
+        folder=folder,
+        parts=parts,
+        rows=trainer.rows,
+        best_epoch=trainer.best_epoch,
+        classifier=classifier,
+        test=test,
+        baselines=held_against,
+        findings=monitor.findings,
+        compile=trainer.training_step.setting(),
+        is_new=is_new,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn, optim
@@ -130,9 +131,13 @@ class TrainingStep:
         self.learner()
         return isinstance(self._whole, CompiledSteps) and self._whole.library().is_kept()
 
+    def setting(self) -> Literal["on", "off"]:
+        """The value of `compile` that has steps taken the way they are taken."""
+        return "on" if self.is_compiled and not self.scaled else "off"
+
     def way(self) -> str:
         """How the steps are run, in words."""
-        if not self.is_compiled or self.scaled:
+        if self.setting() == "off":
             return "eager steps"
         done = "recorded" if isinstance(self._whole, CapturedSteps) else "compiled"
         return f"{done} steps, {self.recipe.group_size} a call at most"
@@ -153,7 +158,7 @@ class TrainingStep:
         """
         learner, size, inputs = self.learner(), self.recipe.batch_size, self._shortened(inputs)
         rates = [[group.initial_lr * factor for group in learner.groups] for factor in factors]
-        if self.is_compiled and not self.scaled and len(inputs) == len(factors) * size:
+        if self.setting() == "on" and len(inputs) == len(factors) * size:
             # A rate that changes from step to step is an input of the one function; a number would be part of it.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from builders import config_of, loaded
+from interpreted import interpret
 
 from nnclassify import run
 from nnclassify.checkpoint import content_digest, load_checkpoint
+from nnclassify.config import load_config
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluate import Classifier, choose_split, evaluate, splits_of
 from nnclassify.run import RunResult
@@ -94,10 +97,27 @@ def test_a_second_run_gets_a_number_and_the_first_is_untouched(here: Path) -> No
 
 
 def test_the_written_config_trains_to_the_same_weights(here: Path) -> None:
-    from nnclassify.config import load_config
-
     first = trained(dataset=DIGITS, scheduler="one_cycle", ema=0.9)
     second = run.train(load_config(str(first.folder.config)))
     assert second.folder.name == "config"
     weights = [content_digest(result.classifier.model.state_dict()) for result in (first, second)]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_a_run_is_repeated_from_its_own_config_whatever_the_cache_holds(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` compiles what an earlier run has compiled, and a compiled step rounds otherwise."""
+    interpret(monkeypatch)
+    digests = {}
+    for kept in (False, True):
+        monkeypatch.setattr("nnclassify.step.TrainingStep.is_kept", lambda step, kept=kept: kept)
+        first = trained(dataset="iris", epochs=60, batch_size=16, optimizer={"name": "adam", "lr": 0.01})
+        config = yaml.safe_load(first.folder.config.read_text())
+        assert config["compile"] == first.figures()["compile"] == ("on" if kept else "off")
+        monkeypatch.setattr("nnclassify.step.TrainingStep.is_kept", lambda step, kept=kept: not kept)
+        second = run.train(load_config(str(first.folder.config)))
+        digests[kept] = [content_digest(result.classifier.model.state_dict()) for result in (first, second)]
+        assert digests[kept][0] == digests[kept][1]
+    assert digests[False] != digests[True]

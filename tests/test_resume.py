@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
+from interpreted import interpret
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config import load_config
@@ -235,6 +236,21 @@ def test_another_number_of_threads_is_a_warning() -> None:
     notes: list[str] = []
     go_on(folder, "threads=2", notes=notes)
     assert any(note.startswith("threads: 1 when the run was saved, now 2") for note in notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_run_goes_on_as_it_began_or_as_it_is_asked_to(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` leaves it as it was; another way to take steps is a warning."""
+    interpret(monkeypatch)
+    folder = start("run", f"compile={'on' if compiled else 'off'}", stop_at=4)
+    notes: list[str] = []
+    with pytest.raises(Interrupted):
+        go_on(folder, "compile=auto", stop_at=6, notes=notes)
+    assert load_config(str(folder.config)).config.compile == ("on" if compiled else "off")
+    assert not any(note.startswith("compile") for note in notes)
+    go_on(folder, f"compile={'off' if compiled else 'on'}", notes=notes)
+    assert any(note.startswith("compile: ") and "not the same to the bit" in note for note in notes)
 
 
 def test_two_processes_never_train_into_one_folder() -> None:
