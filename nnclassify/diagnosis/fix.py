@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.findings import Change
 from nnclassify.errors import InputError, SaveError, one_line
+from nnclassify.paths import look
 
 
 def edited(text: str, change: Change) -> str:
@@ -56,13 +58,17 @@ def _flow(value: Any) -> Any:
 
 
 def refuse_existing(option: str, target: Path) -> None:
-    """Never write over a file.
+    """Never write over a file; and say before minutes of trials where none can be written.
 
     Raises:
-        InputError: It is there already.
+        InputError: It already exists, or its folder does not, or is closed to the user.
     """
-    if target.exists():
-        raise InputError(f"{option} {target}: is there already; name another file")
+    if look(target) is not None or target.is_symlink():
+        raise InputError(f"{option} {target}: already exists; name another file")
+    if not target.parent.is_dir():
+        raise InputError(f"{option} {target}: no such folder; create it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {target}: the folder cannot be written to; name a file in another one")
 
 
 def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
