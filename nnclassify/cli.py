@@ -353,11 +353,11 @@ def compare(
     elif plot is None:
         print_json({"runs": [run.figures() for run in compared]})
         return
+    from nnclassify.comparison_plot import save_compared_curves
     from nnclassify.folders import CHECKPOINTS
-    from nnclassify.plots import compared_curves, save
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
-    drawn = save(compared_curves({run.name: run.rows for run in compared}), path)
+    drawn = save_compared_curves(compared, path)
     if as_json:
         print_json({"runs": [run.figures() for run in compared], "curves": str(drawn)})
     else:

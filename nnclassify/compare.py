@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.errors import one_line
-from nnclassify.folders import find_checkpoint
-from nnclassify.history import Row
+from nnclassify.folders import RunFolder, find_checkpoint
+from nnclassify.history import Row, whole_history
 from nnclassify.settings import flat
 
 
@@ -41,6 +42,58 @@ class ComparedRun:
     def figures(self) -> dict[str, Any]:
         """For JSON."""
         return {key: value for key, value in vars(self).items() if key != "rows"}
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """Runs of one config that differ in their seeds and names alone.
+
+    Attributes:
+        label: What tells the config from the others of a comparison.
+        runs: At least one.
+    """
+
+    label: str
+    runs: list[ComparedRun]
+
+    def accuracy(self) -> float:
+        """The mean of what its runs reach on validation examples, else on training examples."""
+        judged = "train" if any(run.accuracies["validation"] is None for run in self.runs) else "validation"
+        reached = [run.accuracies[judged] or 0.0 for run in self.runs]
+        return sum(reached) / len(reached)
+
+
+def grouped(runs: Sequence[ComparedRun]) -> list[RunGroup]:
+    """The runs of a comparison by their configs, the best config first."""
+    groups: dict[str, list[ComparedRun]] = {}
+    for run in runs:
+        groups.setdefault(repr(_settings(run)), []).append(run)
+    return sorted(
+        (RunGroup(_label(members), members) for members in groups.values()), key=lambda group: -group.accuracy()
+    )
+
+
+def _settings(run: ComparedRun) -> dict[str, Any]:
+    """The config values that differ, without seeds and names, by the shortest key that says which is meant."""
+    keys = {key: key.removesuffix(".name") for key in run.differences if key != "name" and _end(key) != "seed"}
+    ends = Counter(map(_end, keys.values()))
+    return {_end(key) if ends[_end(key)] == 1 else key: run.differences[whole] for whole, key in keys.items()}
+
+
+def _end(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+MAX_SETTINGS = 60
+"""Letters of the settings that tell a config from the others; where there are more, its runs are named alone."""
+
+
+def _label(runs: Sequence[ComparedRun]) -> str:
+    settings = ", ".join(f"{key} {value}" for key, value in _settings(runs[0]).items() if value is not None)
+    if not settings or len(settings) > MAX_SETTINGS or len(runs) == 1:
+        names = runs[0].name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+        return f"{names}: {settings}" if 0 < len(settings) <= MAX_SETTINGS else names
+    return f"{settings} ({len(runs)} runs)"
 
 
 class _Split(BaseModel):
@@ -75,7 +128,7 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
     return [
-        _compared(run, path, checkpoint, {key: config.get(key) for key in differing}, _result(path, note))
+        _compared(run, path, checkpoint, {key: config.get(key) for key in differing}, note)
         for run, path, checkpoint, config in zip(runs, paths, checkpoints, configs, strict=True)
     ]
 
@@ -88,12 +141,14 @@ def _test_accuracy(checkpoint: Checkpoint, result: _Result | None) -> float | No
 
 
 def _compared(
-    run: str, path: Path, checkpoint: Checkpoint, differences: dict[str, Any], result: _Result | None
+    run: str, path: Path, checkpoint: Checkpoint, differences: dict[str, Any], note: Callable[[str], None]
 ) -> ComparedRun:
-    rows = [Row(**row) for row in checkpoint.history]
+    known = [Row(**row) for row in checkpoint.history]
+    rows = whole_history(RunFolder(path.parent).history, known, note)
+    result = _result(path, note)
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     weights = [weight for name, weight in checkpoint.model.items() if not name.endswith(buffers)]
-    best = rows[checkpoint.epoch - 1] if checkpoint.epoch else None
+    best = known[checkpoint.epoch - 1] if checkpoint.epoch else None
     return ComparedRun(
         name=path.parent.name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from nnclassify.errors import one_line
 from nnclassify.storage import save_error, write_text
 
 Count = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
@@ -62,6 +63,25 @@ def read_rows(path: Path) -> list[Row]:
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     return _ROWS.validate_python([json.loads(line) for line in lines])
+
+
+def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> list[Row]:
+    """The history of a run, which goes beyond its best epoch; what the checkpoint knows of it where it cannot be read.
+
+    Args:
+        path: `history.jsonl`.
+        known: The rows in the checkpoint.
+        note: Is told why the history ends at the checkpoint's epoch.
+    """
+    try:
+        rows = read_rows(path)
+    except (OSError, ValueError) as cause:
+        note(f"{path}: cannot be read ({one_line(cause)}); the curves end at the epoch of the checkpoint")
+        return known
+    if repr(rows[: len(known)]) != repr(known):  # in words, since NaN is not equal to itself
+        note(f"{path}: not the history of this checkpoint; the curves end at the epoch of the checkpoint")
+        return known
+    return rows
 
 
 def append_row(path: Path, row: Row) -> None:

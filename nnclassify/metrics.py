@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,6 +132,23 @@ def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[Cl
         precision, recall = (hits / whole if whole else 0.0 for whole in (predicted, support))
         reports.append(ClassReport(name, precision, recall, f1, support))
     return reports
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many examples of one class are taken for another; classes by their index."""
+
+    target: int
+    predicted: int
+    count: int
+
+
+def largest_confusions(confusion: Sequence[Sequence[int]], limit: int) -> list[Confusion]:
+    """The cells off the diagonal of a confusion matrix that are not 0, the largest first."""
+    matrix = torch.tensor(confusion)
+    cells = matrix.fill_diagonal_(0).flatten()
+    order = cells.sort(descending=True, stable=True).indices[: min(limit, int(cells.count_nonzero()))]
+    return [Confusion(cell // len(matrix), cell % len(matrix), int(cells[cell])) for cell in order.tolist()]
 
 
 def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:

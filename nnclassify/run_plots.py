@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nnclassify.checkpoint import Checkpoint, load_newest
-from nnclassify.errors import one_line
+from nnclassify.checkpoint import load_newest
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.folders import RunFolder
-from nnclassify.history import Row, read_rows
+from nnclassify.history import Row, whole_history
 from nnclassify.plots import save_plots
 from nnclassify.run import RunResult
 
@@ -53,19 +52,5 @@ def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable
     for text in (*found.notes, *splits.notes):
         note(text)
     evaluation = None if splits.test is None else evaluate(classifier, splits.test)
-    rows = _rows(folder, found.checkpoint, note)
+    rows = whole_history(folder.history, [Row(**row) for row in found.checkpoint.history], note)
     return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, splits.test, evaluation)
-
-
-def _rows(folder: RunFolder, checkpoint: Checkpoint, note: Callable[[str], None]) -> list[Row]:
-    """The history of the run, which goes beyond the best epoch; else what the checkpoint tells of it."""
-    known = [Row(**row) for row in checkpoint.history]
-    try:
-        rows = read_rows(folder.history)
-    except (OSError, ValueError) as cause:
-        note(f"{folder.history}: cannot be read ({one_line(cause)}); the curves end at the best epoch")
-        return known
-    if rows[: len(known)] != known:
-        note(f"{folder.history}: not the history of this checkpoint; the curves end at the best epoch")
-        return known
-    return rows

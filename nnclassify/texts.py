@@ -6,12 +6,16 @@ import csv
 import io
 import unicodedata
 from collections.abc import Sequence
+from operator import add
 from pathlib import Path
+from typing import Any
 
 from nnclassify.compare import ComparedRun
 from nnclassify.diagnosis.texts import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluate import Evaluation
+from nnclassify.metrics import ClassReport, largest_confusions
+from nnclassify.names import num_columns, readable, readable_names
 from nnclassify.predict import Prediction
 from nnclassify.run import RunResult
 from nnclassify.streams import has_color
@@ -19,7 +23,9 @@ from nnclassify.streams import has_color
 _FORMULA = ("=", "+", "-", "@")
 """What a spreadsheet takes for the beginning of a formula."""
 MAX_SHOWN_CLASSES = 20
-"""A confusion matrix of more classes does not fit a terminal."""
+"""A confusion matrix of more classes does not fit a terminal; of more, the worst and the largest are shown."""
+MAX_NAME, MAX_WIDTH = 40, 120
+"""Columns of a name in a table, and of a table."""
 
 
 def result_text(result: RunResult, with_plots: bool) -> str:
@@ -50,16 +56,52 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
         f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}",
         "",
     ]
-    rows = [
-        [report.name, f"{report.precision:.3f}", f"{report.recall:.3f}", f"{report.f1:.3f}", str(report.support)]
-        for report in evaluation.classes
-    ]
-    lines.append(table(["class", "precision", "recall", "f1", "support"], rows))
-    if len(rows) <= MAX_SHOWN_CLASSES:
-        names = [report.name for report in evaluation.classes]
-        counts = [[name, *map(str, row)] for name, row in zip(names, evaluation.confusion, strict=True)]
-        lines += ["", "confusion (rows: true class)", table(["", *names], counts)]
+    if len(evaluation.classes) <= MAX_SHOWN_CLASSES:
+        lines += [_class_table(evaluation.classes), "", _confusion_table(evaluation)]
+    else:
+        lines += [_worst_classes(evaluation.classes), "", _largest_confusions(evaluation)]
     return "\n".join(lines)
+
+
+def _class_table(classes: Sequence[ClassReport]) -> str:
+    rows = []
+    for report in classes:
+        shares = (f"{share:.3f}" for share in (report.precision, report.recall, report.f1))
+        rows.append([readable(report.name, MAX_NAME), *shares, str(report.support)])
+    return table(["class", "precision", "recall", "f1", "support"], rows)
+
+
+def _worst_classes(classes: Sequence[ClassReport]) -> str:
+    """The classes with the lowest F1, of equal ones the largest first; a class without examples has no F1."""
+    known = sorted((report for report in classes if report.support), key=lambda report: (report.f1, -report.support))
+    shown = known[:MAX_SHOWN_CLASSES]
+    others = len(classes) - len(shown)
+    return f"classes with the lowest f1\n{_class_table(shown)}\nand {others:,} more; --json has all"
+
+
+def _confusion_table(evaluation: Evaluation) -> str:
+    """The matrix, with the classes' numbers over its columns where their names are too wide."""
+    names = readable_names([report.name for report in evaluation.classes], MAX_NAME)
+    heads = names
+    if sum(max(num_columns(name), 4) + 2 for name in names) > MAX_WIDTH:
+        heads = [str(number) for number in range(1, len(names) + 1)]
+        names = [f"{number} {name}" for number, name in zip(heads, names, strict=True)]
+    counts = [[name, *map(str, row)] for name, row in zip(names, evaluation.confusion, strict=True)]
+    return f"confusion (rows: true class)\n{table(['', *heads], counts)}"
+
+
+def _largest_confusions(evaluation: Evaluation) -> str:
+    classes = evaluation.classes
+    largest = largest_confusions(evaluation.confusion, MAX_SHOWN_CLASSES)
+    rows = [
+        [
+            f"{readable(classes[entry.target].name, MAX_NAME)} -> {readable(classes[entry.predicted].name, MAX_NAME)}",
+            str(entry.count),
+            f"{entry.count / classes[entry.target].support:.1%}",
+        ]
+        for entry in largest
+    ]
+    return f"largest confusions\n{table(['true -> predicted', 'examples', 'of the true class'], rows)}"
 
 
 def predictions_text(predictions: Sequence[Prediction]) -> str:
@@ -97,7 +139,7 @@ def _are_numbers(text: str) -> bool:
 
 
 def comparison_text(compared: Sequence[ComparedRun]) -> str:
-    """A row a run, then the config values that differ."""
+    """A row per run, then the config values that differ: a row per key, or per run where those are more."""
     rows = [
         [run.name, f"{run.parameters:,}", str(run.epochs), f"{run.seconds:.1f}"]
         + [_percent(accuracy) for accuracy in run.accuracies.values()]
@@ -106,8 +148,14 @@ def comparison_text(compared: Sequence[ComparedRun]) -> str:
     text = table(["run", "parameters", "epochs", "seconds", "train", "validation", "test"], rows)
     if not compared or not compared[0].differences:
         return text
-    differences = [[key, *(str(run.differences[key]) for run in compared)] for key in compared[0].differences]
-    return f"{text}\n\ndifferences\n{table(['', *(run.name for run in compared)], differences)}"
+    keys = list(compared[0].differences)
+    cells = [["", *keys]] + [[run.name, *(_value(run.differences[key]) for key in keys)] for run in compared]
+    header, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
+    return f"{text}\n\ndifferences\n{table(header, others)}"
+
+
+def _value(value: Any) -> str:
+    return "-" if value is None else readable(str(value), MAX_NAME)
 
 
 def _percent(share: float | None) -> str:
@@ -117,10 +165,9 @@ def _percent(share: float | None) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Plain columns: the first to the left, the others to the right; names are shown on one line."""
     lines = [[printable(cell) for cell in line] for line in (header, *rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    widths = [max(num_columns(line[column]) for line in lines) for column in range(len(header))]
+    filled = [[" " * (width - num_columns(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
-        ).rstrip()
-        for line in lines
+        "  ".join([line[0] + space[0], *map(add, space[1:], line[1:])]).rstrip()
+        for line, space in zip(lines, filled, strict=True)
     )

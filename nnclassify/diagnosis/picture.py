@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from nnclassify.diagnosis.experiments import RangeTest
-from nnclassify.plots import ACCURACY, LOSS, save
+from nnclassify.figures import COLORS, QUIET, WRONG, add_legend, make_logarithmic, save
 
 
 def save_range_test(test: RangeTest, lr: float, path: Path) -> Path:
@@ -16,17 +16,24 @@ def save_range_test(test: RangeTest, lr: float, path: Path) -> Path:
     Raises:
         SaveError: It could not be written.
     """
-    return save(range_test_figure(test, lr), path)
+    return save(lambda: range_test_figure(test, lr), path)
 
 
 def range_test_figure(test: RangeTest, lr: float) -> Figure:
     """Smoothed training loss over the learning rate, which grows evenly in its logarithm."""
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.8), layout="constrained")
+    figure.suptitle("learning-rate range test")
     axes = figure.subplots()
-    axes.plot(test.rates, test.losses, color=LOSS, label="training loss, smoothed")
-    axes.axvline(lr, color="#999999", linestyle=":", label=f"optimizer.lr ({lr:g})")
+    lines = axes.plot(test.rates, test.losses, color=COLORS[0])
+    labels = ["training loss, smoothed"]
+    lines.append(axes.axvline(lr, color=WRONG, linestyle=":", linewidth=2))
+    labels.append(f"optimizer.lr ({lr:g})")
     if test.suggested is not None:
-        axes.axvline(test.suggested, color=ACCURACY, linestyle="--", label=f"suggested ({test.suggested:g})")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+        lines.append(axes.axvline(test.suggested, color=QUIET, linestyle="--", linewidth=2))
+        labels.append(f"suggested ({test.suggested:g})")
+    rates = [*test.rates, lr, test.suggested or lr]
+    axes.set(xlabel="learning rate", ylabel="loss", xlim=(min(rates) / 1.5, max(rates) * 1.5))
+    make_logarithmic(axes, "x")
+    axes.spines[["top", "right"]].set_visible(False)
+    add_legend(figure, lines, labels, columns=3)
     return figure

@@ -1,0 +1,73 @@
+"""The curves of several runs over one another: one color per config, whatever its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from nnclassify.compare import ComparedRun, RunGroup, grouped
+from nnclassify.figures import COLORS, FAINT, add_curve, add_legend, finish_curves, finite, save
+from nnclassify.names import num_columns, readable
+
+MAX_LABEL = 90
+
+
+def save_compared_curves(runs: Sequence[ComparedRun], path: Path) -> Path:
+    """Draw the curves of runs into a file.
+
+    Raises:
+        SaveError: It could not be written.
+    """
+    return save(lambda: compared_curves(runs), path, [group.label for group in grouped(runs)])
+
+
+def compared_curves(runs: Sequence[ComparedRun]) -> Figure:
+    """Loss and accuracy on training and on validation examples. The best configs have a color each, others are gray.
+
+    Of a config with several runs, such as of several seeds, the line is their mean, and a band goes from the lowest to
+    the highest.
+    """
+    groups = grouped(runs)
+    splits = ["train"]
+    if any(row.validation_loss is not None for run in runs for row in run.rows):
+        splits.append("validation")
+    labels = [readable(group.label, MAX_LABEL) for group in groups[: len(COLORS)]]
+    if others := groups[len(COLORS) :]:
+        labels.append(f"{len(others)} configs of lower accuracy")
+    columns = 2 if len(labels) > 2 and max(map(num_columns, labels)) <= MAX_LABEL // 2 else 1
+    height = 7 + 0.21 * -(-len(labels) // columns)
+    figure = Figure(figsize=(max(5.5 * len(splits), 7.5), height), layout="constrained")
+    figure.suptitle(f"{len(runs)} runs of {len(groups)} configs" if len(groups) < len(runs) else f"{len(runs)} runs")
+    grid = figure.subplots(2, len(splits), sharex=True, squeeze=False)
+    for split, (loss, accuracy) in zip(splits, grid.T, strict=True):
+        words = "training" if split == "train" else split
+        loss.set_title(f"{words} loss")
+        accuracy.set_title(f"{words} accuracy")
+        for index, group in enumerate(groups):
+            color = COLORS[index] if index < len(COLORS) else FAINT
+            _draw_group(loss, group, f"{split}_loss", color)
+            _draw_group(accuracy, group, f"{split}_accuracy", color)
+    finish_curves(list(grid[0]), list(grid[1]))
+    handles = [Line2D([], [], color=color, linewidth=2) for color in [*COLORS[: len(groups)], FAINT][: len(labels)]]
+    add_legend(figure, handles, labels, columns)
+    return figure
+
+
+def _draw_group(axes: Axes, group: RunGroup, name: str, color: str) -> None:
+    """The mean of a group's runs over the epochs that they have, and the band around it."""
+    is_best = color != FAINT
+    values = np.full((len(group.runs), max(len(run.rows) for run in group.runs)), np.nan)
+    for run, known in zip(group.runs, values, strict=True):
+        known[: len(run.rows)] = finite([getattr(row, name) for row in run.rows])
+    masked = np.ma.masked_invalid(values)
+    epochs = range(1, values.shape[1] + 1)
+    style = {"color": color, "linewidth": 1.6 if is_best else 0.8, "zorder": 2.5 if is_best else 2}
+    add_curve(axes, epochs, masked.mean(axis=0).filled(np.nan).tolist(), **style)
+    if is_best and len(group.runs) > 1:
+        low, high = (bound.filled(np.nan) for bound in (masked.min(axis=0), masked.max(axis=0)))
+        axes.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)

@@ -1,0 +1,99 @@
+"""Pictures of the test split with what the net predicts for them: from all over the split, and its mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
+
+from nnclassify.datasets import Examples
+from nnclassify.evaluate import Evaluation
+from nnclassify.figures import RIGHT, WRONG, title
+from nnclassify.names import readable_names
+
+NUM_SAMPLES = 25
+NUM_MISTAKES = 5
+COLUMNS = 5
+CELL = 2.2
+"""Inches of a picture with its words."""
+MAX_SIDE = 600
+"""Pixels of a picture's side that are drawn; of larger ones, every second, every third and so on."""
+MAX_NAME = 20
+"""Columns of a class name that fit beside "predicted" and a share in a cell."""
+
+
+def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
+    """Pictures from all over the split with their predictions."""
+    count = min(NUM_SAMPLES, len(examples))
+    rows = torch.linspace(0, len(examples) - 1, count).long()
+    columns = min(COLUMNS, count)
+    num_rows = -(-count // columns)
+    figure = Figure(figsize=(max(CELL * columns, 6), 1.15 * CELL * num_rows + 0.5), layout="constrained")
+    figure.suptitle(title(run, f"{count} of {len(examples):,} pictures"))
+    _pictures(figure, num_rows, columns, examples, rows, evaluation, class_names)
+    return figure
+
+
+def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
+    """The wrong predictions of the highest loss (above) and of the lowest (below); none is shown twice."""
+    wrong = _wrong(examples, evaluation)
+    heading = title(run, f"{len(wrong):,} of {len(examples):,} predictions are wrong")
+    if len(wrong) == 0:
+        figure = Figure(figsize=(6, 2))
+        figure.text(0.5, 0.5, heading, ha="center", va="center", fontsize=12, wrap=True)
+        return figure
+    ranked = wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
+    highest = ranked[:NUM_MISTAKES]
+    lowest = ranked[NUM_MISTAKES:].flip(0)[:NUM_MISTAKES]
+    groups = [(which, rows) for which, rows in (("highest", highest), ("lowest", lowest)) if len(rows)]
+    figure = Figure(figsize=(CELL * NUM_MISTAKES, 1.35 * CELL * len(groups) + 0.4), layout="constrained")
+    figure.suptitle(heading)
+    for part, (which, rows) in zip(np.asarray(figure.subfigures(len(groups), 1)).ravel(), groups, strict=True):
+        part.suptitle(f"wrong predictions with the {which} loss", fontsize=10)
+        _pictures(part, 1, NUM_MISTAKES, examples, rows, evaluation, class_names)
+    return figure
+
+
+def _wrong(examples: Examples, evaluation: Evaluation) -> Tensor:
+    return (evaluation.probabilities.argmax(1) != examples.all_targets()).nonzero()[:, 0]
+
+
+def _pictures(
+    figure: FigureBase,
+    num_rows: int,
+    num_columns: int,
+    examples: Examples,
+    rows: Tensor,
+    evaluation: Evaluation,
+    class_names: Sequence[str],
+) -> None:
+    """A grid of pictures, titled with the predicted class, its probability, and the true class."""
+    names = readable_names(class_names, MAX_NAME)
+    grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
+    for axes in grid:
+        axes.set_axis_off()
+    inputs, targets = examples.select(rows)
+    for axes, picture, target, row in zip(grid, inputs, targets.tolist(), rows.tolist(), strict=False):
+        axes.imshow(_displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        label = int(evaluation.probabilities[row].argmax())
+        share = f"{float(evaluation.probabilities[row, label]):.0%}".replace("%", " %")
+        words = f"predicted {names[label]} {share}\n" + ("correct" if label == target else f"true {names[target]}")
+        axes.set_title(words, fontsize=7.5, color=RIGHT if label == target else WRONG)
+
+
+def _displayed(picture: Tensor) -> np.ndarray:
+    """`(C, H, W)` of any number type as what imshow takes, from the darkest value to the brightest.
+
+    Of pictures with other than one or three channels, the mean of the channels is shown.
+    """
+    step = -(-max(picture.shape) // MAX_SIDE)
+    values = picture[:, ::step, ::step].float()
+    if picture.dtype == torch.uint8:
+        values = values / 255
+    else:
+        low, high = values.min(), values.max()
+        values = (values - low) / (high - low).clamp_min(1e-12)
+    return (values.permute(1, 2, 0) if len(values) == 3 else values.mean(0)).numpy()

@@ -1,0 +1,112 @@
+"""What all pictures have in common: colors, titles, axes, legends, and how they are saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
+
+from nnclassify.errors import SaveError, suggestion
+from nnclassify.lettering import lettering
+from nnclassify.names import readable
+from nnclassify.storage import write_whole
+
+COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
+"""Ten that people with any color vision tell apart (Petroff, Accessible color sequences, 2021; arXiv:2107.02270)."""
+RIGHT, WRONG = "#1f5f9e", "#b03a00"
+QUIET, FAINT = "#8c8c8c", "#d0d0d0"
+_LARGEST = 1e100
+"""What is drawn of numbers: the axis of larger ones would overflow."""
+_OUTLYING = 100
+"""How many times the median a loss must be for the axis to be logarithmic: the others would all lie at 0."""
+
+
+def save(draw: Callable[[], Figure], path: Path, names: Iterable[str] = ()) -> Path:
+    """Draw a figure and write it, in the format that the file's ending names.
+
+    Args:
+        draw: Makes the figure.
+        path: The file.
+        names: Texts in the figure that users wrote.
+
+    Raises:
+        SaveError: It could not be written.
+    """
+    ending, known = path.suffix[1:].lower() or "png", FigureCanvasAgg.get_supported_filetypes()
+    if ending not in known:
+        raise SaveError(f"{path}: cannot draw a .{ending} file{suggestion(ending, known)}; name a .png or .pdf file")
+    options: dict[str, Any] = {"dpi": 120, "bbox_inches": "tight", "pad_inches": 0.15}
+    with lettering(names):
+        figure = draw()
+        FigureCanvasAgg(figure)
+        write_whole(path, lambda file: figure.savefig(file, format=ending, **options))
+    return path
+
+
+def title(run: str, what: str) -> str:
+    """The title of a figure; `run` may be empty."""
+    return f"{readable(run, 60)}: {what}" if run else what
+
+
+def add_curve(axes: Axes, epochs: Sequence[int], values: Sequence[float | None], **style: Any) -> None:
+    """Draw values over epochs, with gaps where there is none or none that is finite; one between gaps as a dot."""
+    drawn = finite(values)
+    known = ~np.isnan([math.nan, *drawn, math.nan])
+    alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+    if known.any():
+        axes.plot(epochs, drawn, marker="o" if len(alone) else None, markevery=alone.tolist(), **style)
+
+
+def finite(values: Sequence[float | None]) -> list[float]:
+    """The values, with NaN for what cannot be drawn: none, or one beyond any axis."""
+    return [math.nan if value is None or not abs(value) < _LARGEST else value for value in values]
+
+
+def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes]) -> None:
+    """Give axes with curves their scales and labels: those of losses alike, and those of accuracies."""
+    lines = [line for axes in losses for line in axes.get_lines()]
+    drawn = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), float) for line in lines)])
+    positive = drawn[drawn > 0]
+    is_wide = len(positive) > 0 and positive.max() > _OUTLYING * np.median(positive)
+    for axes in losses:
+        if is_wide:
+            make_logarithmic(axes, "y")
+        axes.set_ylim((positive.min() / 1.5, positive.max() * 1.5) if is_wide else (0, _top(positive)))
+    for axes in accuracies:
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    for axes in (*losses, *accuracies):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(color="#e6e6e6", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def _top(losses: np.ndarray) -> float:
+    return 1.05 * float(losses.max()) if len(losses) else 1.0
+
+
+def make_logarithmic(axes: Axes, which: str) -> None:
+    """Give the `x` or `y` axis a logarithmic scale; its numbers are no formulas, which would be shown as written."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int) -> None:
+    """A legend under the figure."""
+    legend = figure.legend(
+        handles, ["-"] * len(labels), loc="outside lower center", ncols=columns, frameon=False, markerscale=1.4
+    )
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)  # here, since some versions of matplotlib leave out a label that begins with "_"

@@ -1,0 +1,133 @@
+"""The plane of two features, colored by the class that a net predicts there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from nnclassify.datasets import Examples
+from nnclassify.evaluate import Classifier
+from nnclassify.figures import COLORS, QUIET, add_legend, title
+from nnclassify.names import num_columns, readable, readable_names
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+GRID = 200
+"""Points along each side of the plane."""
+MAX_POINTS = 1000
+MAX_PROBABILITIES = 4_000_000
+"""Probabilities that are held at a time."""
+MARKERS = "os^DvPX<>p"
+MAX_NAME = 24
+NAME_WIDTH, NAME_HEIGHT = 0.012, 0.032
+"""Of a name in the plane, for a column and for the line, as shares of the plane."""
+
+
+def decision_regions(classifier: Classifier, examples: Examples, run: str = "") -> Figure:
+    """The plane, with some of the split's points; up to ten classes have a legend, more have their names in the plane.
+
+    The paler a point, the less certain the net is there.
+    """
+    inputs, targets = examples.select(torch.linspace(0, len(examples) - 1, min(MAX_POINTS, len(examples))).long())
+    points = inputs.double().numpy()
+    x, y = _side(points[:, 0]), _side(points[:, 1])
+    labels, shares = _predicted(classifier, x, y)
+    num_classes = len(classifier.class_names)
+    has_legend = num_classes <= len(COLORS)
+    palette = np.array([to_rgb(COLORS[color]) for color in _coloring(labels, num_classes)])
+    figure = Figure(figsize=(7, 6.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(_faded(labels, shares, palette), origin="lower", extent=(x[0], x[-1], y[0], y[-1]), aspect="auto")
+    if num_classes == 2 and len(np.unique(labels)) == 2:
+        axes.contour(x, y, np.where(labels == 1, shares, 1 - shares), levels=[0.5], colors="black", linewidths=1)
+    names = readable_names(classifier.class_names, MAX_NAME)
+    if has_legend:
+        _points_by_class(figure, axes, points, targets.numpy(), palette, names)
+    else:
+        axes.scatter(points[:, 0], points[:, 1], s=8, color=palette[targets.numpy()], edgecolor="black", linewidth=0.3)
+        _name_regions(axes, labels, names)
+    features = classifier.transform.feature_names or ["x", "y"]
+    axes.set_xlabel(readable(features[0], 60))
+    axes.set_ylabel(readable(features[1], 60))
+    figure.suptitle(title(run, "decision regions"))
+    return figure
+
+
+def _side(values: np.ndarray) -> np.ndarray:
+    """The coordinates of the grid along one feature: what the points span, and a margin."""
+    low, high = values.min(), values.max()
+    margin = 0.25 * (high - low) or max(abs(low), 1.0) * 1e-3
+    return np.linspace(low - margin, high + margin, GRID)
+
+
+def _predicted(classifier: Classifier, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The predicted class of each point of the grid and its probability, `(GRID, GRID)` each, rows from the bottom."""
+    plane = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+    chunks = plane.split(max(1, MAX_PROBABILITIES // len(classifier.class_names)))
+    shares, labels = zip(*(classifier.probabilities(chunk).max(dim=1) for chunk in chunks), strict=True)
+    return torch.cat(labels).reshape(GRID, GRID).numpy(), torch.cat(shares).double().reshape(GRID, GRID).numpy()
+
+
+def _coloring(labels: np.ndarray, num_classes: int) -> list[int]:
+    """A color for each class, its own as long as there are enough; else not that of a class whose region it touches."""
+    colors = [index % len(COLORS) for index in range(num_classes)]
+    if num_classes <= len(COLORS):
+        return colors
+    pairs = np.concatenate([np.stack([labels[1:], labels[:-1]], -1), np.stack([labels.T[1:], labels.T[:-1]], -1)])
+    neighbors = defaultdict(set)
+    for one, other in np.unique(pairs.reshape(-1, 2), axis=0).tolist():
+        neighbors[one].add(other)
+        neighbors[other].add(one)
+    for index in sorted(neighbors):
+        taken = {colors[other] for other in neighbors[index] if other < index}
+        free = [color for color in range(len(COLORS)) if color not in taken]
+        colors[index] = colors[index] if colors[index] in free or not free else free[index % len(free)]
+    return colors
+
+
+def _faded(labels: np.ndarray, shares: np.ndarray, palette: np.ndarray) -> Values:
+    """The colors of the plane for imshow: those of the classes, paler where the net is less certain."""
+    chance = 1 / len(palette)
+    certainty = ((shares - chance) / (1 - chance)).clip(0, 1)
+    strength = 0.15 + 0.4 * certainty[..., None]
+    colors: Values = 1 - strength * (1 - palette[labels])
+    return colors
+
+
+def _points_by_class(
+    figure: Figure, axes: Axes, points: np.ndarray, targets: np.ndarray, palette: np.ndarray, names: Sequence[str]
+) -> None:
+    """The points, each class with its color and marker, which the legend names."""
+    handles = []
+    for index, marker in zip(range(len(names)), MARKERS, strict=False):
+        x, y = points[targets == index].T
+        style = {"color": palette[index], "marker": marker, "edgecolor": "black", "linewidth": 0.5}
+        handles.append(axes.scatter(x, y, s=24, **style))
+    widest = max(map(num_columns, names))
+    add_legend(figure, handles, names, columns=max(1, min(6, 66 // (widest + 5))))
+
+
+def _name_regions(axes: Axes, labels: np.ndarray, names: Sequence[str]) -> None:
+    """Write names into the plane, those of the largest regions first, where they fit and none lies over another."""
+    taken: list[tuple[float, float, float]] = []
+    for index in np.bincount(labels.ravel(), minlength=len(names)).argsort(kind="stable")[::-1].tolist():
+        rows, columns = np.nonzero(labels == index)
+        half = NAME_WIDTH / 2 * num_columns(names[index])
+        if len(rows) < half * NAME_HEIGHT * labels.size:  # it would cover twice its region
+            continue
+        middle = np.hypot(rows - np.median(rows), columns - np.median(columns)).argmin()
+        x, y = np.clip(columns[middle] / GRID, half, 1 - half), rows[middle] / GRID
+        if all(abs(x - u) > half + other or abs(y - v) > NAME_HEIGHT for u, v, other in taken):
+            taken.append((x, y, half))
+            text = axes.text(x, y, names[index], fontsize=8, ha="center", va="center", transform=axes.transAxes)
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+    if len(taken) < len(names):
+        axes.set_title(f"{len(taken)} of {len(names):,} classes are named", fontsize=9, color=QUIET)
