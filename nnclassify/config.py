@@ -115,6 +115,10 @@ class RunConfig(Settings):
         """The average of the weights that is evaluated and kept; None: the weights themselves are."""
         return self.lookahead if self.ema is None else Ema(self.ema)
 
+    def without_validation(self) -> RunConfig:
+        """The same config with no examples held out to choose by."""
+        return self.model_copy(update={"dataset": self.dataset.model_copy(update={"validation": 0.0})})
+
     def to_yaml(self) -> str:
         """The resolved config, every default written out: it trains to the same result again."""
         return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False)

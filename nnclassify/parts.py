@@ -98,7 +98,22 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
-    return Parts(config, splits, transform, loss_fn, model, placement)
+    return Parts(_settled(config, splits), splits, transform, loss_fn, model, placement)
+
+
+def _settled(config: RunConfig, splits: Splits) -> RunConfig:
+    """The config with what the data decided where it was left out: it means the same when it is read again.
+
+    Raises:
+        DataError: An option needs a validation split, of which the default share is not one example.
+    """
+    if splits.validation is not None or config.dataset.validation in (0, "test"):
+        return config
+    for option, asked in (("patience", config.patience is not None), ("select_by", config.select_by == "loss")):
+        if asked:
+            none = f"{config.dataset.validation} of {len(splits.train)} examples is none"
+            raise DataError(f"{option}: found it without a split to choose by: {none}; leave it out", (option,))
+    return config.without_validation()
 
 
 def _check_augment(config: RunConfig, splits: Splits) -> None:

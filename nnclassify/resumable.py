@@ -89,4 +89,7 @@ def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
         before = load_config(str(folder.config), of_run=True).config
     except (ConfigError, InputError):
         return []
-    return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, loaded.config)))
+    now = loaded.config
+    if before.dataset.validation == 0 and "validation" not in now.dataset.model_fields_set:
+        now = now.without_validation()  # perhaps the data is too small for the default share: the run will tell
+    return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, now)))

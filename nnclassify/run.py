@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nnclassify.config import LoadedConfig, located
+from nnclassify.datasets import Examples
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
 from nnclassify.distributed import Ranks
-from nnclassify.errors import Interrupted, TrainingError
+from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
@@ -61,7 +63,10 @@ class RunResult:
         seconds = sum(row.seconds for row in self.rows)
         examples = sum(row.seconds * row.examples_per_second for row in self.rows)
         has_validation = best.validation_loss is not None
-        validation = {"loss": best.validation_loss, "accuracy": best.validation_accuracy}
+        loss = best.validation_loss
+        # An earlier release went on where it was not finite; JSON has no word for that.
+        loss = loss if loss is None or math.isfinite(loss) else None
+        validation = {"loss": loss, "accuracy": best.validation_accuracy}
         return {
             "run": str(self.folder.path),
             "epochs": len(self.rows),
@@ -115,7 +120,7 @@ def train(
             return _result(folder, parts, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
-        writers = [HistoryWriter(folder), ConfigWriter(folder, loaded.config), checkpointer]
+        writers = [HistoryWriter(folder), ConfigWriter(folder, parts.config), checkpointer]
         trainer.observers = [*writers, *watching, Notes(note), *observers]
         remove(folder.result)
         with asking_to_stop(trainer.ask_to_stop):
@@ -123,7 +128,7 @@ def train(
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
         result = _result(folder, parts, trainer, monitor, is_new=True)
-        write_text(folder.result, json.dumps(result.figures(), indent=2) + "\n")
+        write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
         return result
 
 
@@ -193,6 +198,15 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     )
 
 
+def _baselines(parts: Parts, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
+    """What the net is held against; None, and a note why, where that cannot be had: it is no part of the net."""
+    try:
+        return baselines(parts.splits, parts.transform, judged)
+    except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
+        note(f"no linear baseline: {one_line(cause)}")
+        return None
+
+
 def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor, *, is_new: bool) -> RunResult:
     """What `best.pt` reaches, held against the baselines: on the test split, else on what comes closest to one."""
     classifier = Classifier.load(folder.best, str(parts.placement.device))
@@ -200,8 +214,8 @@ def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor,
         monitor.say(text)
     name, judged = choose_split(parts.splits, None)
     reached = evaluate(classifier, judged)
-    found = baselines(parts.splits, parts.transform, judged)
-    if (finding := compared(reached, found, str(folder.config))) is not None:
+    found = _baselines(parts, judged, monitor.say)
+    if found is not None and (finding := compared(reached, found, str(folder.config))) is not None:
         monitor.add(finding)
     test, held_against = (reached, found) if name == "test" else (None, None)
     return RunResult(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import string
 import time
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from nnclassify.config import RunConfig, load_config
 from nnclassify.errors import ConfigError, NNClassifyError
+from nnclassify.reference import all_settings
 from nnclassify.shipped import shipped_configs
 
 ROOT = Path(__file__).parent.parent
@@ -377,3 +380,13 @@ def test_any_text_and_any_override_is_a_config_or_an_error(text: str, override: 
             load_config("c.yaml", overrides)
         except NNClassifyError as error:
             assert str(error)
+
+
+def test_no_option_loses_its_meaning_where_none_is_left_out() -> None:
+    """A config is written without its Nones: so what may be None must be None by default."""
+    for member in all_settings().values():
+        for name, field in member.model_fields.items():
+            if NoneType in get_args(field.annotation) and field.get_default(call_default_factory=True) is not None:
+                with pytest.raises(ValidationError) as refused:
+                    member.model_validate({name: None})
+                assert (name,) in [error["loc"] for error in refused.value.errors()], (member, name)

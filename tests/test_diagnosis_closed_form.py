@@ -1,10 +1,13 @@
 import pytest
 import torch
-from builders import config_of
+from builders import config_of, loaded
 
-from nnclassify.datasets import Examples
+from nnclassify import run
+from nnclassify.datasets import Examples, Splits
+from nnclassify.diagnosis import closed_form
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.parts import Parts, build_parts
+from nnclassify.transforms import Transform
 
 
 def held_against(parts: Parts) -> Examples:
@@ -34,3 +37,35 @@ def test_the_mean_accuracy_of_the_classes_does_not_follow_their_sizes() -> None:
     assert both.linear_by_class == pytest.approx(both.linear, abs=0.02)  # iris: classes of one size
     both = found(dataset="breast_cancer")
     assert abs(both.linear_by_class - both.linear) > 0.005
+
+
+def test_of_many_columns_an_equation_for_each_example_gives_the_same_directions() -> None:
+    """The identity of Woodbury against the inverse itself."""
+    generator = torch.Generator().manual_seed(0)
+    apart, means = (torch.randn(rows, 30, generator=generator, dtype=torch.float64) for rows in (20, 3))
+    within = apart.T @ apart / 20
+    within += torch.eye(30) * closed_form.RIDGE * within.diagonal().mean()
+    expected = torch.linalg.inv(within) @ means.T
+    assert torch.allclose(closed_form._discriminant(apart, means), expected)
+
+
+def test_a_table_of_100_000_columns_has_a_baseline() -> None:
+    """Once the equations of the columns took 40 GB."""
+    targets = torch.arange(40) % 2
+    inputs = torch.randn(40, 100_000, generator=torch.Generator().manual_seed(0)) + 0.1 * targets[:, None]
+    examples = Examples(inputs, targets, torch.arange(40))
+    splits = Splits(examples, None, None, ["a", "b"])
+    none = torch.zeros(1, dtype=torch.float64)
+    transform = Transform((100_000,), None, None, none, none + 1)
+    assert closed_form.baselines(splits, transform, examples).linear == 1.0
+
+
+def test_a_baseline_that_cannot_be_had_costs_no_result(here: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> Baselines:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(run, "baselines", no_memory)
+    notes: list[str] = []
+    figures = run.train(loaded(config_of()), note=notes.append).figures()
+    assert figures["baselines"] is None and figures["test"] is not None
+    assert any("no linear baseline: DefaultCPUAllocator" in note for note in notes)

@@ -13,8 +13,10 @@ from interpreted import interpret
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config import load_config
-from nnclassify.errors import CheckpointError, ConfigError, Interrupted, NNClassifyError
+from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError
+from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.folders import RunFolder
+from nnclassify.resumable import resumable
 from nnclassify.run import RunResult, train
 from nnclassify.storage import previous
 from nnclassify.trainer import Trainer, Watcher
@@ -286,3 +288,16 @@ def test_a_checkpoint_of_another_net_is_refused() -> None:
     shutil.copy(folder.last, previous(folder.last))
     with pytest.raises(CheckpointError, match="does not fit this net"):
         go_on(folder)
+
+
+def test_what_a_tiny_table_left_out_stays_left_out() -> None:
+    """A default share for validation that is not one example gives way: also when the run's config is read again."""
+    Path("data.csv").write_text("x,label\n1,a\n2,b\n3,a\n4,b\n")
+    Path("run.yaml").write_text("dataset: {name: csv, path: data.csv}\nmodel: {name: mlp, hidden: [2]}\nepochs: 2\n")
+    folder = train(load_config("run.yaml")).folder
+    assert "validation: 0.0" in folder.config.read_text()
+    assert splits_of(Classifier.load(folder.best)).validation is None
+    found, loaded = resumable("run.yaml", ["epochs=3"], lambda text: None)
+    assert (found, len(train(loaded, resume=found).rows)) == (folder, 3)
+    with pytest.raises(DataError, match="patience: found it without a split to choose by"):
+        train(load_config("run.yaml", ["patience=1"]))

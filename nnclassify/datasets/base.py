@@ -84,7 +84,8 @@ class Dataset(Settings):
     @field_validator("validation")
     @classmethod
     def _share_or_test(cls, value: float | str | None) -> float | str | None:
-        if isinstance(value, str) and value != "test" and not cls.takes_validation_folder:
+        named = value is None or (isinstance(value, str) and value != "test")
+        if named and not cls.takes_validation_folder:
             raise ValueError("a share such as 0.1, or `test`")
         return value
 

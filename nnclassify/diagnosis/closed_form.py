@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,11 @@ from nnclassify.transforms import Transform
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
 """Training examples that are used at most, and the side that larger pictures are averaged down to: a linear model of
 CIFAR-10 loses nothing by it, and takes a tenth of the time."""
+MAX_EQUATIONS, MAX_WORK = 4096, 10**11
+"""Linear equations that are solved at most, and multiplications to set them up: of a wide table fewer examples are
+used, and an equation for each of them solved instead of one for each column."""
+MAX_CHUNK = 2**24
+"""Numbers that are prepared at a time."""
 RIDGE = 0.01
 """Share of the mean variance that is added to each: inputs that repeat one another make the equations singular."""
 
@@ -35,18 +42,19 @@ class Baselines:
 
 def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselines:
     """Fit on the training split and judge on a split."""
-    inputs, targets = _features(splits.train, transform)
-    test_inputs, test_targets = _features(judged, transform)
+    columns = _flattened(splits.train.select(torch.zeros(1, dtype=torch.int64))[0], transform).shape[1]
+    train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
+    inputs = torch.cat(list(_features(train, transform)))
+    targets = train.all_targets()
     counts = targets.bincount(minlength=splits.num_classes)
     share = counts.to(inputs.dtype) / len(targets)
-    sums = torch.zeros(splits.num_classes, inputs.shape[1], dtype=inputs.dtype).index_add_(0, targets, inputs)
+    sums = torch.zeros(splits.num_classes, columns, dtype=inputs.dtype).index_add_(0, targets, inputs)
     means = sums / counts.clamp(min=1)[:, None]
-    apart = inputs - means[targets]
-    within = apart.T @ apart / len(targets)
-    within.diagonal().add_(RIDGE * within.diagonal().mean() + torch.finfo(within.dtype).tiny)
-    weights = torch.linalg.solve(within, means.T)
+    weights = _discriminant(inputs.sub_(means[targets]), means)
     offsets = share.log() - 0.5 * (means.T * weights).sum(dim=0)
-    predictions = (test_inputs @ weights + offsets).argmax(dim=1)
+    judged = _some(judged, MAX_EXAMPLES)
+    test_targets = judged.all_targets()
+    predictions = torch.cat([(chunk @ weights + offsets).argmax(dim=1) for chunk in _features(judged, transform)])
     hits = (predictions == test_targets).double()
     return Baselines(
         linear=float(hits.mean()),
@@ -56,14 +64,40 @@ def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselin
     )
 
 
-def _features(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
-    """Inputs `(N, features)`, large pictures averaged down, and targets `(N,)`."""
-    rows = torch.linspace(0, len(examples) - 1, min(MAX_EXAMPLES, len(examples))).long()
-    inputs: list[Tensor] = []
-    for part in rows.split(1024):
-        raw, _ = examples.select(part)
-        prepared = transform(raw, torch.float32)
-        if prepared.ndim == 4 and prepared[0].numel() > 4 * MAX_SIDE**2:
-            prepared = functional.adaptive_avg_pool2d(prepared, MAX_SIDE)
-        inputs.append(prepared.flatten(start_dim=1))
-    return torch.cat(inputs), examples.all_targets()[rows]
+def _discriminant(apart: Tensor, means: Tensor) -> Tensor:
+    """The directions `(columns, K)` that tell the classes apart: the means `(K, columns)` by the inverse of
+    W = A'A / N + r I, of inputs A `(N, columns)` less the mean of their class.
+
+    Of more columns than examples, by the identity W^-1 M = (M - A' (A A' + N r I)^-1 A M) / r (Woodbury, 1950).
+    """
+    count, columns = apart.shape
+    ridge = RIDGE * float(apart.square().sum(dim=1).double().sum()) / apart.numel() + torch.finfo(apart.dtype).tiny
+    if columns <= min(count, MAX_EQUATIONS):
+        within = apart.T @ apart / count
+        within.diagonal().add_(ridge)
+        weights: Tensor = torch.linalg.solve(within, means.T)
+        return weights
+    between = apart @ apart.T
+    between.diagonal().add_(count * ridge)
+    shared: Tensor = torch.linalg.solve(between, apart @ means.T)
+    return (means.T - apart.T @ shared) / ridge
+
+
+def _some(examples: Examples, limit: int) -> Examples:
+    """So many examples at most, at even distances."""
+    rows = torch.linspace(0, len(examples) - 1, min(limit, len(examples))).long()
+    return Examples(examples.inputs, examples.targets, examples.indices[rows])
+
+
+def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:
+    """Inputs `(B, columns)`, a few examples at a time."""
+    for rows in torch.arange(len(examples)).split(max(1, min(1024, MAX_CHUNK // math.prod(transform.input_shape)))):
+        yield _flattened(examples.select(rows)[0], transform)
+
+
+def _flattened(raw: Tensor, transform: Transform) -> Tensor:
+    """Raw examples as `(B, columns)`, large pictures averaged down."""
+    prepared = transform(raw, torch.float32)
+    if prepared.ndim == 4 and prepared[0].numel() > 4 * MAX_SIDE**2:
+        prepared = functional.adaptive_avg_pool2d(prepared, MAX_SIDE)
+    return prepared.flatten(start_dim=1)
