@@ -68,7 +68,20 @@ class InputError(NNClassifyError):
 
 
 class DataError(NNClassifyError):
-    """A dataset cannot be read, or cannot be learned from."""
+    """A dataset cannot be read, or cannot be learned from.
+
+    Attributes:
+        problems: All that is wrong with it, one line each.
+    """
+
+    def __init__(self, message: str | Sequence[str] = "", path: ConfigPath = ()) -> None:
+        self.problems = [message] if isinstance(message, str) else list(message)
+        super().__init__("\n".join(self.problems), path)
+
+    @property
+    def lines(self) -> list[str]:
+        """Each of the problems."""
+        return [printable(problem) for problem in self.problems] if len(self.problems) > 1 else super().lines
 
 
 class MissingValueError(DataError):

@@ -251,4 +251,5 @@ class Problems:
         lines = [f"{text} ({count} such rows)" if count > 1 else text for text, count in found]
         more = [f"{self.path}: and {len(lines) - self.MOST} more columns"] if len(lines) > self.MOST else []
         error = MissingValueError if self._all_missing else DataError
-        raise error("\n".join([*lines[: self.MOST], *more]) + advice)
+        *others, last = [*lines[: self.MOST], *more]
+        raise error([*others, last + advice])

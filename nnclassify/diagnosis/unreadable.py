@@ -17,6 +17,5 @@ def unreadable(error: DataError, source: YamlSource) -> list[Finding]:
         page = LABELS
     place = source.where(("dataset",))
     return [
-        finding_of(page, "fault", Evidence(one_line(line, 400)), path="dataset", place=place)
-        for line in str(error).splitlines()
+        finding_of(page, "fault", Evidence(one_line(line, 400)), path="dataset", place=place) for line in error.lines
     ]
