@@ -80,13 +80,16 @@ class Monitor(Watcher):
         self.seen_at = 0
         self.majority: float | None = None
         self.good: dict[str, Any] | None = None
-        self.blocked_at_start: frozenset[str] = frozenset()
+        self.blocked_at_start: frozenset[str] | None = None
 
     def run_started(self, trainer: Trainer) -> None:
         """Remember where the weights are, what is blocked already, and a state to retrace a divergence from."""
         self._remember(trainer)
-        layers = inside(trainer).state.layers
-        self.blocked_at_start = frozenset(one.name for one in layers if max(one.dead, one.saturated) > MANY)
+        if trainer.step == 0:
+            started = time.perf_counter()
+            layers = inside(trainer).state.layers
+            self.blocked_at_start = frozenset(one.name for one in layers if max(one.dead, one.saturated) > MANY)
+            self.seconds += time.perf_counter() - started
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Look at the curve and inside the net, where that stays within its share of the time."""
@@ -185,16 +188,17 @@ class Inside:
         state: Its layers, gradients and predictions.
         targets: The classes `(N,)` of the examples.
         largest: The largest size of an input, as the net sees it.
-        blocked_at_start: Layers whose units were dead or saturated before training, by name.
+        blocked_at_start: Layers whose units were dead or saturated before training, by name; None: not known, of a
+            run that was resumed.
     """
 
     state: Snapshot
     targets: Tensor
     largest: float
-    blocked_at_start: frozenset[str] = frozenset()
+    blocked_at_start: frozenset[str] | None = None
 
 
-def inside(trainer: Trainer, blocked_at_start: frozenset[str] = frozenset()) -> Inside:
+def inside(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> Inside:
     """Look inside."""
     batches = trainer.train
     count = len(batches.examples)
@@ -234,6 +238,8 @@ def _blocked(look: Inside, layer: LayerState, page: Page, text: str, share: floa
         evidence = Evidence(f"{text}; inputs reach {look.largest:.3g}", share, MANY)
         change = {"dataset.normalize": "standard"}
         return Found(page, evidence, "dataset.normalize", "use dataset.normalize: standard", change)
+    if look.blocked_at_start is None:
+        return Found(page, Evidence(text, share, MANY), "model.activation")
     if layer.name in look.blocked_at_start:
         evidence = Evidence(f"{text}, as before training", share, MANY)
         return Found(page, evidence, "model.init", "use another model.init, such as kaiming_uniform, or batch norm")
