@@ -43,7 +43,7 @@ class ValueRange:
 
 def is_deep(image: Image.Image) -> bool:
     """Whether a picture has more than 8 bits a pixel, in one channel; Pillow reduces those in colour by itself."""
-    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+    return image.mode[0] in "IF"  # I, F, I;16, I;16B, ...
 
 
 def values_of(image: Image.Image) -> Values:

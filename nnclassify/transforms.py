@@ -7,13 +7,12 @@ the checkpoint, so an input means the same to a net wherever the net is used.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -45,6 +44,9 @@ OTHER_PROGRAMS = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FPX", "MIC"}
 
 FRAMES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX", "IM"}
 """What may hold several frames or pages; not a second picture for the screen alone (MPO), nor layers (PSD)."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag of how a picture is to be turned."""
 
 TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -97,8 +99,7 @@ class Evaluating(Settings):
     of the weight on these, half on both moved by a pixel down and right, and up and left."""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture that was read.
 
     Attributes:
@@ -224,18 +225,15 @@ def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
         InputError: The file is missing, no picture, truncated, or too large to be honest.
     """
     try:
-        with _opened(path, path) as image:
-            return look(image)
+        return _look_at(path, path, look)
     except InputError:
         if not path.is_file() or (bare := pixels_alone(path)) is None:
             raise
-    with _opened(path, bare) as image:
-        return look(image)
+    return _look_at(path, bare, look)
 
 
-@contextmanager
-def _opened(path: Path, source: Path | BytesIO) -> Iterator[Image.Image]:
-    """A picture, from its file or from memory; whatever goes wrong with it is one error that names the file."""
+def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
+    """What a function makes of a picture, from its file or from memory; whatever goes wrong names the file."""
     from PIL import Image, UnidentifiedImageError
 
     formats = picture_formats()
@@ -243,7 +241,7 @@ def _opened(path: Path, source: Path | BytesIO) -> Iterator[Image.Image]:
         with Image.open(source, formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
-            yield image
+            return look(image)
     except InputError:
         raise
     except ValuesError as cause:
@@ -262,13 +260,15 @@ def _unidentified(path: Path) -> str:
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """How a picture's EXIF data says that it is to be turned. Damaged EXIF data says nothing: the pixels are whole."""
-    from PIL import ExifTags, Image
-
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # as many kinds as there are ways to damage it
         return None
-    return Image.Transpose[TURNS[orientation]] if orientation in TURNS else None
+    if orientation not in TURNS:
+        return None
+    from PIL import Image
+
+    return Image.Transpose[TURNS[orientation]]
 
 
 def _has_frames(image: Image.Image) -> bool:

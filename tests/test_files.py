@@ -85,6 +85,7 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
         (INPUTS, np.array([[1, 0], [0, 1], [1, 1], [0, 1]]), r"row 2 has 2 ones; expected one class per example"),
         (INPUTS, np.array([[1, 0], [0, 1], [0, 0], [0, 1]]), r"row 2 has 0 ones; expected one class per example"),
         (INPUTS, np.full((4, 2), 0.5), r"y.pt: .* expected class indices \(N,\), or one-hot rows of 0 and 1"),
+        (INPUTS, TARGETS - 5, r"y.pt: label -5 of example 0 is outside the classes; expected 0..0"),
         (INPUTS, np.array([1, 3, 1, 3]), r"no training example of class 0, 2"),
         (INPUTS, np.array([0, 1, -1, 1]), r"label -1 of example 2 is outside the classes"),
         (INPUTS, np.zeros(4, dtype=np.int64), r"one class only"),

@@ -9,7 +9,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
 from nnclassify.errors import DataError, one_line
@@ -17,7 +17,7 @@ from nnclassify.errors import DataError, one_line
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
 """What operating systems and network drives leave in folders, in lower case, beside the hidden files."""
 
-TEXT_ENDINGS = {".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
 """Notes and annotations that lie beside pictures. Any other file is opened, whatever its name ends with."""
 
 MAX_DEPTH = 100
@@ -117,7 +117,7 @@ def _reason_to_pass(name: str, kind: str) -> str | None:
         return SYSTEM
     if kind == "special":
         return SPECIAL
-    return TEXTS if kind == "file" and PurePath(name).suffix.lower() in TEXT_ENDINGS else None
+    return TEXTS if kind == "file" and name.lower().endswith(TEXT_ENDINGS) else None
 
 
 def identity(folder: Path) -> tuple[int, int]:

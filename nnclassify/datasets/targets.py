@@ -63,7 +63,7 @@ def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[s
         return Numbering([-1, 1])
     if num_names is None and highest >= max(len(labels), 1):
         raise DataError(f"{path}: label {highest} among {len(labels)} examples; expected 0, 1, ..., each at least once")
-    return Numbering(list(range(num_names or highest + 1)))
+    return Numbering(list(range(num_names or max(highest + 1, 1))))
 
 
 def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
