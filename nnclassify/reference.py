@@ -159,7 +159,7 @@ def _type_text(field: Schema) -> str:
         return f"list of {_type_text(field['items'])}"
     plain = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}
     return plain[field["type"]] + "".join(
-        f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if field.get(key, MAX_INT) < MAX_INT
+        f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if abs(field.get(key, MAX_INT)) < MAX_INT
     )
 
 

@@ -209,6 +209,8 @@ def test_home_is_expanded_in_paths(here: Path, monkeypatch: pytest.MonkeyPatch) 
          "model.blocks.1st.pool_size: found 3 without pooling"),
         ("dataset: digits\nmodel: {name: cnn, blocks: [{channels: 2, padding: same, stride: 2}]}\n",
          "model.blocks.1st.padding: found 'same' with stride 2"),
+        ("dataset: digits\nmodel: {name: cnn, blocks: [{channels: 2, padding: 3}]}\n",
+         "model.blocks.1st.padding: found 3 with kernel 3"),
         ("dataset: {name: iris, validation: test, test: 0}\nmodel: mlp\n", "dataset.validation: found 'test' with"),
         ("dataset: {name: tensors, train_inputs: x, train_targets: y, test_inputs: z}\nmodel: mlp\n",
          "dataset.test_inputs: found it without test_targets"),

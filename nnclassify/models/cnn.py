@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 
-MAX_SIZE = 4096
-"""Pixels of a kernel, a stride or a padding: no picture is larger."""
+MAX_SIZE = 256
+"""Pixels of a kernel, a stride or a padding: four times the largest kernels in use."""
 
 
 class Block(Settings):
@@ -52,9 +52,11 @@ class Block(Settings):
     """How weights start; left out, the model's."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """`same` padding with a stride; options of a pooling that is not there."""
+        """Padding that `same` or the kernel has no use for; options of a pooling that is not there."""
         if self.padding == "same" and self.stride != 1:
             yield "padding", f"found 'same' with stride {self.stride}; expected stride 1, or padding in pixels"
+        if self.padding != "same" and self.padding >= self.kernel:
+            yield "padding", f"found {self.padding} with kernel {self.kernel}, a border of zeros alone; lower padding"
         for key in ("pool_size", "pool_after"):
             found = getattr(self, key)
             if self.pool == "none" and found != Block.model_fields[key].default:

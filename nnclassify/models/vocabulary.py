@@ -36,7 +36,7 @@ class UniformInit(Settings):
     """Weights from -bound to bound, all alike."""
 
     name: Literal["uniform"] = "uniform"
-    bound: PositiveFloat = 0.05
+    bound: Annotated[float, Field(gt=0, le=MAX_FLOAT / 2)] = 0.05
     """The largest weight."""
 
 
@@ -44,7 +44,7 @@ class ConstantInit(Settings):
     """Every weight the same."""
 
     name: Literal["constant"] = "constant"
-    value: float = 0.0
+    value: Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)] = 0.0
     """The weight."""
 
 
