@@ -110,14 +110,17 @@ class Batches:
         return rows[: self.num_examples]
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Chunk]:
-        """The chunks of an epoch (from 1), from a batch (from 0) on."""
+        """The chunks of an epoch (from 1), from a batch (from 0) on.
+
+        Chunks lie at fixed places of the epoch, and each is prepared whole, also where a resume begins within it: so a
+        batch is in the same group, and at the same offset from the start of an allocation. Matrix products round
+        otherwise where their inputs begin elsewhere between two multiples of 64 bytes.
+        """
         order = self.order(epoch)
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
         chunk_batches = self._chunk_batches()
-        while first_batch < len(self):
-            # Chunks lie at fixed places of the epoch too, so that a resume meets the same groups.
-            last = (first_batch // chunk_batches + 1) * chunk_batches
-            rows = order[first_batch * self.batch_size : last * self.batch_size]
+        for start in range(first_batch // chunk_batches * chunk_batches, len(self), chunk_batches):
+            rows = order[start * self.batch_size : (start + chunk_batches) * self.batch_size]
             raw, targets = self.examples.select(rows)
             raw = raw.to(self.placement.device, non_blocking=True)
             if augmentation is not None:
@@ -126,8 +129,8 @@ class Batches:
             if augmentation is not None:
                 inputs = augmentation.cut(inputs, rows)
             targets = targets.to(self.placement.device, non_blocking=True)
-            yield Chunk(inputs, targets, self.batch_size, self.group_size, first_batch)
-            first_batch = last
+            chunk = Chunk(inputs, targets, self.batch_size, self.group_size, start)
+            yield chunk if start >= first_batch else chunk.parted((first_batch - start) * self.batch_size)[1]
 
     def _chunk_batches(self) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize

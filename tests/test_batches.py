@@ -40,6 +40,16 @@ def test_an_epoch_holds_every_example_once_and_the_last_batch_is_ragged() -> Non
         assert torch.equal(inputs[:, 0, 0, 0], targets * 20.0)  # inputs and targets stay together
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_a_batch_begins_at_the_same_offset_wherever_an_epoch_goes_on(batch_size: int) -> None:
+    """Of 64 bytes, which an allocation is aligned to: matrix products round otherwise elsewhere."""
+    batches = batches_of(batch_size=batch_size)
+    whole = [inputs.data_ptr() % 64 for inputs, _ in seen(batches, 2)]
+    assert len(set(whole)) > 1
+    for first in range(len(batches)):
+        assert [inputs.data_ptr() % 64 for inputs, _ in seen(batches, 2, first)] == whole[first:]
+
+
 def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert torch.equal(batches_of().order(4), batches_of().order(4))
     assert not torch.equal(batches_of().order(4), batches_of().order(5))

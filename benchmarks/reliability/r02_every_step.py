@@ -13,7 +13,8 @@ from nnclassify import observers
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
 
 EPOCHS, COMPILED_EPOCHS = 28, 5
-"""Of seven steps, or two groups: 196 resumes for each of five runs, and 10 for each of two that are compiled."""
+"""Of seven steps (19 and more of small batches), or two groups: 196 resumes or more for each of seven runs, and 10 for
+each of two that are compiled."""
 FRESH_EVERY = 25
 """Every so many resumes, one is by the real command."""
 COMPILED = ("--set", "compile=on")
@@ -23,13 +24,15 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cnn with augmentation, average, cosine": ("cnn", ()),
     "cnn with muon": ("cnn", ("--set", "optimizer=muon", "--set", "scheduler=linear")),
     "mlp in bfloat16 with augmentation, average, clipping": ("short", ()),
+    "mlp in odd batches": ("odd", ()),
+    "mlp in float64": ("double", ()),
     "mlp, compiled": ("mlp", COMPILED),
     "mlp in bfloat16, compiled": ("short", COMPILED),
 }
 
 
 def run(scale: float) -> Outcome:
-    """Seven runs; each saved after every step, and resumed from each save in a process of its own."""
+    """Nine runs; each saved after every step, and resumed from each save in a process of its own."""
     outcome = Outcome("R2", "resumes after every step, each in a new process, bit for bit")
     for variant, (config, options) in VARIANTS.items():
         epochs = COMPILED_EPOCHS if options == COMPILED else EPOCHS

@@ -49,10 +49,28 @@ epochs: 4
 batch_size: 16
 checkpoint_every: {steps: 1}
 """
-CONFIGS = {"cnn": CNN, "mlp": MLP, "short": SHORT}
-"""Between them: augmentation, average, dropout, batch norm, class weights, clipping, float32 and bfloat16."""
+ODD = """
+dataset: wine
+model: {name: mlp, hidden: [5]}
+optimizer: {name: adagrad, lr: 0.01}
+epochs: 2
+batch_size: 7
+checkpoint_every: {steps: 1}
+"""
+DOUBLE = """
+dataset: iris
+model: {name: mlp, hidden: [16]}
+optimizer: {name: sgd, lr: 0.01}
+precision: float64
+epochs: 2
+batch_size: 5
+checkpoint_every: {steps: 1}
+"""
+CONFIGS = {"cnn": CNN, "mlp": MLP, "short": SHORT, "odd": ODD, "double": DOUBLE}
+"""Between them: augmentation, average, dropout, batch norm, class weights, clipping, float32, float64 and bfloat16, and
+batches that end between two multiples of 16 bytes."""
 STEPS = 28
-"""Updates in each of them: 108 training examples in batches of 16, four times."""
+"""Updates in each of them, at least."""
 
 
 @contextlib.contextmanager
