@@ -57,8 +57,8 @@ def _spoilt(rng: random.Random) -> tuple[bool, Any]:
     targets[row] = rng.choice([-1, -100, 2**31, 2**62, 77])
     others = [
         TARGETS[:5],
-        TARGETS[:, None],
-        TARGETS.astype(np.float32),
+        TARGETS[:, None, None],
+        TARGETS + 0.5,
         TARGETS * 0,
         TARGETS * 2,
         TARGETS[:0],
@@ -149,7 +149,7 @@ def numpy_file(rng: random.Random) -> Case:
             times,
             texts,
             INPUTS.astype("S4"),
-            INPUTS.astype(">f4"),
+            INPUTS.astype("S9"),
             INPUTS.astype("g"),
         ]
         bad = _array(rng.choice(types), allow_pickle=True)

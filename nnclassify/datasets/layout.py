@@ -135,7 +135,7 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
         found[known] = list_pictures(folder)
     if missing := [name for name, listing in found.items() if not listing.pictures]:
         if len(missing) == len(class_names):
-            raise DataError(f"{root}: no pictures in class folders; add some, or remove the folder")
+            raise DataError(f"{root / missing[0]}: no pictures, nor for any other class; add some, or remove {root}")
         notes.append(f"{root}: no pictures of class {', '.join(missing)}; figures are of the classes that are there")
     return found
 
