@@ -1,6 +1,7 @@
 """The program: `nnclassify`, or `python -m nnclassify`."""
 
 import gc
+import logging
 import os
 
 from nnclassify import streams
@@ -16,6 +17,7 @@ def main() -> None:
     end_on_signals()
     streams.install()
     gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTION)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its remarks on fonts and cache folders help no user
     if "TORCHELASTIC_RUN_ID" in os.environ:  # before torch is imported: the launcher may end in these seconds
         die_with_parent()
     from nnclassify.cli import main as run_command_line

@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator, PercentFormatter
 
 from nnclassify.errors import SaveError, suggestion
 from nnclassify.lettering import lettering
@@ -99,14 +99,23 @@ def make_logarithmic(axes: Axes, which: str) -> None:
     """Give the `x` or `y` axis a logarithmic scale; its numbers are no formulas, which would be shown as written."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(LogFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
-def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int) -> None:
+def add_legend(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int, heading: str | None = None
+) -> None:
     """A legend under the figure."""
+    placeholders = ["-"] * len(labels)  # since some versions of matplotlib leave out a label that begins with "_"
     legend = figure.legend(
-        handles, ["-"] * len(labels), loc="outside lower center", ncols=columns, frameon=False, markerscale=1.4
+        handles,
+        placeholders,
+        loc="outside lower center",
+        ncols=columns,
+        title=heading,
+        frameon=False,
+        markerscale=1.4,
     )
     for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(label)  # here, since some versions of matplotlib leave out a label that begins with "_"
+        text.set_text(label)

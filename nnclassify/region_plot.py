@@ -26,7 +26,7 @@ MAX_POINTS = 1000
 MAX_PROBABILITIES = 4_000_000
 """Probabilities that are held at a time."""
 MARKERS = "os^DvPX<>p"
-MAX_NAME = 24
+MAX_NAME, MAX_NAME_IN_PLANE = 24, 16
 NAME_WIDTH, NAME_HEIGHT = 0.012, 0.032
 """Of a name in the plane, for a column and for the line, as shares of the plane."""
 
@@ -45,10 +45,11 @@ def decision_regions(classifier: Classifier, examples: Examples, run: str = "") 
     palette = np.array([to_rgb(COLORS[color]) for color in _coloring(labels, num_classes)])
     figure = Figure(figsize=(7, 6.4), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(_faded(labels, shares, palette), origin="lower", extent=(x[0], x[-1], y[0], y[-1]), aspect="auto")
+    plane, extent = _faded(labels, shares, palette), (x[0], x[-1], y[0], y[-1])
+    axes.imshow(plane, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
     if num_classes == 2 and len(np.unique(labels)) == 2:
         axes.contour(x, y, np.where(labels == 1, shares, 1 - shares), levels=[0.5], colors="black", linewidths=1)
-    names = readable_names(classifier.class_names, MAX_NAME)
+    names = readable_names(classifier.class_names, MAX_NAME if has_legend else MAX_NAME_IN_PLANE)
     if has_legend:
         _points_by_class(figure, axes, points, targets.numpy(), palette, names)
     else:
@@ -97,7 +98,7 @@ def _faded(labels: np.ndarray, shares: np.ndarray, palette: np.ndarray) -> Value
     """The colors of the plane for imshow: those of the classes, paler where the net is less certain."""
     chance = 1 / len(palette)
     certainty = ((shares - chance) / (1 - chance)).clip(0, 1)
-    strength = 0.15 + 0.4 * certainty[..., None]
+    strength = 0.12 + 0.34 * certainty[..., None]
     colors: Values = 1 - strength * (1 - palette[labels])
     return colors
 
@@ -112,7 +113,7 @@ def _points_by_class(
         style = {"color": palette[index], "marker": marker, "edgecolor": "black", "linewidth": 0.5}
         handles.append(axes.scatter(x, y, s=24, **style))
     widest = max(map(num_columns, names))
-    add_legend(figure, handles, names, columns=max(1, min(6, 66 // (widest + 5))))
+    add_legend(figure, handles, names, columns=max(1, min(6, 66 // (widest + 5))), heading="class")
 
 
 def _name_regions(axes: Axes, labels: np.ndarray, names: Sequence[str]) -> None:

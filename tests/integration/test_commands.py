@@ -183,3 +183,22 @@ def test_two_features_get_their_decision_regions_and_may_be_negative(nnclassify:
         "error: -inf,1: found '-inf', expected a finite number",
         "error: -: no such file, and no values; this net takes 2 values (x, y)",
     ]
+
+
+@pytest.mark.slow
+def test_names_with_signs_and_in_any_script_are_drawn_and_nothing_is_said_of_it(
+    nnclassify: Program, place: Path
+) -> None:
+    labels = ["$10_$20", "under $10", "猫", "🐈", "_^", "x" * 300]
+    rows = [f"{index % 5},{index % 7},{labels[index % 6]}" for index in range(210)]
+    (place / "signs.csv").write_text("\n".join(["$x_1,y^2$,label", *rows]), encoding="utf-8")
+    dataset = "{name: csv, path: signs.csv, label: label}"
+    (place / "signs.yaml").write_text(f"dataset: {dataset}\nmodel: {{name: mlp, hidden: [4]}}\nepochs: 1\n")
+    done = nnclassify("train", "signs.yaml", "--no-monitor")
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if not line.startswith(("epoch ", "warning: NN6"))] == []
+    plots = place / "checkpoints/signs/plots"
+    assert {path.name for path in plots.iterdir()} == {"confusion.png", "curves.png", "decision_regions.png"}
+    for path in plots.iterdir():
+        with Image.open(path) as picture:
+            assert max(picture.size) < 2500
