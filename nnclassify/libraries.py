@@ -113,12 +113,13 @@ def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) ->
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     import torch._inductor
 
-    options = {
+    options: dict[str, object] = {
         "aot_inductor.output_path": str(path),
-        "aot_inductor.enable_line_tables": False,
         # Dropout draws from torch's own generator, so that its masks are those of the eager step.
         "fallback_random": True,
     }
+    if hasattr(torch._inductor.config.aot_inductor, "enable_line_tables"):  # torch 2.11 has no such tables to leave out
+        options["aot_inductor.enable_line_tables"] = False
     with torch.no_grad():
         torch._inductor.aot_compile(graph, tuple(arguments), options=options)
 
