@@ -28,7 +28,10 @@ class CapturedSteps:
         step: One step, over tensors that stay where they are.
         group_size: Steps of a replay; fewer are replayed one by one.
         device: A CUDA device.
+        is_exact: Not all of CUDA's kernels add in the same order each time.
     """
+
+    is_exact = False
 
     def __init__(self, step: Step, group_size: int, device: torch.device) -> None:
         self.step = step

@@ -31,7 +31,10 @@ class CompiledSteps:
         group_size: Steps of a call, at most; more than one are a loop around the step.
         described: All that the step was built from, beside the tensors: what tells two steps apart.
         note: Is told, a line each, what the user should know.
+        is_exact: Steps at once are to the bit the same steps one by one.
     """
+
+    is_exact = True
 
     def __init__(
         self,

@@ -3,7 +3,8 @@
 Every decision is a function of the config, the network, static facts of the machine and whether the compiled step is
 kept from an earlier run, never of a stop-watch: the same config on the same machine takes the same steps, bit for
 bit, and a compiled step rounds otherwise than an eager one. (A run that resumes goes on as it began: see
-`Trainer.load_state`.) The constants below are estimates, from runs on 2 cores of an AMD EPYC (AVX-512, bf16) that
+`Trainer.load_state`; its own config.yaml says what was done.)
+The constants below are estimates, from runs on 2 cores of an AMD EPYC (AVX-512, bf16) that
 were not alone there; they are set so that a wrong estimate leaves the run eager.
 """
 

@@ -25,6 +25,8 @@ Spoil = Callable[[Snapshot, Tensor, Tensor], Results]
 class Spoiled:
     """A fast way that takes the eager steps, and then spoils them."""
 
+    is_exact = True
+
     def __init__(self, step: TrainingStep, spoil: Spoil, take: Callable[..., Results] | None = None) -> None:
         self.take = take or step.proven.eager
         self.spoil = spoil
@@ -155,8 +157,11 @@ def test_lost_clipping_a_mask_drawn_twice_and_another_order_are_found() -> None:
     assert "losses" in str(verdict(step, Spoiled(step, lambda before, outputs, losses: (outputs, losses * 1.01))))
 
 
+@pytest.mark.parametrize("is_exact", [True, False])
 @pytest.mark.parametrize("group_size", [2, 4])
-def test_faults_of_the_loop_are_found(group_size: int) -> None:
+def test_faults_of_the_loop_are_found(group_size: int, is_exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spoiled, "is_exact", is_exact)
+
     class Shortened(Spoiled):
         def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
             """Of a group, the last step is never taken."""
