@@ -7,6 +7,7 @@ matplotlib.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -26,6 +27,7 @@ from nnclassify.errors import (
     one_line,
     printable,
 )
+from nnclassify.paths import is_regular, look
 from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ app.add_typer(configs_app, name="configs")
 
 def main() -> None:
     """Run the command line and end the process with its exit code: see `_ended_by`."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its cache is not the user's concern
     try:
         app()
         code = 0
@@ -99,7 +102,10 @@ def _options(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    try:
+        Path.cwd()
+    except OSError as cause:  # MKL would end the process with a message of its own
+        raise InputError(f"the current folder cannot be used ({one_line(cause)}); change to one that exists") from cause
 
 
 def _complete_run(incomplete: str) -> list[str]:
@@ -342,8 +348,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: config differences, size, time, accuracies, curves."""
-    if plot is not None and not (plot.name and plot.parent.is_dir()):
-        raise InputError(f"--plot {plot}: no such folder; expected a file, such as curves.png, in a folder that exists")
+    if plot is not None and not (plot.name and plot.parent.is_dir() and (is_regular(plot) or look(plot) is None)):
+        raise InputError(f"--plot {plot}: expected a file, such as curves.png, in a folder that exists")
     from nnclassify.compare import compare as compare_runs
     from nnclassify.texts import comparison_text
 

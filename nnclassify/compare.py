@@ -170,7 +170,9 @@ def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
     try:
         return _Result.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as cause:
+        pass
+    except OSError as cause:
         note(f"{path}: cannot be read ({one_line(cause)}); its figures are left out")
-        return None
+    except ValueError:
+        note(f"{path}: not the figures of a run; they are left out")
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,21 @@ def test_compare_json(second: object, nnclassify: Program) -> None:
     assert [row["name"] for row in rows] == ["mine", "mine-2"]
     assert rows[0]["parameters"] == 64 * 32 + 32 + 32 * 10 + 10
     assert set(rows[0]["accuracies"]) == {"train", "validation", "test"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["[[", '{"epochs": "x", "train_seconds": NaN}', "\xff"])
+def test_odd_files_in_a_run_folder_are_named(text: str, second: object, nnclassify: Program, place: Path) -> None:
+    odd = place / "checkpoints/odd"
+    shutil.copytree(place / "checkpoints/mine-2", odd, dirs_exist_ok=True)
+    for name in ("result.json", "history.jsonl"):
+        (odd / name).write_bytes(text.encode("latin-1"))
+    compared, drawn = nnclassify("compare", "odd", "--json"), nnclassify("plots", "odd", "--json")
+    assert "checkpoints/odd/result.json: not the figures of a run; they are left out\n" in compared.stderr
+    assert json.loads(compared.stdout)["runs"][0]["accuracies"]["test"] is None
+    assert drawn.stderr.startswith("checkpoints/odd/history.jsonl: ") and "the curves end at" in drawn.stderr
+    assert len(json.loads(drawn.stdout)["plots"]) == 4
+    shutil.rmtree(odd)
 
 
 @pytest.mark.slow

@@ -75,3 +75,9 @@ def test_training_goes_on_without_standard_error(redirection: str, here: Path) -
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("run: checkpoints/a")
     assert len((here / "checkpoints/a/history.jsonl").read_text().splitlines()) == 30
+
+
+def test_a_folder_that_is_gone_is_a_message(here: Path) -> None:
+    done = shell("mkdir gone && cd gone && rmdir ../gone && {nnclassify} evaluate", here)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: the current folder cannot be used ([Errno 2]")
