@@ -9,7 +9,7 @@ import pytest
 from nnclassify.config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.folders import RunFolder, find_checkpoint, named_run, runs
-from nnclassify.resumable import resumable
+from nnclassify.resumable import changes, resumable
 
 CONFIG = "dataset: xor\nmodel: mlp\nepochs: 3\n"
 as_a_user = pytest.mark.skipif(
@@ -112,8 +112,8 @@ def test_a_named_run_is_resumed_with_its_own_config(here: Path) -> None:
 
 
 def test_a_shipped_config_resumes_the_newest_run_that_fits_for_as_many_epochs_as_that_has(here: Path) -> None:
-    for name, age, changes in (("xor_2", 2, []), ("xor_2-2", 1, ["epochs=7"]), ("xor_2-3", 0, ["seed=3"])):
-        make(f"checkpoints/{name}", load_config("xor_2", changes).config.to_yaml(), age)
+    for name, age, overrides in (("xor_2", 2, []), ("xor_2-2", 1, ["epochs=7"]), ("xor_2-3", 0, ["seed=3"])):
+        make(f"checkpoints/{name}", load_config("xor_2", overrides).config.to_yaml(), age)
     folder, loaded = resumable("xor_2", [], print)
     assert (folder.name, loaded.config.epochs) == ("xor_2-2", 7)
     for name in ("xor_2-2", "xor_2"):
@@ -139,3 +139,11 @@ def test_what_is_no_config_is_a_message(config: str, message: str, here: Path) -
     os.mkfifo("fifo")
     with pytest.raises((ConfigError, InputError), match=message):
         load_config(config)
+
+
+def test_a_default_that_an_earlier_release_wrote_down_is_no_change() -> None:
+    left_out = {"dataset": {"name": "folder"}}
+    assert changes({"dataset": {"name": "folder", "validation": 0.1}}, left_out) == []
+    assert changes({"dataset": {"name": "folder", "validation": 0.2}}, left_out) == [
+        "dataset.validation: 0.2 when the run began, now 0.1"
+    ]
