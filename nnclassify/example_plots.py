@@ -17,11 +17,13 @@ from nnclassify.names import readable_names
 NUM_SAMPLES = 25
 NUM_MISTAKES = 5
 COLUMNS = 5
-CELL = 2.2
-"""Inches of a picture with its words."""
+CELL = 2.4
+"""Inches from picture to picture along a row."""
+WORDS = 0.6
+"""Inches of the words above a picture."""
 MAX_SIDE = 600
 """Pixels of a picture's side that are drawn; of larger ones, every second, every third and so on."""
-MAX_NAME = 20
+MAX_NAME = 16
 """Columns of a class name that fit beside "predicted" and a share in a cell."""
 
 
@@ -31,7 +33,7 @@ def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[st
     rows = torch.linspace(0, len(examples) - 1, count).long()
     columns = min(COLUMNS, count)
     num_rows = -(-count // columns)
-    figure = Figure(figsize=(max(CELL * columns, 6), 1.15 * CELL * num_rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(max(CELL * columns, 6), _height(examples) * num_rows + 0.5), layout="constrained")
     figure.suptitle(title(run, f"{count} of {len(examples):,} pictures"))
     _pictures(figure, num_rows, columns, examples, rows, evaluation, class_names)
     return figure
@@ -49,12 +51,18 @@ def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[s
     highest = ranked[:NUM_MISTAKES]
     lowest = ranked[NUM_MISTAKES:].flip(0)[:NUM_MISTAKES]
     groups = [(which, rows) for which, rows in (("highest", highest), ("lowest", lowest)) if len(rows)]
-    figure = Figure(figsize=(CELL * NUM_MISTAKES, 1.35 * CELL * len(groups) + 0.4), layout="constrained")
+    figure = Figure(figsize=(CELL * NUM_MISTAKES, (_height(examples) + 0.4) * len(groups) + 0.5), layout="constrained")
     figure.suptitle(heading)
     for part, (which, rows) in zip(np.asarray(figure.subfigures(len(groups), 1)).ravel(), groups, strict=True):
         part.suptitle(f"wrong predictions with the {which} loss", fontsize=10)
         _pictures(part, 1, NUM_MISTAKES, examples, rows, evaluation, class_names)
     return figure
+
+
+def _height(examples: Examples) -> float:
+    """Inches of a picture with its words; a very tall one is drawn narrower, a very wide one keeps some room."""
+    height, width = examples.inputs.shape[-2:]
+    return WORDS + CELL * min(max(height / width, 0.1), 1.5)
 
 
 def _wrong(examples: Examples, evaluation: Evaluation) -> Tensor:

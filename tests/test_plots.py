@@ -119,8 +119,8 @@ def test_regions_name_few_classes_in_a_legend_and_many_in_the_plane() -> None:
 
 
 def test_pictures_say_what_was_predicted_and_what_is_true() -> None:
-    names = [*HOSTILE, "airplane"]
-    pictures, evaluation = predicted(names, torch.rand(10, 3, 4, 4), wrong=10)
+    names = [*HOSTILE[:-1], "M" * 40, "airplane"]
+    pictures, evaluation = predicted(names, torch.rand(13, 3, 4, 4), wrong=13)
     for draw in (samples, mistakes):
         texts = written(lambda draw=draw: draw(pictures, evaluation, names, "$"))  # type: ignore[misc] # bound in the loop
         titles = [text for text in texts if text.get_text().startswith("predicted ")]
@@ -138,6 +138,7 @@ def test_pictures_of_any_shape_and_number_type_are_drawn(shape: tuple[int, ...],
         text for text in written(lambda: samples(pictures, evaluation, ["a", "b"])) if "predicted" in text.get_text()
     ]
     assert len(titles) == 4 and overlapping(titles) == []
+    assert titles[0].get_figure().get_size_inches()[1] < 5  # type: ignore[union-attr] # it is in a figure
     assert "1 of 4 predictions are wrong" in words_of(written(lambda: mistakes(pictures, evaluation, ["a", "b"])))
 
 

@@ -1,12 +1,17 @@
 """What a terminal, a spreadsheet or a script reads: one line per input and problem, whatever stands in names."""
 
 import csv
+from pathlib import Path
 
 import pytest
+import torch
 
+from nnclassify.compare import ComparedRun
 from nnclassify.errors import ConfigError, DataError, printable
+from nnclassify.evaluate import Evaluation
+from nnclassify.metrics import class_reports
 from nnclassify.predict import Prediction
-from nnclassify.texts import predictions_csv, predictions_text, table
+from nnclassify.texts import comparison_text, evaluation_text, predictions_csv, predictions_text, table
 
 
 @pytest.mark.parametrize(
@@ -45,3 +50,47 @@ def test_a_label_with_a_newline_makes_one_line_per_input() -> None:
 def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
     _, row = csv.reader(predictions_csv([Prediction(label, ((label, 0.5),))]).splitlines())
     assert row == [cell, cell, "0.500000"]
+
+
+def evaluated(confusion: list[list[int]], class_names: list[str]) -> str:
+    reports, none = class_reports(confusion, class_names), torch.empty(0)
+    return evaluation_text(Path("best.pt"), "test", Evaluation(9, 1.0, 0.5, (0.1, 0.9), reports, confusion, none, none))
+
+
+def test_a_confusion_matrix_has_numbers_over_its_columns_where_names_are_too_wide() -> None:
+    assert "     cat  dog\ncat    3    1\ndog    0    2" in evaluated([[3, 1], [0, 2]], ["cat", "dog"])
+    lines = evaluated([[3, 1], [0, 2]], ["a\nb", "x" * 300]).splitlines()
+    assert max(map(len, lines)) <= 100 and any(line.startswith(r"a\nb ") for line in lines)
+    wide = evaluated(torch.eye(10, dtype=torch.int64).tolist(), ["猫" * 6 + str(i) for i in range(10)])
+    assert "1  2  3  4" in wide and "10 猫猫猫猫猫猫9" in wide
+
+
+def test_of_many_classes_the_worst_and_the_largest_confusions_are_told() -> None:
+    confusion = [[10 * (row == column) for column in range(1000)] for row in range(1000)]
+    confusion[7][7], confusion[7][8] = 1, 9
+    confusion[5][5], confusion[5][6] = 0, 3
+    lines = evaluated(confusion, [f"c{number}" for number in range(1000)]).splitlines()
+    assert len(lines) < 40 and "and 980 more; --json has all" in lines
+    worst = lines.index("classes with the lowest f1")
+    assert [line.split()[0] for line in lines[worst + 2 : worst + 4]] == ["c5", "c7"]
+    assert [line.split() for line in lines[-2:]] == [
+        ["c7", "->", "c8", "9", "90.0%"],
+        ["c5", "->", "c6", "3", "100.0%"],
+    ]
+
+
+def test_a_comparison_has_a_row_per_run_where_there_are_more_runs_than_keys() -> None:
+    def runs(number: int) -> list[ComparedRun]:
+        shares = {"train": 0.5, "validation": None, "test": None}
+        return [ComparedRun(f"run-{n}", {"lr": n, "name": None}, 1, 2, 3.0, shares, []) for n in range(number)]
+
+    assert comparison_text(runs(2)).splitlines()[-3:] == [
+        "      run-0  run-1",
+        "lr        0      1",
+        "name      -      -",
+    ]
+    assert comparison_text(runs(3)).splitlines()[-4:-2] == ["       lr  name", "run-0   0     -"]
+
+
+def test_columns_of_wide_characters_are_aligned() -> None:
+    assert table(["", "n"], [["猫", "1"], ["cat", "22"]]).splitlines() == ["      n", "猫    1", "cat  22"]
