@@ -76,6 +76,8 @@ AS_MEANT = [[1, 2], [3, 4], [5, 6], [7, 8]]
         (GOOD.replace(",", ", "), {"delimiter": ", "}),
         (GOOD.replace(",", ";").replace("1;", "1,0;"), {"delimiter": ";", "decimal": ","}),
         (GOOD.encode("utf-16"), {"encoding": "utf-16"}),
+        (GOOD.encode("utf-16-le"), {"encoding": "utf-16"}),
+        (("\ufeff" + GOOD).encode("utf-16-be"), {"encoding": "utf-16-be"}),
         (GOOD.split("\n", 1)[1], {"columns": ["red", "green", "shade"]}),
         (GOOD.replace("\n", "\r"), {}),
         (GOOD.replace("\n", ",\n"), {}),  # a nameless column without a value

@@ -90,8 +90,6 @@ class CsvFile:
     def __init__(self, path: Path, written: CsvFormat) -> None:
         self.path = path
         self.format = written
-        # A byte-order mark is no part of the first column's name.
-        self._codec = "utf-8-sig" if codecs.lookup(written.encoding).name == "utf-8" else written.encoding
         try:
             self._content = path.read_bytes()
         except OSError as cause:
@@ -103,13 +101,17 @@ class CsvFile:
             if self._content.startswith(start):
                 raise DataError(f"{self.path}: {kind}")
         encoding = self.format.encoding
-        if self._codec == "utf-8-sig" and self._content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
+        if is_utf8 and self._content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise DataError(f"{self.path}: UTF-16 text; set dataset.encoding: utf-16, or save it as UTF-8")
         try:
-            text = self._content.decode(self._codec)
-        except UnicodeDecodeError as cause:
-            line = self._content.count(b"\n", 0, cause.start) + 1
-            found = f"byte 0x{self._content[cause.start]:02x}" if cause.start < len(self._content) else "the end"
+            text = self._content.decode(encoding)
+            # Re-encoded, because streams of some encodings take other text than `decode` does.
+            content = self._content if is_utf8 else text.encode()
+        except UnicodeError as cause:
+            place = cause.start if isinstance(cause, UnicodeDecodeError) else len(self._content)
+            line = self._content.count(b"\n", 0, place) + 1
+            found = f"byte 0x{self._content[place]:02x}" if place < len(self._content) else "the text"
             raise DataError(
                 f"{self.path}:{line}: {found} is not {encoding.upper()}; expected a CSV file in {encoding.upper()}: "
                 "convert it, or set dataset.encoding, such as cp1252 or latin-1"
@@ -120,6 +122,7 @@ class CsvFile:
                 f"{self.path}:{line}: contains NUL bytes; expected a CSV file in {encoding.upper()}: if it is UTF-16, "
                 "set dataset.encoding: utf-16-le or utf-16-be"
             )
+        self._content = content
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty line
@@ -129,8 +132,9 @@ class CsvFile:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
         """
         csv.field_size_limit(MAX_FIELD)
-        # newline="": a line ends at \n, \r or \r\n; other characters that Unicode calls line ends stand in fields.
-        stream = io.TextIOWrapper(io.BytesIO(self._content), self._codec, newline="")
+        # utf-8-sig: a byte-order mark is no part of the first column's name. newline="": a line ends at \n, \r or
+        # \r\n; other characters that Unicode calls line ends stand in fields.
+        stream = io.TextIOWrapper(io.BytesIO(self._content), "utf-8-sig", newline="")
         delimiter = self.format.delimiter
         reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
         begins, width, empty = 1, 0, list[int]()
