@@ -91,15 +91,21 @@ def _keep(path: Path) -> None:
     link.unlink(missing_ok=True)
     try:
         link.hardlink_to(path)
-    except OSError:  # a file system without links: for a moment only the generation before is there
+    except (
+        OSError,
+        NotImplementedError,
+    ):  # a file system, or a Python, without links: for a moment only the generation before is there
         path.replace(previous(path))
     else:
         link.replace(previous(path))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Make renames in a folder durable, where a folder can be opened: on Windows it cannot, and need not be."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -26,9 +26,9 @@ def run(scale: float) -> Outcome:
     outcome = Outcome("R1", "kills at random moments and at failpoints; each followed by a resume")
     rng, often, number = random.Random(1), 0, 0
     with runs.workplace() as folder:
-        whole = {config: runs.timed_run(folder, config) for config in runs.CONFIGS}
+        whole = {config: runs.timed_run(folder, config) for config in runs.KILLED}
         while outcome.cases < max(1, round(500 * scale)) or often < max(1, round(50 * scale)):
-            config = [*runs.CONFIGS][number % len(runs.CONFIGS)]
+            config = [*runs.KILLED][number % len(runs.KILLED)]
             wanted, seconds = whole[config]
             often += _one_run(folder, config, f"run{number}", rng, seconds, outcome) >= 5
             _check_end(folder / "checkpoints" / f"run{number}", config, wanted, outcome)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.reliability.drawn import TABLE, drawn
 from benchmarks.reliability.processes import call
 from nnclassify import run
 from nnclassify.checkpoint import content_digest, load_checkpoint
@@ -69,6 +70,8 @@ checkpoint_every: {steps: 1}
 CONFIGS = {"cnn": CNN, "mlp": MLP, "short": SHORT, "odd": ODD, "double": DOUBLE}
 """Between them: augmentation, average, dropout, batch norm, class weights, clipping, float32, float64 and bfloat16, and
 batches that end between two multiples of 16 bytes."""
+KILLED = {**CONFIGS, **drawn(12, seed=1)}
+"""What is killed and resumed: those, and twelve of other batch sizes, number types, optimizers and data sets."""
 STEPS = 28
 """Updates in each of them, at least."""
 
@@ -78,8 +81,9 @@ def workplace() -> Iterator[Path]:
     """An empty folder with the configs."""
     folder = Path(tempfile.mkdtemp(prefix="reliability-"))
     try:
-        for name, text in CONFIGS.items():
+        for name, text in KILLED.items():
             (folder / f"{name}.yaml").write_text(text)
+        (folder / "table.csv").write_text(TABLE)
         yield folder
     finally:
         shutil.rmtree(folder)
@@ -89,7 +93,7 @@ def warm_up() -> None:
     """Train here once what the children will train: what torch and scikit-learn import late is imported then."""
     torch.set_num_threads(1)
     with workplace() as folder, contextlib.chdir(folder):
-        for config in CONFIGS:
+        for config in KILLED:
             run.train(load_config(f"{config}.yaml", ["epochs=1", "name=warm"]))
             shutil.rmtree("checkpoints")
 
