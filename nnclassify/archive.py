@@ -69,7 +69,7 @@ def check_archive(path: Path) -> None:
             raise Refused(f"describes more than {MAX_PICKLE_BYTES >> 20} MB of plain data")
         order = entries.get(f"{folder}/byteorder")
         if order is not None and content_of(file, order) != b"little":
-            raise Refused("is of a machine with another byte order")
+            raise Refused("was written on a machine with another byte order")
         content = content_of(file, pickled)
     _size(_Machine(f"{folder}/data/", entries).run(content), {})
 
@@ -79,7 +79,7 @@ def _folder(names: list[str]) -> str:
     found = [ENTRY.fullmatch(name) for name in names]
     folders = {match["folder"] if match else "" for match in found}
     if len(folders) != 1 or folders == {""} or f"{min(folders)}/data.pkl" not in names:
-        raise Refused("holds no data.pkl, which every checkpoint has, or entries which none has")
+        raise Refused("has no data.pkl, or has entries that no checkpoint has")
     return folders.pop()
 
 
@@ -169,20 +169,20 @@ class _Machine:
         """A tuple of the last values."""
         values = tuple(self.stack[-length:])
         if len(values) != length:
-            raise Refused("damaged (a tuple of too few values)")
+            raise Refused("damaged (a tuple has too few values)")
         self.stack[-length:] = [values]
 
     def append(self, values: list[Any]) -> None:
         """Add values to the list at the end of the stack."""
         if type(self.stack[-1]) is not list:
-            raise Refused("damaged (adds to what is no list)")
+            raise Refused("damaged (appends to something that is not a list)")
         self.stack[-1] += values
 
     def set_items(self, values: list[Any]) -> None:
         """Add keys and values to the dict at the end of the stack."""
         target, keys = self.stack[-1], values[::2]
         if not isinstance(target, dict) or len(values) % 2:
-            raise Refused("damaged (sets an item of what is no dict)")
+            raise Refused("damaged (sets an item of something that is not a dict)")
         if any(type(key) not in (str, int) for key in keys):
             raise Refused("holds a dict with keys that are neither text nor integers")
         target.update(zip(keys, values[1::2], strict=True))
@@ -239,7 +239,7 @@ def _check_tensor(storage: _Storage, offset: int, shape: tuple[Any, ...], stride
     """A tensor is dense and inside its storage."""
     numbers = [offset, *shape, *stride]
     if len(shape) != len(stride) or any(type(number) is not int for number in numbers):
-        raise Refused("damaged (a tensor's shape and strides do not belong together)")
+        raise Refused("damaged (a tensor's shape and strides do not match)")
     spans = [(size - 1) * step for size, step in zip(shape, stride, strict=True)]
     last = offset + sum(spans) if math.prod(shape) else offset - 1
     if min(numbers) < 0 or last >= max(storage.num_items, offset):

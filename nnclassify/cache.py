@@ -52,7 +52,7 @@ def unusable(name: str) -> str:
     root = cache_folder()
     if root is None:
         return "there is no home folder for a cache; set HOME or XDG_CACHE_HOME"
-    return unsafe(root / name) or f"{root / name}: cannot be made"
+    return unsafe(root / name) or f"{root / name}: cannot be created"
 
 
 def is_private(path: Path) -> bool:

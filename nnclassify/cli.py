@@ -124,7 +124,7 @@ RunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[RUN]",
-        help="A run under checkpoints/, a run folder or a checkpoint file; left out, the newest run.",
+        help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
         autocompletion=_complete_run,
     ),
 ]
@@ -136,15 +136,17 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG", help="A YAML file, or a shipped config; or a run.", autocompletion=complete_config
+            metavar="CONFIG", help="A YAML file, a shipped config or a run.", autocompletion=complete_config
         ),
     ],
     overrides: SetOption = None,
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the pictures in the run folder.")] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run of that config.")] = False,
-    monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Say when something goes wrong.")] = True,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say on what, and how, the steps are run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
+    monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print the device, number type and execution mode.")
+    ] = False,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config import load_config
@@ -180,7 +182,7 @@ def train(
 def check(
     config: Annotated[
         str,
-        typer.Argument(metavar="CONFIG", help="A YAML file, or a shipped config.", autocompletion=complete_config),
+        typer.Argument(metavar="CONFIG", help="A YAML file or a shipped config.", autocompletion=complete_config),
     ],
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -188,7 +190,7 @@ def check(
     fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
     lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the learning-rate range test.")] = None,
     minutes: Annotated[
-        float, typer.Option(min=0.1, max=10_000, help="How long the check may take, in processor time.")
+        float, typer.Option(min=0.1, max=10_000, help="Processor time for the check, in minutes.")
     ] = 1.0,
 ) -> None:
     """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
@@ -298,7 +300,13 @@ def predict(
     overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout; a formula gets an apostrophe.")] = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print CSV on stdout; a name that a spreadsheet would run as a formula starts with an apostrophe.",
+        ),
+    ] = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:

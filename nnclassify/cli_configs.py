@@ -60,7 +60,7 @@ def show_config(name: ShippedName, as_json: JsonOption = False) -> None:
 @configs_app.command("copy")
 def copy_config(
     name: ShippedName,
-    target: Annotated[Path | None, typer.Argument(help="Where to; left out, here.")] = None,
+    target: Annotated[Path | None, typer.Argument(help="A file or a folder. Default: the working directory.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a shipped config, to change it."""

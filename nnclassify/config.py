@@ -243,7 +243,7 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
         text = f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
         yield _Misfit(("loss",), ("model",), text)
     if config.ema is not None and config.lookahead is not None:
-        text = "found it beside ema; one average is evaluated and kept: leave one of the two out"
+        text = "found it together with ema; only one average is evaluated and kept: leave one of the two out"
         yield _Misfit(("lookahead",), ("ema",), text)
     if config.dataset.validation in (0, "test"):
         unchosen = "without a split to choose by; set dataset.validation: 0.1, or leave"
@@ -262,7 +262,10 @@ def _surprises(config: RunConfig) -> Iterator[tuple[YamlPath, str]]:
     if (first := config.scheduler.first_drop()) is not None and first >= epochs:
         yield ("scheduler",), f"the learning rate drops after {first} epochs at the earliest, but {run}"
     if config.patience is not None and config.patience >= epochs:
-        yield ("patience",), f"{config.patience} epochs without a better one cannot pass: {run}"
+        yield ("patience",), f"{config.patience} epochs without improvement cannot pass: {run}"
     for place, group in enumerate(config.optimizer.groups):
         if group.epochs is not None and group.epochs >= epochs:
-            yield ("optimizer", "groups", place, "epochs"), f"found {group.epochs}, but {run}: it learns to the end"
+            yield (
+                ("optimizer", "groups", place, "epochs"),
+                f"found {group.epochs}, but {run}: the group learns to the end",
+            )

@@ -86,7 +86,7 @@ class RunFolder:
         try:
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as cause:
-            raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); mend permissions") from cause
+            raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions") from cause
         try:
             _lock(descriptor, self.path)
             remove_partials(self.path)
@@ -126,7 +126,7 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
             return RunFolder(path)
     except OSError as cause:
         raise SaveError(
-            f"{root / name}: cannot be created ({one_line(cause)}); mend permissions or free space"
+            f"{root / name}: cannot be created ({one_line(cause)}); fix permissions or free space"
         ) from cause
     raise AssertionError("count() does not end")
 
@@ -213,7 +213,7 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
     for place in places:
         if (checkpoint := _checkpoint_in(place)) is not None:
             if place != Path(run) and _checkpoint_in(Path(run)) is not None:
-                note(f"{run}: using {checkpoint}; for the one that lies here, write ./{run}")
+                note(f"{run}: using {checkpoint}; for the one in the working directory, write ./{run}")
             return checkpoint
     raise _no_run(run, places, root)
 
@@ -222,7 +222,9 @@ def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
     """Why RUN is no run, in the words that help most."""
     for place in places:
         if run and place.is_dir() and place != root:
-            return CheckpointError(f"{place}: no best.pt in it; expected a run folder; was the run stopped at once?")
+            return CheckpointError(
+                f"{place}: no best.pt in it; expected a run folder; was the run stopped in its first epoch?"
+            )
         if run and place.exists() and not place.is_dir():
             return CheckpointError(f"{place}: not a regular file; expected a run, a run folder or a checkpoint")
     hint = suggestion(run, [known.name for known in runs(root)])

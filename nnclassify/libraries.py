@@ -80,7 +80,7 @@ class KeptLibrary:
         if path is None:
             note(f"compile: {unusable(FOLDER)}; this step is compiled for this run alone")
         elif path.exists():
-            note(f"compile: {path}: not what was kept there; this step is compiled anew")
+            note(f"compile: {path}: changed since it was kept; this step is compiled again")
         with _workplace(None if path is None else path.parent) as place:
             made = place / f"{self.key}.so"
             make(made)

@@ -59,7 +59,7 @@ def save_plots(
             if redraw or not path.is_file():
                 paths.append(save(draw, path, written))
     except OSError as cause:
-        raise SaveError(f"{folder}: plots not saved ({one_line(cause)}); free space or mend permissions") from cause
+        raise SaveError(f"{folder}: plots not saved ({one_line(cause)}); free space or fix permissions") from cause
     return paths
 
 

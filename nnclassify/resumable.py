@@ -41,7 +41,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def refusal(folder: RunFolder, changed: Sequence[str]) -> ConfigError:
     """The error of a run that does not fit a config."""
-    return ConfigError([f"--resume {folder.name}: {change}; set it back, or start anew" for change in changed])
+    return ConfigError([f"--resume {folder.name}: {change}; set it back, or start a new run" for change in changed])
 
 
 def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]) -> tuple[RunFolder, LoadedConfig]:

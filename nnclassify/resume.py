@@ -128,7 +128,7 @@ def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, fac
     differing += [split for split in ("train", "validation") if digests.get(split) != facts["split_digests"].get(split)]
     if differing:
         raise ConfigError(
-            [f"--resume {folder.name}: the training data is not what it was ({differing[0]} differs); start anew"]
+            [f"--resume {folder.name}: the training data has changed ({differing[0]} differs); start a new run"]
         )
 
 
@@ -137,12 +137,14 @@ def _completed(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
     try:
         return RunConfig.model_validate(config).model_dump(mode="json", exclude_none=True)
     except ValidationError as cause:
-        raise CheckpointError(f"{folder.last}: its config cannot be read ({one_line(cause)}); start anew") from cause
+        raise CheckpointError(
+            f"{folder.last}: its config cannot be read ({one_line(cause)}); start a new run"
+        ) from cause
 
 
 def _machine_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
     return [
-        f"{name}: {before[name]} when the run was saved, now {now}: the result is as good, but not the same to the bit"
+        f"{name}: {before[name]} when the run was saved, now {now}: the result is as good, but not bit for bit the same"
         for name, now in machine_state(trainer).items()
         if before[name] != now
     ]
@@ -157,8 +159,8 @@ def _take_as_asked(trainer: Trainer, asked: bool | None) -> list[str]:
     if step.setting() == before:
         return []
     return [
-        f"compile: {before} when the run was saved, now {step.setting()}: the result is as good, but not the same to "
-        "the bit"
+        f"compile: {before} when the run was saved, now {step.setting()}: the result is as good, but not bit for bit "
+        "the same"
     ]
 
 

@@ -228,7 +228,7 @@ def _whole_history(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
         raise ValueError("its epochs are not 1, 2, 3, ...")
     if any(before.step >= after.step for before, after in pairwise(rows)):
-        raise ValueError("its steps do not grow")
+        raise ValueError("its steps do not increase")
     return [dict(vars(row)) for row in rows]
 
 
@@ -240,7 +240,7 @@ def _whole_training(value: dict[str, Any]) -> dict[str, Any]:
     if totals["hits"] > totals["count"] or len(counted) > 1:
         raise ValueError("totals: more right than counted, or not of this batch")
     if (state["best_epoch"] == 0) != (state["best_model"] is None):
-        raise ValueError("best_epoch and best_model do not belong together")
+        raise ValueError("best_epoch and best_model do not match")
     if state["best_epoch"] > 0 and not all(map(math.isfinite, state["best"])):
         raise ValueError("best: holds NaN or infinity")
     return state
@@ -248,7 +248,7 @@ def _whole_training(value: dict[str, Any]) -> dict[str, Any]:
 
 def _different(value: list[str]) -> list[str]:
     if len(set(value)) != len(value):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name appears twice")
     return value
 
 

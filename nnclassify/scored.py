@@ -80,7 +80,7 @@ def _of_other(classifier: Classifier) -> Scored:
     examples = pool.take(limited(pool.targets, np.arange(len(pool.targets)), dataset.limit, seed))
     source = source.finish(source)
     if len(examples) == 0:
-        raise DataError(f"{origin}: no example to evaluate on")
+        raise DataError(f"{origin}: no examples to evaluate on")
     if tuple(examples.inputs.shape[1:]) != transform.input_shape:
         raise DataError(
             f"{origin}: examples of shape {tuple(examples.inputs.shape[1:])}; the run was trained on "
@@ -98,7 +98,7 @@ def _in_classes(pool: Pool, source: Source, class_names: list[str], origin: str)
     present = np.unique(pool.targets)
     if new := [source.class_names[index] for index in present if place[index] is None]:
         raise LabelError(
-            f"{origin}: class {', '.join(map(repr, new[:5]))} is none of the run's: {', '.join(class_names[:10])}"
+            f"{origin}: class {', '.join(map(repr, new[:5]))} is not one of the run's: {', '.join(class_names[:10])}"
         )
     index = np.array([-1 if known is None else known for known in place], dtype=np.int64)
     return Pool(index[pool.targets], pool.inputs)

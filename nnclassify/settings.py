@@ -81,7 +81,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 def all_different(names: list[str]) -> list[str]:
     """A validator of lists of names."""
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"names that differ ({twice[0]!r} is there twice)")
+        raise ValueError(f"names that differ ({twice[0]!r} appears twice)")
     return names
 
 

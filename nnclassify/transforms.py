@@ -348,7 +348,7 @@ class Transform:
         shape, names, shift, scale = tuple(state["input_shape"]), state["feature_names"], state["shift"], state["scale"]
         picture = None if state["picture"] is None else TypeAdapter(PictureFormat).validate_python(state["picture"])
         if picture is not None and (shape != picture.shape() or not picture.is_sound()):
-            raise ValueError("the picture's format does not fit the input shape, or its white is not over its black")
+            raise ValueError("the picture format does not fit the input shape, or white is not above black")
         if names is not None and shape != (len(names),):
             raise ValueError("the feature names do not fit the input shape")
         _check_statistics(shape, shift, scale)

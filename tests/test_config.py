@@ -110,7 +110,7 @@ def test_overrides_add_replace_and_expand(here: Path) -> None:
         ("dataset: {name: folder, root: r, size: [8]}\nmodel: mlp\n",
          "c.yaml:1: dataset.size: found [8], expected a whole number or at least 2 in the list"),
         ("dataset: {name: tensors, train_inputs: x, train_targets: y, class_names: [a, a]}\nmodel: mlp\n",
-         "c.yaml:1: dataset.class_names: found ['a', 'a'], expected names that differ ('a' is there twice)"),
+         "c.yaml:1: dataset.class_names: found ['a', 'a'], expected names that differ ('a' appears twice)"),
         ("dataset: {name: iris, validation: 1.5}\nmodel: mlp\n",
          "c.yaml:1: dataset.validation: found 1.5, expected less than 1 or text"),
     ],
@@ -291,7 +291,7 @@ def test_a_bad_override_is_named(override: str, expected: str, here: Path) -> No
 
 def test_one_average_is_enough(here: Path) -> None:
     (problem,) = problems(GOOD + "ema: 0.9\nlookahead: {every: 5}\n", here)
-    assert problem.startswith("c.yaml:4: lookahead: found it beside ema; one average is evaluated and kept")
+    assert problem.startswith("c.yaml:4: lookahead: found it together with ema; only one average is evaluated and kept")
 
 
 def test_patience_needs_a_split_to_choose_by(here: Path) -> None:

@@ -52,7 +52,7 @@ def test_every_row_is_answered_or_an_error(text: str, rows: dict[int, object], h
         ("a;b\n1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
         ("1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
         ("", r"r\.csv: empty; expected rows of 2 values"),
-        ("a,b\n", r"r\.csv: no row under the header"),
+        ("a,b\n", r"r\.csv: no rows below the header"),
         ('a,b\n1,"2\n', r"r\.csv:2: not CSV \(a quote is never closed\)"),
     ],
 )

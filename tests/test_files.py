@@ -77,9 +77,9 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
 @pytest.mark.parametrize(
     ("inputs", "targets", "message"),
     [
-        (INPUTS, np.zeros(5, dtype=np.int64), r"y.pt: 5 targets for the 4 inputs of x.pt; expected as many"),
+        (INPUTS, np.zeros(5, dtype=np.int64), r"y.pt: 5 targets for the 4 inputs of x.pt; expected one per input"),
         (INPUTS, TARGETS[:3], r"y.pt: 3 targets for the 4 inputs of x.pt"),
-        (INPUTS, TARGETS / 2, r"y.pt: 0.5 of example 1 is no class index; expected whole numbers"),
+        (INPUTS, TARGETS / 2, r"y.pt: 0.5 of example 1 is not a class index; expected whole numbers"),
         (INPUTS, np.array([0, 1, np.nan, 1]), r"y.pt: example 2 holds NaN or infinity; expected a class index"),
         (INPUTS, TARGETS[:, None, None], r"y.pt: torch.int64 of shape \(4, 1, 1\); expected class indices"),
         (INPUTS, np.array([[1, 0], [0, 1], [1, 1], [0, 1]]), r"row 2 has 2 ones; expected one class per example"),

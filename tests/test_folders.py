@@ -39,7 +39,7 @@ def test_a_name_of_two_runs_means_the_one_under_checkpoints_and_says_so(here: Pa
     make("checkpoints/a"), make("a")
     notes: list[str] = []
     assert find_checkpoint("a", note=notes.append) == Path("checkpoints/a/best.pt")
-    assert notes == ["a: using checkpoints/a/best.pt; for the one that lies here, write ./a"]
+    assert notes == ["a: using checkpoints/a/best.pt; for the one in the working directory, write ./a"]
     assert find_checkpoint("./a", note=notes.append) == Path("a/best.pt") and len(notes) == 1
 
 

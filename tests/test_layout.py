@@ -63,7 +63,7 @@ def test_a_dangling_picture_is_named_and_a_dangling_class_too(target: str, here:
     with pytest.raises(DataError, match=r"root/b/x.png: not a readable picture"):
         build()
     Path("root/c").symlink_to("nowhere")
-    with pytest.raises(DataError, match=r"root/c: a link that leads nowhere"):
+    with pytest.raises(DataError, match=r"root/c: a broken link"):
         build()
 
 
@@ -84,7 +84,7 @@ def test_system_files_texts_and_pipes_are_passed_over_and_counted(here: Path) ->
     assert said(splits, "5 system files")
     assert said(splits, "2 text files", "a/boxes.xml", "b/notes.TXT")
     assert said(splits, "1 special file", "a/pipe.png")
-    assert said(splits, "1 file beside the class folders not used", "root/labels.csv")
+    assert said(splits, "1 file next to the class folders not used", "root/labels.csv")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
         (["test/a/1.png", "val/a/2.png"], r"root: no class folder"),
         (
             ["train/2019/0.png", "train/2020/0.png", "bus/1.png"],
-            r"root/train: holds folders, and root/bus stand beside",
+            r"root/train: holds folders, and next to it is root/bus",
         ),
         (["train/a/0.png", "Train/b/0.png"], r"root/Train and root/train: two folders for one split"),
         (["val/a/0.png", "valid/a/0.png", "train/a/1.png"], r"root/val and root/valid: two folders for one split"),
@@ -142,8 +142,8 @@ def test_unlabelled_pictures_and_other_folders_beside_train_are_said(here: Path)
     paint("train/a/0.png", "train/b/1.png", "test/7.png", "val/a/2.png", "extra/x.png")
     splits = build(validation=None)
     assert counts(splits) == (["a", "b"], [1, 1], 1, 0)
-    assert said(splits, "root/test: no class folder in it, not used")
-    assert said(splits, "root/extra: beside root/train, not used")
+    assert said(splits, "root/test: no class folders in it, not used")
+    assert said(splits, "root/extra: next to root/train, not used")
     assert said(splits, "root/val: no pictures of class b")
 
 
@@ -178,7 +178,7 @@ def test_the_order_is_that_of_the_parts_of_a_path(here: Path) -> None:
 def test_folders_without_end_are_refused(here: Path) -> None:
     deep = Path("root/a", *["d"] * 120)
     deep.mkdir(parents=True)
-    with pytest.raises(DataError, match=r"more than 100 folders in one another"):
+    with pytest.raises(DataError, match=r"more than 100 nested folders"):
         build()
 
 

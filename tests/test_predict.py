@@ -186,7 +186,7 @@ def test_what_is_not_predicted_is_said(folder: Path, tmp_path: Path) -> None:
     found = list(predict(classifier("digits", folder), [str(tmp_path)], note=notes.append))
     assert [Path(prediction.input).name for prediction in found] == ["one.png", "two.gif"]
     assert [note.split(" (")[0] for note in notes] == [
-        "passed over: 1 system file",
-        "passed over: 1 text file",
+        "skipped: 1 system file",
+        "skipped: 1 text file",
         "several frames or pages in 1 file",
     ]

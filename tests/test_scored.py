@@ -57,7 +57,7 @@ def test_all_rows_of_another_file_are_scored_in_the_classes_of_the_run() -> None
     assert found.notes == ["new.csv: other data than the run was trained on; scored: all 3 examples"]
     assert evaluate(net(), found.examples).confusion[0] == [0, 0]  # nothing is high
     write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "middle")])
-    with pytest.raises(DataError, match=r"new\.csv: class 'middle' is none of the run's: high, low"):
+    with pytest.raises(DataError, match=r"new\.csv: class 'middle' is not one of the run's: high, low"):
         scored(net("dataset.path=new.csv"))
 
 

@@ -102,13 +102,13 @@ def labelled(*labels: str) -> str:
 @pytest.mark.parametrize(
     ("labels", "classes", "note"),
     [
-        (("1", "1.0", "0", "1"), ["0", "1"], "labels '1', '1.0' are the same number, and one class: '1'"),
+        (("1", "1.0", "0", "1"), ["0", "1"], "labels '1', '1.0' are the same number, and taken as one class: '1'"),
         (("01", "+1", "1e0", "1", "1", "2"), ["1", "2"], "labels '+1', '01', '1', '1e0' are the same number"),
         (("12345678901234567890", "12345678901234567891"), ["12345678901234567890", "12345678901234567891"], None),
-        (("cat", "cat ", "dog"), ["cat", "dog"], "'cat ' is taken as the others"),
-        (("caf\u00e9", "cafe\u0301", "dog"), ["caf\u00e9", "dog"], r"'cafe\u0301' is taken as the others"),
-        (("Cat", "cat", "dog"), ["Cat", "cat", "dog"], "labels 'Cat', 'cat' differ in case, spaces or spelling alone"),
-        (("True", "true", "0"), ["0", "True", "true"], "labels 'True', 'true' differ in case"),
+        (("cat", "cat ", "dog"), ["cat", "dog"], "'cat ' is taken as 'cat'"),
+        (("caf\u00e9", "cafe\u0301", "dog"), ["caf\u00e9", "dog"], "'cafe\\u0301' is taken as 'caf\u00e9'"),
+        (("Cat", "cat", "dog"), ["Cat", "cat", "dog"], "labels 'Cat', 'cat' differ only in case, spaces or spelling"),
+        (("True", "true", "0"), ["0", "True", "true"], "labels 'True', 'true' differ only in case"),
         (("none", "some"), ["none", "some"], "class 'none' may stand for missing labels"),
         (("+", "-"), ["+", "-"], None),
         (("'a'", "'b'"), ["'a'", "'b'"], "single quotes are kept"),
@@ -125,12 +125,16 @@ def test_spellings_of_labels(labels: tuple[str, ...], classes: list[str], note: 
 @pytest.mark.parametrize(
     ("header", "row", "note"),
     [
-        (",x,shade", "{i},{x},{c}", "the column without a name numbers the rows: an index, and not taken as a feature"),
+        (
+            ",x,shade",
+            "{i},{x},{c}",
+            "the column without a name numbers the rows: it is an index, and not used as a feature",
+        ),
         ("Unnamed: 0,x,shade", "{i},{x},{c}", "the column named 'Unnamed: 0' numbers the rows"),
-        ("index,x,shade", "{i},{x},{c}", "column 'index' numbers the rows; if it is no property"),
-        ("id,x,shade", "{i}7,{x},{c}", "column 'id' has another value in every row"),
+        ("index,x,shade", "{i},{x},{c}", "column 'index' numbers the rows; if it is not a property"),
+        ("id,x,shade", "{i}7,{x},{c}", "column 'id' has a different value in every row"),
         ("y,x,shade", "{i2}.5,{x},{c}", "column 'y' gives the label away"),
-        ("y,x,shade", "{big},{x},{c}", "column 'y': beside 3e+38 in line 2 the other values are as good as one"),
+        ("y,x,shade", "{big},{x},{c}", "column 'y': next to 3e+38 in line 2, all other values are practically equal"),
     ],
 )
 def test_columns_that_should_not_be_learned_from_are_told(header: str, row: str, note: str, here: Path) -> None:

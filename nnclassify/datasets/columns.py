@@ -53,8 +53,8 @@ def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[s
         column = values[:, index]
         row = int(np.argmax(np.abs(column - np.median(some[:, index]))))
         notes.append(
-            f"column {names[index]!r}: beside {column[row]:.6g} in line {lines[row]} the other values are as good as "
-            "one: if it stands for a missing value, fill it in or remove the row"
+            f"column {names[index]!r}: next to {column[row]:.6g} in line {lines[row]}, all other values are "
+            "practically equal: if it stands for a missing value, fill it in or remove the row"
         )
     return notes[:MOST_NOTES]
 
@@ -69,12 +69,12 @@ def column_notes(names: Sequence[str], values: Values, targets: Labels) -> list[
         if consecutive[index] and numbers_the_rows(values[:, index]):
             found = "numbers the rows"
         elif (not name or _IDENTIFIER.fullmatch(name)) and len(np.unique(values[:, index])) == len(values):
-            found = "has another value in every row, as an identifier has"
+            found = "has a different value in every row, like an identifier"
         elif same_as_label[index]:
-            found = "gives the label away: each class has one value of its own there"
+            found = "gives the label away: each class has a value of its own in it"
         else:
             continue
-        notes.append(f"{shown} {found}; if it is no property of the examples, leave it out of dataset.features")
+        notes.append(f"{shown} {found}; if it is not a property of the examples, leave it out of dataset.features")
     return notes[:MOST_NOTES] + ([f"and {len(notes) - MOST_NOTES} more such columns"] if notes[MOST_NOTES:] else [])
 
 

@@ -60,7 +60,7 @@ def inputs_of(
         except DataError as error:
             yield line, error
     if line == 0:
-        raise DataError(f"{file.path}: no row under the header; expected rows of {layout.width} values")
+        raise DataError(f"{file.path}: no rows below the header; expected rows of {layout.width} values")
 
 
 def numbers_of(texts: Sequence[str], names: Sequence[str] | None, where: str, decimal: str = ".") -> list[float]:

@@ -62,7 +62,7 @@ def read_table(file: CsvFile, label: str, features: Sequence[str] | None) -> Tab
     empty = _empty_columns(file, header) if features is None else ()
     if empty:
         places = ", ".join(str(column + 1) for column in empty)
-        notes.append(f"columns without name and value are left out: {places}")
+        notes.append(f"columns with neither a name nor values are left out: {places}")
     left_out = set(empty)
     others = [name for column, name in enumerate(header) if name != label and column not in left_out]
     names = others if features is None else list(features)
@@ -101,7 +101,7 @@ def header_and_rows(file: CsvFile, label: str) -> tuple[list[str], Iterator[Row]
         return cells, rows
     names = list(file.format.columns)
     if cells == names:
-        raise DataError(f"{file.path}:{line}: the columns by name; remove dataset.columns, which is for files without")
+        raise DataError(f"{file.path}:{line}: a header line; remove dataset.columns, which is for files without one")
     if len(cells) != len(names):
         raise DataError(f"{file.path}:{line}: {len(cells)} values; expected {len(names)}, as in dataset.columns")
     return names, itertools.chain([first], rows)
@@ -170,7 +170,7 @@ def _chosen(
             -1, f"dataset.features: {label!r} is the label, which gives the answer away; remove it from the features"
         )
     for name in (name for name, count in Counter(names).items() if count > 1 and counts[name] == 1):
-        problems.add(-1, f"dataset.features: {name!r} is there twice; name each column once", kind="repeated")
+        problems.add(-1, f"dataset.features: {name!r} appears twice; name each column once", kind="repeated")
     problems.raise_all()
     if not names:
         raise DataError(f"{file.path}: no feature column beside the label; expected at least one")
@@ -282,6 +282,6 @@ def _without_index(values: Values, names: list[str], notes: list[str]) -> tuple[
     ]
     for column in index:
         shown = f"named {names[column]!r}" if names[column] else "without a name"
-        notes.append(f"the column {shown} numbers the rows: an index, and not taken as a feature")
+        notes.append(f"the column {shown} numbers the rows: it is an index, and not used as a feature")
     kept = [column for column in range(len(names)) if column not in index]
     return (np.ascontiguousarray(values[:, kept]), [names[column] for column in kept]) if index else (values, names)

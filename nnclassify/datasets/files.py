@@ -106,7 +106,8 @@ def _pair(inputs_path: str, targets_path: str, notes: list[str]) -> tuple[Tensor
     labels = read_labels(targets, targets_path, notes)
     if len(inputs) != len(labels):
         raise DataError(
-            f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; expected as many"
+            f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; "
+            "expected one per input"
         )
     return _channels_first(_checked(inputs, inputs_path), inputs_path, notes), labels
 
@@ -121,7 +122,7 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
     finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
     if not finite.all():
         rows = (~inputs.reshape(len(inputs), -1).isfinite().all(dim=1)).nonzero()
-        raise MissingValueError(f"{path}: example {int(rows[0])} holds NaN or infinity; mend or remove it")
+        raise MissingValueError(f"{path}: example {int(rows[0])} holds NaN or infinity; correct or remove it")
     return inputs
 
 
@@ -168,7 +169,7 @@ def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, n
     """Pictures in the units of the others: 0..255 or 0..1."""
     if white is None or own is None or own == white:
         return inputs
-    notes.append(f"{path}: pictures in 0..{own}, brought to 0..{white}")
+    notes.append(f"{path}: pictures in 0..{own}, scaled to 0..{white}")
     return inputs.float() * (white / own)
 
 

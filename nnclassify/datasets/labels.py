@@ -44,13 +44,17 @@ def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
         stripped[clean_name(label)] = stripped.get(clean_name(label), 0) + count
     if len(stripped) < len(counts):
         spaced = next(label for label in counts if label != clean_name(label))
-        notes.append(f"spaces around labels and decomposed accents do not count: {spaced!a} is taken as the others")
+        notes.append(
+            f"spaces around labels and decomposed accents are ignored: {spaced!a} is taken as {clean_name(spaced)!r}"
+        )
     values = {label: _value(label, decimal) for label in stripped}
     groups = _grouped({label: label for label in stripped} if None in values.values() else values)
     # The spelling of most rows; of several such, the shortest.
     name = {group: min(group, key=lambda label: (-stripped[label], len(label), label)) for group in groups}
     notes += [
-        f"labels {_listed(group)} are the same number, and one class: {name[group]!r}" for group in groups if group[1:]
+        f"labels {_listed(group)} are the same number, and taken as one class: {name[group]!r}"
+        for group in groups
+        if group[1:]
     ]
     names = sorted_labels(list(name.values()), decimal)
     place = {label: index for index, label in enumerate(names)}
@@ -99,7 +103,7 @@ def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tup
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(names):
         if len(names) > max(MANY_CLASSES, num_rows / 2):
-            return f"{len(names)} classes for {num_rows} rows: almost every row has a label of its own", True
+            return f"{len(names)} classes for {num_rows} rows: almost every row has its own label", True
         return "", False
     real = any(value != int(value) for value in numbers)
     found = f"{len(names)} different numbers in {num_rows} rows"
@@ -129,8 +133,8 @@ def _look_alikes(names: Sequence[str], decimal: str) -> list[str]:
         plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
         keys[name] = plain if (value := _value(name, decimal)) is None else value
     return [
-        f"labels {_listed(group)} differ in case, spaces or spelling alone, and are {len(group)} classes: write them "
-        "alike if they are one"
+        f"labels {_listed(group)} differ only in case, spaces or spelling, and are {len(group)} classes: write them "
+        "the same way if they are one"
         for group in _grouped(keys)
         if group[1:]
     ]

@@ -135,8 +135,8 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
         found[known] = list_pictures(folder)
     if missing := [name for name, listing in found.items() if not listing.pictures]:
         if len(missing) == len(class_names):
-            raise DataError(f"{root / missing[0]}: no pictures, nor for any other class; add some, or remove {root}")
-        notes.append(f"{root}: no pictures of class {', '.join(missing)}; figures are of the classes that are there")
+            raise DataError(f"{root / missing[0]}: no pictures, nor in any other class; add some, or remove {root}")
+        notes.append(f"{root}: no pictures of class {', '.join(missing)}; the figures are of the other classes")
     return found
 
 
@@ -197,13 +197,11 @@ def _settle(roles: _Roles) -> None:
         train = roles.splits["train"]
         if others and len(roles.splits) == 1 and any(list_pictures(path).pictures for path in others):
             raise DataError(
-                f"{train}: holds folders, and {some(others)} stand beside it; where it is a class, move its "
-                "pictures out of their folders, else move the others away"
+                f"{train}: holds folders, and next to it is {some(others)}; if it is a class, move its pictures "
+                "out of their folders, otherwise move the others away"
             )
-        roles.notes += [f"{path}: beside {train}, not used" for path in others]
-        roles.notes += [
-            f"{path}: no class folder in it, not used: nothing says what its pictures show" for path in namesakes
-        ]
+        roles.notes += [f"{path}: next to {train}, not used" for path in others]
+        roles.notes += [f"{path}: no class folders in it, not used: its pictures have no labels" for path in namesakes]
     elif namesakes:
         if not others:
             raise DataError(f"{namesakes[0]}: no class folder; expected {EXPECTED}")
@@ -245,13 +243,13 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
         if is_system(entry.name):
             continue
         if kind == "dangling":
-            raise DataError(f"{path}: a link that leads nowhere; mend or remove it")
+            raise DataError(f"{path}: a broken link; fix or remove it")
         if kind != "folder":
             beside.append(path)
         elif chosen is None or path in chosen:
             found.append(path)
     if beside:
-        notes.append(f"{root}: {counted(len(beside), 'file')} beside the class folders not used ({some(beside)})")
+        notes.append(f"{root}: {counted(len(beside), 'file')} next to the class folders not used ({some(beside)})")
     return _named_apart(found)
 
 
@@ -268,7 +266,7 @@ def _named_apart(folders: list[Path]) -> dict[str, Path]:
         if name in by_name:
             raise DataError(
                 f"{by_name[name]} and {folder}: names that differ only in spaces around them or in how accents are "
-                "written; rename one, or put their pictures together"
+                "written; rename one, or merge them"
             )
         if place in places:
             raise DataError(f"{places[place]} and {folder}: two classes, but one folder; remove one of the links")

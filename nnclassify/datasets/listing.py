@@ -56,7 +56,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as cause:
-        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
+        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); fix permissions") from cause
 
 
 def is_system(name: str) -> bool:
@@ -91,7 +91,7 @@ def list_pictures(folder: Path) -> Listing:
 
 def _walk(folder: Path, depth: int, listing: Listing, seen: set[tuple[int, int]]) -> None:
     if depth > MAX_DEPTH:
-        raise DataError(f"{folder}: more than {MAX_DEPTH} folders in one another; expected pictures in <class>/")
+        raise DataError(f"{folder}: more than {MAX_DEPTH} nested folders; expected pictures in <class>/")
     place = identity(folder)
     if place in seen:
         listing.leave(folder, AGAIN)
@@ -129,7 +129,7 @@ def identity(folder: Path) -> tuple[int, int]:
     try:
         status = folder.stat()
     except OSError as cause:
-        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); mend permissions") from cause
+        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); fix permissions") from cause
     return status.st_dev, status.st_ino
 
 
@@ -157,4 +157,4 @@ def passed_over(listings: Iterable[Listing]) -> Iterator[str]:
         for reason, paths in listing.passed_over.items():
             whole.setdefault(reason, []).extend(paths)
     for reason, paths in whole.items():
-        yield f"passed over: {counted(len(paths), reason)} ({some(paths)})"
+        yield f"skipped: {counted(len(paths), reason)} ({some(paths)})"

@@ -202,7 +202,7 @@ class Reader:
         if self.unread:
             first = self.unread[min(self.unread)]
             more = f" ({len(self.unread)} such files)" if len(self.unread) > 1 else ""
-            raise DataError(f"{first}{more}; mend it, or set dataset.on_bad_file: skip")
+            raise DataError(f"{first}{more}; fix it, or set dataset.on_bad_file: skip")
 
     def notes(self) -> list[str]:
         """What to tell of the pictures that were read, and of those that were not."""
@@ -214,7 +214,7 @@ class Reader:
         if self.num_deep and (black, white) != (0, 65535):
             notes.append(
                 f"{counted(self.num_deep, 'gray picture')} of more than 8 bits a pixel: their values {black:g} to "
-                f"{white:g} are brought to 0 to 255; for others, set dataset.value_range"
+                f"{white:g} are scaled to 0 to 255; to scale others, set dataset.value_range"
             )
         return notes
 

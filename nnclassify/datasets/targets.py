@@ -93,8 +93,8 @@ def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
         if (broken := (flat != flat.floor()).nonzero()).numel():
             row = int(broken[0])
             raise LabelError(
-                f"{path}: {flat[row].item():g} of example {row} is no class index; expected whole numbers (a net that "
-                "predicts measurements is no classifier)"
+                f"{path}: {flat[row].item():g} of example {row} is not a class index; expected whole numbers (a "
+                "net that predicts measurements is not a classifier)"
             )
         notes.append(f"{path}: class indices written as {targets.dtype}, read as integers")
     return flat.long().numpy()

@@ -82,4 +82,4 @@ def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
         text = Path(loaded.source.file).read_text(encoding="utf-8-sig")
         target.write_text(edited(text, everything), encoding="utf-8")
     except OSError as cause:
-        raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or mend permissions") from cause
+        raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause

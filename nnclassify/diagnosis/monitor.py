@@ -220,7 +220,7 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
             text = f"{dead} give 0 for every example"
             yield _blocked(look, layer, pages.DEAD_UNITS, text, layer.dead)
         if layer.saturated > MANY:
-            text = f"{layer.saturated:.0%} of the outputs of {layer.name} are at a flat end"
+            text = f"{layer.saturated:.0%} of the outputs of {layer.name} are saturated"
             yield _blocked(look, layer, pages.SATURATED_UNITS, text, layer.saturated)
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:

@@ -125,7 +125,7 @@ BELOW_LINEAR = Page(
 )
 LIKE_THE_MAJORITY = Page(
     id="NN614",
-    title="no better than always the most common class",
+    title="no better than always predicting the most common class",
     looks_at="The accuracy of a finished run against the share of the most common class, on the same examples as "
     "NN613: no higher, and the mean accuracy of the classes within a tenth of the way from chance to right.",
     why="The net has learned how often each class occurs, and nothing from the inputs.",

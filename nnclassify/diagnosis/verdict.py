@@ -136,7 +136,7 @@ def _proved(source: YamlSource, case: Case, proof: Proof, seen: Seen) -> Finding
     one = proof.suspicion
     text = f"{one.evidence.text}; {side_by_side(proof.before, proof.after)}"
     if proof.seeds > 1:
-        text += f", and alike over {proof.seeds} seeds"
+        text += f", confirmed over {proof.seeds} seeds"
     if seen.stand_in is not None:
         text += f" (tried on {seen.stand_in})"
     evidence = Evidence(text, one.evidence.value, one.evidence.threshold)
@@ -164,7 +164,7 @@ def side_by_side(before: Outcome, after: Outcome) -> str:
 
 def _not_by_heart(seen: Seen) -> Iterator[str]:
     if seen.is_lost and seen.by_heart is not None:
-        yield f"of one batch, shown again and again, the net learns {percent(seen.by_heart)}"
+        yield f"of a single batch, shown again and again, the net learns {percent(seen.by_heart)}"
 
 
 def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
@@ -238,7 +238,7 @@ def _symptoms_inside(end: Snapshot, prior_loss: float | None) -> Iterator[str]:
         yield f"{dead.dead * dead.units:.0f} of the {dead.units} ReLU units of {dead.name} give 0 for every example"
     saturated = max(end.layers, key=lambda layer: layer.saturated, default=None)
     if saturated is not None and saturated.saturated > 0.5:
-        yield f"{percent(saturated.saturated)} of the outputs of {saturated.name} are at a flat end"
+        yield f"{percent(saturated.saturated)} of the outputs of {saturated.name} are saturated"
     if any(layer.identical and layer.units > 1 for layer in end.layers):
         yield "all units of a layer are identical"
     if end.gradient_ratio < 0.01:

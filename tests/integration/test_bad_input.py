@@ -107,7 +107,7 @@ INPUTS = np.zeros((6, 3), dtype=np.float32)
     [
         (tensors(INPUTS, np.array([0, 1, -1, 0, 1, 0])), "y.npy: label -1 of example 2 is outside the classes"),
         (tensors(INPUTS, np.zeros(6, dtype=int)), "y.npy: one class only (0); expected at least two classes"),
-        (tensors(INPUTS, np.zeros(7, dtype=int)), "y.npy: 7 targets for the 6 inputs of x.npy; expected as many"),
+        (tensors(INPUTS, np.zeros(7, dtype=int)), "y.npy: 7 targets for the 6 inputs of x.npy; expected one per input"),
         (tensors(INPUTS, np.array([0, 2, 0, 2, 0, 2])), "y.npy: no training example of class 1; add examples"),
         (pictures(lambda root: (root / "cat/1.png").write_bytes(b"x")), "root/cat/1.png: not a readable picture ("),
         (pictures(lambda root: (root / "ant").mkdir()), "root/ant: empty class; add pictures, or remove the folder"),
