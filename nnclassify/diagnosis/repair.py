@@ -13,8 +13,9 @@ from nnclassify.diagnosis.trials import Bench, Outcome, Point, decisive_steps
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
 """By how much skill a change must help to prove its cause."""
-DEVIATIONS = 2.0
-"""Standard deviations of a score, as an estimate from the examples that judge, which the gain must exceed too."""
+DEVIATIONS, SURE_DEVIATIONS = 2.0, 3.0
+"""Standard deviations of a score, as an estimate from the examples that judge, which the gain must exceed too; the
+second of a net that is not stuck, since the best of several changes looks good by chance."""
 REFINES, ENOUGH = 0.05, 0.95
 """Once a fault is proved: by how much skill a further change must help to be kept, and the skill that needs none."""
 PERFECT = 0.98
@@ -351,8 +352,10 @@ class _Search:
         return self.skill.expected(before) < limit and is_large
 
     def _is_large(self, certainty: Certainty, before: float, after: float, noise: float) -> bool:
-        least, deviations = (REFINES, 1.0) if self._is_proved() else (HELPS[certainty], DEVIATIONS)
-        return self.skill.gain(before, after) >= least and after - before > deviations * noise
+        if self._is_proved():
+            return self.skill.gain(before, after) >= REFINES and after - before > noise
+        deviations = DEVIATIONS if self.skill.expected(self.current) < STUCK else SURE_DEVIATIONS
+        return self.skill.gain(before, after) >= HELPS[certainty] and after - before > deviations * noise
 
     def _confirmed(self, certainty: Certainty, change: Change) -> _Confirmed | None:
         """Whether a change helps over seeds: by more than they differ, or at least so that none gets stuck."""

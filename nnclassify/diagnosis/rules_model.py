@@ -29,13 +29,17 @@ LINEAR = Page(
 )
 
 
+A_LINE = 0.82
+"""A line that gets further than this towards what a net gets is a choice, not a fault."""
+
+
 def _linear(case: Case) -> Iterator[Suspicion]:
     if not isinstance(case.config.model, DenseModel) or any(stage.activation != "none" for stage in case.stages):
         return
     evidence = Evidence("a linear model" if not case.stages else f"{len(case.stages)} layers, activation none", 0, 1)
     relu = {**wider(case), **with_option(case, "activation", "relu")} if case.stages else wider(case)
     path = "model.activation" if case.stages else "model.hidden"
-    yield Suspicion(LINEAR, "likely", path, evidence, (relu,))
+    yield Suspicion(LINEAR, "likely", path, evidence, (relu,), under=A_LINE)
 
 
 NARROW = Page(
