@@ -47,3 +47,5 @@ def test_a_run_is_held_against_its_baselines(
 def test_few_test_examples_prove_nothing() -> None:
     """3 of 5 against 5 of 5: a difference of two examples."""
     assert compared(reached(2, 1, 3, 2), Baselines(0.9, 0.6, 0.9), "net.yaml") is None
+    assert compared(reached(0, 0, 1, 1), Baselines(1.0, 0.5, 1.0), "net.yaml") is None
+    assert compared(reached(3, 0, 3, 2), Baselines(0.6, 0.6, 0.5), "net.yaml") is None

@@ -11,6 +11,8 @@ FAR, DEVIATIONS = 0.1, 3.0
 """A gap in accuracy that is worth a warning, and the standard deviations of a difference that it must exceed too."""
 LITTLE = 0.1
 """A net that got less than this share of the way from chance to right has learned next to nothing."""
+FEW = 10
+"""Of fewer examples, one or two decide whether a net is better than the most common class."""
 
 
 def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
@@ -25,12 +27,14 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
     """
     recalls = [report.recall for report in reached.classes if report.support]
     by_class, chance = sum(recalls) / len(recalls), 1 / len(recalls)
-    noise = (2 * found.linear * (1 - found.linear) / reached.num_examples) ** 0.5
+    pooled = (found.linear + reached.accuracy) / 2
+    noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
     far = max(FAR, DEVIATIONS * noise)
     if found.linear - reached.accuracy > far and found.linear_by_class - by_class > far:
         text = f"{reached.accuracy:.0%} against {found.linear:.0%}: run `nnclassify check {config}`"
         return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
-    if reached.accuracy <= found.majority and by_class <= chance + LITTLE * (1 - chance):
+    learned_nothing = reached.accuracy <= found.majority and by_class <= chance + LITTLE * (1 - chance)
+    if learned_nothing and reached.num_examples >= FEW:
         text = f"{reached.accuracy:.0%} against {found.majority:.0%}: run `nnclassify check {config}`"
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
