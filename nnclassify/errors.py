@@ -129,9 +129,10 @@ class Interrupted(NNClassifyError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's, or torch's, which says so in a RuntimeError on a CPU."""
+    """Whether memory ran out: Python's, torch's, which says so in a RuntimeError, or a library's that is loaded."""
+    words = ("allocate memory", "out of memory", "failed to map segment")
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))
+        isinstance(error, RuntimeError | ImportError) and any(said in str(error) for said in words)
     )
 
 

@@ -50,6 +50,7 @@ def test_a_report_that_the_cache_cannot_take_goes_to_the_temporary_folder(
     [
         (MemoryError(), 3, "error: out of memory (MemoryError); use a smaller batch_size"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 3, "error: out of memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), 3, "error: out of memory"),
         (TrainingError("a\nb"), 3, r"error: a\nb"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
