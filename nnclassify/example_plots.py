@@ -88,7 +88,7 @@ def _pictures(
         axes.imshow(_displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         label = int(evaluation.probabilities[row].argmax())
         share = f"{float(evaluation.probabilities[row, label]):.0%}".replace("%", " %")
-        words = f"predicted {names[label]} {share}\n" + ("correct" if label == target else f"true {names[target]}")
+        words = f"predicted {names[label]} ({share})\n" + ("correct" if label == target else f"true {names[target]}")
         axes.set_title(words, fontsize=7.5, color=RIGHT if label == target else WRONG)
 
 
