@@ -108,6 +108,7 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
     assert list(figures) == [
         "run",
         "split",
+        "notes",
         "num_examples",
         "loss",
         "accuracy",
@@ -196,7 +197,7 @@ def test_two_features_get_their_decision_regions_and_may_be_negative(nnclassify:
         assert [line.split(": ")[0] for line in done.stdout.splitlines()] == values
     refused = nnclassify("predict", "-inf,1", "-", "--run", "xor")
     assert refused.returncode == 2 and refused.stderr.splitlines() == [
-        "error: -inf,1: found '-inf', expected a finite number",
+        "error: -inf,1: column 'x': found '-inf', expected a finite number; correct it or remove the row",
         "error: -: no such file, and no values; this net takes 2 values (x, y)",
     ]
 
