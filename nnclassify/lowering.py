@@ -114,7 +114,7 @@ def max_pool_backward(
 
 def add(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
     """`aten.add`, its factor written out: some releases of the compiler make `addmm` of a sum with a matrix product,
-    and lose the factor (torch 2.13 and 2.14: every SGD step of a layer that meets its gradient directly)."""
+    and lose the factor (torch 2.11 to 2.14: every SGD step of a layer that meets its gradient directly)."""
     return NotImplemented if isinstance(alpha, int | float) and alpha == 1 else inputs + other * alpha
 
 
