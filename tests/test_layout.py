@@ -194,5 +194,5 @@ def test_all_bad_files_of_all_splits_are_counted(here: Path) -> None:
 def test_a_test_folder_without_any_picture_is_refused(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png")
     Path("root/test/a").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"root/test/a: no pictures, nor for any other class"):
+    with pytest.raises(DataError, match=r"root/test/a: no pictures, nor in any other class"):
         build()
