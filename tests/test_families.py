@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ from nnclassify.observers import Checkpointer
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.reference import families
 from nnclassify.schedulers import Clock
+from nnclassify.transforms import Normalize
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 
@@ -112,3 +113,15 @@ def test_scheduler_factor_stays_between_zero_and_one(name: str) -> None:
     config = config_of(scheduler={"name": name, **REQUIRED.get(name, {})}, dataset=BLOBS)
     factors = [config.scheduler.factor(Clock(step, 100, 10, [1.0] * (step // 10))) for step in range(100)]
     assert all(0 <= factor <= 1 and math.isfinite(factor) for factor in factors)
+
+
+@pytest.mark.parametrize("normalize", get_args(Normalize))
+@pytest.mark.parametrize("dataset", ["iris", "digits", "xor"])
+def test_every_normalization_survives_saving(dataset: str, normalize: str, tmp_path: Path) -> None:
+    """Once `unit` on a table made a checkpoint that its own reader refused."""
+    parts = build_parts(config_of(dataset={"name": dataset, "normalize": normalize}, epochs=1))
+    trainer = build_trainer(parts)
+    trainer.observers = [Checkpointer(RunFolder(tmp_path), parts.facts())]
+    trainer.fit()
+    transform = Classifier.load(tmp_path / "best.pt", "cpu").transform
+    assert content_digest(transform.state()) == content_digest(parts.transform.state())
