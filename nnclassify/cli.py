@@ -224,7 +224,8 @@ def explain(
 def evaluate(
     run: RunArgument = None,
     split: Annotated[
-        str | None, typer.Option(help="train, validation or test; left out: test, if any; of other data, all.")
+        str | None,
+        typer.Option(help="train, validation or test. Default: test if there is one; all examples of other data."),
     ] = None,
     overrides: SetOption = None,
     device: DeviceOption = "auto",

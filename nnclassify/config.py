@@ -40,12 +40,12 @@ class CheckpointEvery(Settings):
     """When `last.pt` is written, beside the end of each epoch."""
 
     steps: PositiveInt | None = None
-    """After each so many updates of the run."""
+    """Save each time this many updates of the run are done."""
     minutes: PositiveFloat | None = None
-    """After the few batches in which so many minutes since the last save are over."""
+    """Save once this many minutes have passed since the last save, to within a few batches."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Neither says nothing."""
+        """An empty checkpoint_every would have no effect."""
         if self.steps is None and self.minutes is None:
             yield "steps", "missing, and minutes too; give one of them or both, or leave checkpoint_every out"
 
@@ -58,29 +58,29 @@ class RunConfig(Settings):
     dataset: AnyDataset
     """Where examples come from."""
     model: AnyModel
-    """What learns."""
+    """The network."""
     loss: AnyLoss = CrossEntropy()
-    """What training makes small."""
+    """The loss function that training minimizes."""
     optimizer: AnyOptimizer = Adam()
-    """How gradients change weights."""
+    """How gradients update the weights."""
     scheduler: AnyScheduler = Constant()
     """How the learning rate changes."""
     epochs: PositiveInt = 10
     """Passes over the training examples."""
     batch_size: PositiveInt = 64
-    """Examples an update."""
+    """Examples per update."""
     shuffle: Switch = True
     """A new order of the training examples in each epoch."""
     clip_grad_norm: PositiveFloat | None = None
     """Scale gradients down to this norm where they are larger."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Evaluate and keep an exponential moving average of the weights, with this decay a step."""
+    """Evaluate and keep an exponential moving average of the weights, with this decay per step."""
     lookahead: Lookahead | None = None
-    """Evaluate and keep slow weights, which the network goes back to every few updates: `{}` for the usual ones."""
+    """Evaluate and keep slow weights, to which the network is reset every few updates: `{}` for the defaults."""
     evaluation: Evaluating = Evaluating()
     """How the net is used after training, and validated while it trains."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without a better validation figure."""
+    """Stop after this many epochs without improvement in validation."""
     select_by: Literal["accuracy", "loss"] = "accuracy"
     """The validation figure that decides which epoch is best; ties in accuracy go to the lower loss."""
     seed: Seed = 0
@@ -99,7 +99,7 @@ class RunConfig(Settings):
     """How often to save: `{steps: 500}`, `{minutes: 10}` or both, and at each epoch's end; left out, at each
     epoch's end, but epochs of under two seconds share a save."""
     accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
-    """Findings of `nnclassify check` that are known and wanted, such as NN302: told as notes, never as faults."""
+    """Findings of `nnclassify check` that are known and wanted, such as NN302: shown as notes, never as faults."""
 
     @model_validator(mode="before")
     @classmethod

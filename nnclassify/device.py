@@ -62,7 +62,7 @@ def find_device(wanted: str) -> torch.device:
     """The device that a config asks for; `auto` is CUDA, else MPS, else the CPU.
 
     Raises:
-        DeviceError: It is not here.
+        DeviceError: It is not available.
     """
     if wanted == "auto":
         if torch.cuda.is_available():
@@ -73,9 +73,11 @@ def find_device(wanted: str) -> torch.device:
     kind, _, index = wanted.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise DeviceError(f"device: {wanted} is not here (CUDA devices: {found}); use `device: auto` or `device: cpu`")
+        raise DeviceError(
+            f"device: {wanted} is not available (CUDA devices: {found}); use `device: auto` or `device: cpu`"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("device: mps is not here; use `device: auto` or `device: cpu`")
+        raise DeviceError("device: mps is not available; use `device: auto` or `device: cpu`")
     return torch.device(wanted)
 
 
@@ -83,11 +85,11 @@ def find_placement(device: str, precision: str, model: nn.Module | None = None) 
     """Device, number types and memory format for a config's `device` and `precision`, and for its network.
 
     Raises:
-        DeviceError: The device is not here, or cannot compute in that type.
+        DeviceError: The device is not available, or cannot compute in that type.
     """
     found = find_device(device)
     if found.type == "mps" and precision == "float64":
-        raise DeviceError("precision: float64 is not to be had on mps; use `precision: float32` or `device: cpu`")
+        raise DeviceError("precision: float64 is not supported on mps; use `precision: float32` or `device: cpu`")
     if found.type == "cpu" and precision == "float16":
         raise DeviceError("precision: float16 needs a GPU; use `precision: bfloat16` or float32 on the CPU")
     dtype = torch.float64 if precision == "float64" else torch.float32

@@ -7,14 +7,14 @@
     │   ├── MissingValueError   a value is missing, NaN or infinite
     │   └── LabelError          labels are no class indices, or a class has no example
     ├── ModelError        a network does not fit its input or its loss
-    ├── DeviceError       a device was asked for that is not here
+    ├── DeviceError       a device was asked for that is not available
     ├── CheckpointError   a run or a checkpoint is missing, damaged or of another kind
     ├── SaveError         something could not be written: a full disk, a folder without permission
     ├── TrainingError     training failed: diverged, or stopped by an error
     └── Interrupted       a signal stopped the run; everything is saved
 
 A message is one line that says where, what was found, what was expected and what to do. The exit codes are
-part of the command line's interface: 2 for what the user can mend before the run, 3 for a run that failed.
+part of the command line's interface: 2 for what the user can fix before the run, 3 for a run that failed.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.path / "history.jsonl"
 
     @property
@@ -47,7 +47,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """What a resume goes on from."""
+        """What a resume continues from."""
         return self.path / "last.pt"
 
     @property

@@ -1,4 +1,4 @@
-"""The history of a run: one row an epoch, in `history.jsonl`."""
+"""The history of a run: one row per epoch, in `history.jsonl`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Row:
         epoch: From 1.
         step: Optimizer updates so far.
         train_loss: Mean over the epoch, as the examples were met.
-        train_accuracy: Likewise, 0..1.
+        train_accuracy: Share of correct predictions over the epoch, 0..1.
         validation_loss: After the epoch; None where there is no such split.
-        validation_accuracy: Likewise.
+        validation_accuracy: After the epoch, 0..1; None where there is no such split.
         lr: Of the epoch's last update.
         seconds: Of training, validation apart.
         examples_per_second: Of training.

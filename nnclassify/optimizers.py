@@ -42,7 +42,7 @@ class Optimizer(Settings):
     lr: PositiveFloat
     """The learning rate; the scheduler multiplies it."""
     weight_decay: NonNegativeFloat = 0.0
-    """How strongly weights are pulled to zero."""
+    """Weight decay (L2 penalty)."""
     groups: list[ParameterGroup] = Field(default_factory=list)
     """Parameters with options of their own."""
 
@@ -106,12 +106,12 @@ class Sgd(Optimizer):
     lr: PositiveFloat = 0.01
     """The learning rate; the scheduler multiplies it."""
     momentum: Beta = 0.0
-    """The share of the last step that goes on."""
+    """Momentum factor."""
     nesterov: Switch = False
     """Look ahead along the momentum first; needs momentum."""
     decoupled: Switch = False
-    """weight_decay is the share of a weight that an update takes, times the schedule's factor; else times the learning
-    rate too, and so more where lr_factor is."""
+    """An update decays each weight by weight_decay times the schedule's factor; if false, times the learning rate too, as
+    in torch, and so times lr_factor."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Nesterov's look ahead is along the momentum; to decouple a decay of zero changes nothing."""
@@ -138,11 +138,11 @@ class AdaptiveMoments(Optimizer):
     lr: PositiveFloat = 0.001
     """The learning rate; the scheduler multiplies it."""
     beta1: Beta = 0.9
-    """Memory of the gradient."""
+    """Decay rate of the running average of the gradient."""
     beta2: Beta = 0.999
-    """Memory of its square."""
+    """Decay rate of the running average of the squared gradient."""
     eps: PositiveFloat = 1e-8
-    """Keeps the division from zero."""
+    """Added to the denominator for numerical stability."""
 
     def moments(self) -> dict[str, Any]:
         """The options that both torch optimizers take."""
@@ -166,7 +166,7 @@ class AdamW(AdaptiveMoments):
 
     name: Literal["adamw"] = "adamw"
     weight_decay: NonNegativeFloat = 0.01
-    """How strongly weights are pulled to zero."""
+    """Decoupled weight decay."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.AdamW."""
@@ -182,11 +182,11 @@ class RmsProp(Optimizer):
     lr: PositiveFloat = 0.001
     """The learning rate; the scheduler multiplies it."""
     alpha: Beta = 0.99
-    """Memory of the squared gradient."""
+    """Decay rate of the running average of the squared gradient."""
     momentum: Beta = 0.0
-    """The share of the last step that goes on."""
+    """Momentum factor."""
     eps: PositiveFloat = 1e-8
-    """Keeps the division from zero."""
+    """Added to the denominator for numerical stability."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.RMSprop."""
@@ -202,7 +202,7 @@ class Adagrad(Optimizer):
     lr: PositiveFloat = 0.01
     """The learning rate; the scheduler multiplies it."""
     eps: PositiveFloat = 1e-10
-    """Keeps the division from zero."""
+    """Added to the denominator for numerical stability."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.Adagrad."""
@@ -218,9 +218,9 @@ class Adadelta(Optimizer):
     lr: PositiveFloat = 1.0
     """The learning rate; the scheduler multiplies it."""
     rho: Beta = 0.9
-    """Memory of the squared gradient."""
+    """Decay rate of the running average of the squared gradient."""
     eps: PositiveFloat = 1e-6
-    """Keeps the division from zero."""
+    """Added to the denominator for numerical stability."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.Adadelta."""
@@ -236,7 +236,7 @@ class Muon(Optimizer):
     lr: PositiveFloat = 0.02
     """The learning rate of the matrices; the scheduler multiplies it."""
     momentum: Beta = 0.95
-    """The share of the last step that goes on."""
+    """Momentum factor."""
     nesterov: Switch = True
     """Look ahead along the momentum first."""
     iterations: Annotated[int, Field(ge=1, le=20)] = 5

@@ -73,7 +73,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
         ranks: The processes that train together, of which one a node reads the examples.
 
     Raises:
-        DeviceError: The device is not here.
+        DeviceError: The device is not available.
         DataError: The data cannot be read or learned from.
         ModelError: The network does not fit the data.
     """

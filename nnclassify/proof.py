@@ -80,7 +80,7 @@ class Proven:
         """Take N steps the fast way; the state afterwards is that of the fast way alone.
 
         Raises:
-            DeviceError: It is wrong, or cannot be had; everything is as it was.
+            DeviceError: It is wrong, or not available; everything is as it was.
         """
         is_whole = len(inputs) == self.fast.group_size
         if self._left == 0 and (is_whole in self._looped or len(inputs) == 1):
@@ -91,7 +91,7 @@ class Proven:
         finally:
             start.restore()
         if fault is not None:
-            reason = f"with torch {torch.__version__}, the fast step is not the eager one: {fault}"
+            reason = f"with torch {torch.__version__}, the fast step differs from the eager one: {fault}"
             raise DeviceError(f"compile: {reason}{self.fast.set_aside(reason)}")
         self._looped.add(is_whole)
         return self.fast.run(inputs, targets, rates)

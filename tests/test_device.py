@@ -1,4 +1,4 @@
-"""Devices and precisions that are not to be had are refused in words."""
+"""Devices and precisions that are not available are refused in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def test_a_device_of_another_kind_is_named(wanted: str) -> None:
 
 
 def test_a_cuda_device_that_is_not_here_is_named() -> None:
-    with pytest.raises(DeviceError, match=r"device: cuda:99 is not here \(CUDA devices: \d+\); use `device: auto`"):
+    with pytest.raises(
+        DeviceError, match=r"device: cuda:99 is not available \(CUDA devices: \d+\); use `device: auto`"
+    ):
         find_device("cuda:99")
 
 

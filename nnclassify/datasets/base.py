@@ -73,7 +73,7 @@ class Dataset(Settings):
     """The share of the training examples held out to choose by, stratified; 0: none; `test`: show the test
     split's figures after each epoch, and choose nothing by them."""
     normalize: Normalize = "standard"
-    """What inputs are brought to: standard (mean 0, deviation 1 on the training split), minmax, unit, none."""
+    """How inputs are scaled: standard (mean 0, deviation 1 on the training split), minmax, unit, none."""
     limit: PositiveInt | None = None
     """At most this many training examples and as many test examples, stratified."""
     seed: Seed | None = None

@@ -41,8 +41,8 @@ class Tensors(PictureDataset, UnsplitDataset):
     class_names: Annotated[list[str], AfterValidator(all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
     white: Literal[1, 255] | None = None
-    """The value of white that pictures are brought to; left out, what it is in `train_inputs`: 255 in uint8, and in
-    floats 1 or 255, whichever holds all values."""
+    """The value of white that pictures are scaled to. Left out: that of `train_inputs`, which is 255 for uint8, and for
+    floats 1, or 255 if a value is above 1."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Half of a test split, or two of them."""

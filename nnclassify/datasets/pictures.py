@@ -152,7 +152,7 @@ class Folder(PictureDataset, UnsplitDataset):
     """The share held out to test on where root has no `test` folder."""
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """The values in 16-bit, 32-bit and float gray pictures that become black and white, such as [0, 4095]; left out,
-    found from the values of the whole data set."""
+    found from the values in the whole data set."""
     on_bad_file: Literal["error", "skip"] = "error"
     """What to do about a picture that cannot be read: stop and name it, or leave it out and say so."""
 

@@ -52,7 +52,7 @@ class Csv(UnsplitDataset):
     encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
     """The text encoding, such as utf-8, utf-16, cp1252 or latin-1."""
     columns: Annotated[list[str], AfterValidator(all_different)] | None = None
-    """The names of the columns of a file without a header line, in order; left out, the first line has them."""
+    """The column names, in order, of a file without a header line. Left out: the first line is the header."""
 
     def read(self, seed: int) -> Source:
         """Read and check every row.

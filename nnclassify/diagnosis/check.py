@@ -107,7 +107,7 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
     Raises:
         ConfigError: The config is wrong.
         ModelError: The network does not fit the data.
-        DeviceError: The device is not here.
+        DeviceError: The device is not available.
     """
     started = time.thread_time()
     try:

@@ -31,8 +31,8 @@ class Model(Settings):
     output_scale: PositiveFloat = 1.0
     """What the last layer's outputs are multiplied by, before `output`."""
     output_dropout: Probability = 0.0
-    """The share of the outputs that is zeroed in training, before `output`; usually a mistake, since these are what the
-    loss is computed from: dropout belongs between layers."""
+    """Dropout probability of the outputs in training, before `output`; usually a mistake, since the loss is computed
+    from them: dropout belongs between layers."""
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The network, from `(N, *input_shape)` to `(N, num_outputs)`, output activation included.
@@ -104,14 +104,14 @@ class DenseModel(Model):
     init: Init = PlainInit()
     """How the weights of every layer start that names no init."""
     bias_init: BiasInit | None = None
-    """What every bias starts at: a number, or `default` for torch's small random ones; left out, 0, but torch's own
-    where the weights are too (`init: default`)."""
+    """The initial value of every bias: a number, or `default` for torch's small random values. Left out: 0, or torch's
+    own where the weights are too (`init: default`)."""
     norm: Norm = Norm()
     """The options of every batch norm."""
     output_bias: Switch = True
     """Whether the last layer adds a bias."""
     output_bias_init: BiasInit | None = None
-    """What the last layer's biases start at; left out, as the model's `bias_init` says."""
+    """The initial value of the last layer's biases. Left out: that of `bias_init`."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Options of layers that this model does not have."""

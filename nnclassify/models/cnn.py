@@ -70,8 +70,8 @@ class Cnn(DenseModel):
     blocks: Annotated[list[Block], Field(min_length=1)]
     """The convolutions, first to last."""
     head: Head = "flatten"
-    """What the hidden layers are given: every value that the blocks leave, or each channel's average or maximum over
-    the picture, which are far fewer."""
+    """The input of the hidden layers: all outputs of the blocks, flattened, or the average or maximum of each channel
+    over the picture (global pooling), which takes far fewer weights."""
 
     def has_batch_norm(self) -> bool:
         """In any block or hidden layer."""

@@ -14,7 +14,7 @@ Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
 
 
 class PlainInit(Settings):
-    """An initialisation without options; `default` is torch's own. How biases start, `bias_init` says.
+    """An initialization without options; `default` is torch's own. `bias_init` sets the biases.
 
     `dirac`: the first channels of a convolution copy its inputs, the others and linear layers start as by `default`.
     """
