@@ -105,7 +105,7 @@ class Ranks:
 
 
 def _lost(cause: Exception) -> TrainingError:
-    return TrainingError(f"another process of this run has ended ({one_line(cause)}); go on with --resume")
+    return TrainingError(f"another process of this run has ended ({one_line(cause)}); continue with --resume")
 
 
 def join() -> Ranks:

@@ -25,7 +25,7 @@ class FilterMuon(optim.Optimizer):
         groups: As torch.optim takes them.
         lr: Of groups that name none.
         weight_decay: Likewise.
-        momentum: The share of the last step that goes on.
+        momentum: Momentum factor.
         nesterov: Look ahead along the momentum first.
         ns_steps: Newton-Schulz iterations.
         normalized: Bring each matrix to a norm of the root of its rows before its step.

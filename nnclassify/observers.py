@@ -200,7 +200,7 @@ class Execution(Watcher):
         self.say = say
 
     def run_started(self, trainer: Trainer) -> None:
-        """Say it."""
+        """Say it before the first step."""
         step = trainer.training_step
         dtype = str(step.placement.autocast or step.placement.dtype).removeprefix("torch.")
         layout = ", channels last" if step.placement.channels_last else ""
@@ -215,7 +215,7 @@ class Notes(Watcher):
         self.say = say
 
     def noted(self, trainer: Trainer, text: str) -> None:
-        """Say it."""
+        """Pass a note on."""
         self.say(text)
 
 

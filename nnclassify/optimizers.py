@@ -110,8 +110,8 @@ class Sgd(Optimizer):
     nesterov: Switch = False
     """Look ahead along the momentum first; needs momentum."""
     decoupled: Switch = False
-    """An update decays each weight by weight_decay times the schedule's factor; if false, times the learning rate too, as
-    in torch, and so times lr_factor."""
+    """An update decays each weight by weight_decay times the schedule's factor; if false, times the learning rate too,
+    as in torch, and so times lr_factor."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Nesterov's look ahead is along the momentum; to decouple a decay of zero changes nothing."""

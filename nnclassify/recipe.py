@@ -27,7 +27,7 @@ class Recipe:
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
         report_steps: Observers hear of each multiple of so many updates before a later one is done; None: of chunks.
         autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
-        must_compile: Whether a compiled step that cannot be compiled here ends the run; else it goes on eagerly.
+        must_compile: Whether a compiled step that cannot be compiled here ends the run; else it continues eagerly.
         described: All that decides what a training step does, as text: compiled steps are kept under it.
     """
 

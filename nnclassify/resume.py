@@ -22,7 +22,7 @@ from nnclassify.trainer import Trainer
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that goes on.
+    """A resumed run.
 
     Attributes:
         best: Its best checkpoint so far; None before the first epoch's end.
@@ -41,7 +41,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
     Args:
         trainer: At its start.
         folder: The run's.
-        config: What it is to go on with.
+        config: What it continues with.
         facts: What its next checkpoints will say of data and transform.
 
     Raises:

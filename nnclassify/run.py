@@ -97,7 +97,7 @@ def train(
 
     Args:
         loaded: The config.
-        resume: The run to go on with; None: a new one.
+        resume: The run to continue; None: a new one.
         observers: Who else looks on.
         note: Is told, a line each, what the user should know of the data and of a resumed run, and what the monitor
             finds.
@@ -169,7 +169,7 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None
 def _checkpointer(
     trainer: Trainer, folder: RunFolder, parts: Parts, note: Callable[[str], None], *, goes_on: bool
 ) -> Checkpointer:
-    """What keeps the checkpoints of a run that begins; or of one that goes on, after the trainer is where that stands.
+    """What keeps the checkpoints of a run that begins; or of a resumed one, once the trainer has its state.
 
     A finished run is not trained again, so what its `best.pt` lacks is written from `last.pt`.
     """
@@ -186,7 +186,7 @@ def _checkpointer(
         note(f"{folder.path}: is finished, nothing is left to train; for more: --resume --set epochs=N")
     else:
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
-        note(f"{folder.path}: goes on after {len(trainer.rows)} epochs{batches}")
+        note(f"{folder.path}: continues after {len(trainer.rows)} epochs{batches}")
     return checkpointer
 
 
@@ -194,7 +194,7 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     number = trainer.stop_signal or 0
     where = "after the last epoch" if trainer.finished else f"in epoch {trainer.epoch} of {trainer.recipe.epochs}"
     return Interrupted(
-        f"interrupted {where}; saved in {folder.path}; go on with: nnclassify train --resume {folder.name}", number
+        f"interrupted {where}; saved in {folder.path}; continue with: nnclassify train --resume {folder.name}", number
     )
 
 

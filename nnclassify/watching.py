@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """What looks on while a net trains; it must change nothing that training depends on."""
+    """What watches training; it must change nothing that training depends on."""
 
     def run_started(self, trainer: Trainer) -> None:
         """Before the first step, or the first after a resume."""
@@ -33,16 +33,16 @@ class Watcher:
     """An observer that does nothing; derive from it to look at some events only."""
 
     def run_started(self, trainer: Trainer) -> None:
-        """Nothing."""
+        """Called before the first step; does nothing here."""
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Nothing."""
+        """Called after a few updates; does nothing here."""
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Nothing."""
+        """Called after an epoch; does nothing here."""
 
     def noted(self, trainer: Trainer, text: str) -> None:
-        """Nothing."""
+        """Called with a note; does nothing here."""
 
     def run_ended(self, trainer: Trainer) -> None:
-        """Nothing."""
+        """Called after the last update; does nothing here."""

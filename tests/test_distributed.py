@@ -86,7 +86,7 @@ def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.Monke
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(port))
-    with pytest.raises(TrainingError, match=r"another process of this run has ended .*; go on with --resume"):
+    with pytest.raises(TrainingError, match=r"another process of this run has ended .*; continue with --resume"):
         join()
 
 

@@ -114,7 +114,7 @@ class Splits:
 
     @property
     def num_classes(self) -> int:
-        """K."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nnclassify.config import RunConfig
 from nnclassify.diagnosis.facts import Facts
@@ -100,22 +100,18 @@ class Case:
 
     @property
     def num_classes(self) -> int:
-        """K."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates an epoch."""
+        """Updates per epoch."""
         return -(-self.facts.num_examples // self.config.batch_size)
 
     @property
     def total_steps(self) -> int:
         """Updates in the whole run."""
         return self.config.epochs * self.steps_per_epoch
-
-    def without_start(self) -> Case:
-        """What is known before a network is built."""
-        return replace(self, start=None)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ class LayerState:
     identical: bool
     spread: float
 
+    def dead_text(self) -> str:
+        """How many units give nothing but 0, in words."""
+        return f"{self.dead * self.units:.0f} of the {self.units} ReLU units of {self.name} give 0 for every example"
+
 
 @contextmanager
 def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
@@ -123,6 +127,10 @@ class Snapshot:
         if len(norms) < 2:
             return 1.0
         return norms[0] / max(norms[-1], 1e-38)
+
+    def gradient_text(self) -> str:
+        """The gradient ratio, in words."""
+        return f"the first layer's gradient is {self.gradient_ratio:.1e} of the last one's"
 
     @property
     def dead(self) -> float:

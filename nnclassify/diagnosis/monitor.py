@@ -172,11 +172,10 @@ class Monitor(Watcher):
             if size == 0:
                 continue
             moved = float((now[name] - before).norm()) / size / steps**0.5
-            if moved < SMALL_UPDATE and trainer.lr() > 0:
-                evidence = Evidence(f"{name} changes by {moved:.1e} of its size per update", moved, SMALL_UPDATE)
-                yield Found(pages.UPDATES, evidence, "optimizer.lr")
-            elif moved > LARGE_UPDATE and self.seen_at > 0:
-                evidence = Evidence(f"{name} changes by {moved:.1e} of its size per update", moved, LARGE_UPDATE)
+            is_small = moved < SMALL_UPDATE and trainer.lr() > 0
+            if is_small or (moved > LARGE_UPDATE and self.seen_at > 0):
+                text = f"{name} changes by {moved:.1e} of its size per update"
+                evidence = Evidence(text, moved, SMALL_UPDATE if is_small else LARGE_UPDATE)
                 yield Found(pages.UPDATES, evidence, "optimizer.lr")
 
 
@@ -216,16 +215,14 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
     state, targets = look.state, look.targets
     for layer in state.layers:
         if layer.dead > MANY:
-            dead = f"{layer.dead * layer.units:.0f} of the {layer.units} ReLU units of {layer.name}"
-            text = f"{dead} give 0 for every example"
-            yield _blocked(look, layer, pages.DEAD_UNITS, text, layer.dead)
+            yield _blocked(look, layer, pages.DEAD_UNITS, layer.dead_text(), layer.dead)
         if layer.saturated > MANY:
             text = f"{layer.saturated:.0%} of the outputs of {layer.name} are saturated"
             yield _blocked(look, layer, pages.SATURATED_UNITS, text, layer.saturated)
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
-        text = f"the first layer's gradient is {ratio:.1e} of the last one's"
-        yield Found(pages.GRADIENTS, Evidence(text, ratio, LOWEST_RATIO), "model.activation")
+        evidence = Evidence(state.gradient_text(), ratio, LOWEST_RATIO)
+        yield Found(pages.GRADIENTS, evidence, "model.activation")
     is_one = len(state.predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets)
     if is_late and is_one and len(targets) >= 50:
         text = f"class {int(state.predictions[0])} for all of {len(targets)} examples"

@@ -34,7 +34,7 @@ def _vanishing(case: Case) -> Iterator[Suspicion]:
     ratio = case.start.gradient_ratio
     if flat_ends * 2 < len(case.stages) or (ratio > SMALL_GRADIENT and case.start.output_spread > FLAT):
         return
-    text = f"at the start the first layer's gradient is {ratio:.1e} of the last one's"
+    text = f"at the start {case.start.gradient_text()}"
     changes = [
         with_option(case, "activation", "relu"),
         {**with_option(case, "activation", "relu"), **with_option(case, "init", "kaiming_uniform")},

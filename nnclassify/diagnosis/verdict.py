@@ -235,13 +235,13 @@ def _symptoms_inside(end: Snapshot, prior_loss: float | None) -> Iterator[str]:
     """What layers and loss look like at the end."""
     dead = max(end.layers, key=lambda layer: layer.dead, default=None)
     if dead is not None and dead.dead > 0.5:
-        yield f"{dead.dead * dead.units:.0f} of the {dead.units} ReLU units of {dead.name} give 0 for every example"
+        yield dead.dead_text()
     saturated = max(end.layers, key=lambda layer: layer.saturated, default=None)
     if saturated is not None and saturated.saturated > 0.5:
         yield f"{percent(saturated.saturated)} of the outputs of {saturated.name} are saturated"
     if any(layer.identical and layer.units > 1 for layer in end.layers):
         yield "all units of a layer are identical"
     if end.gradient_ratio < 0.01:
-        yield f"the first layer's gradient is {end.gradient_ratio:.1e} of the last one's"
+        yield end.gradient_text()
     if prior_loss is not None and abs(end.loss - prior_loss) < 0.02 * prior_loss:
         yield f"the loss stays at {prior_loss:.3f}, as if only the frequencies of the classes were known"

@@ -42,7 +42,7 @@ def test_a_signal_while_training_saves_and_ends(tmp_path: Path, number: signal.S
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert "saved in checkpoints/run; go on with: nnclassify train --resume run" in errors
+    assert "saved in checkpoints/run; continue with: nnclassify train --resume run" in errors
     assert (run / "last.pt").is_file() and not list(run.rglob("*.partial"))
 
 
