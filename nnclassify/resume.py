@@ -55,7 +55,8 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
     saved, training = found.checkpoint, found.checkpoint.training
     if training is None:
         raise CheckpointError(f"{found.path}: holds no training state; expected a run's last.pt")
-    _refuse_changes(folder, config, saved, facts)
+    before = _completed(folder, saved.config)
+    _refuse_changes(folder, config, before, saved, facts)
     asked = None if config.compile == "auto" else trainer.training_step.is_compiled
     try:
         if training["best_model"] is not None:
@@ -64,7 +65,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
     except (ValueError, RuntimeError) as cause:
         raise CheckpointError(f"{found.path}: does not fit this net and optimizer ({one_line(cause)})") from cause
     machine = [*_machine_notes(trainer, training["machine"]), *_take_as_asked(trainer, asked)]
-    notes = [*found.notes, *machine, *_schedule_notes(trainer, config, saved)]
+    notes = [*found.notes, *machine, *_schedule_notes(trainer, config, before)]
     return Resumed(_best(saved, training), saved.run_id, notes)
 
 
@@ -116,8 +117,10 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
     )
 
 
-def _refuse_changes(folder: RunFolder, config: RunConfig, saved: Checkpoint, facts: dict[str, Any]) -> None:
-    if changed := changes(_completed(folder, saved.config), config.model_dump(mode="json", exclude_none=True)):
+def _refuse_changes(
+    folder: RunFolder, config: RunConfig, before: dict[str, Any], saved: Checkpoint, facts: dict[str, Any]
+) -> None:
+    if changed := changes(before, config.model_dump(mode="json", exclude_none=True)):
         raise refusal(folder, changed)
     differing = [
         fact
@@ -164,18 +167,18 @@ def _take_as_asked(trainer: Trainer, asked: bool | None) -> list[str]:
     ]
 
 
-def _schedule_notes(trainer: Trainer, config: RunConfig, saved: Checkpoint) -> list[str]:
-    before, now = int(saved.config["epochs"]), config.epochs
-    if before == now:
+def _schedule_notes(trainer: Trainer, config: RunConfig, before: dict[str, Any]) -> list[str]:
+    then, now = int(before["epochs"]), config.epochs
+    if then == now:
         return []
-    old, new = (_factors(trainer, config, epochs) for epochs in (before, now))
+    old, new = (_factors(trainer, config, epochs) for epochs in (then, now))
     effect = f"the {config.scheduler.name} schedule does not depend on it"
     if old != new:
         effect = (
             f"the {config.scheduler.name} schedule spans the whole run: the factor on the learning rate is now "
             f"{new[0]:.4g}, and would have been {old[0]:.4g}"
         )
-    return [f"epochs: {before} when the run was saved, now {now}; {effect}"]
+    return [f"epochs: {then} when the run was saved, now {now}; {effect}"]
 
 
 def _factors(trainer: Trainer, config: RunConfig, epochs: int) -> list[float]:

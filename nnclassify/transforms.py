@@ -360,7 +360,8 @@ def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> N
     import torch
 
     for value in (shift, scale):
-        if value.dtype != torch.float64 or torch.broadcast_shapes(value.shape, shape) != shape:
+        # NumPy's broadcast_shapes: torch's imports sympy, which takes half a second.
+        if value.dtype != torch.float64 or np.broadcast_shapes(tuple(value.shape), shape) != shape:
             raise ValueError("the transform's shift or scale does not fit its input shape")
     if not (shift.isfinite() & scale.isfinite() & (scale > 0)).all():
         raise ValueError("the transform's shift or scale is not finite, or a scale is not over 0")

@@ -78,7 +78,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     assert second.returncode == 0, second.stderr
     figures = json.loads(second.stdout)
     assert list(figures) == [
-        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "best_epoch",
+        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "best_epoch",
         "train", "validation", "test", "baselines", "findings",
     ]  # fmt: skip
     assert all(set(figures[split]) == {"loss", "accuracy"} for split in ("train", "validation", "test"))
