@@ -140,7 +140,7 @@ class TrainingStep:
         if self.setting() == "off":
             return "eager steps"
         done = "recorded" if isinstance(self._whole, CapturedSteps) else "compiled"
-        return f"{done} steps, {self.recipe.group_size} a call at most"
+        return f"{done} steps, up to {self.recipe.group_size} per call"
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]

@@ -95,3 +95,8 @@ def test_frozen_weights_are_no_vanishing_gradient() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     model[0].weight.requires_grad_(False)
     assert list(snapshot(model, CrossEntropy().build([4, 4]), inputs, targets).gradients) == ["2", "4"]
+
+
+def test_layers_are_counted_from_one(tmp_path: Path) -> None:
+    narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, 2]}\n"
+    assert "2 units in model.hidden.2nd" in [found.evidence.text for found in suspicions(narrow, tmp_path)]

@@ -9,6 +9,7 @@ from nnclassify.config import RunConfig
 from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Page, Suspicion
 from nnclassify.diagnosis.measure import Snapshot
+from nnclassify.errors import dotted, path_of_key
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn
 from nnclassify.models.mlp import Mlp
@@ -34,6 +35,10 @@ class Stage:
     dropout: float
     batch_norm: bool
     init: Init
+
+    def key(self) -> str:
+        """Its place for people, such as `model.hidden.1st`."""
+        return dotted(path_of_key(self.path))
 
 
 def stages_of(config: RunConfig) -> list[Stage]:

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.findings import Change
-from nnclassify.errors import InputError, SaveError, one_line
+from nnclassify.errors import InputError, SaveError, one_line, path_of_key
 from nnclassify.paths import look
 
 
@@ -23,7 +23,7 @@ def edited(text: str, change: Change) -> str:
     yaml.width = 120
     document = yaml.load(text)
     for path, value in change.items():
-        _set(document, [int(part) if part.isdigit() else part for part in path.split(".")], value)
+        _set(document, list(path_of_key(path)), value)
     out = io.StringIO()
     yaml.dump(document, out)
     return out.getvalue()

@@ -8,7 +8,7 @@ MISSING_VALUE = Page(
     id="NN101",
     title="a value that is missing or not a number",
     looks_at="Empty cells, NaN and infinity in inputs and labels.",
-    why="One NaN reaches every weight in one update, and the net says NaN from then on.",
+    why="One NaN reaches every weight in one update, and the net outputs NaN from then on.",
     source="IEEE 754-2019, section 6.2: operations on a NaN give a NaN",
     fix="Fill the value in, or remove the row.",
 )

@@ -60,7 +60,8 @@ def _narrow(case: Case) -> Iterator[Suspicion]:
     few = [stage for stage in case.stages if stage.units < (FEW_CHANNELS if "blocks" in stage.path else FEW_UNITS)]
     if few:
         least = min(few, key=lambda stage: stage.units)
-        evidence = Evidence(f"{least.units} unit{'s' * (least.units > 1)} in {least.path}", least.units, FEW_UNITS)
+        text = f"{least.units} unit{'s' * (least.units > 1)} in {least.key()}"
+        evidence = Evidence(text, least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
         yield Suspicion(NARROW, certainty, least.path, evidence, (wider(case, 16), wider(case)))
 
@@ -109,7 +110,7 @@ def _dropout(case: Case) -> Iterator[Suspicion]:
         return
     least = min(strong, key=lambda stage: stage.units * (1 - stage.dropout))
     survivors = least.units * (1 - least.dropout)
-    text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.path}"
+    text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.key()}"
     changes = (with_option(case, "dropout", 0.2), with_option(case, "dropout", 0.0))
     certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
@@ -161,7 +162,7 @@ def _activation(case: Case) -> Iterator[Suspicion]:
         change = with_option(case, "activation", "relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
     elif last and last[0].units == 1 and last[0].activation == "relu":
-        evidence = Evidence(f"one ReLU in {last[0].path} decides everything", 1, 2)
+        evidence = Evidence(f"one ReLU in {last[0].key()} decides everything", 1, 2)
         changes = (with_option(case, "activation", "tanh"), wider(case, 16))
         yield Suspicion(ACTIVATION, "likely", last[0].path, evidence, changes)
     elif case.stages and len(case.stages) < DEEP and all(stage.activation == "relu" for stage in case.stages):

@@ -36,7 +36,7 @@ SINGLE_SOFTMAX = Page(
     looks_at="model.output softmax or log_softmax where the network has one output.",
     why="The softmax of a single number is always 1: the net gives the same answer for every example.",
     source=GOODFELLOW,
-    fix="model.output: sigmoid with loss: bce; or loss: cross_entropy, with one output a class.",
+    fix="model.output: sigmoid with loss: bce; or loss: cross_entropy, with one output per class.",
     example="dataset: circles\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: bce\n",
     near_miss="dataset: circles\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: bce\n",
 )

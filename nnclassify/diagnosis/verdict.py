@@ -20,6 +20,7 @@ from nnclassify.diagnosis.pages_outcome import (
 from nnclassify.diagnosis.repair import Longer, Proof, Repair
 from nnclassify.diagnosis.skill import GOOD, STUCK, Skill
 from nnclassify.diagnosis.trials import Outcome, completed, decisive_steps
+from nnclassify.errors import path_of_key
 from nnclassify.yaml_source import YamlSource
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
@@ -113,13 +114,12 @@ def findings_of(
 def _finding(
     source: YamlSource, case: Case, suspicion: Suspicion, severity: Severity, evidence: Evidence, change: Change
 ) -> Finding:
-    path = tuple(int(part) if part.isdigit() else part for part in suspicion.path.split("."))
     return finding_of(
         suspicion.page,
         severity,
         evidence,
         path=suspicion.path,
-        place=source.where(path),
+        place=source.where(path_of_key(suspicion.path)),
         layer=suspicion.layer,
         change=completed(source, case.config, change) if change else {},
     )
