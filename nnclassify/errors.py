@@ -192,11 +192,6 @@ def dotted(path: ConfigPath) -> str:
     return ".".join(parts) or "the config"
 
 
-def path_of_key(key: str) -> ConfigPath:
-    """The path of a key as `--set` takes it, with entries counted from zero: `model.blocks.3.kernel`."""
-    return tuple(int(part) if part.isdecimal() else part for part in key.split("."))
-
-
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
     teen = number // 10 % 10 == 1

@@ -112,7 +112,7 @@ class YamlSource:
         if len(key) > MAX_KEY or len(parts) > MAX_DEPTH:
             self.problems.append(f"{origin}: a key of {len(parts)} parts; no config has more than {MAX_DEPTH} levels")
             return
-        path: YamlPath = tuple(map(_part, parts))
+        path = path_of_key(key)
         try:
             value = _value(text, origin)
             self._put(path, value, origin)
@@ -137,8 +137,13 @@ class YamlSource:
             node = child
 
 
+def path_of_key(key: str) -> YamlPath:
+    """The path of a key as people and `--set` write it: `model.blocks.3.kernel`, `model.blocks.4th.kernel`."""
+    return tuple(map(_part, key.split(".")))
+
+
 def _part(text: str) -> str | int:
-    """A part of an override's key: a name, or the place of a list's entry, as `2` from 0 or as `3rd`."""
+    """A part of a key: a name, or the place of a list's entry, as `2` from 0 or as `3rd`."""
     if ordinal := _ORDINAL.fullmatch(text):
         return int(ordinal[1]) - 1
     return int(text) if _INDEX.fullmatch(text) else text

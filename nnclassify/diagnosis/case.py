@@ -9,11 +9,12 @@ from nnclassify.config import RunConfig
 from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Page, Suspicion
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.errors import dotted, path_of_key
+from nnclassify.errors import dotted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn
 from nnclassify.models.mlp import Mlp
 from nnclassify.models.vocabulary import Activation, Init
+from nnclassify.yaml_source import path_of_key
 
 
 @dataclass(frozen=True)

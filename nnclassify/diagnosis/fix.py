@@ -12,8 +12,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.findings import Change
-from nnclassify.errors import InputError, SaveError, one_line, path_of_key
+from nnclassify.errors import InputError, SaveError, one_line
 from nnclassify.paths import look
+from nnclassify.yaml_source import path_of_key
 
 
 def edited(text: str, change: Change) -> str:

@@ -20,8 +20,7 @@ from nnclassify.diagnosis.pages_outcome import (
 from nnclassify.diagnosis.repair import Longer, Proof, Repair
 from nnclassify.diagnosis.skill import GOOD, STUCK, Skill
 from nnclassify.diagnosis.trials import Outcome, completed, decisive_steps
-from nnclassify.errors import path_of_key
-from nnclassify.yaml_source import YamlSource
+from nnclassify.yaml_source import YamlSource, path_of_key
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 BY_HEART = 0.9
