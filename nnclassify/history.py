@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from nnclassify.errors import one_line
 from nnclassify.storage import save_error, write_text
 
-Count = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
+PositiveCount = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -35,8 +35,8 @@ class Row:
         examples_per_second: Of training.
     """
 
-    epoch: Count
-    step: Count
+    epoch: PositiveCount
+    step: PositiveCount
     train_loss: Finite
     train_accuracy: Share
     validation_loss: float | None

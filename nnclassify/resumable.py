@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.config import LoadedConfig, find_config, load_config
+from nnclassify.datasets.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.folders import RunFolder, named_run, runs_of
 from nnclassify.settings import flat
@@ -24,7 +25,7 @@ FREE = (
     "dataset.test_",
 )
 """What may change: how long, where, how often it is saved, and where the same data now lies."""
-LEFT_OUT = {"dataset.validation": 0.1}
+LEFT_OUT = {"dataset.validation": VALIDATION}
 """What a key that a config leaves out may stand for: an earlier release wrote it down. Where it stands for something
 else, such as a folder of its own, the split's digest differs."""
 

@@ -22,7 +22,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 
 from nnclassify.config import RunConfig
 from nnclassify.errors import one_line
-from nnclassify.history import Row
+from nnclassify.history import PositiveCount, Row
 from nnclassify.transforms import Transform
 
 FORMAT: Literal["nnclassify-checkpoint"] = "nnclassify-checkpoint"
@@ -32,7 +32,6 @@ CLOSED = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, a
 """No unknown key, no text where a number belongs, no NaN."""
 
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
-PositiveCount = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
 NonNegative = Annotated[float, Field(ge=0)]
 Weights = dict[str, Tensor]
 Number = int | float | bool | None
@@ -59,7 +58,7 @@ def _numpy_state(value: list[Any]) -> list[Any]:
         or value[3] not in (0, 1)
         or not value[1].ge(0).logical_and(value[1] < 2**32).all()
     ):
-        raise ValueError("no state of NumPy's generator")
+        raise ValueError("not a state of NumPy's generator")
     return value
 
 
@@ -67,7 +66,7 @@ def _python_state(value: list[Any]) -> list[Any]:
     gauss = value[-1] if value else None
     words = _numbers(torch.int64, 625, _as_list((int, Tensor, type(None) if gauss is None else float), value)[1])
     if value[0] != 3 or not words.ge(0).logical_and(words < 2**32).all() or int(words[-1]) > 624:
-        raise ValueError("no state of Python's generator")
+        raise ValueError("not a state of Python's generator")
     return value
 
 

@@ -69,7 +69,7 @@ VALIDATION = 0.1
 class Dataset(Settings):
     """The options that every dataset has."""
 
-    validation: Fraction | str | None = 0.1
+    validation: Fraction | str | None = VALIDATION
     """The share of the training examples held out to choose by, stratified; 0: none; `test`: show the test
     split's figures after each epoch, and choose nothing by them."""
     normalize: Normalize = "standard"
