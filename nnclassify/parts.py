@@ -111,7 +111,7 @@ def _settled(config: RunConfig, splits: Splits) -> RunConfig:
         return config
     for option, asked in (("patience", config.patience is not None), ("select_by", config.select_by == "loss")):
         if asked:
-            none = f"{config.dataset.validation} of {len(splits.train)} examples is none"
+            none = f"{config.dataset.validation} of {len(splits.train)} examples is less than one"
             raise DataError(f"{option}: found it without a split to choose by: {none}; leave it out", (option,))
     return config.without_validation()
 

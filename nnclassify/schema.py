@@ -193,7 +193,7 @@ def unpacked_history(packed: Any) -> list[dict[str, Any]]:
     """The inverse of `packed_history`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a history.
     """
     columns, rows = _validated(_PACKED, packed).values()
     if rows.dtype != torch.float64 or rows.ndim != 2 or rows.shape[1] != len(columns):

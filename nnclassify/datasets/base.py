@@ -126,7 +126,8 @@ class Dataset(Settings):
         wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
         if wanted and len(validation_rows) == 0:  # the default gives way to a tiny table
             raise DataError(
-                f"dataset.validation: {self.validation} of {len(train_rows)} examples is none; raise it, or set 0",
+                f"dataset.validation: {self.validation} of {len(train_rows)} examples is less than one; "
+                "raise it, or set 0",
                 ("dataset", "validation"),
             )
         train = source.train.take(train_rows)

@@ -208,7 +208,7 @@ def why_no_number(text: str, decimal: str = ".") -> tuple[bool, str]:
         return False, f"{found} number; {hint}"
     strange = [character for character in text if not character.isascii()]
     if strange and any(character.isdigit() for character in text):
-        return False, f"{found} number in ASCII characters (U+{ord(strange[0]):04X} is none)"
+        return False, f"{found} number in ASCII characters (U+{ord(strange[0]):04X} is not)"
     return False, f"{found} number"
 
 

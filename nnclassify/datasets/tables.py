@@ -59,7 +59,7 @@ class Csv(UnsplitDataset):
 
         Raises:
             DataError: One line per problem, each with file, line and column: a missing value, a ragged row, a text for
-                a number, a label that is none.
+                a number, a label that is missing or not a class.
         """
         import torch
 

@@ -140,7 +140,7 @@ def picture_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
     """The input shape as (C, H, W).
 
     Raises:
-        ModelError: It is none.
+        ModelError: It is not the shape of pictures.
     """
     if len(input_shape) != 3:
         raise ModelError(
