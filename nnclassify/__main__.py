@@ -13,7 +13,7 @@ batches of a tiny net."""
 
 
 def main() -> None:
-    """Run the command line; signals and streams are seen to before it is imported."""
+    """Run the command line; signals and streams are set up before it is imported."""
     end_on_signals()
     streams.install()
     gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTION)

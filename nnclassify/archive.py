@@ -100,21 +100,21 @@ def _size(value: Any, known: dict[int, tuple[int, int]], levels: int = MAX_DEPTH
 
 @dataclass(frozen=True)
 class _Global:
-    """What stands for a function or a class: none of them is looked up."""
+    """A placeholder for a function or a class: neither is looked up."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class _Storage:
-    """What stands for a record of numbers."""
+    """A placeholder for a record of numbers."""
 
     num_items: int
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """What stands for a tensor that has been checked."""
+    """A placeholder for a tensor that has been checked."""
 
 
 @dataclass

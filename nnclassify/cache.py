@@ -84,7 +84,7 @@ def unsafe(path: Path) -> str | None:
 
 
 def seal(path: Path) -> None:
-    """Keep a file's digest beside it.
+    """Store a file's digest next to it.
 
     Raises:
         OSError: It cannot be read, or the digest cannot be written.

@@ -280,7 +280,7 @@ def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
 
 
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
-"""How values begin whose first is negative; `-` alone and `-,1` are told of as values."""
+"""The beginning of values whose first is negative; `-` alone and `-,1` are reported as values."""
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -114,7 +114,7 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
 
     Args:
         runs: RUN each.
-        note: Is told which was taken where more than one could be meant, and what is damaged.
+        note: Receives which run was taken where more than one could be meant, and what is damaged.
 
     Raises:
         CheckpointError: One is not there, or damaged.

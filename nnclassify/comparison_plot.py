@@ -1,4 +1,4 @@
-"""The curves of several runs over one another: one color per config, whatever its seeds."""
+"""The curves of several runs in one plot: one color per config, for all of its seeds."""
 
 from __future__ import annotations
 

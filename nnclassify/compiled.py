@@ -30,7 +30,7 @@ class CompiledSteps:
         tensors: What the steps read and change, beside the batches.
         group_size: Steps of a call, at most; more than one are a loop around the step.
         described: All that the step was built from, beside the tensors: what tells two steps apart.
-        note: Is told, a line each, what the user should know.
+        note: Receives, one line each, what the user should know.
         is_exact: Steps at once are to the bit the same steps one by one.
     """
 

@@ -42,7 +42,7 @@ class NNClassifyError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """One line a problem, as a terminal may show them: whatever stands in names."""
+        """One line per problem, safe to print on a terminal whatever names contain."""
         return [printable(str(self))]
 
 

@@ -57,7 +57,7 @@ def title(run: str, what: str) -> str:
 
 
 def add_curve(axes: Axes, epochs: Sequence[int], values: Sequence[float | None], **style: Any) -> None:
-    """Draw values over epochs, with gaps where there is none or none that is finite; one between gaps as a dot."""
+    """Draw values over epochs, with gaps where a value is missing or not finite; a value between gaps is a dot."""
     drawn = finite(values)
     known = ~np.isnan([math.nan, *drawn, math.nan])
     alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])

@@ -132,7 +132,7 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
 
 
 def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
-    """The runs that have something to use, the newest last; what is closed to the user is none of theirs.
+    """The runs with a checkpoint, the newest last; folders that the user cannot open are left out.
 
     Raises:
         InputError: The folder cannot be read.
@@ -197,7 +197,7 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
     Args:
         run: RUN.
         root: Where runs lie.
-        note: Is told which was taken, where more than one could be meant.
+        note: Receives which run was taken, where more than one could be meant.
 
     Raises:
         CheckpointError: There is none.

@@ -71,7 +71,7 @@ def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> 
     Args:
         path: `history.jsonl`.
         known: The rows in the checkpoint.
-        note: Is told why the history ends at the checkpoint's epoch.
+        note: Receives why the history ends at the checkpoint's epoch.
     """
     try:
         rows = read_rows(path)

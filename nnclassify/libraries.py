@@ -67,7 +67,7 @@ class KeptLibrary:
 
         Args:
             make: Compiles into a path; takes seconds to a minute.
-            note: Is told why a library that might have been there is not used.
+            note: Receives why a library that might have been there is not used.
 
         Raises:
             RuntimeError: It cannot be loaded. What `make` raises.

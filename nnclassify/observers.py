@@ -220,7 +220,7 @@ class Notes(Watcher):
 
 
 ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20
-"""Runs of so many epochs have a line per epoch; longer ones for their first epochs, and at so many even distances."""
+"""Runs of up to this many epochs have a line per epoch; longer ones for their first epochs, then evenly spaced ones."""
 BURIED = 10
 """Lines under which a warning is no longer seen."""
 
@@ -275,7 +275,7 @@ class EpochLines(Watcher):
 
 
 def _has_line(epoch: int, epochs: int) -> bool:
-    """Whether an epoch of a run of so many has a line of its own."""
+    """Whether an epoch of a run of `epochs` has its own line."""
     is_power_of_four = epoch.bit_count() == 1 and epoch.bit_length() % 2 == 1
     return epochs <= ALL_LINES or epoch <= FIRST_LINES or is_power_of_four or epoch % -(-epochs // SHARES) == 0
 

@@ -1,4 +1,4 @@
-"""What stands at a path that a user names."""
+"""What is at a path that a user names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_SHOWN = 100
 
 
 def look(path: Path) -> os.stat_result | None:
-    """What stands at a path, links followed; None where nothing does.
+    """What is at a path, links followed; None: nothing.
 
     Raises:
         InputError: It cannot be looked at: no permission, a loop of links, a name that is too long.
@@ -27,7 +27,7 @@ def look(path: Path) -> os.stat_result | None:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a regular file stands at a path: one that has an end, and that reading does not use up.
+    """Whether a regular file is at a path: one that has an end, and that reading does not use up.
 
     Raises:
         InputError: It cannot be looked at.

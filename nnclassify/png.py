@@ -1,4 +1,4 @@
-"""PNG files without what stands beside their pixels."""
+"""PNG files reduced to their pixels."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def predict(
         classifier: The trained net.
         inputs: Paths of pictures, folders, CSV or tensor files; or values such as `173,158,114`.
         top_k: Classes to name of each, at most K.
-        note: Is told, a line each, what is not predicted or not used whole: files beside pictures, later frames.
+        note: Receives, one line each, what is not predicted or not used whole: files beside pictures, later frames.
     """
     raw = itertools.chain.from_iterable(_read(classifier, item, note) for item in inputs)
     at_once = _at_once(classifier.transform.input_shape)

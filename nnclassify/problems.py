@@ -28,7 +28,7 @@ Loc = tuple[int | str, ...]
 """Where pydantic saw an error: the YAML's path, and the names of the union members that it went through."""
 
 MAX_TOLD = 50
-"""Problems of one config that are told: nobody reads more, and each takes a millisecond to describe."""
+"""Problems of one config that are reported: nobody reads more, and each takes a millisecond to describe."""
 UNNAMED = ("union_tag_invalid", "union_tag_not_found")
 """Errors of a mapping whose `name` is not a member's, so that pydantic looks at none of its other keys."""
 

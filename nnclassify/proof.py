@@ -1,4 +1,4 @@
-"""A fast way to take steps, held against the eager one before it is trusted.
+"""A fast way to take steps, compared with the eager one before it is trusted.
 
 torch's compiler can be wrong without an error, and so can our own decompositions, update rules and CUDA graphs. So the
 first steps of every process, on the run's own batches, are taken both ways from the same start:

@@ -24,10 +24,10 @@ FREE = (
     "dataset.train_",
     "dataset.test_",
 )
-"""What may change: how long, where, how often it is saved, and where the same data now lies."""
+"""What may change: how long, where, how often it is saved, and the path of the same data."""
 LEFT_OUT = {"dataset.validation": VALIDATION}
-"""What a key that a config leaves out may stand for: an earlier release wrote it down. Where it stands for something
-else, such as a folder of its own, the split's digest differs."""
+"""What a key that a config leaves out may mean: an earlier release wrote it down. Where it means something else, such
+as a folder of its own, the split's digest differs."""
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -54,7 +54,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     Args:
         config: A config or a run.
         overrides: `a.b=value` each.
-        note: Is told of each newer run that does not fit.
+        note: Receives each newer run that does not fit.
 
     Raises:
         CheckpointError: There is no run to resume.

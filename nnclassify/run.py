@@ -99,7 +99,7 @@ def train(
         loaded: The config.
         resume: The run to continue; None: a new one.
         observers: Who else looks on.
-        note: Is told, a line each, what the user should know of the data and of a resumed run, and what the monitor
+        note: Receives, one line each, what the user should know of the data and of a resumed run, and what the monitor
             finds.
         with_monitor: Whether there is a monitor.
         ranks: The processes that train together; the others `assist` this one.
@@ -199,7 +199,7 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
 
 
 def _baselines(parts: Parts, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
-    """What the net is held against; None, and a note why, where that cannot be had: it is no part of the net."""
+    """What the net is compared with; None, with a note why, where it cannot be computed: the result stands without."""
     try:
         return baselines(parts.splits, parts.transform, judged)
     except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
@@ -208,7 +208,7 @@ def _baselines(parts: Parts, judged: Examples, note: Callable[[str], None]) -> B
 
 
 def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor, *, is_new: bool) -> RunResult:
-    """What `best.pt` reaches, held against the baselines: on the test split, else on what comes closest to one."""
+    """What `best.pt` reaches, compared with the baselines: on the test split, else on what comes closest to one."""
     classifier = Classifier.load(folder.best, str(parts.placement.device))
     for text in classifier.notes:
         monitor.say(text)

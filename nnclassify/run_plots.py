@@ -38,7 +38,7 @@ def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable
         path: The checkpoint.
         overrides: `a.b=value` each, such as where the data now lies.
         device: Where the net computes.
-        note: Is told what is wrong with the run's files, and what is odd about its data.
+        note: Receives what is wrong with the run's files, and what is odd about its data.
 
     Raises:
         CheckpointError: The checkpoint cannot be used.

@@ -61,7 +61,7 @@ class TrainingStep:
             first step.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
-        note: Is told, a line each, what the user should know.
+        note: Receives, one line each, what the user should know.
         proven: The one function, with its proof.
     """
 

@@ -18,7 +18,7 @@ from nnclassify.errors import NNClassifyError
 _END, _LOCATOR, _END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
 _ENTRY, _LOCAL = struct.Struct("<4s4H2H3L5H2L"), struct.Struct("<4s5H3L2H")
 _FULL_16, _FULL_32 = 2**16 - 1, 2**32 - 1
-"""What stands in a field that is too small: the value is in a record of zip64."""
+"""The content of a field that is too small: the value is in a zip64 record."""
 _DESCRIBED_LATER, _UTF_8 = 0x8, 0x800
 MAX_ENTRIES = 1_000_000
 CHUNK = 1 << 20

@@ -58,7 +58,7 @@ class _Raw(io.RawIOBase):
 
 
 class _ErrorStream(io.TextIOWrapper):
-    """Standard error: shows control characters in whatever is written, the messages of libraries included."""
+    """Standard error: escapes control characters in all that is written, including the messages of libraries."""
 
     def write(self, text: str) -> int:
         """Write text, with control characters escaped."""

@@ -317,7 +317,7 @@ class Trainer:
         set_random_state(state["random"])
 
     def _check_place(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
-        """Refuse a state that stands where no run of this recipe can, or that misjudged its best epoch."""
+        """Refuse a state that no run of this recipe can reach, or whose best epoch is wrong."""
         if state["batch"] > len(self.train) or state["step"] != len(rows) * len(self.train) + state["batch"]:
             raise ValueError(f"step {state['step']} is not batch {state['batch']} of epoch {state['epoch']}")
         if state["totals"]["count"] > self.train.num_examples:

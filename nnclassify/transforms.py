@@ -233,7 +233,7 @@ def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
 
 
 def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
-    """What a function makes of a picture, from its file or from memory; whatever goes wrong names the file."""
+    """What a function makes of a picture, from its file or from memory; every error names the file."""
     from PIL import Image, UnidentifiedImageError
 
     formats = picture_formats()

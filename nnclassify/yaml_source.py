@@ -157,7 +157,7 @@ def _value(text: str, origin: str) -> Any:
 
 
 def _is_text(key: str) -> bool:
-    """Whether every character is whole; half of one stands for a byte that is no UTF-8, and no key has any."""
+    """Whether every character is whole: a lone surrogate is a byte that is not UTF-8, and no key has one."""
     return not any("\ud800" <= character <= "\udfff" for character in key)
 
 

@@ -28,7 +28,7 @@ _IDENTIFIER = re.compile(
 
 
 def is_unnamed(name: str) -> bool:
-    """Whether a column has no name, or one that a table library gave it for want of one."""
+    """Whether a column has no name, or the one that a table library makes up for a column without."""
     return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
 
 
@@ -40,7 +40,7 @@ def numbers_the_rows(column: Values, least: int = FEW_ROWS) -> bool:
 
 
 def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[str]:
-    """One line per column whose values all become one beside a few that are far out, such as a marker for no data."""
+    """One line per column whose other values are lost next to a few outliers, such as a marker for missing data."""
     if len(values) < FEW_ROWS:
         return []
     low, high = values.min(axis=0), values.max(axis=0)

@@ -155,7 +155,7 @@ class CsvFile:
 
 
 def other_delimiter(cells: Sequence[str], written: str, fits: Callable[[list[str]], bool]) -> str | None:
-    """The delimiter by which a line that was cut at `written` has columns that fit; None: there is none."""
+    """The delimiter that would give a line, split at `written`, columns that fit; None: there is none."""
     for delimiter in DELIMITERS:
         found = [cell.strip(' "') for cell in written.join(cells).split(delimiter)]
         if delimiter != written and len(found) > 1 and fits(found):

@@ -11,10 +11,10 @@ from nnclassify.datasets.csv_rows import MISSING, as_number
 from nnclassify.datasets.listing import clean_name
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")
-"""Words for a missing value that are also names of classes: `none` among attacks, `-` beside `+`."""
+"""Words for a missing value that are also class names: `none` among attacks, `-` next to `+`."""
 
 MANY_CLASSES, MANY_NUMBERS, FEW_ROWS = 20, 5, 5
-"""Beyond so many classes, and with so few rows per class, a label that is a number is looked at twice."""
+"""With more classes than this, and fewer rows per class than that, a numeric label is suspected to be continuous."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def matched(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
 
 
 def missing_labels(names: Sequence[str]) -> list[str]:
-    """The spellings that mean a missing label, whatever the other classes are."""
+    """The spellings that always mean a missing label."""
     return [name for name in names if name.lower() in MISSING and name.lower() not in AMBIGUOUS]
 
 
@@ -98,7 +98,7 @@ def label_notes(names: Sequence[str]) -> list[str]:
 
 
 def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tuple[str, bool]:
-    """What is odd about a label of so many classes, and whether nothing can be learned from it; empty: nothing is."""
+    """What is odd about a label with these classes, and whether nothing can be learned from it; empty: nothing is."""
     values = [as_number(name, decimal) for name in names]
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(names):

@@ -15,7 +15,7 @@ from typing import Literal
 from nnclassify.errors import DataError, one_line
 
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
-"""What operating systems and network drives leave in folders, in lower case, beside the hidden files."""
+"""What operating systems and network drives leave in folders, in lower case, in addition to hidden files."""
 
 TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
 """Notes and annotations that lie beside pictures. Any other file is opened, whatever its name ends with."""

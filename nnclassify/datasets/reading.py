@@ -1,4 +1,4 @@
-"""Reads the pictures of a data set: all in one format, each once, and what is wrong with them told at the end."""
+"""Reads the pictures of a data set: all in one format, each once; problems are reported at the end."""
 
 from __future__ import annotations
 

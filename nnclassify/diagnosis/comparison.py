@@ -1,4 +1,4 @@
-"""Holds a finished run against what needs no training: a linear model, and always the most common class."""
+"""Compares a finished run with what needs no training: a linear model, and always predicting the most common class."""
 
 from __future__ import annotations
 

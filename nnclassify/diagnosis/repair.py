@@ -29,7 +29,7 @@ CHEAP_SECONDS, DEAR_SECONDS = 0.7, 1.5
 """A trial that should take less than the first is repeated over seeds even where nothing is suspected; one that should
 take less than the second gets many seeds where few of them disagree."""
 MANY_RUNS = 10
-"""The curve of a run that is too slow to be tried to its end is extrapolated to so many times its updates."""
+"""The curve of a run that is too slow to be tried to its end is extrapolated to this many times its updates."""
 STRETCH = 10.0
 """A truncated trial is repeated with its learning rate times what is missing, up to this: what a run can catch up."""
 

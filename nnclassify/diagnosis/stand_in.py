@@ -1,4 +1,4 @@
-"""A smaller net of the same kind, for a net of which too few updates fit into a trial."""
+"""A smaller net of the same kind, in place of one that is too slow for a trial."""
 
 from __future__ import annotations
 

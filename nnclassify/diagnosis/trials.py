@@ -37,7 +37,7 @@ EVALUATED, SNAPSHOT_EXAMPLES = 400, 256
 STEP_SECONDS, LAYER_SECONDS, PRODUCTS_PER_SECOND = 1.2e-4, 3e-5, 1.5e10
 """What an update costs on one core of 2026: a constant, a part a layer, and multiplications (forward and back)."""
 DECISIVE_STEPS, DECISIVE_SHARE = 400, 0.1
-"""A trial decides after so many updates and that share of the run, from which its curve is extrapolated."""
+"""A trial decides after this many updates and this share of the run; from there its curve is extrapolated."""
 SEARCH_SHARE = 0.65
 """Of the time: the rest is for repeating over seeds what helped."""
 SMALL_STEP = 2e7
@@ -104,7 +104,7 @@ class Outcome:
 
     @property
     def kept_out(self) -> Figures:
-        """On examples kept out of training, likewise."""
+        """The mean over the classes on examples kept out of training."""
         return self._typical(lambda point: point.kept_out)
 
     def _typical(self, of: Callable[[Point], Figures]) -> Figures:
@@ -386,7 +386,7 @@ def _key(change: Change, seed: int) -> str:
 
 
 def decisive_steps(total: int) -> int:
-    """Updates after which a trial tells whether a run of so many learns."""
+    """Updates after which a trial tells whether a run of that many updates learns."""
     return min(total, max(DECISIVE_STEPS, round(DECISIVE_SHARE * total)))
 
 
