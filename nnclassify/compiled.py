@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -90,7 +91,8 @@ class CompiledSteps:
             raise DeviceError(f"compile: {verdict}")
 
         def make(path: Path) -> None:
-            compile_graph(traced(self.single, self.group_size, arguments), arguments, path)
+            with warnings.catch_warnings(action="ignore"):  # what torch's tracer and compiler tell their own authors
+                compile_graph(traced(self.single, self.group_size, arguments), arguments, path)
 
         # Whatever the compiler raises, there is one thing to do about it.
         try:

@@ -118,7 +118,10 @@ def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) ->
         # Dropout draws from torch's own generator, so that its masks are those of the eager step.
         "fallback_random": True,
     }
-    if hasattr(torch._inductor.config.aot_inductor, "enable_line_tables"):  # torch 2.11 has no such tables to leave out
+    if torch.__version__ < "2.14":  # compared as releases, not as text
+        # torch 2.11 plans the memory of a loop's body with the peaks of the graph around it: "End index out of bounds".
+        options["allow_buffer_reuse"] = False
+    if hasattr(torch._inductor.config.aot_inductor, "enable_line_tables"):  # 2.11 has no such tables to leave out
         options["aot_inductor.enable_line_tables"] = False
     with torch.no_grad():
         torch._inductor.aot_compile(graph, tuple(arguments), options=options)
