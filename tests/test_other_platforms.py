@@ -86,7 +86,7 @@ def test_the_tests_of_saving_and_of_the_cache_pass(module: str, tmp_path: Path) 
     plugin = tmp_path / "hidden.py"
     plugin.write_text("import other_platforms\n\n\ndef pytest_collection_finish():\n    other_platforms.hide()\n")
     path = f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "hidden", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "hidden", "-p", "no:cacheprovider"]
     command.append(f"--basetemp={tmp_path / 'base'}")
     needs_links = "-k=not no_moment and not without_links"
     found = subprocess.run(
