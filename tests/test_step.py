@@ -12,6 +12,7 @@ from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, compiling, e
 from torch import nn
 
 from nnclassify.averaging import Lookahead
+from nnclassify.errors import DeviceError
 from nnclassify.optimizers import Muon, Optimizer, ParameterGroup, Sgd
 from nnclassify.step import TrainingStep
 
@@ -107,6 +108,12 @@ def test_a_group_without_state_stops_learning_too() -> None:
 
 
 @compiling
+@pytest.mark.xfail(
+    torch.__version__ < "2.14",  # compared as releases, not as text
+    reason="torch 2.11 computes another average of batch norm's counter; the proof sets that step aside",
+    raises=DeviceError,
+    strict=True,
+)
 def test_compiled_lookahead_is_the_eager_one() -> None:
     steps = [build(Sgd(lr=0.1), compiled=compiled, averaging=Lookahead(every=2)) for compiled in (False, True)]
     for step in steps:
