@@ -27,11 +27,13 @@ class _Raw(io.RawIOBase):
     """Writes bytes to another raw stream, discards what cannot be written, and remembers why.
 
     Attributes:
+        owner: The stream that the target is from: when nothing refers to it any more, it closes the target.
         failure: The first error of a write; None: all was written.
     """
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Any, owner: object) -> None:
         self.target = target
+        self.owner = owner
         self.failure: OSError | None = None
 
     def writable(self) -> bool:
@@ -82,7 +84,7 @@ def _stream(before: TextIO | None, descriptor: int, kind: type[io.TextIOWrapper]
     buffer: Any = io.FileIO(descriptor, "w", closefd=False) if before is None else before.buffer
     raw = getattr(buffer, "raw", buffer)  # unbuffered, Python's buffer is the raw stream itself
     return kind(
-        io.BufferedWriter(_Raw(raw)),
+        io.BufferedWriter(_Raw(raw, before)),
         encoding="utf-8" if before is None else before.encoding,
         errors="backslashreplace",
         line_buffering=True,
