@@ -99,11 +99,11 @@ class Lookahead(Settings):
             every = model.all()
             for name, slow in averaged.all().items():
                 fast = every[name]
+                # Inside a compiled step the decay is a tensor: there is no other way to leave values as they are.
                 if not slow.is_floating_point():
-                    slow.copy_(fast)
+                    slow.copy_(torch.where(decay < 1, fast, slow) if isinstance(decay, torch.Tensor) else fast)
                     continue
                 slow.lerp_(fast, 1 - decay)
-                # Inside a compiled step the decay is a tensor: there is no other way to leave the network as it is.
                 fast.copy_(torch.where(decay < 1, slow, fast) if isinstance(decay, torch.Tensor) else slow)
 
 
