@@ -42,7 +42,8 @@ def compared_curves(runs: Sequence[ComparedRun]) -> Figure:
     columns = 2 if len(labels) > 2 and max(map(num_columns, labels)) <= MAX_LABEL // 2 else 1
     height = 7 + 0.21 * -(-len(labels) // columns)
     figure = Figure(figsize=(max(5.5 * len(splits), 7.5), height), layout="constrained")
-    figure.suptitle(f"{len(runs)} runs of {len(groups)} configs" if len(groups) < len(runs) else f"{len(runs)} runs")
+    configs = "one config" if len(groups) == 1 else f"{len(groups)} configs"
+    figure.suptitle(f"{len(runs)} runs of {configs}" if len(groups) < len(runs) else f"{len(runs)} runs")
     grid = figure.subplots(2, len(splits), sharex=True, squeeze=False)
     for split, (loss, accuracy) in zip(splits, grid.T, strict=True):
         words = "training" if split == "train" else split
