@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -14,10 +14,9 @@ from nnclassify.models.vocabulary import Activation, BiasInit, Hidden, Init, Nor
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-Sample = Callable[[], Iterable["Tensor"]]
-"""Some of the training examples as a network takes them, `(B, *input_shape)` at a time, read when it is called."""
+    from nnclassify.models.layers import Sample, Stack
 
 
 class Model(Settings):
@@ -136,6 +135,36 @@ class DenseModel(Model):
         """Set the weights of the layers that whiten their inputs, first to last."""
         for name, init in self.layer_inits():
             if isinstance(init, WhiteningInit):
-                from nnclassify.models.whitening import whiten
+                from nnclassify.models.layers import whiten
 
                 whiten(network, name, sample, init.eps)
+
+    def _add_hidden(self, stack: Stack, width: int, normalized: bool) -> int:
+        """Append the fully connected layers, from `width` inputs; returns the last one's width."""
+        from torch import nn
+
+        from nnclassify.models.layers import ACTIVATIONS, Dropout, batch_norm, initialize
+
+        for index, layer in enumerate(self.hidden):
+            name = f"hidden_{index}"
+            linear = nn.Linear(width, layer.units)
+            initialize(linear, layer.init or self.init, self.bias_init, ("model", "hidden", index))
+            stack.add(f"{name}_linear", linear)
+            if normalized if layer.batch_norm is None else layer.batch_norm:
+                stack.add(f"{name}_norm", batch_norm(nn.BatchNorm1d, layer.units, self.norm))
+            stack.add(f"{name}_activation", ACTIVATIONS[layer.activation or self.activation]())
+            if dropout := self.dropout if layer.dropout is None else layer.dropout:
+                stack.add(f"{name}_dropout", Dropout(dropout))
+            width = layer.units
+        return width
+
+    def _add_output(self, stack: Stack, width: int, num_outputs: int) -> None:
+        """Append the last linear layer."""
+        from torch import nn
+
+        from nnclassify.models.layers import initialize
+
+        linear = nn.Linear(width, num_outputs, bias=self.output_bias)
+        bias_init = self.bias_init if self.output_bias_init is None else self.output_bias_init
+        initialize(linear, self.init, bias_init, ("model", "init"))
+        stack.add("output_linear", linear)

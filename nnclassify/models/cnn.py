@@ -95,8 +95,8 @@ class Cnn(DenseModel):
         stack.add("pool", HEADS[self.head]())
         stack.add("flatten", nn.Flatten())
         features = shape[0] * (shape[1] * shape[2] if self.head == "flatten" else 1)
-        features = stack.add_hidden(self, features, normalized=False)
-        stack.add_output(self, features, num_outputs)
+        features = self._add_hidden(stack, features, normalized=False)
+        self._add_output(stack, features, num_outputs)
         return stack.sequential()
 
     def layer_inits(self) -> Iterator[tuple[str, Init]]:

@@ -1,13 +1,13 @@
-"""The torch side of the models' vocabulary: activations, initialisations, stacks of named layers."""
+"""The torch side of the models' vocabulary: activations, initializations, stacks of named layers."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nnclassify.errors import ConfigPath, ModelError, dotted, one_line
 from nnclassify.models.vocabulary import (
@@ -23,8 +23,8 @@ from nnclassify.models.vocabulary import (
     WhiteningInit,
 )
 
-if TYPE_CHECKING:
-    from nnclassify.models.base import DenseModel
+Sample = Callable[[], Iterable[Tensor]]
+"""Some of the training examples as a network takes them, `(B, *input_shape)` at a time, read when it is called."""
 
 
 class Exponential(nn.Module):
@@ -173,6 +173,43 @@ _PLAIN: dict[str, Callable[[Tensor], object]] = {
 }
 
 
+@torch.no_grad()
+def whiten(network: nn.Module, name: str, sample: Sample, eps: float) -> None:
+    """Set the weights of the layer of that name, of a network of layers one after another, in place.
+
+    Rows are the eigenvectors of the covariance of the layer's inputs (of a convolution: of its patches), each over
+    the root of its eigenvalue plus `eps`, the largest first; then the same with the other sign (Jordan, 2024,
+    arXiv:2404.00498, section 3.2, after Page, 2019).
+    """
+    layer = network.get_submodule(name)
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    was_training = network.training
+    covariance = _covariance(network.eval(), name, layer, sample)
+    network.train(was_training)
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)  # ascending; eigenvectors are columns
+    filters = (eigenvectors / (eigenvalues.clamp(min=0) + eps).sqrt()).T.flip(0)[: len(layer.weight) // 2]
+    layer.weight.copy_(torch.cat([filters, -filters]).reshape(layer.weight.shape))
+
+
+def _covariance(network: nn.Module, name: str, layer: nn.Linear | nn.Conv2d, sample: Sample) -> Tensor:
+    """Covariance `(F, F)` of what the layer sees at each of its positions, in float64, on the CPU."""
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for batch in sample():
+        inputs = batch
+        for child_name, child in network.named_children():
+            if child_name == name:
+                break
+            inputs = child(inputs)
+        if isinstance(layer, nn.Conv2d):
+            assert not isinstance(layer.padding, str)  # ours are in pixels
+            patches = functional.unfold(inputs, layer.kernel_size, padding=layer.padding, stride=layer.stride)
+            inputs = patches.transpose(1, 2).flatten(0, 1)
+        columns = inputs.cpu().double()
+        count, total, squares = count + len(columns), total + columns.sum(dim=0), squares + columns.T @ columns
+    mean = total / count
+    return squares / count - torch.outer(mean, mean)
+
+
 def batch_norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], units: int, options: Norm) -> nn.Module:
     """A batch norm over `units` columns or channels."""
     layer = kind(units, eps=options.eps, momentum=options.momentum)
@@ -193,28 +230,6 @@ class Stack:
         """Append one layer; an identity is left out."""
         if not isinstance(layer, nn.Identity):
             self.layers[name] = layer
-
-    def add_hidden(self, model: DenseModel, width: int, normalized: bool) -> int:
-        """Append the model's fully connected layers from `width` inputs; returns the last one's width."""
-        for index, layer in enumerate(model.hidden):
-            name = f"hidden_{index}"
-            linear = nn.Linear(width, layer.units)
-            initialize(linear, layer.init or model.init, model.bias_init, ("model", "hidden", index))
-            self.add(f"{name}_linear", linear)
-            if normalized if layer.batch_norm is None else layer.batch_norm:
-                self.add(f"{name}_norm", batch_norm(nn.BatchNorm1d, layer.units, model.norm))
-            self.add(f"{name}_activation", ACTIVATIONS[layer.activation or model.activation]())
-            if dropout := model.dropout if layer.dropout is None else layer.dropout:
-                self.add(f"{name}_dropout", Dropout(dropout))
-            width = layer.units
-        return width
-
-    def add_output(self, model: DenseModel, width: int, num_outputs: int) -> None:
-        """Append the model's last linear layer."""
-        linear = nn.Linear(width, num_outputs, bias=model.output_bias)
-        bias_init = model.bias_init if model.output_bias_init is None else model.output_bias_init
-        initialize(linear, model.init, bias_init, ("model", "init"))
-        self.add("output_linear", linear)
 
     def sequential(self) -> nn.Sequential:
         """The network."""

@@ -39,6 +39,6 @@ class Mlp(DenseModel):
         stack = Stack()
         if len(input_shape) > 1:
             stack.add("flatten", nn.Flatten())
-        width = stack.add_hidden(self, math.prod(input_shape), self.batch_norm)
-        stack.add_output(self, width, num_outputs)
+        width = self._add_hidden(stack, math.prod(input_shape), self.batch_norm)
+        self._add_output(stack, width, num_outputs)
         return stack.sequential()

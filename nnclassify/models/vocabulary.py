@@ -1,4 +1,4 @@
-"""The words in which models describe their layers: activations, initialisations, hidden layers."""
+"""The words in which models describe their layers: activations, initializations, hidden layers."""
 
 from __future__ import annotations
 
