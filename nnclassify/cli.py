@@ -175,7 +175,7 @@ def train(
     if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
         from nnclassify.run_plots import draw
 
-        draw(result)
+        draw(result, _note)
 
 
 @app.command()
@@ -317,6 +317,8 @@ def predict(
     from nnclassify.texts import predictions_csv, predictions_text
 
     classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
+    if classifier.is_multi_hot and top_k > 1:
+        raise InputError("--top-k: each class is predicted by itself (multi-hot targets); --json and --csv name all")
     predictions = list(predict_inputs(classifier, inputs, top_k, _note))
     if as_json:
         print_json({"predictions": [prediction.figures() for prediction in predictions]})

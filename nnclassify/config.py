@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
 from nnclassify.errors import ConfigError, NNClassifyError, dotted, suggestion
-from nnclassify.losses import AnyLoss, CrossEntropy
+from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
 from nnclassify.paths import is_regular
@@ -110,6 +110,16 @@ class RunConfig(Settings):
         defaults = {key: cls.model_fields[key].default.name for key in ("loss", "optimizer", "scheduler")}
         named = {key: {"name": name, **data[key]} for key, name in defaults.items() if isinstance(data.get(key), dict)}
         return {**data, **named}
+
+    def loss_function(self, class_counts: Sequence[int]) -> LossFunction:
+        """The loss for these classes, given how often each occurs in training.
+
+        Raises:
+            DataError: An option of the loss does not fit the classes.
+        """
+        if self.dataset.is_multi_hot:
+            return self.loss.build_multi_hot(len(class_counts))
+        return self.loss.build(class_counts)
 
     def averaging(self) -> Averaging | None:
         """The average of the weights that is evaluated and kept; None: the weights themselves are."""
@@ -239,9 +249,7 @@ class _Misfit:
 
 
 def _misfits(config: RunConfig) -> Iterator[_Misfit]:
-    if (reason := config.loss.refuses(config.model.output)) is not None:
-        text = f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
-        yield _Misfit(("loss",), ("model",), text)
+    yield from _multi_hot_misfits(config) if config.dataset.is_multi_hot else _loss_misfits(config)
     if config.ema is not None and config.lookahead is not None:
         text = "found it together with ema; only one average is evaluated and kept: leave one of the two out"
         yield _Misfit(("lookahead",), ("ema",), text)
@@ -251,6 +259,23 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
             yield _Misfit(("patience",), ("dataset",), f"found it {unchosen} patience out")
         if config.select_by == "loss":
             yield _Misfit(("select_by",), ("dataset",), f"found 'loss' {unchosen} select_by out")
+
+
+def _loss_misfits(config: RunConfig) -> Iterator[_Misfit]:
+    if (reason := config.loss.refuses(config.model.output)) is not None:
+        text = f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
+        yield _Misfit(("loss",), ("model",), text)
+
+
+def _multi_hot_misfits(config: RunConfig) -> Iterator[_Misfit]:
+    """What only makes sense where an example is of one class."""
+    if (reason := config.loss.refuses_multi_hot()) is not None:
+        yield _Misfit(("loss",), ("dataset",), reason)
+    elif config.model.output in ("softmax", "log_softmax"):
+        text = f"found {config.model.output}: probabilities that sum to 1 are for one class per example, and targets "
+        yield _Misfit(("model", "output"), ("dataset",), text + "are multi-hot; use sigmoid with loss: bce, or none")
+    else:
+        yield from _loss_misfits(config)
 
 
 def _surprises(config: RunConfig) -> Iterator[tuple[YamlPath, str]]:

@@ -19,8 +19,17 @@ from nnclassify.datasets.listing import clean_name
 from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line
 from nnclassify.inference import check_tta, outputs_of
-from nnclassify.losses import LossFunction
-from nnclassify.metrics import ClassReport, class_reports, confusion_matrix, score, wilson_interval
+from nnclassify.losses import MULTI_HOT_THRESHOLD, LossFunction, MultiHotLoss
+from nnclassify.metrics import (
+    ClassReport,
+    MultiHotFigures,
+    class_reports,
+    confusion_matrix,
+    exact,
+    multi_hot_reports,
+    score,
+    wilson_interval,
+)
 from nnclassify.transforms import Transform
 from nnclassify.yaml_source import YamlSource
 
@@ -56,6 +65,11 @@ class Classifier:
     split_digests: dict[str, str] | None = None
     is_moved: bool = False
 
+    @property
+    def is_multi_hot(self) -> bool:
+        """Whether an example may be of several classes, or of none."""
+        return isinstance(self.loss_fn, MultiHotLoss)
+
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Classifier:
         """Read a checkpoint; where it is damaged, the generation before it: see `notes`.
@@ -77,7 +91,7 @@ class Classifier:
         try:
             config = RunConfig.model_validate(checkpoint.config)
             transform = Transform.from_state(checkpoint.transform)
-            loss_fn = config.loss.build(checkpoint.class_counts)
+            loss_fn = config.loss_function(checkpoint.class_counts)
             build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
             with torch.device("meta"):  # a config may ask for more memory than there is: compare shapes first
                 outline = build()
@@ -100,7 +114,7 @@ class Classifier:
         Raises:
             ConfigError: An override is wrong.
             DataError: The net's inputs have no such views.
-            InputError: It would change what was trained.
+            InputError: It would change what was trained, or targets are of another kind.
         """
         source = YamlSource(str(self.path), self.config.model_dump(mode="json", exclude_none=True))
         for assignment in overrides:
@@ -109,6 +123,9 @@ class Classifier:
                 raise InputError(f"--set {assignment}: a trained run is as it is; only {keys} can be set here")
             source.override(assignment)
         config = validate(source, of_run=True)
+        if config.dataset.is_multi_hot != self.is_multi_hot:
+            kind = "multi-hot targets" if self.is_multi_hot else "one class per example"
+            raise InputError(f"--set: the run was trained on {kind}, and these are other targets")
         check_tta(config.evaluation.tta, self.transform.input_shape)
         before, now = (run.dataset.model_dump(include=PLACES) for run in (self.config, config))
         return replace(self, config=config, is_moved=before != now)
@@ -136,9 +153,10 @@ class Evaluation:
         accuracy: 0..1.
         accuracy_interval: 95 %, Wilson.
         classes: One report a class.
-        confusion: `(K, K)` counts; rows are the true classes.
+        confusion: `(K, K)` counts; rows are the true classes. Empty where targets are multi-hot.
         losses: Of each example, `(N,)`.
         probabilities: Of each example, `(N, K)`.
+        multi_hot: What else there is to tell where targets are multi-hot; else None.
     """
 
     num_examples: int
@@ -149,6 +167,19 @@ class Evaluation:
     confusion: list[list[int]]
     losses: Tensor
     probabilities: Tensor
+    multi_hot: MultiHotFigures | None = None
+
+    @property
+    def predictions(self) -> Tensor:
+        """The classes `(N,)`; or multi-hot, `(N, K)`."""
+        if self.multi_hot is None:
+            return self.probabilities.argmax(dim=1)
+        return (self.probabilities >= MULTI_HOT_THRESHOLD).long()
+
+    def summary(self) -> dict[str, float]:
+        """The figures of the whole split, for JSON."""
+        figures = {"loss": self.loss, "accuracy": self.accuracy}
+        return figures if self.multi_hot is None else figures | self.multi_hot.summary()
 
     def figures(self) -> dict[str, Any]:
         """All but the single examples, for JSON."""
@@ -159,6 +190,7 @@ class Evaluation:
             "accuracy_interval": list(self.accuracy_interval),
             "classes": [asdict(report) for report in self.classes],
             "confusion": self.confusion,
+            **({} if self.multi_hot is None else asdict(self.multi_hot)),
         }
 
 
@@ -177,16 +209,19 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
         )
     probabilities = classifier.loss_fn.probabilities(outputs)
     predictions = classifier.loss_fn.predictions(outputs)
-    confusion = confusion_matrix(predictions, targets, len(classifier.class_names))
+    names = classifier.class_names
+    multi_hot = MultiHotFigures.of(predictions, targets) if classifier.is_multi_hot else None
+    confusion = [] if multi_hot else confusion_matrix(predictions, targets, len(names))
     return Evaluation(
         num_examples=len(examples),
         loss=totals.loss,
         accuracy=totals.accuracy,
-        accuracy_interval=wilson_interval(int((predictions == targets).sum()), len(examples)),
-        classes=class_reports(confusion, classifier.class_names),
+        accuracy_interval=wilson_interval(int(exact(predictions, targets).sum()), len(examples)),
+        classes=multi_hot_reports(multi_hot.confusion, names) if multi_hot else class_reports(confusion, names),
         confusion=confusion,
         losses=classifier.loss_fn(outputs, targets),
         probabilities=probabilities,
+        multi_hot=multi_hot,
     )
 
 

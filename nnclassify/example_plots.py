@@ -12,7 +12,8 @@ from torch import Tensor
 from nnclassify.datasets import Examples
 from nnclassify.evaluate import Evaluation
 from nnclassify.figures import RIGHT, WRONG, title
-from nnclassify.names import readable_names
+from nnclassify.metrics import exact
+from nnclassify.names import readable, readable_names
 
 NUM_SAMPLES = 25
 NUM_MISTAKES = 5
@@ -23,6 +24,8 @@ WORDS = 0.6
 """Inches of the words above a picture."""
 MAX_SIDE = 600
 """Pixels of a picture's side that are drawn; of larger ones, every second, every third and so on."""
+MAX_LISTED = 34
+"""Columns of several class names that fit a cell."""
 MAX_NAME = 16
 """Columns of a class name that fit beside "predicted" and a share in a cell."""
 
@@ -66,7 +69,7 @@ def _height(examples: Examples) -> float:
 
 
 def _wrong(examples: Examples, evaluation: Evaluation) -> Tensor:
-    return (evaluation.probabilities.argmax(1) != examples.all_targets()).nonzero()[:, 0]
+    return (~exact(evaluation.predictions, examples.all_targets())).nonzero()[:, 0]
 
 
 def _pictures(
@@ -78,18 +81,35 @@ def _pictures(
     evaluation: Evaluation,
     class_names: Sequence[str],
 ) -> None:
-    """A grid of pictures, titled with the predicted class, its probability, and the true class."""
+    """A grid of pictures, titled with what is predicted and what is true."""
     names = readable_names(class_names, MAX_NAME)
     grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axes in grid:
         axes.set_axis_off()
     inputs, targets = examples.select(rows)
-    for axes, picture, target, row in zip(grid, inputs, targets.tolist(), rows.tolist(), strict=False):
+    describe = _one_class if evaluation.multi_hot is None else _several_classes
+    right = exact(evaluation.predictions[rows], targets).tolist()
+    for axes, picture, target, row, is_right in zip(grid, inputs, targets, rows.tolist(), right, strict=False):
         axes.imshow(_displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        label = int(evaluation.probabilities[row].argmax())
-        share = f"{float(evaluation.probabilities[row, label]):.0%}".replace("%", " %")
-        words = f"predicted {names[label]} ({share})\n" + ("correct" if label == target else f"true {names[target]}")
-        axes.set_title(words, fontsize=7.5, color=RIGHT if label == target else WRONG)
+        predicted, true = describe(evaluation, row, target, names)
+        words = f"predicted {predicted}\n" + ("correct" if is_right else f"true {true}")
+        axes.set_title(words, fontsize=7.5, color=RIGHT if is_right else WRONG)
+
+
+def _one_class(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
+    """The predicted class with its probability, and the true one."""
+    label = int(evaluation.predictions[row])
+    share = f"{float(evaluation.probabilities[row, label]):.0%}".replace("%", " %")
+    return f"{names[label]} ({share})", names[int(target)]
+
+
+def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
+    """The predicted classes, and the true ones, of multi-hot predictions and targets."""
+    predicted, true = (
+        readable(", ".join(names[label] for label in one.nonzero()[:, 0].tolist()) or "no class", MAX_LISTED)
+        for one in (evaluation.predictions[row], target)
+    )
+    return predicted, true
 
 
 def _displayed(picture: Tensor) -> np.ndarray:

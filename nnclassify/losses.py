@@ -31,8 +31,8 @@ class LossFunction:
         num_outputs: Outputs that the network must have.
         threshold: With one output: above it, class 1 is predicted, and each further class 1 higher.
         losses: (outputs `(N, num_outputs)`, targets `(N,)`, class weights) to one loss an example, `(N,)`,
-            each already multiplied by its class's weight.
-        probabilities: Outputs to probabilities `(N, K)` that sum to 1.
+            each already multiplied by its class's weight. Multi-hot targets are `(N, K)`.
+        probabilities: Outputs to probabilities `(N, K)` that sum to 1, but where targets are multi-hot.
         class_weights: `(K,)`, or None where all weigh the same.
         top: With one output: the last class that it can name.
     """
@@ -60,6 +60,21 @@ class LossFunction:
         return outputs.argmax(dim=1)
 
 
+class MultiHotLoss(LossFunction):
+    """A loss over multi-hot targets `(N, K)` of 0 and 1: each output decides on one class, whatever the others say.
+
+    Its probabilities `(N, K)` do not sum to 1.
+    """
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """The classes whose probability is at least 0.5, as 1 among 0, `(N, K)`."""
+        return (self.probabilities(outputs) >= MULTI_HOT_THRESHOLD).long()
+
+
+MULTI_HOT_THRESHOLD = 0.5
+"""From this probability on, an example is said to be of a class."""
+
+
 class Loss(Settings):
     """What every loss offers."""
 
@@ -71,9 +86,21 @@ class Loss(Settings):
             DataError: An option does not fit the classes.
         """
 
+    def build_multi_hot(self, num_classes: int) -> LossFunction:
+        """The loss over multi-hot targets `(N, K)`.
+
+        Raises:
+            DataError: It is defined for one class per example alone.
+        """
+        raise DataError(f"loss: {self.refuses_multi_hot()}", ("loss",))
+
     def refuses(self, output: str) -> str | None:
         """Why this loss cannot train a network whose last activation is `output`, and what to use; else None."""
         return None
+
+    def refuses_multi_hot(self) -> str | None:
+        """Why this loss cannot learn from multi-hot targets, and what to use; None where it can."""
+        return f"{self.name_of()} takes one class per example, and targets are multi-hot; use loss: bce_with_logits"
 
 
 class WeightedLoss(Loss):
@@ -171,6 +198,30 @@ class EncodedLoss(Loss):
     """`one_hot`: one output a class is compared with 0 or 1; `index`: one output with the class's number, which
     makes sense for two classes, and for more where they are a scale."""
 
+    @abstractmethod
+    def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """What each output costs, `(N, num_outputs)`, held against a number."""
+
+    @abstractmethod
+    def separate(self, outputs: Tensor) -> Tensor:
+        """The probability that each output means by itself, `(N, num_outputs)`."""
+
+    def build_multi_hot(self, num_classes: int) -> LossFunction:
+        """One output a class; an example's loss is the mean over them."""
+        if (reason := self.refuses_multi_hot()) is not None:
+            raise DataError(f"loss: {reason}", ("loss",))
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            return self.compare(outputs, targets.to(outputs.dtype)).mean(dim=1)
+
+        return MultiHotLoss(num_classes, 0.0, losses, self.separate)
+
+    def refuses_multi_hot(self) -> str | None:
+        """One output for the class's number cannot name several classes."""
+        if self.targets == "index":
+            return "targets: index takes one class per example, and targets are multi-hot; use targets: one_hot"
+        return None
+
 
 class Bce(EncodedLoss):
     """Binary cross-entropy on probabilities: one output for two classes, else one output a class against the rest."""
@@ -179,17 +230,25 @@ class Bce(EncodedLoss):
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
         """One output for two classes, else K."""
-        from torch.nn import functional
-
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             wanted = _one_hot(targets, outputs)
             if self.targets == "index" and len(class_counts) > 2:
                 return _unchecked_bce(outputs, wanted)
-            return functional.binary_cross_entropy(outputs, wanted, reduction="none").mean(dim=1)
+            return self.compare(outputs, wanted).mean(dim=1)
 
         return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _between(len(class_counts)))
+
+    def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Binary cross-entropy."""
+        from torch.nn import functional
+
+        return functional.binary_cross_entropy(outputs, wanted, reduction="none")
+
+    def separate(self, outputs: Tensor) -> Tensor:
+        """They are probabilities."""
+        return outputs
 
     def refuses(self, output: str) -> str | None:
         """The logarithm needs 0..1."""
@@ -210,8 +269,7 @@ class BceWithLogits(EncodedLoss):
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            wanted = _one_hot(targets, outputs)
-            return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").mean(dim=1)
+            return self.compare(outputs, _one_hot(targets, outputs)).mean(dim=1)
 
         def probabilities(outputs: Tensor) -> Tensor:
             if num_outputs == 1:
@@ -220,6 +278,16 @@ class BceWithLogits(EncodedLoss):
             return functional.logsigmoid(outputs).softmax(dim=1)
 
         return LossFunction(num_outputs, 0.0, losses, probabilities)
+
+    def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """Binary cross-entropy of the sigmoid."""
+        from torch.nn import functional
+
+        return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none")
+
+    def separate(self, outputs: Tensor) -> Tensor:
+        """The sigmoid of each."""
+        return outputs.sigmoid()
 
 
 class Mse(EncodedLoss):
@@ -231,11 +299,19 @@ class Mse(EncodedLoss):
         """One output a class."""
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            return (outputs - _one_hot(targets, outputs)).square().mean(dim=1)
+            return self.compare(outputs, _one_hot(targets, outputs)).mean(dim=1)
 
         if self.targets == "index":
             return LossFunction(1, 0.5, losses, _between(len(class_counts)), top=len(class_counts) - 1)
         return LossFunction(len(class_counts), 0.5, losses, project_to_simplex)
+
+    def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        """The squared error."""
+        return (outputs - wanted).square()
+
+    def separate(self, outputs: Tensor) -> Tensor:
+        """The nearest probabilities."""
+        return outputs.clamp(0, 1)
 
 
 def _unchecked_bce(outputs: Tensor, wanted: Tensor) -> Tensor:

@@ -38,9 +38,9 @@ class Totals:
         return cls(loss, weight, torch.zeros((), dtype=torch.int64, device=device))
 
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
-        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)`."""
+        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)` or `(N, K)`."""
         self.unread.append((losses.detach(), loss_fn.weights(targets)))
-        self.hits += (loss_fn.predictions(outputs) == targets).sum()
+        self.hits += exact(loss_fn.predictions(outputs), targets).sum()
         self.count += len(targets)
         if losses.device.type == "cpu":  # nothing to wait for, so nothing to hold
             self._read()
@@ -89,6 +89,39 @@ def _add_in_order(total: Tensor, values: Tensor) -> Tensor:
     return torch.cat([total[None], values.to(total.device, total.dtype)]).cumsum(0)[-1]
 
 
+def exact(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Whether each example is predicted right, bool `(N,)`.
+
+    With multi-hot targets, that is in all of its classes: the share of such examples is scikit-learn's
+    `accuracy_score`, the subset accuracy.
+    """
+    same = predictions == targets
+    return same if same.ndim == 1 else same.all(dim=1)
+
+
+def decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether each decision is right, and the group that it belongs to, `(D,)` each.
+
+    A decision is about an example, and its group is the true class; with multi-hot targets it is about an example
+    and a class, and its group is the class with the true answer.
+    """
+    same = predictions == targets
+    if same.ndim == 1:
+        return same, targets
+    return same.flatten(), (2 * torch.arange(targets.shape[1], device=targets.device) + targets).flatten()
+
+
+def balanced_accuracy(right: Tensor, groups: Tensor) -> float:
+    """The mean over the groups of the share of right decisions `(D,)`; see `decisions`."""
+    return float(torch.stack([right[groups == group].double().mean() for group in groups.unique()]).mean())
+
+
+def commonest(targets: Tensor) -> tuple[Tensor, float]:
+    """The most common target, a class or a multi-hot row, and its share."""
+    values, counts = targets.unique(dim=0, return_counts=True)
+    return values[counts.argmax()], float(counts.max()) / len(targets)
+
+
 @dataclass(frozen=True)
 class Score:
     """Loss and accuracy of a split."""
@@ -132,6 +165,49 @@ def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[Cl
         precision, recall = (hits / whole if whole else 0.0 for whole in (predicted, support))
         reports.append(ClassReport(name, precision, recall, f1, support))
     return reports
+
+
+@dataclass(frozen=True)
+class MultiHotFigures:
+    """What is told of multi-hot predictions beside the subset accuracy, in scikit-learn's terms.
+
+    Attributes:
+        hamming_loss: The share of all N x K decisions that are wrong.
+        f1_macro: The mean of the classes' F1.
+        f1_micro: F1 over all decisions together.
+        balanced_accuracy: The mean over the classes of the mean accuracy of both answers.
+        confusion: Counts `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
+    """
+
+    hamming_loss: float
+    f1_macro: float
+    f1_micro: float
+    balanced_accuracy: float
+    confusion: list[list[list[int]]]
+
+    @classmethod
+    def of(cls, predictions: Tensor, targets: Tensor) -> MultiHotFigures:
+        """The figures of predictions and targets `(N, K)` of 0 and 1."""
+        tables = [confusion_matrix(*pair, 2) for pair in zip(predictions.T, targets.T, strict=True)]
+        f1 = [report.f1 for report in multi_hot_reports(tables, [""] * len(tables))]
+        hits, named = int((predictions & targets).sum()), int(predictions.sum() + targets.sum())
+        return cls(
+            hamming_loss=float((predictions != targets).double().mean()),
+            f1_macro=sum(f1) / len(f1),
+            f1_micro=2 * hits / named if named else 0.0,
+            balanced_accuracy=balanced_accuracy(*decisions(predictions, targets)),
+            confusion=tables,
+        )
+
+    def summary(self) -> dict[str, float]:
+        """All but the counts, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "confusion"}
+
+
+def multi_hot_reports(confusion: Sequence[list[list[int]]], class_names: list[str]) -> list[ClassReport]:
+    """Precision, recall, F1 and support of each class, of counts `(K, 2, 2)`."""
+    pairs = zip(confusion, class_names, strict=True)
+    return [class_reports(table, ["", name])[1] for table, name in pairs]
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
             check_values(examples, transform, config.dataset.origin(name), splits.lines)
-    loss_fn = config.loss.build(splits.class_counts())
+    loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
     placement = find_placement(config.device, config.precision, model)
@@ -196,6 +196,7 @@ def _described(parts: Parts) -> str:
     """All that decides what a step does, beside the tensors that it is given: learning rates are among those."""
     of_step = {"model", "loss", "optimizer", "clip_grad_norm", "batch_size"}
     config = parts.config.model_dump(mode="json", include=of_step)
+    config["targets"] = list(parts.splits.train.targets.shape[1:])
     del config["optimizer"]["lr"]
     counts = None if parts.loss_fn.class_weights is None else parts.splits.class_counts()
     return json.dumps([config, parts.splits.input_shape, counts])

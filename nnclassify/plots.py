@@ -26,6 +26,7 @@ def save_plots(
     evaluation: Evaluation | None,
     *,
     redraw: bool = True,
+    note: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Draw what fits the run into `folder`: curves always; the others from the test split where there is one.
 
@@ -37,6 +38,7 @@ def save_plots(
         examples: The test split.
         evaluation: Its figures.
         redraw: Whether to draw plots again that are there already.
+        note: Receives which plots make no sense for the run.
 
     Raises:
         SaveError: A file could not be written.
@@ -44,11 +46,14 @@ def save_plots(
     run, names = folder.parent.name, classifier.class_names
     jobs: dict[str, Callable[[], Figure]] = {"curves": lambda: curves(rows, best_epoch, run)}
     if examples is not None and evaluation is not None:
-        jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
+        if classifier.is_multi_hot:
+            note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the figures of each class")
+        else:
+            jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
         if classifier.transform.picture is not None:
             jobs["samples"] = lambda: samples(examples, evaluation, names, run)
             jobs["mistakes"] = lambda: mistakes(examples, evaluation, names, run)
-        if classifier.transform.input_shape == (2,):
+        if classifier.transform.input_shape == (2,) and not classifier.is_multi_hot:
             jobs["decision_regions"] = lambda: decision_regions(classifier, examples, run)
     written = [run, *names, *(classifier.transform.feature_names or [])]
     paths = []

@@ -23,6 +23,7 @@ from nnclassify.datasets.tables import Csv
 from nnclassify.depth import OVERSHOOT
 from nnclassify.errors import DataError, InputError
 from nnclassify.evaluate import Classifier
+from nnclassify.losses import MULTI_HOT_THRESHOLD
 from nnclassify.transforms import PictureFormat
 
 Note = Callable[[str], object]
@@ -44,19 +45,22 @@ class Prediction:
         input: The file, the row, or the values.
         top: Class and probability, the most probable first; empty where the input could not be read.
         error: Why it could not be read.
+        labels: Where targets are multi-hot: the classes that are predicted, the most probable first; else None.
     """
 
     input: str
     top: Top = ()
     error: str | None = None
+    labels: tuple[str, ...] | None = None
 
     def figures(self) -> dict[str, Any]:
         """For JSON."""
         if self.error is not None:
             return {"input": self.input, "error": self.error}
-        label, probability = self.top[0]
         top = [{"label": name, "probability": share} for name, share in self.top]
-        return {"input": self.input, "label": label, "probability": probability, "top": top}
+        if self.labels is not None:
+            return {"input": self.input, "labels": list(self.labels), "top": top}
+        return {"input": self.input, **top[0], "top": top}
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,12 @@ def predict(
     Args:
         classifier: The trained net.
         inputs: Paths of pictures, folders, CSV or tensor files; or values such as `173,158,114`.
-        top_k: Classes to name of each, at most K.
+        top_k: Classes to name of each, at most K; all, where targets are multi-hot.
         note: Receives, one line each, what is not predicted or not used whole: files beside pictures, later frames.
     """
     raw = itertools.chain.from_iterable(_read(classifier, item, note) for item in inputs)
     at_once = _at_once(classifier.transform.input_shape)
+    top_k = len(classifier.class_names) if classifier.is_multi_hot else top_k
     while batch := list(itertools.islice(raw, at_once)):
         yield from _answers(classifier, batch, top_k)
 
@@ -95,7 +100,11 @@ def _answers(classifier: Classifier, batch: Sequence[RawInput], top_k: int) -> I
         elif isinstance(answer := next(answers), str):
             yield Prediction(item.name, error=f"{item.name}: {answer}")
         else:
-            yield Prediction(item.name, answer)
+            yield Prediction(item.name, answer, labels=_labels(answer) if classifier.is_multi_hot else None)
+
+
+def _labels(top: Top) -> tuple[str, ...]:
+    return tuple(label for label, probability in top if probability >= MULTI_HOT_THRESHOLD)
 
 
 def _answered(classifier: Classifier, raw: Tensor, top_k: int) -> list[Top | str]:

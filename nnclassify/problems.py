@@ -250,7 +250,7 @@ def _how_to_write(found: Any, kinds: set[str], key: str) -> str:
     right = None
     if isinstance(found, str):
         right = _list_in(found, kinds) or _number_in(found.strip(), kinds)
-    elif kinds == {"string_type"} and isinstance(found, int | float):
+    elif "string_type" in kinds <= {"string_type", "list_type"} and isinstance(found, int | float):
         right = (f"'{yaml_text(found)}'", " in quotes")
     elif "list_type" in kinds and isinstance(found, int | float) and not isinstance(found, bool):
         right = (f"[{yaml_text(found)}]", "")

@@ -78,7 +78,7 @@ class RunResult:
             "best_epoch": self.best_epoch,
             "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
             "validation": validation if has_validation else None,
-            "test": None if self.test is None else {"loss": self.test.loss, "accuracy": self.test.accuracy},
+            "test": None if self.test is None else self.test.summary(),
             "baselines": None if self.baselines is None else vars(self.baselines),
             "findings": [finding.state() for finding in self.findings],
         }

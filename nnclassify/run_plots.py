@@ -13,8 +13,12 @@ from nnclassify.plots import save_plots
 from nnclassify.run import RunResult
 
 
-def draw(result: RunResult) -> list[Path]:
+def draw(result: RunResult, note: Callable[[str], None] = lambda text: None) -> list[Path]:
     """The plots of a run that was just trained; of a finished one that was resumed, those that are missing.
+
+    Args:
+        result: The run.
+        note: Receives which plots make no sense for it.
 
     Raises:
         SaveError: One could not be written.
@@ -28,6 +32,7 @@ def draw(result: RunResult) -> list[Path]:
         examples,
         result.test,
         redraw=result.is_new,
+        note=note,
     )
 
 
@@ -53,4 +58,4 @@ def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable
         note(text)
     evaluation = None if splits.test is None else evaluate(classifier, splits.test)
     rows = whole_history(folder.history, [Row(**row) for row in found.checkpoint.history], note)
-    return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, splits.test, evaluation)
+    return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, splits.test, evaluation, note=note)

@@ -93,7 +93,16 @@ def _of_other(classifier: Classifier) -> Scored:
 
 
 def _in_classes(pool: Pool, source: Source, class_names: list[str], origin: str) -> Pool:
-    """The same examples with the run's class indices; a class may be absent, but none may be new."""
+    """The same examples with the run's class indices; a class may be absent, but none may be new.
+
+    Multi-hot targets have a column for each class, so all must be there, in the run's order.
+    """
+    if pool.targets.ndim == 2:
+        if matched(source.class_names, class_names) != list(range(len(class_names))):
+            raise LabelError(
+                f"{origin}: classes {', '.join(source.class_names[:10])}; expected {', '.join(class_names[:10])}"
+            )
+        return pool
     place = matched(source.class_names, class_names)
     present = np.unique(pool.targets)
     if new := [source.class_names[index] for index in present if place[index] is None]:

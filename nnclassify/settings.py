@@ -28,6 +28,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    def name_of(self) -> str:
+        """The name by which the YAML chooses it, where it is a member of a family."""
+        return str(getattr(self, "name", type(self).__name__))
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Options that are right alone and would be ignored together: the key to change, and what is wrong."""
         yield from ()

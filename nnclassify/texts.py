@@ -14,7 +14,7 @@ from nnclassify.compare import ComparedRun
 from nnclassify.diagnosis.texts import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluate import Evaluation
-from nnclassify.metrics import ClassReport, largest_confusions
+from nnclassify.metrics import ClassReport, MultiHotFigures, largest_confusions
 from nnclassify.names import num_columns, readable, readable_names
 from nnclassify.predict import Prediction
 from nnclassify.run import RunResult
@@ -38,11 +38,14 @@ def result_text(result: RunResult, with_plots: bool) -> str:
             lines.append(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
     if result.baselines is not None:
         line, majority = result.baselines.linear, result.baselines.majority
-        lines[-1] += f" (a linear model {line:.2%}, always the most common class {majority:.2%})"
+        most = "classes" if result.classifier.is_multi_hot else "class"
+        lines[-1] += f" (a linear model {line:.2%}, always the most common {most} {majority:.2%})"
     if result.test is not None:
         low, high = result.test.accuracy_interval
         count = result.test.num_examples
         lines.append(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({count} examples)")
+        if result.test.multi_hot is not None:
+            lines.append(_multi_hot_line(result.test.multi_hot))
     if result.findings:
         lines.append(f"diagnosis:\n{findings_text(result.findings, colour=has_color())}")
     return "\n".join(lines)
@@ -56,11 +59,20 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
         f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}",
         "",
     ]
-    if len(evaluation.classes) <= MAX_SHOWN_CLASSES:
-        lines += [_class_table(evaluation.classes), "", _confusion_table(evaluation)]
+    has_all = len(evaluation.classes) <= MAX_SHOWN_CLASSES
+    lines.append(_class_table(evaluation.classes) if has_all else _worst_classes(evaluation.classes))
+    if evaluation.multi_hot is None:
+        lines += ["", _confusion_table(evaluation) if has_all else _largest_confusions(evaluation)]
     else:
-        lines += [_worst_classes(evaluation.classes), "", _largest_confusions(evaluation)]
+        lines[2:2] = [_multi_hot_line(evaluation.multi_hot)]
     return "\n".join(lines)
+
+
+def _multi_hot_line(figures: MultiHotFigures) -> str:
+    return (
+        f"accuracy counts examples that are right in all classes; Hamming loss {figures.hamming_loss:.4f}, "
+        f"F1 {figures.f1_macro:.3f} macro, {figures.f1_micro:.3f} micro"
+    )
 
 
 def _class_table(classes: Sequence[ClassReport]) -> str:
@@ -105,22 +117,31 @@ def _largest_confusions(evaluation: Evaluation) -> str:
 
 
 def predictions_text(predictions: Sequence[Prediction]) -> str:
-    """One line per input that could be read."""
+    """One line per input that could be read; with multi-hot targets it has the classes that are predicted."""
     return "\n".join(
-        printable(f"{prediction.input}: " + ", ".join(f"{label} {share:.2%}" for label, share in prediction.top))
-        for prediction in predictions
-        if prediction.top
+        printable(f"{prediction.input}: {_named(prediction)}") for prediction in predictions if prediction.top
     )
 
 
+def _named(prediction: Prediction) -> str:
+    count = len(prediction.top) if prediction.labels is None else len(prediction.labels)
+    if not count:
+        label, share = prediction.top[0]
+        return f"no class (most probable: {label} {share:.2%})"
+    return ", ".join(f"{label} {share:.2%}" for label, share in prediction.top[:count])
+
+
 def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """One CSV row per input and class named."""
+    """One CSV row per input and class named; with multi-hot targets, a column says whether the class is predicted."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["input", "label", "probability"])
+    is_multi_hot = any(prediction.labels is not None for prediction in predictions)
+    writer.writerow(["input", "label", "probability", *(["predicted"] if is_multi_hot else [])])
     for prediction in predictions:
-        name = _cell(prediction.input)
-        writer.writerows([name, _cell(label), f"{share:.6f}"] for label, share in prediction.top)
+        name, labels = _cell(prediction.input), prediction.labels
+        for label, share in prediction.top:
+            predicted = [] if labels is None else [int(label in labels)]
+            writer.writerow([name, _cell(label), f"{share:.6f}", *predicted])
     return text.getvalue().rstrip("\n")
 
 

@@ -46,7 +46,7 @@ def test_of_many_columns_an_equation_for_each_example_gives_the_same_directions(
     within = apart.T @ apart / 20
     within += torch.eye(30) * closed_form.RIDGE * within.diagonal().mean()
     expected = torch.linalg.inv(within) @ means.T
-    assert torch.allclose(closed_form._discriminant(apart, means), expected)
+    assert torch.allclose(closed_form._directions(apart, means), expected)
 
 
 def test_a_table_of_100_000_columns_has_a_baseline() -> None:

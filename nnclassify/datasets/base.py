@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from nnclassify.datasets.drawing import Labels, Rows, limited, stratified_split
+from nnclassify.datasets.drawing import Labels, Rows, counts_of, limited, stratified_split
 from nnclassify.datasets.splits import Examples as Examples
 from nnclassify.datasets.splits import Splits as Splits
 from nnclassify.errors import DataError, LabelError
@@ -27,7 +27,7 @@ class Pool:
     """Examples as a dataset has them, before they are split.
 
     Attributes:
-        targets: Class indices `(M,)`.
+        targets: Class indices `(M,)`; or multi-hot, `(M, K)` of 0 and 1.
         inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and says which it could
             read: so that examples which no split wants are never decoded.
     """
@@ -141,7 +141,9 @@ class Dataset(Settings):
         if source.picture is not None:
             check_different(train, self.origin())
         # After reading: files that are skipped may leave a class without example.
-        check_classes(train.all_targets().numpy(), source.class_names, self.origin())
+        targets = train.all_targets().numpy()
+        check_classes(targets, source.class_names, self.origin())
+        source.notes.extend(f"{self.origin()}: {note}" for note in ever_present(targets, source.class_names))
         return Splits(
             train=train,
             validation=validation,
@@ -157,13 +159,14 @@ class Dataset(Settings):
         """The same dataset, read as the transform of a run takes it: pictures by its format, columns by its names."""
         return self
 
+    @property
+    def is_multi_hot(self) -> bool:
+        """Whether an example may be of several classes, or of none: targets are then `(N, K)` of 0 and 1."""
+        return False
+
     def test_fraction(self) -> float:
         """The share drawn for the test split where the source brings none."""
         return 0.0
-
-    def name_of(self) -> str:
-        """The member's name in the YAML."""
-        return str(getattr(self, "name", type(self).__name__))
 
     def origin(self, split: str = "train") -> str:
         """Where the labels of a split stand, for messages: a file, a folder, or the member's name."""
@@ -257,6 +260,16 @@ def check_range(targets: Labels, class_names: list[str], where: str) -> None:
         )
 
 
+def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
+    """One line per class that every training example is of, which only multi-hot targets allow."""
+    full = counts_of(targets, len(class_names)) == len(targets)
+    return [
+        f"every training example is of class {name!r}: there is nothing to tell apart"
+        for name, is_full in zip(class_names, full, strict=True)
+        if is_full
+    ]
+
+
 def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
     """Refuse training targets that no classifier can be learned from.
 
@@ -268,7 +281,7 @@ def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
         raise DataError(f"{where}: no training example; expected at least one of each class")
     if len(class_names) < 2:
         raise DataError(f"{where}: one class only ({', '.join(class_names)}); expected at least two classes")
-    counts = np.bincount(targets, minlength=len(class_names))
+    counts = counts_of(targets, len(class_names))
     if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
         raise LabelError(
             f"{where}: no training example of class {', '.join(empty[:5])}; add examples, raise `limit`, or "

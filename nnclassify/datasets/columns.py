@@ -62,7 +62,7 @@ def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[s
 def column_notes(names: Sequence[str], values: Values, targets: Labels) -> list[str]:
     """One line per column that probably should not be learned from."""
     consecutive = values.max(axis=0, initial=-np.inf) - values.min(axis=0, initial=np.inf) == len(values) - 1
-    same_as_label = _give_away(values, targets)
+    same_as_label = np.any([_give_away(values, column) for column in np.atleast_2d(targets.T)], axis=0)
     notes = []
     for index, name in enumerate(names):
         shown = f"column {name!r}" if name else f"column {index + 1} (no name)"

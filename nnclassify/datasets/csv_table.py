@@ -6,14 +6,14 @@ import itertools
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 import numpy as np
 
 from nnclassify.datasets.columns import Values, is_unnamed, numbers_the_rows
-from nnclassify.datasets.csv_rows import CsvFile, Problems, as_number, other_delimiter, why_no_number
+from nnclassify.datasets.csv_rows import MISSING, CsvFile, Problems, as_number, other_delimiter, why_no_number
 from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.labels import classes_of, missing_labels
 from nnclassify.errors import DataError, suggestion
@@ -31,7 +31,7 @@ class Table:
 
     Attributes:
         values: Float64 `(N, num_features)`.
-        targets: Class indices `(N,)`.
+        targets: Class indices `(N,)`; with several label columns multi-hot, `(N, K)` of 0 and 1.
         lines: The line of each row in the file, `(N,)`.
         feature_names: The columns of `values`.
         class_names: In the order of the class indices.
@@ -46,28 +46,28 @@ class Table:
     notes: list[str]
 
 
-def read_table(file: CsvFile, label: str, features: Sequence[str] | None) -> Table:
+def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | None) -> Table:
     """Read and check every row.
 
     Args:
         file: The CSV file.
-        label: The column with the class.
+        labels: The column with the class; or several, of 0 and 1, one for each class.
         features: The columns to learn from, in order; None: all others.
 
     Raises:
         DataError: One line per problem.
     """
-    header, rows = header_and_rows(file, label)
+    header, rows = header_and_rows(file, labels)
     notes: list[str] = []
     empty = _empty_columns(file, header) if features is None else ()
     if empty:
         places = ", ".join(str(column + 1) for column in empty)
         notes.append(f"columns with neither a name nor values are left out: {places}")
     left_out = set(empty)
-    others = [name for column, name in enumerate(header) if name != label and column not in left_out]
+    others = [name for column, name in enumerate(header) if name not in labels and column not in left_out]
     names = others if features is None else list(features)
-    label_column, columns = _chosen(file, header, label, names, empty)
-    reader = _Reader(file, header, columns, label_column)
+    label_columns, columns = _chosen(file, header, labels, names, empty)
+    reader = _Reader(file, header, columns, label_columns)
     reader.read(rows)
     values = np.frombuffer(reader.values, dtype=np.float64).reshape(len(reader.lines), len(columns))
     if reader.num_empty:
@@ -76,15 +76,24 @@ def read_table(file: CsvFile, label: str, features: Sequence[str] | None) -> Tab
         values, names = _without_index(values, names, notes)
     if not names:
         raise DataError(f"{file.path}: no feature column beside the label; expected at least one")
-    classes = classes_of(reader.counts(), file.format.decimal)
-    index = np.array([classes.index[spelling] for spelling in reader.spellings], dtype=np.int64)
     notes = [f"{file.path}: {note}" for note in notes]
-    notes += [f"{file.path}: column {label!r}: {note}" for note in classes.notes]
-    targets = index[np.frombuffer(reader.codes, dtype=np.int64)]
-    return Table(values, targets, np.array(reader.lines, dtype=np.int64), names, classes.names, notes)
+    lines, codes = np.array(reader.lines, dtype=np.int64), np.frombuffer(reader.codes, dtype=np.int64)
+    if len(labels) > 1:
+        rows_of = np.array([[_zero_or_one(cell) for cell in cells] for cells in reader.spellings], dtype=np.int64)
+        return Table(values, rows_of[codes], lines, names, list(labels), notes)
+    counts = {cells[0]: count for cells, count in reader.counts().items()}
+    classes = classes_of(counts, file.format.decimal)
+    index = np.array([classes.index[spelling] for spelling in counts], dtype=np.int64)
+    notes += [f"{file.path}: column {labels[0]!r}: {note}" for note in classes.notes]
+    return Table(values, index[codes], lines, names, classes.names, notes)
 
 
-def header_and_rows(file: CsvFile, label: str) -> tuple[list[str], Iterator[Row]]:
+def _zero_or_one(cell: str) -> int | None:
+    """Whether a field says that its row is of a class; None: it says neither."""
+    return {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}.get(cell.strip().lower())
+
+
+def header_and_rows(file: CsvFile, labels: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
     """The columns by name, and the rows under them.
 
     Raises:
@@ -97,7 +106,7 @@ def header_and_rows(file: CsvFile, label: str) -> tuple[list[str], Iterator[Row]
     line, cells = first
     cells = [cell.strip() for cell in cells]
     if file.format.columns is None:
-        _check_header(file, line, cells, label)
+        _check_header(file, line, cells, labels)
         return cells, rows
     names = list(file.format.columns)
     if cells == names:
@@ -107,7 +116,7 @@ def header_and_rows(file: CsvFile, label: str) -> tuple[list[str], Iterator[Row]
     return names, itertools.chain([first], rows)
 
 
-def _check_header(file: CsvFile, line: int, cells: list[str], label: str) -> None:
+def _check_header(file: CsvFile, line: int, cells: list[str], labels: Sequence[str]) -> None:
     """Refuse a first line that is no header of this format.
 
     Raises:
@@ -117,9 +126,9 @@ def _check_header(file: CsvFile, line: int, cells: list[str], label: str) -> Non
     _, second = next(itertools.islice(file.rows(), 1, None), (0, cells))
     if cells[0].startswith("#") and len(second) != len(cells):
         raise DataError(f"{where}: a comment, {','.join(cells)[:40]!r}; expected the header: remove the line")
-    if label in cells:
+    if not set(labels).isdisjoint(cells):
         return
-    delimiter = other_delimiter(cells, written, lambda found: label in found or len(cells) == 1)
+    delimiter = other_delimiter(cells, written, lambda found: labels[0] in found or len(cells) == 1)
     if delimiter is not None:
         raise DataError(
             f"{where}: columns are separated by {delimiter!r}, not {written!r}; set dataset.delimiter: "
@@ -127,14 +136,14 @@ def _check_header(file: CsvFile, line: int, cells: list[str], label: str) -> Non
         )
     if any(as_number(cell, file.format.decimal) is not None for cell in cells):
         raise DataError(
-            f"{where}: row 1 looks like data ({', '.join(cells)[:60]}), and has no column {label!r}; add a header "
-            f"line, or name the columns: dataset.columns: {_example(len(cells), label)}"
+            f"{where}: row 1 looks like data ({', '.join(cells)[:60]}), and has no column {labels[0]!r}; add a header "
+            f"line, or name the columns: dataset.columns: {_example(len(cells), labels)}"
         )
 
 
-def _example(width: int, label: str) -> str:
-    names = [f"x{index}" for index in range(1, width)] if width <= MAX_NAMES else ["x1", "..."]
-    return yaml_list([*names, label])
+def _example(width: int, labels: Sequence[str]) -> str:
+    names = [f"x{index}" for index in range(1, width - len(labels) + 1)] if width <= MAX_NAMES else ["x1", "..."]
+    return yaml_list([*names, *labels])
 
 
 def _empty_columns(file: CsvFile, header: Sequence[str]) -> tuple[int, ...]:
@@ -147,9 +156,9 @@ def _empty_columns(file: CsvFile, header: Sequence[str]) -> tuple[int, ...]:
 
 
 def _chosen(
-    file: CsvFile, header: list[str], label: str, names: Sequence[str], empty: Sequence[int]
-) -> tuple[int, list[int]]:
-    """The label's column and those of the features.
+    file: CsvFile, header: list[str], labels: Sequence[str], names: Sequence[str], empty: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """The columns of the labels and those of the features.
 
     Raises:
         DataError: One is not there, or twice; or the label is among the features.
@@ -161,11 +170,12 @@ def _chosen(
         shown = f"column {name!r} appears twice" if name else "two columns have no name"
         problems.add(-1, f"{file.path}:1: {shown}; give each column a name of its own", kind=f"twice {place:6}")
     columns = ", ".join(header[:MAX_NAMES]) + (", ..." if len(header) > MAX_NAMES else "")
-    for place, (option, name) in enumerate([("label", label), *(("features", name) for name in names)]):
+    wanted = [*(("label", name) for name in labels), *(("features", name) for name in names)]
+    for place, (option, name) in enumerate(wanted):
         if name not in counts:
             text = f"{file.path}:1: no column {name!r} (dataset.{option}){suggestion(name, header)}; columns: {columns}"
             problems.add(place, text, kind="absent")
-    if label in names:
+    for label in (label for label in labels if label in names):
         problems.add(
             -1, f"dataset.features: {label!r} is the label, which gives the answer away; remove it from the features"
         )
@@ -175,19 +185,21 @@ def _chosen(
     if not names:
         raise DataError(f"{file.path}: no feature column beside the label; expected at least one")
     place_of = {name: column for column, name in reversed(list(enumerate(header)))}
-    return place_of[label], [place_of[name] for name in names]
+    return [place_of[name] for name in labels], [place_of[name] for name in names]
 
 
 class _Reader:
     """Rows to numbers and label codes. A row that is not all plain numbers is looked at field by field."""
 
-    def __init__(self, file: CsvFile, header: Sequence[str], columns: Sequence[int], label_column: int) -> None:
+    def __init__(
+        self, file: CsvFile, header: Sequence[str], columns: Sequence[int], label_columns: Sequence[int]
+    ) -> None:
         self.file = file
         self.header = header
         self.columns = columns
-        self.label_column = label_column
+        self.label_columns = label_columns
         self.values, self.codes, self.lines = array("d"), array("q"), array("q")
-        self.spellings: dict[str, int] = {}
+        self.spellings: dict[tuple[str, ...], int] = {}
         self.num_empty = 0
         self.problems = Problems(file.path)
 
@@ -197,8 +209,8 @@ class _Reader:
         Raises:
             DataError: One line per problem.
         """
-        width, label_column, spellings = len(self.header), self.label_column, self.spellings
-        pick = itemgetter(*self.columns) if len(self.columns) > 1 else lambda row: (row[self.columns[0]],)
+        width, spellings = len(self.header), self.spellings
+        pick, pick_labels = _picking(self.columns), _picking(self.label_columns)
         plain = self.file.format.decimal == "."
         for line, row in rows:
             numbers = _plain_numbers(pick(row)) if plain and len(row) == width else None
@@ -206,12 +218,12 @@ class _Reader:
                 continue
             self.values.extend(numbers)
             self.lines.append(line)
-            self.codes.append(spellings.setdefault(row[label_column], len(spellings)))
+            self.codes.append(spellings.setdefault(pick_labels(row), len(spellings)))
         self._check_labels()
         self.problems.raise_all(self._advice())
 
-    def counts(self) -> dict[str, int]:
-        """Rows of each spelling of a label."""
+    def counts(self) -> dict[tuple[str, ...], int]:
+        """Rows of each spelling of the labels."""
         counts = np.bincount(np.frombuffer(self.codes, dtype=np.int64), minlength=len(self.spellings))
         return dict(zip(self.spellings, counts.tolist(), strict=True))
 
@@ -238,21 +250,17 @@ class _Reader:
         return numbers
 
     def _check_labels(self) -> None:
-        name, counts = self.header[self.label_column], self.counts()
-        missing = set(missing_labels([spelling.strip() for spelling in self.spellings]))
-        codes = np.frombuffer(self.codes, dtype=np.int64)
-        for code, spelling in enumerate(self.spellings):
-            if spelling.strip() in missing:
-                line = self.lines[int(np.argmax(codes == code))]
-                text = f"{self.file.path}:{line}: column {name!r}: no label; fill it in or remove the row"
-                if spelling.strip():
-                    text = (
-                        f"{self.file.path}:{line}: column {name!r}: {spelling.strip()!r} looks like a missing label; "
-                        "fill it in, remove the row, or give the class another name"
-                    )
-                self.problems.add(
-                    self.label_column, text, is_missing=True, kind=spelling.strip(), count=counts[spelling]
-                )
+        counts, codes = self.counts(), np.frombuffer(self.codes, dtype=np.int64)
+        problem_of = _no_label if len(self.label_columns) == 1 else _no_answer
+        for place, column in enumerate(self.label_columns):
+            by_text: dict[str, dict[int, int]] = {}
+            for cells, code in self.spellings.items():
+                by_text.setdefault(cells[place].strip(), {})[code] = counts[cells]
+            for text, problem in problem_of(by_text).items():
+                line = self.lines[int(np.isin(codes, list(by_text[text])).argmax())]
+                where, is_missing = f"{self.file.path}:{line}: column {self.header[column]!r}", text.lower() in MISSING
+                kind, count = text if is_missing else "", sum(by_text[text].values())
+                self.problems.add(column, f"{where}: {problem}", is_missing=is_missing, kind=kind, count=count)
 
     def _advice(self) -> str:
         """The columns that are numbers, where some are not."""
@@ -261,6 +269,29 @@ class _Reader:
         if not good or len(good) == len(self.columns) or len(good) > MAX_NAMES:
             return ""
         return f"; to learn from the other columns alone, set dataset.features: {yaml_list(good)}"
+
+
+def _no_label(texts: Iterable[str]) -> dict[str, str]:
+    """What is wrong with each text that is no class."""
+    expected = "fill it in, remove the row, or give the class another name"
+    return {
+        text: f"{text!r} looks like a missing label; {expected}" if text else "no label; fill it in or remove the row"
+        for text in missing_labels(list(texts))
+    }
+
+
+def _no_answer(texts: Iterable[str]) -> dict[str, str]:
+    """What is wrong with each text that does not say whether a row is of a class."""
+    return {
+        text: f"found {text!r}, expected 0 or 1, as in each of several label columns"
+        for text in texts
+        if _zero_or_one(text) is None
+    }
+
+
+def _picking(columns: Sequence[int]) -> Callable[[list[str]], tuple[str, ...]]:
+    """Takes the fields of some columns out of a row."""
+    return itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
 
 
 def _plain_numbers(fields: Sequence[str]) -> list[float] | None:

@@ -12,8 +12,28 @@ Labels = np.ndarray[Any, np.dtype[np.int64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
+def counts_of(targets: Labels, num_classes: int) -> Labels:
+    """Examples of each class, `(K,)`, of class indices `(N,)` or multi-hot targets `(N, K)`."""
+    counts: Labels = targets.sum(axis=0) if targets.ndim == 2 else np.bincount(targets, minlength=num_classes)
+    return counts
+
+
+def strata(targets: Labels) -> Labels:
+    """The stratum of each example, `(N,)`: its class; with multi-hot targets `(N, K)` its rarest class, or K.
+
+    The rarest classes are those that a random split would lose, so they come first, as in Sechidis, Tsoumakas and
+    Vlahavas, 2011, "On the stratification of multi-label data".
+    """
+    if targets.ndim == 1:
+        return targets
+    num_classes = targets.shape[1]
+    order = np.argsort(counts_of(targets, num_classes), kind="stable")  # the rarest first
+    rarest: Labels = order[targets[:, order].argmax(axis=1)]
+    return np.where(targets.any(axis=1), rarest, num_classes)
+
+
 def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Hold out a fraction of `rows`, the same share of each class to within one example.
+    """Hold out a fraction of `rows`, the same share of each stratum (class) to within one example.
 
     The remainders go to the classes that are owed most (largest remainder method), so the number held out is
     `round(fraction * N)`; a class always keeps one example where it has one.
@@ -21,7 +41,7 @@ def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.rando
     Returns:
         The rows kept and the rows held out, both in ascending order.
     """
-    labels = targets[rows]
+    labels = strata(targets[rows])
     counts = np.bincount(labels, minlength=1)
     owed = counts * fraction
     take = np.floor(owed).astype(np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,7 +13,14 @@ from pydantic import AfterValidator
 from nnclassify.archive import check_archive
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.datasets.drawing import Labels
-from nnclassify.datasets.targets import numbering_of, read_labels
+from nnclassify.datasets.targets import (
+    Columns,
+    Numbering,
+    columns_of,
+    numbering_of,
+    read_labels,
+    read_multi_hot,
+)
 from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.settings import FilePath, all_different
 from nnclassify.transforms import Augment, PictureFormat, Transform
@@ -27,17 +34,20 @@ SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 
 
 class Tensors(PictureDataset, UnsplitDataset):
-    """Inputs `(N, ...)`, uint8 or float, pictures `(N, C, H, W)`, and targets `(N,)` from .pt, .npy or .npz files."""
+    """Inputs `(N, ...)`, uint8 or float, pictures `(N, C, H, W)`, and targets, from .pt, .npy or .npz files."""
 
     name: Literal["tensors"] = "tensors"
     train_inputs: FilePath
     """The training inputs; an array in an .npz is named after a colon: `data.npz:images`."""
     train_targets: FilePath
-    """The training targets: class indices."""
+    """The training targets: class indices `(N,)`, or rows `(N, K)`; see `targets`."""
     test_inputs: FilePath | None = None
     """The test inputs; left out, a share of the training ones."""
     test_targets: FilePath | None = None
     """The test targets."""
+    targets: Literal["classes", "multi_hot"] = "classes"
+    """classes: one class per example, as an index or a one-hot row; multi_hot: rows of 0 and 1, each example of any
+    number of classes, under loss bce_with_logits, bce or mse."""
     class_names: Annotated[list[str], AfterValidator(all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
     white: Literal[1, 255] | None = None
@@ -67,17 +77,18 @@ class Tensors(PictureDataset, UnsplitDataset):
             DataError: A file is missing, damaged or of another kind; inputs and targets do not match.
         """
         notes: list[str] = []
-        inputs, labels = _pair(self.train_inputs, self.train_targets, notes)
+        read = read_multi_hot if self.is_multi_hot else read_labels
+        inputs, labels = _pair(self.train_inputs, self.train_targets, read, notes)
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(
                 f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only pictures can be augmented"
             )
-        numbering = numbering_of(labels, len(self.class_names or ()) or None, self.train_targets, notes)
+        numbering = self._numbering(labels, notes)
         own = white_of(inputs)
         white = self.white or own
         test = None
         if self.test_inputs is not None and self.test_targets is not None:
-            test_inputs, test_labels = _pair(self.test_inputs, self.test_targets, notes)
+            test_inputs, test_labels = _pair(self.test_inputs, self.test_targets, read, notes)
             if test_inputs.shape[1:] != inputs.shape[1:]:
                 raise DataError(
                     f"{self.test_inputs}: examples of shape {tuple(test_inputs.shape[1:])}; expected "
@@ -94,16 +105,29 @@ class Tensors(PictureDataset, UnsplitDataset):
             notes=notes,
         )
 
+    @property
+    def is_multi_hot(self) -> bool:
+        """Whether `targets` says so."""
+        return self.targets == "multi_hot"
+
+    def _numbering(self, labels: Labels, notes: list[str]) -> Numbering | Columns:
+        num_names = len(self.class_names or ()) or None
+        if self.is_multi_hot:
+            return columns_of(labels, num_names, self.train_targets)
+        return numbering_of(labels, num_names, self.train_targets, notes)
+
     def origin(self, split: str = "train") -> str:
         """The file with the targets."""
         return self.test_targets if split == "test" and self.test_targets is not None else self.train_targets
 
 
-def _pair(inputs_path: str, targets_path: str, notes: list[str]) -> tuple[Tensor, Labels]:
+def _pair(
+    inputs_path: str, targets_path: str, read: Callable[[Tensor, str, list[str]], Labels], notes: list[str]
+) -> tuple[Tensor, Labels]:
     inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
     if inputs.ndim < 2 or inputs.numel() == 0:
         raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) with N and the rest over 0")
-    labels = read_labels(targets, targets_path, notes)
+    labels = read(targets, targets_path, notes)
     if len(inputs) != len(labels):
         raise DataError(
             f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; "

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nnclassify.datasets.drawing import counts_of
 from nnclassify.transforms import PictureFormat
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Examples:
 
     Attributes:
         inputs: Raw, uint8 or float, `(M, ...)`.
-        targets: Class indices, int64 `(M,)`.
+        targets: Class indices, int64 `(M,)`; or multi-hot, `(M, K)` of 0 and 1.
         indices: The rows of this split, int64 `(N,)`.
     """
 
@@ -51,14 +52,14 @@ class Examples:
         import torch
 
         inputs = torch.empty((len(self), *self.inputs.shape[1:]), dtype=self.inputs.dtype, device=device)
-        targets = torch.empty(len(self), dtype=self.targets.dtype, device=device)
+        targets = torch.empty((len(self), *self.targets.shape[1:]), dtype=self.targets.dtype, device=device)
         order = torch.arange(len(self))
         for rows in order.split(MOVED_AT_ONCE):
             inputs[rows[0] : rows[-1] + 1], targets[rows[0] : rows[-1] + 1] = self.select(rows)
         return Examples(inputs, targets, order.to(device))
 
     def all_targets(self) -> Tensor:
-        """This split's class indices, `(N,)`."""
+        """This split's class indices, `(N,)`; or multi-hot targets, `(N, K)`."""
         return self.targets[self.indices]
 
     def place(self, row: int, origin: str, lines: Tensor | None) -> str:
@@ -118,6 +119,16 @@ class Splits:
         return len(self.class_names)
 
     @property
+    def is_multi_hot(self) -> bool:
+        """Whether an example may be of several classes, or of none."""
+        return self.train.targets.ndim == 2
+
+    @property
+    def chance(self) -> float:
+        """The balanced accuracy of answers that know nothing."""
+        return 0.5 if self.is_multi_hot else 1 / self.num_classes
+
+    @property
     def validation_is_test(self) -> bool:
         """Whether the validation figures are the test split's; then they choose nothing."""
         return self.validation is not None and self.validation is self.test
@@ -133,4 +144,5 @@ class Splits:
 
     def class_counts(self) -> list[int]:
         """Training examples of each class."""
-        return self.train.all_targets().bincount(minlength=self.num_classes).tolist()
+        counts: list[int] = counts_of(self.train.all_targets().cpu().numpy(), self.num_classes).tolist()
+        return counts

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.datasets.columns import column_notes, outlier_notes
@@ -41,8 +41,9 @@ class Csv(UnsplitDataset):
     name: Literal["csv"] = "csv"
     path: FilePath
     """The file, relative to the working directory; else the name of a table that ships."""
-    label: str = "label"
-    """The column with the class."""
+    label: str | Annotated[list[str], Field(min_length=2), AfterValidator(all_different)] = "label"
+    """The column with the class; or a list of columns of 0 and 1, one for each class (multi-hot targets): each example
+    is then of any number of classes, under loss bce_with_logits, bce or mse."""
     features: list[str] | None = None
     """The columns to learn from; left out, all others."""
     delimiter: Annotated[str, AfterValidator(_one_character)] = ","
@@ -63,7 +64,7 @@ class Csv(UnsplitDataset):
         """
         import torch
 
-        table = read_table(CsvFile(find_table(self.path), self.format()), self.label, self.features)
+        table = read_table(CsvFile(find_table(self.path), self.format()), self._labels(), self.features)
         return Source(
             train=Pool(table.targets, torch.from_numpy(table.values)),
             class_names=table.class_names,
@@ -80,16 +81,27 @@ class Csv(UnsplitDataset):
         """
         inputs = source.train.inputs
         assert not callable(inputs)
-        odd, hopeless = why_no_class(source.class_names, len(source.train.targets), self.decimal)
-        if hopeless:
-            raise DataError(f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label")
-        notes = [*([odd] if odd else []), *label_notes(source.class_names)]
-        found = [f"{self.path}: column {self.label!r}: {note}" for note in notes]
+        found = [] if self.is_multi_hot else self._examine_classes(source)
         values, names = inputs.numpy(), source.feature_names or []
         odd_columns = column_notes(names, values, source.train.targets)
         if source.lines is not None:
             odd_columns += outlier_notes(names, values, source.lines.numpy())
         return found + [f"{self.path}: {note}" for note in odd_columns]
+
+    def _examine_classes(self, source: Source) -> list[str]:
+        odd, hopeless = why_no_class(source.class_names, len(source.train.targets), self.decimal)
+        if hopeless:
+            raise DataError(f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label")
+        notes = [*([odd] if odd else []), *label_notes(source.class_names)]
+        return [f"{self.path}: column {self.label!r}: {note}" for note in notes]
+
+    @property
+    def is_multi_hot(self) -> bool:
+        """Whether there are several label columns."""
+        return isinstance(self.label, list)
+
+    def _labels(self) -> list[str]:
+        return self.label if isinstance(self.label, list) else [self.label]
 
     def as_trained(self, transform: Transform) -> Self:
         """The same file, the features of the run found by name wherever they stand."""

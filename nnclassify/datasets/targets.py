@@ -1,4 +1,5 @@
-"""Class indices from the ways in which people write them down: one-hot rows, floats, columns, classes from 1."""
+"""Class indices from the ways in which people write them down: one-hot rows, floats, columns, classes from 1; and
+multi-hot rows, where an example may be of several classes."""
 
 from __future__ import annotations
 
@@ -39,6 +40,40 @@ class Numbering:
                 f"{path}: label {labels[row]} of example {row} is outside the classes; expected {expected}"
             )
         return places.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The classes of multi-hot targets, which need no numbering: each has a column of its own.
+
+    Attributes:
+        labels: The numbers of the columns.
+    """
+
+    labels: list[int]
+
+    def indices(self, labels: Labels, path: str) -> Labels:
+        """The same multi-hot targets `(N, K)`.
+
+        Raises:
+            LabelError: They have another number of columns.
+        """
+        if labels.shape[1] != len(self.labels):
+            raise LabelError(
+                f"{path}: {labels.shape[1]} columns of targets; expected {len(self.labels)}, one per class"
+            )
+        return labels
+
+
+def columns_of(labels: Labels, num_names: int | None, path: str) -> Columns:
+    """The classes of multi-hot targets `(N, K)`: as many as the config names, if it does.
+
+    Raises:
+        LabelError: There are more columns than names, or fewer.
+    """
+    columns = Columns(list(range(num_names or labels.shape[1])))
+    columns.indices(labels, path)
+    return columns
 
 
 def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[str]) -> Numbering:
@@ -100,6 +135,30 @@ def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
     return flat.long().numpy()
 
 
+def read_multi_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
+    """Multi-hot targets `(N, K)`: any number of ones per row.
+
+    Args:
+        targets: 0 and 1, of any number type.
+        path: Their file.
+        notes: Takes nothing: they are read as the config says.
+
+    Raises:
+        LabelError: They are something else.
+    """
+    found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
+    if targets.ndim != 2 or targets.shape[1] < 2:
+        raise LabelError(f"{found}; expected multi-hot targets (N, K), a column of 0 and 1 for each of several classes")
+    ones = targets == 1
+    if (strange := (~(ones | (targets == 0))).nonzero()).numel():
+        row, column = strange[0].tolist()
+        value = targets[row, column].item()
+        raise LabelError(
+            f"{path}: {value:g} of example {row}, class {column}; expected 0 or 1 (dataset.targets: multi_hot)"
+        )
+    return ones.long().numpy()
+
+
 def _from_one_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
     """The place of the 1 in each row `(N, K)`."""
     found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
@@ -110,8 +169,8 @@ def _from_one_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
     if (several := (counts != 1).nonzero()).numel():
         row = int(several[0])
         raise LabelError(
-            f"{found}: row {row} has {int(counts[row])} ones; expected one class per example (several at once, "
-            "multi-label, is not supported)"
+            f"{found}: row {row} has {int(counts[row])} ones; expected one class per example; where an example may be "
+            "of several classes or of none, set dataset.targets: multi_hot"
         )
     notes.append(f"{found}, read as one-hot rows of {targets.shape[1]} classes")
     return ones.int().argmax(dim=1).numpy()

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnclassify.datasets import Examples, Splits
+from nnclassify.losses import MULTI_HOT_THRESHOLD
+from nnclassify.metrics import balanced_accuracy, commonest, decisions, exact
 from nnclassify.transforms import Transform
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
@@ -30,9 +32,10 @@ class Baselines:
     """Accuracies on the test split, or on what stands in for it.
 
     Attributes:
-        linear: Of a linear discriminant (Fisher, 1936; Hastie, Tibshirani and Friedman, 2009, section 4.3).
-        majority: Of always naming the commonest class of the training split.
-        linear_by_class: Of the linear discriminant, the mean accuracy of the classes.
+        linear: Of a linear discriminant (Fisher, 1936; Hastie, Tibshirani and Friedman, 2009, section 4.3); with
+            multi-hot targets, of a linear regression for each class (section 4.2).
+        majority: Of always naming the commonest class of the training split, or its commonest multi-hot row.
+        linear_by_class: Of the linear model, the balanced accuracy; see `metrics.decisions`.
     """
 
     linear: float
@@ -46,27 +49,41 @@ def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselin
     train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
     inputs = torch.cat(list(_features(train, transform)))
     targets = train.all_targets()
-    counts = targets.bincount(minlength=splits.num_classes)
-    share = counts.to(inputs.dtype) / len(targets)
-    sums = torch.zeros(splits.num_classes, columns, dtype=inputs.dtype).index_add_(0, targets, inputs)
-    means = sums / counts.clamp(min=1)[:, None]
-    weights = _discriminant(inputs.sub_(means[targets]), means)
-    offsets = share.log() - 0.5 * (means.T * weights).sum(dim=0)
+    fit = _regression if splits.is_multi_hot else _discriminant
+    weights, offsets = fit(inputs, targets, splits.num_classes)
     judged = _some(judged, MAX_EXAMPLES)
     test_targets = judged.all_targets()
-    predictions = torch.cat([(chunk @ weights + offsets).argmax(dim=1) for chunk in _features(judged, transform)])
-    hits = (predictions == test_targets).double()
+    scores = torch.cat([chunk @ weights + offsets for chunk in _features(judged, transform)])
+    predictions = (scores >= MULTI_HOT_THRESHOLD).long() if splits.is_multi_hot else scores.argmax(dim=1)
     return Baselines(
-        linear=float(hits.mean()),
-        majority=float((share.argmax() == test_targets).double().mean()),
-        linear_by_class=sum(float(hits[test_targets == label].mean()) for label in test_targets.unique())
-        / len(test_targets.unique()),
+        linear=float(exact(predictions, test_targets).double().mean()),
+        majority=float(exact(commonest(targets)[0].expand_as(test_targets), test_targets).double().mean()),
+        linear_by_class=balanced_accuracy(*decisions(predictions, test_targets)),
     )
 
 
-def _discriminant(apart: Tensor, means: Tensor) -> Tensor:
+def _discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Weights `(columns, K)` and offsets `(K,)` of inputs `(N, columns)`, which are changed, and targets `(N,)`."""
+    counts = targets.bincount(minlength=num_classes)
+    sums = torch.zeros(num_classes, inputs.shape[1], dtype=inputs.dtype).index_add_(0, targets, inputs)
+    means = sums / counts.clamp(min=1)[:, None]
+    weights = _directions(inputs.sub_(means[targets]), means)
+    share = counts.to(inputs.dtype) / len(targets)
+    return weights, share.log() - 0.5 * (means.T * weights).sum(dim=0)
+
+
+def _regression(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Weights `(columns, K)` and offsets `(K,)` whose scores are the least squares fit to targets `(N, K)`."""
+    wanted = targets.to(inputs.dtype)
+    mean, shares = inputs.mean(dim=0), wanted.mean(dim=0)
+    apart = inputs.sub_(mean)
+    weights = _directions(apart, (wanted - shares).T @ apart / len(targets))
+    return weights, shares - mean @ weights
+
+
+def _directions(apart: Tensor, means: Tensor) -> Tensor:
     """The directions `(columns, K)` that tell the classes apart: the means `(K, columns)` by the inverse of
-    W = A'A / N + r I, of inputs A `(N, columns)` less the mean of their class.
+    W = A'A / N + r I, of inputs A `(N, columns)` less their means.
 
     Of more columns than examples, by the identity W^-1 M = (M - A' (A A' + N r I)^-1 A M) / r (Woodbury, 1950).
     """

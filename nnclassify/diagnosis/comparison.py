@@ -25,8 +25,7 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
         found: The baselines on the same split.
         config: What `nnclassify check` is to be called with.
     """
-    recalls = [report.recall for report in reached.classes if report.support]
-    by_class, chance = sum(recalls) / len(recalls), 1 / len(recalls)
+    by_class, chance = _by_class(reached)
     pooled = (found.linear + reached.accuracy) / 2
     noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
     far = max(FAR, DEVIATIONS * noise)
@@ -38,3 +37,11 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
         text = f"{reached.accuracy:.0%} against {found.majority:.0%}: run `nnclassify check {config}`"
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
+
+
+def _by_class(reached: Evaluation) -> tuple[float, float]:
+    """The balanced accuracy, and what answers that know nothing reach."""
+    if reached.multi_hot is not None:
+        return reached.multi_hot.balanced_accuracy, 0.5
+    recalls = [report.recall for report in reached.classes if report.support]
+    return sum(recalls) / len(recalls), 1 / len(recalls)

@@ -23,6 +23,7 @@ from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Sever
 from nnclassify.diagnosis.measure import LayerState, Snapshot, snapshot
 from nnclassify.diagnosis.rules_data import LARGE
 from nnclassify.history import Row
+from nnclassify.metrics import commonest
 from nnclassify.storage import write_text
 from nnclassify.trainer import Trainer, Watcher
 
@@ -102,8 +103,7 @@ class Monitor(Watcher):
 
     def _look(self, trainer: Trainer, row: Row) -> None:
         if self.majority is None:
-            targets = trainer.train.examples.all_targets()
-            self.majority = float(targets.bincount().max()) / len(targets)
+            self.majority = commonest(trainer.train.examples.all_targets())[1]
         is_late = trainer.finished or _is_late(trainer.rows, trainer.recipe.epochs)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
@@ -185,7 +185,7 @@ class Inside:
 
     Attributes:
         state: Its layers, gradients and predictions.
-        targets: The classes `(N,)` of the examples.
+        targets: The classes `(N,)` of the examples, or multi-hot targets `(N, K)`.
         largest: The largest size of an input, as the net sees it.
         blocked_at_start: Layers whose units were dead or saturated before training, by name; None: not known, of a
             run that was resumed.
@@ -223,9 +223,9 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
         evidence = Evidence(state.gradient_text(), ratio, LOWEST_RATIO)
         yield Found(pages.GRADIENTS, evidence, "model.activation")
-    is_one = len(state.predictions.unique()) == 1 and float(targets.bincount().max()) < 0.99 * len(targets)
-    if is_late and is_one and len(targets) >= 50:
-        text = f"class {int(state.predictions[0])} for all of {len(targets)} examples"
+    if is_late and len(targets) >= 50 and commonest(state.predictions)[1] == 1 and commonest(targets)[1] < 0.99:
+        same = "the same classes" if targets.ndim == 2 else f"class {int(state.predictions[0])}"
+        text = f"{same} for all of {len(targets)} examples"
         yield Found(pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model")
 
 
