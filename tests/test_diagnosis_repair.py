@@ -66,7 +66,7 @@ SMALLER = suspicion(SHORT, {"batch_size": 32})
 
 
 def repaired(bench: MadeUpBench, *suspicions: Suspicion, baseline: tuple[float, float] = (1.0, 1.0)) -> Repair:
-    skill = Skill(2, [outcome(*baseline)])
+    skill = Skill(0.5, [outcome(*baseline)])
     together = [suspicions] if len(suspicions) > 1 else []
     return repair(cast("Bench", bench), list(suspicions), together, skill)
 
@@ -79,7 +79,7 @@ def test_one_poor_seed_of_three_is_no_fault_and_the_robust_change_is_told() -> N
         net=outcome(0.5, 0.5), before=outcome(0.5, 0.5), linear=outcome(0.5, 0.5), is_behind=True, by_heart=None
     )
     case = cast("Case", MadeUpCase())
-    told = findings_of(YamlSource("net.yaml", {}), case, found, seen, Skill(2, []), False)
+    told = findings_of(YamlSource("net.yaml", {}), case, found, seen, Skill(0.5, []), False)
     assert [(one.id, one.severity, one.evidence.text) for one in told][:1] == [
         ("NN505", "note", "2 of 5 seeds get stuck; with the change none of 5")
     ]
@@ -160,7 +160,7 @@ def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
             return Outcome(curve, 800, False, total_steps=2000)
 
     short = suspicion(SHORT, {"epochs": 100})
-    found = repair(cast("Bench", Slow(lambda change, seed: (0.0, 0.0))), [short], [], Skill(2, [outcome(0.8, 0.8)]))
+    found = repair(cast("Bench", Slow(lambda change, seed: (0.0, 0.0))), [short], [], Skill(0.5, [outcome(0.8, 0.8)]))
     assert found.longer is not None and found.change == {"epochs": 100}
     assert found.longer.expected == pytest.approx(0.56 + 0.02 * 1.32, abs=0.005)  # 2.5 times: 1.32 doublings
 
@@ -168,9 +168,11 @@ def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
 def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decide() -> None:
     net = outcome(0.55, 0.55, steps=20, total=4000)
     seen = Seen(net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, by_heart=None, minutes_needed=10)
-    found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.55, 0.55))), [], [], Skill(2, [outcome(0.9, 0.9)]))
+    found = repair(
+        cast("Bench", MadeUpBench(lambda change, seed: (0.55, 0.55))), [], [], Skill(0.5, [outcome(0.9, 0.9)])
+    )
     (told,) = findings_of(
-        YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(2, [net, seen.linear]), False
+        YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(0.5, [net, seen.linear]), False
     )
     assert (told.id, told.severity) == ("NN506", "warning")
     assert told.evidence.text == "20 of 4,000 updates fit in 60 s and reach 55 %; `--minutes 10` decides"
@@ -179,9 +181,9 @@ def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decid
 def test_a_short_trial_that_is_good_already_is_decided() -> None:
     net = outcome(0.9, 0.9, steps=20, total=4000)
     seen = Seen(net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, by_heart=None, minutes_needed=10)
-    found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.9, 0.9))), [], [], Skill(2, [net]))
+    found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.9, 0.9))), [], [], Skill(0.5, [net]))
     assert (
-        findings_of(YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(2, [net]), False) == []
+        findings_of(YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(0.5, [net]), False) == []
     )
 
 

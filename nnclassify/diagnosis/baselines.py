@@ -17,6 +17,7 @@ from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.trials import Outcome, merged, run_trial
 from nnclassify.inference import outputs_of
+from nnclassify.metrics import balanced_accuracy, decisions
 from nnclassify.parts import Parts, build_parts
 from nnclassify.transforms import Transform
 
@@ -38,18 +39,20 @@ class Baseline:
 
 
 def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int], seconds: float) -> Baseline:
-    """Adam on standardised inputs and the cross-entropy: settings that suit most problems.
+    """Adam on standardised inputs and the cross-entropy (the binary one, where targets are multi-hot): settings that
+    suit most problems.
 
     Classes weigh the same only where the config has them weighted, in whatever way.
 
     Rate 0.003 and batches of 32 lie in the middle of what Bengio, 2012 (arXiv:1206.5533) advises.
     """
     is_weighted = getattr(config.loss, "class_weights", None) is not None
+    loss = {"name": "cross_entropy", "class_weights": "balanced" if is_weighted else None}
     plain = RunConfig.model_validate(
         {
             "dataset": config.dataset.model_copy(update={"normalize": "standard"}),
             "model": {"name": "mlp", "hidden": hidden, "init": "kaiming_uniform"},
-            "loss": {"name": "cross_entropy", "class_weights": "balanced" if is_weighted else None},
+            "loss": "bce_with_logits" if config.dataset.is_multi_hot else loss,
             "optimizer": {"name": "adam", "lr": 0.003 if hidden else 0.01},
             "epochs": math.ceil(BASELINE_STEPS / max(1, len(folds[0].train) // SMALL_BATCH)),
             "batch_size": SMALL_BATCH,
@@ -77,22 +80,18 @@ def label_findings(splits: Splits, facts: Facts, plain: Baseline) -> list[Findin
     if near <= _above_chance(targets) and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
         reached = _held_out(plain.parts, held_out)
         if reached <= _above_chance(held_out.all_targets()):
-            return [_unrelated(inputs, targets, near, reached, 1 / splits.num_classes)]
-    return _renumbered(splits, plain)
+            return [_unrelated(inputs, targets, near, reached, splits.chance)]
+    return [] if splits.is_multi_hot else _renumbered(splits, plain)
 
 
 def _above_chance(targets: Tensor) -> float:
-    """Three standard deviations over the mean accuracy of the classes, 1 / K, of answers that know nothing.
+    """Three standard deviations over the balanced accuracy of answers that know nothing: 1 / K, or 1 / 2.
 
     A class's accuracy has a deviation of 0.5 / sqrt(count) at most, and their mean accordingly.
     """
-    counts = targets.unique(return_counts=True)[1].double()
-    return float(1 / len(counts) + 3 * (0.25 / counts).sum().sqrt() / len(counts))
-
-
-def _by_class(hits: Tensor, targets: Tensor) -> float:
-    """The mean over the classes of the share of hits `(N,)`."""
-    return float(torch.stack([hits[targets == label].double().mean() for label in targets.unique()]).mean())
+    counts = decisions(targets, targets)[1].unique(return_counts=True)[1].double()
+    chance = 0.5 if targets.ndim == 2 else 1 / len(counts)
+    return float(chance + 3 * (0.25 / counts).sum().sqrt() / len(counts))
 
 
 def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
@@ -106,7 +105,7 @@ def _nearest_agree(inputs: Tensor, targets: Tensor) -> float:
     """How often an example's nearest other example is of its class, mean over the classes."""
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(math.inf)
-    return _by_class(targets[distances.argmin(dim=1)] == targets, targets)
+    return balanced_accuracy(*decisions(targets[distances.argmin(dim=1)], targets))
 
 
 def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, chance: float) -> Finding:
@@ -139,4 +138,4 @@ def _held_out(parts: Parts, examples: Examples) -> float:
     """Mean accuracy of the classes of a trained net on examples."""
     outputs = outputs_of(parts.model, examples, parts.transform, parts.placement)
     targets = examples.all_targets()
-    return _by_class(parts.loss_fn.predictions(outputs) == targets, targets)
+    return balanced_accuracy(*decisions(parts.loss_fn.predictions(outputs), targets))

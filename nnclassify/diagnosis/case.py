@@ -105,6 +105,11 @@ class Case:
     suggested_lr: float | None = None
 
     @property
+    def is_multi_hot(self) -> bool:
+        """Whether an example may be of several classes, or of none."""
+        return self.config.dataset.is_multi_hot
+
+    @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
@@ -122,7 +127,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Rule:
-    """A page, and the small function that finds its cause in a case."""
+    """A page, and the small function that finds its cause in a case.
+
+    Attributes:
+        page: The page.
+        check: The function.
+        fits_multi_hot: Whether it also makes sense where an example may be of several classes.
+    """
 
     page: Page
     check: Callable[[Case], Iterator[Suspicion]]
+    fits_multi_hot: bool = True
+
+    def applies(self, case: Case) -> bool:
+        """Whether it makes sense of the case."""
+        return self.fits_multi_hot or not case.is_multi_hot

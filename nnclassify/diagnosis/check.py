@@ -63,10 +63,11 @@ class Diagnosis:
         findings: Ranked: the likely cause first.
         before: The config as written, in a trial; None where its data cannot be read.
         linear: The linear baseline, likewise.
-        majority: The share of the commonest class.
+        majority: The share of the commonest class, or of the commonest multi-hot row.
         repair: The changes that helped, and what they reached; None where nothing was tried.
         rates: The learning-rate range test; None where the config cannot be trained, or only slowly.
         keeps_out: Whether the figures are of examples that were kept out of training.
+        is_multi_hot: Whether an example may be of several classes, or of none.
         seconds: What it took.
         notes: What the user should know of the config and of how the data was read.
     """
@@ -78,6 +79,7 @@ class Diagnosis:
     repair: Repair | None = None
     rates: RangeTest | None = None
     keeps_out: bool = False
+    is_multi_hot: bool = False
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
@@ -147,7 +149,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     net = bench.run({})
     linear = train_baseline(config, bench.folds, [], BASELINE_SECONDS)
     plain = train_baseline(config, bench.folds, [64, 64], BASELINE_SECONDS) if _is_poor(net, linear) else linear
-    skill = Skill(splits.num_classes, [net, linear.outcome, plain.outcome])
+    skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
     stand_in = _stand_in(bench, parts, case) if skill.of(net) < GOOD and net.error is None else None
     rates = _range_test(case, splits)
     suspicions = list(suspect(replace(case, suggested_lr=None if rates is None else rates.suggested)))
@@ -170,7 +172,9 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     findings += findings_of(loaded.source, case, repaired, seen, skill, bool(findings))
     findings = [_accepted(finding, config.accept or []) for finding in findings]
     keeps_out = bench.folds[0].validation is not None
-    return Diagnosis(findings, net, linear.outcome, case.facts.majority, repaired, rates, keeps_out)
+    return Diagnosis(
+        findings, net, linear.outcome, case.facts.majority, repaired, rates, keeps_out, splits.is_multi_hot
+    )
 
 
 def _is_behind(bench: Bench) -> bool:
@@ -251,7 +255,7 @@ def case_of(parts: Parts) -> Case:
         feature_names=parts.splits.feature_names,
         class_names=parts.splits.class_names,
         num_outputs=parts.loss_fn.num_outputs,
-        prior_loss=prior_loss(parts.config, facts.class_counts),
+        prior_loss=prior_loss(parts.config, facts.class_counts, facts.num_examples),
         start=start_of(parts) if _can_measure(parts) else None,
         mixing=mixing(parts.model, measured_batch(parts)[0]),
         has_batch_norm=any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules()),
@@ -263,8 +267,10 @@ def _can_measure(parts: Parts) -> bool:
     return len(parts.splits.train) > 1
 
 
-def prior_loss(config: RunConfig, class_counts: tuple[int, ...]) -> float | None:
+def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
     """The loss of giving every class its share: the entropy of the shares, where the loss is a plain cross-entropy."""
+    if config.dataset.is_multi_hot:
+        return _multi_hot_prior(config, class_counts, num_examples)
     is_plain = config.loss.name in ("cross_entropy", "nll") or (
         config.loss.name in ("bce", "bce_with_logits") and len(class_counts) == 2
     )
@@ -274,7 +280,16 @@ def prior_loss(config: RunConfig, class_counts: tuple[int, ...]) -> float | None
     return -sum(count / total * math.log(count / total) for count in class_counts if count)
 
 
+def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
+    """The mean over the classes of the entropy of their shares."""
+    if config.loss.name not in ("bce", "bce_with_logits"):
+        return None
+    shares = [share for count in class_counts for share in (count / num_examples, 1 - count / num_examples) if share]
+    return -sum(share * math.log(share) for share in shares) / len(class_counts)
+
+
 def suspect(case: Case) -> Iterator[Suspicion]:
     """Everything that rules and probes point at."""
     for rule in RULES:
-        yield from rule.check(case)
+        if rule.applies(case):
+            yield from rule.check(case)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nnclassify.batches import Batches
 from nnclassify.diagnosis.trials import step_seconds
+from nnclassify.metrics import exact
 from nnclassify.parts import Parts, build_trainer
 
 EXPERIMENT_SECONDS = 2.0
@@ -96,7 +97,7 @@ def learned_by_heart(parts: Parts) -> float | None:
     outputs = torch.zeros(0)
     for _ in range(num_steps):
         outputs, _ = trainer.training_step.run(inputs, targets, [1.0], [0.0])
-    return float((parts.loss_fn.predictions(outputs) == targets).double().mean())
+    return float(exact(parts.loss_fn.predictions(outputs), targets).double().mean())
 
 
 def _eager(parts: Parts) -> Parts:

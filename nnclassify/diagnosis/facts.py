@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from nnclassify.datasets import Examples, Splits
+from nnclassify.datasets.drawing import strata
+from nnclassify.metrics import commonest
 from nnclassify.transforms import Transform
 
 MAX_SAMPLE = 2000
@@ -22,9 +24,11 @@ class Facts:
     Attributes:
         num_examples: Training examples.
         class_counts: Training examples of each class.
+        majority: The share of the most common class; with multi-hot targets, of the most common row.
         order: Class changes from one training example to the next, against what a random order would have; about 1
             where examples are mixed, near 0 where they come class by class.
-        class_order: The classes in the order in which the training split first has them.
+        class_order: The classes in the order in which the training split first has them; with multi-hot targets, the
+            strata.
         largest: The largest size of a normalised input.
         scales: The standard deviation of each normalised column (tables) or channel (pictures) over the sample.
         constant: Columns that have one value in all splits, by index; of tables alone.
@@ -35,6 +39,7 @@ class Facts:
 
     num_examples: int
     class_counts: tuple[int, ...]
+    majority: float
     order: float
     class_order: tuple[int, ...]
     largest: float
@@ -43,11 +48,6 @@ class Facts:
     repeated: float
     repeated_within: float
     distinct: int
-
-    @property
-    def majority(self) -> float:
-        """The share of the commonest class."""
-        return max(self.class_counts) / sum(self.class_counts)
 
     @property
     def scale_ratio(self) -> float:
@@ -64,12 +64,14 @@ def facts_of(splits: Splits, transform: Transform) -> Facts:
     sample = transform(raw, torch.float64)
     flat = sample.reshape(len(sample), -1)
     dims = [dim for dim in range(sample.ndim) if dim != 1]
+    groups = torch.from_numpy(strata(train.all_targets().numpy()))
     repeated, repeated_within = _repeated(train, splits.test)
     return Facts(
         num_examples=len(train),
         class_counts=tuple(splits.class_counts()),
-        order=_order(train.all_targets(), splits.num_classes),
-        class_order=tuple(dict.fromkeys(train.all_targets().tolist())),
+        majority=commonest(train.all_targets())[1],
+        order=_order(groups, splits.num_classes + 1),
+        class_order=tuple(dict.fromkeys(groups.tolist())),
         largest=float(sample.abs().max()),
         scales=tuple(sample.std(dim=dims, correction=0).tolist()),
         constant=_constant(splits) if sample.ndim == 2 else (),
@@ -83,9 +85,9 @@ def _some(count: int, most: int = 50) -> list[int]:
     return sorted({round(index) for index in np.linspace(0, count - 1, min(count, most))})
 
 
-def _order(targets: Tensor, num_classes: int) -> float:
+def _order(targets: Tensor, num_groups: int) -> float:
     """Class changes between neighbours over their expectation in a random order, (N - 1)(1 - sum of p^2)."""
-    shares = targets.bincount(minlength=num_classes).double() / len(targets)
+    shares = targets.bincount(minlength=num_groups).double() / len(targets)
     expected = (len(targets) - 1) * float(1 - shares.square().sum())
     return float((targets[1:] != targets[:-1]).sum()) / expected if expected > 0 else 1.0
 

@@ -27,7 +27,7 @@ FEW_CHANGES = 0.3
 def _ordered(case: Case) -> Iterator[Suspicion]:
     facts = case.facts
     if not case.config.shuffle and case.config.batch_size < facts.num_examples and facts.order < FEW_CHANGES:
-        text = f"shuffle is false, and examples come sorted by class: {_in_order(case)}"
+        text = f"shuffle is false, and examples come sorted by class{_in_order(case)}"
         evidence = Evidence(text, facts.order, FEW_CHANGES)
         yield Suspicion(ORDERED, "certain", "shuffle", evidence, ({"shuffle": True},))
 
@@ -36,8 +36,11 @@ MAX_NAMED = 3
 
 
 def _in_order(case: Case) -> str:
+    """`: all a, then all b`; nothing where an example may be of both."""
+    if case.is_multi_hot:
+        return ""
     names = [f"all {case.class_names[label]}" for label in case.facts.class_order]
-    return ", then ".join([*names[:MAX_NAMED], *(["the others"] if len(names) > MAX_NAMED else [])])
+    return ": " + ", then ".join([*names[:MAX_NAMED], *(["the others"] if len(names) > MAX_NAMED else [])])
 
 
 IMBALANCED = Page(
@@ -170,7 +173,7 @@ RULES = (
     Rule(ORDERED, _ordered),
     Rule(CONSTANT, _constant),
     Rule(REPEATED, _repeated),
-    Rule(IMBALANCED, _imbalanced),
+    Rule(IMBALANCED, _imbalanced, fits_multi_hot=False),
     Rule(SCALES, _scales),
     Rule(RAW_INPUTS, _raw_inputs),
 )

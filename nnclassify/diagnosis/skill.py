@@ -24,8 +24,8 @@ class Skill:
     that remembers its examples and nothing else has no fault that keeps it from learning.
     """
 
-    def __init__(self, num_classes: int, seen: Sequence[Outcome]) -> None:
-        self.chance = 1 / num_classes
+    def __init__(self, chance: float, seen: Sequence[Outcome]) -> None:
+        self.chance = chance
         self.best_train = self.best_kept_out = self.chance + LEAST_RANGE
         for outcome in seen:
             self.see(outcome)

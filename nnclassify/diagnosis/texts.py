@@ -40,8 +40,9 @@ def _summary(diagnosis: Diagnosis) -> str:
     updates = f"{before.steps:,} updates" if before.complete else f"{before.steps:,} of {before.total_steps:,} updates"
     judged = "on examples kept out of training" if diagnosis.keeps_out else "on training examples"
     line, majority = percent(linear.kept_out.accuracy), percent(diagnosis.majority)
+    most = "classes" if diagnosis.is_multi_hot else "class"
     return (
-        f"correct: this net {reached}, a linear model {line}, always the most common class {majority} "
+        f"correct: this net {reached}, a linear model {line}, always the most common {most} {majority} "
         f"({judged}; {updates}; {diagnosis.seconds:.1f} s)"
     )
 

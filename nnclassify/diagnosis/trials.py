@@ -24,7 +24,7 @@ from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
 from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.inference import outputs_of
-from nnclassify.metrics import score
+from nnclassify.metrics import commonest, decisions, score
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.seeds import torch_rng
 from nnclassify.trainer import Trainer, Watcher
@@ -50,7 +50,7 @@ class Figures:
 
     Attributes:
         accuracy: The share that it gets right.
-        by_class: The mean accuracy of the classes.
+        by_class: The mean accuracy of the classes; with multi-hot targets, of both answers to each class.
         noise: The standard deviation of that, as an estimate from so few examples.
     """
 
@@ -85,7 +85,7 @@ class Outcome:
         complete: Whether that was the whole run.
         error: Why it ended early: a loss that is not finite, a layer that refused a batch; else None.
         end: The network at its end; None after an error.
-        said: The share of the class that it names most.
+        said: The share of what it says most: a class, or a multi-hot row.
         total_steps: Updates of the whole run.
     """
 
@@ -165,13 +165,13 @@ class _Watch(Watcher):
         outputs = outputs_of(trainer.evaluated_model(), examples, self.parts.transform, self.parts.placement)
         targets = examples.all_targets()
         predictions = self.parts.loss_fn.predictions(outputs)
-        hits = (predictions == targets).double()
-        of_class = [hits[targets == label] for label in targets.unique()]
+        right, groups = decisions(predictions, targets)
+        of_class = [right[groups == group].double() for group in groups.unique()]
         recalls = [float(found.mean()) for found in of_class]
         # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100 %.
         variances = [_variance(float(found.sum()), len(found)) for found in of_class]
         figures = score(outputs, targets, self.parts.loss_fn)
-        self.said = float(predictions.bincount().max()) / len(predictions)
+        self.said = commonest(predictions)[1]
         noise = sum(variances) ** 0.5 / len(recalls)
         return Figures(figures.accuracy, sum(recalls) / len(recalls), noise), figures.loss
 
