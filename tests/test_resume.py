@@ -1,5 +1,6 @@
 """A resumed run is the run that was never stopped, to the last bit."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -82,9 +83,22 @@ def state(folder: RunFolder) -> str:
     return content_digest([training, history, last.model, load_checkpoint(folder.best).model])
 
 
-@pytest.fixture
-def whole() -> str:
-    return state(start("whole"))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The state that a run of `CONFIG` ends in, however it gets there."""
+    with contextlib.chdir(tmp_path_factory.mktemp("whole")):
+        Path("run.yaml").write_text(CONFIG)
+        return state(start("whole"))
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
+    """A run that was stopped in its second epoch, after its best; and the state that it would have ended in."""
+    with contextlib.chdir(tmp_path_factory.mktemp("stopped")):
+        Path("run.yaml").write_text(CONFIG)
+        whole = start("whole", *FIRST_IS_BEST)
+        assert load_checkpoint(whole.best).epoch == 1
+        return RunFolder(start("stopped", *FIRST_IS_BEST, stop_at=9).path.resolve()), state(whole)
 
 
 @pytest.mark.parametrize("step", [1, 5, 6, 7, 11])
@@ -96,26 +110,27 @@ def test_a_run_that_was_stopped_ends_as_if_it_was_not(whole: str, step: int) -> 
     assert state(folder) == whole
 
 
-@pytest.mark.parametrize("step", [3, 5, 6, 8])
-def test_every_part_of_the_fast_recipe_goes_on(step: int) -> None:
+def test_every_part_of_the_fast_recipe_goes_on() -> None:
     """Whitened weights, slow weights between two meetings, a group that has stopped learning, alternating flips."""
     shutil.copy(ROOT / "configs" / "smoke" / "cifar_fast.yaml", "run.yaml")
-    whole, folder = state(start("whole")), start("stopped", stop_at=step)
-    training = load_checkpoint(folder.last).training
-    assert training is not None and training["step"] == step
-    go_on(folder)
-    assert state(folder) == whole
+    whole = state(start("whole"))
+    for step in (3, 5, 6, 8):
+        folder = start("stopped", stop_at=step)
+        training = load_checkpoint(folder.last).training
+        assert training is not None and training["step"] == step
+        go_on(folder)
+        assert state(folder) == whole
+        shutil.rmtree(folder.path)
 
 
 @pytest.mark.parametrize(
     "part",
     ["model", "averaged", "optimizers", "step", "batch", "totals", "best", "best_epoch", "best_model", "random"],
 )
-def test_every_saved_part_is_needed(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resumed without it, a run ends elsewhere, or does not go on at all. Its first epoch is its best."""
-    whole = start("whole", *FIRST_IS_BEST)
-    folder = start("stopped", *FIRST_IS_BEST, stop_at=9)
-    assert load_checkpoint(whole.best).epoch == 1
+def test_every_saved_part_is_needed(part: str, stopped: tuple[RunFolder, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumed without it, a run ends elsewhere, or does not resume at all."""
+    folder, whole = RunFolder(Path("checkpoints/stopped")), stopped[1]
+    shutil.copytree(stopped[0].path, folder.path)
     load_state = Trainer.load_state
 
     def without(self: Trainer, saved: dict[str, Any], rows: Any) -> None:
@@ -128,7 +143,7 @@ def test_every_saved_part_is_needed(part: str, monkeypatch: pytest.MonkeyPatch) 
         go_on(folder)
     except NNClassifyError:
         return
-    assert state(folder) != state(whole)
+    assert state(folder) != whole
 
 
 def test_a_damaged_last_checkpoint_costs_one_save(whole: str) -> None:
@@ -234,7 +249,7 @@ def test_rows_in_another_order_are_other_data() -> None:
 
 
 def test_another_number_of_threads_is_a_warning() -> None:
-    folder = start("run", "threads=1", stop_at=4)
+    folder = start("run", "threads=1", stop_at=STEPS - 1)
     notes: list[str] = []
     go_on(folder, "threads=2", notes=notes)
     assert any(note.startswith("threads: 1 when the run was saved, now 2") for note in notes)
