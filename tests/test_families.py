@@ -29,8 +29,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "tensors": {"train_inputs": "inputs.npy", "train_targets": "targets.npy"},
     "cnn": {"blocks": [{"channels": 4, "padding": "same", "pool": "max"}]},
     "multistep": {"milestones": [2, 4]},
+    "torchvision": {"architecture": "shufflenet_v2_x0_5"},
 }
-"""What a member cannot do without; every other option keeps its default."""
+"""What a member cannot do without, and a small net of torchvision; every other option keeps its default."""
 
 
 @pytest.fixture(autouse=True)

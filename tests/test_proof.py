@@ -110,7 +110,7 @@ def test_the_eager_step_agrees_with_itself(member: Callable[[], Optimizer], grou
     assert verdict(step, Spoiled(step, nothing)) is None
 
 
-@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.9, 1.1, 2.0])
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.9, 2.0])
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_a_lost_sign_or_factor_is_found(member: Callable[[], Optimizer], factor: float) -> None:
     step = build(member(), compiled=True)

@@ -130,6 +130,7 @@ def test_evaluate_text_of_another_split(second: object, nnclassify: Program) -> 
     assert "95 % interval" in done.stdout and "confusion (rows: true class)" in done.stdout
 
 
+@pytest.mark.slow
 def test_predict_json_with_one_input_that_cannot_be_read(second: object, nnclassify: Program, place: Path) -> None:
     Image.new("RGB", (20, 30)).save(place / "black.png")
     (place / "bad.png").write_text("no picture")
@@ -152,6 +153,7 @@ def test_predict_as_text_and_csv(second: object, nnclassify: Program, place: Pat
     assert table[0] == "input,label,probability" and table[1].startswith("black.png,")
 
 
+@pytest.mark.slow
 def test_compare_json(second: object, nnclassify: Program) -> None:
     done = nnclassify("compare", "mine", "mine-2", "--json")
     assert done.returncode == 0, done.stderr
