@@ -18,7 +18,7 @@ from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
 from nnclassify.resume import machine_state, missing_best
 from nnclassify.storage import write_text
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 SAVE_SECONDS = 2.0
 """Epochs shorter than this share a save: a kill loses this much work at most, and a resume does it again."""
@@ -26,7 +26,7 @@ BAR_SECONDS = 0.25
 """How often the bar is brought up to date."""
 
 
-class HistoryWriter(Watcher):
+class HistoryWriter(Observer):
     """Keeps `history.jsonl`."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -41,7 +41,7 @@ class HistoryWriter(Watcher):
         append_row(self.folder.history, row)
 
 
-class ConfigWriter(Watcher):
+class ConfigWriter(Observer):
     """Keeps `config.yaml`: the resolved config, and once steps are taken, with `compile` as they are taken.
 
     So a run that is repeated from it ends in the same bits, whatever `auto` would decide then.
@@ -65,7 +65,7 @@ class ConfigWriter(Watcher):
         write_text(self.folder.config, config.to_yaml())
 
 
-class Checkpointer(Watcher):
+class Checkpointer(Observer):
     """Keeps `best.pt` and `last.pt`, both of the same moment or best.pt later: so a resume can only redo.
 
     Attributes:
@@ -155,7 +155,7 @@ def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
 
 
-class ProgressBar(Watcher):
+class ProgressBar(Observer):
     """A tqdm bar on a terminal."""
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ class ProgressBar(Watcher):
             self.bar.close()
 
 
-class Execution(Watcher):
+class Execution(Observer):
     """Says once how the arithmetic is done: where, with how many threads, in which number type, and who runs steps."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -208,7 +208,7 @@ class Execution(Watcher):
         self.say(f"runs on {device}; products in {dtype}{layout}; {step.way()}")
 
 
-class Notes(Watcher):
+class Notes(Observer):
     """Says what the user should know of how the run is executed."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -225,7 +225,7 @@ BURIED = 10
 """Lines under which a warning is no longer seen."""
 
 
-class EpochLines(Watcher):
+class EpochLines(Observer):
     """Plain lines where there is no terminal: about 40 at most, however many epochs there are.
 
     The first epochs of a long run have a line each, then those whose number is a power of four, and twenty spread

@@ -28,8 +28,25 @@ from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
 from nnclassify.updates import load_optimizer
-from nnclassify.watching import Observer as Observer
-from nnclassify.watching import Watcher as Watcher
+
+
+class Observer:
+    """What watches training, and changes nothing that it depends on; derive from it to look at some events."""
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Called before the first step, or the first after a resume."""
+
+    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+        """Called after one or more updates."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Called after an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
+
+    def noted(self, trainer: Trainer, text: str) -> None:
+        """Called with a line that the user should see: how the run is executed has changed."""
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Called after the last update, also when a signal or `patience` stopped the run early."""
 
 
 class Trainer:

@@ -28,7 +28,7 @@ from nnclassify.losses import MultiHotLoss
 from nnclassify.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
 from nnclassify.predict import predict
 from nnclassify.scored import scored
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 NAMES = ["red", "green", "blue"]
 TENSORS = {
@@ -200,7 +200,7 @@ def test_baselines_against_least_squares(data: Path) -> None:
     assert found.majority == pytest.approx((y_test == rows[counts.argmax()]).all(axis=1).mean())
 
 
-class StopAt(Watcher):
+class StopAt(Observer):
     """Asks a trainer to stop at a step."""
 
     def __init__(self, step: int) -> None:

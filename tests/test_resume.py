@@ -20,7 +20,7 @@ from nnclassify.folders import RunFolder
 from nnclassify.resumable import resumable
 from nnclassify.run import RunResult, train
 from nnclassify.storage import previous
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 CONFIG = """
 dataset: {name: digits, limit: 60, augment: {crop: 1, flip: true}}
@@ -46,7 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @dataclass
-class StopAt(Watcher):
+class StopAt(Observer):
     """Asks to stop after an update, as a signal would."""
 
     step: int

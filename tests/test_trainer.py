@@ -16,7 +16,7 @@ from nnclassify.history import Row
 from nnclassify.metrics import Score, score
 from nnclassify.observers import Notes
 from nnclassify.run import train
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 SPLIT = {"name": "iris", "validation": 0.2}
 
@@ -202,7 +202,7 @@ def test_weights_of_an_epoch_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyP
     assert digests[0][1] == pytest.approx(digests[1][1], rel=1e-6)
 
 
-class Reports(Watcher):
+class Reports(Observer):
     def __init__(self) -> None:
         self.steps: list[int] = []
 

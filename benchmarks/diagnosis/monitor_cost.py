@@ -18,7 +18,7 @@ from pathlib import Path
 from nnclassify import run
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config import LoadedConfig, load_config
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ class Trained:
     weights: str
 
 
-class Clock(Watcher):
+class Clock(Observer):
     """Takes the time from the first step to the end."""
 
     started = ended = 0.0

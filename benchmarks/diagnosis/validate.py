@@ -27,8 +27,7 @@ from nnclassify.history import Row
 from nnclassify.inference import outputs_of
 from nnclassify.metrics import class_reports, confusion_matrix
 from nnclassify.parts import Parts, build_parts, build_trainer
-from nnclassify.trainer import Trainer
-from nnclassify.watching import Watcher
+from nnclassify.trainer import Observer, Trainer
 
 SHARE = 0.95
 PLAIN_NET: Values = {
@@ -42,7 +41,7 @@ PLAIN_NET: Values = {
 Reached = dict[str, list[float]]
 
 
-class BestEpoch(Watcher):
+class BestEpoch(Observer):
     """Keeps the weights of the best epoch, as `best.pt` does."""
 
     weights: dict[str, Any]

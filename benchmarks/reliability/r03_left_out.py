@@ -13,14 +13,14 @@ from benchmarks.reliability.outcome import Outcome
 from nnclassify.checkpoint import content_digest, plain
 from nnclassify.config import load_config
 from nnclassify.parts import build_parts, build_trainer
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 PARTS = ("model", "averaged", "optimizers", "scaler", "step", "batch", "totals", "best", "best_epoch", "random")
 STOP = 17
 """In the third epoch of four: there is a best one by then, and a batch position."""
 
 
-class _StopAt(Watcher):
+class _StopAt(Observer):
     def __init__(self, step: int) -> None:
         self.step = step
 

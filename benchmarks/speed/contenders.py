@@ -22,7 +22,7 @@ from nnclassify.history import Row
 from nnclassify.inference import outputs_of
 from nnclassify.models.layers import Dropout
 from nnclassify.parts import build_parts, build_trainer
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 Epochs = Iterator[float]
 
@@ -106,7 +106,7 @@ def nnclassify(config: RunConfig, num_epochs: int) -> Epochs:
     yield float((parts.loss_fn.predictions(outputs) == test.all_targets()).double().mean())
 
 
-class StopsAfterEachEpoch(Watcher):
+class StopsAfterEachEpoch(Observer):
     """Has the trainer hand back control."""
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:

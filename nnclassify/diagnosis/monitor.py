@@ -25,7 +25,7 @@ from nnclassify.diagnosis.rules_data import LARGE
 from nnclassify.history import Row
 from nnclassify.metrics import commonest
 from nnclassify.storage import write_text
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 
 SHARE = 0.02
 """Of the training time: the bound is 3 %, and one look may be longer than those before it."""
@@ -55,7 +55,7 @@ class Found:
     change: Change = field(default_factory=dict)
 
 
-class Monitor(Watcher):
+class Monitor(Observer):
     """Keeps findings while a net trains.
 
     Attributes:

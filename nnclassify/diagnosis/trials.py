@@ -27,7 +27,7 @@ from nnclassify.inference import outputs_of
 from nnclassify.metrics import commonest, decisions, score
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.seeds import torch_rng
-from nnclassify.trainer import Trainer, Watcher
+from nnclassify.trainer import Observer, Trainer
 from nnclassify.yaml_source import YamlSource
 
 EVALUATIONS = 10
@@ -130,7 +130,7 @@ class Outcome:
 
 
 @dataclass
-class _Watch(Watcher):
+class _Watch(Observer):
     """Evaluates along the way and ends the trial."""
 
     parts: Parts
