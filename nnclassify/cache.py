@@ -13,6 +13,8 @@ import stat
 import sys
 from pathlib import Path
 
+from nnclassify.storage import write_whole
+
 DIGEST = ".sha256"
 """The end of the name of a file with another file's digest, a line as `sha256sum` writes it."""
 
@@ -87,13 +89,9 @@ def seal(path: Path) -> None:
     """Store a file's digest next to it.
 
     Raises:
-        OSError: It cannot be read, or the digest cannot be written.
+        SaveError: It cannot be read, or the digest cannot be written.
     """
-    beside = _beside(path)
-    partial = beside.with_name(f"{beside.name}.{os.getpid()}.partial")
-    partial.write_text(_digest_line(path), encoding="utf-8")
-    partial.chmod(0o600)
-    partial.replace(beside)
+    write_whole(_beside(path), lambda file: file.write(_digest_line(path).encode()), private=True)
 
 
 def is_sealed(path: Path) -> bool:

@@ -26,6 +26,7 @@ def write_whole(
     *,
     size: int = 0,
     keep_previous: bool = False,
+    private: bool = False,
     check: Callable[[Path], object] | None = None,
 ) -> None:
     """Write a file so that it is there whole or not at all.
@@ -35,12 +36,13 @@ def write_whole(
         write: Writes the content to an open file.
         size: Bytes that it will take, to be looked for before a byte is written.
         keep_previous: Whether the file before stays, as `previous(path)`.
+        private: Whether nobody but the user may read or write it, whatever the umask.
         check: Reads the new file, under its temporary name, and raises an error where it is not what it should be.
 
     Raises:
         SaveError: It could not be written; the file before is untouched.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # of two processes, each writes its own
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise OSError("a device, a pipe or the like, which a file would take the place of")
@@ -50,6 +52,8 @@ def write_whole(
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        if private:
+            partial.chmod(0o600)
         if check is not None:
             check(partial)
         if keep_previous and path.exists():

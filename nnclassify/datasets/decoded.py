@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from nnclassify import __version__
-from nnclassify.cache import is_sealed, private_folder, seal, trim
+from nnclassify.cache import discard, is_sealed, private_folder, seal, trim
+from nnclassify.errors import SaveError
+from nnclassify.storage import write_whole
 from nnclassify.transforms import PictureFormat
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -74,14 +76,9 @@ def keep_decoded(key: str, pixels: Pixels) -> None:
     folder = private_folder(FOLDER)
     if pixels.nbytes > MAX_CACHE_BYTES or folder is None:
         return
-    path, partial = folder / f"{key}.npy", folder / f"{key}.{os.getpid()}.partial"
-    try:
-        with partial.open("wb") as file:
-            np.save(file, pixels, allow_pickle=False)
-        partial.chmod(0o600)
-        partial.replace(path)
+    path = folder / f"{key}.npy"
+    discard(path)
+    with contextlib.suppress(SaveError, OSError):
+        write_whole(path, lambda file: np.save(file, pixels, allow_pickle=False), size=pixels.nbytes, private=True)
         seal(path)
         trim(folder, "*.npy", MAX_CACHE_BYTES)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
