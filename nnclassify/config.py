@@ -17,7 +17,7 @@ from nnclassify.errors import ConfigError, NNClassifyError, dotted, suggestion
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
-from nnclassify.paths import is_regular
+from nnclassify.paths import is_regular, look, why_no_file
 from nnclassify.problems import describe_problems, errors_in, line_of, path_of
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import (
@@ -197,9 +197,8 @@ def find_config(config: str) -> Path:
     name = config.removesuffix(".yaml").removeprefix("configs/")
     if name in shipped:
         return shipped[name]
-    if config and path.exists():
-        what = "a folder" if path.is_dir() else "not a regular file"
-        raise ConfigError([f"{config}: {what}; expected a YAML file or the name of a shipped config"])
+    if config and look(path) is not None:
+        raise ConfigError([f"{config}: {why_no_file(path)}; expected a YAML file or the name of a shipped config"])
     hint = suggestion(name, shipped) or "; `nnclassify configs` lists the shipped ones"
     raise ConfigError([f"{config or 'CONFIG'}: no such file and no shipped config of that name{hint}"])
 

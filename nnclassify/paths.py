@@ -36,6 +36,27 @@ def is_regular(path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at a path, or a link leads to one.
+
+    Raises:
+        InputError: It cannot be looked at.
+    """
+    found = look(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def why_no_file(path: Path) -> str:
+    """What is at a path where no regular file is: `no such file`, `a folder`, or `not a regular file`.
+
+    Raises:
+        InputError: It cannot be looked at.
+    """
+    if look(path) is None:
+        return "no such file"
+    return "a folder" if is_folder(path) else "not a regular file"
+
+
 def unreadable(path: Path, cause: Exception) -> InputError:
     """The error of a path that cannot be looked at."""
     reason = cause.strerror if isinstance(cause, OSError) else cause

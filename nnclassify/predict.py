@@ -24,6 +24,7 @@ from nnclassify.depth import OVERSHOOT
 from nnclassify.errors import DataError, InputError
 from nnclassify.evaluate import Classifier
 from nnclassify.losses import MULTI_HOT_THRESHOLD
+from nnclassify.paths import is_folder, is_regular, why_no_file
 from nnclassify.transforms import PictureFormat
 
 Note = Callable[[str], object]
@@ -164,10 +165,10 @@ def _picture_inputs(classifier: Classifier, path: Path, note: Note) -> Iterator[
 
 def _pictures_at(path: Path, note: Note) -> list[Path]:
     """A picture, or all pictures of a folder."""
-    if path.is_file():
+    if is_regular(path):
         return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file; expected a picture or a folder of pictures")
+    if not is_folder(path):
+        raise InputError(f"{path}: {why_no_file(path)}; expected a picture or a folder of pictures")
     listing = list_pictures(path)
     for text in passed_over([listing]):
         note(text)
@@ -213,6 +214,8 @@ def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:
 def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> Tensor:
     """One example or several as `(N, *shape)`; pictures whose channels come last are turned."""
     found = tuple(inputs.shape)
+    if inputs.numel() == 0:
+        raise InputError(f"{item}: shape {found}, no example; expected at least one")
     for candidate in (inputs, inputs[None]):
         if tuple(candidate.shape[1:]) == shape:
             return candidate
@@ -227,8 +230,6 @@ def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
     Integers and uint8 are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie a little outside, as resizing
     leaves them.
     """
-    if inputs.numel() == 0:
-        return inputs
     low, high = float(inputs.min()), float(inputs.max())
     is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool
     own = 1 if is_share else 255

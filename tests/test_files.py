@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from builders import config_of
 
 from nnclassify.datasets import Splits
 from nnclassify.datasets.files import load_tensor
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, NNClassifyError
 
 INPUTS, TARGETS = np.arange(4 * 6, dtype=np.float32).reshape(4, 6) - 3, np.array([0, 1, 0, 1])
 
@@ -138,6 +139,20 @@ def test_damaged_files_are_named(name: str, content: bytes, here: Path) -> None:
     with pytest.raises(DataError, match=rf"^{name}: cannot be read \(.+\); expected one tensor") as caught:
         load_tensor(name)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_regular_file_is_named(here: Path) -> None:
+    Path("folder.npy").mkdir()
+    os.mkfifo("pipe.npy")
+    Path("loop.npy").symlink_to("loop.npy")
+    for name, found in [
+        ("folder.npy", "a folder"),
+        ("pipe.npy", "not a regular file"),
+        ("loop.npy", "cannot be read"),
+        ("x" * 300 + ".npy", "cannot be read"),
+    ]:
+        with pytest.raises(NNClassifyError, match=found):
+            load_tensor(name)
 
 
 def test_other_content_is_named(here: Path) -> None:

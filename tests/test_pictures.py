@@ -17,7 +17,7 @@ from PIL import Image
 
 from nnclassify.datasets import Splits
 from nnclassify.datasets.reading import read_pictures
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, InputError
 from nnclassify.transforms import PictureFormat
 
 
@@ -180,6 +180,12 @@ def test_a_folder_without_classes_is_refused(here: Path) -> None:
     paint(here / "root/0.png", 0)
     with pytest.raises(DataError, match=r"root: no class folder; expected one folder of pictures per class"):
         build(name="folder", root="root")
+
+
+@pytest.mark.parametrize("name", ["folder", "mnist"])
+def test_a_root_that_cannot_be_looked_at_is_a_message(name: str, here: Path) -> None:
+    with pytest.raises(InputError, match=r"x\.\.\.: cannot be read \(File name too long\)"):
+        build(name=name, root="x" * 300)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "gif", "bmp", "webp", "tif", "ppm", "tga"])

@@ -125,13 +125,17 @@ def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path:
     Image.new("L", (8, 8)).save(tmp_path / "b.png")
     np.save(tmp_path / "c.npy", np.zeros((2, 3, 8, 8), dtype=np.uint8))
     (tmp_path / "empty").mkdir()
-    inputs = [str(tmp_path / name) for name in ("a.png", "b.png", "c.npy", "empty", "gone.png")]
+    np.save(tmp_path / "none.npy", np.zeros((0, 1, 8, 8), dtype=np.uint8))
+    names = ("a.png", "b.png", "c.npy", "empty", "gone.png", "none.npy", "x" * 300)
+    inputs = [str(tmp_path / name) for name in names]
     found = list(predict(classifier("digits", folder), inputs))
-    assert [prediction.error is None for prediction in found] == [False, True, False, False, False]
+    assert [prediction.error is None for prediction in found] == [False, True] + [False] * 5
     assert "not a readable picture" in (found[0].error or "")
     assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
+    assert "no example; expected at least one" in (found[5].error or "")
+    assert "File name too long" in (found[6].error or "")
 
 
 @pytest.fixture(scope="module", params=[1, 255])

@@ -22,6 +22,7 @@ from nnclassify.datasets.targets import (
     read_multi_hot,
 )
 from nnclassify.errors import DataError, MissingValueError, one_line
+from nnclassify.paths import is_regular, why_no_file
 from nnclassify.settings import FilePath, all_different
 from nnclassify.transforms import Augment, PictureFormat, Transform
 
@@ -210,8 +211,8 @@ def load_tensor(path: str) -> Tensor:
     """
     file, _, key = path.partition(".npz:")
     location = Path(f"{file}.npz" if key else path)
-    if not location.is_file():
-        raise DataError(f"{location}: no such file; expected a tensor in .pt, .npy or .npz")
+    if not is_regular(location):
+        raise DataError(f"{location}: {why_no_file(location)}; expected a tensor in .pt, .npy or .npz")
     try:
         is_torch = location.suffix.lower() in (".pt", ".pth")
         return _load_torch(location) if is_torch else _load_numpy(location, key)

@@ -15,6 +15,7 @@ from nnclassify.datasets.base import PictureDataset, Pool, Size, Source, Unsplit
 from nnclassify.datasets.layout import find_layout
 from nnclassify.datasets.reading import Reader
 from nnclassify.errors import DataError, one_line
+from nnclassify.paths import is_folder, look
 from nnclassify.settings import FilePath, Fraction
 from nnclassify.transforms import Mode, PictureFormat, Resize, Transform
 
@@ -62,7 +63,9 @@ class Downloaded(PictureDataset):
         dataset = classes[self.name_of()]
         root = Path(self.root)
         made = [
-            folder for folder in (root / dataset.__name__ / "raw", root / dataset.__name__, root) if not folder.exists()
+            folder
+            for folder in (root / dataset.__name__ / "raw", root / dataset.__name__, root)
+            if look(folder) is None
         ]
         try:
             return dataset(self.root, train=train, download=True)
@@ -189,7 +192,7 @@ class Folder(PictureDataset, UnsplitDataset):
             DataError: No such folder, no class, an empty class, a class in test that is not in train.
         """
         root = Path(self.root)
-        if not root.is_dir():
+        if not is_folder(root):
             raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
         named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
         layout = find_layout(root, named)

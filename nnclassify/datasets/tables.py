@@ -14,6 +14,7 @@ from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
 from nnclassify.datasets.csv_table import read_table
 from nnclassify.datasets.labels import label_notes, why_no_class
 from nnclassify.errors import DataError
+from nnclassify.paths import is_regular, why_no_file
 from nnclassify.settings import FilePath, all_different
 from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat, Transform
@@ -125,11 +126,9 @@ def find_table(path: str) -> Path:
         DataError: Neither is there.
     """
     for candidate in [Path(path), *(folder / path for folder in SHIPPED)]:
-        if candidate.is_file():
+        if is_regular(candidate):
             return candidate
-    if Path(path).is_dir():
-        raise DataError(f"{path}: is a folder; expected a CSV file")
-    raise DataError(f"{path}: no such file; expected a CSV file (looked in {Path.cwd()})")
+    raise DataError(f"{path}: {why_no_file(Path(path))}; expected a CSV file (looked in {Path.cwd()})")
 
 
 class Iris(UnsplitDataset):
