@@ -85,6 +85,7 @@ def test_system_files_texts_and_pipes_are_passed_over_and_counted(here: Path) ->
     assert said(splits, "2 text files", "a/boxes.xml", "b/notes.TXT")
     assert said(splits, "1 special file", "a/pipe.png")
     assert said(splits, "1 file next to the class folders not used", "root/labels.csv")
+    assert said(splits, "1 hidden or system folder not used", "root/__MACOSX")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,8 @@ def test_classes_that_differ_in_case_are_two_classes(here: Path) -> None:
     paint("a/0.png", "A/1.png")
     splits = build()
     assert counts(splits)[0] == ["A", "a"] and said(splits, "A and a differ only in case")
+    paint("a\u200b/0.png")
+    assert said(build(), "A and a and a\u200b differ only in case, spaces or spelling")
 
 
 def test_a_name_that_is_not_utf_8_is_read(here: Path) -> None:

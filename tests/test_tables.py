@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.datasets import Splits
 from nnclassify.datasets.labels import sorted_labels
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, NNClassifyError
 
 GOOD = "red,green,shade\n1,2,dark\n3,4,light\n5,6,dark\n7,8,light\n"
 
@@ -49,6 +49,11 @@ def test_text_labels_keep_their_names(here: Path) -> None:
 )
 def test_spellings_of_the_same_table(text: str, here: Path) -> None:
     assert read(text, here).train.inputs.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
+def test_points_where_commas_were_expected_are_not_taken_for_thousands(here: Path) -> None:
+    with pytest.raises(DataError, match=r"t.csv:2: .+ found '1.250', expected a number; for decimal points, set"):
+        read(GOOD.replace(",", ";").replace("1;", "1.250;"), here, delimiter=";", decimal=",")
 
 
 def test_features_and_delimiter(here: Path) -> None:
@@ -108,6 +113,7 @@ def labelled(*labels: str) -> str:
         (("cat", "cat ", "dog"), ["cat", "dog"], "'cat ' is taken as 'cat'"),
         (("caf\u00e9", "cafe\u0301", "dog"), ["caf\u00e9", "dog"], "'cafe\\u0301' is taken as 'caf\u00e9'"),
         (("Cat", "cat", "dog"), ["Cat", "cat", "dog"], "labels 'Cat', 'cat' differ only in case, spaces or spelling"),
+        (("cat\u200b", "cat", "dog"), ["cat", "cat\u200b", "dog"], "differ only in case, spaces or spelling"),
         (("True", "true", "0"), ["0", "True", "true"], "labels 'True', 'true' differ only in case"),
         (("none", "some"), ["none", "some"], "class 'none' may stand for missing labels"),
         (("+", "-"), ["+", "-"], None),
@@ -180,7 +186,7 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (GOOD.replace("shade", "shades"), r"t.csv:1: no column 'shade' \(dataset.label\); did you mean 'shades'\?"),
         (GOOD.replace("green", "red"), r"t.csv:1: column 'red' appears twice"),
         ("", r"t.csv: empty; expected a header line"),
-        ("red,shade\n", r"csv: no training example; expected"),
+        ("red,shade\n", r"t.csv: no rows below the header; expected"),
         ("shade\ndark\nlight\n", r"t.csv: no feature column beside the label"),
         (GOOD.replace("light", "dark"), r"csv: one class only \(dark\); expected at least two"),
         (GOOD + '"open', r"t.csv:6: not CSV"),
@@ -207,6 +213,9 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (GOOD.replace("3,4", "3,\u22124"), r"expected a number in ASCII characters \(U\+2212 is not\)"),
         (GOOD.replace("dark", "nan"), r"t.csv:2: column 'shade': 'nan' looks like a missing label.+\(2 such rows\)"),
         (GOOD.replace("dark", "N/A"), r"t.csv:2: column 'shade': 'N/A' looks like a missing label"),
+        (GOOD.replace("dark", r"\N"), r"t.csv:2: column 'shade': '\\\\N' looks like a missing label"),
+        (GOOD.replace("dark", "#REF!"), r"t.csv:2: column 'shade': '#REF!' looks like a missing label"),
+        (GOOD.replace("dark", "NaT"), r"t.csv:2: column 'shade': 'NaT' looks like a missing label"),
         (GOOD.encode("utf-16"), r"t.csv: UTF-16 text; set dataset.encoding: utf-16"),
         (GOOD.encode("utf-16-le"), r"t.csv:1: contains NUL bytes; .+utf-16-le"),
         (b"PK\x03\x04", r"t.csv: a zip archive or an Excel workbook; save it as CSV"),
@@ -228,6 +237,16 @@ def test_a_bad_table_names_file_and_line(text: str | bytes, message: str, here: 
 def test_a_missing_table_says_where_it_looked(here: Path) -> None:
     with pytest.raises(DataError, match=rf"nope\.csv: no such file; expected a CSV file \(looked in {here}\)"):
         config_of(dataset={"name": "csv", "path": "nope.csv"}).dataset.build(0)
+
+
+def test_a_path_that_is_no_file_says_what_it_is(here: Path) -> None:
+    (here / "t.csv").mkdir()
+    for path, message in [
+        ("t.csv", r"t\.csv: a folder; expected"),
+        ("x" * 300, r"cannot be read \(File name too long\)"),
+    ]:
+        with pytest.raises(NNClassifyError, match=message):
+            config_of(dataset={"name": "csv", "path": path}).dataset.build(0)
 
 
 @given(text=st.text(max_size=80) | st.text(alphabet='a1,."\n\r ;-e', max_size=80).map("red,green,shade\n".__add__))

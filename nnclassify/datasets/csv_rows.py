@@ -28,7 +28,16 @@ MISSING = {
     "<na>",
     "nan",
     "-nan",
+    "nat",
     "null",
+    "(null)",
+    "\\n",
+    "#ref!",
+    "#value!",
+    "#div/0!",
+    "#num!",
+    "#name?",
+    "#null!",
     "nil",
     "none",
     "missing",
@@ -37,13 +46,14 @@ MISSING = {
     "--",
     ".",
 }
-"""What programs and people write where a value is missing, in lower case."""
+"""What programs and people write where a value is missing, in lower case; `\\n` is a database's `\\N`, and what starts
+with `#` is a spreadsheet's error."""
 
 _HINTS = (
     (r"[+-]?\d{1,3}(,\d{3})+", "a decimal comma is dataset.decimal: ','; thousands are written without separators"),
     (r"[+-]?\d*,\d+([eE][+-]?\d+)?", "for decimal commas, set dataset.decimal: ','"),
+    (r"[+-]?\d+\.\d+", "for decimal points, set dataset.decimal: '.'; thousands are written without separators"),
     (r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", "write it without thousands separators"),
-    (r"[+-]?\d+\.\d+", "for decimal points, set dataset.decimal: '.'"),
     (r"[+-]?[\d.,]+\s*%", "write it without the percent sign"),
     (r"[+-]?[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥]", "write it without the currency sign"),
     (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: write its parts as numbers, or leave the column out"),

@@ -69,6 +69,8 @@ def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | N
     label_columns, columns = _chosen(file, header, labels, names, empty)
     reader = _Reader(file, header, columns, label_columns)
     reader.read(rows)
+    if not reader.lines:
+        raise DataError(f"{file.path}: no rows below the header; expected at least one of each class")
     values = np.frombuffer(reader.values, dtype=np.float64).reshape(len(reader.lines), len(columns))
     if reader.num_empty:
         notes.append(f"rows without any value are left out: {reader.num_empty}")

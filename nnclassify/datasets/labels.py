@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from nnclassify.datasets.csv_rows import MISSING, as_number
-from nnclassify.datasets.listing import clean_name
+from nnclassify.datasets.listing import clean_name, look_alike
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")
 """Words for a missing value that are also class names: `none` among attacks, `-` next to `+`."""
@@ -127,11 +126,10 @@ def _grouped(keys: Mapping[str, Hashable]) -> list[tuple[str, ...]]:
 
 
 def _look_alikes(names: Sequence[str], decimal: str) -> list[str]:
-    """Classes that differ in case, spaces or the form of a character alone."""
+    """Classes that a reader takes for one."""
     keys: dict[str, Hashable] = {}
     for name in names:
-        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-        keys[name] = plain if (value := _value(name, decimal)) is None else value
+        keys[name] = look_alike(name) if (value := _value(name, decimal)) is None else value
     return [
         f"labels {_listed(group)} differ only in case, spaces or spelling, and are {len(group)} classes: write them "
         "the same way if they are one"

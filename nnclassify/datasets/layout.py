@@ -23,10 +23,12 @@ from nnclassify.datasets.listing import (
     is_system,
     kind_of,
     list_pictures,
+    look_alike,
     passed_over,
     some,
 )
 from nnclassify.errors import DataError
+from nnclassify.paths import is_folder
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -99,7 +101,7 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     if not folders:
         raise DataError(f"{train_root}: no class folder; expected one folder of pictures per class: {EXPECTED}")
     _refuse_one_around_all(train_root, folders)
-    _note_case(list(folders), roles.notes)
+    _note_look_alikes(list(folders), roles.notes)
     classes = {name: list_pictures(folder) for name, folder in folders.items()}
     if empty := [folders[name] for name, listing in classes.items() if not listing.pictures]:
         raise DataError(f"{empty[0]}: empty class; add pictures, or remove the folder")
@@ -152,11 +154,15 @@ def _nested(root: Path, listings: list[Listing]) -> list[str]:
     return [f"{root}: pictures in {within} are used"] if deeper else []
 
 
-def _note_case(names: list[str], notes: list[str]) -> None:
+def _note_look_alikes(names: list[str], notes: list[str]) -> None:
     by_key: dict[str, list[str]] = {}
     for name in names:
-        by_key.setdefault(name.casefold(), []).append(name)
-    notes += [f"classes {' and '.join(same)} differ only in case" for same in by_key.values() if len(same) > 1]
+        by_key.setdefault(look_alike(name), []).append(name)
+    notes += [
+        f"classes {' and '.join(same)} differ only in case, spaces or spelling"
+        for same in by_key.values()
+        if len(same) > 1
+    ]
 
 
 def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
@@ -183,7 +189,7 @@ def _roles(root: Path, validation: str | None) -> _Roles:
     if validation is not None:
         roles.splits["validation"] = root / validation
         roles.others = [path for path in roles.others if path != root / validation]
-        if not roles.splits["validation"].is_dir():
+        if not is_folder(roles.splits["validation"]):
             raise DataError(f"{root / validation}: no such folder; expected one folder of pictures per class")
     _settle(roles)
     return roles
@@ -238,9 +244,11 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
     """
     found: list[Path] = []
     beside: list[Path] = []
+    hidden: list[Path] = []
     for entry in entries(root):
         path, kind = root / entry.name, kind_of(entry)
         if is_system(entry.name):
+            hidden += [path] if kind == "folder" else []
             continue
         if kind == "dangling":
             raise DataError(f"{path}: a broken link; fix or remove it")
@@ -250,6 +258,8 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
             found.append(path)
     if beside:
         notes.append(f"{root}: {counted(len(beside), 'file')} next to the class folders not used ({some(beside)})")
+    if hidden:
+        notes.append(f"{root}: {counted(len(hidden), 'hidden or system folder')} not used ({some(hidden)})")
     return _named_apart(found)
 
 

@@ -139,6 +139,12 @@ def clean_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
+def look_alike(name: str) -> str:
+    """What two names share that a reader takes for one: case, spaces, forms of a character and invisible ones apart."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
+
+
 def counted(number: int, thing: str) -> str:
     """`1 file`, `2 files`."""
     return f"{number} {thing}{'s' * (number != 1)}"
