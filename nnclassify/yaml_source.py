@@ -84,7 +84,11 @@ class YamlSource:
     unreadable: set[YamlPath] = field(default_factory=set)
 
     def where(self, path: YamlPath) -> str:
-        """`file:line`, or the override, of the nearest part of `path` that is there."""
+        """`file:line`, or the override, of `path`, else of an override within it, else of what it lies in."""
+        if path not in self.lines:
+            for known, origin in self.lines.items():
+                if isinstance(origin, str) and known[: len(path)] == path:
+                    return origin
         for length in range(len(path), -1, -1):
             if (line := self.lines.get(path[:length])) is not None:
                 return line if isinstance(line, str) else f"{self.file}:{line}"
@@ -315,9 +319,9 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node, path: YamlPath) -> Any:
         text, kind = str(node.value), node.tag.removeprefix("tag:yaml.org,2002:")
-        if kind == "null":
+        if kind == "null" and text.lower() in ("", "~", "null"):
             return None
-        if kind == "bool":
+        if kind == "bool" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if kind == "int" and len(text) > MAX_DIGITS:
             return self._unreadable(node, path, f"a number of {len(text)} digits; no config needs that")

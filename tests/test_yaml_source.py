@@ -53,6 +53,18 @@ def test_words_make_yaml(text: str, value: object) -> None:
     assert parse_yaml(text, "here") == value
 
 
+@pytest.mark.parametrize("text", ["!!bool maybe", "!!null x", "!!int five", "!!float x"])
+def test_a_tag_that_its_text_contradicts_is_a_message(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"tag '.+' is not allowed; write a plain value"):
+        parse_yaml(text, "here")
+
+
+def test_an_override_is_named_where_its_key_is_wrong_at_a_shorter_path(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: xor\nmodel: {name: mlp, hidden: [4]}\n")
+    with pytest.raises(ConfigError, match=r"^--set model\.depth\.size=1: model\.depth: unknown key"):
+        load_config(str(tmp_path / "a.yaml"), ["model.depth.size=1"])
+
+
 @pytest.mark.parametrize(("text", "value"), [("|", "|"), ("\t", "\t"), (";", ";"), ("' '", " "), ("", None), ("1", 1)])
 def test_an_override_is_yaml_but_for_delimiters_that_yaml_takes_for_nothing(text: str, value: object) -> None:
     source = YamlSource("c.yaml", {})
