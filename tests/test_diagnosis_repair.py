@@ -197,3 +197,10 @@ def test_a_net_is_at_fault_where_nearly_all_seeds_get_stuck(stuck: int, is_fault
 
     found = repaired(MadeUpBench(reached), NARROWER)
     assert (found.stuck, found.depends_on_seed) == (stuck, not is_fault)
+
+
+def test_a_change_that_helps_every_seed_proves_a_fault_though_only_some_get_stuck() -> None:
+    by_seed = [0.85, 0.9, 0.9, 0.85, 0.9]  # 70 % and 80 % of the way from chance to the best
+    found = repaired(MadeUpBench(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
+    assert (found.helped, found.stuck, found.depends_on_seed) == (5, 2, False)
+    assert found.proofs[0].suspicion is NARROWER

@@ -129,6 +129,7 @@ HEALTHY: dict[str, Values] = {
     "xor_two_sigmoid": _mlp(XOR, [2], activation="sigmoid", **BCE, optimizer=_adam(0.05), epochs=200, batch_size=8),
     # Tables
     "iris_relu": _mlp("iris", [16], optimizer=_adam(0.01), epochs=100, batch_size=16),
+    "iris_in_turn": _mlp("iris", [16], shuffle=False, optimizer=_adam(0.01), epochs=100, batch_size=16),
     "iris_raw": _mlp({"name": "iris", "normalize": "none"}, [16], optimizer=_adam(0.01), epochs=150, batch_size=16),
     "iris_mse": _mlp("iris", [16], loss="mse", optimizer=_adam(0.01), epochs=100, batch_size=16),
     "iris_sigmoids": _mlp("iris", [16], output="sigmoid", loss="bce", optimizer=_adam(0.02), epochs=100, batch_size=16),
@@ -137,6 +138,7 @@ HEALTHY: dict[str, Values] = {
         {"name": "iris", "normalize": "minmax"}, [32], optimizer=_adam(0.01), epochs=100, batch_size=16
     ),
     "wine_relu": _mlp("wine", [32], optimizer=_adam(0.01), epochs=50, batch_size=16),
+    "wine_large_steps": _mlp("wine", [32], optimizer=_sgd(0.1, 0.9), epochs=10, batch_size=4),
     "wine_tanh_deep": _mlp("wine", [32] * 5, activation="tanh", optimizer=_adam(0.003), epochs=50, batch_size=16),
     "wine_strong_dropout": _mlp("wine", [256], dropout=0.8, optimizer=_adam(0.005), epochs=60, batch_size=16),
     "wine_decay": _mlp(
@@ -236,9 +238,7 @@ FAULTS = [
     Fault("clean_table", "shifted", {"dataset.path": "shifted.csv"}, ("NN118", "NN117")),
     Fault("clean_table", "shuffled", {"dataset.path": "shuffled.csv"}, ("NN117",)),
     Fault("rare_balanced", "majority", {"loss": "cross_entropy"}, ("NN112",)),
-    Fault("ordered_shuffled", "ordered", {"shuffle": False}, ("NN111",)),
-    Fault("iris_relu", "ordered", {"shuffle": False}, ("NN111",)),
-    Fault("wine_relu", "ordered", {"shuffle": False}, ("NN111",)),
+    Fault("wine_large_steps", "ordered", {"shuffle": False}, ("NN111",)),
     # Architecture
     Fault("xor_tanh", "one_unit", {"model.hidden": [1]}, ("NN302",)),
     Fault("xor_relu", "no_hidden", {"model.hidden": []}, ("NN301",)),

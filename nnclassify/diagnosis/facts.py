@@ -32,7 +32,8 @@ class Facts:
         largest: The largest size of a normalised input.
         scales: The standard deviation of each normalised column (tables) or channel (pictures) over the sample.
         constant: Columns that have one value in all splits, by index; of tables alone.
-        repeated: Share of the test examples that are, to the last bit, training examples too.
+        num_repeated: Test examples that are, to the last bit, training examples too.
+        repeated: Their share of the test examples.
         repeated_within: Share of the training examples that are in the training split twice.
         distinct: Most values that any one input takes in the sample.
     """
@@ -45,6 +46,7 @@ class Facts:
     largest: float
     scales: tuple[float, ...]
     constant: tuple[int, ...]
+    num_repeated: int
     repeated: float
     repeated_within: float
     distinct: int
@@ -65,7 +67,7 @@ def facts_of(splits: Splits, transform: Transform) -> Facts:
     flat = sample.reshape(len(sample), -1)
     dims = [dim for dim in range(sample.ndim) if dim != 1]
     groups = torch.from_numpy(strata(train.all_targets().numpy()))
-    repeated, repeated_within = _repeated(train, splits.test)
+    num_repeated, repeated_within = _repeated(train, splits.test)
     return Facts(
         num_examples=len(train),
         class_counts=tuple(splits.class_counts()),
@@ -75,7 +77,8 @@ def facts_of(splits: Splits, transform: Transform) -> Facts:
         largest=float(sample.abs().max()),
         scales=tuple(sample.std(dim=dims, correction=0).tolist()),
         constant=_constant(splits) if sample.ndim == 2 else (),
-        repeated=repeated,
+        num_repeated=num_repeated,
+        repeated=num_repeated / len(splits.test) if splits.test else 0.0,
         repeated_within=repeated_within,
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
     )
@@ -99,15 +102,14 @@ def _constant(splits: Splits) -> tuple[int, ...]:
     return tuple((lows == highs).nonzero()[:, 0].tolist())
 
 
-def _repeated(train: Examples, test: Examples | None) -> tuple[float, float]:
-    """Shares of the test rows, and of the training rows, that occur (again) in the training split."""
+def _repeated(train: Examples, test: Examples | None) -> tuple[int, float]:
+    """How many test rows occur in the training split, and the share of its own rows that occur there again."""
     known = _keys(train)
     within = 1 - len(set(known)) / len(known)
-    if test is None or len(test) == 0:
-        return 0.0, within
+    if test is None:
+        return 0, within
     seen = set(known)
-    found = _keys(test)
-    return sum(key in seen for key in found) / len(found), within
+    return sum(key in seen for key in _keys(test)), within
 
 
 def _keys(examples: Examples) -> list[int]:
