@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from nnclassify.checkpoint import Checkpoint, load_newest
-from nnclassify.errors import one_line
+from nnclassify.errors import one_line, some
 from nnclassify.folders import RunFolder, find_checkpoint
 from nnclassify.history import Row, whole_history
 from nnclassify.settings import flat
@@ -91,7 +91,7 @@ MAX_SETTINGS = 60
 def _label(runs: Sequence[ComparedRun]) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in _settings(runs[0]).items() if value is not None)
     if not settings or len(settings) > MAX_SETTINGS or len(runs) == 1:
-        names = runs[0].name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+        names = some([run.name for run in runs], 1)
         return f"{names}: {settings}" if 0 < len(settings) <= MAX_SETTINGS else names
     return f"{settings} ({len(runs)} runs)"
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
-from nnclassify.errors import ConfigError, NNClassifyError, dotted, suggestion
+from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
@@ -280,7 +280,7 @@ def _multi_hot_misfits(config: RunConfig) -> Iterator[_Misfit]:
 def _surprises(config: RunConfig) -> Iterator[tuple[YamlPath, str]]:
     """Options that a run of so few epochs never comes to: a trial of two epochs is fine, but should say so."""
     epochs = config.epochs
-    run = f"this run has {epochs} epoch{'s' * (epochs > 1)}"
+    run = f"this run has {counted(epochs, 'epoch')}"
     if config.scheduler.warmup > epochs:
         yield ("scheduler", "warmup"), f"the learning rate rises over {config.scheduler.warmup:g} epochs, but {run}"
     if (first := config.scheduler.first_drop()) is not None and first >= epochs:

@@ -171,6 +171,17 @@ def one_line(cause: object, limit: int = 200) -> str:
     return text.splitlines()[0][:limit].rstrip(". ")
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def some(items: Sequence[object], limit: int = 3) -> str:
+    """The first few, and how many more there are: `a, b, c and 4 more`."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(map(str, items[:limit])) + more
+
+
 SYNONYMS = {
     "activation_function": ("activation",),
     "early_stopping": ("patience",),

@@ -17,7 +17,7 @@ from nnclassify.config import RunConfig, validate
 from nnclassify.datasets import Examples, Splits
 from nnclassify.datasets.listing import clean_name
 from nnclassify.device import Placement, find_placement, set_products
-from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line
+from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line, some
 from nnclassify.inference import check_tta, outputs_of
 from nnclassify.losses import MULTI_HOT_THRESHOLD, LossFunction, MultiHotLoss
 from nnclassify.metrics import (
@@ -235,8 +235,8 @@ def splits_of(classifier: Classifier) -> Splits:
     splits = config.dataset.as_trained(classifier.transform).build(config.seed)
     if [*map(clean_name, splits.class_names)] != [*map(clean_name, classifier.class_names)]:
         raise DataError(
-            f"{config.dataset.name}: classes {', '.join(splits.class_names[:10])}; the run was trained on "
-            f"{', '.join(classifier.class_names[:10])}"
+            f"{config.dataset.name}: classes {some(splits.class_names, 10)}; the run was trained on "
+            f"{some(classifier.class_names, 10)}"
         )
     if splits.input_shape != classifier.transform.input_shape:
         raise DataError(
@@ -256,8 +256,8 @@ def check_columns(classifier: Classifier, found: list[str] | None) -> None:
     names = classifier.transform.feature_names
     if names is not None and found is not None and names != found:
         raise DataError(
-            f"{classifier.config.dataset.name}: columns {', '.join(found[:10])}; the run was trained on "
-            f"{', '.join(names[:10])}, in that order"
+            f"{classifier.config.dataset.name}: columns {some(found, 10)}; the run was trained on "
+            f"{some(names, 10)}, in that order"
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from nnclassify.errors import ModelError, dotted
+from nnclassify.errors import ModelError, dotted, some
 from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Switch
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ class Optimizer(Settings):
             members[next(fits, 0)].append(parameter)
         for place, group in enumerate(self.groups, 1):
             if not members[place]:
-                names = ", ".join(name for name, _ in parameters[:12])
+                names = some([name for name, _ in parameters], 12)
                 where = ("optimizer", "groups", place - 1)
                 raise ModelError(
                     f"{dotted(where)}: no parameter for {group.match!r} that an earlier group has not; expected a "
-                    f"pattern such as '*.bias' over the names {names}{', ...' * (len(parameters) > 12)}",
+                    f"pattern such as '*.bias' over the names {names}",
                     where,
                 )
         options = [ParameterGroup(match="*"), *self.groups]

@@ -10,7 +10,7 @@ from nnclassify.datasets import Examples, Splits
 from nnclassify.datasets.base import Pool, Source
 from nnclassify.datasets.drawing import limited
 from nnclassify.datasets.labels import matched
-from nnclassify.errors import DataError, LabelError
+from nnclassify.errors import DataError, LabelError, some
 from nnclassify.evaluate import Classifier, check_columns, choose_split, splits_of
 from nnclassify.inference import check_values
 
@@ -99,9 +99,7 @@ def _in_classes(pool: Pool, source: Source, class_names: list[str], origin: str)
     """
     if pool.targets.ndim == 2:
         if matched(source.class_names, class_names) != list(range(len(class_names))):
-            raise LabelError(
-                f"{origin}: classes {', '.join(source.class_names[:10])}; expected {', '.join(class_names[:10])}"
-            )
+            raise LabelError(f"{origin}: classes {some(source.class_names, 10)}; expected {some(class_names, 10)}")
         return pool
     place = matched(source.class_names, class_names)
     present = np.unique(pool.targets)

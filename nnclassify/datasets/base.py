@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from nnclassify.datasets.drawing import Labels, Rows, counts_of, limited, stratified_split
 from nnclassify.datasets.splits import Examples as Examples
 from nnclassify.datasets.splits import Splits as Splits
-from nnclassify.errors import DataError, LabelError
+from nnclassify.errors import DataError, LabelError, some
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 from nnclassify.transforms import Augment, Normalize, PictureFormat, Transform
@@ -284,6 +284,5 @@ def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
     counts = counts_of(targets, len(class_names))
     if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
         raise LabelError(
-            f"{where}: no training example of class {', '.join(empty[:5])}; add examples, raise `limit`, or "
-            "remove the class"
+            f"{where}: no training example of class {some(empty, 5)}; add examples, raise `limit`, or remove the class"
         )

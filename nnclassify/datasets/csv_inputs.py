@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nnclassify.datasets.csv_rows import MISSING, CsvFile, as_number, number, other_delimiter
-from nnclassify.errors import DataError, suggestion
+from nnclassify.errors import DataError, some, suggestion
 
 MAX_NAMES = 12
 """Columns that a message lists."""
@@ -79,7 +79,7 @@ def listed(names: Sequence[str] | None) -> str:
     """` (a, b, c)`, or nothing where there are no names."""
     if not names:
         return ""
-    return f" ({', '.join(names[:MAX_NAMES])}{', ...' if len(names) > MAX_NAMES else ''})"
+    return f" ({some(names, MAX_NAMES)})"
 
 
 def _layout(file: CsvFile, line: int, cells: list[str], names: list[str], num_features: int) -> _Layout:
@@ -99,8 +99,9 @@ def _layout(file: CsvFile, line: int, cells: list[str], names: list[str], num_fe
         if not names and len(cells) == num_features:
             return _Layout(len(cells), range(num_features), has_header=True)
         absent = [name for name in names if name not in place_of]
-        found = f"no column {', '.join(map(repr, absent[:MAX_NAMES]))}{suggestion(absent[0], cells)}" if absent else ""
-        expected = f"this net takes {num_features}{listed(names)}; found {', '.join(cells[:MAX_NAMES])}"
+        missing = some([*map(repr, absent)], MAX_NAMES)
+        found = f"no column {missing}{suggestion(absent[0], cells)}" if absent else ""
+        expected = f"this net takes {num_features}{listed(names)}; found {some(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
     known = list(file.format.columns or ())
     if len(cells) == len(known) and all(name in known for name in names):

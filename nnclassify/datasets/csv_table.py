@@ -16,7 +16,7 @@ from nnclassify.datasets.columns import Values, is_unnamed, numbers_the_rows
 from nnclassify.datasets.csv_rows import MISSING, CsvFile, Problems, as_number, other_delimiter, why_no_number
 from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.labels import classes_of, missing_labels
-from nnclassify.errors import DataError, suggestion
+from nnclassify.errors import DataError, some, suggestion
 from nnclassify.settings import yaml_list, yaml_quoted
 
 MAX_NAMES = 20
@@ -171,7 +171,7 @@ def _chosen(
     for place, name in enumerate(name for name, count in counts.items() if count > 1):
         shown = f"column {name!r} appears twice" if name else "two columns have no name"
         problems.add(-1, f"{file.path}:1: {shown}; give each column a name of its own", kind=f"twice {place:6}")
-    columns = ", ".join(header[:MAX_NAMES]) + (", ..." if len(header) > MAX_NAMES else "")
+    columns = some(header, MAX_NAMES)
     wanted = [*(("label", name) for name in labels), *(("features", name) for name in names)]
     for place, (option, name) in enumerate(wanted):
         if name not in counts:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from nnclassify.datasets.csv_rows import MISSING, as_number
 from nnclassify.datasets.listing import clean_name, look_alike
+from nnclassify.errors import some
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")
 """Words for a missing value that are also class names: `none` among attacks, `-` next to `+`."""
@@ -139,4 +140,4 @@ def _look_alikes(names: Sequence[str], decimal: str) -> list[str]:
 
 
 def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(repr(label) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
+    return some([*map(repr, labels)], 5)

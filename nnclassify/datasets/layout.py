@@ -17,7 +17,6 @@ from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.listing import (
     Listing,
     clean_name,
-    counted,
     entries,
     identity,
     is_system,
@@ -25,9 +24,8 @@ from nnclassify.datasets.listing import (
     list_pictures,
     look_alike,
     passed_over,
-    some,
 )
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, counted, some
 from nnclassify.paths import is_folder
 
 SPLIT_NAMES = {
@@ -129,8 +127,7 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
     for name, folder in folders.items():
         same = [known for known in class_names if known.casefold() == name.casefold()]
         if name not in class_names and (len(same) != 1 or same[0] in folders):
-            expected = ", ".join(class_names[:10])
-            raise DataError(f"{folder}: not a class of the training folder; expected {expected}")
+            raise DataError(f"{folder}: not a class of the training folder; expected {some(class_names, 10)}")
         known = name if name in class_names else same[0]
         if known != name:
             notes.append(f"{folder}: taken for class {known}, whose name differs in case")

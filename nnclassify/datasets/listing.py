@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nnclassify.errors import DataError, one_line
+from nnclassify.errors import DataError, counted, one_line, some
 
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
 """What operating systems and network drives leave in folders, in lower case, in addition to hidden files."""
@@ -143,17 +143,6 @@ def look_alike(name: str) -> str:
     """What two names share that a reader takes for one: case, spaces, forms of a character and invisible ones apart."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {thing}{'s' * (number != 1)}"
-
-
-def some(paths: list[Path], limit: int = 3) -> str:
-    """The first few, and how many more there are."""
-    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
-    return ", ".join(map(str, paths[:limit])) + more
 
 
 def passed_over(listings: Iterable[Listing]) -> Iterator[str]:

@@ -16,9 +16,8 @@ from nnclassify.datasets.base import Pool
 from nnclassify.datasets.decoded import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
 from nnclassify.datasets.drawing import Rows
 from nnclassify.datasets.layout import SplitFolder
-from nnclassify.datasets.listing import counted, some
 from nnclassify.depth import ValueRange, black_and_white, is_deep, range_of, values_of
-from nnclassify.errors import DataError, InputError
+from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.memory import available_memory
 from nnclassify.transforms import PictureFormat, look_at
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nnclassify.diagnosis.case import Case, Rule
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.errors import some
 
 LECUN = "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.3"
 
@@ -121,8 +122,7 @@ def _constant(case: Case) -> Iterator[Suspicion]:
     constant = [names[index] for index in case.facts.constant]
     rest = [name for name in names if name not in constant]
     changes: tuple[Change, ...] = ({"dataset.features": rest},) if rest and case.config.dataset.name == "csv" else ()
-    more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
-    text = f"one value in all rows: {', '.join(constant[:3])}{more}"
+    text = f"one value in all rows: {some(constant)}"
     yield Suspicion(CONSTANT, "certain", "dataset.features", Evidence(text, len(constant), 0), changes)
 
 

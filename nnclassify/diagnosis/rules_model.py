@@ -8,6 +8,7 @@ from typing import Any
 from nnclassify.diagnosis.case import Case, Rule
 from nnclassify.diagnosis.changes import wider, with_option
 from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
+from nnclassify.errors import counted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.vocabulary import ConstantInit
 
@@ -60,7 +61,7 @@ def _narrow(case: Case) -> Iterator[Suspicion]:
     few = [stage for stage in case.stages if stage.units < (FEW_CHANNELS if "blocks" in stage.path else FEW_UNITS)]
     if few:
         least = min(few, key=lambda stage: stage.units)
-        text = f"{least.units} unit{'s' * (least.units > 1)} in {least.key()}"
+        text = f"{counted(least.units, 'unit')} in {least.key()}"
         evidence = Evidence(text, least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
         yield Suspicion(NARROW, certainty, least.path, evidence, (wider(case, 16), wider(case)))

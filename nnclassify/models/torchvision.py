@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnclassify.errors import ModelError, one_line, suggestion
+from nnclassify.errors import ModelError, counted, one_line, suggestion
 from nnclassify.models.base import Model
 from nnclassify.models.cnn import picture_shape
 
@@ -34,7 +34,7 @@ class Torchvision(Model):
 
         channels, _, _ = picture_shape("torchvision", input_shape)
         if channels != 3:
-            found = f"model: torchvision on pictures with {channels} channel{'s' * (channels != 1)}"
+            found = f"model: torchvision on pictures with {counted(channels, 'channel')}"
             raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))
         names = list_models(module=models)
         if self.architecture not in names:
