@@ -32,6 +32,7 @@ from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
     from nnclassify.evaluate import Classifier
+    from nnclassify.predict import Prediction
 
 app = typer.Typer(
     name="nnclassify",
@@ -154,20 +155,15 @@ def train(
 
     changes = overrides or []
     folder, loaded = resumable(config, changes, _note) if resume else (None, load_config(config, changes))
-    from nnclassify import distributed, run  # after the config is known to be right: torch is slow to import
+    from nnclassify import run  # after the config is known to be right: torch is slow to import
     from nnclassify.observers import EpochLines, Execution, ProgressBar
     from nnclassify.texts import result_text
 
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
     looking = [Execution(_note), progress] if verbose else [progress]
-    with distributed.joined() as ranks:
-        if not ranks.writes:
-            run.assist(loaded, ranks)
-            return
-        if folder is None:
-            folder = run.begun_since(loaded, distributed.restarted_by())
-        note = progress.note
-        result = run.train(loaded, resume=folder, observers=looking, note=note, with_monitor=monitor, ranks=ranks)
+    result = run.train_with_others(loaded, folder, looking, progress.note, monitor)
+    if result is None:
+        return
     if as_json:
         print_json(result.figures())
     else:
@@ -314,21 +310,27 @@ def predict(
         raise InputError("--json and --csv: choose one")
     from nnclassify.predict import CSV_KEYS
     from nnclassify.predict import predict as predict_inputs
-    from nnclassify.texts import predictions_csv, predictions_text
 
     classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
     if classifier.is_multi_hot and top_k > 1:
         raise InputError("--top-k: each class is predicted by itself (multi-hot targets); --json and --csv name all")
     predictions = list(predict_inputs(classifier, inputs, top_k, _note))
+    _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
+    if any(prediction.error is not None for prediction in predictions):
+        raise typer.Exit(InputError.exit_code)
+
+
+def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
+    """Print what was predicted, and on stderr why an input was not read."""
+    from nnclassify.texts import predictions_csv, predictions_text
+
+    errors = [prediction.error for prediction in predictions if prediction.error is not None]
     if as_json:
         print_json({"predictions": [prediction.figures() for prediction in predictions]})
-    elif any(prediction.error is None for prediction in predictions):
+    elif len(errors) < len(predictions):
         print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
-    for prediction in predictions:
-        if prediction.error is not None:
-            _note(f"error: {prediction.error}")
-    if any(prediction.error is not None for prediction in predictions):
-        raise typer.Exit(2)
+    for error in errors:
+        _note(f"error: {error}")
 
 
 @app.command("plots")

@@ -15,7 +15,7 @@ from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
-from nnclassify.distributed import Ranks
+from nnclassify.distributed import Ranks, joined, restarted_by
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
@@ -130,6 +130,25 @@ def train(
         result = _result(folder, parts, trainer, monitor, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
         return result
+
+
+def train_with_others(
+    loaded: LoadedConfig,
+    resume: RunFolder | None,
+    observers: Sequence[Observer],
+    note: Callable[[str], None],
+    with_monitor: bool,
+) -> RunResult | None:
+    """As `train`, with the other processes that torchrun has started, if any; None in those that only assist.
+
+    Where torchrun has started them again after one was lost, the run that they had begun is continued.
+    """
+    with joined() as ranks:
+        if not ranks.writes:
+            assist(loaded, ranks)
+            return None
+        folder = resume or begun_since(loaded, restarted_by())
+        return train(loaded, resume=folder, observers=observers, note=note, with_monitor=with_monitor, ranks=ranks)
 
 
 def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Parts, Trainer]:

@@ -87,19 +87,7 @@ class Trainer:
         self.observers = list(observers)
         self.placement = train.placement
         self.averaged = frozen_copy(model) if recipe.averaging is not None else None
-        shorter = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
-        described = f"{recipe.described} {shorter} {type(recipe.averaging).__name__}"
-        step_recipe = StepRecipe(
-            batch_size=train.batch_size,
-            clip_grad_norm=recipe.clip_grad_norm,
-            group_size=train.group_size,
-            averaging=recipe.averaging,
-            described=described,
-            must_compile=recipe.must_compile,
-        )
-        self.training_step = TrainingStep(
-            model, self.averaged, loss_fn, self.optimizers, shorter, step_recipe, self.ranks, self._note
-        )
+        self.training_step = self._new_training_step()
         self.step = 0
         self.epoch = 1
         self.batch = 0
@@ -111,6 +99,20 @@ class Trainer:
         self.is_best = False
         self.stop_signal: int | None = None
         self.asked: int | None = None
+
+    def _new_training_step(self) -> TrainingStep:
+        recipe = self.recipe
+        placement = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
+        step_recipe = StepRecipe(
+            batch_size=self.train.batch_size,
+            clip_grad_norm=recipe.clip_grad_norm,
+            group_size=self.train.group_size,
+            averaging=recipe.averaging,
+            described=f"{recipe.described} {placement} {type(recipe.averaging).__name__}",
+            must_compile=recipe.must_compile,
+        )
+        what_learns = (self.model, self.averaged, self.loss_fn, self.optimizers)
+        return TrainingStep(*what_learns, placement, step_recipe, self.ranks, self._note)
 
     @property
     def total_steps(self) -> int:
