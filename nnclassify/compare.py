@@ -14,6 +14,7 @@ from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.errors import one_line, some
 from nnclassify.folders import RunFolder, find_checkpoint
 from nnclassify.history import Row, whole_history
+from nnclassify.paths import content_of
 from nnclassify.settings import flat
 
 
@@ -168,7 +169,7 @@ def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
     """The final figures of the run that a checkpoint belongs to; None of a run that has not finished."""
     path = checkpoint.parent / "result.json"
     try:
-        return _Result.model_validate_json(path.read_bytes())
+        return _Result.model_validate_json(content_of(path))
     except FileNotFoundError:
         pass
     except OSError as cause:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from nnclassify.errors import one_line
+from nnclassify.paths import content_of
 from nnclassify.storage import save_error, write_text
 
 PositiveCount = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
@@ -52,7 +53,7 @@ class Row:
         return asdict(self)
 
 
-_ROWS = TypeAdapter(list[Row])
+_ROW = TypeAdapter(Row)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -61,8 +62,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         OSError, ValueError: It cannot be read, or is no history.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return _ROWS.validate_python([json.loads(line) for line in lines])
+    return [_ROW.validate_json(line) for line in content_of(path).splitlines()]
 
 
 def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> list[Row]:

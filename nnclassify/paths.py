@@ -57,6 +57,17 @@ def why_no_file(path: Path) -> str:
     return "a folder" if is_folder(path) else "not a regular file"
 
 
+def content_of(path: Path) -> bytes:
+    """The content of a regular file: reading a pipe would wait for ever.
+
+    Raises:
+        OSError: It is no regular file, or cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file")
+    return path.read_bytes()
+
+
 def unreadable(path: Path, cause: Exception) -> InputError:
     """The error of a path that cannot be looked at."""
     reason = cause.strerror if isinstance(cause, OSError) else cause

@@ -1,7 +1,10 @@
 """The history of a run, read back from its folder for curves that go beyond the best epoch."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from nnclassify.history import Row, whole_history, write_rows
 
@@ -12,6 +15,17 @@ def test_the_history_goes_beyond_the_checkpoint(tmp_path: Path) -> None:
     path, notes = tmp_path / "history.jsonl", list[str]()
     write_rows(path, ROWS)
     assert whole_history(path, ROWS[:2], notes.append) == ROWS and notes == []
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"epoch": ' + "9" * 5000 + "}", "\udcff", "null", None])
+def test_what_is_no_history_is_not_used(content: str | None, tmp_path: Path) -> None:
+    path, notes = tmp_path / "history.jsonl", list[str]()
+    if content is None:
+        os.mkfifo(path)  # reading it would wait for ever
+    else:
+        path.write_text(content, errors="surrogateescape")
+    assert whole_history(path, ROWS, notes.append) == ROWS
+    assert len(notes) == 1 and "cannot be read" in notes[0]
 
 
 def test_a_history_that_is_not_the_checkpoints_is_not_used(tmp_path: Path) -> None:
