@@ -87,7 +87,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
-            check_values(examples, transform, config.dataset.origin(name), splits.lines)
+            check_values(examples, transform, config.dataset.origin_of_inputs(name), splits.lines)
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)

@@ -57,7 +57,7 @@ def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:
 def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Scored:
     name, examples = choose_split(splits, split)
     origin = classifier.config.dataset.origin(name)
-    check_values(examples, classifier.transform, origin, splits.lines)
+    check_values(examples, classifier.transform, classifier.config.dataset.origin_of_inputs(name), splits.lines)
     notes = list(splits.notes)
     if classifier.split_digests is not None and not _is_known(classifier, name, examples):
         notes.append(
@@ -74,7 +74,8 @@ def _of_other(classifier: Classifier) -> Scored:
     seed = config.seed if dataset.seed is None else dataset.seed
     source = dataset.read(seed)
     name, pool = ("all", source.train) if source.test is None else ("test", source.test)
-    origin = dataset.origin("train" if name == "all" else name)
+    drawn_from = "train" if name == "all" else name
+    origin, origin_of_inputs = dataset.origin(drawn_from), dataset.origin_of_inputs(drawn_from)
     check_columns(classifier, source.feature_names)
     pool = _in_classes(pool, source, classifier.class_names, origin)
     examples = pool.take(limited(pool.targets, np.arange(len(pool.targets)), dataset.limit, seed))
@@ -83,10 +84,10 @@ def _of_other(classifier: Classifier) -> Scored:
         raise DataError(f"{origin}: no examples to evaluate on")
     if tuple(examples.inputs.shape[1:]) != transform.input_shape:
         raise DataError(
-            f"{origin}: examples of shape {tuple(examples.inputs.shape[1:])}; the run was trained on "
+            f"{origin_of_inputs}: examples of shape {tuple(examples.inputs.shape[1:])}; the run was trained on "
             f"{transform.input_shape}"
         )
-    check_values(examples, transform, origin, source.lines)
+    check_values(examples, transform, origin_of_inputs, source.lines)
     which = f"all {len(examples)} examples" if name == "all" else f"its test split of {len(examples)} examples"
     note = f"{origin}: other data than the run was trained on; scored: {which}"
     return Scored(name, examples, [*source.notes, note])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,19 @@ def test_a_label_outside_the_classes_is_named(targets: list[int], found: str) ->
 def test_targets_that_cannot_be_learned_from_are_refused(targets: list[int], names: list[str], message: str) -> None:
     with pytest.raises(DataError, match=f"^mine: {message}"):
         check_classes(np.array(targets, dtype=np.int64), names, "mine")
+
+
+def test_a_class_without_test_example_is_told(here: Path) -> None:
+    rows = [f"{row},{'ab'[row % 2]}" for row in range(20)] + ["5,rare"]
+    (here / "t.csv").write_text("\n".join(["x,label", *rows]))
+    table = {"name": "csv", "path": "t.csv"}
+    told = [note for note in config_of(dataset=table).dataset.build(0).notes if "in the test split" in note]
+    assert [note.split(";")[0] for note in told] == [
+        "t.csv: no example of class rare in the test split: its figures are of the other classes"
+    ]
+    assert not any(
+        "in the test split" in note for note in config_of(dataset={**table, "test": 0}).dataset.build(0).notes
+    )
 
 
 def test_a_digest_tells_examples_and_their_order_from_others() -> None:

@@ -95,6 +95,7 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
         (INPUTS[:, 0], TARGETS, r"x.pt: shape \(4,\); expected \(N, ...\)"),
         (INPUTS.astype(np.int64), TARGETS, r"x.pt: torch.int64; expected uint8 or float"),
         (np.where(INPUTS == 9, np.nan, INPUTS), TARGETS, r"x.pt: example 2 holds NaN or infinity"),
+        (np.ones((4, 1, 4, 4), dtype=np.uint8), TARGETS, r"x.pt: all 4 training pictures are alike"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(inputs: Any, targets: Any, message: str, here: Path) -> None:

@@ -136,14 +136,17 @@ class Dataset(Settings):
         source = source.finish(source)
         if 0 in train.inputs.shape[1:]:
             raise DataError(
-                f"{self.origin()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
+                f"{self.origin_of_inputs()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
             )
         if source.picture is not None:
-            check_different(train, self.origin())
+            check_different(train, self.origin_of_inputs())
         # After reading: files that are skipped may leave a class without example.
         targets = train.all_targets().numpy()
         check_classes(targets, source.class_names, self.origin())
-        source.notes.extend(f"{self.origin()}: {note}" for note in ever_present(targets, source.class_names))
+        notes = ever_present(targets, source.class_names)
+        if test is not None and test_pool is source.train:
+            notes += untested(test.all_targets().numpy(), source.class_names)
+        source.notes.extend(f"{self.origin()}: {note}" for note in notes)
         return Splits(
             train=train,
             validation=validation,
@@ -171,6 +174,10 @@ class Dataset(Settings):
     def origin(self, split: str = "train") -> str:
         """Where the labels of a split stand, for messages: a file, a folder, or the member's name."""
         return self.name_of()
+
+    def origin_of_inputs(self, split: str = "train") -> str:
+        """Where the inputs of a split stand, for messages."""
+        return self.origin(split)
 
     def augmentation(self) -> Augment | None:
         """The augmentation of training pictures, where the dataset has that option."""
@@ -268,6 +275,15 @@ def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
         for name, is_full in zip(class_names, full, strict=True)
         if is_full
     ]
+
+
+def untested(targets: Labels, class_names: list[str]) -> list[str]:
+    """A line on the classes that are too rare for an example of theirs to be drawn for the test split."""
+    counts = counts_of(targets, len(class_names))
+    rare = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+    found = f"no example of class {', '.join(rare[:5])}{more} in the test split"
+    return [f"{found}: its figures are of the other classes; add examples, or raise dataset.test"] if rare else []
 
 
 def check_classes(targets: Labels, class_names: list[str], where: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from nnclassify.archive import check_archive
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
@@ -49,7 +49,7 @@ class Tensors(PictureDataset, UnsplitDataset):
     targets: Literal["classes", "multi_hot"] = "classes"
     """classes: one class per example, as an index or a one-hot row; multi_hot: rows of 0 and 1, each example of any
     number of classes, under loss bce_with_logits, bce or mse."""
-    class_names: Annotated[list[str], AfterValidator(all_different)] | None = None
+    class_names: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """The classes by name, in the order of their indices; left out, their numbers."""
     white: Literal[1, 255] | None = None
     """The value of white that pictures are scaled to. Left out: that of `train_inputs`, which is 255 for uint8, and for
@@ -120,6 +120,10 @@ class Tensors(PictureDataset, UnsplitDataset):
     def origin(self, split: str = "train") -> str:
         """The file with the targets."""
         return self.test_targets if split == "test" and self.test_targets is not None else self.train_targets
+
+    def origin_of_inputs(self, split: str = "train") -> str:
+        """The file with the inputs."""
+        return self.test_inputs if split == "test" and self.test_inputs is not None else self.train_inputs
 
 
 def _pair(

@@ -45,7 +45,7 @@ class Csv(UnsplitDataset):
     label: str | Annotated[list[str], Field(min_length=2), AfterValidator(all_different)] = "label"
     """The column with the class; or a list of columns of 0 and 1, one for each class (multi-hot targets): each example
     is then of any number of classes, under loss bce_with_logits, bce or mse."""
-    features: list[str] | None = None
+    features: Annotated[list[str], Field(min_length=1)] | None = None
     """The columns to learn from; left out, all others."""
     delimiter: Annotated[str, AfterValidator(_one_character)] = ","
     """The character that separates columns, such as `;` or `\\t` for a tab; spaces behind it do not count."""
@@ -53,7 +53,7 @@ class Csv(UnsplitDataset):
     """The decimal separator of numbers."""
     encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
     """The text encoding, such as utf-8, utf-16, cp1252 or latin-1."""
-    columns: Annotated[list[str], AfterValidator(all_different)] | None = None
+    columns: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """The column names, in order, of a file without a header line. Left out: the first line is the header."""
 
     def read(self, seed: int) -> Source:
