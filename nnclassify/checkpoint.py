@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nnclassify.archive import check_archive
 from nnclassify.errors import CheckpointError, TrainingError, one_line
+from nnclassify.folders import RunFolder
 from nnclassify.schema import FORMAT, FORMAT_VERSION, checked, packed_history
 from nnclassify.schema import Checkpoint as Checkpoint
 from nnclassify.storage import previous, write_whole
@@ -79,8 +80,29 @@ def load_newest(path: Path) -> Found:
     """Read a checkpoint; where it is damaged or missing, the generation before it.
 
     Raises:
-        CheckpointError: Neither can be read; names what is wrong with the later one.
+        CheckpointError: Neither can be read: names what is wrong with the later one; or it is of another run than the
+            `last.pt` beside it.
     """
+    found = _newest(path)
+    folder = RunFolder(path.parent)
+    if path == folder.best and not _is_of_run(found.checkpoint, folder):
+        raise CheckpointError(
+            f"{found.path}: of another run than {folder.last.name} beside it; to write this run's own again: "
+            f"nnclassify train --resume {folder.path}; to use this one, copy it into a folder of its own"
+        )
+    return found
+
+
+def _is_of_run(checkpoint: Checkpoint, folder: RunFolder) -> bool:
+    """Whether a checkpoint has the identity of a run's `last.pt`; True where that tells none."""
+    try:
+        last = check_archive(folder.last)
+    except Exception:  # not there, or damaged in any way
+        return True
+    return not isinstance(last, dict) or checkpoint.run_id == last.get("run_id")
+
+
+def _newest(path: Path) -> Found:
     try:
         return Found(path, load_checkpoint(path))
     except CheckpointError as damage:

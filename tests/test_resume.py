@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from conftest import ROOT
 from interpreted import interpret
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
+from nnclassify.compare import compare
 from nnclassify.config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError
 from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.folders import RunFolder
 from nnclassify.resumable import resumable
 from nnclassify.run import RunResult, train
+from nnclassify.run_plots import draw_again
 from nnclassify.storage import previous
 from nnclassify.trainer import Observer, Trainer
 
@@ -172,6 +174,20 @@ def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(whole: str)
     go_on(folder, notes=notes)
     assert "of epoch 1 of another run: written again" in notes[0]
     assert state(folder) == whole
+
+
+@pytest.mark.parametrize(
+    "use", [Classifier.load, lambda path: compare([str(path)]), lambda path: draw_again(path, [], "cpu", print)]
+)
+def test_the_best_checkpoint_of_another_run_is_refused_wherever_it_is_used(use: Callable[[Path], object]) -> None:
+    folder, other = start("run", stop_at=8), start("other", "seed=3", stop_at=8)
+    shutil.copy(other.best, folder.best)
+    with pytest.raises(
+        CheckpointError, match=r"best\.pt: of another run than last\.pt beside it; .* --resume checkpoints/run"
+    ):
+        use(folder.best)
+    folder.last.write_bytes(b"")  # then nothing tells
+    assert Classifier.load(folder.best).config.seed == 3
 
 
 def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said() -> None:
