@@ -76,6 +76,15 @@ def check_archive(path: Path) -> Any:
     return value
 
 
+def plain_content(path: Path) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors, read without torch; empty where there is none that can be read."""
+    try:
+        content = check_archive(path)
+    except Exception:  # not there, or damaged in any way
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _folder(names: list[str]) -> str:
     """The one folder of all entries, which is named after the file."""
     found = [ENTRY.fullmatch(name) for name in names]

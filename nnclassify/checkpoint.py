@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.archive import check_archive
+from nnclassify.archive import check_archive, plain_content
 from nnclassify.errors import CheckpointError, TrainingError, one_line
 from nnclassify.folders import RunFolder
 from nnclassify.schema import FORMAT, FORMAT_VERSION, checked, packed_history
@@ -55,6 +55,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return _checked(path, torch.load(path, map_location="cpu", weights_only=True))
     except CheckpointError:
         raise
+    except PermissionError as cause:
+        raise CheckpointError(f"{path}: cannot be read ({cause.strerror}); fix permissions") from cause
     except Exception as cause:  # a damaged file fails in as many ways as it has bytes
         raise CheckpointError(
             f"{path}: damaged, or not a checkpoint ({one_line(cause)}); expected one that `train` wrote, whole"
@@ -80,8 +82,8 @@ def load_newest(path: Path) -> Found:
     """Read a checkpoint; where it is damaged or missing, the generation before it.
 
     Raises:
-        CheckpointError: Neither can be read: names what is wrong with the later one; or it is of another run than the
-            `last.pt` beside it.
+        CheckpointError: Neither can be read: names what is wrong with the later one; or that is closed to the user; or
+            it is of another run than the `last.pt` beside it.
     """
     found = _newest(path)
     folder = RunFolder(path.parent)
@@ -95,11 +97,8 @@ def load_newest(path: Path) -> Found:
 
 def _is_of_run(checkpoint: Checkpoint, folder: RunFolder) -> bool:
     """Whether a checkpoint has the identity of a run's `last.pt`; True where that tells none."""
-    try:
-        last = check_archive(folder.last)
-    except Exception:  # not there, or damaged in any way
-        return True
-    return not isinstance(last, dict) or checkpoint.run_id == last.get("run_id")
+    last = plain_content(folder.last)
+    return not last or checkpoint.run_id == last.get("run_id")
 
 
 def _newest(path: Path) -> Found:
@@ -107,7 +106,7 @@ def _newest(path: Path) -> Found:
         return Found(path, load_checkpoint(path))
     except CheckpointError as damage:
         older = previous(path)
-        if not older.is_file():
+        if isinstance(damage.__cause__, PermissionError) or not older.is_file():
             raise
         try:
             checkpoint = load_checkpoint(older)

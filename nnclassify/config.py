@@ -175,12 +175,26 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
         ConfigError: Every problem at once, one line each.
     """
     path = find_config(config)
-    source = read_yaml(path)
+    return load_source(read_yaml(path), path.stem, overrides, of_run=of_run)
+
+
+def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> LoadedConfig:
+    """Override and check a config that has been read.
+
+    Args:
+        source: What was read.
+        name: The run's name, where the config has none.
+        overrides: See `load_config`.
+        of_run: See `load_config`.
+
+    Raises:
+        ConfigError: Every problem at once, one line each.
+    """
     for assignment in overrides:
         source.override(assignment)
     run_config = validate(source, of_run=of_run)
     notes = tuple(f"{source.where(at)}: {dotted(at)}: {text}" for at, text in _surprises(run_config))
-    return LoadedConfig(run_config, source, run_config.name or path.stem, () if of_run else notes)
+    return LoadedConfig(run_config, source, run_config.name or name, () if of_run else notes)
 
 
 def find_config(config: str) -> Path:

@@ -80,9 +80,12 @@ class RunFolder:
         The lock is the kernel's: it ends with the process, whatever ends that.
 
         Raises:
-            CheckpointError: Another process trains into the folder.
+            CheckpointError: Another process trains into the folder, or a folder has the name of a file of the run.
             SaveError: The folder cannot be written to.
         """
+        for path in (self.config, self.history, self.best, self.last, self.result, self.diagnosis):
+            if path.is_dir():
+                raise CheckpointError(f"{path}: a folder; expected a file of the run; move it away")
         try:
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as cause:
@@ -183,12 +186,13 @@ def _checkpoint_in(place: Path) -> Path | None:
 
 
 def named_run(run: str, root: Path = CHECKPOINTS) -> RunFolder | None:
-    """The run of exactly that name or path that has begun; None: there is none.
+    """The run of exactly that name or path that has begun, and has its config or its state; None: there is none.
 
     Raises:
         InputError: A path cannot be looked at.
     """
-    return next((RunFolder(place) for place in _places(run, root) if is_regular(RunFolder(place).config)), None)
+    folders = [RunFolder(place) for place in _places(run, root)]
+    return next((folder for folder in folders if is_regular(folder.config) or is_regular(folder.last)), None)
 
 
 def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[str], None] = lambda text: None) -> Path:

@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
-from nnclassify.config import CheckpointEvery, RunConfig
-from nnclassify.errors import printable
+from nnclassify.config import CheckpointEvery, RunConfig, load_config
+from nnclassify.errors import ConfigError, printable
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
 from nnclassify.resume import machine_state, missing_best
@@ -59,6 +59,13 @@ class ConfigWriter(Observer):
         """Write again what has turned out otherwise."""
         if (setting := trainer.training_step.setting()) != self.config.compile:
             self._write(self.config.model_copy(update={"compile": setting}))
+
+    def restore(self, trainer: Trainer) -> None:
+        """Write the file of a finished run again where it is damaged or lost."""
+        try:
+            load_config(str(self.folder.config), of_run=True)
+        except ConfigError:
+            self._write(self.config.model_copy(update={"compile": trainer.training_step.setting()}))
 
     def _write(self, config: RunConfig) -> None:
         self.config = config

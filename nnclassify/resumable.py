@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnclassify.config import LoadedConfig, find_config, load_config
+from nnclassify.archive import plain_content
+from nnclassify.config import LoadedConfig, RunConfig, find_config, load_config, load_source
 from nnclassify.datasets.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.folders import RunFolder, named_run, runs_of
 from nnclassify.settings import flat
+from nnclassify.storage import previous
+from nnclassify.yaml_source import YamlSource, read_yaml
 
 FREE = (
     "epochs",
@@ -62,7 +65,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     """
     named = named_run(config)
     if named is not None and not _is_config(config):
-        return named, load_config(str(named.config), overrides, of_run=True)
+        return named, own_config(named, overrides, note)
     loaded = load_config(config, overrides)
     known = runs_of(loaded.name)
     misfits: list[tuple[RunFolder, str]] = []
@@ -70,10 +73,11 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
         if not (changed := _changes_since(folder, loaded)):
             for other, difference in misfits:
                 note(f"{other.path}: not resumed, it differs: {difference}")
-            return folder, loaded if Path(config).is_file() else load_config(str(folder.config), overrides, of_run=True)
+            own = own_config(folder, [] if Path(config).is_file() else overrides, note)
+            return folder, loaded if Path(config).is_file() else own
         misfits.append((folder, changed[0]))
     if named is not None:
-        return named, load_config(str(named.config), overrides, of_run=True)
+        return named, own_config(named, overrides, note)
     if known:
         raise refusal(known[-1], _changes_since(known[-1], loaded))
     raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
@@ -87,10 +91,51 @@ def _is_config(config: str) -> bool:
     return True
 
 
+def own_config(
+    folder: RunFolder, overrides: Sequence[str] = (), note: Callable[[str], None] = lambda text: None
+) -> LoadedConfig:
+    """The config of a run: its config.yaml; where that is damaged or lost, what the run's checkpoint says.
+
+    A file that is whole, with a value that is wrong, was edited: what its author meant is not for us to overrule.
+
+    Args:
+        folder: The run's.
+        overrides: `a.b=value` each.
+        note: Receives that the file is damaged.
+
+    Raises:
+        ConfigError: An override is wrong; or config.yaml is, and was edited, or no checkpoint has the config.
+        InputError: It cannot be looked at.
+    """
+    try:
+        load_config(str(folder.config), of_run=True)
+    except ConfigError as damage:
+        saved = next(filter(None, map(_saved_in, (folder.last, previous(folder.last)))), None)
+        if saved is None or _is_whole(folder.config):
+            raise
+        note(f"{damage.lines[0]}: damaged or lost; written again, from the config that {saved.file} holds")
+        return load_source(saved, folder.name, overrides, of_run=True)
+    return load_config(str(folder.config), overrides, of_run=True)
+
+
+def _saved_in(checkpoint: Path) -> YamlSource | None:
+    config = plain_content(checkpoint).get("config")
+    return YamlSource(str(checkpoint), config) if isinstance(config, dict) else None
+
+
+def _is_whole(config: Path) -> bool:
+    """Whether a file has every key that we write: where a part is lost, its last ones are."""
+    written = {key for key, field in RunConfig.model_fields.items() if field.default is not None}
+    try:
+        return written <= read_yaml(config).data.keys()
+    except ConfigError:
+        return False
+
+
 def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
     """What differs from a run's own config; nothing where that cannot be read: its checkpoint will tell."""
     try:
-        before = load_config(str(folder.config), of_run=True).config
+        before = own_config(folder).config
     except (ConfigError, InputError):
         return []
     now = loaded.config

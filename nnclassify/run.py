@@ -115,12 +115,14 @@ def train(
     trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
         checkpointer = _checkpointer(trainer, folder, parts, note, goes_on=resume is not None)
+        config_writer = ConfigWriter(folder, parts.config)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
+            config_writer.restore(trainer)
             return _result(folder, parts, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
-        writers = [HistoryWriter(folder), ConfigWriter(folder, parts.config), checkpointer]
+        writers = [HistoryWriter(folder), config_writer, checkpointer]
         trainer.observers = [*writers, *watching, Notes(note), *observers]
         remove(folder.result)
         with asking_to_stop(trainer.ask_to_stop):

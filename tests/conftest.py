@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -18,14 +18,29 @@ from PIL import Image
 
 torch.set_num_threads(1)
 
+NOBODY = 65534
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that the test stands in."""
+    """The folder that the test stands in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def as_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder that the test stands in as a user to whom a folder can be closed: nothing is closed to root."""
+    monkeypatch.chdir(tmp_path)
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        yield tmp_path
+        return
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, NOBODY, -1)
+    os.seteuid(NOBODY)
+    yield tmp_path
+    os.seteuid(0)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A resumed run is the run that was never stopped, to the last bit."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from interpreted import interpret
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.compare import compare
 from nnclassify.config import load_config
-from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError
+from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
 from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.folders import RunFolder
 from nnclassify.resumable import resumable
@@ -201,6 +202,58 @@ def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said()
     assert "best.pt: damaged" in notes[0] and "written again" in notes[0]
     assert again.figures() == figures and not again.is_new
     assert content_digest(vars(load_checkpoint(folder.best))) == content_digest(vars(good))
+
+
+@pytest.mark.parametrize(
+    ("damage", "stop_at"),
+    [(b"", 8), (b"\x00\xff", 8), (b"dataset: {name: dig", 8), (b"seed: 0\nepochs: 2x\n", 8), (None, 8), (None, 0)],
+)
+def test_a_damaged_config_of_a_run_is_written_again_from_its_checkpoint(
+    damage: bytes | None, stop_at: int, whole: str
+) -> None:
+    folder = start("run", stop_at=stop_at)
+    before = folder.config.read_text()
+    folder.config.unlink() if damage is None else folder.config.write_bytes(damage)
+    notes: list[str] = []
+    resumed, loaded = resumable("checkpoints/run", [], notes.append)
+    train(loaded, resume=resumed)
+    (note,) = notes
+    assert note.startswith("checkpoints/run/config.yaml") and "written again, from the config that" in note
+    assert folder.config.read_text() == before and state(folder) == whole
+
+
+def test_a_config_of_a_run_that_was_edited_is_not_overruled() -> None:
+    folder = start("run", stop_at=8)
+    folder.config.write_text(folder.config.read_text().replace("epochs: 2", "epochs: 2x"))
+    with pytest.raises(ConfigError, match=r"config\.yaml:\d+: epochs: found '2x', expected a whole number"):
+        resumable("checkpoints/run", [], print)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o500, 0])
+def test_a_run_folder_that_is_closed_while_it_trains_costs_nothing(mode: int, whole: str, as_user: Path) -> None:
+    class Close(Watcher):
+        def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+            if trainer.step == 5:
+                folder.path.chmod(mode)
+
+    folder = RunFolder(Path("checkpoints/run"))
+    with pytest.raises(SaveError, match=r"^checkpoints/run/last\.pt: not saved \(.*Permission denied.*\); .* resume$"):
+        train(load_config("run.yaml", ["checkpoint_every.steps=1"]), observers=[Close()])
+    with pytest.raises(NNClassifyError, match=r"Permission denied"):
+        go_on(*resumable("checkpoints/run", [], print)[:1])
+    folder.path.chmod(0o700)
+    go_on(folder)
+    assert state(folder) == whole
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
+@pytest.mark.parametrize("name", ["last.pt", "config.yaml", ".lock"])
+def test_a_file_of_a_run_that_is_closed_is_not_taken_for_damaged(name: str, as_user: Path) -> None:
+    folder = start("run", stop_at=8)
+    (folder.path / name).chmod(0)
+    with pytest.raises(NNClassifyError, match=r"^checkpoints/run.*Permission denied.*"):
+        go_on(resumable("checkpoints/run", [], print)[0])
 
 
 def test_a_run_without_a_checkpoint_starts_again(whole: str) -> None:
