@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from archives import IDX_FOLDERS, write_cifar, write_idx
 from builders import BLOBS, config_of
@@ -98,6 +99,7 @@ BESIDE: dict[str, Values] = {
     "Mlp.norm": {"batch_norm": True},
     "Sgd.decoupled": {"weight_decay": 0.1},
     "Sgd.nesterov": {"momentum": 0.9},
+    "Tensors.targets": {"train_targets": "hot.npy"},
     "Tensors.test_inputs": {"test_targets": "targets.npy"},
     "Tensors.test_targets": {"test_inputs": "inputs.npy"},
 }
@@ -150,6 +152,8 @@ def number(field: Values) -> float:
 def config_values(family: str, values: Values) -> Values:
     """A whole config around the values of one member; of `RunConfig`, around its own options."""
     whole: Values = {"dataset": PICTURES, "model": "mlp", "epochs": 2}
+    if values.get("targets") == "multi_hot":
+        whole["loss"] = "bce_with_logits"
     if family == "loss":
         whole["dataset"] = {**SMALL["Blobs"], "num_classes": 2}
         loss = families()["loss"][values["name"]]()
@@ -185,6 +189,7 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     rows = (files / "table.csv").read_text().splitlines()
     (place / "headless.csv").write_text("\n".join([*rows[1:], ""]))
     (place / "commas.csv").write_text("\n".join([row.replace(",", ";") for row in rows]))
+    np.save(place / "hot.npy", np.eye(2, dtype=np.uint8)[np.load(files / "targets.npy")])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         yield place

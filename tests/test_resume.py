@@ -232,7 +232,7 @@ def test_a_config_of_a_run_that_was_edited_is_not_overruled() -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
 @pytest.mark.parametrize("mode", [0o500, 0])
 def test_a_run_folder_that_is_closed_while_it_trains_costs_nothing(mode: int, whole: str, as_user: Path) -> None:
-    class Close(Watcher):
+    class Close(Observer):
         def steps_done(self, trainer: Trainer, num_steps: int) -> None:
             if trainer.step == 5:
                 folder.path.chmod(mode)
