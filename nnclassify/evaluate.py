@@ -19,7 +19,7 @@ from nnclassify.datasets.listing import clean_name
 from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line, some
 from nnclassify.inference import check_tta, outputs_of
-from nnclassify.losses import MULTI_HOT_THRESHOLD, LossFunction, MultiHotLoss
+from nnclassify.losses import LossFunction, MultiHotLoss, multi_hot
 from nnclassify.metrics import (
     ClassReport,
     MultiHotFigures,
@@ -174,7 +174,7 @@ class Evaluation:
         """The classes `(N,)`; or multi-hot, `(N, K)`."""
         if self.multi_hot is None:
             return self.probabilities.argmax(dim=1)
-        return (self.probabilities >= MULTI_HOT_THRESHOLD).long()
+        return multi_hot(self.probabilities)
 
     def summary(self) -> dict[str, float]:
         """The figures of the whole split, for JSON."""
@@ -210,18 +210,18 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     probabilities = classifier.loss_fn.probabilities(outputs)
     predictions = classifier.loss_fn.predictions(outputs)
     names = classifier.class_names
-    multi_hot = MultiHotFigures.of(predictions, targets) if classifier.is_multi_hot else None
-    confusion = [] if multi_hot else confusion_matrix(predictions, targets, len(names))
+    figures = MultiHotFigures.of(predictions, targets) if classifier.is_multi_hot else None
+    confusion = [] if figures else confusion_matrix(predictions, targets, len(names))
     return Evaluation(
         num_examples=len(examples),
         loss=totals.loss,
         accuracy=totals.accuracy,
         accuracy_interval=wilson_interval(int(exact(predictions, targets).sum()), len(examples)),
-        classes=multi_hot_reports(multi_hot.confusion, names) if multi_hot else class_reports(confusion, names),
+        classes=multi_hot_reports(figures.confusion, names) if figures else class_reports(confusion, names),
         confusion=confusion,
         losses=classifier.loss_fn(outputs, targets),
         probabilities=probabilities,
-        multi_hot=multi_hot,
+        multi_hot=figures,
     )
 
 

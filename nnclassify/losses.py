@@ -68,11 +68,16 @@ class MultiHotLoss(LossFunction):
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The classes whose probability is at least 0.5, as 1 among 0, `(N, K)`."""
-        return (self.probabilities(outputs) >= MULTI_HOT_THRESHOLD).long()
+        return multi_hot(self.probabilities(outputs))
 
 
 MULTI_HOT_THRESHOLD = 0.5
 """From this probability on, an example is said to be of a class."""
+
+
+def multi_hot(probabilities: Tensor) -> Tensor:
+    """What probabilities `(N, K)` say, each by itself: 1 for the classes that an example is of, else 0."""
+    return (probabilities >= MULTI_HOT_THRESHOLD).long()
 
 
 class Loss(Settings):

@@ -27,6 +27,7 @@ from nnclassify.folders import runs_of
 from nnclassify.losses import MultiHotLoss
 from nnclassify.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
 from nnclassify.predict import predict
+from nnclassify.run_plots import draw
 from nnclassify.scored import scored
 from nnclassify.trainer import Observer, Trainer
 
@@ -285,6 +286,18 @@ def test_the_command_line_from_a_table_to_predictions(nnclassify: Program, place
     named = [row.split(",")[3] for row in rows[1:] if row.endswith(",1")]
     assert json.loads(nnclassify("predict", "1,2,3", "--json").stdout)["predictions"][0]["labels"] == named
     assert nnclassify("predict", "1,2,3", "--top-k", "2").returncode == 2
+
+
+@pytest.mark.slow
+def test_pictures_show_all_classes_and_there_is_no_confusion_plot(here: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save("x.npy", rng.integers(0, 255, (60, 1, 8, 8)).astype(np.uint8))
+    np.save("y.npy", rng.integers(0, 2, (60, 3)).astype(bool))
+    files = {"train_inputs": "x.npy", "train_targets": "y.npy"}
+    result = run.train(loaded(config_of(**multi_hot(dataset={**TENSORS, **files}))))
+    notes: list[str] = []
+    assert [path.stem for path in draw(result, notes.append)] == ["curves", "samples", "mistakes"]
+    assert len(notes) == 1 and notes[0].startswith("no confusion matrix: targets are multi-hot")
 
 
 @pytest.mark.slow

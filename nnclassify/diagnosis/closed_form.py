@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnclassify.datasets import Examples, Splits
-from nnclassify.losses import MULTI_HOT_THRESHOLD
+from nnclassify.losses import multi_hot
 from nnclassify.metrics import balanced_accuracy, commonest, decisions, exact
 from nnclassify.transforms import Transform
 
@@ -54,7 +54,7 @@ def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselin
     judged = _some(judged, MAX_EXAMPLES)
     test_targets = judged.all_targets()
     scores = torch.cat([chunk @ weights + offsets for chunk in _features(judged, transform)])
-    predictions = (scores >= MULTI_HOT_THRESHOLD).long() if splits.is_multi_hot else scores.argmax(dim=1)
+    predictions = multi_hot(scores) if splits.is_multi_hot else scores.argmax(dim=1)
     return Baselines(
         linear=float(exact(predictions, test_targets).double().mean()),
         majority=float(exact(commonest(targets)[0].expand_as(test_targets), test_targets).double().mean()),
