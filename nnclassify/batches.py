@@ -94,7 +94,7 @@ class Batches:
         self.augment = augment
         self.group_size = group_size
         rest = len(examples) % batch_size
-        # Batch norm cannot normalise over one example: such a last batch waits for another epoch's order.
+        # Batch norm cannot normalize over one example: such a last batch waits for another epoch's order.
         too_small = 0 < rest < min_batch and len(examples) > rest
         self.num_examples = len(examples) - rest if too_small else len(examples)
 
@@ -152,14 +152,14 @@ class Augmentation:
         flips: Whether each example is mirrored, bool `(N,)`; None: none is.
         shifts: How far each example is moved down and right, from 0 to twice the crop, `(N, 2)`; None: none is.
         crop: Pixels of reflected border on each side.
-        centres: Where the square lies that is cut out, as shares of height and width, `(N, 2)`; None: none is.
+        centers: Where the square lies that is cut out, as shares of height and width, `(N, 2)`; None: none is.
         cutout: Its side in pixels.
     """
 
     flips: Tensor | None
     shifts: Tensor | None
     crop: int
-    centres: Tensor | None = None
+    centers: Tensor | None = None
     cutout: int = 0
 
     @classmethod
@@ -167,7 +167,7 @@ class Augmentation:
         """Draw for all rows of a split; None where nothing is to be changed."""
         if augment is None or augment == Augment():
             return None
-        flips = shifts = centres = None
+        flips = shifts = centers = None
         if augment.flip == "alternate":
             flips = (torch.rand(num_examples, generator=torch_rng(seed, "flip")) < 0.5) ^ (epoch % 2 == 0)
         elif augment.flip:
@@ -176,8 +176,8 @@ class Augmentation:
             rng = torch_rng(seed, "crop", epoch)
             shifts = torch.randint(0, 2 * augment.crop + 1, (num_examples, 2), generator=rng)
         if augment.cutout:
-            centres = torch.rand(num_examples, 2, generator=torch_rng(seed, "cutout", epoch))
-        return cls(flips, shifts, augment.crop, centres, augment.cutout)
+            centers = torch.rand(num_examples, 2, generator=torch_rng(seed, "cutout", epoch))
+        return cls(flips, shifts, augment.crop, centers, augment.cutout)
 
     def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
         """Change raw pictures `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
@@ -191,10 +191,10 @@ class Augmentation:
 
     def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
         """Set the squares of prepared pictures `(B, C, H, W)` to 0; they are the given rows `(B,)` of the split."""
-        if self.centres is None:
+        if self.centers is None:
             return inputs
         height, width = inputs.shape[2:]
-        first = (self.centres[rows] * torch.tensor([height, width])).long() - self.cutout // 2  # (B, 2)
+        first = (self.centers[rows] * torch.tensor([height, width])).long() - self.cutout // 2  # (B, 2)
         down, right = torch.arange(height) - first[:, :1], torch.arange(width) - first[:, 1:]  # (B, H), (B, W)
         in_rows, in_columns = ((place >= 0) & (place < self.cutout) for place in (down, right))
         square = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)

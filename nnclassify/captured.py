@@ -41,7 +41,7 @@ class CapturedSteps:
         self._recordings: dict[int, Recording] = {}
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
-        """Take N steps, of the shapes that `CompiledSteps.run` names; does not synchronise.
+        """Take N steps, of the shapes that `CompiledSteps.run` names; does not synchronize.
 
         Raises:
             DeviceError: The step cannot be recorded; nothing was changed.

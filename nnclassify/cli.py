@@ -198,7 +198,7 @@ def check(
     if as_json:
         print_json(checked.state())
     else:
-        print(checked.text(verbose=verbose, colour=has_color()))
+        print(checked.text(verbose=verbose, color=has_color()))
     raise typer.Exit(checked.exit_code)
 
 

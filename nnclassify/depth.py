@@ -42,7 +42,7 @@ class ValueRange:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a picture has more than 8 bits a pixel, in one channel; Pillow reduces those in colour by itself."""
+    """Whether a picture has more than 8 bits a pixel, in one channel; Pillow reduces those in color by itself."""
     return image.mode[0] in "IF"  # I, F, I;16, I;16B, ...
 
 

@@ -32,7 +32,7 @@ class Fault:
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether every number is finite; synchronises once."""
+    """Whether every number is finite; synchronizes once."""
     return bool(torch.stack(torch._foreach_norm([tensor.detach() for tensor in tensors])).isfinite().all())
 
 

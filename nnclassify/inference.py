@@ -77,7 +77,7 @@ def outputs_of(
 ) -> Tensor:
     """Outputs `(N, num_outputs)` on the CPU, in the order of the split; the network is left in training mode
     or out of it, as it was."""
-    # The one synchronisation point:
+    # The one synchronization point:
     return torch.cat(list(outputs_by_batch(model, examples, transform, placement, tta))).cpu()
 
 

@@ -15,7 +15,7 @@ from nnclassify.losses import LossFunction
 
 @dataclass
 class Totals:
-    """Sums over the examples of an epoch; only their reading synchronises.
+    """Sums over the examples of an epoch; only their reading synchronizes.
 
     Attributes:
         loss: Sum of weighted losses, on the CPU, of what is not `unread`.
@@ -236,7 +236,7 @@ def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tupl
     if count < 1:
         raise ValueError("an interval needs at least one example")
     share, spread = hits / count, z**2 / count
-    centre = share + spread / 2
+    center = share + spread / 2
     margin = z * math.sqrt(share * (1 - share) / count + spread / (4 * count))
-    low, high = (centre - margin) / (1 + spread), (centre + margin) / (1 + spread)
+    low, high = (center - margin) / (1 + spread), (center + margin) / (1 + spread)
     return (0.0 if hits == 0 else low), (1.0 if hits == count else high)

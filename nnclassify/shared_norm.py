@@ -53,10 +53,10 @@ class SharedBatchNorm(_BatchNorm):
         sums = _add(torch.cat([values.sum(dims), values.new_tensor([values.numel() / values.shape[1]])]), self.ranks)
         count = sums[-1].detach()
         mean = sums[:-1] / count
-        centred = values - mean.reshape(shape)
-        variance = _add(centred.square().sum(dims), self.ranks) / count
+        centered = values - mean.reshape(shape)
+        variance = _add(centered.square().sum(dims), self.ranks) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1))
-        normal = centred * (variance + self.eps).rsqrt().reshape(shape)
+        normal = centered * (variance + self.eps).rsqrt().reshape(shape)
         if self.weight is not None and self.bias is not None:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
         return normal.to(input.dtype)

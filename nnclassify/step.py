@@ -145,7 +145,7 @@ class TrainingStep:
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        """As many updates as there are factors on the learning rates; does not synchronise.
+        """As many updates as there are factors on the learning rates; does not synchronize.
 
         Args:
             inputs: Prepared, `(M, ...)`: the batches of these steps, one after another.

@@ -47,7 +47,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         if result.test.multi_hot is not None:
             lines.append(_multi_hot_line(result.test.multi_hot))
     if result.findings:
-        lines.append(f"diagnosis:\n{findings_text(result.findings, colour=has_color())}")
+        lines.append(f"diagnosis:\n{findings_text(result.findings, color=has_color())}")
     return "\n".join(lines)
 
 

@@ -200,7 +200,7 @@ class Trainer:
                 break
         all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
         self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.training_step.loss_fn)
-        fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronises
+        fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronizes
         if fault is not None:
             self._stop_diverged(fault.text(before + fault.batch + 1))
         return self.step - before

@@ -1,4 +1,4 @@
-"""From raw examples to what a network sees: decoding, normalising, and augmentation for training alone.
+"""From raw examples to what a network sees: decoding, normalizing, and augmentation for training alone.
 
 One `Transform` serves training, evaluation and prediction. It is fixed from the training split and stored in
 the checkpoint, so an input means the same to a net wherever the net is used.
@@ -75,7 +75,7 @@ class Augment(Settings):
     crop: Annotated[int, Field(ge=0, le=64)] = 0
     """Shift by up to this many pixels each way, over a border of reflected pixels."""
     cutout: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Set a square of this many pixels a side to 0 after normalising, with its centre anywhere in the picture (DeVries
+    """Set a square of this many pixels a side to 0 after normalizing, with its center anywhere in the picture (DeVries
     and Taylor, 2017, arXiv:1708.04552)."""
 
     def refuses(self, input_shape: tuple[int, ...]) -> tuple[str, str] | None:
@@ -121,7 +121,7 @@ class PictureFormat:
         height: H in pixels.
         width: W in pixels.
         mode: `rgb` (C = 3) or `gray` (C = 1).
-        resize: How another aspect ratio is met: `squash` it, `crop` its centre, or `pad` it with black.
+        resize: How another aspect ratio is met: `squash` it, `crop` its center, or `pad` it with black.
         max_value: The value of white: 255 for uint8 pictures, 1 for float ones.
         black: The value in 16-bit, 32-bit and float files that becomes 0.
         white: The value in such files that becomes 255; None: no picture of the data set had such values, and
@@ -298,9 +298,9 @@ class Transform:
     scale: Tensor
 
     def __call__(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
-        """Normalise raw inputs of any number type into `dtype`.
+        """Normalize raw inputs of any number type into `dtype`.
 
-        Tables arrive in float64 and are normalised there: two columns may differ in the tenth digit only.
+        Tables arrive in float64 and are normalized there: two columns may differ in the tenth digit only.
         """
         import torch
 

@@ -19,7 +19,7 @@ from nnclassify.transforms import Augment, Transform, fit_normalization
 
 
 def batches_of(num_examples: int = 23, **options: Any) -> Batches:
-    """Pictures `(N, 1, 4, 5)` whose pixels all differ, not normalised."""
+    """Pictures `(N, 1, 4, 5)` whose pixels all differ, not normalized."""
     inputs = torch.arange(num_examples * 20, dtype=torch.float32).reshape(num_examples, 1, 4, 5)
     rows = torch.arange(num_examples)
     shift_, scale = fit_normalization(inputs, rows, "none")
@@ -118,9 +118,9 @@ def test_alternating_flips_follow_from_the_first_epoch() -> None:
 
 def test_cutout_is_a_square_of_zeros_within_the_picture() -> None:
     drawn = Augmentation.draw(Augment(cutout=3), seed=0, epoch=1, num_examples=400)
-    assert drawn is not None and drawn.centres is not None
+    assert drawn is not None and drawn.centers is not None
     cut = drawn.cut(torch.ones(400, 2, 6, 8), torch.arange(400)) == 0
-    for picture, (down, right) in zip(cut, drawn.centres.tolist(), strict=True):
+    for picture, (down, right) in zip(cut, drawn.centers.tolist(), strict=True):
         row, column = int(down * 6), int(right * 8)
         expected = np.zeros((6, 8), dtype=bool)
         expected[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True

@@ -47,7 +47,7 @@ def test_a_net_too_slow_for_its_minutes_is_not_decided(here: Path) -> None:
     (here / "net.yaml").write_text(SLOW)
     told = check("net.yaml", [], None, minutes=0.1)
     assert told.exit_code == 0 and told.state()["decided"] is False
-    assert "warning NN506 not decided" in told.text(verbose=False, colour=False)
+    assert "warning NN506 not decided" in told.text(verbose=False, color=False)
     assert "of its width reaches" in told.diagnosis.findings[0].evidence.text
 
 
@@ -116,7 +116,7 @@ def test_labels_that_say_nothing_are_told_apart(table: str, cause: str, here: Pa
 
 def test_a_diagnosis_fits_a_terminal_and_is_json(here: Path) -> None:
     diagnosis = checked("dataset: moons\nmodel: {name: mlp, hidden: [8], output: relu}\nepochs: 3\n", here)
-    assert len(diagnosis_text(diagnosis, verbose=False, colour=False).splitlines()) <= MAX_LINES
+    assert len(diagnosis_text(diagnosis, verbose=False, color=False).splitlines()) <= MAX_LINES
     first = json.loads(json.dumps(state(diagnosis, None, None), allow_nan=False))["findings"][0]
     assert first["where"]["path"] == "model.output" and first["where"]["line"] == 2
 
@@ -143,7 +143,7 @@ def test_a_range_test_that_cannot_be_made_hides_no_finding(tmp_path: Path) -> No
     config, picture = tmp_path / "run.yaml", tmp_path / "rates.png"
     config.write_text(f"dataset: {{name: csv, path: {tmp_path}/nothing.csv, label: y}}\nmodel: {{name: mlp}}\n")
     checked = check(str(config), [], None, picture)
-    text = checked.text(verbose=False, colour=False)
+    text = checked.text(verbose=False, color=False)
     assert "NN103" in text and f"{picture}: not drawn" in text
     assert checked.state()["lr_range"] is None
     assert (checked.exit_code, picture.exists()) == (4, False)

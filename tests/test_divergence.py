@@ -7,7 +7,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "fault"),
+    ("spoiled", "fault"),
     [
         ((), None),
         (("inputs", "outputs", "losses"), Fault(1, "inputs")),
@@ -16,7 +16,7 @@ NAN = float("nan")
         (("weights",), Fault(3, "weights")),
     ],
 )
-def test_the_first_fault_is_found(spoilt: tuple[str, ...], fault: Fault | None) -> None:
+def test_the_first_fault_is_found(spoiled: tuple[str, ...], fault: Fault | None) -> None:
     """Six examples in batches of two; example 3 is of batch 1."""
     model = torch.nn.Linear(2, 2)
     tensors = {
@@ -25,12 +25,12 @@ def test_the_first_fault_is_found(spoilt: tuple[str, ...], fault: Fault | None) 
         "losses": torch.ones(6),
         "weights": model.weight,
     }
-    for name in spoilt:
+    for name in spoiled:
         tensors[name].data[1 if name == "weights" else 3] = NAN
     assert find_fault(tensors["inputs"], tensors["outputs"], tensors["losses"], 2, model) == fault
 
 
-def test_weights_that_were_spoilt_by_an_update_name_that_update() -> None:
+def test_weights_that_were_spoiled_by_an_update_name_that_update() -> None:
     outputs, losses = torch.ones(6, 2), torch.ones(6)
     outputs[4:], losses[4:] = NAN, NAN
     fault = find_fault(torch.ones(6, 2), outputs, losses, 2, torch.nn.Linear(2, 2))

@@ -139,7 +139,7 @@ def test_folders_that_can_be_understood_in_two_ways_are_refused(files: list[str]
     assert "\n" not in str(caught.value)
 
 
-def test_unlabelled_pictures_and_other_folders_beside_train_are_said(here: Path) -> None:
+def test_unlabeled_pictures_and_other_folders_beside_train_are_said(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png", "test/7.png", "val/a/2.png", "extra/x.png")
     splits = build(validation=None)
     assert counts(splits) == (["a", "b"], [1, 1], 1, 0)

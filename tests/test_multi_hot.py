@@ -191,9 +191,9 @@ def test_baselines_against_least_squares(data: Path) -> None:
     assert test is not None
     x, x_test = (parts.transform(split.inputs[split.indices], torch.float64).numpy() for split in (train, test))
     y, y_test = (split.all_targets().numpy() for split in (train, test))
-    centred, shares = x - x.mean(axis=0), y.mean(axis=0)
-    ridge = 0.01 * (centred**2).mean()
-    weights = np.linalg.solve(centred.T @ centred / len(x) + ridge * np.eye(3), centred.T @ (y - shares) / len(x))
+    centered, shares = x - x.mean(axis=0), y.mean(axis=0)
+    ridge = 0.01 * (centered**2).mean()
+    weights = np.linalg.solve(centered.T @ centered / len(x) + ridge * np.eye(3), centered.T @ (y - shares) / len(x))
     said = ((x_test - x.mean(axis=0)) @ weights + shares >= 0.5).astype(int)
     found = baselines(parts.splits, parts.transform, test)
     assert found.linear == pytest.approx(sklearn_metrics.accuracy_score(y_test, said))

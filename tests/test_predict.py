@@ -55,7 +55,7 @@ def test_digits_saved_as_png_are_predicted_as_from_memory(folder: Path, tmp_path
     assert hits >= 50
 
 
-def test_a_colour_picture_of_any_size_goes_through_the_same_transform(folder: Path, tmp_path: Path) -> None:
+def test_a_color_picture_of_any_size_goes_through_the_same_transform(folder: Path, tmp_path: Path) -> None:
     net = classifier("digits", folder)
     raw, _ = net.config.dataset.build(0).train.select(torch.arange(1))
     small = Image.fromarray(raw[0, 0].numpy())

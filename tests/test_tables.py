@@ -99,7 +99,7 @@ def test_a_table_is_read_as_its_maker_meant_it(text: str | bytes, options: dict[
     assert (splits.class_names, splits.train.targets.tolist()) == (["dark", "light"], [0, 1, 0, 1])
 
 
-def labelled(*labels: str) -> str:
+def labeled(*labels: str) -> str:
     """A table of fifty rows with these labels in turn, and a column of noise."""
     return "x,shade\n" + "".join(f"{row * 37 % 101},{labels[row % len(labels)]}\n" for row in range(50))
 
@@ -122,7 +122,7 @@ def labelled(*labels: str) -> str:
     ],
 )
 def test_spellings_of_labels(labels: tuple[str, ...], classes: list[str], note: str | None, here: Path) -> None:
-    splits = read(labelled(*labels), here)
+    splits = read(labeled(*labels), here)
     assert splits.class_names == classes
     assert [found for found in splits.notes if note is None or note not in found] == []
     assert len(splits.notes) == (note is not None)

@@ -1,4 +1,4 @@
-"""Normalisation by hand; how a picture file becomes an input."""
+"""Normalization by hand; how a picture file becomes an input."""
 
 from __future__ import annotations
 

@@ -268,7 +268,7 @@ FAULTS = [
     Fault("iris_relu", "dropout", {"model.hidden": [10], "model.dropout": 0.9}, ("NN304",)),
     Fault("cancer_norm", "one_by_one", {"batch_size": 1}, ("NN305",)),
     Fault("digits_cnn_norm", "one_by_one", {"batch_size": 1}, ("NN305",)),
-    # Optimisation
+    # Optimization
     Fault("moons_sgd", "high_lr", {"optimizer.lr": 100.0}, ("NN401",)),
     Fault("digits_mlp", "high_lr", {"optimizer.lr": 1.0}, ("NN401",)),
     Fault("mnist_sgd", "high_lr", {"optimizer.lr": 10.0}, ("NN401",)),

@@ -78,10 +78,10 @@ def _write_voyage(folder: Path, rng: Generator) -> None:
 
 
 def _write_stations(folder: Path, rng: Generator) -> None:
-    """Three kinds of weather in kelvin, pascal, shares and metres a second, 85 % at best; the same one row off."""
+    """Three kinds of weather in kelvin, pascal, shares and meters per second, 85 % at best; the same one row off."""
     labels = rng.integers(0, 3, 1200)
-    centres = rng.normal(scale=0.95, size=(3, 5))
-    inputs = centres[labels] + rng.normal(size=(1200, 5))
+    centers = rng.normal(scale=0.95, size=(3, 5))
+    inputs = centers[labels] + rng.normal(size=(1200, 5))
     units, zeros = np.array([6.0, 700.0, 0.15, 3.0, 0.02]), np.array([288.0, 101_325.0, 0.6, 8.0, 1.2])
     names = np.array(["dry", "fog", "rain"])
     write_named(folder / "stations", zeros + units * inputs, names[labels])
@@ -97,7 +97,7 @@ def _write_crossed(folder: Path, rng: Generator) -> None:
 
 
 def _write_grades(folder: Path, rng: Generator) -> None:
-    """Four grades along one hidden line, each overlapping its neighbours: about 75 % at best; sorted as well."""
+    """Four grades along one hidden line, each overlapping its neighbors: about 75 % at best; sorted as well."""
     skill = rng.normal(size=1400)
     inputs = np.column_stack([skill + rng.normal(scale=scale, size=1400) for scale in (0.5, 0.6, 0.8, 1.5)])
     labels = np.digitize(skill, [-0.7, 0.0, 0.7])

@@ -43,9 +43,9 @@ def _write_noisy(folder: Path) -> None:
 
 
 def _clusters(rng: np.random.Generator, count: int, num_classes: int) -> tuple[Array, Any]:
-    centres = rng.normal(scale=2.0, size=(num_classes, 4))
+    centers = rng.normal(scale=2.0, size=(num_classes, 4))
     labels = rng.integers(0, num_classes, count)
-    return centres[labels] + rng.normal(size=(count, 4)), labels
+    return centers[labels] + rng.normal(size=(count, 4)), labels
 
 
 def _shifted(rng: np.random.Generator, rows: int) -> tuple[Array, Any]:
@@ -150,7 +150,7 @@ def _bar(rng: np.random.Generator, target: int) -> np.ndarray[Any, np.dtype[np.u
 
 
 def _write_tiles(root: Path, rng: np.random.Generator) -> None:
-    """A folder of 14x14 colour pictures: dots, a chequered floor, stripes."""
+    """A folder of 14x14 color pictures: dots, a checkered floor, stripes."""
     from PIL import Image
 
     rows, columns = np.mgrid[:14, :14]

@@ -98,8 +98,8 @@ def yamls() -> Iterator[tuple[str, bytes]]:
 def pictures() -> Iterator[tuple[str, bytes]]:
     """Pictures: decompression bombs, programs, lies about size."""
     for side in (9_400, 20_000, 65_000):
-        for channels, colour in ((1, 0), (3, 2), (4, 6)):
-            yield f"bomb{side}x{channels}.png", _png(side, channels, colour)
+        for channels, color in ((1, 0), (3, 2), (4, 6)):
+            yield f"bomb{side}x{channels}.png", _png(side, channels, color)
     yield "program.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(hacked) (w) file closefile\nshowpage\n"
     yield "program.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(hacked) (w) file closefile\nshowpage\n"
     yield "program.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
@@ -116,14 +116,14 @@ def archives() -> Iterator[tuple[str, bytes]]:
             yield f"cifar{number}{kind.decode()}", _tar(name, kind)
 
 
-def _png(side: int, channels: int, colour: int) -> bytes:
+def _png(side: int, channels: int, color: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     packer = zlib.compressobj(1)
     row = bytes(1 + side * channels)
     rows = b"".join(packer.compress(row) for _ in range(min(side, 9_400))) + packer.flush()
-    header = struct.pack(">IIBBBBB", side, side, 8, {1: 0, 2: 2, 3: 2, 4: 6}.get(channels, colour), 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, {1: 0, 2: 2, 3: 2, 4: 6}.get(channels, color), 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 

@@ -40,7 +40,7 @@ INPUTS = np.arange(COUNT * 3, dtype=np.float32).reshape(COUNT, 3)
 TARGETS = np.arange(COUNT) % 2
 
 
-def _spoilt(rng: random.Random) -> tuple[bool, Any]:
+def _spoiled(rng: random.Random) -> tuple[bool, Any]:
     """Whether the inputs are at fault, and an array that is no set of inputs, or no set of targets."""
     row, inputs, targets = rng.randrange(COUNT), INPUTS.copy(), TARGETS.copy()
     if rng.random() < 0.5:
@@ -92,7 +92,7 @@ def torch_file(rng: random.Random) -> Case:
     inputs, targets = torch.from_numpy(INPUTS), torch.from_numpy(TARGETS)
     kind = rng.choice(["bytes", "bytes", "flip", "values", "values", "other"])
     if kind == "values":
-        bad_inputs, values = _spoilt(rng)
+        bad_inputs, values = _spoiled(rng)
         bad = saved(torch.as_tensor(values))
         pair = (bad, saved(targets)) if bad_inputs else (saved(inputs), bad)
         return _training(*pair, "pt", bad_inputs=bad_inputs)
@@ -132,7 +132,7 @@ def numpy_file(rng: random.Random) -> Case:
     """A `.npy` or `.npz` that is damaged, of another type, or no set of inputs or targets."""
     kind = rng.choice(["bytes", "bytes", "values", "values", "type", "header", "npz"])
     if kind == "values":
-        bad_inputs, values = _spoilt(rng)
+        bad_inputs, values = _spoiled(rng)
         pair = (_array(values), _array(TARGETS)) if bad_inputs else (_array(INPUTS), _array(values))
         return _training(*pair, "npy", bad_inputs=bad_inputs)
     if kind == "npz":

@@ -21,7 +21,7 @@ from nnclassify.losses import LossFunction
 from nnclassify.trainer import Trainer
 
 SOURCES = {"input": "input", "loss": "the loss", "gradient": "gradient", "weights": "weights"}
-"""What is spoilt, and the word that the message must hold."""
+"""What is spoiled, and the word that the message must hold."""
 
 
 def run(scale: float) -> Outcome:
@@ -38,7 +38,7 @@ def run(scale: float) -> Outcome:
             ended = Child(_spoiling(source, step, value, work), folder).wait()
             outcome.count(_problem(folder / "checkpoints" / "run", ended, source, step, f"{config}: {value}"))
             shutil.rmtree(folder / "checkpoints")
-    outcome.remark = "a spoilt weight is named as of the update before it"
+    outcome.remark = "a spoiled weight is named as of the update before it"
     return outcome
 
 
@@ -69,20 +69,20 @@ def _spoiling(source: str, step: int, value: float, work: Callable[[], None]) ->
 def _spoil_input(step: int, value: float) -> None:
     epoch = Batches.epoch
 
-    def spoilt(self: Batches, number: int, first_batch: int = 0) -> Iterator[Any]:
+    def spoiled(self: Batches, number: int, first_batch: int = 0) -> Iterator[Any]:
         for chunk in epoch(self, number, first_batch):
             row = (step - 1 - (number - 1) * len(self)) * chunk.batch_size
             if 0 <= row < len(chunk.inputs):
                 chunk.inputs[row] = value
             yield chunk
 
-    type.__setattr__(Batches, "epoch", spoilt)
+    type.__setattr__(Batches, "epoch", spoiled)
 
 
 def _spoil_loss(step: int, value: float) -> None:
     call, count = LossFunction.__call__, 0
 
-    def spoilt(self: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
+    def spoiled(self: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
         nonlocal count
         losses = call(self, outputs, targets)
         if outputs.requires_grad:
@@ -91,13 +91,13 @@ def _spoil_loss(step: int, value: float) -> None:
                 return losses * value
         return losses
 
-    type.__setattr__(LossFunction, "__call__", spoilt)
+    type.__setattr__(LossFunction, "__call__", spoiled)
 
 
 def _spoil_model(source: str, step: int, value: float) -> None:
     fit = Trainer.fit
 
-    def spoilt_fit(self: Trainer) -> None:
+    def spoiled_fit(self: Trainer) -> None:
         weight = next(self.model.parameters())
         count = 0
 
@@ -115,4 +115,4 @@ def _spoil_model(source: str, step: int, value: float) -> None:
             weight.register_hook(spoil_gradient)
         fit(self)
 
-    type.__setattr__(Trainer, "fit", spoilt_fit)
+    type.__setattr__(Trainer, "fit", spoiled_fit)

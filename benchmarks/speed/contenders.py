@@ -40,7 +40,7 @@ class Arrays:
 
     @classmethod
     def of(cls, config: RunConfig) -> Arrays:
-        """Normalise once."""
+        """Normalize once."""
         parts = build_parts(config)
         splits = parts.splits
         assert splits.test is not None

@@ -250,7 +250,7 @@ def check_different(train: Examples, where: str) -> None:
     shown = f"every pixel is {value}" if (first == first.flatten()[0]).all() else "pixel for pixel"
     raise DataError(
         f"{where}: all {len(train)} training pictures are alike once they are read ({shown}); expected pictures that "
-        "differ (in colour pictures of 16 bits a channel only the upper 8 bits are read)"
+        "differ (in color pictures of 16 bits a channel only the upper 8 bits are read)"
     )
 
 

@@ -180,7 +180,7 @@ def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
 def white_of(inputs: Tensor) -> int | None:
     """The value of white in pictures `(N, C, H, W)`: 255 in uint8, 1 or 255 in floats, whichever holds all values.
 
-    None: they are no pictures, or normalised already by a recipe that only the user knows.
+    None: they are no pictures, or normalized already by a recipe that only the user knows.
     """
     import torch
 

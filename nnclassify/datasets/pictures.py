@@ -116,7 +116,7 @@ class Kmnist(Downloaded):
 
 
 class Cifar10(Downloaded):
-    """60,000 small photographs of ten things, 32x32 colour (Krizhevsky, 2009)."""
+    """60,000 small photographs of ten things, 32x32 color (Krizhevsky, 2009)."""
 
     name: Literal["cifar10"] = "cifar10"
 
@@ -126,7 +126,7 @@ class Cifar10(Downloaded):
 
 
 class Cifar100(Downloaded):
-    """60,000 small photographs of a hundred things, 32x32 colour (Krizhevsky, 2009)."""
+    """60,000 small photographs of a hundred things, 32x32 color (Krizhevsky, 2009)."""
 
     name: Literal["cifar100"] = "cifar100"
 
@@ -144,7 +144,7 @@ class Folder(PictureDataset, UnsplitDataset):
     size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
     """What every picture is brought to, in pixels: one number for squares, or [height, width]."""
     mode: Mode = "rgb"
-    """Colour or gray."""
+    """Color or gray."""
     resize: Resize = "squash"
     """How another aspect ratio is met."""
     validation: Fraction | str | None = None

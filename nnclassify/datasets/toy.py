@@ -76,17 +76,17 @@ class Xor(Toy):
 
 
 class Rgb(Toy):
-    """Random colours, 0..255 a channel, labelled light or dark by their luma (ITU-R BT.601, threshold 128)."""
+    """Random colors, 0..255 a channel, labeled light or dark by their luma (ITU-R BT.601, threshold 128)."""
 
     name: Literal["rgb"] = "rgb"
     num_examples: NumExamples = 2000
-    """Training colours."""
+    """Training colors."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Uniform integer colours."""
-        colours = numpy_rng(seed, "rgb").integers(0, 256, size=(num_examples, 3)).astype(np.float64)
-        luma = colours @ np.array([0.299, 0.587, 0.114])
-        return colours, (luma >= 128).astype(np.int64)
+        """Uniform integer colors."""
+        colors = numpy_rng(seed, "rgb").integers(0, 256, size=(num_examples, 3)).astype(np.float64)
+        luma = colors @ np.array([0.299, 0.587, 0.114])
+        return colors, (luma >= 128).astype(np.int64)
 
     def class_names(self) -> list[str]:
         """Dark, then light."""
@@ -131,7 +131,7 @@ class Circles(Toy):
 
 
 class Blobs(Toy):
-    """Gaussian blobs around random centres (scikit-learn's make_blobs)."""
+    """Gaussian blobs around random centers (scikit-learn's make_blobs)."""
 
     name: Literal["blobs"] = "blobs"
     num_classes: Annotated[int, Field(ge=2, le=1000)] = 3
@@ -139,7 +139,7 @@ class Blobs(Toy):
     num_features: PositiveInt = 2
     """Dimensions."""
     std: Annotated[float, Field(gt=0)] = 1.0
-    """Standard deviation of each blob; the centres lie in -10..10."""
+    """Standard deviation of each blob; the centers lie in -10..10."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Shuffled by the generator."""

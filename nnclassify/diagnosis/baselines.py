@@ -39,7 +39,7 @@ class Baseline:
 
 
 def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int], seconds: float) -> Baseline:
-    """Adam on standardised inputs and the cross-entropy (the binary one, where targets are multi-hot): settings that
+    """Adam on standardized inputs and the cross-entropy (the binary one, where targets are multi-hot): settings that
     suit most problems.
 
     Classes weigh the same only where the config has them weighted, in whatever way.
@@ -65,13 +65,13 @@ def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int]
     return Baseline(merged(outcomes), built[0])
 
 
-MIN_EXAMPLES, NEIGHBOURS_SAMPLE = 100, 2000
+MIN_EXAMPLES, NEIGHBORS_SAMPLE = 100, 2000
 CLEARLY = 0.3
 """Of the way from chance to right: a shift that is not the true one brings nothing but noise, a few points."""
 
 
 def label_findings(splits: Splits, facts: Facts, plain: Baseline) -> list[Finding]:
-    """Whether labels follow from inputs, from what a plain net and nearest neighbours say."""
+    """Whether labels follow from inputs, from what a plain net and nearest neighbors say."""
     if facts.num_examples < MIN_EXAMPLES:
         return []
     inputs, targets = _sample(splits.train, plain.parts.transform)
@@ -96,7 +96,7 @@ def _above_chance(targets: Tensor) -> float:
 
 def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
     """Inputs `(N, ...)` flattened, in the order of the file, and targets `(N,)`."""
-    rows = torch.arange(min(NEIGHBOURS_SAMPLE, len(examples)))
+    rows = torch.arange(min(NEIGHBORS_SAMPLE, len(examples)))
     raw, targets = examples.select(rows)
     return transform(raw, torch.float64).reshape(len(raw), -1).float(), targets
 
@@ -112,9 +112,9 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
     shifts = {shift: _nearest_agree(inputs, targets.roll(shift)) for shift in (-2, -1, 1, 2)}
     shift, agree = max(shifts.items(), key=lambda pair: pair[1])
     if agree > near + CLEARLY * (1 - chance):
-        text = f"nearest neighbours agree in {near:.1%}, and in {agree:.1%} with labels moved by {shift} row(s)"
+        text = f"nearest neighbors agree in {near:.1%}, and in {agree:.1%} with labels moved by {shift} row(s)"
         return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
-    text = f"a plain net gets {reached:.1%} of held-out examples, nearest neighbours {near:.1%}, chance {chance:.1%}"
+    text = f"a plain net gets {reached:.1%} of held-out examples, nearest neighbors {near:.1%}, chance {chance:.1%}"
     return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
 
 

@@ -26,7 +26,7 @@ class Stage:
         units: Units or channels.
         activation: The non-linearity.
         dropout: The share that is zeroed.
-        batch_norm: Whether it normalises over the batch.
+        batch_norm: Whether it normalizes over the batch.
         init: How its weights start.
     """
 
@@ -88,7 +88,7 @@ class Case:
         prior_loss: The loss of always giving each class its share, where the loss has such a figure; else None.
         start: The untrained network on a batch; None: not measured.
         mixing: How far its outputs depend on the other examples of a batch; see `measure.mixing`.
-        has_batch_norm: Whether any layer normalises over the batch.
+        has_batch_norm: Whether any layer normalizes over the batch.
         suggested_lr: What a range test suggests; None: none was made, or no rate moved the loss.
     """
 

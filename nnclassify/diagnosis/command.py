@@ -25,9 +25,9 @@ class Checked:
         self.fix = fix
         self.lr_range = lr_range
 
-    def text(self, *, verbose: bool, colour: bool) -> str:
+    def text(self, *, verbose: bool, color: bool) -> str:
         """For people."""
-        text = diagnosis_text(self.diagnosis, verbose=verbose, colour=colour)
+        text = diagnosis_text(self.diagnosis, verbose=verbose, color=color)
         if self.lr_range is not None and self.diagnosis.rates is None:
             text += f"\n{self.lr_range}: not drawn; this config could not be trained at several rates here"
         return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"

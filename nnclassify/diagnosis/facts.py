@@ -29,8 +29,8 @@ class Facts:
             where examples are mixed, near 0 where they come class by class.
         class_order: The classes in the order in which the training split first has them; with multi-hot targets, the
             strata.
-        largest: The largest size of a normalised input.
-        scales: The standard deviation of each normalised column (tables) or channel (pictures) over the sample.
+        largest: The largest size of a normalized input.
+        scales: The standard deviation of each normalized column (tables) or channel (pictures) over the sample.
         constant: Columns that have one value in all splits, by index; of tables alone.
         num_repeated: Test examples that are, to the last bit, training examples too.
         repeated: Their share of the test examples.
@@ -89,7 +89,7 @@ def _some(count: int, most: int = 50) -> list[int]:
 
 
 def _order(targets: Tensor, num_groups: int) -> float:
-    """Class changes between neighbours over their expectation in a random order, (N - 1)(1 - sum of p^2)."""
+    """Class changes between neighbors over their expectation in a random order, (N - 1)(1 - sum of p^2)."""
     shares = targets.bincount(minlength=num_groups).double() / len(targets)
     expected = (len(targets) - 1) * float(1 - shares.square().sum())
     return float((targets[1:] != targets[:-1]).sum()) / expected if expected > 0 else 1.0

@@ -20,7 +20,7 @@ class Page:
     """The reference page of a rule.
 
     Attributes:
-        id: Such as `NN201`: 1 data, 2 outputs and loss, 3 architecture, 4 optimisation, 5 outcome, 6 while training.
+        id: Such as `NN201`: 1 data, 2 outputs and loss, 3 architecture, 4 optimization, 5 outcome, 6 while training.
         title: The cause in a few words.
         looks_at: What the rule looks at, and its threshold.
         why: Why it matters, in one sentence.

@@ -31,7 +31,7 @@ UNREADABLE = Page(
 UNRELATED = Page(
     id="NN117",
     title="the labels do not follow from the inputs",
-    looks_at="Nearest neighbours within the training split, and a plain net on held-out examples: both within "
+    looks_at="Nearest neighbors within the training split, and a plain net on held-out examples: both within "
     "three standard deviations of guessing, in the mean accuracy of the classes.",
     why="Where no method does better than chance, labels were shuffled, shifted or read from the wrong column.",
     source="Zhang et al., Understanding deep learning requires rethinking generalization, 2016 (arXiv:1611.03530)",
@@ -40,8 +40,8 @@ UNRELATED = Page(
 SHIFTED = Page(
     id="NN118",
     title="the labels are shifted against the inputs",
-    looks_at="As NN117, where nearest neighbours tell classes apart once all labels move by a row or two.",
-    why="Each example carries the label of its neighbour in the file.",
+    looks_at="As NN117, where nearest neighbors tell classes apart once all labels move by a row or two.",
+    why="Each example carries the label of its neighbor in the file.",
     source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
     fix="Cut inputs and labels at the same row: usually a header was dropped from one of them.",
 )

@@ -12,16 +12,16 @@ from nnclassify.diagnosis.verdict import percent, side_by_side
 from nnclassify.errors import printable
 
 MAX_LINES, MAX_SYMPTOMS = 12, 3
-COLOURS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
+COLORS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
 RESET = "\x1b[0m"
 
 
-def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, colour: bool) -> str:
+def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, color: bool) -> str:
     """The figures in one line, then the findings; at most 12 lines unless `verbose`."""
     lines = [_summary(diagnosis)]
     if verbose:
         lines += _rates_line(diagnosis)
-    groups = [finding_lines(finding, verbose=verbose, colour=colour) for finding in diagnosis.findings]
+    groups = [finding_lines(finding, verbose=verbose, color=color) for finding in diagnosis.findings]
     for index, group in enumerate(groups):
         if not verbose and len(lines) + len(group) > MAX_LINES - 1:
             lines.append(f"and {len(groups) - index} more: --verbose shows them")
@@ -55,7 +55,7 @@ def _rates_line(diagnosis: Diagnosis) -> list[str]:
     return [f"learning-rate range test: suggests {diagnosis.rates.suggested:g}"]
 
 
-def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]:
+def finding_lines(finding: Finding, *, verbose: bool, color: bool) -> list[str]:
     """Severity, id and title; where and what was measured; the change."""
     place = f"{finding.place}: " if finding.place else ""
     lines = [f" {finding.id} {finding.title}", f"  {place}{finding.evidence.text}"]
@@ -67,7 +67,7 @@ def finding_lines(finding: Finding, *, verbose: bool, colour: bool) -> list[str]
         lines.append(f"  seen with it: {'; '.join(shown)}")
     if verbose:
         lines.append(f"  why: {finding.why}")
-    mark = f"{COLOURS[finding.severity]}{finding.severity}{RESET}" if colour else finding.severity
+    mark = f"{COLORS[finding.severity]}{finding.severity}{RESET}" if color else finding.severity
     first, *others = map(printable, lines)  # before the color, which is an escape itself
     return [mark + first, *others]
 
@@ -79,9 +79,9 @@ def change_text(change: Change) -> str:
     )
 
 
-def findings_text(findings: Sequence[Finding], *, colour: bool) -> str:
+def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
     """The short diagnosis at the end of a run."""
-    lines = [line for finding in findings[:4] for line in finding_lines(finding, verbose=False, colour=colour)]
+    lines = [line for finding in findings[:4] for line in finding_lines(finding, verbose=False, color=color)]
     return "\n".join(lines[:MAX_LINES])
 
 

@@ -37,7 +37,7 @@ class Block(Settings):
     bias: Switch = True
     """Whether the convolution adds a bias; before batch norm it does nothing."""
     batch_norm: Switch = True
-    """Normalise over the batch, before the activation."""
+    """Normalize over the batch, before the activation."""
     activation: Activation | None = None
     """The non-linearity; left out, the model's."""
     pool: Literal["max", "avg", "none"] = "none"
@@ -45,7 +45,7 @@ class Block(Settings):
     pool_size: Annotated[int, Field(ge=2, le=64)] = 2
     """Height and width of the pooling, and its step."""
     pool_after: Literal["activation", "convolution"] = "activation"
-    """Pool last; or right after the convolution, which leaves less to normalise."""
+    """Pool last; or right after the convolution, which leaves less to normalize."""
     dropout: Probability = 0.0
     """The share of whole channels that is zeroed in training."""
     init: Init | None = None

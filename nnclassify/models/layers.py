@@ -153,7 +153,7 @@ def _check_whitening(layer: nn.Linear | nn.Conv2d, where: ConfigPath) -> None:
 
 
 def _dirac(weight: Tensor) -> None:
-    """Let the first channels copy their inputs; with an even kernel, from where padding `same` has its centre."""
+    """Let the first channels copy their inputs; with an even kernel, from where padding `same` has its center."""
     if weight.ndim == 4:
         copies = range(min(weight.shape[0], weight.shape[1]))
         with torch.no_grad():

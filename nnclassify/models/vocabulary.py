@@ -100,7 +100,7 @@ class Layer(Settings):
     dropout: Probability | None = None
     """The share of outputs that is zeroed in training."""
     batch_norm: Switch | None = None
-    """Normalise over the batch, before the activation."""
+    """Normalize over the batch, before the activation."""
     init: Init | None = None
     """How weights start."""
 
