@@ -363,6 +363,10 @@ def compare(
     """Put runs side by side: config differences, size, time, accuracies, curves."""
     if plot is not None and not (plot.name and plot.parent.is_dir() and (is_regular(plot) or look(plot) is None)):
         raise InputError(f"--plot {plot}: expected a file, such as curves.png, in a folder that exists")
+    if plot is not None:
+        from nnclassify.figures import format_of
+
+        format_of(plot)  # before anything is read
     from nnclassify.compare import compare as compare_runs
     from nnclassify.texts import comparison_text
 

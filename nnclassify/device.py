@@ -69,15 +69,16 @@ def find_device(wanted: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if not re.fullmatch(DEVICE_PATTERN, wanted):
-        raise DeviceError(f"device: found {wanted!r}, expected auto, cpu, cuda, cuda:N or mps")
+        raise DeviceError(f"device: found {wanted!r}, expected auto, cpu, cuda, cuda:N or mps", ("device",))
     kind, _, index = wanted.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise DeviceError(
-            f"device: {wanted} is not available (CUDA devices: {found}); use `device: auto` or `device: cpu`"
+            f"device: {wanted} is not available (CUDA devices: {found}); use `device: auto` or `device: cpu`",
+            ("device",),
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("device: mps is not available; use `device: auto` or `device: cpu`")
+        raise DeviceError("device: mps is not available; use `device: auto` or `device: cpu`", ("device",))
     return torch.device(wanted)
 
 
@@ -89,9 +90,11 @@ def find_placement(device: str, precision: str, model: nn.Module | None = None) 
     """
     found = find_device(device)
     if found.type == "mps" and precision == "float64":
-        raise DeviceError("precision: float64 is not supported on mps; use `precision: float32` or `device: cpu`")
+        text = "precision: float64 is not supported on mps; use `precision: float32` or `device: cpu`"
+        raise DeviceError(text, ("precision",))
     if found.type == "cpu" and precision == "float16":
-        raise DeviceError("precision: float16 needs a GPU; use `precision: bfloat16` or float32 on the CPU")
+        text = "precision: float16 needs a GPU; use `precision: bfloat16` or float32 on the CPU"
+        raise DeviceError(text, ("precision",))
     dtype = torch.float64 if precision == "float64" else torch.float32
     autocast = DTYPES[precision] if precision in ("bfloat16", "float16") else None
     return Placement(found, dtype, autocast, channels_last=model is not None and _suits_channels_last(model, found))

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator, PercentFormatter
 
-from nnclassify.errors import SaveError, suggestion
+from nnclassify.errors import InputError, suggestion
 from nnclassify.lettering import lettering
 from nnclassify.names import readable
 from nnclassify.storage import write_whole
@@ -38,17 +38,28 @@ def save(draw: Callable[[], Figure], path: Path, names: Iterable[str] = ()) -> P
         names: Texts in the figure that users wrote.
 
     Raises:
+        InputError: No picture can be drawn in that format.
         SaveError: It could not be written.
     """
-    ending, known = path.suffix[1:].lower() or "png", FigureCanvasAgg.get_supported_filetypes()
-    if ending not in known:
-        raise SaveError(f"{path}: cannot draw a .{ending} file{suggestion(ending, known)}; name a .png or .pdf file")
+    ending = format_of(path)
     options: dict[str, Any] = {"dpi": 120, "bbox_inches": "tight", "pad_inches": 0.15}
     with lettering(names):
         figure = draw()
         FigureCanvasAgg(figure)
         write_whole(path, lambda file: figure.savefig(file, format=ending, **options))
     return path
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's ending names; without one, PNG.
+
+    Raises:
+        InputError: No picture can be drawn in that format.
+    """
+    ending, known = path.suffix[1:].lower() or "png", FigureCanvasAgg.get_supported_filetypes()
+    if ending not in known:
+        raise InputError(f"{path}: cannot draw a .{ending} file{suggestion(ending, known)}; name a .png or .pdf file")
+    return ending
 
 
 def title(run: str, what: str) -> str:

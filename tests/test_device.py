@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from nnclassify.config import load_config, located
 from nnclassify.device import find_device, find_placement, set_products
 from nnclassify.errors import DeviceError
+from nnclassify.parts import build_parts
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:-1", "meta", ""])
@@ -25,6 +28,14 @@ def test_a_cuda_device_that_is_not_here_is_named() -> None:
         DeviceError, match=r"device: cuda:99 is not available \(CUDA devices: \d+\); use `device: auto`"
     ):
         find_device("cuda:99")
+
+
+def test_a_device_or_precision_that_is_not_here_is_named_with_its_line(here: Path) -> None:
+    for line, option in ((3, "device: cuda:99"), (3, "precision: float16\ndevice: cpu")):
+        Path("a.yaml").write_text(f"dataset: xor\nmodel: mlp\n{option}\n")
+        loaded = load_config("a.yaml")
+        with pytest.raises(DeviceError, match=rf"^a\.yaml:{line}: {option.split(':')[0]}: "), located(loaded.source):
+            build_parts(loaded.config)
 
 
 def test_float16_needs_a_gpu() -> None:

@@ -20,7 +20,7 @@ from nnclassify.confusion_plot import confusion
 from nnclassify.datasets import Examples
 from nnclassify.diagnosis.experiments import RangeTest
 from nnclassify.diagnosis.picture import range_test_figure
-from nnclassify.errors import SaveError
+from nnclassify.errors import InputError
 from nnclassify.evaluate import Classifier, Evaluation
 from nnclassify.example_plots import mistakes, samples
 from nnclassify.figures import save
@@ -239,7 +239,7 @@ def test_the_range_test_has_a_title_and_numbers_that_are_no_formulas() -> None:
 def test_a_figure_is_saved_in_the_format_that_its_name_says(tmp_path: Path) -> None:
     for name in ("a", "a.PNG", "a.svg"):
         assert save(lambda: curves([row(1, 1.0, None)], 1, "$"), tmp_path / name).stat().st_size > 5000
-    with pytest.raises(SaveError, match=r"a\.pgn: cannot draw a \.pgn file; did you mean 'png'"):
+    with pytest.raises(InputError, match=r"a\.pgn: cannot draw a \.pgn file; did you mean 'png'"):
         save(lambda: Figure(), tmp_path / "a.pgn")
 
 

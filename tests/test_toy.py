@@ -9,6 +9,7 @@ import torch
 from builders import config_of
 
 from nnclassify.datasets import Examples, Splits
+from nnclassify.errors import DataError
 
 
 def splits_of(name: str, **options: object) -> Splits:
@@ -18,6 +19,13 @@ def splits_of(name: str, **options: object) -> Splits:
 
 def everything(examples: Examples) -> tuple[torch.Tensor, torch.Tensor]:
     return examples.select(torch.arange(len(examples)))
+
+
+def test_more_values_than_there_is_memory_for_are_refused_before_they_are_drawn() -> None:
+    with pytest.raises(
+        DataError, match=r"dataset: 2000 examples of 2147483647 values take 68719\.5 GB of memory, and "
+    ):
+        splits_of("blobs", num_features=2**31 - 1)
 
 
 def test_xor_corners() -> None:

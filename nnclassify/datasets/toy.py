@@ -10,6 +10,8 @@ from pydantic import Field
 
 from nnclassify.datasets.base import Dataset, Pool, Source
 from nnclassify.datasets.drawing import Labels
+from nnclassify.errors import DataError
+from nnclassify.memory import available_memory
 from nnclassify.seeds import numpy_rng, stream_seed
 from nnclassify.settings import Fraction, NonNegativeFloat, PositiveInt
 
@@ -48,6 +50,7 @@ class Toy(Dataset):
         import torch
 
         num_test = self.num_test or self.num_examples
+        self._check_memory(self.num_examples + num_test)
         inputs, targets = self.draw(self.num_examples + num_test, seed)
         values, labels = torch.from_numpy(inputs.astype(np.float64)), targets.astype(np.int64)
         return Source(
@@ -56,6 +59,20 @@ class Toy(Dataset):
             class_names=self.class_names(),
             feature_names=self.feature_names(),
         )
+
+    def num_columns(self) -> int:
+        """How many values an example has."""
+        return len(self.feature_names())
+
+    def _check_memory(self, num_examples: int) -> None:
+        """Refuse what would not fit into memory, before anything is drawn: float64, and once more when shuffled."""
+        needed, available = 2 * 8 * num_examples * self.num_columns(), available_memory()
+        if available is not None and needed > available:
+            raise DataError(
+                f"dataset: {num_examples} examples of {self.num_columns()} values take {needed / 1e9:.1f} GB of "
+                f"memory, and {available / 1e9:.1f} GB are free; draw fewer, or smaller ones",
+                ("dataset",),
+            )
 
 
 class Xor(Toy):
@@ -157,6 +174,10 @@ class Blobs(Toy):
     def class_names(self) -> list[str]:
         """Numbered."""
         return [str(index) for index in range(self.num_classes)]
+
+    def num_columns(self) -> int:
+        """Counted without their names: there may be billions."""
+        return self.num_features
 
     def feature_names(self) -> list[str]:
         """`x` and `y`, or numbered."""

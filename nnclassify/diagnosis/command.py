@@ -56,11 +56,15 @@ def check(
     for option, target in (("--fix", fix), ("--lr-range", lr_range)):
         if target is not None:
             refuse_existing(option, target)
+    if lr_range is not None:
+        from nnclassify.figures import format_of  # matplotlib takes as long to import as a check
+
+        format_of(lr_range)
     diagnosis = diagnose(loaded, minutes)
     if fix is not None and diagnosis.change:
         write_fixed(loaded, fix, diagnosis.change)
     if lr_range is not None and diagnosis.rates is not None:
-        from nnclassify.diagnosis.picture import save_range_test  # matplotlib takes as long to import as a check
+        from nnclassify.diagnosis.picture import save_range_test
 
         save_range_test(diagnosis.rates, loaded.config.optimizer.lr, lr_range)
     return Checked(diagnosis, fix, lr_range)
