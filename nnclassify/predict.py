@@ -199,8 +199,10 @@ def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[li
 
 def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:
     inputs, shape = load_tensor(item), classifier.transform.input_shape
-    if inputs.is_complex():
-        raise InputError(f"{item}: {inputs.dtype}; expected real numbers")
+    if inputs.is_complex() or inputs.dtype == torch.uint64:
+        raise InputError(f"{item}: {inputs.dtype}; expected real numbers, such as uint8 or float32")
+    if inputs.dtype in (torch.uint16, torch.uint32):
+        inputs = inputs.long()  # torch computes next to nothing with these
     inputs = _shaped(inputs, shape, item)
     finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
     picture = classifier.transform.picture
@@ -274,7 +276,7 @@ def _values(classifier: Classifier, item: str) -> Tensor:
     decimal = written.decimal if as_file else "."
     if len(texts) != num_features:
         if len(texts) == 1 and as_number(item, decimal) is None:
-            what = "a folder" if _is(Path.is_dir, Path(item)) else "no such file"
+            what = why_no_file(Path(item))
             raise InputError(f"{item}: {what}, and no values; this net takes {num_features} values{listed(names)}")
         raise InputError(f"{item}: {len(texts)} values; this net takes {num_features}{listed(names)}")
     return torch.tensor(numbers_of(texts, names, item, decimal), dtype=torch.float64)

@@ -113,6 +113,15 @@ def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, 
     assert good.top[0][0] == "light"
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "int64", "float32"])
+def test_pictures_are_read_in_every_type_of_numbers(dtype: str, folder: Path, tmp_path: Path) -> None:
+    pixels = np.arange(64).reshape(1, 8, 8) * 4
+    for name, as_type in [("byte.npy", "uint8"), ("other.npy", dtype)]:
+        np.save(tmp_path / name, pixels.astype(as_type))
+    byte, other = predict(classifier("digits", folder), [str(tmp_path / "byte.npy"), str(tmp_path / "other.npy")])
+    assert byte.top and byte.top == other.top
+
+
 def test_values_that_no_net_computes_with_are_errors_of_their_own(folder: Path) -> None:
     first, good, last = predict(classifier("rgb", folder), ["1e200,1,1", "250,250,250", "1,-1e30,1"])
     assert first.error is not None and first.error.startswith("1e200,1,1: column 'red': 1e+200, ")
