@@ -183,7 +183,6 @@ DATA = [
     Fault("ferns_sgd", "infinity", {"dataset.path": "ferns_infinite.csv"}, ("NN101",)),
     # The table of breast tumours at UCI marks missing values so.
     Fault("ferns_focal", "question_mark", {"dataset.path": "ferns_unknown.csv"}, ("NN101", "NN103")),
-    Fault("bars_conv", "labels_from_one", {"dataset.train_targets": "bars_labels_from_one.npy"}, ("NN102",)),
     Fault("ferns_focal", "labels_scrambled", {"dataset.path": "ferns_scrambled.csv"}, ("NN117",)),
     Fault("bars_conv", "labels_scrambled", {"dataset.train_targets": "bars_scrambled_labels.npy"}, ("NN117",)),
     Fault("ferns_focal", "labels_one_row_off", {"dataset.path": "ferns_rolled.csv"}, ("NN118",)),

@@ -132,7 +132,6 @@ def _write_bars(folder: Path, rng: np.random.Generator) -> None:
     np.save(folder / "bars_seen_labels.npy", np.concatenate([targets[:150], targets[750:850]]))
     np.save(folder / "bars_rolled_labels.npy", np.roll(targets[:750], 1))
     np.save(folder / "bars_scrambled_labels.npy", rng.permutation(targets[:750]))
-    np.save(folder / "bars_labels_from_one.npy", targets[:750] + 1)
     np.save(folder / "bars_test_labels_turned.npy", (targets[750:] + 1) % 4)
 
 

@@ -4,7 +4,7 @@ follow from the inputs at all."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from nnclassify.datasets import Examples, Splits
 from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
-from nnclassify.diagnosis.trials import Outcome, merged, run_trial
+from nnclassify.diagnosis.trials import Figures, Outcome, merged, run_trial
 from nnclassify.inference import outputs_of
 from nnclassify.metrics import balanced_accuracy, decisions
 from nnclassify.parts import Parts, build_parts
@@ -70,16 +70,31 @@ CLEARLY = 0.3
 """Of the way from chance to right: a shift that is not the true one brings nothing but noise, a few points."""
 
 
-def label_findings(splits: Splits, facts: Facts, plain: Baseline) -> list[Finding]:
-    """Whether labels follow from inputs, from what a plain net and nearest neighbors say."""
+def label_findings(
+    splits: Splits, facts: Facts, plain: Baseline, nets: Sequence[Callable[[], Baseline]], net: Figures | None
+) -> list[Finding]:
+    """Whether labels follow from inputs: where neither nearest neighbors nor any net tell classes apart, they do not.
+
+    Args:
+        splits: All examples.
+        facts: What they are like.
+        plain: The best of the trained baselines.
+        nets: Train a linear model and a plain net, or return what has been trained.
+        net: What the config's own net reached on examples that it has not seen; None: it has seen all.
+    """
     if facts.num_examples < MIN_EXAMPLES:
         return []
     inputs, targets = _sample(splits.train, plain.parts.transform)
     near = _nearest_agree(inputs, targets)
     held_out = max((split for split in (splits.validation, splits.test) if split is not None), key=len, default=None)
-    if near <= _above_chance(targets) and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
-        reached = _held_out(plain.parts, held_out)
-        if reached <= _above_chance(held_out.all_targets()):
+    is_learned = near > _above_chance(targets) or (net is not None and net.by_class > splits.chance + 3 * net.noise)
+    if not is_learned and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
+        reached = 0.0
+        for baseline in nets:
+            reached = max(reached, _held_out(baseline().parts, held_out))
+            if reached > _above_chance(held_out.all_targets()):
+                break
+        else:
             return [_unrelated(inputs, targets, near, reached, splits.chance)]
     return [] if splits.is_multi_hot else _renumbered(splits, plain)
 
@@ -114,7 +129,8 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
     if agree > near + CLEARLY * (1 - chance):
         text = f"nearest neighbors agree in {near:.1%}, and in {agree:.1%} with labels moved by {shift} row(s)"
         return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
-    text = f"a plain net gets {reached:.1%} of held-out examples, nearest neighbors {near:.1%}, chance {chance:.1%}"
+    text = f"of held-out examples, a linear model and a plain net get {reached:.1%} at best; nearest neighbors "
+    text += f"{near:.1%}; chance {chance:.1%}"
     return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
 
 

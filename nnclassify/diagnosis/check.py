@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from torch import nn
@@ -148,12 +149,16 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     bench = _bench(loaded, parts, minutes)
     net = bench.run({})
     linear = train_baseline(config, bench.folds, [], BASELINE_SECONDS)
-    plain = train_baseline(config, bench.folds, [64, 64], BASELINE_SECONDS) if _is_poor(net, linear) else linear
+    plain_net = cache(lambda: train_baseline(config, bench.folds, [64, 64], BASELINE_SECONDS))
+    plain = plain_net() if _is_poor(net, linear) else linear
     skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
     stand_in = _stand_in(bench, parts, case) if skill.of(net) < GOOD and net.error is None else None
     rates = _range_test(case, splits)
     suspicions = list(suspect(replace(case, suggested_lr=None if rates is None else rates.suggested)))
-    findings = label_findings(splits, case.facts, plain)
+    keeps_out = bench.folds[0].validation is not None
+    findings = label_findings(
+        splits, case.facts, plain, (lambda: linear, plain_net), net.kept_out if keeps_out else None
+    )
     if any(finding.id in HOPELESS for finding in findings):  # what helps now helps to learn by heart
         suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
     repaired = repair(stand_in or bench, suspicions, _together(case, suspicions), skill)
@@ -171,7 +176,6 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     )
     findings += findings_of(loaded.source, case, repaired, seen, skill, bool(findings))
     findings = [_accepted(finding, config.accept or []) for finding in findings]
-    keeps_out = bench.folds[0].validation is not None
     return Diagnosis(
         findings, net, linear.outcome, case.facts.majority, repaired, rates, keeps_out, splits.is_multi_hot
     )

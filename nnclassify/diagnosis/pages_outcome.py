@@ -31,8 +31,8 @@ UNREADABLE = Page(
 UNRELATED = Page(
     id="NN117",
     title="the labels do not follow from the inputs",
-    looks_at="Nearest neighbors within the training split, and a plain net on held-out examples: both within "
-    "three standard deviations of guessing, in the mean accuracy of the classes.",
+    looks_at="Nearest neighbors within the training split; a plain net, a linear model, and the net itself on examples "
+    "kept out: all within three standard deviations of guessing, in the mean accuracy of the classes.",
     why="Where no method does better than chance, labels were shuffled, shifted or read from the wrong column.",
     source="Zhang et al., Understanding deep learning requires rethinking generalization, 2016 (arXiv:1611.03530)",
     fix="Look at some examples beside their labels.",
