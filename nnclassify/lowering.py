@@ -92,24 +92,24 @@ def max_pool_backward(
         return NotImplemented
     size_h, size_w = _pair(kernel)
     height, width = inputs.shape[2:]
+    # A window of no gradient is added where the last ones leave rows or columns over; what is too much of it is cut.
+    for dim, whole in ((3, -(-width // size_w)), (2, -(-height // size_h))):
+        if places.shape[dim] < whole:
+            none = torch.zeros_like(places.narrow(dim, 0, 1))
+            gradient, places = torch.cat([gradient, none], dim), torch.cat([places, none], dim)
     gradient = _kept(gradient, places.stride())
     rows = torch.arange(size_h, dtype=torch.float32, device=inputs.device)[:, None, None]
     columns = torch.arange(size_w, dtype=torch.float32, device=inputs.device)
     here = places[:, :, :, None, :, None] == rows * size_w + columns
     spread = torch.where(here, gradient[:, :, :, None, :, None], 0.0)
     count, channels, windows_h, _, windows_w, _ = spread.shape
-    covered_h, covered_w = windows_h * size_h, windows_w * size_w
     # Kept while the place in the window has axes of its own: read without them, each value would cost divisions.
     strides = list(spread.stride())
     if inputs.stride(1) == 1:  # (N, H, W, C) in memory
-        strides = [spread[0].numel(), 1, *(channels * part for part in (size_h * covered_w, covered_w, size_w, 1))]
-    spread = _kept(spread, strides).reshape(count, channels, covered_h, covered_w)
-    for dim, rest in ((3, width - covered_w), (2, height - covered_h)):
-        if rest:
-            shape = list(spread.shape)
-            shape[dim] = rest
-            spread = torch.cat([spread, spread.new_zeros(shape)], dim)
-    return _kept(spread, inputs.stride())
+        parts = (size_h * windows_w * size_w, windows_w * size_w, size_w, 1)
+        strides = [spread[0].numel(), 1, *(channels * part for part in parts)]
+    spread = _kept(spread, strides).reshape(count, channels, windows_h * size_h, windows_w * size_w)
+    return spread[:, :, :height, :width]
 
 
 def add(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:

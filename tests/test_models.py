@@ -176,6 +176,19 @@ def test_biases_that_start_elsewhere_leave_the_weights_as_they_are() -> None:
         assert torch.equal(parameter, networks[1].get_parameter(name)) == name.endswith("weight")
 
 
+def test_relu_before_max_pooling_is_the_same_after_it() -> None:
+    blocks = [{"channels": 4, "batch_norm": False, "pool": "max"}]
+    network = Cnn.model_validate({"name": "cnn", "blocks": blocks}).build((2, 9, 9), 3)
+    assert [name for name, _ in network.named_children()][:3] == ["block_0_conv", "block_0_pool", "block_0_activation"]
+    pictures = torch.randn(5, 2, 9, 9).round(decimals=1)  # a round number is often there twice
+    conv = network.get_submodule("block_0_conv")
+    as_written = functional.max_pool2d(functional.relu(conv(pictures)), 2)
+    found = nn.Sequential(*list(network.children())[:3])(pictures)
+    weight = conv.get_parameter("weight")
+    gradients = [torch.autograd.grad(outputs.square().sum(), weight)[0] for outputs in (found, as_written)]
+    assert torch.equal(found, as_written) and torch.equal(*gradients)
+
+
 @pytest.mark.parametrize("head", ["average", "max"])
 def test_a_head_pools_each_channel_over_the_picture(head: str) -> None:
     network = build(shape=(3, 5, 4), name="cnn", blocks=[{"channels": 6}], head=head).eval()

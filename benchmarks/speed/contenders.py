@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -83,11 +84,17 @@ class Arrays:
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """The network of torch's own layers alone, in its usual memory format, as others would write it."""
+    """The network of torch's own layers alone, in its usual memory format and in the order of its config, as others
+    would write it."""
     model = model.to(memory_format=torch.contiguous_format)
-    for name, layer in model.named_children():
+    layers = list(model.named_children())
+    for name, layer in layers:
         if isinstance(layer, Dropout):
             setattr(model, name, nn.Dropout(layer.p))
+    for (name, layer), (next_name, next_layer) in pairwise(layers):
+        if isinstance(layer, nn.MaxPool2d) and isinstance(next_layer, nn.ReLU):  # as models/cnn.py exchanges them
+            setattr(model, name, next_layer)
+            setattr(model, next_name, layer)
     return model
 
 

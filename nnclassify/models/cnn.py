@@ -128,9 +128,14 @@ class Cnn(DenseModel):
             stack.add(f"{name}_pool", pool)
         if block.batch_norm:
             stack.add(f"{name}_norm", batch_norm(nn.BatchNorm2d, block.channels, self.norm))
-        stack.add(f"{name}_activation", ACTIVATIONS[block.activation or self.activation]())
+        activation = block.activation or self.activation
+        last = [("activation", ACTIVATIONS[activation]())]
         if block.pool_after == "activation":
-            stack.add(f"{name}_pool", pool)
+            # The maximum of what relu leaves is what relu leaves of the maximum, to the bit, as is its gradient: so
+            # relu works on what is pooled, a fraction.
+            last.insert(0 if (activation, block.pool) == ("relu", "max") else 1, ("pool", pool))
+        for kind, layer in last:
+            stack.add(f"{name}_{kind}", layer)
         if block.dropout:
             stack.add(f"{name}_dropout", nn.Dropout2d(block.dropout))
         return after
