@@ -5,7 +5,7 @@ import logging
 import os
 
 from nnclassify import streams
-from nnclassify.signals import die_with_parent, end_on_signals
+from nnclassify.process import die_with_parent, end_on_signals
 
 ALLOCATIONS_BEFORE_COLLECTION = 50_000
 """Python's own few hundred have it look for garbage in what torch imports, for a fifth of the start-up, and every few

@@ -30,7 +30,7 @@ from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from nnclassify.errors import Interrupted, TrainingError, one_line
-from nnclassify.signals import ended_by_the_kernel
+from nnclassify.process import ended_by_the_kernel
 
 Said = TypeVar("Said")
 

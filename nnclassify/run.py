@@ -22,9 +22,9 @@ from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
 from nnclassify.observers import Checkpointer, ConfigWriter, HistoryWriter, Notes
 from nnclassify.parts import Parts, build_parts, build_trainer
+from nnclassify.process import asking_to_stop
 from nnclassify.resume import new_run_id
 from nnclassify.resume import resume as resume_run
-from nnclassify.signals import asking_to_stop
 from nnclassify.storage import remove, write_text
 from nnclassify.trainer import Observer, Trainer
 

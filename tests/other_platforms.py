@@ -73,7 +73,7 @@ def main() -> None:
     for name in SIGNALS:
         if hasattr(signal, name):
             delattr(signal, name)
-    from nnclassify.signals import end_on_signals
+    from nnclassify.process import end_on_signals
 
     end_on_signals()
     hide()

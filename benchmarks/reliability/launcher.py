@@ -17,7 +17,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from benchmarks.reliability.processes import Child, Fresh, Process, command
 from benchmarks.reliability.ranks import free_port
-from nnclassify.signals import STOPPING
+from nnclassify.process import STOPPING
 
 HANG_SECONDS = 45.0
 """After these, a worker that has not ended says where it stands."""
