@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nnclassify import __version__
-from nnclassify.cache import cache_folder, trim
 from nnclassify.errors import one_line
+from nnclassify.files.cache import cache_folder, trim
 
 MAX_BYTES = 1_000_000
 """What all reports together may take; the oldest go first."""

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.archive import check_archive, plain_content
 from nnclassify.errors import CheckpointError, TrainingError, one_line
+from nnclassify.files.atomic_write import previous, write_whole
+from nnclassify.files.pt_check import check_archive, plain_content
 from nnclassify.folders import RunFolder
 from nnclassify.schema import FORMAT, FORMAT_VERSION, checked, packed_history
 from nnclassify.schema import Checkpoint as Checkpoint
-from nnclassify.storage import previous, write_whole
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -27,7 +27,7 @@ from nnclassify.errors import (
     one_line,
     printable,
 )
-from nnclassify.paths import is_regular, look
+from nnclassify.files.paths import is_regular, look
 from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nnclassify import shipped
 from nnclassify.errors import InputError, printable
+from nnclassify.files import shipped
 
 configs_app = typer.Typer(
     help="The shipped configs: list them, show one, copy one.",

@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field
 
 from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.errors import one_line, some
+from nnclassify.files.paths import content_of
 from nnclassify.folders import RunFolder, find_checkpoint
 from nnclassify.history import Row, whole_history
-from nnclassify.paths import content_of
 from nnclassify.settings import flat
 
 

@@ -14,10 +14,11 @@ from pydantic import Field, model_validator
 from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
+from nnclassify.files.paths import is_regular, look, why_no_file
+from nnclassify.files.shipped import shipped_configs
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optimizers import Adam, AnyOptimizer
-from nnclassify.paths import is_regular, look, why_no_file
 from nnclassify.problems import describe_problems, errors_in, line_of, path_of
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import (
@@ -31,7 +32,6 @@ from nnclassify.settings import (
     Settings,
     Switch,
 )
-from nnclassify.shipped import shipped_configs
 from nnclassify.transforms import Evaluating
 from nnclassify.yaml_source import YamlPath, YamlSource, read_yaml
 

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator, PercentFormatter
 
 from nnclassify.errors import InputError, suggestion
+from nnclassify.files.atomic_write import write_whole
 from nnclassify.lettering import lettering
 from nnclassify.names import readable
-from nnclassify.storage import write_whole
 
 COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
 """Ten that people with any color vision tell apart (Petroff, Accessible color sequences, 2021; arXiv:2107.02270)."""

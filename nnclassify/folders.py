@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, suggestion
-from nnclassify.paths import is_regular, look, unreadable
-from nnclassify.storage import previous, remove_partials
+from nnclassify.files.atomic_write import previous, remove_partials
+from nnclassify.files.paths import is_regular, look, unreadable
 
 CHECKPOINTS = Path("checkpoints")
 """Where runs go, relative to where the user stands."""

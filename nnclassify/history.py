@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from nnclassify.errors import one_line
-from nnclassify.paths import content_of
-from nnclassify.storage import save_error, write_text
+from nnclassify.files.atomic_write import save_error, write_text
+from nnclassify.files.paths import content_of
 
 PositiveCount = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx
 
-from nnclassify.cache import discard, is_sealed, private_folder, seal, trim, unusable
+from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim, unusable
 
 Library = torch._C._aoti.AOTIModelContainerRunnerCpu
 FOLDER = "steps"

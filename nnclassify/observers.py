@@ -14,10 +14,10 @@ from tqdm import tqdm
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.config import CheckpointEvery, RunConfig, load_config
 from nnclassify.errors import ConfigError, printable
+from nnclassify.files.atomic_write import write_text
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row, append_row, write_rows
 from nnclassify.resume import machine_state, missing_best
-from nnclassify.storage import write_text
 from nnclassify.trainer import Observer, Trainer
 
 SAVE_SECONDS = 2.0

@@ -23,8 +23,8 @@ from nnclassify.datasets.tables import Csv
 from nnclassify.depth import OVERSHOOT
 from nnclassify.errors import DataError, InputError
 from nnclassify.evaluate import Classifier
+from nnclassify.files.paths import is_folder, is_regular, why_no_file
 from nnclassify.losses import MULTI_HOT_THRESHOLD
-from nnclassify.paths import is_folder, is_regular, why_no_file
 from nnclassify.transforms import PictureFormat
 
 Note = Callable[[str], object]

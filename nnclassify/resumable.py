@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnclassify.archive import plain_content
 from nnclassify.config import LoadedConfig, RunConfig, find_config, load_config, load_source
 from nnclassify.datasets.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError
+from nnclassify.files.atomic_write import previous
+from nnclassify.files.pt_check import plain_content
 from nnclassify.folders import RunFolder, named_run, runs_of
 from nnclassify.settings import flat
-from nnclassify.storage import previous
 from nnclassify.yaml_source import YamlSource, read_yaml
 
 FREE = (

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from nnclassify.checkpoint import Checkpoint, check_weights, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
+from nnclassify.files.atomic_write import previous
 from nnclassify.folders import RunFolder
 from nnclassify.history import Row
 from nnclassify.resumable import changes, refusal
 from nnclassify.schedulers import Clock
-from nnclassify.storage import previous
 from nnclassify.trainer import Trainer
 
 

@@ -18,6 +18,7 @@ from nnclassify.diagnosis.monitor import Monitor
 from nnclassify.distributed import Ranks, joined, restarted_by
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
+from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row
 from nnclassify.observers import Checkpointer, ConfigWriter, HistoryWriter, Notes
@@ -25,7 +26,6 @@ from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.process import asking_to_stop
 from nnclassify.resume import new_run_id
 from nnclassify.resume import resume as resume_run
-from nnclassify.storage import remove, write_text
 from nnclassify.trainer import Observer, Trainer
 
 

@@ -20,13 +20,13 @@ def hide() -> None:
     """From now on: no opening of folders, no hard links, no user ids, no /proc, no fcntl but msvcrt, few signals."""
     import torch  # noqa: F401 - what it asks of this system is its own affair
 
-    import nnclassify.cache
+    import nnclassify.files.cache
     import nnclassify.folders
 
     flock: Any = __import__("fcntl")
     sys.modules["fcntl"] = None  # type: ignore[assignment]  # so that importing it fails
     sys.modules["msvcrt"] = _msvcrt(flock)
-    for module in (nnclassify.folders, nnclassify.cache):
+    for module in (nnclassify.folders, nnclassify.files.cache):
         vars(module)["sys"] = types.SimpleNamespace(platform="win32", stderr=sys.stderr, stdout=sys.stdout)
     for name in LACKING:
         if hasattr(os, name):

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from nnclassify.config import RunConfig, load_config
 from nnclassify.errors import ConfigError, NNClassifyError
+from nnclassify.files.shipped import shipped_configs
 from nnclassify.reference import all_settings
-from nnclassify.shipped import shipped_configs
 
 ROOT = Path(__file__).parent.parent
 GOOD = "dataset: iris\nmodel: {name: mlp, hidden: [4]}\n"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnclassify.cache import private_folder
 from nnclassify.datasets import decoded, reading
+from nnclassify.files.cache import private_folder
 from nnclassify.transforms import PictureFormat
 
 FORMAT = PictureFormat(4, 4, "rgb")

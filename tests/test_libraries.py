@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnclassify import libraries
-from nnclassify.cache import private_folder
+from nnclassify.files.cache import private_folder
 from nnclassify.libraries import KeptLibrary
 
 

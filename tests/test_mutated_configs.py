@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from nnclassify.config import RunConfig, load_config
 from nnclassify.errors import ConfigError, ConfigPath, NNClassifyError
+from nnclassify.files.shipped import shipped_configs
 from nnclassify.models.layers import check_forward
 from nnclassify.schedulers import Clock
-from nnclassify.shipped import shipped_configs
 
 CONFIGS = [name for name in shipped_configs() if "torchvision" not in name]
 NUMBERS = [

@@ -18,11 +18,11 @@ from nnclassify.compare import compare
 from nnclassify.config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
 from nnclassify.evaluate import Classifier, splits_of
+from nnclassify.files.atomic_write import previous
 from nnclassify.folders import RunFolder
 from nnclassify.resumable import resumable
 from nnclassify.run import RunResult, train
 from nnclassify.run_plots import draw_again
-from nnclassify.storage import previous
 from nnclassify.trainer import Observer, Trainer
 
 CONFIG = """

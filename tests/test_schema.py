@@ -17,11 +17,11 @@ from nnclassify.compare import compare
 from nnclassify.config import load_config
 from nnclassify.errors import CheckpointError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
+from nnclassify.files.atomic_write import previous
 from nnclassify.folders import RunFolder
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.resume import resume
 from nnclassify.run import train
-from nnclassify.storage import previous
 
 Content = dict[str, Any]
 VALUES: dict[str, Any] = {

@@ -13,7 +13,7 @@ from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, Ended, call, command
 from nnclassify.checkpoint import load_checkpoint
 from nnclassify.errors import CheckpointError
-from nnclassify.storage import previous
+from nnclassify.files.atomic_write import previous
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EMFILE)
 NUM_CALLS = 8

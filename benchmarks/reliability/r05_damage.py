@@ -13,7 +13,7 @@ from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, call
 from nnclassify.checkpoint import content_digest, load_checkpoint, load_newest
 from nnclassify.errors import CheckpointError
-from nnclassify.storage import previous
+from nnclassify.files.atomic_write import previous
 
 BLOCK = 100
 """Cases a process: a crash or a hang costs one block, and is counted."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from nnclassify.archive import check_archive
 from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.datasets.drawing import Labels
 from nnclassify.datasets.targets import (
@@ -22,7 +21,8 @@ from nnclassify.datasets.targets import (
     read_multi_hot,
 )
 from nnclassify.errors import DataError, MissingValueError, one_line
-from nnclassify.paths import is_regular, why_no_file
+from nnclassify.files.paths import is_regular, why_no_file
+from nnclassify.files.pt_check import check_archive
 from nnclassify.settings import FilePath, all_different
 from nnclassify.transforms import Augment, PictureFormat, Transform
 

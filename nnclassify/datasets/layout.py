@@ -26,7 +26,7 @@ from nnclassify.datasets.listing import (
     passed_over,
 )
 from nnclassify.errors import DataError, counted, some
-from nnclassify.paths import is_folder
+from nnclassify.files.paths import is_folder
 
 SPLIT_NAMES = {
     "train": ("train", "training"),

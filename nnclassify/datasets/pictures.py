@@ -15,7 +15,7 @@ from nnclassify.datasets.base import PictureDataset, Pool, Size, Source, Unsplit
 from nnclassify.datasets.layout import find_layout
 from nnclassify.datasets.reading import Reader
 from nnclassify.errors import DataError, one_line
-from nnclassify.paths import is_folder, look
+from nnclassify.files.paths import is_folder, look
 from nnclassify.settings import FilePath, Fraction
 from nnclassify.transforms import Mode, PictureFormat, Resize, Transform
 

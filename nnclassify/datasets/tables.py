@@ -14,9 +14,9 @@ from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
 from nnclassify.datasets.csv_table import read_table
 from nnclassify.datasets.labels import label_notes, why_no_class
 from nnclassify.errors import DataError
-from nnclassify.paths import is_regular, why_no_file
+from nnclassify.files.paths import is_regular, why_no_file
+from nnclassify.files.shipped import SHIPPED
 from nnclassify.settings import FilePath, all_different
-from nnclassify.shipped import SHIPPED
 from nnclassify.transforms import PictureFormat, Transform
 
 

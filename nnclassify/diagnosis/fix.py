@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from nnclassify.config import LoadedConfig
 from nnclassify.diagnosis.findings import Change
 from nnclassify.errors import InputError, SaveError, one_line
-from nnclassify.paths import look
+from nnclassify.files.paths import look
 from nnclassify.yaml_source import path_of_key
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from nnclassify import run
 from nnclassify.config import load_config
+from nnclassify.files.shipped import shipped_configs
 from nnclassify.reference import families
-from nnclassify.shipped import shipped_configs
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = [name for name in shipped_configs() if name.startswith("smoke/")]

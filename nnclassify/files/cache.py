@@ -13,7 +13,7 @@ import stat
 import sys
 from pathlib import Path
 
-from nnclassify.storage import write_whole
+from nnclassify.files.atomic_write import write_whole
 
 DIGEST = ".sha256"
 """The end of the name of a file with another file's digest, a line as `sha256sum` writes it."""

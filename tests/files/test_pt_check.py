@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnclassify.archive import Refused, check_archive
+from nnclassify.files.pt_check import Refused, check_archive
 
 
 def saved(path: Path, content: Any) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify import cache
+from nnclassify.files import cache
 
 OTHER_UID = 54321
 

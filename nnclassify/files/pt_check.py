@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnclassify.stored_zip import Entry, content_of, read_entries
-from nnclassify.stored_zip import Refused as Refused
+from nnclassify.files.stored_zip import Entry, content_of, read_entries
+from nnclassify.files.stored_zip import Refused as Refused
 
 MAX_PICKLE_BYTES, MAX_OPCODES, MAX_DEPTH = 64 * 2**20, 5_000_000, 64
 """A history of 100,000 epochs stays below each of these."""

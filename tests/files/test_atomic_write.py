@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nnclassify.errors import SaveError
-from nnclassify.storage import PARTIAL, previous, remove_partials, write_text, write_whole
+from nnclassify.files.atomic_write import PARTIAL, previous, remove_partials, write_text, write_whole
 
 
 def save(path: Path, text: str) -> None:
