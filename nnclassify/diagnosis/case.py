@@ -12,8 +12,8 @@ from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.errors import dotted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn
+from nnclassify.models.layer_settings import Activation, Init
 from nnclassify.models.mlp import Mlp
-from nnclassify.models.vocabulary import Activation, Init
 from nnclassify.yaml_source import path_of_key
 
 

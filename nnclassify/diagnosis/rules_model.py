@@ -10,7 +10,7 @@ from nnclassify.diagnosis.changes import wider, with_option
 from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
 from nnclassify.errors import counted
 from nnclassify.models.base import DenseModel
-from nnclassify.models.vocabulary import ConstantInit
+from nnclassify.models.layer_settings import ConstantInit
 
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010"
 SATURATING = ("sigmoid", "tanh")

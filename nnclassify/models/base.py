@@ -10,7 +10,7 @@ from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
 from nnclassify.memory import available_memory
-from nnclassify.models.vocabulary import Activation, BiasInit, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
+from nnclassify.models.layer_settings import Activation, BiasInit, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
 if TYPE_CHECKING:

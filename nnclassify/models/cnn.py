@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nnclassify.errors import ConfigPath, ModelError, dotted
 from nnclassify.models.base import DenseModel
-from nnclassify.models.vocabulary import Activation, Head, Init
+from nnclassify.models.layer_settings import Activation, Head, Init
 from nnclassify.settings import PositiveInt, Probability, Settings, Switch
 
 if TYPE_CHECKING:

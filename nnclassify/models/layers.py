@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnclassify.errors import ConfigPath, ModelError, dotted, one_line
-from nnclassify.models.vocabulary import (
+from nnclassify.models.layer_settings import (
     Activation,
     BiasInit,
     ConstantInit,
