@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.datasets import AnyDataset
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.files.paths import is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
-from nnclassify.optimizers import Adam, AnyOptimizer
+from nnclassify.optim.averaging import Averaging, Ema, Lookahead
+from nnclassify.optim.optimizers import Adam, AnyOptimizer
 from nnclassify.problems import describe_problems, errors_in, line_of, path_of
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import (

@@ -14,9 +14,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import Averaging, Weights
-from nnclassify.rates import Rate
-from nnclassify.updates import Group, States, groups_of
+from nnclassify.optim.averaging import Averaging, Weights
+from nnclassify.optim.rates import Rate
+from nnclassify.optim.update_rules import Group, States, groups_of
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from nnclassify.errors import DataError, ModelError
 from nnclassify.inference import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
+from nnclassify.optim.update_rules import spare_the_compiler
 from nnclassify.planning import compiles, group_size, num_threads, workload_of
 from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
 from nnclassify.shared_data import read_once
 from nnclassify.trainer import Observer, Recipe, Trainer
 from nnclassify.transforms import Transform, fit_normalization
-from nnclassify.updates import spare_the_compiler
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
 """Training examples that weights may start from, as many as in Jordan (arXiv:2404.00498), and how many at once."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from nnclassify.averaging import Averaging
+from nnclassify.optim.averaging import Averaging
 from nnclassify.schedulers import Scheduler
 from nnclassify.transforms import Tta
 

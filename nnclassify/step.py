@@ -16,7 +16,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import Averaging
 from nnclassify.captured import CapturedSteps
 from nnclassify.compiled import CompiledSteps
 from nnclassify.device import Placement
@@ -24,11 +23,12 @@ from nnclassify.distributed import Ranks
 from nnclassify.errors import DeviceError
 from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
+from nnclassify.optim.averaging import Averaging
+from nnclassify.optim.rates import Rate
+from nnclassify.optim.update_rules import RULES
 from nnclassify.planning import is_captured
 from nnclassify.proof import Proven
-from nnclassify.rates import Rate
 from nnclassify.shared_step import SharedBatch
-from nnclassify.updates import RULES
 
 
 @dataclass(frozen=True)

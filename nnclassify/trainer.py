@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.averaging import frozen_copy
 from nnclassify.batches import Batches, Chunk, resident
 from nnclassify.checkpoint import load_weights
 from nnclassify.datasets import Examples
@@ -23,11 +22,12 @@ from nnclassify.history import Row
 from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
 from nnclassify.metrics import Score, Totals, score
+from nnclassify.optim.averaging import frozen_copy
+from nnclassify.optim.update_rules import load_optimizer
 from nnclassify.recipe import Recipe as Recipe
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.step import StepRecipe, TrainingStep
-from nnclassify.updates import load_optimizer
 
 
 class Observer:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nnclassify.averaging import Averaging, Ema, frozen_copy
 from nnclassify.device import Placement
 from nnclassify.losses import CrossEntropy
 from nnclassify.models.layers import Dropout
-from nnclassify.optimizers import AnyOptimizer, Optimizer
+from nnclassify.optim.averaging import Averaging, Ema, frozen_copy
+from nnclassify.optim.optimizers import AnyOptimizer, Optimizer
 from nnclassify.step import StepRecipe, TrainingStep
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))

@@ -14,10 +14,10 @@ from recorded import recorded
 from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, examples, run
 from torch import Tensor
 
-from nnclassify.averaging import Averaging, Ema, Lookahead
 from nnclassify.device import Placement
 from nnclassify.errors import DeviceError
-from nnclassify.optimizers import Muon, Optimizer, Sgd
+from nnclassify.optim.averaging import Averaging, Ema, Lookahead
+from nnclassify.optim.optimizers import Muon, Optimizer, Sgd
 from nnclassify.step import TrainingStep
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from nnclassify.losses import AnyLoss
-from nnclassify.optimizers import AnyOptimizer
+from nnclassify.optim.optimizers import AnyOptimizer
 from nnclassify.run import train
 
 OPTIMIZERS = [member.model_fields["name"].default for member in get_args(get_args(AnyOptimizer)[0])]

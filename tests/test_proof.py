@@ -12,9 +12,9 @@ import torch
 from steps import BATCH, CPU, DECAYS, EMA, OPTIMIZERS, SHORT, build, examples
 from torch import Tensor
 
-from nnclassify.averaging import Lookahead
 from nnclassify.errors import DeviceError
-from nnclassify.optimizers import Adagrad, Adam, Muon, Optimizer, RmsProp, Sgd
+from nnclassify.optim.averaging import Lookahead
+from nnclassify.optim.optimizers import Adagrad, Adam, Muon, Optimizer, RmsProp, Sgd
 from nnclassify.proof import Results, Snapshot
 from nnclassify.step import TrainingStep
 

@@ -19,11 +19,11 @@ from steps import BATCH, CPU, DECAYS, EMA, FACTORS, OPTIMIZERS, build, examples
 from torch import Tensor
 
 from nnclassify import lowering
-from nnclassify.averaging import Lookahead
 from nnclassify.device import Placement
-from nnclassify.optimizers import Optimizer, Sgd
+from nnclassify.optim.averaging import Lookahead
+from nnclassify.optim.optimizers import Optimizer, Sgd
+from nnclassify.optim.update_rules import RULES
 from nnclassify.step import TrainingStep
-from nnclassify.updates import RULES
 
 pytestmark = pytest.mark.slow
 PLACEMENTS = [CPU, replace(CPU, dtype=torch.float64), replace(CPU, autocast=torch.bfloat16)]

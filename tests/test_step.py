@@ -11,8 +11,8 @@ import torch
 from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, compiling, examples, network, run
 from torch import nn
 
-from nnclassify.averaging import Lookahead, Weights
-from nnclassify.optimizers import Muon, Optimizer, ParameterGroup, Sgd
+from nnclassify.optim.averaging import Lookahead, Weights
+from nnclassify.optim.optimizers import Muon, Optimizer, ParameterGroup, Sgd
 from nnclassify.step import TrainingStep
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from builders import config_of, loaded, trainer_of
 
-from nnclassify.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.checkpoint import content_digest
 from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.history import Row
 from nnclassify.metrics import Score, score
 from nnclassify.observers import Notes
+from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
 from nnclassify.trainer import Observer, Trainer
 

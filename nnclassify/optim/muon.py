@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 
-from nnclassify.rates import Rate, at_rate
+from nnclassify.optim.rates import Rate, at_rate
 
 from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, EPS, muon  # isort: skip  (torch exports only the class)
 

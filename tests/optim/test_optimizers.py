@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from nnclassify.errors import ModelError
-from nnclassify.optimizers import AnyOptimizer
+from nnclassify.optim.optimizers import AnyOptimizer
 
 START, GRADIENT, LR = 2.0, 0.5, 0.1
 

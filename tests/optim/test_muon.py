@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.muon import FilterMuon
+from nnclassify.optim.muon import FilterMuon
 
 
 def stepped(start: Tensor, gradients: list[Tensor], *, normalized: bool = False) -> Tensor:

@@ -252,7 +252,7 @@ class Muon(Optimizer):
         """FilterMuon, and torch.optim.AdamW where there is something left."""
         from torch import optim
 
-        from nnclassify.muon import FilterMuon
+        from nnclassify.optim.muon import FilterMuon
 
         kinds = (2, 4) if self.convolutions else (2,)
         matrices = _having(groups, lambda parameter: parameter.ndim in kinds)

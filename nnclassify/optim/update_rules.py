@@ -22,8 +22,8 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from nnclassify.muon import FilterMuon, update_filters
-from nnclassify.rates import Rate, at_rate, fused_rate
+from nnclassify.optim.muon import FilterMuon, update_filters
+from nnclassify.optim.rates import Rate, at_rate, fused_rate
 
 States = list[list[Tensor]]
 """One list a state (momentum, step, ...), each with one tensor a parameter."""

@@ -1,0 +1,1 @@
+"""How weights change: optimizers, their update rules, Muon, averages of weights."""
