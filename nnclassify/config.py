@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from nnclassify.datasets import AnyDataset
+from nnclassify.data import AnyDataset
+from nnclassify.data.transform import Evaluating
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.files.paths import is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
@@ -32,7 +33,6 @@ from nnclassify.settings import (
     Settings,
     Switch,
 )
-from nnclassify.transforms import Evaluating
 from nnclassify.yaml_source import YamlPath, YamlSource, read_yaml
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from nnclassify.checkpoint import Checkpoint, check_weights, load_newest, load_weights
 from nnclassify.config import RunConfig, validate
-from nnclassify.datasets import Examples, Splits
-from nnclassify.datasets.listing import clean_name
+from nnclassify.data import Examples, Splits
+from nnclassify.data.image_listing import clean_name
+from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line, some
 from nnclassify.inference import check_tta, outputs_of
@@ -30,7 +31,6 @@ from nnclassify.metrics import (
     score,
     wilson_interval,
 )
-from nnclassify.transforms import Transform
 from nnclassify.yaml_source import YamlSource
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}

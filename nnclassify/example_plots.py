@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
 from nnclassify.evaluate import Evaluation
 from nnclassify.figures import RIGHT, WRONG, title
 from nnclassify.metrics import exact

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
+from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import Placement
 from nnclassify.errors import DataError
-from nnclassify.transforms import Transform, Tta
 
 MAX_BATCH, MAX_BATCH_BYTES = 1000, 64 * 2**20
 """Examples at a time, and bytes of their inputs. The training's batch size plays no part in it."""

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.batches import Batches
 from nnclassify.config import RunConfig
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
+from nnclassify.data.batches import Batches
+from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed import Ranks
 from nnclassify.errors import DataError, ModelError
@@ -27,7 +28,6 @@ from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
 from nnclassify.shared_data import read_once
 from nnclassify.trainer import Observer, Recipe, Trainer
-from nnclassify.transforms import Transform, fit_normalization
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
 """Training examples that weights may start from, as many as in Jordan (arXiv:2404.00498), and how many at once."""

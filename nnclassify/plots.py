@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from nnclassify.confusion_plot import confusion
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
 from nnclassify.errors import SaveError, one_line
 from nnclassify.evaluate import Classifier, Evaluation
 from nnclassify.example_plots import mistakes, samples

@@ -13,7 +13,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from nnclassify.batches import Batches
+from nnclassify.data.batches import Batches
 from nnclassify.device import Placement
 from nnclassify.losses import LossFunction
 

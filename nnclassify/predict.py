@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.datasets.csv_inputs import inputs_of, listed, numbers_of
-from nnclassify.datasets.csv_rows import CsvFile, CsvFormat, as_number
-from nnclassify.datasets.files import load_tensor
-from nnclassify.datasets.listing import list_pictures, passed_over
-from nnclassify.datasets.reading import Decoded, frames_note, read_pictures, shape_of
-from nnclassify.datasets.tables import Csv
-from nnclassify.depth import OVERSHOOT
+from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
+from nnclassify.data.csv_rows import CsvFile, CsvFormat, as_number
+from nnclassify.data.image_depth import OVERSHOOT
+from nnclassify.data.image_listing import list_pictures, passed_over
+from nnclassify.data.image_reading import Decoded, frames_note, read_pictures, shape_of
+from nnclassify.data.tables import Csv
+from nnclassify.data.tensor_files import load_tensor
+from nnclassify.data.transform import PictureFormat
 from nnclassify.errors import DataError, InputError
 from nnclassify.evaluate import Classifier
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
 from nnclassify.losses import MULTI_HOT_THRESHOLD
-from nnclassify.transforms import PictureFormat
 
 Note = Callable[[str], object]
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import torch
 
+from nnclassify.data.transform import Tta
 from nnclassify.optim.averaging import Averaging
 from nnclassify.schedulers import Scheduler
-from nnclassify.transforms import Tta
 
 
 @dataclass(frozen=True)

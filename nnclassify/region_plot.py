@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
 from nnclassify.evaluate import Classifier
 from nnclassify.figures import COLORS, QUIET, add_legend, title
 from nnclassify.names import num_columns, readable, readable_names

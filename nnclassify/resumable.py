@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.config import LoadedConfig, RunConfig, find_config, load_config, load_source
-from nnclassify.datasets.base import VALIDATION
+from nnclassify.data.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.pt_check import plain_content

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.config import LoadedConfig, located
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding

@@ -21,9 +21,9 @@ from torch import Tensor
 from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
 
 from nnclassify.config import RunConfig
+from nnclassify.data.transform import Transform
 from nnclassify.errors import one_line
 from nnclassify.history import PositiveCount, Row
-from nnclassify.transforms import Transform
 
 FORMAT: Literal["nnclassify-checkpoint"] = "nnclassify-checkpoint"
 FORMAT_VERSION: Literal[1, 2] = 2

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nnclassify.datasets import Examples, Splits
-from nnclassify.datasets.base import Pool, Source
-from nnclassify.datasets.drawing import limited
-from nnclassify.datasets.labels import matched
+from nnclassify.data import Examples, Splits
+from nnclassify.data.base import Pool, Source
+from nnclassify.data.labels import matched
+from nnclassify.data.splitting import limited
 from nnclassify.errors import DataError, LabelError, some
 from nnclassify.evaluate import Classifier, check_columns, choose_split, splits_of
 from nnclassify.inference import check_values

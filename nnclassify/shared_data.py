@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
+from nnclassify.data.transform import PictureFormat
 from nnclassify.distributed import Ranks
 from nnclassify.errors import DataError, NNClassifyError
-from nnclassify.transforms import PictureFormat
 
 SPLITS = ("train", "validation", "test")
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.batches import Batches, Chunk, resident
 from nnclassify.checkpoint import load_weights
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
+from nnclassify.data.batches import Batches, Chunk, resident
 from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
 from nnclassify.errors import TrainingError

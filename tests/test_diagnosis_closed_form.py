@@ -3,11 +3,11 @@ import torch
 from builders import config_of, loaded
 
 from nnclassify import run
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
+from nnclassify.data.transform import Transform
 from nnclassify.diagnosis import closed_form
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.parts import Parts, build_parts
-from nnclassify.transforms import Transform
 
 
 def held_against(parts: Parts) -> Examples:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from builders import config_of
 
-from nnclassify.datasets import Splits
+from nnclassify.data import Splits
 from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.diagnosis.stand_in import StandIn, is_alike

@@ -18,7 +18,7 @@ from builders import BLOBS, config_of
 
 from nnclassify.checkpoint import content_digest, plain
 from nnclassify.config import RunConfig, load_config
-from nnclassify.datasets.pictures import Downloaded
+from nnclassify.data.images import Downloaded
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer

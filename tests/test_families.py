@@ -13,13 +13,13 @@ from builders import BLOBS, config_of
 
 from nnclassify.checkpoint import content_digest
 from nnclassify.config import RunConfig, load_config
+from nnclassify.data.transform import Normalize
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.reference import families
 from nnclassify.schedulers import Clock
-from nnclassify.transforms import Normalize
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 

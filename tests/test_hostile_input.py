@@ -9,13 +9,13 @@ import torch
 from pydantic import ValidationError
 
 from nnclassify.config import load_config
-from nnclassify.datasets.csv_rows import number
-from nnclassify.datasets.files import load_tensor
-from nnclassify.datasets.tables import Csv
-from nnclassify.datasets.targets import numbering_of
+from nnclassify.data.csv_rows import number
+from nnclassify.data.tables import Csv
+from nnclassify.data.targets import numbering_of
+from nnclassify.data.tensor_files import load_tensor
+from nnclassify.data.transform import PictureFormat
 from nnclassify.diagnosis.catalogue import page_of
 from nnclassify.errors import ConfigError, DataError, InputError
-from nnclassify.transforms import PictureFormat
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "0x" + "f" * 5000])

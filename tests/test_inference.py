@@ -11,13 +11,13 @@ from builders import config_of, loaded, trainer_of
 from torch import Tensor, nn
 
 from nnclassify import run
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
+from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import find_placement
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.inference import outputs_of, views
 from nnclassify.predict import predict
-from nnclassify.transforms import Transform, Tta
 
 DIGITS = {"name": "digits", "limit": 100}
 CNN = {"name": "cnn", "blocks": [{"channels": 4, "pool": "max"}]}

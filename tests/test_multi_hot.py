@@ -17,8 +17,8 @@ from sklearn import metrics as sklearn_metrics
 
 from nnclassify import run
 from nnclassify.checkpoint import content_digest, load_checkpoint
-from nnclassify.datasets.drawing import strata, stratified_split
-from nnclassify.datasets.tables import Csv
+from nnclassify.data.splitting import strata, stratified_split
+from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
 from nnclassify.diagnosis.closed_form import baselines
 from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyError

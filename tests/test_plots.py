@@ -17,7 +17,7 @@ from torch import Tensor
 from nnclassify.compare import ComparedRun
 from nnclassify.comparison_plot import compared_curves
 from nnclassify.confusion_plot import confusion
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
 from nnclassify.diagnosis.experiments import RangeTest
 from nnclassify.diagnosis.picture import range_test_figure
 from nnclassify.errors import InputError

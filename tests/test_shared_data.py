@@ -8,7 +8,7 @@ import pytest
 import torch
 from builders import config_of
 
-from nnclassify.datasets import Splits
+from nnclassify.data import Splits
 from nnclassify.distributed import Ranks
 from nnclassify.errors import DataError
 from nnclassify.shared_data import read_once

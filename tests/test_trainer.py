@@ -194,7 +194,9 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 def test_weights_of_an_epoch_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = []
     for limits in ((1, 4096), (4 * 2**20, 4096)):
-        monkeypatch.setattr("nnclassify.batches.chunk_limits", dict.fromkeys([torch.device("cpu")], limits).__getitem__)
+        monkeypatch.setattr(
+            "nnclassify.data.batches.chunk_limits", dict.fromkeys([torch.device("cpu")], limits).__getitem__
+        )
         parts, trainer = trainer_of(dataset=SPLIT, model={"name": "mlp", "hidden": [8], "dropout": 0.3})
         trainer.fit()
         digests.append((content_digest(parts.model.state_dict()), trainer.rows[-1].train_loss))

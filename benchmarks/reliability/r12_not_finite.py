@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, Ended, command
-from nnclassify.batches import Batches
 from nnclassify.checkpoint import load_checkpoint
+from nnclassify.data.batches import Batches
 from nnclassify.losses import LossFunction
 from nnclassify.trainer import Trainer
 

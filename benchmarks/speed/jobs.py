@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nnclassify.config import LoadedConfig, load_config
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
 
 
 @dataclass(frozen=True)

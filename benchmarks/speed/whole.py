@@ -24,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
 from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config import load_config
-from nnclassify.datasets import Examples
-from nnclassify.datasets.reading import read_pictures
+from nnclassify.data import Examples
+from nnclassify.data.image_reading import read_pictures
 from nnclassify.evaluate import Classifier, evaluate
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.predict import predict

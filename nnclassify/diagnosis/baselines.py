@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from nnclassify.config import RunConfig
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
+from nnclassify.data.transform import Transform
 from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
@@ -19,7 +20,6 @@ from nnclassify.diagnosis.trials import Figures, Outcome, merged, run_trial
 from nnclassify.inference import outputs_of
 from nnclassify.metrics import balanced_accuracy, decisions
 from nnclassify.parts import Parts, build_parts
-from nnclassify.transforms import Transform
 
 BASELINE_STEPS = 1500
 SMALL_BATCH = 32

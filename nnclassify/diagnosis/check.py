@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from nnclassify.config import LoadedConfig, RunConfig, located
-from nnclassify.datasets import Splits
+from nnclassify.data import Splits
 from nnclassify.diagnosis import probes, rules_data, rules_model, rules_output, rules_training
 from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.case import Case, stages_of

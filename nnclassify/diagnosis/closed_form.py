@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
+from nnclassify.data.transform import Transform
 from nnclassify.losses import multi_hot
 from nnclassify.metrics import balanced_accuracy, commonest, decisions, exact
-from nnclassify.transforms import Transform
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
 """Training examples that are used at most, and the side that larger pictures are averaged down to: a linear model of

@@ -10,7 +10,7 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
-from nnclassify.batches import Batches
+from nnclassify.data.batches import Batches
 from nnclassify.diagnosis.trials import step_seconds
 from nnclassify.metrics import exact
 from nnclassify.parts import Parts, build_trainer

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnclassify.datasets import Examples, Splits
-from nnclassify.datasets.drawing import strata
+from nnclassify.data import Examples, Splits
+from nnclassify.data.splitting import strata
+from nnclassify.data.transform import Transform
 from nnclassify.metrics import commonest
-from nnclassify.transforms import Transform
 
 MAX_SAMPLE = 2000
 """Examples that scales are measured on."""

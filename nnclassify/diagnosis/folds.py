@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from nnclassify.datasets import Examples, Splits
-from nnclassify.datasets.drawing import stratified_split
+from nnclassify.data import Examples, Splits
+from nnclassify.data.splitting import stratified_split
 from nnclassify.seeds import numpy_rng
 
 JUDGED = 600

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.config import RunConfig, validate
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
 from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched

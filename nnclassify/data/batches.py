@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
+from nnclassify.data.transform import Augment, Transform
 from nnclassify.device import Placement, chunk_limits, holds
 from nnclassify.seeds import torch_rng
-from nnclassify.transforms import Augment, Transform
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import torch
 from builders import trainer_of
 from torch import Tensor
 
-from nnclassify import batches as batches_module
-from nnclassify.batches import Augmentation, Batches, resident, shift
-from nnclassify.datasets import Examples
+from nnclassify.data import Examples
+from nnclassify.data import batches as batches_module
+from nnclassify.data.batches import Augmentation, Batches, resident, shift
+from nnclassify.data.transform import Augment, Transform, fit_normalization
 from nnclassify.device import find_placement
 from nnclassify.errors import DataError
-from nnclassify.transforms import Augment, Transform, fit_normalization
 
 
 def batches_of(num_examples: int = 23, **options: Any) -> Batches:
@@ -138,7 +138,7 @@ def test_batch_norm_never_meets_a_batch_of_one() -> None:
 def test_examples_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = torch.arange(40).reshape(10, 4)
     examples = Examples(storage, torch.arange(10) % 3, torch.tensor([7, 2, 9]))
-    monkeypatch.setattr("nnclassify.datasets.splits.MOVED_AT_ONCE", 2)
+    monkeypatch.setattr("nnclassify.data.examples.MOVED_AT_ONCE", 2)
     monkeypatch.setattr(batches_module, "holds", lambda device, num_bytes: num_bytes == 3 * 4 * 8)
     moved = resident(examples, torch.device("cpu"))
     assert moved.inputs.shape == (3, 4)  # and no others of the storage

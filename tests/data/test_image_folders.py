@@ -11,8 +11,8 @@ import pytest
 from builders import config_of
 from PIL import Image
 
-from nnclassify.datasets import Splits
-from nnclassify.datasets.listing import list_pictures
+from nnclassify.data import Splits
+from nnclassify.data.image_listing import list_pictures
 from nnclassify.errors import DataError
 
 

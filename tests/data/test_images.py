@@ -15,10 +15,10 @@ from archives import IDX_FOLDERS, NUM_TEST, NUM_TRAIN, stripes, write_cifar, wri
 from builders import config_of
 from PIL import Image
 
-from nnclassify.datasets import Splits
-from nnclassify.datasets.reading import read_pictures
+from nnclassify.data import Splits
+from nnclassify.data.image_reading import read_pictures
+from nnclassify.data.transform import PictureFormat
 from nnclassify.errors import DataError, InputError
-from nnclassify.transforms import PictureFormat
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytes
     paths[71].unlink()
     picture = PictureFormat(2, 3, "gray")
     one_by_one = read_pictures(paths, picture)
-    monkeypatch.setattr("nnclassify.datasets.reading.SMALL_FILE", 0)
+    monkeypatch.setattr("nnclassify.data.image_reading.SMALL_FILE", 0)
     decoded = read_pictures(paths, picture)
     pixels, errors = decoded.pixels, decoded.errors
     assert (pixels == one_by_one.pixels).all() and list(errors) == list(one_by_one.errors) == [70, 71]

@@ -8,16 +8,16 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.datasets.columns import column_notes, outlier_notes
-from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
-from nnclassify.datasets.csv_table import read_table
-from nnclassify.datasets.labels import label_notes, why_no_class
+from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.data.columns import column_notes, outlier_notes
+from nnclassify.data.csv_rows import CsvFile, CsvFormat
+from nnclassify.data.csv_table import read_table
+from nnclassify.data.labels import label_notes, why_no_class
+from nnclassify.data.transform import PictureFormat, Transform
 from nnclassify.errors import DataError
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED
 from nnclassify.settings import FilePath, all_different
-from nnclassify.transforms import PictureFormat, Transform
 
 
 def _one_character(value: str) -> str:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.datasets.base import Pool
-from nnclassify.datasets.decoded import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
-from nnclassify.datasets.drawing import Rows
-from nnclassify.datasets.layout import SplitFolder
-from nnclassify.depth import ValueRange, black_and_white, is_deep, range_of, values_of
+from nnclassify.data.base import Pool
+from nnclassify.data.image_cache import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
+from nnclassify.data.image_depth import ValueRange, black_and_white, is_deep, range_of, values_of
+from nnclassify.data.image_folders import SplitFolder
+from nnclassify.data.splitting import Rows
+from nnclassify.data.transform import PictureFormat, look_at
 from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.memory import available_memory
-from nnclassify.transforms import PictureFormat, look_at
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from nnclassify.datasets.drawing import Labels, Rows, counts_of, limited, stratified_split
-from nnclassify.datasets.splits import Examples as Examples
-from nnclassify.datasets.splits import Splits as Splits
+from nnclassify.data.examples import Examples as Examples
+from nnclassify.data.examples import Splits as Splits
+from nnclassify.data.splitting import Labels, Rows, counts_of, limited, stratified_split
+from nnclassify.data.transform import Augment, Normalize, PictureFormat, Transform
 from nnclassify.errors import DataError, LabelError, some
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
-from nnclassify.transforms import Augment, Normalize, PictureFormat, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnclassify.datasets import decoded, reading
+from nnclassify.data import image_cache as decoded
+from nnclassify.data import image_reading as reading
+from nnclassify.data.transform import PictureFormat
 from nnclassify.files.cache import private_folder
-from nnclassify.transforms import PictureFormat
 
 FORMAT = PictureFormat(4, 4, "rgb")
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from builders import config_of
 
-from nnclassify.datasets import Splits
-from nnclassify.datasets.files import load_tensor
+from nnclassify.data import Splits
+from nnclassify.data.tensor_files import load_tensor
 from nnclassify.errors import DataError, NNClassifyError
 
 INPUTS, TARGETS = np.arange(4 * 6, dtype=np.float32).reshape(4, 6) - 3, np.array([0, 1, 0, 1])

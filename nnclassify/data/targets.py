@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.datasets.drawing import Labels
+from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, LabelError, MissingValueError
 
 if TYPE_CHECKING:

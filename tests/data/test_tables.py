@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
-from nnclassify.datasets import Splits
-from nnclassify.datasets.labels import sorted_labels
+from nnclassify.data import Splits
+from nnclassify.data.labels import sorted_labels
 from nnclassify.errors import DataError, NNClassifyError
 
 GOOD = "red,green,shade\n1,2,dark\n3,4,light\n5,6,dark\n7,8,light\n"

@@ -12,10 +12,10 @@ from operator import itemgetter
 
 import numpy as np
 
-from nnclassify.datasets.columns import Values, is_unnamed, numbers_the_rows
-from nnclassify.datasets.csv_rows import MISSING, CsvFile, Problems, as_number, other_delimiter, why_no_number
-from nnclassify.datasets.drawing import Labels
-from nnclassify.datasets.labels import classes_of, missing_labels
+from nnclassify.data.columns import Values, is_unnamed, numbers_the_rows
+from nnclassify.data.csv_rows import MISSING, CsvFile, Problems, as_number, other_delimiter, why_no_number
+from nnclassify.data.labels import classes_of, missing_labels
+from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, some, suggestion
 from nnclassify.settings import yaml_list, yaml_quoted
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nnclassify.datasets.csv_rows import MISSING, CsvFile, as_number, number, other_delimiter
+from nnclassify.data.csv_rows import MISSING, CsvFile, as_number, number, other_delimiter
 from nnclassify.errors import DataError, some, suggestion
 
 MAX_NAMES = 12

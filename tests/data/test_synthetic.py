@@ -8,7 +8,7 @@ import pytest
 import torch
 from builders import config_of
 
-from nnclassify.datasets import Examples, Splits
+from nnclassify.data import Examples, Splits
 from nnclassify.errors import DataError
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from nnclassify.depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
+from nnclassify.data.image_depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
+from nnclassify.data.png import pixels_alone
 from nnclassify.errors import InputError, one_line
-from nnclassify.png import pixels_alone
 from nnclassify.settings import Settings, Switch
 
 if TYPE_CHECKING:

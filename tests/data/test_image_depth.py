@@ -11,8 +11,8 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
-from nnclassify.datasets import Splits
-from nnclassify.depth import ValueRange, ValuesError, black_and_white, to_bytes
+from nnclassify.data import Splits
+from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
 from nnclassify.errors import DataError
 from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.predict import predict

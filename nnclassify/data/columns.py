@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify.datasets.drawing import Labels
+from nnclassify.data.splitting import Labels
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 

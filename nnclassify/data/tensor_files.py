@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from nnclassify.datasets.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.datasets.drawing import Labels
-from nnclassify.datasets.targets import (
+from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.data.splitting import Labels
+from nnclassify.data.targets import (
     Columns,
     Numbering,
     columns_of,
@@ -20,11 +20,11 @@ from nnclassify.datasets.targets import (
     read_labels,
     read_multi_hot,
 )
+from nnclassify.data.transform import Augment, PictureFormat, Transform
 from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive
 from nnclassify.settings import FilePath, all_different
-from nnclassify.transforms import Augment, PictureFormat, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nnclassify.datasets.base import Dataset, Pool, Source
-from nnclassify.datasets.drawing import Labels
+from nnclassify.data.base import Dataset, Pool, Source
+from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError
 from nnclassify.memory import available_memory
 from nnclassify.seeds import numpy_rng, stream_seed

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from nnclassify.datasets.csv_rows import MISSING, as_number
-from nnclassify.datasets.listing import clean_name, look_alike
+from nnclassify.data.csv_rows import MISSING, as_number
+from nnclassify.data.image_listing import clean_name, look_alike
 from nnclassify.errors import some
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nnclassify.datasets.base import Dataset, Examples, Splits
-from nnclassify.datasets.files import Tensors
-from nnclassify.datasets.pictures import Cifar10, Cifar100, FashionMnist, Folder, Kmnist, Mnist
-from nnclassify.datasets.tables import BreastCancer, Csv, Digits, Iris, Wine
-from nnclassify.datasets.toy import Blobs, Circles, Moons, Rgb, Spirals, Xor
+from nnclassify.data.base import Dataset, Examples, Splits
+from nnclassify.data.images import Cifar10, Cifar100, FashionMnist, Folder, Kmnist, Mnist
+from nnclassify.data.synthetic import Blobs, Circles, Moons, Rgb, Spirals, Xor
+from nnclassify.data.tables import BreastCancer, Csv, Digits, Iris, Wine
+from nnclassify.data.tensor_files import Tensors
 from nnclassify.settings import ByName
 
 AnyDataset = Annotated[

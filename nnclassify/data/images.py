@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from nnclassify.datasets.base import PictureDataset, Pool, Size, Source, UnsplitDataset
-from nnclassify.datasets.layout import find_layout
-from nnclassify.datasets.reading import Reader
+from nnclassify.data.base import PictureDataset, Pool, Size, Source, UnsplitDataset
+from nnclassify.data.image_folders import find_layout
+from nnclassify.data.image_reading import Reader
+from nnclassify.data.transform import Mode, PictureFormat, Resize, Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
 from nnclassify.settings import FilePath, Fraction
-from nnclassify.transforms import Mode, PictureFormat, Resize, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnclassify.datasets.drawing import Labels
-from nnclassify.datasets.listing import (
+from nnclassify.data.image_listing import (
     Listing,
     clean_name,
     entries,
@@ -25,6 +24,7 @@ from nnclassify.datasets.listing import (
     look_alike,
     passed_over,
 )
+from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, counted, some
 from nnclassify.files.paths import is_folder
 

@@ -12,9 +12,9 @@ from builders import config_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnclassify.datasets import Examples, Splits
-from nnclassify.datasets.base import check_classes, check_range
-from nnclassify.datasets.drawing import stratified_split
+from nnclassify.data import Examples, Splits
+from nnclassify.data.base import check_classes, check_range
+from nnclassify.data.splitting import stratified_split
 from nnclassify.errors import DataError
 from nnclassify.seeds import numpy_rng
 

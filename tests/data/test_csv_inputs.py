@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify.datasets.csv_inputs import inputs_of
-from nnclassify.datasets.csv_rows import CsvFile, CsvFormat
+from nnclassify.data.csv_inputs import inputs_of
+from nnclassify.data.csv_rows import CsvFile, CsvFormat
 from nnclassify.errors import DataError
 
 NAMES, COMMA = ["a", "b"], CsvFormat()
