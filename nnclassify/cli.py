@@ -150,7 +150,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
-    from nnclassify.config import load_config
+    from nnclassify.config.run_config import load_config
     from nnclassify.resumable import resumable
 
     changes = overrides or []

@@ -75,7 +75,7 @@ def copy_config(
 @configs_app.command("reference")
 def print_reference(as_json: JsonOption = False) -> None:
     """Print the reference of the YAML: every key, its values, default and meaning, in markdown."""
-    from nnclassify.reference import markdown
+    from nnclassify.config.reference import markdown
 
     if as_json:
         print_json({"markdown": markdown()})
@@ -86,7 +86,7 @@ def print_reference(as_json: JsonOption = False) -> None:
 @configs_app.command("schema")
 def print_schema(as_json: JsonOption = False) -> None:
     """Print the JSON schema of the YAML, for an editor's completion; --json prints it on one line."""
-    from nnclassify.reference import json_schema
+    from nnclassify.config.reference import json_schema
 
     if as_json:
         print_json(json_schema())

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.checkpoint import Checkpoint, check_weights, load_newest, load_weights
-from nnclassify.config import RunConfig, validate
+from nnclassify.config.run_config import RunConfig, validate
+from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Examples, Splits
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.transform import Transform
@@ -31,7 +32,6 @@ from nnclassify.metrics import (
     score,
     wilson_interval,
 )
-from nnclassify.yaml_source import YamlSource
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
 """The keys of a dataset that say where its data is."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nnclassify.checkpoint import Checkpoint, save_checkpoint
-from nnclassify.config import CheckpointEvery, RunConfig, load_config
+from nnclassify.config.run_config import CheckpointEvery, RunConfig, load_config
 from nnclassify.errors import ConfigError, printable
 from nnclassify.files.atomic_write import write_text
 from nnclassify.folders import RunFolder

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
 from nnclassify.data.transform import Transform, fit_normalization

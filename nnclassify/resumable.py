@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnclassify.config import LoadedConfig, RunConfig, find_config, load_config, load_source
+from nnclassify.config.run_config import LoadedConfig, RunConfig, find_config, load_config, load_source
+from nnclassify.config.yaml_reader import YamlSource, read_yaml
 from nnclassify.data.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.pt_check import plain_content
 from nnclassify.folders import RunFolder, named_run, runs_of
 from nnclassify.settings import flat
-from nnclassify.yaml_source import YamlSource, read_yaml
 
 FREE = (
     "epochs",

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from nnclassify.checkpoint import Checkpoint, check_weights, content_digest, load_checkpoint, load_newest, plain
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.files.atomic_write import previous
 from nnclassify.folders import RunFolder

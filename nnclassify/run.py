@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnclassify.config import LoadedConfig, located
+from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Examples
 from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared

@@ -20,7 +20,7 @@ from pydantic_core import ArgsKwargs
 from torch import Tensor
 from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.data.transform import Transform
 from nnclassify.errors import one_line
 from nnclassify.history import PositiveCount, Row

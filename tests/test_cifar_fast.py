@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.trainer import Trainer
 

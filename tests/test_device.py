@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnclassify.config import load_config, located
+from nnclassify.config.run_config import load_config, located
 from nnclassify.device import find_device, find_placement, set_products
 from nnclassify.errors import DeviceError
 from nnclassify.parts import build_parts

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.diagnosis.tables import write_tables
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.command import check
 from nnclassify.diagnosis.fix import edited

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.diagnosis.measure import LayerState, Snapshot
 from nnclassify.diagnosis.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
 from nnclassify.errors import TrainingError

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from builders import config_of
 
+from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Suspicion
 from nnclassify.diagnosis.repair import Repair, repair
@@ -14,7 +15,6 @@ from nnclassify.diagnosis.rules_training import LOW_LR, SHORT
 from nnclassify.diagnosis.skill import Skill
 from nnclassify.diagnosis.trials import Bench, Figures, Outcome, Point
 from nnclassify.diagnosis.verdict import Seen, findings_of
-from nnclassify.yaml_source import YamlSource
 
 Reached = Callable[[Change, int], tuple[float, float]]
 

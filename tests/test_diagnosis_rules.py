@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks.diagnosis.tables import write_tables
-from nnclassify.config import RunConfig, load_config
+from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.diagnosis.case import Rule
 from nnclassify.diagnosis.catalogue import PAGES, page_of, page_text
 from nnclassify.diagnosis.check import RULES, case_of, diagnose, suspect

@@ -17,13 +17,13 @@ from archives import IDX_FOLDERS, write_cifar, write_idx
 from builders import BLOBS, config_of
 
 from nnclassify.checkpoint import content_digest, plain
-from nnclassify.config import RunConfig, load_config
+from nnclassify.config.reference import FAMILIES, families
+from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.images import Downloaded
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer
 from nnclassify.parts import build_parts, build_trainer
-from nnclassify.reference import FAMILIES, families
 from nnclassify.resume import new_run_id, resume
 
 Values = dict[str, Any]

@@ -12,13 +12,13 @@ from archives import IDX_FOLDERS, write_cifar, write_idx
 from builders import BLOBS, config_of
 
 from nnclassify.checkpoint import content_digest
-from nnclassify.config import RunConfig, load_config
+from nnclassify.config.reference import families
+from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.transform import Normalize
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer
 from nnclassify.parts import build_parts, build_trainer
-from nnclassify.reference import families
 from nnclassify.schedulers import Clock
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.folders import RunFolder, find_checkpoint, named_run, runs
 from nnclassify.resumable import changes, resumable

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.data.csv_rows import number
 from nnclassify.data.tables import Csv
 from nnclassify.data.targets import numbering_of

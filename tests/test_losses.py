@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from nnclassify.config.reference import families
 from nnclassify.errors import DataError
 from nnclassify.losses import AnyLoss, LossFunction, project_to_simplex
-from nnclassify.reference import families
 
 LOSSES = list(families()["loss"])
 

@@ -15,7 +15,7 @@ from interpreted import interpret
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.compare import compare
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
 from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.files.atomic_write import previous

@@ -14,7 +14,7 @@ from mutations import content_of, forge, mutation
 
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.compare import compare
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.files.atomic_write import previous

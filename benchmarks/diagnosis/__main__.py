@@ -17,11 +17,11 @@ from pathlib import Path
 import yaml
 
 from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, write_files
-from nnclassify.config import LoadedConfig, validate
+from nnclassify.config.run_config import LoadedConfig, validate
+from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.trials import changed, run_trial
 from nnclassify.parts import build_parts
-from nnclassify.yaml_source import YamlSource
 
 REPAIRED = 0.95
 """A repair counts where its mean accuracy of the classes is this share of the healthy twin's."""

@@ -14,7 +14,7 @@ from benchmarks.diagnosis.cases import Values
 from benchmarks.diagnosis.data_cases import Set, read_set
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.tables import write_held_out_files, write_tables
-from nnclassify.config import LoadedConfig, load_config
+from nnclassify.config.run_config import LoadedConfig, load_config
 
 SECOND = Path(__file__).parent / "held_out_2.yaml"
 SETS = ("own", "held_out", "held_out_2")

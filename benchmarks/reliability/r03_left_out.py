@@ -11,7 +11,7 @@ import torch
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from nnclassify.checkpoint import content_digest, plain
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.trainer import Observer, Trainer
 

@@ -15,7 +15,7 @@ from benchmarks.reliability.drawn import TABLE, drawn
 from benchmarks.reliability.processes import call
 from nnclassify import run
 from nnclassify.checkpoint import content_digest, load_checkpoint
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.folders import RunFolder
 
 CNN = """

@@ -16,7 +16,7 @@ import torch
 from benchmarks.speed.jobs import JOBS, LARGE, prepare, prepare_noise
 from benchmarks.speed.measure import measure, table_rows
 from benchmarks.speed.whole import auto_against_off, growth, memory, peak_share, pictures, start, whole_runs
-from nnclassify.config import validate
+from nnclassify.config.run_config import validate
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 EPOCHS = """| job | contender | ratio to bare | spread | to reach | examples a second | test accuracy |

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.inference import outputs_of
 from nnclassify.metrics import score
 from nnclassify.parts import build_parts, build_trainer

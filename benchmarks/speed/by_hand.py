@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 
 Values = np.ndarray[Any, np.dtype[np.float32]]
 

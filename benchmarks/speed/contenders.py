@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.history import Row
 from nnclassify.inference import outputs_of
 from nnclassify.models.layers import Dropout

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnclassify.config import LoadedConfig, load_config
+from nnclassify.config.run_config import LoadedConfig, load_config
 from nnclassify.data import Examples
 
 

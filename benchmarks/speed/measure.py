@@ -8,7 +8,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from benchmarks.speed.jobs import Job
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import one_line
 
 Figures = dict[str, list[float]]

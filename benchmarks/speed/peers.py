@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.speed.contenders import Arrays, Epochs
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 
 
 def dataloader(config: RunConfig, num_epochs: int) -> Epochs:

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
 from benchmarks.speed.jobs import Job, prepare
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
 from nnclassify.data.image_reading import read_pictures
 from nnclassify.evaluate import Classifier, evaluate

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.diagnosis.facts import Facts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
+from nnclassify.config.yaml_reader import path_of_key
 from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Page, Suspicion
 from nnclassify.diagnosis.measure import Snapshot
@@ -14,7 +15,6 @@ from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn
 from nnclassify.models.layer_settings import Activation, Init
 from nnclassify.models.mlp import Mlp
-from nnclassify.yaml_source import path_of_key
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from nnclassify.config import LoadedConfig, RunConfig, located
+from nnclassify.config.run_config import LoadedConfig, RunConfig, located
 from nnclassify.data import Splits
 from nnclassify.diagnosis import probes, rules_data, rules_model, rules_output, rules_training
 from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline

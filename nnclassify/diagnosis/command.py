@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnclassify.config import load_config
+from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import refuse_existing, write_fixed
 from nnclassify.diagnosis.texts import diagnosis_text, fix_text, state

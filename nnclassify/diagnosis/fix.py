@@ -10,11 +10,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from nnclassify.config import LoadedConfig
+from nnclassify.config.run_config import LoadedConfig
+from nnclassify.config.yaml_reader import path_of_key
 from nnclassify.diagnosis.findings import Change
 from nnclassify.errors import InputError, SaveError, one_line
 from nnclassify.files.paths import look
-from nnclassify.yaml_source import path_of_key
 
 
 def edited(text: str, change: Change) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
 from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from nnclassify.config import RunConfig, validate
+from nnclassify.config.run_config import RunConfig, validate
+from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Examples, Splits
 from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.folds import halves, judged
@@ -28,7 +29,6 @@ from nnclassify.metrics import commonest, decisions, score
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.seeds import torch_rng
 from nnclassify.trainer import Observer, Trainer
-from nnclassify.yaml_source import YamlSource
 
 EVALUATIONS = 10
 """Points on a trial's curve."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_outcome import LABELS, MISSING_VALUE, UNREADABLE
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
-from nnclassify.yaml_source import YamlSource
 
 
 def unreadable(error: DataError, source: YamlSource) -> list[Finding]:

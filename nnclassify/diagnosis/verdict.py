@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from nnclassify.config.yaml_reader import YamlSource, path_of_key
 from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
 from nnclassify.diagnosis.measure import Snapshot
@@ -20,7 +21,6 @@ from nnclassify.diagnosis.pages_outcome import (
 from nnclassify.diagnosis.repair import Longer, Proof, Repair
 from nnclassify.diagnosis.skill import GOOD, STUCK, Skill
 from nnclassify.diagnosis.trials import Outcome, completed, decisive_steps
-from nnclassify.yaml_source import YamlSource, path_of_key
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 BY_HEART = 0.9

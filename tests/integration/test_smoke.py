@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nnclassify import run
-from nnclassify.config import load_config
+from nnclassify.config.reference import families
+from nnclassify.config.run_config import load_config
 from nnclassify.files.shipped import shipped_configs
-from nnclassify.reference import families
 
 ROOT = Path(__file__).parent.parent.parent
 SMOKE = [name for name in shipped_configs() if name.startswith("smoke/")]

@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 from torch import nn
 from torch.nn import functional
 
+from nnclassify.config.reference import families
 from nnclassify.errors import ModelError
 from nnclassify.models import AnyModel
 from nnclassify.models.cnn import Block, Cnn, shape_after
 from nnclassify.models.layers import Dropout, check_forward
-from nnclassify.reference import families
 
 
 def build(num_outputs: int = 3, shape: tuple[int, ...] = (3, 8, 8), **model: Any) -> torch.nn.Module:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify.reference import all_settings, families, field_docs, json_schema, markdown
+from nnclassify.config.reference import all_settings, families, field_docs, json_schema, markdown
 from nnclassify.settings import names_of
 
 ROOT = Path(__file__).parent.parent

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nnclassify.config import RunConfig, load_config
+from nnclassify.config.run_config import RunConfig, load_config
+from nnclassify.config.yaml_reader import YamlSource, parse_yaml, read_yaml
 from nnclassify.errors import ConfigError
-from nnclassify.yaml_source import YamlSource, parse_yaml, read_yaml
 
 any_input = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, has_part, yaml_text
 from nnclassify.errors import SYNONYMS, dotted, nearest, printable, suggestion
 from nnclassify.settings import (
     CONFLICT,
@@ -22,7 +23,6 @@ from nnclassify.settings import (
     names_of,
     settings_in,
 )
-from nnclassify.yaml_source import YamlPath, YamlSource, has_part, yaml_text
 
 Loc = tuple[int | str, ...]
 """Where pydantic saw an error: the YAML's path, and the names of the union members that it went through."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml
 from nnclassify.data import AnyDataset
 from nnclassify.data.transform import Evaluating
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
@@ -20,7 +22,6 @@ from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optim.averaging import Averaging, Ema, Lookahead
 from nnclassify.optim.optimizers import Adam, AnyOptimizer
-from nnclassify.problems import describe_problems, errors_in, line_of, path_of
 from nnclassify.schedulers import AnyScheduler, Constant
 from nnclassify.settings import (
     DEVICE_PATTERN,
@@ -33,7 +34,6 @@ from nnclassify.settings import (
     Settings,
     Switch,
 )
-from nnclassify.yaml_source import YamlPath, YamlSource, read_yaml
 
 
 class CheckpointEvery(Settings):

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from nnclassify.config import RunConfig, load_config
+from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.errors import ConfigError, ConfigPath, NNClassifyError
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.models.layers import check_forward

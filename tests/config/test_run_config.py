@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nnclassify.config import RunConfig, load_config
+from nnclassify.config.reference import all_settings
+from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.errors import ConfigError, NNClassifyError
 from nnclassify.files.shipped import shipped_configs
-from nnclassify.reference import all_settings
 
 ROOT = Path(__file__).parent.parent
 GOOD = "dataset: iris\nmodel: {name: mlp, hidden: [4]}\n"

@@ -13,9 +13,9 @@ import textwrap
 from itertools import pairwise
 from typing import Any
 
-from nnclassify.config import RunConfig
+from nnclassify.config.run_config import RunConfig
+from nnclassify.config.yaml_reader import yaml_text
 from nnclassify.settings import MAX_INT, Settings, names_of, settings_in
-from nnclassify.yaml_source import yaml_text
 
 Schema = dict[str, Any]
 
