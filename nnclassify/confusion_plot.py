@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from nnclassify.evaluation.metrics import largest_confusions
 from nnclassify.figures import QUIET, WRONG, title
-from nnclassify.metrics import largest_confusions
 from nnclassify.names import num_columns, readable_names
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]

@@ -20,9 +20,7 @@ from nnclassify.data.image_listing import clean_name
 from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrainingError, one_line, some
-from nnclassify.inference import check_tta, outputs_of
-from nnclassify.losses import LossFunction, MultiHotLoss, multi_hot
-from nnclassify.metrics import (
+from nnclassify.evaluation.metrics import (
     ClassReport,
     MultiHotFigures,
     class_reports,
@@ -32,6 +30,8 @@ from nnclassify.metrics import (
     score,
     wilson_interval,
 )
+from nnclassify.evaluation.outputs import check_tta, outputs_of
+from nnclassify.losses import LossFunction, MultiHotLoss, multi_hot
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
 """The keys of a dataset that say where its data is."""

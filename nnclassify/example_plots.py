@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.evaluate import Evaluation
+from nnclassify.evaluation.metrics import exact
 from nnclassify.figures import RIGHT, WRONG, title
-from nnclassify.metrics import exact
 from nnclassify.names import readable, readable_names
 
 NUM_SAMPLES = 25

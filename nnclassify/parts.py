@@ -19,7 +19,7 @@ from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed import Ranks
 from nnclassify.errors import DataError, ModelError
-from nnclassify.inference import check_tta, check_values
+from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.optim.update_rules import spare_the_compiler

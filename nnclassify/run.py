@@ -11,13 +11,13 @@ from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Examples
-from nnclassify.diagnosis.closed_form import Baselines, baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
 from nnclassify.distributed import Ranks, joined, restarted_by
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
+from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
 from nnclassify.history import Row

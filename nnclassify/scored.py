@@ -12,7 +12,7 @@ from nnclassify.data.labels import matched
 from nnclassify.data.splitting import limited
 from nnclassify.errors import DataError, LabelError, some
 from nnclassify.evaluate import Classifier, check_columns, choose_split, splits_of
-from nnclassify.inference import check_values
+from nnclassify.evaluation.outputs import check_values
 
 
 @dataclass(frozen=True)

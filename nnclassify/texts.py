@@ -14,7 +14,7 @@ from nnclassify.compare import ComparedRun
 from nnclassify.diagnosis.texts import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluate import Evaluation
-from nnclassify.metrics import ClassReport, MultiHotFigures, largest_confusions
+from nnclassify.evaluation.metrics import ClassReport, MultiHotFigures, largest_confusions
 from nnclassify.names import num_columns, readable, readable_names
 from nnclassify.predict import Prediction
 from nnclassify.run import RunResult

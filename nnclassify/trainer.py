@@ -18,10 +18,10 @@ from nnclassify.data.batches import Batches, Chunk, resident
 from nnclassify.distributed import Ranks
 from nnclassify.divergence import find_fault
 from nnclassify.errors import TrainingError
+from nnclassify.evaluation.metrics import Score, Totals, score
+from nnclassify.evaluation.outputs import outputs_by_batch
 from nnclassify.history import Row
-from nnclassify.inference import outputs_by_batch
 from nnclassify.losses import LossFunction
-from nnclassify.metrics import Score, Totals, score
 from nnclassify.optim.averaging import frozen_copy
 from nnclassify.optim.update_rules import load_optimizer
 from nnclassify.recipe import Recipe as Recipe

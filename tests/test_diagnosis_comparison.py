@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnclassify.diagnosis.closed_form import Baselines
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.evaluate import Evaluation
-from nnclassify.metrics import class_reports, confusion_matrix, wilson_interval
+from nnclassify.evaluation.baselines import Baselines
+from nnclassify.evaluation.metrics import class_reports, confusion_matrix, wilson_interval
 
 
 def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:

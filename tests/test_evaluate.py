@@ -29,7 +29,7 @@ def test_evaluation_does_not_depend_on_batch_size(here: Path, monkeypatch: pytes
     result = trained(dataset=DIGITS, model={"name": "mlp", "hidden": [16], "batch_norm": True})
     assert result.parts.splits.test is not None
     whole = evaluate(result.classifier, result.parts.splits.test)
-    monkeypatch.setattr("nnclassify.inference.MAX_BATCH", 7)
+    monkeypatch.setattr("nnclassify.evaluation.outputs.MAX_BATCH", 7)
     parts = evaluate(result.classifier, result.parts.splits.test)
     assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
     assert (parts.accuracy, parts.confusion) == (whole.accuracy, whole.confusion)

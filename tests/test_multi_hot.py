@@ -20,12 +20,12 @@ from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.data.splitting import strata, stratified_split
 from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
-from nnclassify.diagnosis.closed_form import baselines
 from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
+from nnclassify.evaluation.baselines import baselines
+from nnclassify.evaluation.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
 from nnclassify.folders import runs_of
 from nnclassify.losses import MultiHotLoss
-from nnclassify.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
 from nnclassify.predict import predict
 from nnclassify.run_plots import draw
 from nnclassify.scored import scored

@@ -22,11 +22,11 @@ from nnclassify.diagnosis.experiments import RangeTest
 from nnclassify.diagnosis.picture import range_test_figure
 from nnclassify.errors import InputError
 from nnclassify.evaluate import Classifier, Evaluation
+from nnclassify.evaluation.metrics import class_reports, confusion_matrix
 from nnclassify.example_plots import mistakes, samples
 from nnclassify.figures import save
 from nnclassify.history import Row
 from nnclassify.lettering import lettering
-from nnclassify.metrics import class_reports, confusion_matrix
 from nnclassify.plots import curves
 from nnclassify.region_plot import decision_regions
 

@@ -9,7 +9,7 @@ import torch
 from nnclassify.compare import ComparedRun
 from nnclassify.errors import ConfigError, DataError, printable
 from nnclassify.evaluate import Evaluation
-from nnclassify.metrics import class_reports
+from nnclassify.evaluation.metrics import class_reports
 from nnclassify.predict import Prediction
 from nnclassify.texts import comparison_text, evaluation_text, predictions_csv, predictions_text, table
 

@@ -23,9 +23,9 @@ import torch
 from benchmarks.diagnosis.cases import Values
 from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, with_changes, write_files
 from nnclassify.errors import NNClassifyError
+from nnclassify.evaluation.metrics import class_reports, confusion_matrix
+from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.history import Row
-from nnclassify.inference import outputs_of
-from nnclassify.metrics import class_reports, confusion_matrix
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.trainer import Observer, Trainer
 

@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.reliability.outcome import Outcome
 from nnclassify.distributed import Ranks
+from nnclassify.evaluation.metrics import score
 from nnclassify.losses import CrossEntropy
-from nnclassify.metrics import score
 
 NUM_CLASSES = 3
 

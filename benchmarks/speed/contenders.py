@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnclassify.config.run_config import RunConfig
+from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.history import Row
-from nnclassify.inference import outputs_of
 from nnclassify.models.layers import Dropout
 from nnclassify.parts import build_parts, build_trainer
 from nnclassify.trainer import Observer, Trainer

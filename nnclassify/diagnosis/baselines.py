@@ -17,8 +17,8 @@ from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.trials import Figures, Outcome, merged, run_trial
-from nnclassify.inference import outputs_of
-from nnclassify.metrics import balanced_accuracy, decisions
+from nnclassify.evaluation.metrics import balanced_accuracy, decisions
+from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.parts import Parts, build_parts
 
 BASELINE_STEPS = 1500

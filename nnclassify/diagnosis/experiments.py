@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnclassify.data.batches import Batches
 from nnclassify.diagnosis.trials import step_seconds
-from nnclassify.metrics import exact
+from nnclassify.evaluation.metrics import exact
 from nnclassify.parts import Parts, build_trainer
 
 EXPERIMENT_SECONDS = 2.0

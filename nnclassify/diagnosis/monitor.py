@@ -22,9 +22,9 @@ from nnclassify.diagnosis.divergence import finding_for, kept, retrace
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
 from nnclassify.diagnosis.measure import LayerState, Snapshot, snapshot
 from nnclassify.diagnosis.rules_data import LARGE
+from nnclassify.evaluation.metrics import commonest
 from nnclassify.files.atomic_write import write_text
 from nnclassify.history import Row
-from nnclassify.metrics import commonest
 from nnclassify.trainer import Observer, Trainer
 
 SHARE = 0.02

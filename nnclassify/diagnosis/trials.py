@@ -24,8 +24,8 @@ from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
 from nnclassify.errors import ModelError, NNClassifyError, one_line
-from nnclassify.inference import outputs_of
-from nnclassify.metrics import commonest, decisions, score
+from nnclassify.evaluation.metrics import commonest, decisions, score
+from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.seeds import torch_rng
 from nnclassify.trainer import Observer, Trainer

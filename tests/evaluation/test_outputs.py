@@ -16,7 +16,7 @@ from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import find_placement
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
-from nnclassify.inference import outputs_of, views
+from nnclassify.evaluation.outputs import outputs_of, views
 from nnclassify.predict import predict
 
 DIGITS = {"name": "digits", "limit": 100}

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
+from nnclassify.evaluation.metrics import balanced_accuracy, commonest, decisions, exact
 from nnclassify.losses import multi_hot
-from nnclassify.metrics import balanced_accuracy, commonest, decisions, exact
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
 """Training examples that are used at most, and the side that larger pictures are averaged down to: a linear model of

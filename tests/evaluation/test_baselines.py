@@ -5,8 +5,8 @@ from builders import config_of, loaded
 from nnclassify import run
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
-from nnclassify.diagnosis import closed_form
-from nnclassify.diagnosis.closed_form import Baselines, baselines
+from nnclassify.evaluation import baselines as closed_form
+from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.parts import Parts, build_parts
 
 

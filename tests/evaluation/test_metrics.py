@@ -9,7 +9,7 @@ import pytest
 import torch
 from builders import config_of
 
-from nnclassify.metrics import Totals, class_reports, confusion_matrix, score, wilson_interval
+from nnclassify.evaluation.metrics import Totals, class_reports, confusion_matrix, score, wilson_interval
 
 Z = 1.959963984540054
 
