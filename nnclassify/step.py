@@ -16,8 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.captured import CapturedSteps
-from nnclassify.compiled import CompiledSteps
+from nnclassify.compile.aot import CompiledSteps
+from nnclassify.compile.cuda_graph import CapturedSteps
 from nnclassify.device import Placement
 from nnclassify.distributed import Ranks
 from nnclassify.errors import DeviceError

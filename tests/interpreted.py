@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, fx
 
-from nnclassify.compiled import CompiledSteps
-from nnclassify.tracing import traced
+from nnclassify.compile.aot import CompiledSteps
+from nnclassify.compile.tracing import traced
 
 
 class Interpreted:

@@ -18,7 +18,7 @@ from interpreted import interpret
 from steps import BATCH, CPU, DECAYS, EMA, FACTORS, OPTIMIZERS, build, examples
 from torch import Tensor
 
-from nnclassify import lowering
+from nnclassify.compile import decompositions as lowering
 from nnclassify.device import Placement
 from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Optimizer, Sgd

@@ -253,7 +253,7 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
     def refuse(*arguments: object) -> None:
         raise DeviceError("compile: no compiler")
 
-    monkeypatch.setattr("nnclassify.compiled.CompiledSteps.run", refuse)
+    monkeypatch.setattr("nnclassify.compile.aot.CompiledSteps.run", refuse)
     _, trainer = trainer_of(compile="on" if must_compile else "auto")
     trainer.training_step.is_compiled = True
     if must_compile:

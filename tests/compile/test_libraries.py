@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify import libraries
+from nnclassify.compile import libraries
+from nnclassify.compile.libraries import KeptLibrary
 from nnclassify.files.cache import private_folder
-from nnclassify.libraries import KeptLibrary
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_library_that_was_set_aside_is_never_kept_again(folder: Path) -> None:
 
 def test_what_a_killed_compilation_left_behind_is_removed(folder: Path) -> None:
     making_for_ever = (
-        "import time; from nnclassify.libraries import KeptLibrary\n"
+        "import time; from nnclassify.compile.libraries import KeptLibrary\n"
         "def make(path): print(flush=True); time.sleep(60)\n"
         "KeptLibrary('other').open(make, print)"
     )

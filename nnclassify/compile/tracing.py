@@ -132,7 +132,7 @@ def make_graph(function: Callable[..., Any], arguments: list[Tensor]) -> fx.Grap
     """The operations of a function of tensors, its backward passes among them; it is not run."""
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    from nnclassify.lowering import LOWERINGS
+    from nnclassify.compile.decompositions import LOWERINGS
 
     # What is no argument, such as the weights of classes, becomes part of the graph.
     return make_fx(function, LOWERINGS, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)

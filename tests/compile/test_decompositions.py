@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnclassify.tracing import make_graph
+from nnclassify.compile.tracing import make_graph
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 3), (3, 2)])

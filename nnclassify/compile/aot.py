@@ -1,7 +1,7 @@
 """Training steps as machine code for a CPU: compiled ahead of time, kept on disk, loaded in milliseconds.
 
 `torch.compile` traces again in every process and looks its caches up, for seconds. Here the step is traced once
-(tracing.py), compiled by the same compiler into a library (AOTInductor), and found again by a digest of all that it
+(compile/tracing.py), compiled by the same compiler into a library (AOTInductor), and found again by a digest of all that it
 depends on: a run that finds its library never imports the compiler.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nnclassify.compile.libraries import KeptLibrary, Library, compile_graph
+from nnclassify.compile.tracing import SingleStep, traced
 from nnclassify.errors import DeviceError, one_line
-from nnclassify.libraries import KeptLibrary, Library, compile_graph
-from nnclassify.tracing import SingleStep, traced
 
 
 class CompiledSteps:

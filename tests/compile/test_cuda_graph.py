@@ -29,7 +29,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[TrainingStep]:
     def record(work: Callable[[], tuple[Tensor, Tensor]], device: torch.device) -> object:
         return recorded(work, device, [tensor for step in steps for tensor in step.learner().tensors])
 
-    monkeypatch.setattr("nnclassify.captured.record", record)
+    monkeypatch.setattr("nnclassify.compile.cuda_graph.record", record)
     monkeypatch.setattr("nnclassify.step.is_captured", lambda device: True)
     return steps
 
