@@ -17,7 +17,8 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
 from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.ranks import Ranks
+from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, ModelError
 from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
@@ -26,7 +27,6 @@ from nnclassify.optim.update_rules import spare_the_compiler
 from nnclassify.planning import compiles, group_size, num_threads, workload_of
 from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
-from nnclassify.shared_data import read_once
 from nnclassify.trainer import Observer, Recipe, Trainer
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500

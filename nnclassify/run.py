@@ -14,7 +14,7 @@ from nnclassify.data import Examples
 from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor import Monitor
-from nnclassify.distributed import Ranks, joined, restarted_by
+from nnclassify.distributed.ranks import Ranks, joined, restarted_by
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.evaluation.baselines import Baselines, baselines

@@ -19,7 +19,8 @@ from torch import Tensor, nn, optim
 from nnclassify.compile.aot import CompiledSteps
 from nnclassify.compile.cuda_graph import CapturedSteps
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.gradients import SharedBatch
+from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DeviceError
 from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
@@ -28,7 +29,6 @@ from nnclassify.optim.rates import Rate
 from nnclassify.optim.update_rules import RULES
 from nnclassify.planning import is_captured
 from nnclassify.proof import Proven
-from nnclassify.shared_step import SharedBatch
 
 
 @dataclass(frozen=True)

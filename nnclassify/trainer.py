@@ -15,7 +15,7 @@ from torch import Tensor, nn, optim
 from nnclassify.checkpoint import load_weights
 from nnclassify.data import Examples
 from nnclassify.data.batches import Batches, Chunk, resident
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.ranks import Ranks
 from nnclassify.divergence import find_fault
 from nnclassify.errors import TrainingError
 from nnclassify.evaluation.metrics import Score, Totals, score

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.reliability.outcome import Outcome
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.ranks import Ranks
 from nnclassify.evaluation.metrics import score
 from nnclassify.losses import CrossEntropy
 

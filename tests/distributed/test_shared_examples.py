@@ -9,9 +9,9 @@ import torch
 from builders import config_of
 
 from nnclassify.data import Splits
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.ranks import Ranks
+from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError
-from nnclassify.shared_data import read_once
 
 
 def played(monkeypatch: pytest.MonkeyPatch, other: Any = None) -> None:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.batch_norm import over_all, share_batch_norm
+from nnclassify.distributed.ranks import Ranks
 from nnclassify.losses import LossFunction
-from nnclassify.shared_norm import over_all, share_batch_norm
 
 
 @dataclass(frozen=True)

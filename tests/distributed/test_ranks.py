@@ -14,13 +14,13 @@ from torch import distributed as dist
 from torch._C._distributed_c10d import HashStore
 
 from nnclassify.device import Placement
-from nnclassify.distributed import Ranks, join, joined, name_of_start, restarted_by
+from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
+from nnclassify.distributed.gradients import SharedBatch
+from nnclassify.distributed.ranks import Ranks, join, joined, name_of_start, restarted_by
 from nnclassify.errors import Interrupted, NNClassifyError, TrainingError
 from nnclassify.folders import create_run_folder
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
-from nnclassify.shared_norm import SharedBatchNorm, share_batch_norm
-from nnclassify.shared_step import SharedBatch
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
@@ -81,7 +81,7 @@ def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.Monke
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setattr("nnclassify.distributed.LAUNCHER_SECONDS", 0.2)
+    monkeypatch.setattr("nnclassify.distributed.ranks.LAUNCHER_SECONDS", 0.2)
     for name, value in {"WORLD_SIZE": "2", "RANK": "0", "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.ranks import Ranks
 
 
 class _Sum(torch.autograd.Function):

@@ -14,7 +14,7 @@ import torch
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import PictureFormat
-from nnclassify.distributed import Ranks
+from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
 
 SPLITS = ("train", "validation", "test")
