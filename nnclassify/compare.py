@@ -14,8 +14,8 @@ from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.errors import one_line, some
 from nnclassify.files.paths import content_of
 from nnclassify.folders import RunFolder, find_checkpoint
-from nnclassify.history import Row, whole_history
 from nnclassify.settings import flat
+from nnclassify.training.history import Row, whole_history
 
 
 @dataclass(frozen=True)

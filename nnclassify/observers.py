@@ -16,9 +16,9 @@ from nnclassify.config.run_config import CheckpointEvery, RunConfig, load_config
 from nnclassify.errors import ConfigError, printable
 from nnclassify.files.atomic_write import write_text
 from nnclassify.folders import RunFolder
-from nnclassify.history import Row, append_row, write_rows
 from nnclassify.resume import machine_state, missing_best
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.history import Row, append_row, write_rows
+from nnclassify.training.trainer import Observer, Trainer
 
 SAVE_SECONDS = 2.0
 """Epochs shorter than this share a save: a kill loses this much work at most, and a resume does it again."""

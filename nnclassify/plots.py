@@ -13,8 +13,8 @@ from nnclassify.errors import SaveError, one_line
 from nnclassify.evaluate import Classifier, Evaluation
 from nnclassify.example_plots import mistakes, samples
 from nnclassify.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title
-from nnclassify.history import Row
 from nnclassify.region_plot import decision_regions
+from nnclassify.training.history import Row
 
 
 def save_plots(

@@ -14,10 +14,10 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.files.atomic_write import previous
 from nnclassify.folders import RunFolder
-from nnclassify.history import Row
 from nnclassify.resumable import changes, refusal
 from nnclassify.schedulers import Clock
-from nnclassify.trainer import Trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

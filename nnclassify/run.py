@@ -20,13 +20,13 @@ from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.folders import RunFolder, create_run_folder, runs_of
-from nnclassify.history import Row
 from nnclassify.observers import Checkpointer, ConfigWriter, HistoryWriter, Notes
-from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.process import asking_to_stop
 from nnclassify.resume import new_run_id
 from nnclassify.resume import resume as resume_run
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 from nnclassify.checkpoint import load_newest
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.folders import RunFolder
-from nnclassify.history import Row, whole_history
 from nnclassify.plots import save_plots
 from nnclassify.run import RunResult
+from nnclassify.training.history import Row, whole_history
 
 
 def draw(result: RunResult, note: Callable[[str], None] = lambda text: None) -> list[Path]:

@@ -23,7 +23,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.transform import Transform
 from nnclassify.errors import one_line
-from nnclassify.history import PositiveCount, Row
+from nnclassify.training.history import PositiveCount, Row
 
 FORMAT: Literal["nnclassify-checkpoint"] = "nnclassify-checkpoint"
 FORMAT_VERSION: Literal[1, 2] = 2

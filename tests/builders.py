@@ -6,8 +6,8 @@ from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
-from nnclassify.parts import Parts, build_parts, build_trainer
-from nnclassify.trainer import Trainer
+from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.trainer import Trainer
 
 BLOBS: dict[str, Any] = {"name": "blobs", "num_examples": 60, "num_test": 30, "std": 0.5}
 """Three classes that a straight line nearly tells apart."""

@@ -14,7 +14,7 @@ from nnclassify.losses import CrossEntropy
 from nnclassify.models.layers import Dropout
 from nnclassify.optim.averaging import Averaging, Ema, frozen_copy
 from nnclassify.optim.optimizers import AnyOptimizer, Optimizer
-from nnclassify.step import StepRecipe, TrainingStep
+from nnclassify.training.step import StepRecipe, TrainingStep
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
 FACTORS = [1.0, 0.5, 0.25, 0.75]

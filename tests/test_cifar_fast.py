@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnclassify.config.run_config import load_config
-from nnclassify.parts import Parts, build_parts, build_trainer
-from nnclassify.trainer import Trainer
+from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.trainer import Trainer
 
 BATCH, STEPS = 8, 12
 KILOSTEP = 1024 * (1 + 1 / (1 - 0.85))

@@ -14,7 +14,7 @@ from torch import nn
 from nnclassify.config.run_config import load_config, located
 from nnclassify.device import find_device, find_placement, set_products
 from nnclassify.errors import DeviceError
-from nnclassify.parts import build_parts
+from nnclassify.training.build import build_parts
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:-1", "meta", ""])

@@ -6,7 +6,7 @@ from builders import config_of
 
 from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test, suggested_rate
 from nnclassify.diagnosis.picture import save_range_test
-from nnclassify.parts import build_parts
+from nnclassify.training.build import build_parts
 
 
 def test_a_tenth_of_the_rate_with_the_lowest_loss_is_suggested() -> None:

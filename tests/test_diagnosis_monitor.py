@@ -9,9 +9,9 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.diagnosis.measure import LayerState, Snapshot
 from nnclassify.diagnosis.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
 from nnclassify.errors import TrainingError
-from nnclassify.history import Row
-from nnclassify.parts import build_parts, build_trainer
-from nnclassify.trainer import Trainer
+from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Trainer
 
 ROW = Row(1, 10, 1.0, 0.5, None, None, 0.1, 1.0, 100.0)
 

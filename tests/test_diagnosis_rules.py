@@ -15,8 +15,8 @@ from nnclassify.diagnosis.probes import MOVED
 from nnclassify.diagnosis.rules_model import NORM_OF_ONE
 from nnclassify.errors import InputError
 from nnclassify.losses import CrossEntropy
-from nnclassify.parts import build_parts
 from nnclassify.seeds import torch_rng
+from nnclassify.training.build import build_parts
 
 WITH_EXAMPLE = [rule for rule in RULES if rule.page.example]
 """All but NN310, which no member of the model family can trigger: a net of the test's own does."""

@@ -70,8 +70,10 @@ def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
 def test_a_step_that_can_be_recorded_moves_its_rates_alone(
     name: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnclassify.step.is_captured", lambda device: True)
-    monkeypatch.setattr("nnclassify.step.Proven", lambda fast, *rest: fast)  # a proof reads values; later steps do not
+    monkeypatch.setattr("nnclassify.training.step.is_captured", lambda device: True)
+    monkeypatch.setattr(
+        "nnclassify.training.step.Proven", lambda fast, *rest: fast
+    )  # a proof reads values; later steps do not
     _, trainer = trainer_of(optimizer={"name": name}, clip_grad_norm=1.0, ema=0.9)
     trainer.training_step.is_compiled = True
     inputs, targets = next(iter(next(iter(trainer.train.epoch(1)))))

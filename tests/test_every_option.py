@@ -23,8 +23,8 @@ from nnclassify.data.images import Downloaded
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer
-from nnclassify.parts import build_parts, build_trainer
 from nnclassify.resume import new_run_id, resume
+from nnclassify.training.build import build_parts, build_trainer
 
 Values = dict[str, Any]
 

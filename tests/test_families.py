@@ -18,8 +18,8 @@ from nnclassify.data.transform import Normalize
 from nnclassify.evaluate import Classifier
 from nnclassify.folders import RunFolder
 from nnclassify.observers import Checkpointer
-from nnclassify.parts import build_parts, build_trainer
 from nnclassify.schedulers import Clock
+from nnclassify.training.build import build_parts, build_trainer
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 

@@ -29,7 +29,7 @@ from nnclassify.losses import MultiHotLoss
 from nnclassify.predict import predict
 from nnclassify.run_plots import draw
 from nnclassify.scored import scored
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.trainer import Observer, Trainer
 
 NAMES = ["red", "green", "blue"]
 TENSORS = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from nnclassify.history import Row
 from nnclassify.observers import EpochLines
+from nnclassify.training.history import Row
 
 
 def lines_of(

@@ -25,10 +25,10 @@ from nnclassify.evaluate import Classifier, Evaluation
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix
 from nnclassify.example_plots import mistakes, samples
 from nnclassify.figures import save
-from nnclassify.history import Row
 from nnclassify.lettering import lettering
 from nnclassify.plots import curves
 from nnclassify.region_plot import decision_regions
+from nnclassify.training.history import Row
 
 HOSTILE = ["$10_$20", "under $10", "_a^b{}", "\\frac%", "$", "", "a\nb\x1b", "\u200b", "猫", "قطة", "🐈", "x" * 300]
 AS_DRAWN = [*HOSTILE[:5], "''", r"a\nb\x1b", r"\u200b", *HOSTILE[8:11]]

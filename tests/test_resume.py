@@ -23,7 +23,7 @@ from nnclassify.folders import RunFolder
 from nnclassify.resumable import resumable
 from nnclassify.run import RunResult, train
 from nnclassify.run_plots import draw_again
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.trainer import Observer, Trainer
 
 CONFIG = """
 dataset: {name: digits, limit: 60, augment: {crop: 1, flip: true}}

@@ -19,9 +19,9 @@ from nnclassify.errors import CheckpointError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.files.atomic_write import previous
 from nnclassify.folders import RunFolder
-from nnclassify.parts import build_parts, build_trainer
 from nnclassify.resume import resume
 from nnclassify.run import train
+from nnclassify.training.build import build_parts, build_trainer
 
 Content = dict[str, Any]
 VALUES: dict[str, Any] = {
@@ -102,7 +102,7 @@ def test_a_state_of_another_run_is_refused(run: RunFolder, tmp_path: Path, messa
 
 
 def trainer_rows(run: RunFolder) -> list[Any]:
-    from nnclassify.history import Row
+    from nnclassify.training.history import Row
 
     return [Row(**row) for row in load_checkpoint(run.last).history]
 

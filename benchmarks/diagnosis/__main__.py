@@ -21,7 +21,7 @@ from nnclassify.config.run_config import LoadedConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.trials import changed, run_trial
-from nnclassify.parts import build_parts
+from nnclassify.training.build import build_parts
 
 REPAIRED = 0.95
 """A repair counts where its mean accuracy of the classes is this share of the healthy twin's."""

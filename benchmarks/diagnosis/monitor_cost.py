@@ -18,7 +18,7 @@ from pathlib import Path
 from nnclassify import run
 from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config.run_config import LoadedConfig, load_config
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.trainer import Observer, Trainer
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, with_chan
 from nnclassify.errors import NNClassifyError
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.history import Row
-from nnclassify.parts import Parts, build_parts, build_trainer
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
 
 SHARE = 0.95
 PLAIN_NET: Values = {

@@ -12,8 +12,8 @@ from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from nnclassify.checkpoint import content_digest, plain
 from nnclassify.config.run_config import load_config
-from nnclassify.parts import build_parts, build_trainer
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.trainer import Observer, Trainer
 
 PARTS = ("model", "averaged", "optimizers", "scaler", "step", "batch", "totals", "best", "best_epoch", "random")
 STOP = 17

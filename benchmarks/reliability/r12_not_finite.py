@@ -18,7 +18,7 @@ from benchmarks.reliability.processes import Child, Ended, command
 from nnclassify.checkpoint import load_checkpoint
 from nnclassify.data.batches import Batches
 from nnclassify.losses import LossFunction
-from nnclassify.trainer import Trainer
+from nnclassify.training.trainer import Trainer
 
 SOURCES = {"input": "input", "loss": "the loss", "gradient": "gradient", "weights": "weights"}
 """What is spoiled, and the word that the message must hold."""

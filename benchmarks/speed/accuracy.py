@@ -8,7 +8,7 @@ import statistics
 from nnclassify.config.run_config import load_config
 from nnclassify.evaluation.metrics import score
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.parts import build_parts, build_trainer
+from nnclassify.training.build import build_parts, build_trainer
 
 
 def main() -> None:

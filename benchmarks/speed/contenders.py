@@ -20,10 +20,10 @@ from torch.nn import functional
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.history import Row
 from nnclassify.models.layers import Dropout
-from nnclassify.parts import build_parts, build_trainer
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
 
 Epochs = Iterator[float]
 

@@ -27,9 +27,9 @@ from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
 from nnclassify.data.image_reading import read_pictures
 from nnclassify.evaluate import Classifier, evaluate
-from nnclassify.parts import build_parts, build_trainer
 from nnclassify.predict import predict
 from nnclassify.run import train
+from nnclassify.training.build import build_parts, build_trainer
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.trials import Figures, Outcome, merged, run_trial
 from nnclassify.evaluation.metrics import balanced_accuracy, decisions
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.parts import Parts, build_parts
+from nnclassify.training.build import Parts, build_parts
 
 BASELINE_STEPS = 1500
 SMALL_BATCH = 32

@@ -44,7 +44,7 @@ from nnclassify.diagnosis.trials import (
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.diagnosis.verdict import Seen, findings_of, minutes_needed
 from nnclassify.errors import DataError, NNClassifyError
-from nnclassify.parts import Parts, build_parts
+from nnclassify.training.build import Parts, build_parts
 
 RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES, *probes.RULES)
 

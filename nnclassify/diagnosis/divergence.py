@@ -15,7 +15,7 @@ from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.measure import watched
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state
-from nnclassify.trainer import Trainer
+from nnclassify.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnclassify.data.batches import Batches
 from nnclassify.diagnosis.trials import step_seconds
 from nnclassify.evaluation.metrics import exact
-from nnclassify.parts import Parts, build_trainer
+from nnclassify.training.build import Parts, build_trainer
 
 EXPERIMENT_SECONDS = 2.0
 """What an experiment should take: it makes as many of its steps as fit, by the work of a step and not by a clock."""

@@ -24,8 +24,8 @@ from nnclassify.diagnosis.measure import LayerState, Snapshot, snapshot
 from nnclassify.diagnosis.rules_data import LARGE
 from nnclassify.evaluation.metrics import commonest
 from nnclassify.files.atomic_write import write_text
-from nnclassify.history import Row
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
 
 SHARE = 0.02
 """Of the training time: the bound is 3 %, and one look may be longer than those before it."""

@@ -26,9 +26,9 @@ from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
 from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.evaluation.metrics import commonest, decisions, score
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.parts import Parts, build_parts, build_trainer
 from nnclassify.seeds import torch_rng
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.trainer import Observer, Trainer
 
 EVALUATIONS = 10
 """Points on a trial's curve."""

@@ -18,7 +18,7 @@ from nnclassify.device import Placement
 from nnclassify.errors import DeviceError
 from nnclassify.optim.averaging import Averaging, Ema, Lookahead
 from nnclassify.optim.optimizers import Muon, Optimizer, Sgd
-from nnclassify.step import TrainingStep
+from nnclassify.training.step import TrainingStep
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[TrainingStep]:
         return recorded(work, device, [tensor for step in steps for tensor in step.learner().tensors])
 
     monkeypatch.setattr("nnclassify.compile.cuda_graph.record", record)
-    monkeypatch.setattr("nnclassify.step.is_captured", lambda device: True)
+    monkeypatch.setattr("nnclassify.training.step.is_captured", lambda device: True)
     return steps
 
 

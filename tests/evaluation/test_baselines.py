@@ -7,7 +7,7 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation.baselines import Baselines, baselines
-from nnclassify.parts import Parts, build_parts
+from nnclassify.training.build import Parts, build_parts
 
 
 def held_against(parts: Parts) -> Examples:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnclassify.errors import ModelError
 from nnclassify.models import AnyModel
-from nnclassify.parts import build_parts
+from nnclassify.training.build import build_parts
 
 EXACT = {"name": "whitening", "eps": 1e-9}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify.history import Row, whole_history, write_rows
+from nnclassify.training.history import Row, whole_history, write_rows
 
 ROWS = [Row(epoch, epoch, 1.0, 0.5, None, None, 0.1, 1.0, 10.0) for epoch in (1, 2, 3)]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nnclassify.device import Placement
 from nnclassify.losses import CrossEntropy
-from nnclassify.precision import agrees, is_fast
+from nnclassify.training.precision import agrees, is_fast
 
 CPU = Placement(torch.device("cpu"))
 LOSS = CrossEntropy().build([1, 1, 1])

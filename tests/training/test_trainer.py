@@ -12,11 +12,11 @@ from builders import config_of, loaded, trainer_of
 from nnclassify.checkpoint import content_digest
 from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.evaluation.metrics import Score, score
-from nnclassify.history import Row
 from nnclassify.observers import Notes
 from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
-from nnclassify.trainer import Observer, Trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
 
 SPLIT = {"name": "iris", "validation": 0.2}
 

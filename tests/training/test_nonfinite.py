@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nnclassify.divergence import Fault, find_fault
+from nnclassify.training.nonfinite import Fault, find_fault
 
 NAN = float("nan")
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from nnclassify.errors import DeviceError
-from nnclassify.learner import Learner
+from nnclassify.training.functional_state import Learner
 
 Results = tuple[Tensor, Tensor]
 """Outputs `(N * B, num_outputs)` and losses `(N * B,)`."""

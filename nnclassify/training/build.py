@@ -24,10 +24,10 @@ from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.optim.update_rules import spare_the_compiler
-from nnclassify.planning import compiles, group_size, num_threads, workload_of
-from nnclassify.precision import training_autocast
 from nnclassify.seeds import seed_everything
-from nnclassify.trainer import Observer, Recipe, Trainer
+from nnclassify.training.plan import compiles, group_size, num_threads, workload_of
+from nnclassify.training.precision import training_autocast
+from nnclassify.training.trainer import Observer, Recipe, Trainer
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
 """Training examples that weights may start from, as many as in Jordan (arXiv:2404.00498), and how many at once."""

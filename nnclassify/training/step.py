@@ -22,13 +22,13 @@ from nnclassify.device import Placement
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DeviceError
-from nnclassify.learner import Learner
 from nnclassify.losses import LossFunction
 from nnclassify.optim.averaging import Averaging
 from nnclassify.optim.rates import Rate
 from nnclassify.optim.update_rules import RULES
-from nnclassify.planning import is_captured
-from nnclassify.proof import Proven
+from nnclassify.training.functional_state import Learner
+from nnclassify.training.plan import is_captured
+from nnclassify.training.proof import Proven
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import nn
 
 from nnclassify.optim.averaging import Lookahead, Weights
 from nnclassify.optim.optimizers import Muon, Optimizer, ParameterGroup, Sgd
-from nnclassify.step import TrainingStep
+from nnclassify.training.step import TrainingStep
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnclassify.planning import MAX_GROUP, REPAY, Workload, compiles, group_size, num_threads, workload_of
+from nnclassify.training.plan import MAX_GROUP, REPAY, Workload, compiles, group_size, num_threads, workload_of
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -35,14 +35,14 @@ def test_large_steps_stand_alone() -> None:
 
 
 def test_auto_compiles_long_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnclassify.planning._has_cpp_compiler", lambda: True)
+    monkeypatch.setattr("nnclassify.training.plan._has_cpp_compiler", lambda: True)
     short, long = (Workload(5, 100.0, steps, 80) for steps in (10_000, 10_000_000))
     assert REPAY > 1
     assert not compiles("auto", short, CPU, kept=False)
     assert compiles("auto", long, CPU, kept=False)
     assert not compiles("off", long, CPU, kept=True)
     assert compiles("on", short, CPU, kept=False)
-    monkeypatch.setattr("nnclassify.planning._has_cpp_compiler", lambda: False)
+    monkeypatch.setattr("nnclassify.training.plan._has_cpp_compiler", lambda: False)
     assert not compiles("auto", long, CPU, kept=False)
 
 

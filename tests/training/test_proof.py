@@ -15,8 +15,8 @@ from torch import Tensor
 from nnclassify.errors import DeviceError
 from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Adagrad, Adam, Muon, Optimizer, RmsProp, Sgd
-from nnclassify.proof import Results, Snapshot
-from nnclassify.step import TrainingStep
+from nnclassify.training.proof import Results, Snapshot
+from nnclassify.training.step import TrainingStep
 
 Spoil = Callable[[Snapshot, Tensor, Tensor], Results]
 """Spoils a step that was taken from a snapshot, or what it returned."""

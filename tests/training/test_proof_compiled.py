@@ -23,7 +23,7 @@ from nnclassify.device import Placement
 from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Optimizer, Sgd
 from nnclassify.optim.update_rules import RULES
-from nnclassify.step import TrainingStep
+from nnclassify.training.step import TrainingStep
 
 pytestmark = pytest.mark.slow
 PLACEMENTS = [CPU, replace(CPU, dtype=torch.float64), replace(CPU, autocast=torch.bfloat16)]

@@ -16,18 +16,18 @@ from nnclassify.checkpoint import load_weights
 from nnclassify.data import Examples
 from nnclassify.data.batches import Batches, Chunk, resident
 from nnclassify.distributed.ranks import Ranks
-from nnclassify.divergence import find_fault
 from nnclassify.errors import TrainingError
 from nnclassify.evaluation.metrics import Score, Totals, score
 from nnclassify.evaluation.outputs import outputs_by_batch
-from nnclassify.history import Row
 from nnclassify.losses import LossFunction
 from nnclassify.optim.averaging import frozen_copy
 from nnclassify.optim.update_rules import load_optimizer
-from nnclassify.recipe import Recipe as Recipe
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
-from nnclassify.step import StepRecipe, TrainingStep
+from nnclassify.training.history import Row
+from nnclassify.training.nonfinite import find_fault
+from nnclassify.training.recipe import Recipe as Recipe
+from nnclassify.training.step import StepRecipe, TrainingStep
 
 
 class Observer:

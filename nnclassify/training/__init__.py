@@ -1,0 +1,1 @@
+"""Training: build, plan, step, trainer, observers, history."""
