@@ -110,7 +110,7 @@ def _options(
 
 
 def _complete_run(incomplete: str) -> list[str]:
-    from nnclassify.folders import runs
+    from nnclassify.runs.folder import runs
 
     with contextlib.suppress(NNClassifyError):  # a shell that completes a word is no place for messages
         return [run.name for run in runs() if run.name.startswith(incomplete)]
@@ -151,12 +151,12 @@ def train(
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.config.run_config import load_config
-    from nnclassify.resumable import resumable
+    from nnclassify.runs.resumable import resumable
 
     changes = overrides or []
     folder, loaded = resumable(config, changes, _note) if resume else (None, load_config(config, changes))
     from nnclassify import run  # after the config is known to be right: torch is slow to import
-    from nnclassify.observers import EpochLines, Execution, ProgressBar
+    from nnclassify.runs.recorders import EpochLines, Execution, ProgressBar
     from nnclassify.texts import result_text
 
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
@@ -248,7 +248,7 @@ def evaluate(
 
 def _find(run: str | None) -> Path:
     """The checkpoint that RUN means; says which, where that is not plain."""
-    from nnclassify.folders import find_checkpoint
+    from nnclassify.runs.folder import find_checkpoint
 
     return find_checkpoint(run, note=_note)
 
@@ -377,7 +377,7 @@ def compare(
         print_json({"runs": [run.figures() for run in compared]})
         return
     from nnclassify.comparison_plot import save_compared_curves
-    from nnclassify.folders import CHECKPOINTS
+    from nnclassify.runs.folder import CHECKPOINTS
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
     drawn = save_compared_curves(compared, path)

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from nnclassify.checkpoint import Checkpoint, load_newest
 from nnclassify.errors import one_line, some
 from nnclassify.files.paths import content_of
-from nnclassify.folders import RunFolder, find_checkpoint
+from nnclassify.runs.checkpoint import Checkpoint, load_newest
+from nnclassify.runs.folder import RunFolder, find_checkpoint
 from nnclassify.settings import flat
 from nnclassify.training.history import Row, whole_history
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.checkpoint import Checkpoint, check_weights, load_newest, load_weights
 from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Examples, Splits
@@ -32,6 +31,7 @@ from nnclassify.evaluation.metrics import (
 )
 from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.losses import LossFunction, MultiHotLoss, multi_hot
+from nnclassify.runs.checkpoint import Checkpoint, check_weights, load_newest, load_weights
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
 """The keys of a dataset that say where its data is."""

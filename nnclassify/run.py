@@ -19,11 +19,11 @@ from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluate import Classifier, Evaluation, choose_split, evaluate
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
-from nnclassify.folders import RunFolder, create_run_folder, runs_of
-from nnclassify.observers import Checkpointer, ConfigWriter, HistoryWriter, Notes
 from nnclassify.process import asking_to_stop
-from nnclassify.resume import new_run_id
-from nnclassify.resume import resume as resume_run
+from nnclassify.runs.folder import RunFolder, create_run_folder, runs_of
+from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes
+from nnclassify.runs.resume import new_run_id
+from nnclassify.runs.resume import resume as resume_run
 from nnclassify.training.build import Parts, build_parts, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer

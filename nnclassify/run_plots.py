@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nnclassify.checkpoint import load_newest
 from nnclassify.evaluate import Classifier, evaluate, splits_of
-from nnclassify.folders import RunFolder
 from nnclassify.plots import save_plots
 from nnclassify.run import RunResult
+from nnclassify.runs.checkpoint import load_newest
+from nnclassify.runs.folder import RunFolder
 from nnclassify.training.history import Row, whole_history
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.checkpoint import content_digest
+from nnclassify.runs.checkpoint import content_digest
 
 Place = tuple[Any, ...]
 """The keys and indices that lead to a value."""

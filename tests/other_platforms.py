@@ -21,12 +21,12 @@ def hide() -> None:
     import torch  # noqa: F401 - what it asks of this system is its own affair
 
     import nnclassify.files.cache
-    import nnclassify.folders
+    import nnclassify.runs.folder
 
     flock: Any = __import__("fcntl")
     sys.modules["fcntl"] = None  # type: ignore[assignment]  # so that importing it fails
     sys.modules["msvcrt"] = _msvcrt(flock)
-    for module in (nnclassify.folders, nnclassify.files.cache):
+    for module in (nnclassify.runs.folder, nnclassify.files.cache):
         vars(module)["sys"] = types.SimpleNamespace(platform="win32", stderr=sys.stderr, stdout=sys.stdout)
     for name in LACKING:
         if hasattr(os, name):

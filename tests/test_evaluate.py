@@ -12,11 +12,11 @@ from builders import config_of, loaded
 from interpreted import interpret
 
 from nnclassify import run
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluate import Classifier, choose_split, evaluate, splits_of
 from nnclassify.run import RunResult
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 
 DIGITS = {"name": "digits", "limit": 120, "validation": 0.2}
 

@@ -16,14 +16,14 @@ import pytest
 from archives import IDX_FOLDERS, write_cifar, write_idx
 from builders import BLOBS, config_of
 
-from nnclassify.checkpoint import content_digest, plain
 from nnclassify.config.reference import FAMILIES, families
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.images import Downloaded
 from nnclassify.evaluate import Classifier
-from nnclassify.folders import RunFolder
-from nnclassify.observers import Checkpointer
-from nnclassify.resume import new_run_id, resume
+from nnclassify.runs.checkpoint import content_digest, plain
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.recorders import Checkpointer
+from nnclassify.runs.resume import new_run_id, resume
 from nnclassify.training.build import build_parts, build_trainer
 
 Values = dict[str, Any]

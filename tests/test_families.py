@@ -11,13 +11,13 @@ import torch
 from archives import IDX_FOLDERS, write_cifar, write_idx
 from builders import BLOBS, config_of
 
-from nnclassify.checkpoint import content_digest
 from nnclassify.config.reference import families
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.transform import Normalize
 from nnclassify.evaluate import Classifier
-from nnclassify.folders import RunFolder
-from nnclassify.observers import Checkpointer
+from nnclassify.runs.checkpoint import content_digest
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.recorders import Checkpointer
 from nnclassify.schedulers import Clock
 from nnclassify.training.build import build_parts, build_trainer
 

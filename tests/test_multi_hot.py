@@ -16,7 +16,6 @@ from interpreted import interpret
 from sklearn import metrics as sklearn_metrics
 
 from nnclassify import run
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.data.splitting import strata, stratified_split
 from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
@@ -24,10 +23,11 @@ from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyErr
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.evaluation.baselines import baselines
 from nnclassify.evaluation.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
-from nnclassify.folders import runs_of
 from nnclassify.losses import MultiHotLoss
 from nnclassify.predict import predict
 from nnclassify.run_plots import draw
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
+from nnclassify.runs.folder import runs_of
 from nnclassify.scored import scored
 from nnclassify.training.trainer import Observer, Trainer
 

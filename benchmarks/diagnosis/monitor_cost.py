@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnclassify import run
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config.run_config import LoadedConfig, load_config
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.training.trainer import Observer, Trainer
 
 

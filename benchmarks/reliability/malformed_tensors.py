@@ -17,8 +17,8 @@ import torch
 from benchmarks.reliability import hostile
 from benchmarks.reliability.malformed import Case, Maker
 from benchmarks.reliability.r05_damage import damaged
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.errors import CheckpointError
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 
 COUNT = 12
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks.reliability import failpoints, runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, Ended, call, command
-from nnclassify import observers
-from nnclassify.checkpoint import Checkpoint, load_newest, save_checkpoint
 from nnclassify.errors import CheckpointError
+from nnclassify.runs import recorders as observers
+from nnclassify.runs.checkpoint import Checkpoint, load_newest, save_checkpoint
 
 MAX_KILLS = 12
 """Kills of one run: then it may end."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, command, fresh
-from nnclassify import observers
-from nnclassify.checkpoint import Checkpoint, save_checkpoint
+from nnclassify.runs import recorders as observers
+from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 
 EPOCHS, COMPILED_EPOCHS = 28, 5
 """Of seven steps (19 and more of small batches), or two groups: 196 resumes or more for each of seven runs, and 10 for

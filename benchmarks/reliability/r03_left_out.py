@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
-from nnclassify.checkpoint import content_digest, plain
 from nnclassify.config.run_config import load_config
+from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.training.build import build_parts, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
 

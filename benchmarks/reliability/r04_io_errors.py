@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.reliability import failpoints, runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, Ended, call, command
-from nnclassify.checkpoint import load_checkpoint
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import previous
+from nnclassify.runs.checkpoint import load_checkpoint
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EMFILE)
 NUM_CALLS = 8

@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, call
-from nnclassify.checkpoint import content_digest, load_checkpoint, load_newest
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import previous
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint, load_newest
 
 BLOCK = 100
 """Cases a process: a crash or a hang costs one block, and is counted."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.reliability import launcher, runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Ended, Process
-from nnclassify.folders import RunFolder
+from nnclassify.runs.folder import RunFolder
 
 MAX_SECONDS, MAX_ORPHAN_SECONDS = 60.0, 10.0
 KINDS = ("kill a process", "kill a process", "kill the launcher", "ask one to stop")

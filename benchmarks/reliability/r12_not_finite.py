@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, Ended, command
-from nnclassify.checkpoint import load_checkpoint
 from nnclassify.data.batches import Batches
 from nnclassify.losses import LossFunction
+from nnclassify.runs.checkpoint import load_checkpoint
 from nnclassify.training.trainer import Trainer
 
 SOURCES = {"input": "input", "loss": "the loss", "gradient": "gradient", "weights": "weights"}

@@ -9,7 +9,7 @@ import torch
 from benchmarks.reliability import ranks, runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import command
-from nnclassify.checkpoint import load_checkpoint
+from nnclassify.runs.checkpoint import load_checkpoint
 
 TOLERANCE = 1e-9
 MAKE_EXACT = ("precision=float64", "model.dropout=0", "compile=off", "epochs=8", "batch_size=15")

@@ -14,9 +14,9 @@ import torch
 from benchmarks.reliability.drawn import TABLE, drawn
 from benchmarks.reliability.processes import call
 from nnclassify import run
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.config.run_config import load_config
-from nnclassify.folders import RunFolder
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
+from nnclassify.runs.folder import RunFolder
 
 CNN = """
 dataset: {name: digits, limit: 120, augment: {crop: 1, flip: true}}

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from nnclassify.checkpoint import load_weights
 from nnclassify.data import Examples
 from nnclassify.data.batches import Batches, Chunk, resident
 from nnclassify.distributed.ranks import Ranks
@@ -22,6 +21,7 @@ from nnclassify.evaluation.outputs import outputs_by_batch
 from nnclassify.losses import LossFunction
 from nnclassify.optim.averaging import frozen_copy
 from nnclassify.optim.update_rules import load_optimizer
+from nnclassify.runs.checkpoint import load_weights
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.training.history import Row

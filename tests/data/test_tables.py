@@ -14,10 +14,10 @@ from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.data import Splits
 from nnclassify.data.labels import sorted_labels
 from nnclassify.errors import DataError, NNClassifyError
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 
 GOOD = "red,green,shade\n1,2,dark\n3,4,light\n5,6,dark\n7,8,light\n"
 

@@ -18,9 +18,9 @@ from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks, join, joined, name_of_start, restarted_by
 from nnclassify.errors import Interrupted, NNClassifyError, TrainingError
-from nnclassify.folders import create_run_folder
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
+from nnclassify.runs.folder import create_run_folder
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])

@@ -91,7 +91,7 @@ def test_a_second_run_gets_a_number(second: subprocess.CompletedProcess[str], pl
 
 
 def test_another_process_trains_to_the_same_weights_bit_for_bit(second: object, place: Path) -> None:
-    from nnclassify.checkpoint import content_digest, load_checkpoint
+    from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 
     one, two = (load_checkpoint(place / "checkpoints" / run / "best.pt") for run in ("mine", "mine-2"))
     assert content_digest(one.model) == content_digest(two.model)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from builders import config_of, loaded, trainer_of
 
-from nnclassify.checkpoint import content_digest
 from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.evaluation.metrics import Score, score
-from nnclassify.observers import Notes
 from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
+from nnclassify.runs.checkpoint import content_digest
+from nnclassify.runs.recorders import Notes
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 

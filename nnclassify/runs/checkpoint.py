@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from nnclassify.errors import CheckpointError, TrainingError, one_line
 from nnclassify.files.atomic_write import previous, write_whole
 from nnclassify.files.pt_check import check_archive, plain_content
-from nnclassify.folders import RunFolder
-from nnclassify.schema import FORMAT, FORMAT_VERSION, checked, packed_history
-from nnclassify.schema import Checkpoint as Checkpoint
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.schema import FORMAT, FORMAT_VERSION, checked, packed_history
+from nnclassify.runs.schema import Checkpoint as Checkpoint
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import torch
 
-from nnclassify.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain, save_checkpoint
 from nnclassify.errors import CheckpointError, SaveError, TrainingError
 from nnclassify.files.atomic_write import previous
+from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain, save_checkpoint
 from nnclassify.training.history import Row
 
 ROW = Row(1, 2, 0.5, 1.0, None, None, 0.1, 1.0, 3.0).state()

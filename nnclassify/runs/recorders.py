@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nnclassify.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.config.run_config import CheckpointEvery, RunConfig, load_config
 from nnclassify.errors import ConfigError, printable
 from nnclassify.files.atomic_write import write_text
-from nnclassify.folders import RunFolder
-from nnclassify.resume import machine_state, missing_best
+from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.resume import machine_state, missing_best
 from nnclassify.training.history import Row, append_row, write_rows
 from nnclassify.training.trainer import Observer, Trainer
 

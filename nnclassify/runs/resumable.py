@@ -12,7 +12,7 @@ from nnclassify.data.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.pt_check import plain_content
-from nnclassify.folders import RunFolder, named_run, runs_of
+from nnclassify.runs.folder import RunFolder, named_run, runs_of
 from nnclassify.settings import flat
 
 FREE = (

@@ -13,16 +13,16 @@ import torch
 from conftest import ROOT
 from interpreted import interpret
 
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.compare import compare
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
 from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.files.atomic_write import previous
-from nnclassify.folders import RunFolder
-from nnclassify.resumable import resumable
 from nnclassify.run import RunResult, train
 from nnclassify.run_plots import draw_again
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.resumable import resumable
 from nnclassify.training.trainer import Observer, Trainer
 
 CONFIG = """

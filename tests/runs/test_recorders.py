@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nnclassify.observers import EpochLines
+from nnclassify.runs.recorders import EpochLines
 from nnclassify.training.history import Row
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from nnclassify.checkpoint import Checkpoint, check_weights, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.files.atomic_write import previous
-from nnclassify.folders import RunFolder
-from nnclassify.resumable import changes, refusal
+from nnclassify.runs.checkpoint import Checkpoint, check_weights, content_digest, load_checkpoint, load_newest, plain
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.resumable import changes, refusal
 from nnclassify.schedulers import Clock
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Trainer

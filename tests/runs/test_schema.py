@@ -12,15 +12,15 @@ from builders import config_of, loaded
 from conftest import ROOT
 from mutations import content_of, forge, mutation
 
-from nnclassify.checkpoint import content_digest, load_checkpoint
 from nnclassify.compare import compare
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, NNClassifyError
 from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.files.atomic_write import previous
-from nnclassify.folders import RunFolder
-from nnclassify.resume import resume
 from nnclassify.run import train
+from nnclassify.runs.checkpoint import content_digest, load_checkpoint
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.resume import resume
 from nnclassify.training.build import build_parts, build_trainer
 
 Content = dict[str, Any]

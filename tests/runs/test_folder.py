@@ -8,8 +8,8 @@ import pytest
 
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, InputError
-from nnclassify.folders import RunFolder, find_checkpoint, named_run, runs
-from nnclassify.resumable import changes, resumable
+from nnclassify.runs.folder import RunFolder, find_checkpoint, named_run, runs
+from nnclassify.runs.resumable import changes, resumable
 
 CONFIG = "dataset: xor\nmodel: mlp\nepochs: 3\n"
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
