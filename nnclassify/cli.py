@@ -31,8 +31,8 @@ from nnclassify.files.paths import is_regular, look
 from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
-    from nnclassify.evaluate import Classifier
-    from nnclassify.predict import Prediction
+    from nnclassify.inference.evaluate import Classifier
+    from nnclassify.inference.predict import Prediction
 
 app = typer.Typer(
     name="nnclassify",
@@ -169,7 +169,7 @@ def train(
     else:
         print(result_text(result, plots))
     if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
-        from nnclassify.run_plots import draw
+        from nnclassify.inference.plots.redraw import draw
 
         draw(result, _note)
 
@@ -230,8 +230,8 @@ def evaluate(
     """Evaluate a trained classifier on a split of its dataset."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    from nnclassify.evaluate import evaluate as evaluate_examples
-    from nnclassify.scored import scored
+    from nnclassify.inference.evaluate import evaluate as evaluate_examples
+    from nnclassify.inference.scored import scored
     from nnclassify.texts import evaluation_text
 
     path = _find(run)
@@ -255,7 +255,7 @@ def _find(run: str | None) -> Path:
 
 def _load(path: Path, device: str) -> Classifier:
     """The trained net; says so, where its newest generation is damaged."""
-    from nnclassify.evaluate import Classifier
+    from nnclassify.inference.evaluate import Classifier
 
     classifier = Classifier.load(path, device)
     for note in classifier.notes:
@@ -308,8 +308,8 @@ def predict(
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
-    from nnclassify.predict import CSV_KEYS
-    from nnclassify.predict import predict as predict_inputs
+    from nnclassify.inference.predict import CSV_KEYS
+    from nnclassify.inference.predict import predict as predict_inputs
 
     classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
     if classifier.is_multi_hot and top_k > 1:
@@ -342,7 +342,7 @@ def draw_plots(
 ) -> None:
     """Draw the plots of a run again: curves, confusion matrix, samples, mistakes, decision regions."""
     path = _find(run)
-    from nnclassify.run_plots import draw_again
+    from nnclassify.inference.plots.redraw import draw_again
 
     drawn = [str(plot) for plot in draw_again(path, overrides or [], device, _note)]
     if as_json:
@@ -364,10 +364,10 @@ def compare(
     if plot is not None and not (plot.name and plot.parent.is_dir() and (is_regular(plot) or look(plot) is None)):
         raise InputError(f"--plot {plot}: expected a file, such as curves.png, in a folder that exists")
     if plot is not None:
-        from nnclassify.figures import format_of
+        from nnclassify.inference.plots.figures import format_of
 
         format_of(plot)  # before anything is read
-    from nnclassify.compare import compare as compare_runs
+    from nnclassify.inference.compare import compare as compare_runs
     from nnclassify.texts import comparison_text
 
     compared = compare_runs(runs, _note)
@@ -376,7 +376,7 @@ def compare(
     elif plot is None:
         print_json({"runs": [run.figures() for run in compared]})
         return
-    from nnclassify.comparison_plot import save_compared_curves
+    from nnclassify.inference.plots.comparison import save_compared_curves
     from nnclassify.runs.folder import CHECKPOINTS
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"

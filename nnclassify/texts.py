@@ -10,13 +10,13 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from nnclassify.compare import ComparedRun
 from nnclassify.diagnosis.texts import findings_text
 from nnclassify.errors import printable
-from nnclassify.evaluate import Evaluation
 from nnclassify.evaluation.metrics import ClassReport, MultiHotFigures, largest_confusions
-from nnclassify.names import num_columns, readable, readable_names
-from nnclassify.predict import Prediction
+from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.display_names import num_columns, readable, readable_names
+from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
 from nnclassify.streams import has_color
 

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor
 
 from nnclassify.diagnosis.comparison import compared
-from nnclassify.evaluate import Evaluation
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix, wilson_interval
+from nnclassify.inference.evaluate import Evaluation
 
 
 def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:

@@ -20,15 +20,15 @@ from nnclassify.data.splitting import strata, stratified_split
 from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyError
-from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.evaluation.baselines import baselines
 from nnclassify.evaluation.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
+from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
+from nnclassify.inference.plots.redraw import draw
+from nnclassify.inference.predict import predict
+from nnclassify.inference.scored import scored
 from nnclassify.losses import MultiHotLoss
-from nnclassify.predict import predict
-from nnclassify.run_plots import draw
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import runs_of
-from nnclassify.scored import scored
 from nnclassify.training.trainer import Observer, Trainer
 
 NAMES = ["red", "green", "blue"]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnclassify.compare import ComparedRun
 from nnclassify.errors import ConfigError, DataError, printable
-from nnclassify.evaluate import Evaluation
 from nnclassify.evaluation.metrics import class_reports
-from nnclassify.predict import Prediction
+from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.predict import Prediction
 from nnclassify.texts import comparison_text, evaluation_text, predictions_csv, predictions_text, table
 
 

@@ -17,8 +17,10 @@ import torch
 import torchvision.datasets
 
 import nnclassify
-from nnclassify import cli, plots, predict, run, texts
+from nnclassify import cli, run, texts
 from nnclassify.__main__ import main
+from nnclassify.inference import predict
+from nnclassify.inference.plots import save as plots
 
 WARM = (cli, plots, predict, run, texts, torchvision.datasets)
 """What a command line imports when it runs: here already, so that a child need not."""

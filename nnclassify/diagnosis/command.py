@@ -57,7 +57,7 @@ def check(
         if target is not None:
             refuse_existing(option, target)
     if lr_range is not None:
-        from nnclassify.figures import format_of  # matplotlib takes as long to import as a check
+        from nnclassify.inference.plots.figures import format_of  # matplotlib takes as long to import as a check
 
         format_of(lr_range)
     diagnosis = diagnose(loaded, minutes)

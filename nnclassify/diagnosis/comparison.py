@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.pages_training import BELOW_LINEAR, LIKE_THE_MAJORITY
-from nnclassify.evaluate import Evaluation
 from nnclassify.evaluation.baselines import Baselines
+from nnclassify.inference.evaluate import Evaluation
 
 FAR, DEVIATIONS = 0.1, 3.0
 """A gap in accuracy that is worth a warning, and the standard deviations of a difference that it must exceed too."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from nnclassify.diagnosis.experiments import RangeTest
-from nnclassify.figures import COLORS, QUIET, WRONG, add_legend, make_logarithmic, save
+from nnclassify.inference.plots.figures import COLORS, QUIET, WRONG, add_legend, make_logarithmic, save
 
 
 def save_range_test(test: RangeTest, lr: float, path: Path) -> Path:

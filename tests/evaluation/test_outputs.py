@@ -15,9 +15,9 @@ from nnclassify.data import Examples
 from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import find_placement
 from nnclassify.errors import DataError, NNClassifyError
-from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.evaluation.outputs import outputs_of, views
-from nnclassify.predict import predict
+from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
+from nnclassify.inference.predict import predict
 
 DIGITS = {"name": "digits", "limit": 100}
 CNN = {"name": "cnn", "blocks": [{"channels": 4, "pool": "max"}]}

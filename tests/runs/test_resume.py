@@ -13,13 +13,13 @@ import torch
 from conftest import ROOT
 from interpreted import interpret
 
-from nnclassify.compare import compare
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
-from nnclassify.evaluate import Classifier, splits_of
 from nnclassify.files.atomic_write import previous
+from nnclassify.inference.compare import compare
+from nnclassify.inference.evaluate import Classifier, splits_of
+from nnclassify.inference.plots.redraw import draw_again
 from nnclassify.run import RunResult, train
-from nnclassify.run_plots import draw_again
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resumable import resumable

@@ -12,11 +12,11 @@ from builders import config_of, loaded
 from conftest import ROOT
 from mutations import content_of, forge, mutation
 
-from nnclassify.compare import compare
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, NNClassifyError
-from nnclassify.evaluate import Classifier, evaluate, splits_of
 from nnclassify.files.atomic_write import previous
+from nnclassify.inference.compare import compare
+from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
 from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder

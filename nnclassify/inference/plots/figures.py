@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator, PercentF
 
 from nnclassify.errors import InputError, suggestion
 from nnclassify.files.atomic_write import write_whole
-from nnclassify.lettering import lettering
-from nnclassify.names import readable
+from nnclassify.inference.display_names import readable
+from nnclassify.inference.plots.lettering import lettering
 
 COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
 """Ten that people with any color vision tell apart (Petroff, Accessible color sequences, 2021; arXiv:2107.02270)."""

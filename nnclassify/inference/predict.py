@@ -23,8 +23,8 @@ from nnclassify.data.tables import Csv
 from nnclassify.data.tensor_files import load_tensor
 from nnclassify.data.transform import PictureFormat
 from nnclassify.errors import DataError, InputError
-from nnclassify.evaluate import Classifier
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
+from nnclassify.inference.evaluate import Classifier
 from nnclassify.losses import MULTI_HOT_THRESHOLD
 
 Note = Callable[[str], object]

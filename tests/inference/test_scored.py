@@ -12,8 +12,8 @@ from builders import config_of, loaded
 
 from nnclassify import run
 from nnclassify.errors import DataError
-from nnclassify.evaluate import Classifier, evaluate
-from nnclassify.scored import scored
+from nnclassify.inference.evaluate import Classifier, evaluate
+from nnclassify.inference.scored import scored
 
 ROWS = [(row % 10, row * 7 % 13, "low" if row % 10 < 5 else "high") for row in range(60)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnclassify.names import num_columns, readable, readable_names
+from nnclassify.inference.display_names import num_columns, readable, readable_names
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
 from nnclassify.data import Examples
-from nnclassify.evaluate import Evaluation
 from nnclassify.evaluation.metrics import exact
-from nnclassify.figures import RIGHT, WRONG, title
-from nnclassify.names import readable, readable_names
+from nnclassify.inference.display_names import readable, readable_names
+from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.plots.figures import RIGHT, WRONG, title
 
 NUM_SAMPLES = 25
 NUM_MISTAKES = 5

@@ -12,8 +12,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from nnclassify.evaluation.metrics import largest_confusions
-from nnclassify.figures import QUIET, WRONG, title
-from nnclassify.names import num_columns, readable_names
+from nnclassify.inference.display_names import num_columns, readable_names
+from nnclassify.inference.plots.figures import QUIET, WRONG, title
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 

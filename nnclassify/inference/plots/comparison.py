@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nnclassify.compare import ComparedRun, RunGroup, grouped
-from nnclassify.figures import COLORS, FAINT, add_curve, add_legend, finish_curves, finite, save
-from nnclassify.names import num_columns, readable
+from nnclassify.inference.compare import ComparedRun, RunGroup, grouped
+from nnclassify.inference.display_names import num_columns, readable
+from nnclassify.inference.plots.figures import COLORS, FAINT, add_curve, add_legend, finish_curves, finite, save
 
 MAX_LABEL = 90
 

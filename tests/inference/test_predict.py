@@ -13,8 +13,8 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
-from nnclassify.evaluate import Classifier
-from nnclassify.predict import Prediction, predict
+from nnclassify.inference.evaluate import Classifier
+from nnclassify.inference.predict import Prediction, predict
 
 
 @pytest.fixture(scope="module")

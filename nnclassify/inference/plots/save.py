@@ -7,13 +7,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nnclassify.confusion_plot import confusion
 from nnclassify.data import Examples
 from nnclassify.errors import SaveError, one_line
-from nnclassify.evaluate import Classifier, Evaluation
-from nnclassify.example_plots import mistakes, samples
-from nnclassify.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title
-from nnclassify.region_plot import decision_regions
+from nnclassify.inference.evaluate import Classifier, Evaluation
+from nnclassify.inference.plots.confusion import confusion
+from nnclassify.inference.plots.examples import mistakes, samples
+from nnclassify.inference.plots.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title
+from nnclassify.inference.plots.regions import decision_regions
 from nnclassify.training.history import Row
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nnclassify.evaluate import Classifier, evaluate, splits_of
-from nnclassify.plots import save_plots
+from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
+from nnclassify.inference.plots.save import save_plots
 from nnclassify.run import RunResult
 from nnclassify.runs.checkpoint import load_newest
 from nnclassify.runs.folder import RunFolder

@@ -14,20 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
-from nnclassify.compare import ComparedRun
-from nnclassify.comparison_plot import compared_curves
-from nnclassify.confusion_plot import confusion
 from nnclassify.data import Examples
 from nnclassify.diagnosis.experiments import RangeTest
 from nnclassify.diagnosis.picture import range_test_figure
 from nnclassify.errors import InputError
-from nnclassify.evaluate import Classifier, Evaluation
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix
-from nnclassify.example_plots import mistakes, samples
-from nnclassify.figures import save
-from nnclassify.lettering import lettering
-from nnclassify.plots import curves
-from nnclassify.region_plot import decision_regions
+from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.evaluate import Classifier, Evaluation
+from nnclassify.inference.plots.comparison import compared_curves
+from nnclassify.inference.plots.confusion import confusion
+from nnclassify.inference.plots.examples import mistakes, samples
+from nnclassify.inference.plots.figures import save
+from nnclassify.inference.plots.lettering import lettering
+from nnclassify.inference.plots.regions import decision_regions
+from nnclassify.inference.plots.save import curves
 from nnclassify.training.history import Row
 
 HOSTILE = ["$10_$20", "under $10", "_a^b{}", "\\frac%", "$", "", "a\nb\x1b", "\u200b", "猫", "قطة", "🐈", "x" * 300]
@@ -245,7 +245,7 @@ def test_a_figure_is_saved_in_the_format_that_its_name_says(tmp_path: Path) -> N
 
 def test_a_missing_letter_is_looked_for_in_the_fonts_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     letters = {"main": {97}, "serif": {0x732B, 98}, "pixels": set(), "sans": {0x72AC}}
-    monkeypatch.setattr("nnclassify.lettering._letters_of", lambda path: letters[path])
+    monkeypatch.setattr("nnclassify.inference.plots.lettering._letters_of", lambda path: letters[path])
     monkeypatch.setattr("matplotlib.font_manager.findfont", lambda name: "main")
     fonts = [SimpleNamespace(name=f"{path} Sans", fname=path, style="normal") for path in ("pixels", "sans", "serif")]
     monkeypatch.setattr("matplotlib.font_manager.fontManager", SimpleNamespace(ttflist=fonts))

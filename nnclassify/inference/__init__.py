@@ -1,0 +1,1 @@
+"""What starts from a run folder alone: evaluate, predict, compare, plots."""
