@@ -207,7 +207,7 @@ def explain(
     finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")], as_json: JsonOption = False
 ) -> None:
     """Print the page of a finding: what it looks at, why it matters, the fix, examples."""
-    from nnclassify.diagnosis.catalogue import page_of, page_text
+    from nnclassify.diagnosis.pages import page_of, page_text
 
     page = page_of(finding)
     if as_json:

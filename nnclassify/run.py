@@ -11,9 +11,9 @@ from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Examples
-from nnclassify.diagnosis.comparison import compared
 from nnclassify.diagnosis.findings import Finding
-from nnclassify.diagnosis.monitor import Monitor
+from nnclassify.diagnosis.monitor.end_of_run import compared
+from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, joined, restarted_by
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluation.baselines import Baselines, baselines

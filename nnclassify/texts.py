@@ -10,7 +10,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from nnclassify.diagnosis.texts import findings_text
+from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluation.metrics import ClassReport, MultiHotFigures, largest_confusions
 from nnclassify.inference.compare import ComparedRun

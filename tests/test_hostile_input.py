@@ -14,7 +14,7 @@ from nnclassify.data.tables import Csv
 from nnclassify.data.targets import numbering_of
 from nnclassify.data.tensor_files import load_tensor
 from nnclassify.data.transform import PictureFormat
-from nnclassify.diagnosis.catalogue import page_of
+from nnclassify.diagnosis.pages import page_of
 from nnclassify.errors import ConfigError, DataError, InputError
 
 

@@ -20,7 +20,7 @@ from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, write_fil
 from nnclassify.config.run_config import LoadedConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.check import Diagnosis, diagnose
-from nnclassify.diagnosis.trials import changed, run_trial
+from nnclassify.diagnosis.trials.trials import changed, run_trial
 from nnclassify.training.build import build_parts
 
 REPAIRED = 0.95

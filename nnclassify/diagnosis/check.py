@@ -19,18 +19,22 @@ from torch import nn
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, located
 from nnclassify.data import Splits
-from nnclassify.diagnosis import probes, rules_data, rules_model, rules_output, rules_training
-from nnclassify.diagnosis.baselines import Baseline, label_findings, train_baseline
-from nnclassify.diagnosis.case import Case, stages_of
-from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test
-from nnclassify.diagnosis.facts import facts_of
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
-from nnclassify.diagnosis.pages_outcome import NOT_DECIDED, SHIFTED, UNRELATED
-from nnclassify.diagnosis.repair import DEVIATIONS, Repair, repair
-from nnclassify.diagnosis.skill import GOOD, Skill
-from nnclassify.diagnosis.stand_in import FACTORS, StandIn, is_alike
-from nnclassify.diagnosis.trials import (
+from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, SHIFTED, UNRELATED
+from nnclassify.diagnosis.rules import architecture as rules_model
+from nnclassify.diagnosis.rules import data as rules_data
+from nnclassify.diagnosis.rules import optimization as rules_training
+from nnclassify.diagnosis.rules import output_and_loss as rules_output
+from nnclassify.diagnosis.rules import untrained_network as probes
+from nnclassify.diagnosis.rules.case import Case, stages_of
+from nnclassify.diagnosis.rules.facts import facts_of
+from nnclassify.diagnosis.trials.experiments import RangeTest, learned_by_heart, range_test
+from nnclassify.diagnosis.trials.reference_nets import Baseline, label_findings, train_baseline
+from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
+from nnclassify.diagnosis.trials.skill import GOOD, Skill
+from nnclassify.diagnosis.trials.stand_in import FACTORS, StandIn, is_alike
+from nnclassify.diagnosis.trials.trials import (
     SMALL_STEP,
     Bench,
     Outcome,
@@ -41,8 +45,8 @@ from nnclassify.diagnosis.trials import (
     step_seconds,
     total_steps,
 )
+from nnclassify.diagnosis.trials.verdict import Seen, findings_of, minutes_needed
 from nnclassify.diagnosis.unreadable import unreadable
-from nnclassify.diagnosis.verdict import Seen, findings_of, minutes_needed
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.training.build import Parts, build_parts
 

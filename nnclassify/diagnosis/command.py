@@ -8,7 +8,7 @@ from pathlib import Path
 from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import refuse_existing, write_fixed
-from nnclassify.diagnosis.texts import diagnosis_text, fix_text, state
+from nnclassify.diagnosis.report import diagnosis_text, fix_text, state
 
 
 class Checked:
@@ -64,7 +64,7 @@ def check(
     if fix is not None and diagnosis.change:
         write_fixed(loaded, fix, diagnosis.change)
     if lr_range is not None and diagnosis.rates is not None:
-        from nnclassify.diagnosis.picture import save_range_test
+        from nnclassify.diagnosis.range_plot import save_range_test
 
         save_range_test(diagnosis.rates, loaded.config.optimizer.lr, lr_range)
     return Checked(diagnosis, fix, lr_range)

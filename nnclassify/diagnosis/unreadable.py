@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
-from nnclassify.diagnosis.pages_outcome import LABELS, MISSING_VALUE, UNREADABLE
+from nnclassify.diagnosis.outcome_pages import LABELS, MISSING_VALUE, UNREADABLE
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 
 

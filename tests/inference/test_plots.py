@@ -15,8 +15,8 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from nnclassify.data import Examples
-from nnclassify.diagnosis.experiments import RangeTest
-from nnclassify.diagnosis.picture import range_test_figure
+from nnclassify.diagnosis.range_plot import range_test_figure
+from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.errors import InputError
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix
 from nnclassify.inference.compare import ComparedRun

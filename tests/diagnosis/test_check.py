@@ -9,7 +9,7 @@ from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.command import check
 from nnclassify.diagnosis.fix import edited
-from nnclassify.diagnosis.texts import MAX_LINES, diagnosis_text, state
+from nnclassify.diagnosis.report import MAX_LINES, diagnosis_text, state
 
 pytestmark = pytest.mark.slow  # a diagnosis trains for seconds
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nnclassify.diagnosis.case import Case, Rule
-from nnclassify.diagnosis.changes import with_batch_norm, with_option
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules_model import DEEP, GLOROT, SATURATING
+from nnclassify.diagnosis.rules.architecture import DEEP, GLOROT, SATURATING
+from nnclassify.diagnosis.rules.case import Case, Rule
+from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option
 from nnclassify.models.base import DenseModel
 
 VANISHING = Page(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 import unicodedata
 
-from nnclassify.diagnosis import (
-    pages_outcome,
-    pages_training,
-    probes,
-    rules_data,
-    rules_model,
-    rules_output,
-    rules_training,
-)
+from nnclassify.diagnosis import outcome_pages as pages_outcome
 from nnclassify.diagnosis.findings import Page
+from nnclassify.diagnosis.monitor import pages as pages_training
+from nnclassify.diagnosis.rules import architecture as rules_model
+from nnclassify.diagnosis.rules import data as rules_data
+from nnclassify.diagnosis.rules import optimization as rules_training
+from nnclassify.diagnosis.rules import output_and_loss as rules_output
+from nnclassify.diagnosis.rules import untrained_network as probes
 from nnclassify.errors import InputError
 
 PAGES: dict[str, Page] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
-from nnclassify.diagnosis.verdict import percent, side_by_side
+from nnclassify.diagnosis.trials.verdict import percent, side_by_side
 from nnclassify.errors import printable
 
 MAX_LINES, MAX_SYMPTOMS = 12, 3

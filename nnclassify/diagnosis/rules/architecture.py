@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnclassify.diagnosis.case import Case, Rule
-from nnclassify.diagnosis.changes import wider, with_option
 from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
+from nnclassify.diagnosis.rules.case import Case, Rule
+from nnclassify.diagnosis.rules.changes import wider, with_option
 from nnclassify.errors import counted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.layer_settings import ConstantInit

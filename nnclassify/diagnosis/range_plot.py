@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nnclassify.diagnosis.experiments import RangeTest
+from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.inference.plots.figures import COLORS, QUIET, WRONG, add_legend, make_logarithmic, save
 
 

@@ -5,10 +5,10 @@ import torch
 from builders import config_of
 
 from nnclassify.data import Splits
-from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.diagnosis.stand_in import StandIn, is_alike
-from nnclassify.diagnosis.trials import as_many_updates, total_steps
+from nnclassify.diagnosis.trials.folds import halves, judged
+from nnclassify.diagnosis.trials.stand_in import StandIn, is_alike
+from nnclassify.diagnosis.trials.trials import as_many_updates, total_steps
 
 
 def splits_of(num_examples: int, validation: float = 0.1) -> Splits:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nnclassify.config.yaml_reader import YamlSource, path_of_key
-from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.diagnosis.pages_outcome import (
+from nnclassify.diagnosis.outcome_pages import (
     DEPENDS_ON_SEED,
     NO_BETTER_THAN_CHANCE,
     NOT_BY_HEART,
@@ -18,9 +17,10 @@ from nnclassify.diagnosis.pages_outcome import (
     NOT_FINITE,
     WORSE_THAN_PLAIN,
 )
-from nnclassify.diagnosis.repair import Longer, Proof, Repair
-from nnclassify.diagnosis.skill import GOOD, STUCK, Skill
-from nnclassify.diagnosis.trials import Outcome, completed, decisive_steps
+from nnclassify.diagnosis.rules.case import Case
+from nnclassify.diagnosis.trials.repair import Longer, Proof, Repair
+from nnclassify.diagnosis.trials.skill import GOOD, STUCK, Skill
+from nnclassify.diagnosis.trials.trials import Outcome, completed, decisive_steps
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 BY_HEART = 0.9

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.diagnosis import pages_training as pages
-from nnclassify.diagnosis.divergence import finding_for, kept, retrace
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
 from nnclassify.diagnosis.measure import LayerState, Snapshot, snapshot
-from nnclassify.diagnosis.rules_data import LARGE
+from nnclassify.diagnosis.monitor import pages
+from nnclassify.diagnosis.monitor.retrace import finding_for, kept, retrace
+from nnclassify.diagnosis.rules.data import LARGE
 from nnclassify.evaluation.metrics import commonest
 from nnclassify.files.atomic_write import write_text
 from nnclassify.training.history import Row

@@ -6,13 +6,13 @@ from torch import nn
 
 from benchmarks.diagnosis.tables import write_tables
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.diagnosis.case import Rule
-from nnclassify.diagnosis.catalogue import PAGES, page_of, page_text
 from nnclassify.diagnosis.check import RULES, case_of, diagnose, suspect
 from nnclassify.diagnosis.findings import Suspicion
 from nnclassify.diagnosis.measure import mixing, snapshot
-from nnclassify.diagnosis.probes import MOVED
-from nnclassify.diagnosis.rules_model import NORM_OF_ONE
+from nnclassify.diagnosis.pages import PAGES, page_of, page_text
+from nnclassify.diagnosis.rules.architecture import NORM_OF_ONE
+from nnclassify.diagnosis.rules.case import Rule
+from nnclassify.diagnosis.rules.untrained_network import MOVED
 from nnclassify.errors import InputError
 from nnclassify.losses import CrossEntropy
 from nnclassify.seeds import torch_rng

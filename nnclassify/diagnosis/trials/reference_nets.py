@@ -13,10 +13,10 @@ from torch import Tensor
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
-from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
-from nnclassify.diagnosis.pages_outcome import RENUMBERED, SHIFTED, UNRELATED
-from nnclassify.diagnosis.trials import Figures, Outcome, merged, run_trial
+from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
+from nnclassify.diagnosis.rules.facts import Facts
+from nnclassify.diagnosis.trials.trials import Figures, Outcome, merged, run_trial
 from nnclassify.evaluation.metrics import balanced_accuracy, decisions
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.training.build import Parts, build_parts

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.data.batches import Batches
-from nnclassify.diagnosis.trials import step_seconds
+from nnclassify.diagnosis.trials.trials import step_seconds
 from nnclassify.evaluation.metrics import exact
 from nnclassify.training.build import Parts, build_trainer
 

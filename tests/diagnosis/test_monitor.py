@@ -7,7 +7,7 @@ import torch
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.diagnosis.measure import LayerState, Snapshot
-from nnclassify.diagnosis.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
+from nnclassify.diagnosis.monitor.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
 from nnclassify.errors import TrainingError
 from nnclassify.training.build import build_parts, build_trainer
 from nnclassify.training.history import Row

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.diagnosis import pages_training as pages
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.measure import watched
+from nnclassify.diagnosis.monitor import pages
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state
 from nnclassify.training.trainer import Trainer

@@ -7,14 +7,14 @@ import pytest
 from builders import config_of
 
 from nnclassify.config.yaml_reader import YamlSource
-from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Suspicion
-from nnclassify.diagnosis.repair import Repair, repair
-from nnclassify.diagnosis.rules_model import NARROW
-from nnclassify.diagnosis.rules_training import LOW_LR, SHORT
-from nnclassify.diagnosis.skill import Skill
-from nnclassify.diagnosis.trials import Bench, Figures, Outcome, Point
-from nnclassify.diagnosis.verdict import Seen, findings_of
+from nnclassify.diagnosis.rules.architecture import NARROW
+from nnclassify.diagnosis.rules.case import Case
+from nnclassify.diagnosis.rules.optimization import LOW_LR, SHORT
+from nnclassify.diagnosis.trials.repair import Repair, repair
+from nnclassify.diagnosis.trials.skill import Skill
+from nnclassify.diagnosis.trials.trials import Bench, Figures, Outcome, Point
+from nnclassify.diagnosis.trials.verdict import Seen, findings_of
 
 Reached = Callable[[Change, int], tuple[float, float]]
 

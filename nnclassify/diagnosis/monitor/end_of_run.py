@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
-from nnclassify.diagnosis.pages_training import BELOW_LINEAR, LIKE_THE_MAJORITY
+from nnclassify.diagnosis.monitor.pages import BELOW_LINEAR, LIKE_THE_MAJORITY
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.inference.evaluate import Evaluation
 

@@ -21,8 +21,8 @@ from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Examples, Splits
 from nnclassify.diagnosis.findings import Change
-from nnclassify.diagnosis.folds import halves, judged
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
+from nnclassify.diagnosis.trials.folds import halves, judged
 from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.evaluation.metrics import commonest, decisions, score
 from nnclassify.evaluation.outputs import outputs_of

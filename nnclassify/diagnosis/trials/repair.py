@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
-from nnclassify.diagnosis.rules_training import SHORT
-from nnclassify.diagnosis.skill import GOOD, POOR, STUCK, Skill
-from nnclassify.diagnosis.trials import Bench, Outcome, Point, decisive_steps
+from nnclassify.diagnosis.rules.optimization import SHORT
+from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
+from nnclassify.diagnosis.trials.trials import Bench, Outcome, Point, decisive_steps
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
 """By how much skill a change must help to prove its cause."""

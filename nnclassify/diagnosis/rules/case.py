@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.config.yaml_reader import path_of_key
-from nnclassify.diagnosis.facts import Facts
 from nnclassify.diagnosis.findings import Page, Suspicion
 from nnclassify.diagnosis.measure import Snapshot
+from nnclassify.diagnosis.rules.facts import Facts
 from nnclassify.errors import dotted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn

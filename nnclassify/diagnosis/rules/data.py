@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nnclassify.diagnosis.case import Case, Rule
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.rules.case import Case, Rule
 from nnclassify.errors import some
 
 LECUN = "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.3"

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnclassify.diagnosis.comparison import compared
+from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix, wilson_interval
 from nnclassify.inference.evaluate import Evaluation

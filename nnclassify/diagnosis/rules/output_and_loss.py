@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nnclassify.diagnosis.case import Case, Rule
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.rules.case import Case, Rule
 
 GOODFELLOW = "Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2"
 RAW: Change = {"model.output": "none"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnclassify.diagnosis.findings import Certainty
-from nnclassify.diagnosis.trials import Outcome, Point
+from nnclassify.diagnosis.trials.trials import Outcome, Point
 
 GOOD = 0.9
 """A skill from which a config needs no repair: nine tenths of the way from chance to the best seen."""

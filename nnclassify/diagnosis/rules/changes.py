@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nnclassify.diagnosis.case import Case
 from nnclassify.diagnosis.findings import Change
+from nnclassify.diagnosis.rules.case import Case
 
 
 def layers_changed(case: Case, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:

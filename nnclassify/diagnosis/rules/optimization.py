@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from nnclassify.diagnosis.case import Case, Rule
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.rules.case import Case, Rule
 from nnclassify.schedulers import Clock
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"

@@ -4,8 +4,8 @@ import pytest
 import torch
 from builders import config_of
 
-from nnclassify.diagnosis.experiments import RangeTest, learned_by_heart, range_test, suggested_rate
-from nnclassify.diagnosis.picture import save_range_test
+from nnclassify.diagnosis.range_plot import save_range_test
+from nnclassify.diagnosis.trials.experiments import RangeTest, learned_by_heart, range_test, suggested_rate
 from nnclassify.training.build import build_parts
 
 
