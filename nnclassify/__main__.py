@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 
-from nnclassify import streams
+from nnclassify.cli import streams
 from nnclassify.process import die_with_parent, end_on_signals
 
 ALLOCATIONS_BEFORE_COLLECTION = 50_000
@@ -20,7 +20,7 @@ def main() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its remarks on fonts and cache folders help no user
     if "TORCHELASTIC_RUN_ID" in os.environ:  # before torch is imported: the launcher may end in these seconds
         die_with_parent()
-    from nnclassify.cli import main as run_command_line
+    from nnclassify.cli.main import main as run_command_line
 
     run_command_line()
 

@@ -77,7 +77,7 @@ def main() -> None:
 
     end_on_signals()
     hide()
-    from nnclassify.cli import main as run_command_line
+    from nnclassify.cli.main import main as run_command_line
 
     run_command_line()
 

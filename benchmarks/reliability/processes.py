@@ -17,8 +17,10 @@ import torch
 import torchvision.datasets
 
 import nnclassify
-from nnclassify import cli, run, texts
+from nnclassify import run
 from nnclassify.__main__ import main
+from nnclassify.cli import main as cli
+from nnclassify.cli import text as texts
 from nnclassify.inference import predict
 from nnclassify.inference.plots import save as plots
 

@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from nnclassify import __version__
-from nnclassify.cli import app
+from nnclassify.cli.main import app
 
 Program = Any
 ROOT = Path(__file__).parent.parent.parent
@@ -41,7 +41,7 @@ OPTIONS = {
 
 IMPORTS = """\
 import sys
-from nnclassify.cli import main
+from nnclassify.cli.main import main
 sys.argv = ["nnclassify", *sys.argv[1:]]
 try:
     main()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify import cli
-from nnclassify.bug_report import report
+from nnclassify.cli import main as cli
+from nnclassify.cli.bug_report import report
 from nnclassify.errors import TrainingError
 
 

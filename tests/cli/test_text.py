@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from nnclassify.cli.text import comparison_text, evaluation_text, predictions_csv, predictions_text, table
 from nnclassify.errors import ConfigError, DataError, printable
 from nnclassify.evaluation.metrics import class_reports
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
-from nnclassify.texts import comparison_text, evaluation_text, predictions_csv, predictions_text, table
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from nnclassify.cli.streams import has_color
 from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluation.metrics import ClassReport, MultiHotFigures, largest_confusions
@@ -18,7 +19,6 @@ from nnclassify.inference.display_names import num_columns, readable, readable_n
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
-from nnclassify.streams import has_color
 
 _FORMULA = ("=", "+", "-", "@")
 """What a spreadsheet takes for the beginning of a formula."""

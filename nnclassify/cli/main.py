@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli_configs import JsonOption, complete_config, configs_app, print_json
+from nnclassify.cli.configs import JsonOption, complete_config, configs_app, print_json
+from nnclassify.cli.streams import has_color, output_failure
 from nnclassify.errors import (
     InputError,
     NNClassifyError,
@@ -28,7 +29,6 @@ from nnclassify.errors import (
     printable,
 )
 from nnclassify.files.paths import is_regular, look
-from nnclassify.streams import has_color, output_failure
 
 if TYPE_CHECKING:
     from nnclassify.inference.evaluate import Classifier
@@ -73,7 +73,7 @@ def _ended_by(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         _note("interrupted")
         return 130
-    from nnclassify.bug_report import report
+    from nnclassify.cli.bug_report import report
 
     _say(f"error: {report(error)}")
     return 1
@@ -156,8 +156,8 @@ def train(
     changes = overrides or []
     folder, loaded = resumable(config, changes, _note) if resume else (None, load_config(config, changes))
     from nnclassify import run  # after the config is known to be right: torch is slow to import
+    from nnclassify.cli.text import result_text
     from nnclassify.runs.recorders import EpochLines, Execution, ProgressBar
-    from nnclassify.texts import result_text
 
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
     looking = [Execution(_note), progress] if verbose else [progress]
@@ -230,9 +230,9 @@ def evaluate(
     """Evaluate a trained classifier on a split of its dataset."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
+    from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
     from nnclassify.inference.scored import scored
-    from nnclassify.texts import evaluation_text
 
     path = _find(run)
     classifier = _load(path, device).overridden(overrides or [])
@@ -322,7 +322,7 @@ def predict(
 
 def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
     """Print what was predicted, and on stderr why an input was not read."""
-    from nnclassify.texts import predictions_csv, predictions_text
+    from nnclassify.cli.text import predictions_csv, predictions_text
 
     errors = [prediction.error for prediction in predictions if prediction.error is not None]
     if as_json:
@@ -367,8 +367,8 @@ def compare(
         from nnclassify.inference.plots.figures import format_of
 
         format_of(plot)  # before anything is read
+    from nnclassify.cli.text import comparison_text
     from nnclassify.inference.compare import compare as compare_runs
-    from nnclassify.texts import comparison_text
 
     compared = compare_runs(runs, _note)
     if not as_json:
