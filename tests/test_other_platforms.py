@@ -80,7 +80,9 @@ def test_a_signal_saves_and_a_second_process_is_kept_out(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["test_storage.py", "test_checkpoint.py", "test_decoded.py"])
+@pytest.mark.parametrize(
+    "module", ["files/test_atomic_write.py", "runs/test_checkpoint.py", "data/test_image_cache.py"]
+)
 def test_the_tests_of_saving_and_of_the_cache_pass(module: str, tmp_path: Path) -> None:
     """The same tests, in a process in which all of it is hidden."""
     plugin = tmp_path / "hidden.py"

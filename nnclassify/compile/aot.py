@@ -1,7 +1,7 @@
 """Training steps as machine code for a CPU: compiled ahead of time, kept on disk, loaded in milliseconds.
 
 `torch.compile` traces again in every process and looks its caches up, for seconds. Here the step is traced once
-(compile/tracing.py), compiled by the same compiler into a library (AOTInductor), and found again by a digest of all that it
+(tracing.py), compiled by the same compiler into a library (AOTInductor), and found again by a digest of all that it
 depends on: a run that finds its library never imports the compiler.
 """
 
@@ -119,7 +119,7 @@ def machine_facts() -> list[str]:
 @cache
 def package_digest() -> str:
     """Of this package's source: any of it may decide on the machine code."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for source in sorted(package.rglob("*.py")):
         digest.update(f"{source.relative_to(package).as_posix()}\0".encode() + source.read_bytes())

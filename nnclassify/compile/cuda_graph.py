@@ -1,8 +1,8 @@
 """Training steps as a CUDA graph: recorded once, then replayed in one launch, several steps a replay.
 
 A small network's step is a few dozen kernels of microseconds each, and the CPU takes longer to launch one than the GPU
-to run it. What is recorded is the eager step, at learning rates that it reads from memory (`optim/rates.py` has what that
-takes). No compiler is needed.
+to run it. What is recorded is the eager step, at learning rates that it reads from memory (`optim/rates.py` has what
+that takes). No compiler is needed.
 """
 
 from __future__ import annotations

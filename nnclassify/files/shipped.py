@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nnclassify.errors import InputError, SaveError, one_line, suggestion
 
-SHIPPED = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
+PACKAGE = Path(__file__).parents[1]
+SHIPPED = [PACKAGE / "configs", PACKAGE.parent / "configs"]
 """Where they lie: in the wheel, and in a checkout."""
 
 

@@ -7,7 +7,7 @@ import sys
 
 REPLACED = """
 import gc, os, sys
-from nnclassify import streams
+from nnclassify.cli import streams
 sys.stdout, sys.stderr = (os.fdopen(number, "w") for number in (1, 2))
 streams.install()
 gc.collect()

@@ -9,7 +9,7 @@ import pytest
 from nnclassify.config.reference import all_settings, families, field_docs, json_schema, markdown
 from nnclassify.settings import names_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 REFERENCE = markdown()
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 

@@ -19,7 +19,7 @@ from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.errors import ConfigError, NNClassifyError
 from nnclassify.files.shipped import shipped_configs
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GOOD = "dataset: iris\nmodel: {name: mlp, hidden: [4]}\n"
 
 
