@@ -19,7 +19,7 @@ from nnclassify.data.image_folders import SplitFolder
 from nnclassify.data.splitting import Rows
 from nnclassify.data.transform import PictureFormat, look_at
 from nnclassify.errors import DataError, InputError, counted, some
-from nnclassify.memory import available_memory
+from nnclassify.process import available_memory
 
 if TYPE_CHECKING:
     from PIL import Image

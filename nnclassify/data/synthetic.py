@@ -11,7 +11,7 @@ from pydantic import Field
 from nnclassify.data.base import Dataset, Pool, Source
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError
-from nnclassify.memory import available_memory
+from nnclassify.process import available_memory
 from nnclassify.seeds import numpy_rng, stream_seed
 from nnclassify.settings import Fraction, NonNegativeFloat, PositiveInt
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
-from nnclassify.memory import available_memory
 from nnclassify.models.layer_settings import Activation, BiasInit, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
+from nnclassify.process import available_memory
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
 if TYPE_CHECKING:
