@@ -31,7 +31,8 @@ from nnclassify.evaluation.metrics import (
 )
 from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.losses import LossFunction, MultiHotLoss, multi_hot
-from nnclassify.runs.checkpoint import Checkpoint, check_weights, load_newest, load_weights
+from nnclassify.models.weights import check_weights, load_weights
+from nnclassify.runs.checkpoint import Checkpoint, load_newest
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
 """The keys of a dataset that say where its data is."""

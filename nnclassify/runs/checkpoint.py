@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnclassify.errors import CheckpointError, TrainingError, one_line
 from nnclassify.files.atomic_write import previous, write_whole
@@ -208,30 +208,3 @@ def _parts(value: Any) -> Iterator[bytes | memoryview]:
             yield from _parts(item)
     else:
         yield f"{type(value).__name__} {value!r}".encode()
-
-
-def check_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Compare weights with a network.
-
-    Raises:
-        ValueError: They have other names, shapes or number types.
-    """
-    own = network.state_dict()
-    if differing := sorted(own.keys() ^ weights.keys()):
-        raise ValueError(f"{differing[0]}: a weight that only one of the two has")
-    for name, tensor in own.items():
-        found = weights[name]
-        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
-            raise ValueError(
-                f"{name}: {found.dtype} of shape {tuple(found.shape)}; expected {tensor.dtype}, {tuple(tensor.shape)}"
-            )
-
-
-def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give a network its weights.
-
-    Raises:
-        ValueError: As `check_weights`.
-    """
-    check_weights(network, weights)
-    network.load_state_dict(weights)

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.files.atomic_write import previous
-from nnclassify.runs.checkpoint import Checkpoint, check_weights, content_digest, load_checkpoint, load_newest, plain
+from nnclassify.models.weights import check_weights
+from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resumable import changes, refusal
 from nnclassify.schedulers import Clock

@@ -19,9 +19,9 @@ from nnclassify.errors import TrainingError
 from nnclassify.evaluation.metrics import Score, Totals, score
 from nnclassify.evaluation.outputs import outputs_by_batch
 from nnclassify.losses import LossFunction
+from nnclassify.models.weights import load_weights
 from nnclassify.optim.averaging import frozen_copy
 from nnclassify.optim.update_rules import load_optimizer
-from nnclassify.runs.checkpoint import load_weights
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.training.history import Row

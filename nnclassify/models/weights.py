@@ -1,0 +1,32 @@
+"""Weights of a network, compared with it before they are loaded."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def check_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Compare weights with a network.
+
+    Raises:
+        ValueError: They have other names, shapes or number types.
+    """
+    own = network.state_dict()
+    if differing := sorted(own.keys() ^ weights.keys()):
+        raise ValueError(f"{differing[0]}: a weight that only one of the two has")
+    for name, tensor in own.items():
+        found = weights[name]
+        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(
+                f"{name}: {found.dtype} of shape {tuple(found.shape)}; expected {tensor.dtype}, {tuple(tensor.shape)}"
+            )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give a network its weights.
+
+    Raises:
+        ValueError: As `check_weights`.
+    """
+    check_weights(network, weights)
+    network.load_state_dict(weights)
