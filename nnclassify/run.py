@@ -257,3 +257,28 @@ def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:
     """The newest run of a config that began, or went on, after a moment (nanoseconds); None: there is none."""
     known = [] if moment is None else runs_of(loaded.name)
     return known[-1] if known and (known[-1].started_at() or 0) >= (moment or 0) else None
+
+
+def save_run_plots(result: RunResult, note: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """The plots of a run that was just trained; of a finished one that was resumed, those that are missing.
+
+    Args:
+        result: The run.
+        note: Receives which plots make no sense for it.
+
+    Raises:
+        SaveError: One could not be written.
+    """
+    from nnclassify.inference.plots.save import save_plots  # matplotlib is slow to import
+
+    examples = result.parts.splits.test
+    return save_plots(
+        result.folder.plots,
+        result.rows,
+        result.best_epoch,
+        result.classifier,
+        examples,
+        result.test,
+        redraw=result.is_new,
+        note=note,
+    )

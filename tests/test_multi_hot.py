@@ -23,10 +23,10 @@ from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyErr
 from nnclassify.evaluation.baselines import baselines
 from nnclassify.evaluation.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
 from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
-from nnclassify.inference.plots.redraw import draw
 from nnclassify.inference.predict import predict
 from nnclassify.inference.scored import scored
 from nnclassify.losses import MultiHotLoss
+from nnclassify.run import save_run_plots
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import runs_of
 from nnclassify.training.trainer import Observer, Trainer
@@ -296,7 +296,7 @@ def test_pictures_show_all_classes_and_there_is_no_confusion_plot(here: Path) ->
     files = {"train_inputs": "x.npy", "train_targets": "y.npy"}
     result = run.train(loaded(config_of(**multi_hot(dataset={**TENSORS, **files}))))
     notes: list[str] = []
-    assert [path.stem for path in draw(result, notes.append)] == ["curves", "samples", "mistakes"]
+    assert [path.stem for path in save_run_plots(result, notes.append)] == ["curves", "samples", "mistakes"]
     assert len(notes) == 1 and notes[0].startswith("no confusion matrix: targets are multi-hot")
 
 

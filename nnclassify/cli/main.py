@@ -169,9 +169,9 @@ def train(
     else:
         print(result_text(result, plots))
     if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
-        from nnclassify.inference.plots.redraw import draw
+        from nnclassify.run import save_run_plots
 
-        draw(result, _note)
+        save_run_plots(result, _note)
 
 
 @app.command()

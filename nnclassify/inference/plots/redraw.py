@@ -1,4 +1,4 @@
-"""The plots of a run: after it, or at any time later from its folder and its data."""
+"""The plots of a run drawn again, from its folder and its data alone."""
 
 from __future__ import annotations
 
@@ -7,33 +7,9 @@ from pathlib import Path
 
 from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
 from nnclassify.inference.plots.save import save_plots
-from nnclassify.run import RunResult
 from nnclassify.runs.checkpoint import load_newest
 from nnclassify.runs.folder import RunFolder
 from nnclassify.training.history import Row, whole_history
-
-
-def draw(result: RunResult, note: Callable[[str], None] = lambda text: None) -> list[Path]:
-    """The plots of a run that was just trained; of a finished one that was resumed, those that are missing.
-
-    Args:
-        result: The run.
-        note: Receives which plots make no sense for it.
-
-    Raises:
-        SaveError: One could not be written.
-    """
-    examples = result.parts.splits.test
-    return save_plots(
-        result.folder.plots,
-        result.rows,
-        result.best_epoch,
-        result.classifier,
-        examples,
-        result.test,
-        redraw=result.is_new,
-        note=note,
-    )
 
 
 def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable[[str], None]) -> list[Path]:
