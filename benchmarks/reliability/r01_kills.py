@@ -13,7 +13,7 @@ from benchmarks.reliability import failpoints, runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, Ended, call, command
 from nnclassify.errors import CheckpointError
-from nnclassify.runs import recorders as observers
+from nnclassify.runs import recorders
 from nnclassify.runs.checkpoint import Checkpoint, load_newest, save_checkpoint
 
 MAX_KILLS = 12
@@ -95,7 +95,7 @@ def _acknowledging(log: Path, work: Callable[[], None]) -> Callable[[], None]:
             os.close(descriptor)
 
     def acknowledging() -> None:
-        vars(observers)["save_checkpoint"] = save
+        vars(recorders)["save_checkpoint"] = save
         work()
 
     return acknowledging

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.reliability import runs
 from benchmarks.reliability.outcome import Outcome
 from benchmarks.reliability.processes import Child, command, fresh
-from nnclassify.runs import recorders as observers
+from nnclassify.runs import recorders
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 
 EPOCHS, COMPILED_EPOCHS = 28, 5
@@ -70,7 +70,7 @@ def _keeping(target: Path, work: Callable[[], None]) -> Callable[[], None]:
             shutil.copy(path, target / f"{checkpoint.training['step']:05d}.pt")
 
     def keeping() -> None:
-        vars(observers)["save_checkpoint"] = save
+        vars(recorders)["save_checkpoint"] = save
         work()
 
     return keeping

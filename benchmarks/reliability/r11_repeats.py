@@ -65,9 +65,9 @@ def _decoding_threads(folder: Path) -> str | None:
 
 def _with_cores(count: int, work: Callable[[], None]) -> Callable[[], None]:
     def working() -> None:
-        from nnclassify.data import image_reading as reading
+        from nnclassify.data import image_reading
 
-        reading.SMALL_FILE = 0  # so small that one thread would decode them all
+        image_reading.SMALL_FILE = 0  # so small that one thread would decode them all
         vars(os)["cpu_count"] = lambda: count
         work()
 

@@ -22,11 +22,7 @@ from nnclassify.data import Splits
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
 from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, SHIFTED, UNRELATED
-from nnclassify.diagnosis.rules import architecture as rules_model
-from nnclassify.diagnosis.rules import data as rules_data
-from nnclassify.diagnosis.rules import optimization as rules_training
-from nnclassify.diagnosis.rules import output_and_loss as rules_output
-from nnclassify.diagnosis.rules import untrained_network as probes
+from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.diagnosis.rules.case import Case, stages_of
 from nnclassify.diagnosis.rules.facts import facts_of
 from nnclassify.diagnosis.trials.experiments import RangeTest, learned_by_heart, range_test
@@ -50,7 +46,7 @@ from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.training.build import Parts, build_parts
 
-RULES = (*rules_data.RULES, *rules_output.RULES, *rules_model.RULES, *rules_training.RULES, *probes.RULES)
+RULES = (*data.RULES, *output_and_loss.RULES, *architecture.RULES, *optimization.RULES, *untrained_network.RULES)
 
 TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 3.0, 2.5, 32.0
 """What a trial and a baseline should take, and after how long no other trial begins, for each minute that a check may
@@ -222,7 +218,7 @@ def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
 
 def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
     """Changes to try at once: rate, momentum and batch size; what is likely; everything; the net with its rates."""
-    rates = list(rules_training.rates_together(case))
+    rates = list(optimization.rates_together(case))
     open_ones = [one for one in suspicions if one.certainty != "certain" and one.changes]
     likely = tuple(one for one in open_ones if one.certainty == "likely")
     structure = tuple(one for one in open_ones if one.page.id[:3] != "NN4")
@@ -232,7 +228,7 @@ def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspici
 
 def _range_test(case: Case, splits: Splits) -> RangeTest | None:
     """Over a hundred times more than customary rates, both ways."""
-    low, high = rules_training.lr_range(case)
+    low, high = optimization.lr_range(case)
     lr = case.config.optimizer.lr
     try:
         return range_test(build_parts(case.config, splits), min(low, lr) / 100, max(high, lr) * 100)

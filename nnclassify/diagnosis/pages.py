@@ -5,23 +5,19 @@ from __future__ import annotations
 import difflib
 import unicodedata
 
-from nnclassify.diagnosis import outcome_pages as pages_outcome
+from nnclassify.diagnosis import outcome_pages
 from nnclassify.diagnosis.findings import Page
-from nnclassify.diagnosis.monitor import pages as pages_training
-from nnclassify.diagnosis.rules import architecture as rules_model
-from nnclassify.diagnosis.rules import data as rules_data
-from nnclassify.diagnosis.rules import optimization as rules_training
-from nnclassify.diagnosis.rules import output_and_loss as rules_output
-from nnclassify.diagnosis.rules import untrained_network as probes
+from nnclassify.diagnosis.monitor import pages
+from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.errors import InputError
 
 PAGES: dict[str, Page] = {
     page.id: page
     for page in (
-        *(rule.page for rules in (rules_data, rules_output, rules_model, rules_training) for rule in rules.RULES),
-        *(rule.page for rule in probes.RULES),
-        *pages_outcome.PAGES,
-        *pages_training.PAGES,
+        *(rule.page for rules in (data, output_and_loss, architecture, optimization) for rule in rules.RULES),
+        *(rule.page for rule in untrained_network.RULES),
+        *outcome_pages.PAGES,
+        *pages.PAGES,
     )
 }
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnclassify.data import image_cache as decoded
-from nnclassify.data import image_reading as reading
+from nnclassify.data import image_cache, image_reading
 from nnclassify.data.transform import PictureFormat
 from nnclassify.files.cache import private_folder
 
@@ -25,7 +24,7 @@ FORMAT = PictureFormat(4, 4, "rgb")
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Three small pictures, and a cache of their own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(reading, "MIN_PICTURES", 1)
+    monkeypatch.setattr(image_reading, "MIN_PICTURES", 1)
     paths = [tmp_path / f"{value}.png" for value in (10, 20, 30)]
     for path, value in zip(paths, (10, 20, 30), strict=True):
         Image.new("RGB", (4, 4), (value, value, value)).save(path)
@@ -33,47 +32,49 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_second_reading_decodes_nothing(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = reading.read_or_recall(files, FORMAT).pixels
-    monkeypatch.setattr(reading, "read_pictures", lambda *arguments: pytest.fail("decoded again"))
-    again = reading.read_or_recall(files, FORMAT).pixels
+    first = image_reading.read_or_recall(files, FORMAT).pixels
+    monkeypatch.setattr(image_reading, "read_pictures", lambda *arguments: pytest.fail("decoded again"))
+    again = image_reading.read_or_recall(files, FORMAT).pixels
     assert np.array_equal(first, again)
     assert again[:, 0, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_a_touched_file_another_format_or_order_is_another_list(files: list[Path]) -> None:
-    keys = {decoded.fingerprint(files, FORMAT), decoded.fingerprint(files[::-1], FORMAT)}
-    keys.add(decoded.fingerprint(files, PictureFormat(4, 4, "gray")))
+    keys = {image_cache.fingerprint(files, FORMAT), image_cache.fingerprint(files[::-1], FORMAT)}
+    keys.add(image_cache.fingerprint(files, PictureFormat(4, 4, "gray")))
     os.utime(files[0], ns=(1, 1))
-    keys.add(decoded.fingerprint(files, FORMAT))
+    keys.add(image_cache.fingerprint(files, FORMAT))
     assert len(keys) == 4
-    assert decoded.fingerprint([*files, files[0].with_name("none.png")], FORMAT) is None
+    assert image_cache.fingerprint([*files, files[0].with_name("none.png")], FORMAT) is None
 
 
 def test_unreadable_files_are_not_kept(files: list[Path]) -> None:
     files[1].write_bytes(b"no picture")
     for _ in range(2):
-        assert list(reading.read_or_recall(files, FORMAT).errors) == [1]
+        assert list(image_reading.read_or_recall(files, FORMAT).errors) == [1]
 
 
 def test_a_damaged_cache_is_not_used(files: list[Path], tmp_path: Path) -> None:
-    reading.read_or_recall(files, FORMAT)
+    image_reading.read_or_recall(files, FORMAT)
     kept = next((tmp_path / "cache").rglob("*.npy"))
     kept.write_bytes(kept.read_bytes()[:100])
-    pixels = reading.read_or_recall(files, FORMAT).pixels
+    pixels = image_reading.read_or_recall(files, FORMAT).pixels
     assert pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_the_least_recently_used_goes_first(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = private_folder("pictures")
     assert folder is not None
-    monkeypatch.setattr(decoded, "MAX_CACHE_BYTES", 600)  # two files of 128 + 3 * 48 bytes
+    monkeypatch.setattr(image_cache, "MAX_CACHE_BYTES", 600)  # two files of 128 + 3 * 48 bytes
     keys = ["a", "b", "c"]
     for age, key in enumerate(keys):
-        decoded.keep_decoded(key, np.zeros((3, 3, 4, 4), dtype=np.uint8))
+        image_cache.keep_decoded(key, np.zeros((3, 3, 4, 4), dtype=np.uint8))
         if (path := folder / f"{key}.npy").is_file():
             os.utime(path, (age, age))
-    decoded.keep_decoded("d", np.zeros((3, 3, 4, 4), dtype=np.uint8))
-    assert decoded.load_decoded("a", (3, 3, 4, 4)) is None and decoded.load_decoded("d", (3, 3, 4, 4)) is not None
+    image_cache.keep_decoded("d", np.zeros((3, 3, 4, 4), dtype=np.uint8))
+    assert (
+        image_cache.load_decoded("a", (3, 3, 4, 4)) is None and image_cache.load_decoded("d", (3, 3, 4, 4)) is not None
+    )
 
 
 def plant(kept: Path, content: bytes) -> None:
@@ -109,24 +110,24 @@ def npy(pixels: np.ndarray[Any, Any]) -> bytes:
     ],
 )
 def test_what_is_kept_is_trusted_only_if_it_is_right(spoil: Callable[[Path], object], files: list[Path]) -> None:
-    reading.read_or_recall(files, FORMAT)
+    image_reading.read_or_recall(files, FORMAT)
     folder = private_folder("pictures")
     assert folder is not None
     spoil(next(folder.glob("*.npy")))
     for _ in range(2):  # where it was wrong, it is made anew
-        assert reading.read_or_recall(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
+        assert image_reading.read_or_recall(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
 
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_another_content_of_the_same_size_and_time_is_read(in_place: bool, files: list[Path]) -> None:
-    reading.read_or_recall(files, FORMAT)
+    image_reading.read_or_recall(files, FORMAT)
     status, other = files[0].stat(), files[1].read_bytes()
     assert len(other) == status.st_size
     if not in_place:
         files[0].unlink()
     files[0].write_bytes(other)
     os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert reading.read_or_recall(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [20, 20, 30]
+    assert image_reading.read_or_recall(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [20, 20, 30]
 
 
 def test_folders_that_change_places_are_read_again(files: list[Path], tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_folders_that_change_places_are_read_again(files: list[Path], tmp_path: 
         Image.new("RGB", (4, 4), (value, value, value)).save(tmp_path / name / "x.png")
         os.utime(tmp_path / name / "x.png", (0, 0))
     paths = [tmp_path / "a/x.png", tmp_path / "b/x.png"]
-    reading.read_or_recall(paths, FORMAT)
+    image_reading.read_or_recall(paths, FORMAT)
     for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
         (tmp_path / old).rename(tmp_path / new)
-    assert reading.read_or_recall(paths, FORMAT).pixels[:, 0, 0, 0].tolist() == [50, 40]
+    assert image_reading.read_or_recall(paths, FORMAT).pixels[:, 0, 0, 0].tolist() == [50, 40]
