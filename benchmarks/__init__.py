@@ -1,1 +1,6 @@
 """The figures that README quotes, each remade by one command."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))  # helpers that tests and benchmarks share

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from faulty_tables import write_tables
 
 from benchmarks.diagnosis import cases as own
 from benchmarks.diagnosis import held_out
 from benchmarks.diagnosis.cases import Values
 from benchmarks.diagnosis.data_cases import Set, read_set
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
-from benchmarks.diagnosis.tables import write_held_out_files, write_tables
+from benchmarks.diagnosis.tables import write_held_out_files
 from nnclassify.config.run_config import LoadedConfig, load_config
 
 SECOND = Path(__file__).parent / "held_out_2.yaml"

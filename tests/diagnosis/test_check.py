@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from faulty_tables import write_tables
 
-from benchmarks.diagnosis.tables import write_tables
 from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.command import check

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from faulty_tables import write_tables
 from torch import nn
 
-from benchmarks.diagnosis.tables import write_tables
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.diagnosis.check import RULES, case_of, diagnose, suspect
 from nnclassify.diagnosis.findings import Suspicion
