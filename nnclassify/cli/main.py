@@ -156,8 +156,8 @@ def train(
     changes = overrides or []
     folder, loaded = resumable(config, changes, _note) if resume else (None, load_config(config, changes))
     from nnclassify import run  # after the config is known to be right: torch is slow to import
+    from nnclassify.cli.progress import EpochLines, Execution, ProgressBar
     from nnclassify.cli.text import result_text
-    from nnclassify.runs.recorders import EpochLines, Execution, ProgressBar
 
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
     looking = [Execution(_note), progress] if verbose else [progress]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nnclassify.runs.recorders import EpochLines
+from nnclassify.cli.progress import EpochLines
 from nnclassify.training.history import Row
 
 
