@@ -109,10 +109,10 @@ class Loss(Settings):
 
 
 class WeightedLoss(Loss):
-    """A loss that can weigh classes."""
+    """A loss with optional class weights."""
 
     class_weights: list[PositiveFloat] | Literal["balanced"] | None = None
-    """A weight for each class in order, or `balanced`: N / (K x the class's count), as scikit-learn has it."""
+    """Weight of each class, in order, or `balanced`: N / (K * count of the class), as in scikit-learn."""
 
     def weights(self, class_counts: Sequence[int]) -> Tensor | None:
         """The class weights `(K,)`.
@@ -136,11 +136,12 @@ class WeightedLoss(Loss):
 
 
 class CrossEntropy(WeightedLoss):
-    """Softmax cross-entropy on raw outputs."""
+    """Softmax cross-entropy on logits."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Probability = 0.0
-    """The share of the target that is spread over all classes (Szegedy et al., 2015, arXiv:1512.00567)."""
+    """Amount of label smoothing: this part of the target is spread evenly over all classes (Szegedy et al., 2015,
+    arXiv:1512.00567)."""
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
         """One output a class."""
@@ -176,11 +177,11 @@ class Nll(WeightedLoss):
 
 
 class Focal(WeightedLoss):
-    """Cross-entropy that counts well-classified examples less (Lin et al., 2017, arXiv:1708.02002)."""
+    """Focal loss: cross-entropy that down-weights well-classified examples (Lin et al., 2017, arXiv:1708.02002)."""
 
     name: Literal["focal"] = "focal"
     gamma: NonNegativeFloat = 2.0
-    """How much less: (1 - p)^gamma; 0 is cross-entropy."""
+    """Focusing parameter: the loss of an example is multiplied by (1 - p)^gamma; 0 is cross-entropy."""
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
         """One output a class."""
@@ -197,11 +198,11 @@ class Focal(WeightedLoss):
 
 
 class EncodedLoss(Loss):
-    """A loss that compares outputs with numbers: the classes as 0 or 1 each, or the class's index itself."""
+    """A loss that compares outputs with numbers: with one-hot targets, or with the class index itself."""
 
     targets: Targets = "one_hot"
-    """`one_hot`: one output a class is compared with 0 or 1; `index`: one output with the class's number, which
-    makes sense for two classes, and for more where they are a scale."""
+    """`one_hot`: one output per class, compared with 0 or 1; `index`: a single output, compared with the class index,
+    for two classes or for classes that are ordered."""
 
     @abstractmethod
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
@@ -229,7 +230,8 @@ class EncodedLoss(Loss):
 
 
 class Bce(EncodedLoss):
-    """Binary cross-entropy on probabilities: one output for two classes, else one output a class against the rest."""
+    """Binary cross-entropy on probabilities: a single output for two classes, otherwise one output per class
+    (one-vs-rest)."""
 
     name: Literal["bce"] = "bce"
 
@@ -263,7 +265,7 @@ class Bce(EncodedLoss):
 
 
 class BceWithLogits(EncodedLoss):
-    """Binary cross-entropy on raw outputs: one output for two classes, else one output a class against the rest."""
+    """Binary cross-entropy on logits: a single output for two classes, otherwise one output per class (one-vs-rest)."""
 
     name: Literal["bce_with_logits"] = "bce_with_logits"
 
@@ -296,7 +298,7 @@ class BceWithLogits(EncodedLoss):
 
 
 class Mse(EncodedLoss):
-    """Mean squared error: against one-hot targets the Brier score, divided by K; else against the class's index."""
+    """Mean squared error against one-hot targets (the Brier score divided by K), or against the class index."""
 
     name: Literal["mse"] = "mse"
 

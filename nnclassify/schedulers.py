@@ -39,10 +39,10 @@ class Clock:
 
 
 class Scheduler(Settings):
-    """What every scheduler has."""
+    """Options that every scheduler has."""
 
     warmup: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
-    """Epochs, or a part of one, in which the factor rises evenly from zero."""
+    """Linear warmup from zero over this many epochs; fractions are allowed."""
 
     def factor(self, clock: Clock) -> float:
         """The factor on the learning rate for the update that comes next."""
@@ -61,10 +61,10 @@ class Scheduler(Settings):
 
 
 class EpochScheduler(Scheduler):
-    """A scheduler that counts epochs, or steps where asked."""
+    """A scheduler that counts epochs, or optimizer steps."""
 
     unit: Literal["epoch", "step"] = "epoch"
-    """What the numbers count."""
+    """Whether the other options count epochs or optimizer steps."""
 
     def count(self, clock: Clock) -> int:
         """Epochs or steps done."""
@@ -72,7 +72,7 @@ class EpochScheduler(Scheduler):
 
 
 class Constant(Scheduler):
-    """The same learning rate throughout."""
+    """A constant learning rate."""
 
     name: Literal["constant"] = "constant"
 
@@ -82,13 +82,13 @@ class Constant(Scheduler):
 
 
 class Step(EpochScheduler):
-    """Multiply by gamma every `every` epochs."""
+    """Multiply the learning rate by gamma every `every` epochs."""
 
     name: Literal["step"] = "step"
     every: PositiveInt = 10
-    """Epochs between two drops."""
+    """Period of learning rate decay."""
     gamma: Factor = 0.1
-    """The factor of each drop."""
+    """Multiplicative factor of learning rate decay."""
 
     def first_drop(self) -> int | None:
         """Where epochs are counted."""
@@ -100,13 +100,13 @@ class Step(EpochScheduler):
 
 
 class MultiStep(EpochScheduler):
-    """Multiply by gamma after each of these epochs."""
+    """Multiply the learning rate by gamma at each milestone."""
 
     name: Literal["multistep"] = "multistep"
     milestones: Annotated[list[PositiveInt], Field(min_length=1)]
-    """Epochs after which the factor drops, ascending."""
+    """Epochs after which the learning rate decays, in increasing order."""
     gamma: Factor = 0.1
-    """The factor of each drop."""
+    """Multiplicative factor of learning rate decay."""
 
     @field_validator("milestones")
     @classmethod
@@ -125,11 +125,11 @@ class MultiStep(EpochScheduler):
 
 
 class Exponential(EpochScheduler):
-    """Multiply by gamma every epoch."""
+    """Multiply the learning rate by gamma every epoch."""
 
     name: Literal["exponential"] = "exponential"
     gamma: Factor = 0.95
-    """The factor of each epoch."""
+    """Multiplicative factor of learning rate decay."""
 
     def shape(self, clock: Clock, progress: float) -> float:
         """gamma^epochs."""
@@ -137,11 +137,12 @@ class Exponential(EpochScheduler):
 
 
 class Cosine(Scheduler):
-    """Half a cosine from 1 to `end` over the run (Loshchilov and Hutter, 2016, arXiv:1608.03983)."""
+    """Cosine annealing from the initial learning rate to `end` times it (Loshchilov and Hutter, 2016,
+    arXiv:1608.03983)."""
 
     name: Literal["cosine"] = "cosine"
     end: FactorOrZero = 0.0
-    """The factor at the end of the run."""
+    """Factor of the learning rate at the end of the run."""
 
     def shape(self, clock: Clock, progress: float) -> float:
         """end + (1 - end) (1 + cos(pi progress)) / 2."""
@@ -149,11 +150,11 @@ class Cosine(Scheduler):
 
 
 class Linear(Scheduler):
-    """A straight line from 1 to `end` over the run."""
+    """Linear decay from the initial learning rate to `end` times it."""
 
     name: Literal["linear"] = "linear"
     end: FactorOrZero = 0.0
-    """The factor at the end of the run."""
+    """Factor of the learning rate at the end of the run."""
 
     def shape(self, clock: Clock, progress: float) -> float:
         """1 - (1 - end) progress."""
@@ -161,17 +162,18 @@ class Linear(Scheduler):
 
 
 class OneCycle(Scheduler):
-    """Up to 1, then down to almost nothing (Smith, 2018, arXiv:1803.09820); torch's defaults."""
+    """The 1cycle policy: increase to the learning rate, then decay to almost zero (Smith, 2018, arXiv:1803.09820);
+    torch's defaults."""
 
     name: Literal["one_cycle"] = "one_cycle"
     peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """The share of the run in which the factor rises."""
+    """Fraction of the run spent increasing the learning rate (torch's pct_start)."""
     start: Factor = 0.04
-    """The factor at the start."""
+    """Factor of the learning rate at the start of the run."""
     end: FactorOrZero = 4e-6
-    """The factor at the end."""
+    """Factor of the learning rate at the end of the run."""
     anneal: Literal["cosine", "linear"] = "cosine"
-    """The form of both slopes."""
+    """Annealing strategy: cosine or linear."""
 
     def shape(self, clock: Clock, progress: float) -> float:
         """From start up to 1 at `peak`, down to `end` at the last step."""
@@ -182,17 +184,18 @@ class OneCycle(Scheduler):
 
 
 class Plateau(Scheduler):
-    """Multiply by gamma when the loss has not fallen for `patience` epochs (validation's, else training's)."""
+    """Reduce the learning rate when a loss has stopped improving: the validation loss, or without a validation split
+    the training loss."""
 
     name: Literal["plateau"] = "plateau"
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """The factor of each drop."""
+    """Factor by which the learning rate is reduced."""
     patience: PositiveInt = 5
-    """Epochs without a better loss before the factor drops."""
+    """Number of epochs without improvement after which the learning rate is reduced."""
     threshold: NonNegativeFloat = 1e-4
-    """How much better, as a share of the best loss, counts as better."""
+    """Relative threshold: how much lower than the best loss, as a fraction of it, counts as an improvement."""
     end: Factor = 1e-4
-    """The factor never drops below this."""
+    """Lower bound of the factor of the learning rate."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """The least factor is the first one."""

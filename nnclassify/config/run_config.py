@@ -37,12 +37,12 @@ from nnclassify.settings import (
 
 
 class CheckpointEvery(Settings):
-    """When `last.pt` is written, beside the end of each epoch."""
+    """How often `last.pt` is saved within an epoch, in addition to the end of each epoch."""
 
     steps: PositiveInt | None = None
-    """Save each time this many updates of the run are done."""
+    """Save every this many optimizer steps."""
     minutes: PositiveFloat | None = None
-    """Save once this many minutes have passed since the last save, to within a few batches."""
+    """Save when this many minutes have passed since the last save, to within a few batches."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """An empty checkpoint_every would have no effect."""
@@ -51,55 +51,56 @@ class CheckpointEvery(Settings):
 
 
 class RunConfig(Settings):
-    """One run: what to learn from, what learns, and how."""
+    """One training run: dataset, model, loss, optimizer and how to train."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
-    """The run's folder under checkpoints/; left out, the config's file name."""
+    """Name of the run's folder under checkpoints/. Default: the name of the config file."""
     dataset: AnyDataset
-    """Where examples come from."""
+    """The dataset to train and test on."""
     model: AnyModel
-    """The network."""
+    """The network architecture."""
     loss: AnyLoss = CrossEntropy()
     """The loss function that training minimizes."""
     optimizer: AnyOptimizer = Adam()
-    """How gradients update the weights."""
+    """The optimizer that updates the weights."""
     scheduler: AnyScheduler = Constant()
-    """How the learning rate changes."""
+    """The learning rate schedule."""
     epochs: PositiveInt = 10
-    """Passes over the training examples."""
+    """Number of passes over the training set."""
     batch_size: PositiveInt = 64
-    """Examples per update."""
+    """Number of examples per batch."""
     shuffle: Switch = True
-    """A new order of the training examples in each epoch."""
+    """Reshuffle the training set at every epoch."""
     clip_grad_norm: PositiveFloat | None = None
-    """Scale gradients down to this norm where they are larger."""
+    """Maximum norm of the gradients; larger gradients are scaled down to it."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Evaluate and keep an exponential moving average of the weights, with this decay per step."""
+    """Decay per step of an exponential moving average (EMA) of the weights, which is then what is evaluated and saved.
+    """
     lookahead: Lookahead | None = None
-    """Evaluate and keep slow weights, to which the network is reset every few updates: `{}` for the defaults."""
+    """Evaluate and save the slow weights of Lookahead; `{}` uses its defaults."""
     evaluation: Evaluating = Evaluating()
-    """How the net is used after training, and validated while it trains."""
+    """Options of evaluation and prediction, which also apply to validation during training."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without improvement in validation."""
+    """Early stopping: stop after this many epochs without improvement on the validation split."""
     select_by: Literal["accuracy", "loss"] = "accuracy"
-    """The validation figure that decides which epoch is best; ties in accuracy go to the lower loss."""
+    """The validation metric that selects the best epoch. Ties in accuracy are resolved by the lower loss."""
     seed: Seed = 0
-    """Everything random follows from it."""
+    """Random seed. All randomness of the run is derived from it."""
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """Device to run on: auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["auto", "float32", "float64", "bfloat16", "float16"] = "auto"
-    """The number type of the arithmetic; weights stay float32 (float64 for float64). auto trains in bfloat16 where that
-    is fast and agrees, and takes TF32 on CUDA."""
+    """Number type of the computation. Weights are kept in float32 (float64 for `float64`). `auto` uses bfloat16 where
+    it is faster and agrees with float32, and TF32 on CUDA."""
     compile: AutoSwitch = "auto"
-    """Compile the training step, or on CUDA record it as a graph: auto where the run is long enough to repay it, on,
-    off."""
+    """Compile the training step, or capture it as a CUDA graph: `on`, `off`, or `auto`, which compiles where the run
+    is long enough to pay for it."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads of the arithmetic; left out, torch's choice."""
+    """Number of CPU threads. Default: torch's choice."""
     checkpoint_every: CheckpointEvery | None = None
-    """How often to save: `{steps: 500}`, `{minutes: 10}` or both, and at each epoch's end; left out, at each
-    epoch's end, but epochs of under two seconds share a save."""
+    """How often to save during training: `{steps: 500}`, `{minutes: 10}` or both, in addition to the end of each
+    epoch. Default: at the end of each epoch; epochs shorter than two seconds share a save."""
     accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
-    """Findings of `nnclassify check` that are known and wanted, such as NN302: shown as notes, never as faults."""
+    """Findings of `nnclassify check` to accept, such as NN302. They are shown as notes, never as faults."""
 
     @model_validator(mode="before")
     @classmethod

@@ -67,17 +67,18 @@ VALIDATION = 0.1
 
 
 class Dataset(Settings):
-    """The options that every dataset has."""
+    """Options that every dataset has."""
 
     validation: Fraction | str | None = VALIDATION
-    """The share of the training examples held out to choose by, stratified; 0: none; `test`: show the test
-    split's figures after each epoch, and choose nothing by them."""
+    """Fraction of the training examples held out for validation, stratified by class; 0 for no validation split. With
+    `test`, the test split is evaluated after every epoch, and nothing is selected by it."""
     normalize: Normalize = "standard"
-    """How inputs are scaled: standard (mean 0, deviation 1 on the training split), minmax, unit, none."""
+    """How inputs are scaled: `standard` (zero mean and unit variance on the training split), `minmax`, `unit` or
+    `none`."""
     limit: PositiveInt | None = None
-    """At most this many training examples and as many test examples, stratified."""
+    """Maximum number of training examples, and of test examples; a stratified subset is used."""
     seed: Seed | None = None
-    """The seed of the splits and of generated data; left out, the run's own."""
+    """Random seed of the splits and of generated data. Default: the `seed` of the run."""
 
     takes_validation_folder: ClassVar[bool] = False
 
@@ -206,10 +207,11 @@ class Dataset(Settings):
 
 
 class UnsplitDataset(Dataset):
-    """A dataset that comes, or may come, in one piece, from which the test split is drawn."""
+    """A dataset that may come without a test split; one is then split off at random."""
 
     test: Fraction = 0.2
-    """The share held out to test on, stratified, where the data has no test split of its own; 0: none."""
+    """Fraction of the examples held out for testing, stratified by class, where the data has no test split of its own;
+    0 for no test split."""
 
     def test_fraction(self) -> float:
         """The `test` option."""
@@ -222,10 +224,10 @@ class UnsplitDataset(Dataset):
 
 
 class PictureDataset(Dataset):
-    """A dataset of pictures, which can be augmented."""
+    """A dataset of images, which can be augmented."""
 
     augment: Augment = Field(default_factory=Augment)
-    """Random changes to training pictures."""
+    """Random augmentation of the training images."""
 
 
 Size = Annotated[int, Field(ge=1, le=4096)]

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Downloaded(PictureDataset):
-    """A dataset that torchvision reads, and downloads where it is not there yet."""
+    """A dataset from torchvision, downloaded on first use."""
 
     root: FilePath = "data"
-    """The folder that holds the dataset, relative to where the user stands; downloads go there."""
+    """Folder that holds the dataset, relative to the working directory. Downloads are saved there."""
 
     def read(self, seed: int) -> Source:
         """Read both splits with torchvision's own class; no network is touched where the files are there.
@@ -98,25 +98,25 @@ def _channels_first(data: Any) -> Tensor:
 
 
 class Mnist(Downloaded):
-    """70,000 handwritten digits, 28x28 gray (LeCun et al., 1998)."""
+    """70,000 handwritten digits, 28x28 pixels, grayscale (LeCun et al., 1998)."""
 
     name: Literal["mnist"] = "mnist"
 
 
 class FashionMnist(Downloaded):
-    """70,000 pieces of clothing, 28x28 gray (Xiao et al., 2017)."""
+    """70,000 pieces of clothing, 28x28 pixels, grayscale (Xiao et al., 2017)."""
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
 
 
 class Kmnist(Downloaded):
-    """70,000 cursive Japanese characters, 28x28 gray (Clanuwat et al., 2018)."""
+    """70,000 cursive Japanese characters, 28x28 pixels, grayscale (Clanuwat et al., 2018)."""
 
     name: Literal["kmnist"] = "kmnist"
 
 
 class Cifar10(Downloaded):
-    """60,000 small photographs of ten things, 32x32 color (Krizhevsky, 2009)."""
+    """60,000 photographs of objects in ten classes, 32x32 pixels, color (Krizhevsky, 2009)."""
 
     name: Literal["cifar10"] = "cifar10"
 
@@ -126,7 +126,7 @@ class Cifar10(Downloaded):
 
 
 class Cifar100(Downloaded):
-    """60,000 small photographs of a hundred things, 32x32 color (Krizhevsky, 2009)."""
+    """60,000 photographs of objects in 100 classes, 32x32 pixels, color (Krizhevsky, 2009)."""
 
     name: Literal["cifar100"] = "cifar100"
 
@@ -136,28 +136,28 @@ class Cifar100(Downloaded):
 
 
 class Folder(PictureDataset, UnsplitDataset):
-    """A folder of pictures: root/train/<class>/* and root/test/<class>/*, or one root/<class>/* to be split."""
+    """A folder of images: root/train/<class>/* and root/test/<class>/*, or root/<class>/* to be split."""
 
     name: Literal["folder"] = "folder"
     root: FilePath
-    """The folder, relative to where the user stands."""
+    """The folder, relative to the working directory."""
     size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
-    """What every picture is brought to, in pixels: one number for squares, or [height, width]."""
+    """Size in pixels that every image is resized to: one number for a square, or [height, width]."""
     mode: Mode = "rgb"
-    """Color or gray."""
+    """Load images in color (`rgb`) or grayscale (`gray`)."""
     resize: Resize = "squash"
-    """How another aspect ratio is met."""
+    """How to resize an image of a different aspect ratio."""
     validation: Fraction | str | None = None
-    """The share of the training pictures held out to choose by; `test`: show the test split's figures after each epoch,
-    and choose nothing by them; else a folder with one folder per class, relative to root. Left out: the folder `val`,
-    `valid` or `validation`, where root has it, else 0.1."""
+    """Fraction of the training images held out for validation; or a folder with one subfolder per class, relative to
+    root; or `test`, to evaluate the test split after every epoch and select nothing by it. Default: the folder `val`,
+    `valid` or `validation` in root if there is one, else 0.1."""
     test: Fraction = 0.2
-    """The share held out to test on where root has no `test` folder."""
+    """Fraction of the images held out for testing where root has no `test` folder."""
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """The values in 16-bit, 32-bit and float gray pictures that become black and white, such as [0, 4095]; left out,
-    found from the values in the whole data set."""
+    """Pixel values mapped to black and white in 16-bit, 32-bit and floating-point grayscale images, such as [0, 4095].
+    Default: determined from the whole dataset."""
     on_bad_file: Literal["error", "skip"] = "error"
-    """What to do about a picture that cannot be read: stop and name it, or leave it out and say so."""
+    """What to do with an image that cannot be read: stop with an error that names it, or skip it and report it."""
 
     takes_validation_folder = True
 

@@ -20,14 +20,14 @@ NumExamples = Annotated[int, Field(ge=4, le=10_000_000)]
 
 
 class Toy(Dataset):
-    """A dataset that is generated."""
+    """A generated dataset."""
 
     num_examples: NumExamples = 1000
-    """Training examples (before a validation split)."""
+    """Number of training examples, before the validation split."""
     num_test: PositiveInt | None = None
-    """Test examples; left out, as many as `num_examples`."""
+    """Number of test examples. Default: `num_examples`."""
     validation: Fraction | str = 0.0
-    """As for every dataset; none by default, since more examples can be drawn at will."""
+    """As for every dataset. Default: no validation split, since more examples can always be generated."""
 
     @abstractmethod
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
@@ -76,13 +76,13 @@ class Toy(Dataset):
 
 
 class Xor(Toy):
-    """The four corners of the unit square; the class is whether they differ. Corners come in turn."""
+    """The four corners of the unit square, taken in turn, with noise; the class is the XOR of the coordinates."""
 
     name: Literal["xor"] = "xor"
     num_examples: NumExamples = 100
-    """Training examples, a quarter at each corner."""
+    """Number of training examples, one quarter per corner."""
     noise: NonNegativeFloat = 0.01
-    """Standard deviation of the noise on both coordinates."""
+    """Standard deviation of the Gaussian noise added to both coordinates."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Corners in turn, so that each holds a quarter of any stretch, plus Gaussian noise."""
@@ -93,11 +93,11 @@ class Xor(Toy):
 
 
 class Rgb(Toy):
-    """Random colors, 0..255 a channel, labeled light or dark by their luma (ITU-R BT.601, threshold 128)."""
+    """Random RGB colors with values 0..255, labeled light or dark by their luma (ITU-R BT.601, threshold 128)."""
 
     name: Literal["rgb"] = "rgb"
     num_examples: NumExamples = 2000
-    """Training colors."""
+    """Number of training colors."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Uniform integer colors."""
@@ -115,11 +115,11 @@ class Rgb(Toy):
 
 
 class Moons(Toy):
-    """Two interleaving half circles (scikit-learn's make_moons)."""
+    """Two interleaving half circles (`sklearn.datasets.make_moons`)."""
 
     name: Literal["moons"] = "moons"
     noise: NonNegativeFloat = 0.1
-    """Standard deviation of the noise on both coordinates."""
+    """Standard deviation of the Gaussian noise added to both coordinates."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Shuffled by the generator."""
@@ -130,13 +130,13 @@ class Moons(Toy):
 
 
 class Circles(Toy):
-    """A circle within a circle (scikit-learn's make_circles)."""
+    """A large circle containing a smaller circle (`sklearn.datasets.make_circles`)."""
 
     name: Literal["circles"] = "circles"
     noise: NonNegativeFloat = 0.05
-    """Standard deviation of the noise on both coordinates."""
+    """Standard deviation of the Gaussian noise added to both coordinates."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Radius of the inner circle; the outer one's is 1."""
+    """Ratio of the inner to the outer radius."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Shuffled by the generator."""
@@ -148,15 +148,15 @@ class Circles(Toy):
 
 
 class Blobs(Toy):
-    """Gaussian blobs around random centers (scikit-learn's make_blobs)."""
+    """Gaussian blobs around random centers (`sklearn.datasets.make_blobs`)."""
 
     name: Literal["blobs"] = "blobs"
     num_classes: Annotated[int, Field(ge=2, le=1000)] = 3
-    """One blob a class."""
+    """Number of classes, one blob each."""
     num_features: PositiveInt = 2
-    """Dimensions."""
+    """Number of features."""
     std: Annotated[float, Field(gt=0)] = 1.0
-    """Standard deviation of each blob; the centers lie in -10..10."""
+    """Standard deviation of each blob. Centers lie in -10..10."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Shuffled by the generator."""
@@ -185,15 +185,15 @@ class Blobs(Toy):
 
 
 class Spirals(Toy):
-    """Arms that wind around the origin, one a class."""
+    """Spiral arms that wind around the origin, one per class."""
 
     name: Literal["spirals"] = "spirals"
     num_classes: Annotated[int, Field(ge=2, le=20)] = 2
-    """Arms."""
+    """Number of classes, one arm each."""
     noise: NonNegativeFloat = 0.05
-    """Standard deviation of the noise on both coordinates; the radius is 1."""
+    """Standard deviation of the Gaussian noise added to both coordinates; the radius is 1."""
     turns: Annotated[float, Field(gt=0, le=10)] = 1.5
-    """How often each arm winds around."""
+    """Number of turns of each arm around the origin."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
         """Uniform along the radius, classes in random order."""

@@ -37,24 +37,24 @@ def _text_encoding(value: str) -> str:
 
 
 class Csv(UnsplitDataset):
-    """A CSV file with a header; numbers as features, text or numbers as labels."""
+    """A CSV file with a header; features are numbers, labels are text or numbers."""
 
     name: Literal["csv"] = "csv"
     path: FilePath
-    """The file, relative to the working directory; else the name of a table that ships."""
+    """Path of the file, relative to the working directory, or the name of a table included in the package."""
     label: str | Annotated[list[str], Field(min_length=2), AfterValidator(all_different)] = "label"
-    """The column with the class; or a list of columns of 0 and 1, one for each class (multi-hot targets): each example
-    is then of any number of classes, under loss bce_with_logits, bce or mse."""
+    """Name of the label column; or a list of columns of 0 and 1, one per class (multi-hot targets): each example then
+    has any number of classes, with loss bce_with_logits, bce or mse."""
     features: Annotated[list[str], Field(min_length=1)] | None = None
-    """The columns to learn from; left out, all others."""
+    """Names of the feature columns. Default: all columns except the label."""
     delimiter: Annotated[str, AfterValidator(_one_character)] = ","
-    """The character that separates columns, such as `;` or `\\t` for a tab; spaces behind it do not count."""
+    """Field delimiter, such as `;`, or `\\t` for a tab. Spaces after it are ignored."""
     decimal: Literal[".", ","] = "."
-    """The decimal separator of numbers."""
+    """Decimal separator of the numbers."""
     encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
-    """The text encoding, such as utf-8, utf-16, cp1252 or latin-1."""
+    """Text encoding, such as utf-8, utf-16, cp1252 or latin-1."""
     columns: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
-    """The column names, in order, of a file without a header line. Left out: the first line is the header."""
+    """Column names, in order, of a file without a header. Default: the first line is the header."""
 
     def read(self, seed: int) -> Source:
         """Read and check every row.
@@ -132,7 +132,7 @@ def find_table(path: str) -> Path:
 
 
 class Iris(UnsplitDataset):
-    """150 irises of three species by four lengths (Fisher, 1936; scikit-learn's copy)."""
+    """150 irises of three species, by four lengths in cm (Fisher, 1936), from scikit-learn."""
 
     name: Literal["iris"] = "iris"
 
@@ -144,7 +144,7 @@ class Iris(UnsplitDataset):
 
 
 class Wine(UnsplitDataset):
-    """178 wines of three growers by 13 measurements (UCI; scikit-learn's copy)."""
+    """178 wines from three growers, by 13 measurements (UCI), from scikit-learn."""
 
     name: Literal["wine"] = "wine"
 
@@ -156,7 +156,7 @@ class Wine(UnsplitDataset):
 
 
 class BreastCancer(UnsplitDataset):
-    """569 tumours, malignant or benign, by 30 measurements (Wisconsin; scikit-learn's copy)."""
+    """569 tumors, malignant or benign, by 30 measurements (Wisconsin), from scikit-learn."""
 
     name: Literal["breast_cancer"] = "breast_cancer"
 
@@ -168,7 +168,7 @@ class BreastCancer(UnsplitDataset):
 
 
 class Digits(PictureDataset, UnsplitDataset):
-    """1,797 handwritten digits, 8x8 pixels (UCI; scikit-learn's copy), brought from 0..16 to uint8 0..255."""
+    """1,797 handwritten digits, 8x8 pixels (UCI), from scikit-learn; values rescaled from 0..16 to uint8 0..255."""
 
     name: Literal["digits"] = "digits"
 

@@ -35,25 +35,25 @@ SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 
 
 class Tensors(PictureDataset, UnsplitDataset):
-    """Inputs `(N, ...)`, uint8 or float, pictures `(N, C, H, W)`, and targets, from .pt, .npy or .npz files."""
+    """Tensors from .pt, .npy or .npz files: inputs `(N, ...)`, uint8 or float, images `(N, C, H, W)`, and targets."""
 
     name: Literal["tensors"] = "tensors"
     train_inputs: FilePath
-    """The training inputs; an array in an .npz is named after a colon: `data.npz:images`."""
+    """File of the training inputs. Name an array of an .npz after a colon: `data.npz:images`."""
     train_targets: FilePath
-    """The training targets: class indices `(N,)`, or rows `(N, K)`; see `targets`."""
+    """File of the training targets: class indices `(N,)`, or rows `(N, K)`; see `targets`."""
     test_inputs: FilePath | None = None
-    """The test inputs; left out, a share of the training ones."""
+    """File of the test inputs. Default: a fraction (`test`) of the training examples is held out."""
     test_targets: FilePath | None = None
-    """The test targets."""
+    """File of the test targets."""
     targets: Literal["classes", "multi_hot"] = "classes"
-    """classes: one class per example, as an index or a one-hot row; multi_hot: rows of 0 and 1, each example of any
-    number of classes, under loss bce_with_logits, bce or mse."""
+    """`classes`: one class per example, given as an index or a one-hot row; `multi_hot`: rows of 0 and 1, any number
+    of classes per example, with loss bce_with_logits, bce or mse."""
     class_names: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
-    """The classes by name, in the order of their indices; left out, their numbers."""
+    """Names of the classes, in order of index. Default: the indices."""
     white: Literal[1, 255] | None = None
-    """The value of white that pictures are scaled to. Left out: that of `train_inputs`, which is 255 for uint8, and for
-    floats 1, or 255 if a value is above 1."""
+    """Pixel value of white, by which images are scaled. Default: determined from `train_inputs`: 255 for uint8; for
+    floats 1, or 255 if any value is above 1."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Half of a test split, or two of them."""

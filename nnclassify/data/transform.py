@@ -67,16 +67,17 @@ STATISTICS_CHUNK = 2048
 
 
 class Augment(Settings):
-    """Random changes to training pictures, a function of (seed, epoch, example) alone."""
+    """Random augmentation of training images, a function of (seed, epoch, example) only."""
 
     flip: Switch | Literal["alternate"] = False
-    """Mirror left to right, half of the pictures. With `alternate` a draw decides for the first epoch alone, and each
-    picture is then mirrored in every second one (Jordan, 2024, arXiv:2404.00498)."""
+    """Flip images horizontally with probability 0.5. With `alternate`, the choice is made at random in the first
+    epoch, and each image is then flipped in every second epoch (Jordan, 2024, arXiv:2404.00498)."""
     crop: Annotated[int, Field(ge=0, le=64)] = 0
-    """Shift by up to this many pixels each way, over a border of reflected pixels."""
+    """Random crop with this many pixels of reflection padding: shifts the image by up to this many pixels in each
+    direction."""
     cutout: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Set a square of this many pixels a side to 0 after normalizing, with its center anywhere in the picture (DeVries
-    and Taylor, 2017, arXiv:1708.04552)."""
+    """Side in pixels of a square set to 0 after normalization, centered anywhere in the image (DeVries and Taylor,
+    2017, arXiv:1708.04552)."""
 
     def refuses(self, input_shape: tuple[int, ...]) -> tuple[str, str] | None:
         """The option that examples of a shape cannot be changed by, and why; None: they can."""
@@ -92,11 +93,12 @@ class Augment(Settings):
 
 
 class Evaluating(Settings):
-    """How a net is used: by validation while it trains, by `evaluate` and by `predict`."""
+    """How the network is evaluated: in validation, by `evaluate` and by `predict`."""
 
     tta: Tta = "none"
-    """Views of a picture that outputs are averaged over: `mirror`, it and its mirror image; `mirror_translate`, half
-    of the weight on these, half on both moved by a pixel down and right, and up and left."""
+    """Test-time augmentation: views of an image whose outputs are averaged. `mirror`: the image and its mirror image;
+    `mirror_translate`: half of the weight on these two, half on both shifted by one pixel down and right, and up and
+    left."""
 
 
 class Picture(NamedTuple):

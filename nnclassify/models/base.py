@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Model(Settings):
-    """The options that every model has."""
+    """Options that every model has."""
 
     is_bounded: ClassVar[bool] = False
     """Whether no option can make it larger than any machine's memory."""
 
     output: Output = "none"
-    """What follows the last layer. The loss says what it expects; most want raw outputs."""
+    """Activation after the last layer. The loss states what it expects; most expect logits (`none`)."""
     output_scale: PositiveFloat = 1.0
-    """What the last layer's outputs are multiplied by, before `output`."""
+    """Factor applied to the outputs of the last layer, before `output`."""
     output_dropout: Probability = 0.0
-    """Dropout probability of the outputs in training, before `output`; usually a mistake, since the loss is computed
-    from them: dropout belongs between layers."""
+    """Dropout probability of the outputs during training, before `output`. Usually a mistake, since the loss is
+    computed from them: use dropout between layers."""
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The network, from `(N, *input_shape)` to `(N, num_outputs)`, output activation included.
@@ -92,25 +92,25 @@ class Model(Settings):
 
 
 class DenseModel(Model):
-    """The options of a model that ends in hidden layers."""
+    """A model that ends in fully connected hidden layers."""
 
     hidden: list[Hidden] = Field(default_factory=list)
-    """The hidden layers: a size, or units with an activation, dropout, batch_norm and init of their own."""
+    """Hidden layers: the number of units of each, or `units` with its own activation, dropout, batch_norm and init."""
     activation: Activation = "relu"
-    """The non-linearity of every layer that names none."""
+    """Activation function of every layer that does not set its own."""
     dropout: Probability = 0.0
-    """The dropout of every hidden layer that names none."""
+    """Dropout probability of every hidden layer that does not set its own."""
     init: Init = PlainInit()
-    """How the weights of every layer start that names no init."""
+    """Weight initialization of every layer that does not set its own."""
     bias_init: BiasInit | None = None
-    """The initial value of every bias: a number, or `default` for torch's small random values. Left out: 0, or torch's
-    own where the weights are too (`init: default`)."""
+    """Initial value of every bias: a number, or `default` for torch's small random values. Default: 0, or torch's
+    values where the weights have torch's too (`init: default`)."""
     norm: Norm = Norm()
-    """The options of every batch norm."""
+    """Options of all batch normalization layers."""
     output_bias: Switch = True
-    """Whether the last layer adds a bias."""
+    """Add a learnable bias to the last layer."""
     output_bias_init: BiasInit | None = None
-    """The initial value of the last layer's biases. Left out: that of `bias_init`."""
+    """Initial value of the biases of the last layer. Default: `bias_init`."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Options of layers that this model does not have."""

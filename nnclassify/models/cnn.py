@@ -24,32 +24,32 @@ MAX_SIZE = 256
 
 
 class Block(Settings):
-    """Convolution, batch norm, activation, pooling, dropout: in this order, but for `pool_after`."""
+    """Convolution, batch normalization, activation, pooling, dropout, in this order unless `pool_after` changes it."""
 
     channels: PositiveInt
-    """Outputs of the convolution."""
+    """Number of output channels of the convolution."""
     kernel: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 3
-    """Height and width of the kernel."""
+    """Height and width of the convolution kernel."""
     stride: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 1
-    """Step of the kernel."""
+    """Stride of the convolution."""
     padding: Annotated[int, Field(ge=0, le=MAX_SIZE)] | Literal["same"] = 0
-    """Zeros around the picture; `same` keeps its size (stride 1)."""
+    """Zero padding on each side of the image; `same` keeps the size of the image (needs stride 1)."""
     bias: Switch = True
-    """Whether the convolution adds a bias; before batch norm it does nothing."""
+    """Add a learnable bias to the convolution; it has no effect before batch normalization."""
     batch_norm: Switch = True
-    """Normalize over the batch, before the activation."""
+    """Apply batch normalization before the activation."""
     activation: Activation | None = None
-    """The non-linearity; left out, the model's."""
+    """Activation function. Default: the model's."""
     pool: Literal["max", "avg", "none"] = "none"
-    """2x2 pooling, which halves the picture."""
+    """Type of pooling; with the default `pool_size` it halves height and width."""
     pool_size: Annotated[int, Field(ge=2, le=64)] = 2
-    """Height and width of the pooling, and its step."""
+    """Kernel size and stride of the pooling."""
     pool_after: Literal["activation", "convolution"] = "activation"
-    """Pool last; or right after the convolution, which leaves less to normalize."""
+    """Where to pool: after the activation, or directly after the convolution, which leaves less to normalize."""
     dropout: Probability = 0.0
-    """The share of whole channels that is zeroed in training."""
+    """Dropout probability, applied to whole channels."""
     init: Init | None = None
-    """How weights start; left out, the model's."""
+    """Weight initialization. Default: the model's."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Padding that `same` or the kernel has no use for; options of a pooling that is not there."""
@@ -64,14 +64,14 @@ class Block(Settings):
 
 
 class Cnn(DenseModel):
-    """Convolution blocks, then a head: flattened or pooled into hidden layers."""
+    """Convolutional blocks, followed by a head that flattens or pools their outputs into fully connected layers."""
 
     name: Literal["cnn"] = "cnn"
     blocks: Annotated[list[Block], Field(min_length=1)]
-    """The convolutions, first to last."""
+    """The convolutional blocks, in order."""
     head: Head = "flatten"
-    """The input of the hidden layers: all outputs of the blocks, flattened, or the average or maximum of each channel
-    over the picture (global pooling), which takes far fewer weights."""
+    """Input of the fully connected layers: all outputs of the last block, flattened, or the average or maximum of each
+    channel over the image (global pooling), which needs far fewer weights."""
 
     def has_batch_norm(self) -> bool:
         """In any block or hidden layer."""

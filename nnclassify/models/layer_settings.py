@@ -14,9 +14,11 @@ Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
 
 
 class PlainInit(Settings):
-    """An initialization without options; `default` is torch's own. `bias_init` sets the biases.
+    """An initialization without options, named as in torch; `default` is torch's own of the layer. Biases:
+    `bias_init`.
 
-    `dirac`: the first channels of a convolution copy its inputs, the others and linear layers start as by `default`.
+    `dirac`: the first channels of a convolution preserve its inputs; its other channels, and linear layers, are
+    initialized as by `default`.
     """
 
     name: Literal[
@@ -25,41 +27,42 @@ class PlainInit(Settings):
 
 
 class NormalInit(Settings):
-    """Weights from a normal distribution around zero."""
+    """Initialize weights from a normal distribution with mean 0."""
 
     name: Literal["normal"] = "normal"
     std: PositiveFloat = 0.01
-    """Standard deviation."""
+    """Standard deviation of the normal distribution."""
 
 
 class UniformInit(Settings):
-    """Weights from -bound to bound, all alike."""
+    """Initialize weights from a uniform distribution over -bound..bound."""
 
     name: Literal["uniform"] = "uniform"
     bound: Annotated[float, Field(gt=0, le=MAX_FLOAT / 2)] = 0.05
-    """The largest weight."""
+    """Bound of the uniform distribution."""
 
 
 class ConstantInit(Settings):
-    """Every weight the same."""
+    """Initialize every weight with the same value."""
 
     name: Literal["constant"] = "constant"
     value: Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)] = 0.0
-    """The weight."""
+    """The initial value."""
 
 
 class WhiteningInit(Settings):
-    """Weights that whiten what the layer is given of the training examples: outputs of variance 1, uncorrelated.
+    """Initialize weights such that outputs on the training examples are whitened: uncorrelated, with variance 1.
 
-    The eigenvectors of the covariance of the inputs (of a convolution's patches) over the root of their eigenvalues,
-    the largest first, then the same with the other sign: so an even number of units, at most two for each input.
+    The weights are the eigenvectors of the covariance of the inputs (for a convolution, of its patches), divided by
+    the square root of their eigenvalues, largest first, and then the same with opposite sign. The number of units must
+    therefore be even, with at most two units per input.
     """
 
     name: Literal["whitening"] = "whitening"
     eps: PositiveFloat = 5e-4
-    """Added to the eigenvalues: directions of less variance stay small."""
+    """Added to the eigenvalues, so that directions of small variance are not amplified."""
     frozen: Switch = True
-    """The weights stay as they are; biases learn."""
+    """Freeze the weights; the biases are still trained."""
 
 
 Init = Annotated[
@@ -72,14 +75,14 @@ BiasInit = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)] | Literal["defau
 
 
 class Norm(Settings):
-    """The options of every batch norm of a model."""
+    """Options of all batch normalization layers of a model."""
 
     scale: Switch = True
-    """Learn a factor for each channel, beside the shift; else it stays 1."""
+    """Learn a scale (gamma) for each channel; if false, it stays 1. The shift (beta) is always learned."""
     momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """The share of a new batch in the running mean and variance."""
+    """Momentum of the running mean and variance: the weight of a new batch."""
     eps: PositiveFloat = 1e-5
-    """Added to the variance."""
+    """Added to the variance for numerical stability."""
 
 
 def _units_alone(value: Any) -> Any:
@@ -91,18 +94,18 @@ def _units_alone(value: Any) -> Any:
 
 
 class Layer(Settings):
-    """A hidden layer: linear, batch norm, activation, dropout. What is left out, the model says."""
+    """A hidden layer: linear, batch normalization, activation, dropout. Options left out are taken from the model."""
 
     units: PositiveInt
-    """Outputs of the layer."""
+    """Number of units (outputs)."""
     activation: Activation | None = None
-    """The non-linearity."""
+    """Activation function."""
     dropout: Probability | None = None
-    """The share of outputs that is zeroed in training."""
+    """Dropout probability."""
     batch_norm: Switch | None = None
-    """Normalize over the batch, before the activation."""
+    """Apply batch normalization before the activation."""
     init: Init | None = None
-    """How weights start."""
+    """Weight initialization."""
 
 
 Hidden = Annotated[Layer, BeforeValidator(_units_alone, json_schema_input_type=PositiveInt | Layer)]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Mlp(DenseModel):
-    """Fully connected layers; pictures are flattened. `hidden: []` is a linear classifier."""
+    """Multilayer perceptron: fully connected layers. Images are flattened. `hidden: []` is a linear classifier."""
 
     name: Literal["mlp"] = "mlp"
     batch_norm: Switch = False
-    """Batch norm in every hidden layer that does not say."""
+    """Apply batch normalization in every hidden layer that does not set its own."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Also of a batch norm that has no layer to stand in."""

@@ -17,16 +17,17 @@ NumBlocks = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Resnet(Model):
-    """The CIFAR network of He et al. (2015, arXiv:1512.03385, section 4.2): a stem, stages, a mean, a line.
+    """The residual network for CIFAR-10 of He et al. (2015, arXiv:1512.03385, section 4.2).
 
-    Each stage but the first halves the picture and doubles the channels. The defaults are ResNet-20.
+    A first convolution, stages of residual blocks, global average pooling and a linear layer. Every stage but the
+    first halves height and width and doubles the channels. The defaults are ResNet-20.
     """
 
     name: Literal["resnet"] = "resnet"
     width: PositiveInt = 16
-    """Channels of the first stage."""
+    """Number of channels of the first stage."""
     stages: Annotated[list[NumBlocks], Field(min_length=1, max_length=6)] = Field(default=[3, 3, 3])
-    """Residual blocks of each stage."""
+    """Number of residual blocks in each stage."""
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """`(N, C, H, W)` to `(N, num_outputs)`.

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Torchvision(Model):
-    """A network of torchvision.models with a head for these classes; it wants three channels."""
+    """A network from torchvision.models with a new head for these classes; it needs images of three channels."""
 
     name: Literal["torchvision"] = "torchvision"
     architecture: str = "resnet18"
-    """Its name in torchvision.models, such as resnet18 or mobilenet_v3_small."""
+    """Name of the model in torchvision.models, such as resnet18 or mobilenet_v3_small."""
     weights: str | None = None
-    """Pretrained weights: `DEFAULT`, or a name such as IMAGENET1K_V1; left out, a random start."""
+    """Pretrained weights: `DEFAULT`, or a name such as IMAGENET1K_V1. Default: random initialization."""
 
     is_bounded = True
 

@@ -61,18 +61,19 @@ class Ema:
 
 
 class Lookahead(Settings):
-    """Slow weights: every few updates they go a part of the way to the network's, which go on from there.
+    """The Lookahead optimizer: slow weights that follow the trained ones (Zhang et al., 2019, arXiv:1907.08610).
 
-    Zhang et al., 2019 (arXiv:1907.08610). Evaluated and kept are the slow weights.
+    Every few steps the slow weights move a fraction of the way to the trained (fast) weights, and the fast weights are
+    reset to them. The slow weights are the ones evaluated and saved.
     """
 
     every: PositiveInt = 5
-    """Updates from one meeting to the next."""
+    """Number of optimizer steps between two updates of the slow weights (k in the paper)."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """The part of the way that the slow weights go."""
+    """Step size of the slow weights (alpha in the paper)."""
     power: NonNegativeFloat = 0.0
-    """Above 0, the part falls from all of the way at the start of the run to `share` at its end, as
-    1 - (1 - share) x progress^power."""
+    """If above 0, the step size decreases from 1 at the start of the run to `share` at its end, as 1 - (1 - share) *
+    progress^power."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Slow weights that go all of the way are the network's own."""

@@ -24,27 +24,27 @@ Group = dict[str, Any]
 
 
 class ParameterGroup(Settings):
-    """Parameters with options of their own. A parameter is of the first group that its name fits."""
+    """Parameters with their own options. A parameter belongs to the first group whose pattern matches its name."""
 
     match: Annotated[str, Field(min_length=1, max_length=200)]
-    """Names of parameters, `*` for any text: `*_norm.bias`, `output_linear.*`."""
+    """Pattern of parameter names, where `*` matches any text: `*_norm.bias`, `output_linear.*`."""
     lr_factor: PositiveFloat = 1.0
-    """What their learning rate is multiplied by."""
+    """Factor applied to the learning rate of the group."""
     weight_decay: NonNegativeFloat | None = None
-    """Their weight decay; left out, the optimizer's."""
+    """Weight decay of the group. Default: the optimizer's."""
     epochs: PositiveInt | None = None
-    """How many epochs they learn; then they stay as they are. Left out, to the end."""
+    """Number of epochs after which the group is frozen. Default: never."""
 
 
 class Optimizer(Settings):
-    """What every optimizer has."""
+    """Options that every optimizer has."""
 
     lr: PositiveFloat
-    """The learning rate; the scheduler multiplies it."""
+    """Learning rate, before the scheduler's factor is applied."""
     weight_decay: NonNegativeFloat = 0.0
     """Weight decay (L2 penalty)."""
     groups: list[ParameterGroup] = Field(default_factory=list)
-    """Parameters with options of their own."""
+    """Parameter groups with their own options."""
 
     def build(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[optim.Optimizer]:
         """The torch optimizers that together update all parameters, given with their names; mostly one.
@@ -100,18 +100,18 @@ class Optimizer(Settings):
 
 
 class Sgd(Optimizer):
-    """Stochastic gradient descent."""
+    """Stochastic gradient descent, optionally with momentum."""
 
     name: Literal["sgd"] = "sgd"
     lr: PositiveFloat = 0.01
-    """The learning rate; the scheduler multiplies it."""
+    """Learning rate, before the scheduler's factor is applied."""
     momentum: Beta = 0.0
     """Momentum factor."""
     nesterov: Switch = False
-    """Look ahead along the momentum first; needs momentum."""
+    """Use Nesterov momentum; requires momentum above 0."""
     decoupled: Switch = False
-    """An update decays each weight by weight_decay times the schedule's factor; if false, times the learning rate too,
-    as in torch, and so times lr_factor."""
+    """Decay weights by weight_decay times the scheduler's factor at each step. If false, as in torch, also times the
+    learning rate, and so times lr_factor."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Nesterov's look ahead is along the momentum; to decouple a decay of zero changes nothing."""
@@ -133,10 +133,10 @@ class Sgd(Optimizer):
 
 
 class AdaptiveMoments(Optimizer):
-    """The options that Adam and AdamW share."""
+    """Options that Adam and AdamW share."""
 
     lr: PositiveFloat = 0.001
-    """The learning rate; the scheduler multiplies it."""
+    """Learning rate, before the scheduler's factor is applied."""
     beta1: Beta = 0.9
     """Decay rate of the running average of the gradient."""
     beta2: Beta = 0.999
@@ -180,9 +180,9 @@ class RmsProp(Optimizer):
 
     name: Literal["rmsprop"] = "rmsprop"
     lr: PositiveFloat = 0.001
-    """The learning rate; the scheduler multiplies it."""
+    """Learning rate, before the scheduler's factor is applied."""
     alpha: Beta = 0.99
-    """Decay rate of the running average of the squared gradient."""
+    """Smoothing constant: decay rate of the running average of the squared gradient."""
     momentum: Beta = 0.0
     """Momentum factor."""
     eps: PositiveFloat = 1e-8
@@ -200,7 +200,7 @@ class Adagrad(Optimizer):
 
     name: Literal["adagrad"] = "adagrad"
     lr: PositiveFloat = 0.01
-    """The learning rate; the scheduler multiplies it."""
+    """Learning rate, before the scheduler's factor is applied."""
     eps: PositiveFloat = 1e-10
     """Added to the denominator for numerical stability."""
 
@@ -216,7 +216,7 @@ class Adadelta(Optimizer):
 
     name: Literal["adadelta"] = "adadelta"
     lr: PositiveFloat = 1.0
-    """The learning rate; the scheduler multiplies it."""
+    """Learning rate, before the scheduler's factor is applied."""
     rho: Beta = 0.9
     """Decay rate of the running average of the squared gradient."""
     eps: PositiveFloat = 1e-6
@@ -230,23 +230,25 @@ class Adadelta(Optimizer):
 
 
 class Muon(Optimizer):
-    """Orthogonalised momentum for matrices (Jordan, 2024, kellerjordan.github.io/posts/muon), AdamW for the rest."""
+    """Muon: orthogonalized momentum for weight matrices (Jordan, 2024, kellerjordan.github.io/posts/muon), AdamW for
+    all other parameters."""
 
     name: Literal["muon"] = "muon"
     lr: PositiveFloat = 0.02
-    """The learning rate of the matrices; the scheduler multiplies it."""
+    """Learning rate of the matrices, before the scheduler's factor is applied."""
     momentum: Beta = 0.95
     """Momentum factor."""
     nesterov: Switch = True
-    """Look ahead along the momentum first."""
+    """Use Nesterov momentum."""
     iterations: Annotated[int, Field(ge=1, le=20)] = 5
-    """Newton-Schulz iterations, which orthogonalise."""
+    """Number of Newton-Schulz iterations of the orthogonalization."""
     convolutions: Switch = False
-    """Convolutions too, each as the matrix whose rows are its filters."""
+    """Also apply Muon to convolutions, each reshaped to a matrix with one row per filter."""
     normalized: Switch = False
-    """Bring each matrix to a norm of the root of its number of rows before every step: its scale does not learn."""
+    """Scale each matrix to a norm of sqrt(number of rows) before every step, so that its scale is not learned."""
     adamw_lr: PositiveFloat = 0.001
-    """The learning rate of what AdamW has: biases, norms, and convolutions where they are left to it."""
+    """Learning rate of the parameters that AdamW updates: biases, normalization layers, and convolutions unless
+    `convolutions` is true."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """FilterMuon, and torch.optim.AdamW where there is something left."""

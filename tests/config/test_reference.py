@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,23 @@ REFERENCE = markdown()
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 
 
+def section(title: str) -> str:
+    return REFERENCE.partition(f"### {title}\n")[2].partition("\n#")[0]
+
+
 @pytest.mark.parametrize(("family", "name"), MEMBERS)
 def test_member_appears_with_every_option(family: str, name: str) -> None:
-    section = REFERENCE.partition(f"### {family}: {name}\n")[2].partition("\n#")[0]
+    own = section(f"{family}: {name}")
     member = families()[family][name]
-    assert " ".join((member.__doc__ or "").split()) in " ".join(section.split())
+    assert " ".join((member.__doc__ or "").split()) in " ".join(own.split())
+    listed = own + "".join(section(f"Options of {base}") for base in re.findall(r"\[(\w+)\]\(#options-of-", own))
     for key in set(member.model_fields) - {"name"}:
-        assert f"| `{key}` |" in section
+        assert f"| `{key}` |" in listed
+
+
+@pytest.mark.parametrize("key", ["normalize", "limit", "output_scale", "groups", "warmup"])
+def test_option_that_a_whole_family_shares_is_listed_once(key: str) -> None:
+    assert REFERENCE.count(f"| `{key}` |") == 1
 
 
 @pytest.mark.parametrize("settings", all_settings().values())
