@@ -18,7 +18,8 @@ from nnclassify.distributed.ranks import Ranks, joined, restarted_by
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
-from nnclassify.inference.evaluate import Classifier, Evaluation, choose_split, evaluate
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate
 from nnclassify.process import asking_to_stop
 from nnclassify.runs.folder import RunFolder, create_run_folder, runs_of
 from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes

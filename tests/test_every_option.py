@@ -19,7 +19,7 @@ from builders import BLOBS, config_of
 from nnclassify.config.reference import FAMILIES, families
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.images import Downloaded
-from nnclassify.inference.evaluate import Classifier
+from nnclassify.inference.classifier import Classifier
 from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.recorders import Checkpointer

@@ -14,7 +14,7 @@ from builders import BLOBS, config_of
 from nnclassify.config.reference import families
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.transform import Normalize
-from nnclassify.inference.evaluate import Classifier
+from nnclassify.inference.classifier import Classifier
 from nnclassify.runs.checkpoint import content_digest
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.recorders import Checkpointer

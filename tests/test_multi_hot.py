@@ -22,7 +22,8 @@ from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyError
 from nnclassify.evaluation.baselines import baselines
 from nnclassify.evaluation.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
-from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.predict import predict
 from nnclassify.inference.scored import scored
 from nnclassify.losses import MultiHotLoss

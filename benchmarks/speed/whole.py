@@ -26,7 +26,8 @@ from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
 from nnclassify.data.image_reading import read_pictures
-from nnclassify.inference.evaluate import Classifier, evaluate
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.predict import predict
 from nnclassify.run import train
 from nnclassify.training.build import build_parts, build_trainer

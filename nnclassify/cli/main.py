@@ -31,7 +31,7 @@ from nnclassify.errors import (
 from nnclassify.files.paths import is_regular, look
 
 if TYPE_CHECKING:
-    from nnclassify.inference.evaluate import Classifier
+    from nnclassify.inference.classifier import Classifier
     from nnclassify.inference.predict import Prediction
 
 app = typer.Typer(
@@ -255,7 +255,7 @@ def _find(run: str | None) -> Path:
 
 def _load(path: Path, device: str) -> Classifier:
     """The trained net; says so, where its newest generation is damaged."""
-    from nnclassify.inference.evaluate import Classifier
+    from nnclassify.inference.classifier import Classifier
 
     classifier = Classifier.load(path, device)
     for note in classifier.notes:

@@ -24,7 +24,7 @@ from nnclassify.data.tensor_files import load_tensor
 from nnclassify.data.transform import PictureFormat
 from nnclassify.errors import DataError, InputError
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
-from nnclassify.inference.evaluate import Classifier
+from nnclassify.inference.classifier import Classifier
 from nnclassify.losses import MULTI_HOT_THRESHOLD
 
 Note = Callable[[str], object]

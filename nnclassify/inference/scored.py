@@ -12,7 +12,8 @@ from nnclassify.data.labels import matched
 from nnclassify.data.splitting import limited
 from nnclassify.errors import DataError, LabelError, some
 from nnclassify.evaluation.outputs import check_values
-from nnclassify.inference.evaluate import Classifier, check_columns, choose_split, splits_of
+from nnclassify.inference.classifier import Classifier, check_columns
+from nnclassify.inference.evaluate import choose_split, splits_of
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from nnclassify import run
 from nnclassify.data import Splits
 from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
 from nnclassify.errors import DataError
-from nnclassify.inference.evaluate import Classifier, splits_of
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import splits_of
 from nnclassify.inference.predict import predict
 
 

@@ -14,7 +14,8 @@ from interpreted import interpret
 from nnclassify import run
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import DataError, NNClassifyError
-from nnclassify.inference.evaluate import Classifier, choose_split, evaluate, splits_of
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import choose_split, evaluate, splits_of
 from nnclassify.run import RunResult
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 

@@ -19,8 +19,9 @@ from nnclassify.diagnosis.range_plot import range_test_figure
 from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.errors import InputError
 from nnclassify.evaluation.metrics import class_reports, confusion_matrix
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import ComparedRun
-from nnclassify.inference.evaluate import Classifier, Evaluation
+from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.plots.comparison import compared_curves
 from nnclassify.inference.plots.confusion import confusion
 from nnclassify.inference.plots.examples import mistakes, samples

@@ -13,7 +13,7 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
-from nnclassify.inference.evaluate import Classifier
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Prediction, predict
 
 

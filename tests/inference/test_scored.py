@@ -12,7 +12,8 @@ from builders import config_of, loaded
 
 from nnclassify import run
 from nnclassify.errors import DataError
-from nnclassify.inference.evaluate import Classifier, evaluate
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.scored import scored
 
 ROWS = [(row % 10, row * 7 % 13, "low" if row % 10 < 5 else "high") for row in range(60)]

@@ -16,8 +16,9 @@ from interpreted import interpret
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
 from nnclassify.files.atomic_write import previous
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import compare
-from nnclassify.inference.evaluate import Classifier, splits_of
+from nnclassify.inference.evaluate import splits_of
 from nnclassify.inference.plots.redraw import draw_again
 from nnclassify.run import RunResult, train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint

@@ -15,8 +15,9 @@ from mutations import content_of, forge, mutation
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, NNClassifyError
 from nnclassify.files.atomic_write import previous
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import compare
-from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
+from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder

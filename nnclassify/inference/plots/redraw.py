@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nnclassify.inference.evaluate import Classifier, evaluate, splits_of
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.plots.save import save_plots
 from nnclassify.runs.checkpoint import load_newest
 from nnclassify.runs.folder import RunFolder

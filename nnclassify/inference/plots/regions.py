@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from nnclassify.data import Examples
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.display_names import num_columns, readable, readable_names
-from nnclassify.inference.evaluate import Classifier
 from nnclassify.inference.plots.figures import COLORS, QUIET, add_legend, title
 
 Values = np.ndarray[Any, np.dtype[np.float64]]

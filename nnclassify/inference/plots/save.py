@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from nnclassify.data import Examples
 from nnclassify.errors import SaveError, one_line
-from nnclassify.inference.evaluate import Classifier, Evaluation
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.plots.confusion import confusion
 from nnclassify.inference.plots.examples import mistakes, samples
 from nnclassify.inference.plots.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title

@@ -1,0 +1,145 @@
+"""A trained net, read back from its checkpoint alone: the one way in which nets are used after training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nnclassify.config.run_config import RunConfig, validate
+from nnclassify.config.yaml_reader import YamlSource
+from nnclassify.data import Examples
+from nnclassify.data.transform import Transform
+from nnclassify.device import Placement, find_placement, set_products
+from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, one_line, some
+from nnclassify.evaluation.outputs import check_tta, outputs_of
+from nnclassify.losses import LossFunction, MultiHotLoss
+from nnclassify.models.weights import check_weights, load_weights
+from nnclassify.runs.checkpoint import Checkpoint, load_newest
+
+PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
+"""The keys of a dataset that say where its data is."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained net with all that it needs: the one way in which nets are used after training.
+
+    Attributes:
+        path: The checkpoint.
+        config: The run's config.
+        model: On its device, in evaluation mode.
+        loss_fn: The loss, which turns outputs into probabilities.
+        transform: From raw inputs to the net's.
+        class_names: In the order of the outputs.
+        placement: Where it computes.
+        notes: What is wrong with a later generation of the checkpoint.
+        split_digests: By which the run knows its data again; None: an earlier release saved none.
+        is_moved: Whether its data is looked for elsewhere than it was trained from.
+    """
+
+    path: Path
+    config: RunConfig
+    model: nn.Module
+    loss_fn: LossFunction
+    transform: Transform
+    class_names: list[str]
+    placement: Placement
+    notes: tuple[str, ...] = ()
+    split_digests: dict[str, str] | None = None
+    is_moved: bool = False
+
+    @property
+    def is_multi_hot(self) -> bool:
+        """Whether an example may be of several classes, or of none."""
+        return isinstance(self.loss_fn, MultiHotLoss)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "auto") -> Classifier:
+        """Read a checkpoint; where it is damaged, the generation before it: see `notes`.
+
+        Raises:
+            CheckpointError: It is missing, damaged, or its weights are not of its config.
+        """
+        found = load_newest(path)
+        classifier = cls.from_checkpoint(found.checkpoint, found.path, device)
+        return replace(classifier, notes=found.notes, split_digests=found.checkpoint.split_digests)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
+        """Build the net that a checkpoint describes.
+
+        Raises:
+            CheckpointError: The weights are not of its config.
+        """
+        try:
+            config = RunConfig.model_validate(checkpoint.config)
+            transform = Transform.from_state(checkpoint.transform)
+            loss_fn = config.loss_function(checkpoint.class_counts)
+            build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
+            with torch.device("meta"):  # a config may ask for more memory than there is: compare shapes first
+                outline = build()
+            placement = find_placement(device, config.precision, outline)
+            check_weights(outline.to(placement.dtype), checkpoint.model)
+            model = build().to(placement.dtype)
+            load_weights(model, checkpoint.model)
+        except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
+            raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
+        set_products(placement.device, config.precision)
+        return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
+
+    def outputs(self, examples: Examples) -> Tensor:
+        """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""
+        return outputs_of(self.model, examples, self.transform, self.placement, self.config.evaluation.tta)
+
+    def overridden(self, overrides: Sequence[str], allowed: Sequence[str] = ("dataset", "evaluation")) -> Classifier:
+        """The same net, used otherwise, or with its data found elsewhere: `evaluation.tta=mirror`.
+
+        Raises:
+            ConfigError: An override is wrong.
+            DataError: The net's inputs have no such views.
+            InputError: It would change what was trained, or targets are of another kind.
+        """
+        source = YamlSource(str(self.path), self.config.model_dump(mode="json", exclude_none=True))
+        for assignment in overrides:
+            if not assignment.startswith(tuple(f"{key}{end}" for key in allowed for end in ".=")):
+                keys = " and ".join(key if "." in key else f"{key}.*" for key in allowed)
+                raise InputError(f"--set {assignment}: a trained run is as it is; only {keys} can be set here")
+            source.override(assignment)
+        config = validate(source, of_run=True)
+        if config.dataset.is_multi_hot != self.is_multi_hot:
+            kind = "multi-hot targets" if self.is_multi_hot else "one class per example"
+            raise InputError(f"--set: the run was trained on {kind}, and these are other targets")
+        check_tta(config.evaluation.tta, self.transform.input_shape)
+        before, now = (run.dataset.model_dump(include=PLACES) for run in (self.config, config))
+        return replace(self, config=config, is_moved=before != now)
+
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
+        targets = torch.zeros(len(raw), dtype=torch.int64)
+        return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
+
+
+def _without_download(config: RunConfig) -> RunConfig:
+    """The checkpoint holds every weight: pretrained ones need not be had again."""
+    if getattr(config.model, "weights", None) is None:
+        return config
+    return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
+
+
+def check_columns(classifier: Classifier, found: list[str] | None) -> None:
+    """Refuse other columns than the net's.
+
+    Raises:
+        DataError: Both have names, and they differ.
+    """
+    names = classifier.transform.feature_names
+    if names is not None and found is not None and names != found:
+        raise DataError(
+            f"{classifier.config.dataset.name}: columns {some(found, 10)}; the run was trained on "
+            f"{some(names, 10)}, in that order"
+        )
