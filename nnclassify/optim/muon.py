@@ -6,8 +6,8 @@ serves as the matrix that lies in memory, whatever its memory format.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +15,10 @@ from torch import Tensor, optim
 
 from nnclassify.optim.rates import Rate, at_rate
 
-from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, EPS, muon  # isort: skip  (torch exports only the class)
+NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""a, b and c of the quintic polynomial a x + b x^3 + c x^5 that brings singular values near 1 (Jordan, 2024)."""
+EPS = 1e-7
+"""A matrix is divided by its norm, or by this where the norm is smaller."""
 
 
 class FilterMuon(optim.Optimizer):
@@ -74,19 +77,44 @@ def update_filters(
     if options["normalized"]:
         for matrix in matrices:
             matrix.mul_(len(matrix) ** 0.5 / torch.linalg.vector_norm(matrix).clamp(min=EPS))
-    update = partial(
-        muon,
-        matrices,
-        [_in_memory_order(grad, param).flatten(1) for grad, param in zip(grads, params, strict=True)],
-        buffers,
-        foreach=False,
-        has_complex=False,
-        ns_coefficients=(DEFAULT_A, DEFAULT_B, DEFAULT_C),
-        eps=EPS,
-        adjust_lr_fn=None,
-        **{name: options[name] for name in ("weight_decay", "momentum", "nesterov", "ns_steps")},
-    )
+    gradients = [_in_memory_order(grad, param).flatten(1) for grad, param in zip(grads, params, strict=True)]
+
+    def update(lr: float) -> None:
+        for matrix, gradient, buffer in zip(matrices, gradients, buffers, strict=True):
+            _update_matrix(options, matrix, gradient, buffer, lr)
+
     at_rate(update, matrices, lr)
+
+
+def _update_matrix(options: dict[str, Any], matrix: Tensor, gradient: Tensor, buffer: Tensor, lr: float) -> None:
+    """torch.optim.Muon's update of a matrix `(R, C)`, operation by operation, so that it ends in the same bits.
+
+    buffer   <- momentum buffer + (1 - momentum) gradient
+    matrix   <- (1 - lr weight_decay) matrix - lr sqrt(max(1, R / C)) orthogonalized(buffer)
+
+    In a compiled step `lr` is a tensor `()`.
+    """
+    momentum = options["momentum"]
+    buffer.lerp_(gradient, 1 - momentum)
+    direction = gradient.lerp(buffer, momentum) if options["nesterov"] else buffer
+    direction = _orthogonalized(direction, options["ns_steps"])
+    rows, columns = matrix.shape
+    step_size = lr * math.sqrt(max(1, rows / columns))
+    matrix.mul_(1 - lr * options["weight_decay"])
+    matrix.add_(direction, alpha=-step_size)
+
+
+def _orthogonalized(matrix: Tensor, num_steps: int) -> Tensor:
+    """U S V^T `(R, C)` to nearly U V^T: Newton-Schulz iterations in bfloat16, on the side with fewer rows."""
+    a, b, c = NS_COEFFICIENTS
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.bfloat16()
+    x = x.T if is_tall else x  # (r, c), r <= c
+    x.div_(x.norm().clamp(min=EPS))  # now no singular value is over 1
+    for _ in range(num_steps):
+        gram = x @ x.T  # (r, r)
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)  # a x + (b gram + c gram^2) x
+    return x.T if is_tall else x
 
 
 def _in_memory_order(tensor: Tensor, parameter: Tensor) -> Tensor:
