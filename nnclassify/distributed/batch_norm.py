@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnclassify.distributed.ranks import Ranks
 
@@ -28,20 +27,17 @@ class _Sum(torch.autograd.Function):
         return ctx.ranks.add([gradient.contiguous()])[0], None
 
 
-class SharedBatchNorm(_BatchNorm):
-    """Batch norm as torch has it, but with the mean and the variance of the batch of all processes.
+class SharedBatchNorm(nn.SyncBatchNorm):
+    """SyncBatchNorm for every device: torch's own synchronizes on GPUs only.
 
-    torch's own SyncBatchNorm runs on GPUs alone. Within `over_all` every process must take part in every forward and
-    backward pass, one that holds no example with an empty batch.
+    The mean and the variance are those of the batch over all processes. Within `over_all` every process must take part
+    in every forward and backward pass; one without examples passes an empty batch.
 
     Attributes:
         ranks: The processes whose batches are one.
     """
 
     ranks = Ranks()
-
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's own name
-        """Vectors and pictures alike."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """`(N, C, ...)`, this process's part, to the same shape."""

@@ -26,7 +26,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from nnclassify.errors import Interrupted, TrainingError, one_line
@@ -125,7 +124,7 @@ def join() -> Ranks:
         try:
             _check_launcher()
             store, rank, size = next(rendezvous("env://"))
-            store = PrefixStore(name_of_start(store, rank, size), store)
+            store = dist.PrefixStore(name_of_start(store, rank, size), store)
             backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         except (RuntimeError, OSError) as cause:
@@ -159,7 +158,7 @@ START_SECONDS = 1800.0
 """How long the processes of a start wait for each other."""
 
 
-def name_of_start(store: Store, rank: int, size: int) -> str:
+def name_of_start(store: dist.Store, rank: int, size: int) -> str:
     """A name that the processes which start now give themselves, and none before them has given.
 
     torchrun's store outlives the processes, and torch looks up in it where the others listen: one that is started

@@ -30,13 +30,12 @@ class Torchvision(Model):
             ModelError: No such network, no such weights, weights that cannot be downloaded, or no RGB pictures.
         """
         from torchvision import models
-        from torchvision.models._api import get_model, list_models
 
         channels, _, _ = picture_shape("torchvision", input_shape)
         if channels != 3:
             found = f"model: torchvision on pictures with {counted(channels, 'channel')}"
             raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))
-        names = list_models(module=models)
+        names = models.list_models(module=models)
         if self.architecture not in names:
             raise ModelError(
                 f"model.architecture: found {self.architecture!r}{suggestion(self.architecture, names)}; expected one "
@@ -47,7 +46,7 @@ class Torchvision(Model):
         if extra and self.weights is None:
             extra = {"aux_logits": False, "init_weights": True}
         try:
-            network: nn.Module = get_model(self.architecture, weights=self._weights(), **extra)
+            network: nn.Module = models.get_model(self.architecture, weights=self._weights(), **extra)
         except ModelError:
             raise
         except Exception as cause:  # a download fails in as many ways as there are networks
@@ -61,7 +60,7 @@ class Torchvision(Model):
         return network
 
     def _weights(self) -> Any:
-        from torchvision.models._api import get_model_weights
+        from torchvision.models import get_model_weights
 
         if self.weights is None:
             return None

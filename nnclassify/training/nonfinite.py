@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 
@@ -33,7 +32,7 @@ class Fault:
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
     """Whether every number is finite; synchronizes once."""
-    return bool(torch.stack(torch._foreach_norm([tensor.detach() for tensor in tensors])).isfinite().all())
+    return bool(nn.utils.get_total_norm([tensor.detach() for tensor in tensors]).isfinite())
 
 
 def find_fault(inputs: Tensor, outputs: Tensor, losses: Tensor, batch_size: int, model: nn.Module) -> Fault | None:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from builders import config_of, loaded
 from torch import distributed as dist
-from torch._C._distributed_c10d import HashStore
 
 from nnclassify.device import Placement
 from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
@@ -91,7 +90,7 @@ def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.Monke
 
 
 def test_a_restart_meets_the_living_alone_though_the_store_remembers_the_dead() -> None:
-    store, words = HashStore(), ["old 0", "old 1"]
+    store, words = dist.HashStore(), ["old 0", "old 1"]
     for rank, word in enumerate(words):
         store.set(f"word/{rank}", word)
     store.set(f"{hashlib.sha256(b'old 0old 1').hexdigest()}/0", "")
