@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nnclassify.cli.options import JsonOption, complete_config
+from nnclassify.cli.printing import print_json
 from nnclassify.errors import InputError, printable
 from nnclassify.files import shipped
 
@@ -16,19 +18,6 @@ configs_app = typer.Typer(
     rich_markup_mode=None,
     invoke_without_command=True,
 )
-
-
-def complete_config(incomplete: str) -> list[str]:
-    """The shipped configs that begin so, for the shell's completion."""
-    return [name for name in shipped.shipped_configs() if name.startswith(incomplete)]
-
-
-def print_json(content: Any) -> None:
-    """Print one JSON object: in ASCII, so that every terminal and script can read it."""
-    typer.echo(json.dumps(content, allow_nan=False))
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 
 
 @configs_app.callback()

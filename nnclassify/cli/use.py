@@ -1,0 +1,189 @@
+"""Commands that use what was trained: evaluate, predict, draw, compare.
+
+Each imports what it needs when it runs: `--help` and the shell's completion load neither torch nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnclassify.cli.options import DeviceOption, JsonOption, RunArgument, SetOption, complete_run
+from nnclassify.cli.printing import note, print_json
+from nnclassify.errors import InputError, printable
+from nnclassify.files.paths import is_regular, look
+
+if TYPE_CHECKING:
+    from nnclassify.inference.classifier import Classifier
+    from nnclassify.inference.predict import Prediction
+
+
+def evaluate(
+    run: RunArgument = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, validation or test. Default: test if there is one; all examples of other data."),
+    ] = None,
+    overrides: SetOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate a trained classifier on a split of its dataset."""
+    if split not in (None, "train", "validation", "test"):
+        raise InputError(f"--split: found {split!r}, expected train, validation or test")
+    from nnclassify.cli.text import evaluation_text
+    from nnclassify.inference.evaluate import evaluate as evaluate_examples
+    from nnclassify.inference.scored import scored
+
+    path = _find(run)
+    classifier = _load(path, device).overridden(overrides or [])
+    chosen = scored(classifier, split)
+    for text in chosen.notes:
+        note(text)
+    evaluation = evaluate_examples(classifier, chosen.examples)
+    if as_json:
+        print_json({"run": str(path), "split": chosen.split, "notes": chosen.notes, **evaluation.figures()})
+    else:
+        print(evaluation_text(path, chosen.split, evaluation))
+
+
+def _find(run: str | None) -> Path:
+    """The checkpoint that RUN means; says which, where that is not plain."""
+    from nnclassify.runs.folder import find_checkpoint
+
+    return find_checkpoint(run, note=note)
+
+
+def _load(path: Path, device: str) -> Classifier:
+    """The trained net; says so, where its newest generation is damaged."""
+    from nnclassify.inference.classifier import Classifier
+
+    classifier = Classifier.load(path, device)
+    for text in classifier.notes:
+        note(text)
+    return classifier
+
+
+def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
+    """Values may begin with a minus; what begins with one and is no value or file is an option that does not exist."""
+    from nnclassify.errors import suggestion
+
+    for text in inputs:
+        if text.startswith("-") and not _NEGATIVE.match(text) and not os.path.lexists(text):
+            known = [name for parameter in context.command.params for name in parameter.opts if name[0] == "-"]
+            hint = suggestion(text, known)
+            raise InputError(f"{text}: no such option and no such file{hint}; see `nnclassify predict --help`")
+    return inputs
+
+
+_NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
+"""The beginning of values whose first is negative; `-` alone and `-,1` are reported as values."""
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Pictures, folders, CSV or tensor files, or values such as -1.5,2,3.",
+            callback=_not_options,
+        ),
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option(help="A run, a run folder or a checkpoint; left out, the newest.", autocompletion=complete_run),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each input.")] = 1,
+    overrides: SetOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print CSV on stdout; a name that a spreadsheet would run as a formula starts with an apostrophe.",
+        ),
+    ] = False,
+) -> None:
+    """Predict the classes of inputs with a trained classifier."""
+    if as_json and as_csv:
+        raise InputError("--json and --csv: choose one")
+    from nnclassify.inference.predict import CSV_KEYS
+    from nnclassify.inference.predict import predict as predict_inputs
+
+    classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
+    if classifier.is_multi_hot and top_k > 1:
+        raise InputError("--top-k: each class is predicted by itself (multi-hot targets); --json and --csv name all")
+    predictions = list(predict_inputs(classifier, inputs, top_k, note))
+    _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
+    if any(prediction.error is not None for prediction in predictions):
+        raise typer.Exit(InputError.exit_code)
+
+
+def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
+    """Print what was predicted, and on stderr why an input was not read."""
+    from nnclassify.cli.text import predictions_csv, predictions_text
+
+    errors = [prediction.error for prediction in predictions if prediction.error is not None]
+    if as_json:
+        print_json({"predictions": [prediction.figures() for prediction in predictions]})
+    elif len(errors) < len(predictions):
+        print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
+    for error in errors:
+        note(f"error: {error}")
+
+
+def draw_plots(
+    run: RunArgument = None,
+    overrides: SetOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the plots of a run again: curves, confusion matrix, samples, mistakes, decision regions."""
+    path = _find(run)
+    from nnclassify.inference.plots.redraw import draw_again
+
+    drawn = [str(plot) for plot in draw_again(path, overrides or [], device, note)]
+    if as_json:
+        print_json({"run": str(path), "plots": drawn})
+    else:
+        print("\n".join(map(printable, drawn)))
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs, run folders or checkpoints.", autocompletion=complete_run),
+    ],
+    plot: Annotated[Path | None, typer.Option(help="Where to draw the curves.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put runs side by side: config differences, size, time, accuracies, curves."""
+    if plot is not None and not (plot.name and plot.parent.is_dir() and (is_regular(plot) or look(plot) is None)):
+        raise InputError(f"--plot {plot}: expected a file, such as curves.png, in a folder that exists")
+    if plot is not None:
+        from nnclassify.inference.plots.figures import format_of
+
+        format_of(plot)  # before anything is read
+    from nnclassify.cli.text import comparison_text
+    from nnclassify.inference.compare import compare as compare_runs
+
+    compared = compare_runs(runs, note)
+    if not as_json:
+        print(comparison_text(compared))
+    elif plot is None:
+        print_json({"runs": [run.figures() for run in compared]})
+        return
+    from nnclassify.inference.plots.comparison import save_compared_curves
+    from nnclassify.runs.folder import CHECKPOINTS
+
+    path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
+    drawn = save_compared_curves(compared, path)
+    if as_json:
+        print_json({"runs": [run.figures() for run in compared], "curves": str(drawn)})
+    else:
+        print(f"\ncurves: {printable(str(drawn))}")
