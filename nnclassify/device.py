@@ -34,7 +34,7 @@ class Placement:
         device: Where they are.
         dtype: Number type of weights and inputs: float32, or float64.
         autocast: Number type of matrix products and convolutions; None: the same as `dtype`.
-        channels_last: Whether pictures are held as (N, H, W, C), which convolutions are faster on.
+        channels_last: Whether images are held as (N, H, W, C), which convolutions are faster on.
     """
 
     device: torch.device
@@ -101,7 +101,7 @@ def find_placement(device: str, precision: str, model: nn.Module | None = None) 
 
 
 def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:
-    """Whether to hold pictures as (N, H, W, C): where there are convolutions, of which none writes past its memory.
+    """Whether to hold images as (N, H, W, C): where there are convolutions, of which none writes past its memory.
 
     On a CPU without AVX-512, the gradient of a 1x1 convolution with a stride and fewer than 8 input channels (as many
     as a vector of AVX2 has floats) does so in this format: oneDNN's kernel ends the process, or does worse, with torch

@@ -47,7 +47,7 @@ def as_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one tiny, learnable dataset of each kind that is read from files.
 
-    table.csv; pictures/<class>/*.png; inputs.npy and targets.npy (pictures `(48, 3, 16, 16)`).
+    table.csv; pictures/<class>/*.png; inputs.npy and targets.npy (images `(48, 3, 16, 16)`).
     In all of them class 1 is the brighter one.
     """
     folder = tmp_path_factory.mktemp("files")

@@ -35,7 +35,7 @@ def compiling(test: Test) -> Test:
 
 
 def examples() -> tuple[Tensor, Tensor]:
-    """Four batches of eight pictures."""
+    """Four batches of eight images."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(32, 1, 6, 6, generator=generator), torch.randint(0, 3, (32,), generator=generator)
 

@@ -75,7 +75,7 @@ def paper_training(net: PaperNet, batches: list[tuple[Tensor, Tensor]], bias_ste
 
 @pytest.fixture
 def built(here: Path) -> tuple[Parts, Trainer]:
-    """The shipped config over 24 random pictures, 3 batches an epoch."""
+    """The shipped config over 24 random images, 3 batches an epoch."""
     rng = np.random.default_rng(0)
     np.save("inputs.npy", rng.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8))
     np.save("targets.npy", np.arange(24) % 10)

@@ -31,7 +31,7 @@ MAX_NAME, MAX_WIDTH = 40, 120
 def result_text(result: RunResult, with_plots: bool) -> str:
     """What a finished run reached."""
     figures = result.figures()
-    lines = [f"run: {result.folder.path}" + (f", pictures in {result.folder.plots}" if with_plots else "")]
+    lines = [f"run: {result.folder.path}" + (f", plots in {result.folder.plots}" if with_plots else "")]
     lines.append(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
     for split in ("train", "validation", "test"):
         if figures[split] is not None:

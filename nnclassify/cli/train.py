@@ -25,7 +25,7 @@ def train(
     ],
     overrides: SetOption = None,
     as_json: JsonOption = False,
-    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the pictures in the run folder.")] = True,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
     verbose: Annotated[

@@ -89,7 +89,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Pictures, folders, CSV or tensor files, or values such as -1.5,2,3.",
+            help="Images, folders, CSV or tensor files, or values such as -1.5,2,3.",
             callback=_not_options,
         ),
     ],

@@ -160,7 +160,7 @@ class Dataset(Settings):
         )
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same dataset, read as the transform of a run takes it: pictures by its format, columns by its names."""
+        """The same dataset, read as the transform of a run takes it: images by its format, columns by its names."""
         return self
 
     @property
@@ -181,7 +181,7 @@ class Dataset(Settings):
         return self.origin(split)
 
     def augmentation(self) -> Augment | None:
-        """The augmentation of training pictures, where the dataset has that option."""
+        """The augmentation of training images, where the dataset has that option."""
         augment = getattr(self, "augment", None)
         return augment if isinstance(augment, Augment) else None
 
@@ -233,11 +233,11 @@ class PictureDataset(Dataset):
 Size = Annotated[int, Field(ge=1, le=4096)]
 
 COMPARED_AT_ONCE = 256
-"""Pictures: two that differ are among the first, as a rule."""
+"""Images: two that differ are among the first, as a rule."""
 
 
 def check_different(train: Examples, where: str) -> None:
-    """Refuse training pictures that are all the same, which shows that they were not read as they were meant.
+    """Refuse training images that are all the same, which shows that they were not read as they were meant.
 
     Raises:
         DataError: They are.
@@ -251,8 +251,8 @@ def check_different(train: Examples, where: str) -> None:
     value = f"{first.flatten()[0].item():g}"
     shown = f"every pixel is {value}" if (first == first.flatten()[0]).all() else "pixel for pixel"
     raise DataError(
-        f"{where}: all {len(train)} training pictures are alike once they are read ({shown}); expected pictures that "
-        "differ (in color pictures of 16 bits a channel only the upper 8 bits are read)"
+        f"{where}: all {len(train)} training images are alike once they are read ({shown}); expected images that "
+        "differ (in color images of 16 bits a channel only the upper 8 bits are read)"
     )
 
 

@@ -180,7 +180,7 @@ class Augmentation:
         return cls(flips, shifts, augment.crop, centers, augment.cutout)
 
     def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
-        """Change raw pictures `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
+        """Change raw images `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
         if self.flips is not None:
             flips = self.flips[rows].to(pictures.device, non_blocking=True)
             pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
@@ -190,7 +190,7 @@ class Augmentation:
         return pictures
 
     def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
-        """Set the squares of prepared pictures `(B, C, H, W)` to 0; they are the given rows `(B,)` of the split."""
+        """Set the squares of prepared images `(B, C, H, W)` to 0; they are the given rows `(B,)` of the split."""
         if self.centers is None:
             return inputs
         height, width = inputs.shape[2:]

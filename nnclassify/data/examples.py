@@ -92,7 +92,7 @@ class Splits:
         validation: What choices are made by; None where there is no such split.
         test: What is reported; it chooses nothing.
         class_names: One a class, in the order of the class indices.
-        picture: How a picture file becomes an input; None for tables.
+        picture: How an image file becomes an input; None for tables.
         feature_names: The columns; None where they have no names.
         lines: Where each example of a table stands in its file, `(M,)` as its inputs; None where there is no such file.
         notes: What the user should know of how the data was read, one line each: files that were skipped, columns that

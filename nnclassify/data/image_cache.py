@@ -1,6 +1,6 @@
-"""Decoded pictures, kept between runs: decoding thousands of files takes longer than many a training.
+"""Decoded images, kept between runs: decoding thousands of files takes longer than many a training.
 
-One `.npy` per list of files and picture format, mapped into memory by the next run. It is found by a fingerprint of the
+One `.npy` per list of files and image format, mapped into memory by the next run. It is found by a fingerprint of the
 format and of all that changes when a file is written or replaced, and used only if its digest is right.
 """
 

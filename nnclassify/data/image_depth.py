@@ -1,4 +1,4 @@
-"""Gray pictures with more than 8 bits a pixel: 16-bit PNG and PGM, 16-bit, 32-bit and float TIFF.
+"""Gray images with more than 8 bits a pixel: 16-bit PNG and PGM, 16-bit, 32-bit and float TIFF.
 
 No file says which of its values is white: a 12-bit camera writes 16-bit files, and programs write 8-bit values, shares
 or degrees into any of them. So black and white follow from the values of the whole data set, and stay with the run.
@@ -26,7 +26,7 @@ OVERSHOOT = 0.1
 
 
 class ValuesError(Exception):
-    """The values of a picture cannot be brought to 0..255; what is wrong with them."""
+    """The values of an image cannot be brought to 0..255; what is wrong with them."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class ValueRange:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a picture has more than 8 bits a pixel, in one channel; Pillow reduces those in color by itself."""
+    """Whether an image has more than 8 bits a pixel, in one channel; Pillow reduces those in color by itself."""
     return image.mode[0] in "IF"  # I, F, I;16, I;16B, ...
 
 
 def values_of(image: Image.Image) -> Values:
-    """The values `(H, W)` of a deep picture.
+    """The values `(H, W)` of a deep image.
 
     Raises:
         ValuesError: One is NaN or infinite.
@@ -59,12 +59,12 @@ def values_of(image: Image.Image) -> Values:
 
 
 def range_of(values: Values) -> ValueRange:
-    """The range of one picture's values."""
+    """The range of one image's values."""
     return ValueRange(float(values.min()), float(values.max()), values.dtype.kind in "iu")
 
 
 def black_and_white(ranges: Iterable[ValueRange]) -> tuple[float, float]:
-    """Which values become 0 and 255, for pictures of these ranges.
+    """Which values become 0 and 255, for images of these ranges.
 
     Whole numbers from 0 on are taken to fill the smallest usual bit depth that holds them; floats, 0..1 or 0..255 where
     they fill at least half of it. Anything else, such as degrees or heights, is spread from its smallest value to its
@@ -93,7 +93,7 @@ def to_bytes(values: Values, black: float, white: float) -> np.ndarray[Any, np.d
     over = 0 if is_bit_depth and found.whole else OVERSHOOT * (white - black)
     if found.low < black - over or found.high > white + over:
         raise ValuesError(
-            f"values from {found.low:g} to {found.high:g}; the other pictures' are from {black:g} to {white:g}: bring "
+            f"values from {found.low:g} to {found.high:g}; the other images' are from {black:g} to {white:g}: bring "
             "it to the same range, or set dataset.value_range"
         )
     if values.dtype.kind in "iu" and black == 0:

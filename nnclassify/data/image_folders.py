@@ -1,7 +1,7 @@
 """What the folders under `dataset.root` are: splits, classes, or neither.
 
 Two layouts are known: root/train/<class>/ with root/test/<class>/ and root/val/<class>/ beside it, and root/<class>/.
-Folders are told apart by their names, in any case, and by whether they hold folders: where `train` holds pictures, and
+Folders are told apart by their names, in any case, and by whether they hold folders: where `train` holds images, and
 stands beside `bus` and `car`, it is a class.
 """
 
@@ -40,7 +40,7 @@ EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/"
 
 @dataclass(frozen=True)
 class SplitFolder:
-    """The pictures of one split.
+    """The images of one split.
 
     Attributes:
         root: Its folder.
@@ -55,11 +55,11 @@ class SplitFolder:
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder of pictures, as it is understood.
+    """A folder of images, as it is understood.
 
     Attributes:
         class_names: The classes, sorted.
-        train: The training pictures, or all.
+        train: The training images, or all.
         test: What the `test` folder holds; None: there is none.
         validation: Likewise for validation.
         notes: What was not taken as it stands, one line each.
@@ -83,7 +83,7 @@ class _Roles:
 
 
 def find_layout(root: Path, validation: str | None) -> Layout:
-    """Understand a folder of pictures.
+    """Understand a folder of images.
 
     Args:
         root: The folder.
@@ -97,12 +97,12 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     train_root = roles.splits.get("train", root)
     folders = class_folders(train_root, roles.others if train_root == root else None, roles.notes)
     if not folders:
-        raise DataError(f"{train_root}: no class folder; expected one folder of pictures per class: {EXPECTED}")
+        raise DataError(f"{train_root}: no class folder; expected one folder of images per class: {EXPECTED}")
     _refuse_one_around_all(train_root, folders)
     _note_look_alikes(list(folders), roles.notes)
     classes = {name: list_pictures(folder) for name, folder in folders.items()}
     if empty := [folders[name] for name, listing in classes.items() if not listing.pictures]:
-        raise DataError(f"{empty[0]}: empty class; add pictures, or remove the folder")
+        raise DataError(f"{empty[0]}: empty class; add images, or remove the folder")
     found = {
         name: _classes_of(path, list(folders), roles.notes) for name, path in roles.splits.items() if name != "train"
     }
@@ -117,10 +117,10 @@ def find_layout(root: Path, validation: str | None) -> Layout:
 
 
 def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[str, Listing]:
-    """The pictures of a test or validation folder by class; a class may be missing there, and is then named.
+    """The images of a test or validation folder by class; a class may be missing there, and is then named.
 
     Raises:
-        DataError: A class that training lacks; no picture at all.
+        DataError: A class that training lacks; no image at all.
     """
     folders = class_folders(root, None, notes)
     found: dict[str, Listing] = {name: Listing() for name in class_names}
@@ -134,8 +134,8 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
         found[known] = list_pictures(folder)
     if missing := [name for name, listing in found.items() if not listing.pictures]:
         if len(missing) == len(class_names):
-            raise DataError(f"{root / missing[0]}: no pictures, nor in any other class; add some, or remove {root}")
-        notes.append(f"{root}: no pictures of class {', '.join(missing)}; the figures are of the other classes")
+            raise DataError(f"{root / missing[0]}: no images, nor in any other class; add some, or remove {root}")
+        notes.append(f"{root}: no images of class {', '.join(missing)}; the figures are of the other classes")
     return found
 
 
@@ -148,7 +148,7 @@ def _joined(root: Path, classes: dict[str, Listing]) -> SplitFolder:
 def _nested(root: Path, listings: list[Listing]) -> list[str]:
     deeper = [folder for listing in listings for folder in listing.deeper]
     within = f"{counted(len(deeper), 'folder')} within class folders ({some(deeper)})"
-    return [f"{root}: pictures in {within} are used"] if deeper else []
+    return [f"{root}: images in {within} are used"] if deeper else []
 
 
 def _note_look_alikes(names: list[str], notes: list[str]) -> None:
@@ -187,7 +187,7 @@ def _roles(root: Path, validation: str | None) -> _Roles:
         roles.splits["validation"] = root / validation
         roles.others = [path for path in roles.others if path != root / validation]
         if not is_folder(roles.splits["validation"]):
-            raise DataError(f"{root / validation}: no such folder; expected one folder of pictures per class")
+            raise DataError(f"{root / validation}: no such folder; expected one folder of images per class")
     _settle(roles)
     return roles
 
@@ -200,11 +200,11 @@ def _settle(roles: _Roles) -> None:
         train = roles.splits["train"]
         if others and len(roles.splits) == 1 and any(list_pictures(path).pictures for path in others):
             raise DataError(
-                f"{train}: holds folders, and next to it is {some(others)}; if it is a class, move its pictures "
+                f"{train}: holds folders, and next to it is {some(others)}; if it is a class, move its images "
                 "out of their folders, otherwise move the others away"
             )
         roles.notes += [f"{path}: next to {train}, not used" for path in others]
-        roles.notes += [f"{path}: no class folders in it, not used: its pictures have no labels" for path in namesakes]
+        roles.notes += [f"{path}: no class folders in it, not used: its images have no labels" for path in namesakes]
     elif namesakes:
         if not others:
             raise DataError(f"{namesakes[0]}: no class folder; expected {EXPECTED}")

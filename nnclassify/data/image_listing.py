@@ -1,4 +1,4 @@
-"""The pictures under a folder: one walk, for training and for `predict`.
+"""The images under a folder: one walk, for training and for `predict`.
 
 Folders are walked through to the bottom, links are followed, and nothing is left out without being counted.
 """
@@ -18,7 +18,7 @@ SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx",
 """What operating systems and network drives leave in folders, in lower case, in addition to hidden files."""
 
 TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
-"""Notes and annotations that lie beside pictures. Any other file is opened, whatever its name ends with."""
+"""Notes and annotations that lie beside images. Any other file is opened, whatever its name ends with."""
 
 MAX_DEPTH = 100
 """Folders in folders."""
@@ -77,9 +77,9 @@ def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "da
 
 
 def list_pictures(folder: Path) -> Listing:
-    """Every picture under a folder, at any depth.
+    """Every image under a folder, at any depth.
 
-    A link that leads nowhere counts as a picture, so that reading names it.
+    A link that leads nowhere counts as an image, so that reading names it.
 
     Raises:
         DataError: A folder that cannot be read, or too many in one another.
@@ -91,7 +91,7 @@ def list_pictures(folder: Path) -> Listing:
 
 def _walk(folder: Path, depth: int, listing: Listing, seen: set[tuple[int, int]]) -> None:
     if depth > MAX_DEPTH:
-        raise DataError(f"{folder}: more than {MAX_DEPTH} nested folders; expected pictures in <class>/")
+        raise DataError(f"{folder}: more than {MAX_DEPTH} nested folders; expected images in <class>/")
     place = identity(folder)
     if place in seen:
         listing.leave(folder, AGAIN)

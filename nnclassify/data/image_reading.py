@@ -1,4 +1,4 @@
-"""Reads the pictures of a data set: all in one format, each once; problems are reported at the end."""
+"""Reads the images of a data set: all in one format, each once; problems are reported at the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_NAMED = 10
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures that were read.
+    """Images that were read.
 
     Attributes:
         pixels: uint8 `(N, C, H, W)`; 0 where one could not be read.
@@ -50,7 +50,7 @@ class Decoded:
 
 
 def read_pictures(paths: Iterable[Path], picture: PictureFormat) -> Decoded:
-    """Decode pictures, large ones on all cores."""
+    """Decode images, large ones on all cores."""
     paths = list(paths)
     pixels = np.zeros(shape_of(len(paths), picture), dtype=np.uint8)
     errors: dict[int, str] = {}
@@ -74,7 +74,7 @@ def read_pictures(paths: Iterable[Path], picture: PictureFormat) -> Decoded:
 
 
 def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
-    """Call a function that opens pictures with each row of a list, in several threads where that is faster."""
+    """Call a function that opens images with each row of a list, in several threads where that is faster."""
     # Threads that decode small files only wait for each other in Python: two take twice as long as one.
     sizes = [path.stat().st_size for path in paths[:: len(paths) // 50 + 1] if path.is_file()]
     num_readers, at_once = (1, 64) if sum(sizes) < SMALL_FILE * len(sizes) else (os.cpu_count() or 1, 1)
@@ -83,7 +83,7 @@ def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
         for row in range(first, min(first + at_once, len(paths))):
             look(row)
 
-    # Odd metadata harms no pixel, and on pictures too large `read` has the last word. For good: the filters are those
+    # Odd metadata harms no pixel, and on images too large `read` has the last word. For good: the filters are those
     # of the whole process, and threads that set them back undo each other.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with ThreadPoolExecutor(num_readers) as pool:
@@ -108,12 +108,12 @@ def read_or_recall(paths: Sequence[Path], picture: PictureFormat) -> Decoded:
 
 
 def shape_of(num_pictures: int, picture: PictureFormat) -> tuple[int, int, int, int]:
-    """The shape `(N, C, H, W)` of pictures in a format."""
+    """The shape `(N, C, H, W)` of images in a format."""
     return num_pictures, 3 if picture.mode == "rgb" else 1, picture.height, picture.width
 
 
 def measure(paths: Sequence[Path]) -> list[ValueRange]:
-    """The ranges of all pictures with more than 8 bits a pixel; those that cannot be read are named elsewhere."""
+    """The ranges of all images with more than 8 bits a pixel; those that cannot be read are named elsewhere."""
     ranges: list[ValueRange] = []
 
     def look(row: int) -> None:
@@ -136,8 +136,8 @@ class Reader:
     """Reads the splits of a data set, one after the other.
 
     Attributes:
-        picture: The format; black and white are found when the first picture with more than 8 bits is met.
-        paths: All pictures of the data set.
+        picture: The format; black and white are found when the first image with more than 8 bits is met.
+        paths: All images of the data set.
         unread: What is wrong with those that could not be read.
         frames: Those whose files hold more than the frame or page that was read.
         num_deep: How many of all have more than 8 bits a pixel; 0 where black and white were given.
@@ -151,7 +151,7 @@ class Reader:
         self.num_deep = 0
 
     def pool(self, split: SplitFolder) -> Pool:
-        """The pictures of a split, which are decoded when it is known which of them are wanted."""
+        """The images of a split, which are decoded when it is known which of them are wanted."""
         paths = split.paths
         self.paths += paths
 
@@ -171,7 +171,7 @@ class Reader:
             ranges = measure(self.paths)
             if len({found.whole for found in ranges}) > 1:
                 raise DataError(
-                    "dataset.root: gray pictures in floats and others in 16 or 32 bits, whose values cannot be "
+                    "dataset.root: gray images in floats and others in 16 or 32 bits, whose values cannot be "
                     "compared; write all of them in one type, or set dataset.value_range"
                 )
             self.num_deep = len(ranges)
@@ -188,12 +188,12 @@ class Reader:
         if available is not None and needed > available:
             size = f"{self.picture.height}x{self.picture.width}"
             raise DataError(
-                f"dataset.size: {num_pictures} pictures of {size} take {needed / 1e9:.1f} GB of memory, and "
+                f"dataset.size: {num_pictures} images of {size} take {needed / 1e9:.1f} GB of memory, and "
                 f"{available / 1e9:.1f} GB are free; lower dataset.size, or set dataset.limit"
             )
 
     def refuse_unread(self) -> None:
-        """Refuse pictures that cannot be read.
+        """Refuse images that cannot be read.
 
         Raises:
             DataError: There is one; the first is named, and how many there are.
@@ -204,7 +204,7 @@ class Reader:
             raise DataError(f"{first}{more}; fix it, or set dataset.on_bad_file: skip")
 
     def notes(self) -> list[str]:
-        """What to tell of the pictures that were read, and of those that were not."""
+        """What to tell of the images that were read, and of those that were not."""
         notes = [f"skipped: {path} could not be read" for path in sorted(self.unread)[:MAX_NAMED]]
         if len(self.unread) > MAX_NAMED:
             notes.append(f"skipped: {len(self.unread) - MAX_NAMED} more files could not be read")
@@ -212,7 +212,7 @@ class Reader:
         black, white = self.picture.black, self.picture.white
         if self.num_deep and (black, white) != (0, 65535):
             notes.append(
-                f"{counted(self.num_deep, 'gray picture')} of more than 8 bits a pixel: their values {black:g} to "
+                f"{counted(self.num_deep, 'gray image')} of more than 8 bits a pixel: their values {black:g} to "
                 f"{white:g} are scaled to 0 to 255; to scale others, set dataset.value_range"
             )
         return notes

@@ -1,4 +1,4 @@
-"""Pictures: the classic sets through torchvision, and a user's own folder."""
+"""Images: the classic sets through torchvision, and a user's own folder."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Downloaded(PictureDataset):
         inputs, test_inputs = _channels_first(train.data), _channels_first(test.data)
         for split, pixels, targets in (("train", inputs, train.targets), ("test", test_inputs, test.targets)):
             if len(pixels) != len(targets):
-                raise DataError(f"{self.root}: {self.name_of()} {split}: {len(pixels)} pictures, {len(targets)} labels")
+                raise DataError(f"{self.root}: {self.name_of()} {split}: {len(pixels)} images, {len(targets)} labels")
         channels, height, width = inputs.shape[1:]
         if test_inputs.shape[1:] != inputs.shape[1:]:
-            raise DataError(f"{self.root}: {self.name_of()}: pictures of another size in the test split")
+            raise DataError(f"{self.root}: {self.name_of()}: images of another size in the test split")
         return Source(
             train=Pool(np.asarray(train.targets, dtype=np.int64), inputs),
             test=Pool(np.asarray(test.targets, dtype=np.int64), test_inputs),
@@ -179,7 +179,7 @@ class Folder(PictureDataset, UnsplitDataset):
         return PictureFormat(height, width, self.mode, self.resize, black=black, white=white)
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same folder, its 16-bit, 32-bit and float pictures brought to 0..255 as those of the run were."""
+        """The same folder, its 16-bit, 32-bit and float images brought to 0..255 as those of the run were."""
         picture = transform.picture
         if picture is None or picture.white is None:
             return self
@@ -215,7 +215,7 @@ class Folder(PictureDataset, UnsplitDataset):
         )
 
     def _finish(self, reader: Reader, source: Source) -> Source:
-        """Once everything is read: what could not be, and what the pictures turned out to be."""
+        """Once everything is read: what could not be, and what the images turned out to be."""
         if self.on_bad_file == "error":
             reader.refuse_unread()
         return replace(source, picture=reader.picture, notes=[*source.notes, *reader.notes()])

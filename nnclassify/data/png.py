@@ -14,7 +14,7 @@ MAX_BYTES = 2**28
 def pixels_alone(path: Path) -> io.BytesIO | None:
     """A PNG file without its ancillary chunks: texts, profiles, EXIF data, times.
 
-    Pillow refuses a picture for a damaged one of them. A chunk's name begins with a capital where it is needed to
+    Pillow refuses an image for a damaged one of them. A chunk's name begins with a capital where it is needed to
     decode the pixels (PNG specification, 5.4); `tRNS` is kept too, for it says what is transparent.
 
     Returns:

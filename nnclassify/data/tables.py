@@ -173,7 +173,7 @@ class Digits(PictureDataset, UnsplitDataset):
     name: Literal["digits"] = "digits"
 
     def read(self, seed: int) -> Source:
-        """From scikit-learn's package: nothing is downloaded. Pictures `(1797, 1, 8, 8)`."""
+        """From scikit-learn's package: nothing is downloaded. Images `(1797, 1, 8, 8)`."""
         import torch
         from sklearn.datasets import load_digits
 

@@ -67,7 +67,7 @@ class Tensors(PictureDataset, UnsplitDataset):
             yield from super().conflicts()
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same files, their pictures brought to the white of the run's."""
+        """The same files, their images brought to the white of the run's."""
         picture = transform.picture
         return self if picture is None else self.model_copy(update={"white": picture.max_value})
 
@@ -82,7 +82,7 @@ class Tensors(PictureDataset, UnsplitDataset):
         inputs, labels = _pair(self.train_inputs, self.train_targets, read, notes)
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(
-                f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only pictures can be augmented"
+                f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only images can be augmented"
             )
         numbering = self._numbering(labels, notes)
         own = white_of(inputs)
@@ -156,7 +156,7 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
 
 
 def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
-    """Pictures that are `(N, H, W, C)`, as most programs but torch write them, turned to `(N, C, H, W)`.
+    """Images that are `(N, H, W, C)`, as most programs but torch write them, turned to `(N, C, H, W)`.
 
     That they are is certain where three values come last and two sides come before, or where one or four come after
     two equal sides; elsewhere the shape is taken as it is.
@@ -168,19 +168,19 @@ def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
     is_certain = sides_are_large or is_square if channels == 3 else sides_are_large and is_square
     if is_certain:
         notes.append(
-            f"{path}: pictures (N, {height}, {width}, {channels}) have their channels last; turned to (N, C, H, W)"
+            f"{path}: images (N, {height}, {width}, {channels}) have their channels last; turned to (N, C, H, W)"
         )
         return inputs.permute(0, 3, 1, 2).contiguous()
     notes.append(
-        f"{path}: read as {height} channels of {width}x{channels}; where pictures are (N, H, W, C), transpose them"
+        f"{path}: read as {height} channels of {width}x{channels}; where images are (N, H, W, C), transpose them"
     )
     return inputs
 
 
 def white_of(inputs: Tensor) -> int | None:
-    """The value of white in pictures `(N, C, H, W)`: 255 in uint8, 1 or 255 in floats, whichever holds all values.
+    """The value of white in images `(N, C, H, W)`: 255 in uint8, 1 or 255 in floats, whichever holds all values.
 
-    None: they are no pictures, or normalized already by a recipe that only the user knows.
+    None: they are no images, or normalized already by a recipe that only the user knows.
     """
     import torch
 
@@ -195,10 +195,10 @@ def white_of(inputs: Tensor) -> int | None:
 
 
 def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, notes: list[str]) -> Tensor:
-    """Pictures in the units of the others: 0..255 or 0..1."""
+    """Images in the units of the others: 0..255 or 0..1."""
     if white is None or own is None or own == white:
         return inputs
-    notes.append(f"{path}: pictures in 0..{own}, scaled to 0..{white}")
+    notes.append(f"{path}: images in 0..{own}, scaled to 0..{white}")
     return inputs.float() * (white / own)
 
 

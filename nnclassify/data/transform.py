@@ -35,7 +35,7 @@ Normalize = Literal["standard", "minmax", "unit", "none"]
 Result = TypeVar("Result")
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own limit against decompression bombs; beyond it a picture is an error, not a warning."""
+"""Pillow's own limit against decompression bombs; beyond it an image is an error, not a warning."""
 
 FIRST_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 """What a file is most often, and so is tried first."""
@@ -43,10 +43,10 @@ OTHER_PROGRAMS = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FPX", "MIC"}
 """What Pillow recognizes, but reads only with another program, such as Ghostscript, or not at all."""
 
 FRAMES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX", "IM"}
-"""What may hold several frames or pages; not a second picture for the screen alone (MPO), nor layers (PSD)."""
+"""What may hold several frames or pages; not a second image for the screen alone (MPO), nor layers (PSD)."""
 
 ORIENTATION = 0x0112
-"""EXIF's tag of how a picture is to be turned."""
+"""EXIF's tag of how an image is to be turned."""
 
 TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -86,9 +86,9 @@ class Augment(Settings):
         shortest = min(input_shape[1:]) if len(input_shape) == 3 else 0
         side = "x".join(map(str, input_shape[1:]))
         if self.crop >= shortest > 0:
-            return "crop", f"found {self.crop} for pictures of {side} pixels; expected at most {shortest - 1}"
+            return "crop", f"found {self.crop} for images of {side} pixels; expected at most {shortest - 1}"
         if self.cutout > shortest > 0:
-            return "cutout", f"found {self.cutout} for pictures of {side} pixels; expected at most {shortest}"
+            return "cutout", f"found {self.cutout} for images of {side} pixels; expected at most {shortest}"
         return None
 
 
@@ -102,7 +102,7 @@ class Evaluating(Settings):
 
 
 class Picture(NamedTuple):
-    """A picture that was read.
+    """An image that was read.
 
     Attributes:
         pixels: uint8 `(C, H, W)`.
@@ -117,16 +117,16 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """How a picture file becomes an array of shape (C, H, W).
+    """How an image file becomes an array of shape (C, H, W).
 
     Attributes:
         height: H in pixels.
         width: W in pixels.
         mode: `rgb` (C = 3) or `gray` (C = 1).
         resize: How another aspect ratio is met: `squash` it, `crop` its center, or `pad` it with black.
-        max_value: The value of white: 255 for uint8 pictures, 1 for float ones.
+        max_value: The value of white: 255 for uint8 images, 1 for float ones.
         black: The value in 16-bit, 32-bit and float files that becomes 0.
-        white: The value in such files that becomes 255; None: no picture of the data set had such values, and
+        white: The value in such files that becomes 255; None: no image of the data set had such values, and
             each file's own decide.
     """
 
@@ -153,7 +153,7 @@ class PictureFormat:
         """Decode a file that Pillow reads, its EXIF rotation obeyed, into uint8 `(C, H, W)`, 0..255.
 
         Raises:
-            InputError: The file is missing, no picture, truncated, or too large to be honest.
+            InputError: The file is missing, no image, truncated, or too large to be honest.
         """
         return self.decode(path).pixels
 
@@ -175,7 +175,7 @@ class PictureFormat:
         return Picture(self.convert(turned), is_deep(image), _has_frames(image))
 
     def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Bring a picture into this mode and size: uint8 `(C, H, W)`."""
+        """Bring an image into this mode and size: uint8 `(C, H, W)`."""
         from PIL import Image, ImageOps
 
         image = self._to_mode(image, "RGB" if self.mode == "rgb" else "L")
@@ -191,7 +191,7 @@ class PictureFormat:
         return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
 
     def _widened(self, image: Image.Image) -> Image.Image:
-        """A picture so narrow that less than a pixel of it would remain, made a pixel wide."""
+        """An image so narrow that less than a pixel of it would remain, made a pixel wide."""
         size = max(image.width, -(-image.height // self.height)), max(image.height, -(-image.width // self.width))
         return image if size == image.size else image.resize(size)
 
@@ -212,7 +212,7 @@ class PictureFormat:
 
 @cache
 def picture_formats() -> list[str]:
-    """What is read as a picture, by Pillow's names: all that this Pillow was built with and reads by itself."""
+    """What is read as an image, by Pillow's names: all that this Pillow was built with and reads by itself."""
     from PIL import Image
 
     Image.init()  # looks at what this Pillow was built with, once
@@ -221,10 +221,10 @@ def picture_formats() -> list[str]:
 
 
 def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
-    """What a function makes of a picture file.
+    """What a function makes of an image file.
 
     Raises:
-        InputError: The file is missing, no picture, truncated, or too large to be honest.
+        InputError: The file is missing, no image, truncated, or too large to be honest.
     """
     try:
         return _look_at(path, path, look)
@@ -235,7 +235,7 @@ def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
 
 
 def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
-    """What a function makes of a picture, from its file or from memory; every error names the file."""
+    """What a function makes of an image, from its file or from memory; every error names the file."""
     from PIL import Image, UnidentifiedImageError
 
     formats = picture_formats()
@@ -250,10 +250,10 @@ def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], R
         raise InputError(f"{path}: {cause}") from cause
     except UnidentifiedImageError as cause:
         hint = f"expected one of {', '.join(sorted(formats))}"
-        raise InputError(f"{path}: not a readable picture ({_unidentified(path)}); {hint}") from cause
+        raise InputError(f"{path}: not a readable image ({_unidentified(path)}); {hint}") from cause
     except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
-        hint = "expected a whole picture file"
-        raise InputError(f"{path}: not a readable picture ({one_line(cause)}); {hint}") from cause
+        hint = "expected a whole image file"
+        raise InputError(f"{path}: not a readable image ({one_line(cause)}); {hint}") from cause
 
 
 def _unidentified(path: Path) -> str:
@@ -261,7 +261,7 @@ def _unidentified(path: Path) -> str:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How a picture's EXIF data says that it is to be turned. Damaged EXIF data says nothing: the pixels are whole."""
+    """How an image's EXIF data says that it is to be turned. Damaged EXIF data says nothing: the pixels are whole."""
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # as many kinds as there are ways to damage it
@@ -287,7 +287,7 @@ class Transform:
 
     Attributes:
         input_shape: One example's shape: `(C, H, W)`, or `(num_features,)`.
-        picture: How a picture file becomes a raw input; None where examples are no pictures.
+        picture: How an image file becomes a raw input; None where examples are no images.
         feature_names: The columns in order; None where they have no names.
         shift: Float64, broadcastable to `input_shape`, in raw units.
         scale: Float64, same shape, never zero.
@@ -350,7 +350,7 @@ class Transform:
         shape, names, shift, scale = tuple(state["input_shape"]), state["feature_names"], state["shift"], state["scale"]
         picture = None if state["picture"] is None else TypeAdapter(PictureFormat).validate_python(state["picture"])
         if picture is not None and (shape != picture.shape() or not picture.is_sound()):
-            raise ValueError("the picture format does not fit the input shape, or white is not above black")
+            raise ValueError("the image format does not fit the input shape, or white is not above black")
         if names is not None and shape != (len(names),):
             raise ValueError("the feature names do not fit the input shape")
         _check_statistics(shape, shift, scale)
@@ -372,9 +372,9 @@ def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> N
 def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> tuple[Tensor, Tensor]:
     """Shift and scale from the training rows `indices` of raw `inputs` `(M, ...)`.
 
-    Pictures `(N, C, H, W)` get one pair a channel, tables `(N, num_features)` one a column. `standard` is the
+    Images `(N, C, H, W)` get one pair a channel, tables `(N, num_features)` one a column. `standard` is the
     mean and the standard deviation; `minmax` maps the smallest value to 0 and the largest to 1; `unit` does the
-    same with one pair for all columns, and with 0 and 255 for pictures in uint8. A constant column is only
+    same with one pair for all columns, and with 0 and 255 for images in uint8. A constant column is only
     shifted.
 
     Returns:

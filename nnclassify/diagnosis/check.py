@@ -53,7 +53,7 @@ TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 3.0, 2.5, 32.0
 take. The rest of the minute is for reading the data, and for cores that are shared."""
 MAX_STEPS = 20_000
 FOLDER_LIMIT = 10_000
-"""Pictures that are decoded for a diagnosis, of a folder that holds more."""
+"""Images that are decoded for a diagnosis, of a folder that holds more."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
-    """The examples; of a large folder of pictures a part, in as many more epochs."""
+    """The examples; of a large folder of images a part, in as many more epochs."""
     dataset = config.dataset
     if dataset.name != "folder":
         return config, dataset.build(config.seed)

@@ -16,7 +16,7 @@ from nnclassify.evaluation.metrics import balanced_accuracy, commonest, decision
 from nnclassify.losses import multi_hot
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
-"""Training examples that are used at most, and the side that larger pictures are averaged down to: a linear model of
+"""Training examples that are used at most, and the side that larger images are averaged down to: a linear model of
 CIFAR-10 loses nothing by it, and takes a tenth of the time."""
 MAX_EQUATIONS, MAX_WORK = 4096, 10**11
 """Linear equations that are solved at most, and multiplications to set them up: of a wide table fewer examples are
@@ -113,7 +113,7 @@ def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:
 
 
 def _flattened(raw: Tensor, transform: Transform) -> Tensor:
-    """Raw examples as `(B, columns)`, large pictures averaged down."""
+    """Raw examples as `(B, columns)`, large images averaged down."""
     prepared = transform(raw, torch.float32)
     if prepared.ndim == 4 and prepared[0].numel() > 4 * MAX_SIDE**2:
         prepared = functional.adaptive_avg_pool2d(prepared, MAX_SIDE)

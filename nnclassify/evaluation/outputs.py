@@ -23,14 +23,14 @@ CPU_BATCH, CPU_BATCH_BYTES = 16, 2 * 2**20
 
 
 def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
-    """Refuse views of what is no picture.
+    """Refuse views of what is no image.
 
     Raises:
         DataError: Examples have no mirror image, or are too small to be moved.
     """
     if tta != "none" and (len(input_shape) != 3 or min(input_shape[1:]) < 2):
         raise DataError(
-            f"evaluation.tta: found {tta} for examples of shape {input_shape}; expected pictures of at least 2x2 "
+            f"evaluation.tta: found {tta} for examples of shape {input_shape}; expected images of at least 2x2 "
             "pixels: set evaluation.tta: none"
         )
 

@@ -1,4 +1,4 @@
-"""Where things are kept that could be made again: compiled steps, decoded pictures.
+"""Where things are kept that could be made again: compiled steps, decoded images.
 
 What is kept is trusted later: a library is run, pixels are learned from. So a file is kept only where nobody but the
 user can write, with its digest beside it, and is used again only if both still hold.

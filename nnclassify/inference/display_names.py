@@ -1,4 +1,4 @@
-"""Names that others gave to classes, columns and runs, as a terminal and a picture show them."""
+"""Names that others gave to classes, columns and runs, as a terminal and a plot show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions for a user's own inputs: pictures, folders of them, CSV rows, values, tensor files."""
+"""Predictions for a user's own inputs: images, folders of them, CSV rows, values, tensor files."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def predict(
 
     Args:
         classifier: The trained net.
-        inputs: Paths of pictures, folders, CSV or tensor files; or values such as `173,158,114`.
+        inputs: Paths of images, folders, CSV or tensor files; or values such as `173,158,114`.
         top_k: Classes to name of each, at most K; all, where targets are multi-hot.
-        note: Receives, one line each, what is not predicted or not used whole: files beside pictures, later frames.
+        note: Receives, one line each, what is not predicted or not used whole: files beside images, later frames.
     """
     raw = itertools.chain.from_iterable(_read(classifier, item, note) for item in inputs)
     at_once = _at_once(classifier.transform.input_shape)
@@ -157,23 +157,23 @@ def _picture_inputs(classifier: Classifier, path: Path, note: Note) -> Iterator[
         for text in frames_note([batch[row] for row in decoded.frames]):
             note(text)
         raw = torch.from_numpy(decoded.pixels)
-        if picture.max_value == 1:  # the net was trained on float pictures in 0..1
+        if picture.max_value == 1:  # the net was trained on float images in 0..1
             raw = raw.float() / 255
         for row, file in enumerate(batch):
             yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row))
 
 
 def _pictures_at(path: Path, note: Note) -> list[Path]:
-    """A picture, or all pictures of a folder."""
+    """An image, or all images of a folder."""
     if is_regular(path):
         return [path]
     if not is_folder(path):
-        raise InputError(f"{path}: {why_no_file(path)}; expected a picture or a folder of pictures")
+        raise InputError(f"{path}: {why_no_file(path)}; expected an image or a folder of images")
     listing = list_pictures(path)
     for text in passed_over([listing]):
         note(text)
     if not listing.pictures:
-        raise InputError(f"{path}: an empty folder; expected pictures in it")
+        raise InputError(f"{path}: an empty folder; expected images in it")
     return listing.pictures
 
 
@@ -183,7 +183,7 @@ def _at_once(shape: tuple[int, ...]) -> int:
 
 
 def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Decoded]]:
-    """Pictures a batch at a time, in order; while one is used, the next is decoded."""
+    """Images a batch at a time, in order; while one is used, the next is decoded."""
     at_once = _at_once(shape_of(1, picture))
     with ThreadPoolExecutor(1) as ahead:
         waiting: deque[tuple[list[Path], Future[Decoded]]] = deque()
@@ -214,7 +214,7 @@ def _tensor_inputs(classifier: Classifier, item: str) -> Iterator[RawInput]:
 
 
 def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> Tensor:
-    """One example or several as `(N, *shape)`; pictures whose channels come last are turned."""
+    """One example or several as `(N, *shape)`; images whose channels come last are turned."""
     found = tuple(inputs.shape)
     if inputs.numel() == 0:
         raise InputError(f"{item}: shape {found}, no example; expected at least one")
@@ -227,7 +227,7 @@ def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> Tensor:
 
 
 def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
-    """Pictures in the units that the net was trained in: 0..255 or 0..1.
+    """Images in the units that the net was trained in: 0..255 or 0..1.
 
     Integers and uint8 are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie a little outside, as resizing
     leaves them.
@@ -236,7 +236,7 @@ def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
     is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool
     own = 1 if is_share else 255
     if low < -OVERSHOOT * high or high > (1 + OVERSHOOT) * own:
-        raise InputError(f"{item}: values from {low:g} to {high:g}; this net takes pictures in 0..{white}")
+        raise InputError(f"{item}: values from {low:g} to {high:g}; this net takes images in 0..{white}")
     return inputs if own == white else inputs.float() * (white / own)
 
 

@@ -81,7 +81,7 @@ class Cnn(DenseModel):
         """`(N, C, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: Examples are no pictures, or a block's kernel or pooling does not fit what is left.
+            ModelError: Examples are no images, or a block's kernel or pooling does not fit what is left.
         """
         from torch import nn
 
@@ -115,7 +115,7 @@ class Cnn(DenseModel):
         padding = block.padding
         if padding == "same":
             # Of an even kernel's odd number of zeros, the one left over goes to the right and below, as in torch's
-            # own `same`, which copies the picture with a warning.
+            # own `same`, which copies the image with a warning.
             padding = (block.kernel - 1) // 2
             if block.kernel % 2 == 0:
                 stack.add(f"{name}_pad", nn.ZeroPad2d((0, 1, 0, 1)))
@@ -145,11 +145,11 @@ def picture_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
     """The input shape as (C, H, W).
 
     Raises:
-        ModelError: It is not the shape of pictures.
+        ModelError: It is not the shape of images.
     """
     if len(input_shape) != 3:
         raise ModelError(
-            f"model: {model} on examples of shape {input_shape}; expected pictures (C, H, W); use `model: mlp` here",
+            f"model: {model} on examples of shape {input_shape}; expected images (C, H, W); use `model: mlp` here",
             ("model",),
         )
     return input_shape[0], input_shape[1], input_shape[2]
@@ -171,7 +171,7 @@ def shape_after(where: ConfigPath, block: Block, shape: Shape) -> Shape:
         what = f"kernel {block.kernel}" + (f" and {block.pool} pooling" if block.pool != "none" else "")
         raise ModelError(
             f"{dotted(where)}: {what} on {shape} leaves {(block.channels, *[max(0, n) for n in after])}; expected at "
-            "least 1x1: use a smaller kernel, padding, fewer poolings, or larger pictures",
+            "least 1x1: use a smaller kernel, padding, fewer poolings, or larger images",
             where,
         )
     return block.channels, after[0], after[1]

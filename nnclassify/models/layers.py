@@ -282,7 +282,7 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
         layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
         raise ModelError(
             f"model: layer {layer} does not take inputs of shape {shape} ({one_line(cause)}); change the model or the "
-            "size of the pictures",
+            "size of the images",
             ("model",),
         ) from cause
     finally:

@@ -1,4 +1,4 @@
-"""The small residual network for 32x32 pictures."""
+"""The small residual network for 32x32 images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Resnet(Model):
         """`(N, C, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: Examples are no pictures.
+            ModelError: Examples are no images.
         """
         from torch import nn
 

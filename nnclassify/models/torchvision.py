@@ -27,13 +27,13 @@ class Torchvision(Model):
         """`(N, 3, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: No such network, no such weights, weights that cannot be downloaded, or no RGB pictures.
+            ModelError: No such network, no such weights, weights that cannot be downloaded, or no RGB images.
         """
         from torchvision import models
 
         channels, _, _ = picture_shape("torchvision", input_shape)
         if channels != 3:
-            found = f"model: torchvision on pictures with {counted(channels, 'channel')}"
+            found = f"model: torchvision on images with {counted(channels, 'channel')}"
             raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))
         names = models.list_models(module=models)
         if self.architecture not in names:

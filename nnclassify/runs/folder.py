@@ -62,7 +62,7 @@ class RunFolder:
 
     @property
     def plots(self) -> Path:
-        """The pictures."""
+        """The images."""
         return self.path / "plots"
 
     def started_at(self) -> int | None:

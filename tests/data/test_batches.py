@@ -149,8 +149,8 @@ def test_examples_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch: p
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        ({"crop": 8}, r"dataset.augment.crop: found 8 for pictures of 8x8 pixels; expected at most 7"),
-        ({"cutout": 9}, r"dataset.augment.cutout: found 9 for pictures of 8x8 pixels; expected at most 8"),
+        ({"crop": 8}, r"dataset.augment.crop: found 8 for images of 8x8 pixels; expected at most 7"),
+        ({"cutout": 9}, r"dataset.augment.cutout: found 9 for images of 8x8 pixels; expected at most 8"),
     ],
 )
 def test_an_augmentation_larger_than_the_pictures_is_refused(augment: dict[str, int], message: str) -> None:

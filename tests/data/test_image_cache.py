@@ -1,4 +1,4 @@
-"""The cache of decoded pictures: found again, never stale, bounded."""
+"""The cache of decoded images: found again, never stale, bounded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = PictureFormat(4, 4, "rgb")
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Three small pictures, and a cache of their own."""
+    """Three small images, and a cache of their own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(image_reading, "MIN_PICTURES", 1)
     paths = [tmp_path / f"{value}.png" for value in (10, 20, 30)]
@@ -49,7 +49,7 @@ def test_a_touched_file_another_format_or_order_is_another_list(files: list[Path
 
 
 def test_unreadable_files_are_not_kept(files: list[Path]) -> None:
-    files[1].write_bytes(b"no picture")
+    files[1].write_bytes(b"no image")
     for _ in range(2):
         assert list(image_reading.read_or_recall(files, FORMAT).errors) == [1]
 

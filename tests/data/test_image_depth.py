@@ -48,7 +48,7 @@ def test_values_become_bytes() -> None:
     assert to_bytes(np.array([[0, 7, 255]], dtype=np.uint16), 0, 255).tolist() == [[0, 7, 255]]
     assert to_bytes(np.array([[-0.05, 0, 0.5, 1, 1.05]]), 0, 1).tolist() == [[0, 0, 128, 255, 255]]
     assert to_bytes(np.array([[280.0, 290.0, 300.0]]), 280, 300).tolist() == [[0, 128, 255]]
-    with pytest.raises(ValuesError, match="values from 0 to 256; the other pictures' are from 0 to 255"):
+    with pytest.raises(ValuesError, match="values from 0 to 256; the other images' are from 0 to 255"):
         to_bytes(np.array([[0, 256]], dtype=np.uint16), 0, 255)
 
 
@@ -56,7 +56,7 @@ SHADES = np.array([[0.2, 0.3], [0.25, 0.3]])  # of a dark class; a light one is 
 
 
 def save(path: Path, values: Any, kind: str) -> None:
-    """A picture of shares 0..1 as somebody's program would write it."""
+    """An image of shares 0..1 as somebody's program would write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "pgm":
         path.write_bytes(b"P5\n2 2\n65535\n" + (values * 65535).astype(">u2").tobytes())
@@ -108,7 +108,7 @@ def test_predict_and_evaluate_keep_the_range_of_the_run(here: Path) -> None:
     again = splits_of(net).train.inputs
     assert again.amax() == int(0.37 * 4095) * 256 // 4096
     save(Path("bright"), SHADES + 0.5, "16-bit png")
-    assert "the other pictures' are from 0 to 4095" in (next(predict(net, ["bright"])).error or "")
+    assert "the other images' are from 0 to 4095" in (next(predict(net, ["bright"])).error or "")
 
 
 def test_not_a_number_is_named(here: Path) -> None:
@@ -122,7 +122,7 @@ def test_pictures_that_are_all_alike_are_refused(here: Path) -> None:
     for name in ("a", "b"):
         save(here / f"root/{name}/0", SHADES * 0 + 0.5, "pgm")
     with pytest.raises(
-        DataError, match=r"root: all 2 training pictures are alike once they are read \(every pixel is 127"
+        DataError, match=r"root: all 2 training images are alike once they are read \(every pixel is 127"
     ):
         build()
 
@@ -139,5 +139,5 @@ def test_the_range_can_be_given(here: Path) -> None:
 def test_floats_and_integers_are_not_mixed(here: Path) -> None:
     save(here / "root/a/0", SHADES, "float tif")
     save(here / "root/b/0", SHADES, "12 in 16-bit tif")
-    with pytest.raises(DataError, match=r"gray pictures in floats and others in 16 or 32 bits"):
+    with pytest.raises(DataError, match=r"gray images in floats and others in 16 or 32 bits"):
         build()

@@ -17,7 +17,7 @@ from nnclassify.errors import DataError
 
 
 def paint(*files: str) -> None:
-    """A picture for each path under `root`; no two are alike."""
+    """An image for each path under `root`; no two are alike."""
     for file in files:
         path = Path("root") / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def build(**dataset: Any) -> Splits:
 
 
 def counts(splits: Splits) -> tuple[list[str], list[int], int, int]:
-    """Classes, training pictures of each, and how many are validated and tested on."""
+    """Classes, training images of each, and how many are validated and tested on."""
     return splits.class_names, splits.class_counts(), len(splits.validation or ()), len(splits.test or ())
 
 
@@ -60,7 +60,7 @@ def test_links_are_followed_once(here: Path) -> None:
 def test_a_dangling_picture_is_named_and_a_dangling_class_too(target: str, here: Path) -> None:
     paint("a/0.png", "b/1.png")
     Path("root/b/x.png").symlink_to(target)
-    with pytest.raises(DataError, match=r"root/b/x.png: not a readable picture"):
+    with pytest.raises(DataError, match=r"root/b/x.png: not a readable image"):
         build()
     Path("root/c").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"root/c: a broken link"):
@@ -112,7 +112,7 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
     splits = build()
     assert counts(splits) == (["bus", "car", "train"], [1, 1, 1], 0, 2)
     assert said(splits, "root/train: taken for a class called train")
-    assert said(splits, "root/test: no pictures of class car")
+    assert said(splits, "root/test: no images of class car")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_unlabeled_pictures_and_other_folders_beside_train_are_said(here: Path) 
     assert counts(splits) == (["a", "b"], [1, 1], 1, 0)
     assert said(splits, "root/test: no class folders in it, not used")
     assert said(splits, "root/extra: next to root/train, not used")
-    assert said(splits, "root/val: no pictures of class b")
+    assert said(splits, "root/val: no images of class b")
 
 
 def test_names_match_whatever_their_accents_spaces_and_case(here: Path) -> None:
@@ -197,5 +197,5 @@ def test_all_bad_files_of_all_splits_are_counted(here: Path) -> None:
 def test_a_test_folder_without_any_picture_is_refused(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png")
     Path("root/test/a").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"root/test/a: no pictures, nor in any other class"):
+    with pytest.raises(DataError, match=r"root/test/a: no images, nor in any other class"):
         build()

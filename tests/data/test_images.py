@@ -1,4 +1,4 @@
-"""Folders of pictures, and the classic sets in their originals' formats."""
+"""Folders of images, and the classic sets in their originals' formats."""
 
 from __future__ import annotations
 
@@ -133,12 +133,12 @@ def test_a_validation_folder(here: Path) -> None:
     assert (len(splits.train), splits.test) == (8, None)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", None])
+@pytest.mark.parametrize("content", [b"", b"no image", None])
 def test_a_corrupt_or_truncated_picture_is_named_or_skipped(content: bytes | None, here: Path) -> None:
     paint_split(here / "root", ["cat", "dog"])
     bad = here / "root/dog/2.png"
     bad.write_bytes(bad.read_bytes()[:-30] if content is None else content)
-    with pytest.raises(DataError, match=r"root/dog/2\.png: not a readable picture .*on_bad_file: skip"):
+    with pytest.raises(DataError, match=r"root/dog/2\.png: not a readable image .*on_bad_file: skip"):
         build(name="folder", root="root", test=0)
     splits = build(name="folder", root="root", test=0, on_bad_file="skip")
     assert splits.class_counts() == [4, 3]
@@ -163,7 +163,7 @@ def test_a_class_whose_every_picture_is_bad_cannot_be_skipped_away(here: Path) -
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: (root / "train/ant").mkdir(), r"train/ant: empty class; add pictures"),
+        (lambda root: (root / "train/ant").mkdir(), r"train/ant: empty class; add images"),
         (lambda root: paint(root / "test/ant/0.png", 0), r"test/ant: not a class of the training folder; expected cat"),
         (lambda root: root.rename(root.with_name("gone")), r"root: no such folder \(dataset.root\); expected train/"),
     ],
@@ -178,7 +178,7 @@ def test_a_bad_folder_is_named(spoil: Any, message: str, here: Path) -> None:
 
 def test_a_folder_without_classes_is_refused(here: Path) -> None:
     paint(here / "root/0.png", 0)
-    with pytest.raises(DataError, match=r"root: no class folder; expected one folder of pictures per class"):
+    with pytest.raises(DataError, match=r"root: no class folder; expected one folder of images per class"):
         build(name="folder", root="root")
 
 
@@ -201,7 +201,7 @@ def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytes
     paths = [tmp_path / f"{number}.png" for number in range(150)]  # more than are read in one go
     for number, path in enumerate(paths):
         Image.new("L", (3, 2), number).save(path)
-    paths[70].write_bytes(b"no picture")
+    paths[70].write_bytes(b"no image")
     paths[71].unlink()
     picture = PictureFormat(2, 3, "gray")
     one_by_one = read_pictures(paths, picture)

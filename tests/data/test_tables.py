@@ -1,4 +1,4 @@
-"""CSV files, good and bad; the tables of scikit-learn; digits as pictures."""
+"""CSV files, good and bad; the tables of scikit-learn; digits as images."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_train_and_test_files(here: Path) -> None:
     ],
 )
 def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path) -> None:
-    inputs[0, 0, 0, 0] -= 0.01 if inputs.dtype == np.float32 else 1  # pictures that are all alike are refused
+    inputs[0, 0, 0, 0] -= 0.01 if inputs.dtype == np.float32 else 1  # images that are all alike are refused
     picture = build(**save(inputs)).picture
     assert (None if picture is None else picture.max_value) == max_value
 
@@ -95,7 +95,7 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
         (INPUTS[:, 0], TARGETS, r"x.pt: shape \(4,\); expected \(N, ...\)"),
         (INPUTS.astype(np.int64), TARGETS, r"x.pt: torch.int64; expected uint8 or float"),
         (np.where(INPUTS == 9, np.nan, INPUTS), TARGETS, r"x.pt: example 2 holds NaN or infinity"),
-        (np.ones((4, 1, 4, 4), dtype=np.uint8), TARGETS, r"x.pt: all 4 training pictures are alike"),
+        (np.ones((4, 1, 4, 4), dtype=np.uint8), TARGETS, r"x.pt: all 4 training images are alike"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(inputs: Any, targets: Any, message: str, here: Path) -> None:
@@ -105,7 +105,7 @@ def test_tensors_that_do_not_fit_are_named(inputs: Any, targets: Any, message: s
 
 
 def test_only_pictures_can_be_augmented(here: Path) -> None:
-    with pytest.raises(DataError, match=r"dataset.augment: examples of shape \(6,\); only pictures"):
+    with pytest.raises(DataError, match=r"dataset.augment: examples of shape \(6,\); only images"):
         build(**save(), augment={"flip": True})
 
 
@@ -236,7 +236,7 @@ def test_the_units_of_the_test_split_are_those_of_training(factor: float, white:
     splits = build(**files, test=0.2, test_inputs="x2.pt", test_targets="y.pt")
     assert splits.test is not None and splits.picture is not None and splits.picture.max_value == white
     assert torch.allclose(splits.test.inputs.double(), torch.from_numpy(pixels * float(factor)), atol=1e-4)
-    assert "x2.pt: pictures in 0.." in splits.notes[0]
+    assert "x2.pt: images in 0.." in splits.notes[0]
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">f8", "<f2", "g"])

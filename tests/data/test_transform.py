@@ -1,4 +1,4 @@
-"""Normalization by hand; how a picture file becomes an input."""
+"""Normalization by hand; how an image file becomes an input."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_file_that_is_no_picture_is_named(content: bytes, tmp_path: Path) -> N
     path = tmp_path / "bad.png"
     path.write_bytes(content)
     with pytest.raises(
-        InputError, match=r"bad\.png: not a readable picture \(.+\); expected (a whole|one of AVIF, BLP, BMP)"
+        InputError, match=r"bad\.png: not a readable image \(.+\); expected (a whole|one of AVIF, BLP, BMP)"
     ):
         PictureFormat(2, 2, "rgb").read(path)
 
@@ -158,7 +158,7 @@ def test_a_truncated_picture_is_named(suffix: str, tmp_path: Path) -> None:
     whole = save(tmp_path / f"whole.{suffix}", noise).read_bytes()
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=rf"cut\.{suffix}: not a readable picture"):
+    with pytest.raises(InputError, match=rf"cut\.{suffix}: not a readable image"):
         PictureFormat(64, 64, "rgb").read(path)
 
 
@@ -232,5 +232,5 @@ def test_a_damaged_note_in_a_png_harms_no_pixel(note: bytes, tmp_path: Path) -> 
     (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:])
     assert PictureFormat(2, 2, "rgb").read(tmp_path / "a.png")[:, 0, 0].tolist() == [200, 0, 0]
     (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:-20])
-    with pytest.raises(InputError, match=r"a.png: not a readable picture"):
+    with pytest.raises(InputError, match=r"a.png: not a readable image"):
         PictureFormat(2, 2, "rgb").read(tmp_path / "a.png")

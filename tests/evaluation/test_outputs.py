@@ -1,4 +1,4 @@
-"""The views of a picture that outputs are averaged over."""
+"""The views of an image that outputs are averaged over."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ def test_training_evaluation_and_prediction_use_the_same_views(here: Path) -> No
 
 
 def test_views_of_a_table_are_refused() -> None:
-    with pytest.raises(
-        DataError, match=r"^evaluation.tta: found mirror for examples of shape \(2,\); expected pictures"
-    ):
+    with pytest.raises(DataError, match=r"^evaluation.tta: found mirror for examples of shape \(2,\); expected images"):
         trainer_of(evaluation={"tta": "mirror"})
 
 

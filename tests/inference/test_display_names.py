@@ -1,4 +1,4 @@
-"""Names as a terminal and a picture show them: whole lines, bounded widths, whatever stands in them."""
+"""Names as a terminal and an image show them: whole lines, bounded widths, whatever stands in them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The pictures of runs, by what is written in them: names as they are, nothing over anything else, bounded sizes."""
+"""The images of runs, by what is written in them: names as they are, nothing over anything else, bounded sizes."""
 
 import math
 import time

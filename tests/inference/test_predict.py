@@ -19,7 +19,7 @@ from nnclassify.inference.predict import Prediction, predict
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with two runs: `digits` on pictures and `rgb` on three numbers."""
+    """A folder with two runs: `digits` on images and `rgb` on three numbers."""
     place = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -130,7 +130,7 @@ def test_values_that_no_net_computes_with_are_errors_of_their_own(folder: Path) 
 
 
 def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     Image.new("L", (8, 8)).save(tmp_path / "b.png")
     np.save(tmp_path / "c.npy", np.zeros((2, 3, 8, 8), dtype=np.uint8))
     (tmp_path / "empty").mkdir()
@@ -139,7 +139,7 @@ def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path:
     inputs = [str(tmp_path / name) for name in names]
     found = list(predict(classifier("digits", folder), inputs))
     assert [prediction.error is None for prediction in found] == [False, True] + [False] * 5
-    assert "not a readable picture" in (found[0].error or "")
+    assert "not a readable image" in (found[0].error or "")
     assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
@@ -149,7 +149,7 @@ def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path:
 
 @pytest.fixture(scope="module", params=[1, 255])
 def picture_net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    """A net on dark and light pictures `(3, 6, 6)` whose white is 1 or 255."""
+    """A net on dark and light images `(3, 6, 6)` whose white is 1 or 255."""
     place = tmp_path_factory.mktemp("pictures")
     targets = np.arange(40) % 2
     pixels = 60 + 120 * targets[:, None, None, None] + np.random.default_rng(0).integers(0, 20, (40, 3, 6, 6))
@@ -179,7 +179,7 @@ def test_values_that_are_no_pictures_are_refused(picture_net: Classifier, tmp_pa
     for name, low, high in (("a", -2, 2), ("b", 0, 4000)):
         np.save(tmp_path / f"{name}.npy", np.linspace(low, high, 108).reshape(1, 3, 6, 6))
         error = only(predict(picture_net, [str(tmp_path / f"{name}.npy")])).error or ""
-        assert f"values from {low} to {high}; this net takes pictures in 0..{white}" in error
+        assert f"values from {low} to {high}; this net takes images in 0..{white}" in error
     values = np.zeros((2, 3, 6, 6))
     values[1, 0, 0, 0] = np.nan
     np.save(tmp_path / "c.npy", values)

@@ -22,7 +22,7 @@ batch_size: 32
 
 @pytest.fixture(scope="module")
 def first(nnclassify: Program, place: Path) -> subprocess.CompletedProcess[str]:
-    """The first run, with pictures, as text."""
+    """The first run, with images, as text."""
     (place / "mine.yaml").write_text(CONFIG)
     done: subprocess.CompletedProcess[str] = nnclassify("train", "mine.yaml")
     return done
@@ -30,7 +30,7 @@ def first(nnclassify: Program, place: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def second(first: object, nnclassify: Program) -> subprocess.CompletedProcess[str]:
-    """The same config again, without pictures, as JSON."""
+    """The same config again, without images, as JSON."""
     done: subprocess.CompletedProcess[str] = nnclassify(
         "train", "mine.yaml", "--json", "--no-plots", "--verbose", "--set", "compile=off"
     )
@@ -133,13 +133,13 @@ def test_evaluate_text_of_another_split(second: object, nnclassify: Program) -> 
 @pytest.mark.slow
 def test_predict_json_with_one_input_that_cannot_be_read(second: object, nnclassify: Program, place: Path) -> None:
     Image.new("RGB", (20, 30)).save(place / "black.png")
-    (place / "bad.png").write_text("no picture")
+    (place / "bad.png").write_text("no image")
     done = nnclassify("predict", "black.png", "bad.png", "--top-k", "3", "--json")
     assert done.returncode == 2
     good, bad = json.loads(done.stdout)["predictions"]
     assert list(good) == ["input", "label", "probability", "top"] and len(good["top"]) == 3
     assert set(good["top"][0]) == {"label", "probability"} and good["top"][0]["label"] == good["label"]
-    assert list(bad) == ["input", "error"] and "bad.png: not a readable picture" in bad["error"]
+    assert list(bad) == ["input", "error"] and "bad.png: not a readable image" in bad["error"]
     assert done.stderr.splitlines() == ["newest run: checkpoints/mine-2/best.pt", f"error: {bad['error']}"]
 
 

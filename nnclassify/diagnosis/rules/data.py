@@ -100,7 +100,7 @@ CONSTANT = Page(
     id="NN114",
     title="a column that is the same in every row",
     looks_at="Columns of a CSV table with one value in all splits; several in a table of 64 columns or more are taken "
-    "for the margins of pictures.",
+    "for the margins of images.",
     why="It carries no information about the class: usually it was not read or filled in as intended.",
     source="Kuhn and Johnson, Applied Predictive Modeling, 2013, section 3.5",
     fix="Correct the column, or list the others in dataset.features.",
@@ -110,7 +110,7 @@ CONSTANT = Page(
 
 
 PIXELS = 64
-"""A table with that many columns may hold pictures, whose margins are the same in all of them."""
+"""A table with that many columns may hold images, whose margins are the same in all of them."""
 
 
 def _constant(case: Case) -> Iterator[Suspicion]:

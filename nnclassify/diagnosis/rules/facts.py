@@ -30,7 +30,7 @@ class Facts:
         class_order: The classes in the order in which the training split first has them; with multi-hot targets, the
             strata.
         largest: The largest size of a normalized input.
-        scales: The standard deviation of each normalized column (tables) or channel (pictures) over the sample.
+        scales: The standard deviation of each normalized column (tables) or channel (images) over the sample.
         constant: Columns that have one value in all splits, by index; of tables alone.
         num_repeated: Test examples that are, to the last bit, training examples too.
         repeated: Their share of the test examples.

@@ -1,1 +1,1 @@
-"""The pictures of a run."""
+"""The plots of a run."""

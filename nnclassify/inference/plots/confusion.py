@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: with its numbers where they can be read, else beside its largest entries."""
+"""The confusion matrix as a plot: with its numbers where they can be read, else beside its largest entries."""
 
 from __future__ import annotations
 

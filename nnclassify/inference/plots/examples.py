@@ -1,4 +1,4 @@
-"""Pictures of the test split with what the net predicts for them: from all over the split, and its mistakes."""
+"""Images of the test split with what the net predicts for them: from all over the split, and its mistakes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NUM_SAMPLES = 25
 NUM_MISTAKES = 5
 COLUMNS = 5
 CELL = 2.4
-"""Inches from picture to picture along a row."""
+"""Inches from image to image along a row."""
 WORDS = 0.6
-"""Inches of the words above a picture."""
+"""Inches of the words above an image."""
 MAX_SIDE = 600
-"""Pixels of a picture's side that are drawn; of larger ones, every second, every third and so on."""
+"""Pixels of an image's side that are drawn; of larger ones, every second, every third and so on."""
 MAX_LISTED = 34
 """Columns of several class names that fit a cell."""
 MAX_NAME = 16
@@ -31,13 +31,13 @@ MAX_NAME = 16
 
 
 def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
-    """Pictures from all over the split with their predictions."""
+    """Images from all over the split with their predictions."""
     count = min(NUM_SAMPLES, len(examples))
     rows = torch.linspace(0, len(examples) - 1, count).long()
     columns = min(COLUMNS, count)
     num_rows = -(-count // columns)
     figure = Figure(figsize=(max(CELL * columns, 6), _height(examples) * num_rows + 0.5), layout="constrained")
-    figure.suptitle(title(run, f"{count} of {len(examples):,} pictures"))
+    figure.suptitle(title(run, f"{count} of {len(examples):,} images"))
     _pictures(figure, num_rows, columns, examples, rows, evaluation, class_names)
     return figure
 
@@ -63,7 +63,7 @@ def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[s
 
 
 def _height(examples: Examples) -> float:
-    """Inches of a picture with its words; a very tall one is drawn narrower, a very wide one keeps some room."""
+    """Inches of an image with its words; a very tall one is drawn narrower, a very wide one keeps some room."""
     height, width = examples.inputs.shape[-2:]
     return WORDS + CELL * min(max(height / width, 0.1), 1.5)
 
@@ -81,7 +81,7 @@ def _pictures(
     evaluation: Evaluation,
     class_names: Sequence[str],
 ) -> None:
-    """A grid of pictures, titled with what is predicted and what is true."""
+    """A grid of images, titled with what is predicted and what is true."""
     names = readable_names(class_names, MAX_NAME)
     grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axes in grid:
@@ -115,7 +115,7 @@ def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Se
 def _displayed(picture: Tensor) -> np.ndarray:
     """`(C, H, W)` of any number type as what imshow takes, from the darkest value to the brightest.
 
-    Of pictures with other than one or three channels, the mean of the channels is shown.
+    Of images with other than one or three channels, the mean of the channels is shown.
     """
     step = -(-max(picture.shape) // MAX_SIDE)
     values = picture[:, ::step, ::step].float()

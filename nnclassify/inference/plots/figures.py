@@ -1,4 +1,4 @@
-"""What all pictures have in common: colors, titles, axes, legends, and how they are saved."""
+"""What all plots have in common: colors, titles, axes, legends, and how they are saved."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def save(draw: Callable[[], Figure], path: Path, names: Iterable[str] = ()) -> P
         names: Texts in the figure that users wrote.
 
     Raises:
-        InputError: No picture can be drawn in that format.
+        InputError: No plot can be drawn in that format.
         SaveError: It could not be written.
     """
     ending = format_of(path)
@@ -54,7 +54,7 @@ def format_of(path: Path) -> str:
     """The format that a file's ending names; without one, PNG.
 
     Raises:
-        InputError: No picture can be drawn in that format.
+        InputError: No plot can be drawn in that format.
     """
     ending, known = path.suffix[1:].lower() or "png", FigureCanvasAgg.get_supported_filetypes()
     if ending not in known:

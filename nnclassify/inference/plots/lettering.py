@@ -1,4 +1,4 @@
-"""Letters in pictures: every text is drawn as it is written, in any script that a font of the machine has."""
+"""Text in plots: every text is drawn as it is written, in any script that a font of the machine has."""
 
 from __future__ import annotations
 

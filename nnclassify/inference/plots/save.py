@@ -1,4 +1,4 @@
-"""The pictures of a run. Each function draws one figure; `save_plots` draws those that fit a run."""
+"""The plots of a run. Each function draws one figure; `save_plots` draws those that fit a run."""
 
 from __future__ import annotations
 
