@@ -9,16 +9,12 @@ from typing import Any
 import yaml
 from faulty_tables import write_tables
 
-from benchmarks.diagnosis import cases as own
-from benchmarks.diagnosis import held_out
-from benchmarks.diagnosis.cases import Values
-from benchmarks.diagnosis.data_cases import Set, read_set
+from benchmarks.diagnosis.cases import Values, read_set
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.tables import write_held_out_files
 from nnclassify.config.run_config import LoadedConfig, load_config
 
-SECOND = Path(__file__).parent / "held_out_2.yaml"
-SETS = ("own", "held_out", "held_out_2")
+SETS = {name: Path(__file__).with_name(f"{name}.yaml") for name in ("own", "held_out", "held_out_2")}
 """`own` was written beside the rules, the others apart from them."""
 
 
@@ -42,8 +38,8 @@ def write_files(folder: Path) -> None:
 
 
 def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:
-    """The cases of a set, the faulty ones first; no case of the sets that are code is slow."""
-    healthy, faults = _read(set_name, with_slow)
+    """The cases of a set, the faulty ones first."""
+    healthy, faults = read_set(SETS[set_name], with_slow=with_slow)
     faulty = [
         Case(
             set_name,
@@ -56,14 +52,6 @@ def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:
         for fault in faults
     ]
     return faulty + [Case(set_name, name, config) for name, config in healthy.items()]
-
-
-def _read(set_name: str, with_slow: bool) -> Set:
-    if set_name == "own":
-        return own.HEALTHY, own.FAULTS
-    if set_name == "held_out":
-        return held_out.HEALTHY, held_out.FAULTS
-    return read_set(SECOND, with_slow=with_slow)
 
 
 def with_changes(config: Values, change: Values) -> Values:

@@ -4,22 +4,25 @@ from pathlib import Path
 import pytest
 
 from benchmarks.diagnosis.__main__ import Score, table
-from benchmarks.diagnosis.data_cases import read_cases, read_set
+from benchmarks.diagnosis.cases import read_cases, read_set
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
-from benchmarks.diagnosis.sets import SECOND, cases_of, load_case
+from benchmarks.diagnosis.sets import SETS, cases_of, load_case
 
 
 @pytest.mark.slow
-def test_every_case_of_the_second_set_is_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("set_name", SETS)
+def test_every_case_is_a_config(set_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    cases = cases_of("held_out_2")
+    cases = cases_of(set_name)
     assert len({case.name for case in cases}) == len(cases)
     for case in cases:
         assert load_case(case.config, case.name, 2, "data").config.seed == 2
 
 
 def test_the_second_set_has_sixty_of_each_kind_of_which_at_most_a_quarter_is_slow() -> None:
-    for all_of_them, quick in zip(read_set(SECOND), read_set(SECOND, with_slow=False), strict=True):
+    for all_of_them, quick in zip(
+        read_set(SETS["held_out_2"]), read_set(SETS["held_out_2"], with_slow=False), strict=True
+    ):
         assert len(all_of_them) >= 60
         assert 0.75 * len(all_of_them) <= len(quick) < len(all_of_them)
 
@@ -34,8 +37,8 @@ def test_a_fault_is_slow_where_its_twin_is(tmp_path: Path) -> None:
     assert [fault.name for fault in read_set(file)[1]] == ["short"]
 
 
-def test_every_case_says_where_it_comes_from() -> None:
-    cases = read_cases(SECOND)
+def test_every_case_of_the_second_set_says_where_it_comes_from() -> None:
+    cases = read_cases(SETS["held_out_2"])
     assert all(case["source"] for case in [*cases["healthy"].values(), *cases["faulty"]])
     assert all(case["causes"] for case in cases["faulty"])
 
