@@ -22,6 +22,13 @@ NOBODY = 65534
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one option of our own."""
+    parser.addoption(
+        "--scale", type=float, default=0.1, help="of the full counts of tests/reliability: 1 is all of them"
+    )
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the test stands in."""

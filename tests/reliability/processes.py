@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import torch
 import torchvision.datasets
@@ -81,6 +84,12 @@ class Fresh(Process):
         self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=errors)
         self.pid = self.process.pid
 
+    def wait(self, seconds: float = 60.0) -> Ended:
+        """As any process; Popen is told, or it would warn of a process that still runs."""
+        ended = super().wait(seconds)
+        self.process.returncode = ended.code
+        return ended
+
 
 def fresh(folder: Path, *arguments: str) -> Fresh:
     """`python -m nnclassify ARGUMENTS`."""
@@ -103,6 +112,7 @@ class Child(Process):
             os.dup2(file.fileno(), number)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
         os.chdir(folder)
+        _leave_pytest()
         torch.set_num_threads(1)
         try:
             work()
@@ -114,6 +124,26 @@ class Child(Process):
         sys.stdout.flush()
         sys.stderr.flush()
         return code
+
+
+def _leave_pytest() -> None:
+    """Log and warn as a program of its own does: pytest keeps the one and turns the other into errors."""
+    logging.getLogger().handlers.clear()
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def command(*arguments: str) -> Callable[[], None]:

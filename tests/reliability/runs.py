@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.reliability.drawn import TABLE, drawn
-from benchmarks.reliability.processes import call
 from nnclassify import run
 from nnclassify.config.run_config import load_config
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder
+from reliability.drawn import TABLE, drawn
+from reliability.processes import call
 
 CNN = """
 dataset: {name: digits, limit: 120, augment: {crop: 1, flip: true}}

@@ -1,4 +1,4 @@
-"""R3: each part of a checkpoint is needed: left out, the resumed run ends elsewhere, or is refused."""
+"""Each part of a checkpoint is needed: left out, the resumed run ends elsewhere, or is refused."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
-from benchmarks.reliability import runs
-from benchmarks.reliability.outcome import Outcome
 from nnclassify.config.run_config import load_config
 from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.training.build import build_parts, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
+from reliability import runs
+from reliability.outcome import Outcome
+
+pytestmark = pytest.mark.reliability
 
 PARTS = ("model", "averaged", "optimizers", "scaler", "step", "batch", "totals", "best", "best_epoch", "random")
 STOP = 17
@@ -29,9 +32,11 @@ class _StopAt(Observer):
             trainer.ask_to_stop(15)
 
 
-def run(scale: float) -> Outcome:
-    """One resume for each part, with that part as a new trainer has it."""
-    outcome = Outcome("R3", "saved parts left out in turn, each noticed")
+def test_parts_left_out(scale: float, outcome: Outcome) -> None:
+    """Saved parts left out in turn, each noticed.
+
+    One resume for each part, with that part as a new trainer has it.
+    """
     with runs.workplace() as folder, contextlib.chdir(folder):
         ended = _trainer_at_its_end()
         whole, same = _state(ended), _resumed(None)
@@ -41,7 +46,7 @@ def run(scale: float) -> Outcome:
         for part in PARTS:
             outcome.count(None if _resumed(part) != whole else f"without {part}, the resumed run ended the same")
     outcome.remark = "the loss scale is lowered by an overflow before the stop and raised after it"
-    return outcome
+    outcome.check()
 
 
 def _trainer(stop: int) -> Trainer:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.reliability.processes import Child
+from reliability.processes import Child
 
 
 def free_port() -> int:

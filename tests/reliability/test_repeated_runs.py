@@ -1,4 +1,4 @@
-"""R11: the same config gives the same weights; another number of threads on resume is said."""
+"""The same config gives the same weights; another number of threads on resume is said."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from benchmarks.reliability import runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, call, command
+from reliability import runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, call, command
+
+pytestmark = pytest.mark.reliability
 
 PICTURES = """
 dataset: {name: folder, root: pictures, size: 8, augment: {crop: 1, flip: true}}
@@ -22,9 +25,11 @@ batch_size: 8
 """
 
 
-def run(scale: float) -> Outcome:
-    """Twenty repeats of each run; compiled runs, other numbers of decoding threads, a resume with other threads."""
-    outcome = Outcome("R11", "repeats with equal weights; another thread count on resume is said")
+def test_repeated_runs(scale: float, outcome: Outcome) -> None:
+    """Repeats with equal weights; another thread count on resume is said.
+
+    Twenty repeats of each run; compiled runs, other numbers of decoding threads, a resume with other threads.
+    """
     with runs.workplace() as folder:
         for config in runs.CONFIGS:
             wanted = runs.whole_run(folder, config)
@@ -35,7 +40,7 @@ def run(scale: float) -> Outcome:
         outcome.count(None if len(compiled) == 1 else "two compiled runs differ")
         outcome.count(_decoding_threads(folder))
     outcome.remark = "no loader workers: batches are prepared in the training process; 1 to 4 threads decode pictures"
-    return outcome
+    outcome.check()
 
 
 def _other_threads(folder: Path, config: str) -> str | None:

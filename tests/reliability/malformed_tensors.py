@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.reliability import hostile
-from benchmarks.reliability.malformed import Case, Maker
-from benchmarks.reliability.r05_damage import damaged
 from nnclassify.errors import CheckpointError
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
+from reliability import hostile
+from reliability.damage import damaged
+from reliability.malformed import Case, Maker
 
 COUNT = 12
 
@@ -191,7 +191,9 @@ def checkpoint(good: Path) -> Maker:
     """Checkpoints that are damaged, of another kind, or whole in form and wrong in content."""
     whole, content = good.read_bytes(), torch.load(good, weights_only=True)
     wanted = content_digest(vars(load_checkpoint(good)))
-    attacks = [attack for _, attack in hostile.checkpoints(whole) if len(attack) < 2**20]  # the rest is R6's
+    attacks = [
+        attack for _, attack in hostile.checkpoints(whole) if len(attack) < 2**20
+    ]  # test_hostile_files has the rest
     del content["sha256"]
 
     def make(rng: random.Random) -> Case:

@@ -1,4 +1,4 @@
-"""R9: a process of a run is killed, or its launcher, or one is asked to stop; the rest ends, and a resume goes on."""
+"""A process of a run is killed, or its launcher, or one is asked to stop; the rest ends, and a resume goes on."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import random
 import re
 import shutil
 import signal
-import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability import launcher, runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Ended, Process
+import pytest
+
 from nnclassify.runs.folder import RunFolder
+from reliability import launcher, runs
+from reliability.outcome import Outcome
+from reliability.processes import Ended, Process
+
+pytestmark = [pytest.mark.reliability, pytest.mark.filterwarnings("default:a forked resume hung")]
 
 MAX_SECONDS, MAX_ORPHAN_SECONDS = 60.0, 10.0
 KINDS = ("kill a process", "kill a process", "kill the launcher", "ask one to stop")
@@ -48,9 +52,11 @@ class Loss:
     moment: float
 
 
-def run(scale: float) -> Outcome:
-    """200 losses at two and four processes; each is followed by a resume with as many."""
-    outcome = Outcome("R9", "processes of torchrun lost or asked to stop; all end; resumed by as many, bit for bit")
+def test_lost_processes(scale: float, outcome: Outcome) -> None:
+    """Processes of torchrun lost or asked to stop; all end; resumed by as many, bit for bit.
+
+    200 losses at two and four processes; each is followed by a resume with as many.
+    """
     rng, number, num_real, num_restarted = random.Random(9), 0, 0, 0
     with runs.workplace() as folder:
         whole = {size: _whole(folder, size) for size in (2, 4)}
@@ -69,7 +75,7 @@ def run(scale: float) -> Outcome:
     outcome.remark = (
         f"{num_real} by the real torchrun, the others by its agent, forked; {num_restarted} started again by themselves"
     )
-    return outcome
+    outcome.check()
 
 
 OVER = "the run was over first"
@@ -124,7 +130,7 @@ def _resumed(folder: Path, size: int) -> Ended:
         return ended
     with contextlib.suppress(ProcessLookupError):
         os.killpg(forked.pid, signal.SIGKILL)
-    print(f"R9: a forked resume hung, repeated by torchrun:\n{ended.errors[-40_000:]}", file=sys.stderr, flush=True)
+    warnings.warn(f"a forked resume hung, repeated by torchrun:\n{ended.errors[-40_000:]}", stacklevel=1)
     return _start(folder, size, "checkpoints/run", "--resume", real=True).wait(MAX_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""R7: malformed input of eight kinds, given to the command that reads it."""
+"""Malformed input of eight kinds, given to the command that reads it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.reliability import malformed, malformed_pictures, malformed_tensors, runs
-from benchmarks.reliability.malformed import Case, Maker
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, call, command
+import pytest
+
+from reliability import malformed, malformed_pictures, malformed_tensors, runs
+from reliability.malformed import Case, Maker
+from reliability.outcome import Outcome
+from reliability.processes import Child, Ended, call, command
+
+pytestmark = pytest.mark.reliability
 
 
-def run(scale: float) -> Outcome:
-    """200 of each kind: exit code 2, one line that names file and cause, no traceback, nothing written."""
-    outcome = Outcome("R7", "malformed inputs of eight kinds: exit code 2, a line with file and cause, nothing written")
+def test_malformed_inputs(scale: float, outcome: Outcome) -> None:
+    """Malformed inputs of eight kinds: exit code 2, a line with file and cause, nothing written.
+
+    200 of each kind: exit code 2, one line that names file and cause, no traceback, nothing written.
+    """
     with runs.workplace() as folder:
         for config in ("mlp", "cnn"):
             call(folder, "train", f"{config}.yaml", "--no-plots", "--set", f"name={config}", seconds=120)
@@ -33,7 +39,7 @@ def run(scale: float) -> Outcome:
             for case in malformed.cases(maker, number, max(1, round(200 * scale))):
                 outcome.count(_problem(folder, kind, case))
     outcome.remark = "a config's problems are told all at once, a line each; of the others exactly one line is taken"
-    return outcome
+    outcome.check()
 
 
 def _problem(folder: Path, kind: str, case: Case) -> str | None:

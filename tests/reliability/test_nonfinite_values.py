@@ -1,4 +1,4 @@
-"""R12: NaN or infinity put into an input, a loss, a gradient or a weight at a random step."""
+"""NaN or infinity put into an input, a loss, a gradient or a weight at a random step."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from torch import Tensor, nn
 
-from benchmarks.reliability import runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, command
 from nnclassify.data.batches import Batches
 from nnclassify.losses import LossFunction
 from nnclassify.runs.checkpoint import load_checkpoint
 from nnclassify.training.trainer import Trainer
+from reliability import runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, Ended, command
+
+pytestmark = pytest.mark.reliability
 
 SOURCES = {"input": "input", "loss": "the loss", "gradient": "gradient", "weights": "weights"}
 """What is spoiled, and the word that the message must hold."""
 
 
-def run(scale: float) -> Outcome:
-    """100 steps; each stops with the step and the source, and the last good checkpoint stays."""
-    outcome = Outcome("R12", "NaN or infinity at a random step: named, and never saved")
+def test_nonfinite_values(scale: float, outcome: Outcome) -> None:
+    """NaN or infinity at a random step: named, and never saved.
+
+    100 steps; each stops with the step and the source, and the last good checkpoint stays.
+    """
     rng = random.Random(12)
     with runs.workplace() as folder:
         for number in range(max(4, round(100 * scale))):
@@ -39,7 +44,7 @@ def run(scale: float) -> Outcome:
             outcome.count(_problem(folder / "checkpoints" / "run", ended, source, step, f"{config}: {value}"))
             shutil.rmtree(folder / "checkpoints")
     outcome.remark = "a spoiled weight is named as of the update before it"
-    return outcome
+    outcome.check()
 
 
 def _problem(path: Path, ended: Ended, source: str, step: int, case: str) -> str | None:

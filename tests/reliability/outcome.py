@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
+
+SHOWN_FAILURES = 20
+
 
 @dataclass
 class Outcome:
     """A test's counts.
 
     Attributes:
-        name: Such as `R1`.
-        what: What was done, in words.
         done: Cases that were right.
         cases: Cases that were tried.
         failures: What went wrong, a line each.
         remark: What the counts do not say.
     """
 
-    name: str
-    what: str
     done: int = 0
     cases: int = 0
     failures: list[str] = field(default_factory=list)
@@ -32,3 +32,9 @@ class Outcome:
             self.done += 1
         else:
             self.failures.append(problem)
+
+    def check(self) -> None:
+        """Fail the test unless there were cases and all of them were right."""
+        if self.failures or self.done < self.cases or not self.cases:
+            found = "\n".join(self.failures[:SHOWN_FAILURES])
+            pytest.fail(f"{self.done:,} of {self.cases:,}, {len(self.failures)} failures\n{found}", pytrace=False)

@@ -10,8 +10,8 @@ import struct
 import numpy as np
 from PIL import Image
 
-from benchmarks.reliability import hostile
-from benchmarks.reliability.malformed import Case
+from reliability import hostile
+from reliability.malformed import Case
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "bmp": "BMP", "gif": "GIF", "webp": "WEBP", "tif": "TIFF", "ppm": "PPM"}
 NO_PICTURES = [

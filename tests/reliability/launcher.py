@@ -15,9 +15,9 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from benchmarks.reliability.processes import Child, Fresh, Process, command
-from benchmarks.reliability.ranks import free_port
 from nnclassify.process import STOPPING
+from reliability.processes import Child, Fresh, Process, command
+from reliability.ranks import free_port
 
 HANG_SECONDS = 45.0
 """After these, a worker that has not ended says where it stands."""

@@ -1,4 +1,4 @@
-"""R8: SIGTERM, SIGINT and SIGUSR1 at random moments, from the first import to the last picture."""
+"""SIGTERM, SIGINT and SIGUSR1 at random moments, from the first import to the last picture."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import signal
 import time
 from pathlib import Path
 
-from benchmarks.reliability import runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, call, command, fresh
+import pytest
+
+from reliability import runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, Ended, call, command, fresh
+
+pytestmark = pytest.mark.reliability
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 GRACE_SECONDS = 10.0
 """One batch and one save take far less; the machine is shared."""
 
 
-def run(scale: float) -> Outcome:
-    """500 signals: most to forked processes, every 21st to an interpreter of its own, to meet its imports."""
-    outcome = Outcome("R8", "signals at random moments: exit code, time, and a resume bit for bit")
+def test_signals_at_any_moment(scale: float, outcome: Outcome) -> None:
+    """Signals at random moments: exit code, time, and a resume bit for bit.
+
+    500 signals: most to forked processes, every 21st to an interpreter of its own, to meet its imports.
+    """
     rng, number, slowest = random.Random(8), 0, 0.0
     with runs.workplace() as folder:
         whole = {name: runs.timed_run(folder, name) for name in runs.CONFIGS}
@@ -35,7 +41,7 @@ def run(scale: float) -> Outcome:
                 outcome.count(_problem(folder, config, sent, ended, took, wanted, from_nothing))
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     outcome.remark = f"the slowest ended after {slowest:.1f} s; every 21st sent to the real command; no loader workers"
-    return outcome
+    outcome.check()
 
 
 def _signalled(

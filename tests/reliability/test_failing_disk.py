@@ -1,4 +1,4 @@
-"""R4: each call of a save that touches the disk fails in turn, with each of six errors."""
+"""Each call of a save that touches the disk fails in turn, with each of six errors."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.reliability import failpoints, runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, call, command
+import pytest
+
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import previous
 from nnclassify.runs.checkpoint import load_checkpoint
+from reliability import failpoints, runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, Ended, call, command
+
+pytestmark = pytest.mark.reliability
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EMFILE)
 NUM_CALLS = 8
 """The first calls of each kind after a resume: config, history, best.pt, last.pt, twice each and more."""
 
 
-def run(scale: float) -> Outcome:
-    """Resume a run whose disk fails at one call."""
-    outcome = Outcome("R4", "I/O calls of saves and of the history that fail")
+def test_failing_disk(scale: float, outcome: Outcome) -> None:
+    """I/O calls of saves and of the history that fail.
+
+    Resume a run whose disk fails at one call.
+    """
     with runs.workplace() as folder:
         call(folder, "train", "mlp.yaml", "--no-plots", "--set", "epochs=2", "--set", "name=run")
         shutil.copytree(folder / "checkpoints" / "run", folder / "good")
@@ -34,7 +40,7 @@ def run(scale: float) -> Outcome:
             ended = Child(_failing(name, at, error, work), folder).wait()
             outcome.count(_problem(folder / "checkpoints" / "run", ended, f"{name} {at} {os.strerror(error)}", error))
     outcome.remark = "a fault that is got around (no link, no clean-up) may end in exit code 0"
-    return outcome
+    outcome.check()
 
 
 def _failing(name: str, at: int, error: int, work: Callable[[], None]) -> Callable[[], None]:

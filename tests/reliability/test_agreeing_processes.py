@@ -1,15 +1,18 @@
-"""R13: one, two and four processes train the same global batches: the losses agree."""
+"""One, two and four processes train the same global batches: the losses agree."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
-from benchmarks.reliability import ranks, runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import command
 from nnclassify.runs.checkpoint import load_checkpoint
+from reliability import ranks, runs
+from reliability.outcome import Outcome
+from reliability.processes import command
+
+pytestmark = pytest.mark.reliability
 
 TOLERANCE = 1e-9
 MAKE_EXACT = ("precision=float64", "model.dropout=0", "compile=off", "epochs=8", "batch_size=15")
@@ -17,9 +20,11 @@ MAKE_EXACT = ("precision=float64", "model.dropout=0", "compile=off", "epochs=8",
 Of 108 examples the last batch has three: fewer than four processes."""
 
 
-def run(scale: float) -> Outcome:
-    """64 steps of nets with and without batch norm, with weighted classes; losses and weights compared."""
-    outcome = Outcome("R13", "epochs whose losses agree to 1e-9 for one, two and four processes")
+def test_agreeing_processes(scale: float, outcome: Outcome) -> None:
+    """Epochs whose losses agree to 1e-9 for one, two and four processes.
+
+    64 steps of nets with and without batch norm, with weighted classes; losses and weights compared.
+    """
     largest = 0.0
     with runs.workplace() as folder:
         for config in ("mlp", "cnn"):
@@ -32,7 +37,7 @@ def run(scale: float) -> Outcome:
                 gap = max(float((a - b).abs().max()) for a, b in zip(found[1][1], found[size][1], strict=True))
                 outcome.count(None if gap < TOLERANCE else f"{config}, {size} processes: weights differ by {gap:.1e}")
     outcome.remark = f"64 steps in 8 epochs, with and without batch norm; the largest gap of a loss is {largest:.0e}"
-    return outcome
+    outcome.check()
 
 
 def _trained(folder: Path, config: str, size: int) -> tuple[list[float], list[torch.Tensor]]:

@@ -1,27 +1,33 @@
-"""R5: checkpoints damaged in 10,000 ways: flipped bits, cut ends, zeroed blocks, swapped records."""
+"""Checkpoints damaged in 10,000 ways: flipped bits, cut ends, zeroed blocks, swapped records."""
 
 from __future__ import annotations
 
 import random
 import shutil
-import zipfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.reliability import runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, call
+import pytest
+
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import previous
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint, load_newest
+from reliability import runs
+from reliability.damage import damaged
+from reliability.outcome import Outcome
+from reliability.processes import Child, call
+
+pytestmark = pytest.mark.reliability
 
 BLOCK = 100
 """Cases a process: a crash or a hang costs one block, and is counted."""
 
 
-def run(scale: float) -> Outcome:
-    """Damage, load, and load again with an older generation beside it."""
-    outcome = Outcome("R5", "damaged checkpoints: refused, or read exactly; the generation before is used")
+def test_damaged_checkpoints(scale: float, outcome: Outcome) -> None:
+    """Damaged checkpoints: refused, or read exactly; the generation before is used.
+
+    Damage, load, and load again with an older generation beside it.
+    """
     with runs.workplace() as folder:
         call(folder, "train", "mlp.yaml", "--no-plots", "--set", "epochs=2", "--set", "name=run")
         good = folder / "checkpoints" / "run" / "last.pt"
@@ -37,7 +43,7 @@ def run(scale: float) -> Outcome:
             if len(lines) != BLOCK:
                 outcome.count(f"block {block}: ended with {ended.code} after {len(lines)} cases: {ended.errors[-200:]}")
     outcome.remark = f"{harmless} of them changed no content (padding, times) and were read as they were saved"
-    return outcome
+    outcome.check()
 
 
 def _block(good: Path, folder: Path, seed: int, log: Path) -> None:
@@ -61,36 +67,3 @@ def _verdict(path: Path, wanted: str, before: str) -> str:
         fallen_back = content_digest(vars(load_newest(path).checkpoint)) == before
         return "refused" if fallen_back else "the generation before was not used"
     return "the same" if read == wanted else "loaded silently wrong"
-
-
-def damaged(content: bytes, good: Path, rng: random.Random) -> bytes:
-    """The same file with flipped bits, a cut end, a zeroed block or swapped records."""
-    kind = rng.choice(["flip", "flip", "cut", "zeros", "swap"])
-    damaged = bytearray(content)
-    if kind == "flip":
-        for _ in range(rng.choice([1, 1, 1, 8])):
-            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-    elif kind == "cut":
-        del damaged[rng.randrange(len(damaged)) :]
-    elif kind == "zeros":
-        start = rng.randrange(len(damaged))
-        size = min(rng.choice([16, 512, 4096]), len(damaged) - start)
-        damaged[start : start + size] = bytes(size)
-    else:
-        return _swapped(good, rng)
-    return bytes(damaged)
-
-
-def _swapped(good: Path, rng: random.Random) -> bytes:
-    """Two tensors of the same length change places, every checksum of the zip made right again."""
-    path = good.with_name("swapped.pt")
-    with zipfile.ZipFile(good) as archive:
-        records = {name: archive.read(name) for name in archive.namelist()}
-    data = [name for name in records if "/data/" in name]
-    pairs = [(a, b) for a in data for b in data if a < b and len(records[a]) == len(records[b])]
-    first, second = rng.choice([pair for pair in pairs if records[pair[0]] != records[pair[1]]])
-    records[first], records[second] = records[second], records[first]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, record in records.items():
-            archive.writestr(name, record)
-    return path.read_bytes()

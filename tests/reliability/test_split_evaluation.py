@@ -1,16 +1,19 @@
-"""R10: an evaluation that is split over processes counts every example once."""
+"""An evaluation that is split over processes counts every example once."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 
+import pytest
 import torch
 
-from benchmarks.reliability.outcome import Outcome
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.evaluation.metrics import score
 from nnclassify.losses import CrossEntropy
+from reliability.outcome import Outcome
+
+pytestmark = pytest.mark.reliability
 
 NUM_CLASSES = 3
 
@@ -22,9 +25,11 @@ class _Together(Ranks):
         return list(parts)
 
 
-def run(scale: float) -> Outcome:
-    """2,000 combinations of examples, processes and batches, against one process's accuracy."""
-    outcome = Outcome("R10", "evaluations split over processes: the count and the accuracy of one process")
+def test_split_evaluation(scale: float, outcome: Outcome) -> None:
+    """Evaluations split over processes: the count and the accuracy of one process.
+
+    2,000 combinations of examples, processes and batches, against one process's accuracy.
+    """
     combinations = list(itertools.product(range(1, 258), range(1, 9), range(1, 18)))
     loss_fn = CrossEntropy().build([1] * NUM_CLASSES)
     generator = torch.Generator().manual_seed(10)
@@ -40,5 +45,5 @@ def run(scale: float) -> Outcome:
             times[ranks.share(count)] += 1
         same = bool((times == 1).all()) and score(whole, targets, loss_fn) == score(outputs, targets, loss_fn)
         outcome.count(None if same else f"{count} examples, {size} processes, batches of {batch}")
-    outcome.remark = "processes are played in turn; R13 compares validation losses of real ones"
-    return outcome
+    outcome.remark = "processes are played in turn; test_agreeing_processes compares validation losses of real ones"
+    outcome.check()

@@ -1,4 +1,4 @@
-"""R1: runs that are killed again and again, at random moments and around each step of a save."""
+"""Runs that are killed again and again, at random moments and around each step of a save."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.reliability import failpoints, runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, call, command
+import pytest
+
 from nnclassify.errors import CheckpointError
 from nnclassify.runs import recorders
 from nnclassify.runs.checkpoint import Checkpoint, load_newest, save_checkpoint
+from reliability import failpoints, runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, Ended, call, command
+
+pytestmark = pytest.mark.reliability
 
 MAX_KILLS = 12
 """Kills of one run: then it may end."""
 PLACES = [(name, after) for name in failpoints.CALLS for after in (False, True) if (name, after) != ("write", True)]
 
 
-def run(scale: float) -> Outcome:
-    """Runs that are killed until 500 kills are counted, two of five at failpoints, and 50 runs met five or more."""
-    outcome = Outcome("R1", "kills at random moments and at failpoints; each followed by a resume")
+def test_killed_runs(scale: float, outcome: Outcome) -> None:
+    """Kills at random moments and at failpoints; each followed by a resume.
+
+    Runs that are killed until 500 kills are counted, two of five at failpoints, and 50 runs met five or more.
+    """
     rng, often, number = random.Random(1), 0, 0
     with runs.workplace() as folder:
         whole = {config: runs.timed_run(folder, config) for config in runs.KILLED}
@@ -34,7 +40,7 @@ def run(scale: float) -> Outcome:
             _check_end(folder / "checkpoints" / f"run{number}", config, wanted, outcome)
             number += 1
     outcome.remark = f"{number} runs, {often} of them killed five times or more; each ended as the uninterrupted run"
-    return outcome
+    outcome.check()
 
 
 def _one_run(folder: Path, config: str, name: str, rng: random.Random, seconds: float, outcome: Outcome) -> int:

@@ -1,4 +1,4 @@
-"""R6: hostile checkpoints, YAML, archives and pictures, under an audit hook and limits of memory and time."""
+"""Hostile checkpoints, YAML, archives and pictures, under an audit hook and limits of memory and time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 
-from benchmarks.reliability import hostile, runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, Ended, call, command
+from reliability import hostile, runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, Ended, call, command
+
+pytestmark = pytest.mark.reliability
 
 MAX_SECONDS, MAX_BYTES = 10.0, 2**30
 
 
-def run(scale: float) -> Outcome:
-    """Give each file to the command that reads it; nothing may be run, written outside, or take long."""
-    outcome = Outcome("R6", "hostile checkpoints, YAML, archives, pictures")
+def test_hostile_files(scale: float, outcome: Outcome) -> None:
+    """Hostile checkpoints, YAML, archives, pictures.
+
+    Give each file to the command that reads it; nothing may be run, written outside, or take long.
+    """
     every = max(1, round(1 / scale))
     with runs.workplace() as folder:
         call(folder, "train", "mlp.yaml", "--no-plots", "--set", "name=mlp")
@@ -37,7 +42,7 @@ def run(scale: float) -> Outcome:
             _try(folder, outcome, f"picture {name}", {name: content}, "predict", name, "--run", "cnn")
         outcome.count(_control(folder))
     outcome.remark = "the last is the control: torch.load without weights_only sets the watch off; processor's seconds"
-    return outcome
+    outcome.check()
 
 
 def _try(folder: Path, outcome: Outcome, case: str, files: dict[str, bytes], *arguments: str) -> None:

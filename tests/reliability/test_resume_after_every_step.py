@@ -1,4 +1,4 @@
-"""R2: a resume after every step ends as the run that never stopped."""
+"""A resume after every step ends as the run that never stopped."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.reliability import runs
-from benchmarks.reliability.outcome import Outcome
-from benchmarks.reliability.processes import Child, command, fresh
+import pytest
+
 from nnclassify.runs import recorders
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
+from reliability import runs
+from reliability.outcome import Outcome
+from reliability.processes import Child, command, fresh
+
+pytestmark = pytest.mark.reliability
 
 EPOCHS, COMPILED_EPOCHS = 28, 5
 """Of seven steps (19 and more of small batches), or two groups: 196 resumes or more for each of seven runs, and 10 for
@@ -31,15 +35,17 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def run(scale: float) -> Outcome:
-    """Nine runs; each saved after every step, and resumed from each save in a process of its own."""
-    outcome = Outcome("R2", "resumes after every step, each in a new process, bit for bit")
+def test_resume_after_every_step(scale: float, outcome: Outcome) -> None:
+    """Resumes after every step, each in a new process, bit for bit.
+
+    Nine runs; each saved after every step, and resumed from each save in a process of its own.
+    """
     for variant, (config, options) in VARIANTS.items():
         epochs = COMPILED_EPOCHS if options == COMPILED else EPOCHS
         with runs.workplace() as folder:
             _variant(folder, variant, config, options, max(1, round(epochs * scale)), outcome)
     outcome.remark = f"every {FRESH_EVERY}th by the real command, the others forked; compiled runs stop at their groups"
-    return outcome
+    outcome.check()
 
 
 def _variant(folder: Path, variant: str, config: str, options: tuple[str, ...], epochs: int, outcome: Outcome) -> None:
