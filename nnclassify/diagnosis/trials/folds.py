@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.splitting import stratified_split
+from nnclassify.evaluation.metrics import decisions
 from nnclassify.seeds import numpy_rng
 
 JUDGED = 600
 """Examples that trials are judged on at most: of 600, a share is known to within 4 points (two deviations)."""
-ENOUGH = 100
-"""A validation split of that size judges by itself: a share is known to within 10 points."""
+ENOUGH = 0.05
+"""A validation split judges by itself where it tells the mean accuracy of the classes with that standard deviation: 100
+examples of balanced classes do, and more where one class is rare."""
 KEPT_OUT = 0.25
 """The share of the training examples that is kept out, where there are `MANY`."""
 MANY, TOO_FEW = 200, 60
@@ -26,7 +29,7 @@ def judged(splits: Splits) -> Splits:
     The test split never judges.
     """
     has_validation = splits.validation is not None and not splits.validation_is_test
-    if has_validation and splits.validation is not None and len(splits.validation) >= ENOUGH:
+    if has_validation and splits.validation is not None and deviation(splits.validation.all_targets()) <= ENOUGH:
         return replace(splits, validation=_some(splits.validation))
     count = len(splits.train)
     if count < MANY or min(splits.class_counts()) < 2:
@@ -41,6 +44,12 @@ def halves(splits: Splits) -> list[Splits]:
         return []
     first, second = _parted(splits.train, 0.5)
     return [replace(splits, train=one, validation=other) for one, other in ((first, second), (second, first))]
+
+
+def deviation(targets: Tensor) -> float:
+    """The standard deviation of the mean accuracy of the classes, at most: that of a class is 0.5 / sqrt(count)."""
+    counts = decisions(targets, targets)[1].unique(return_counts=True)[1].double()
+    return float(0.5 * (1 / counts).sum().sqrt() / len(counts))
 
 
 def _some(examples: Examples) -> Examples:

@@ -16,6 +16,7 @@ from nnclassify.data.transform import Transform
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules.facts import Facts
+from nnclassify.diagnosis.trials.folds import deviation
 from nnclassify.diagnosis.trials.trials import Figures, Outcome, merged, run_trial
 from nnclassify.evaluation.metrics import balanced_accuracy, decisions
 from nnclassify.evaluation.outputs import outputs_of
@@ -100,13 +101,9 @@ def label_findings(
 
 
 def _above_chance(targets: Tensor) -> float:
-    """Three standard deviations over the balanced accuracy of answers that know nothing: 1 / K, or 1 / 2.
-
-    A class's accuracy has a deviation of 0.5 / sqrt(count) at most, and their mean accordingly.
-    """
-    counts = decisions(targets, targets)[1].unique(return_counts=True)[1].double()
-    chance = 0.5 if targets.ndim == 2 else 1 / len(counts)
-    return float(chance + 3 * (0.25 / counts).sum().sqrt() / len(counts))
+    """Three standard deviations over the balanced accuracy of answers that know nothing: 1 / K, or 1 / 2."""
+    chance = 0.5 if targets.ndim == 2 else 1 / len(targets.unique())
+    return chance + 3 * deviation(targets)
 
 
 def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
