@@ -228,7 +228,7 @@ def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspici
 
 def _range_test(case: Case, splits: Splits) -> RangeTest | None:
     """Over a hundred times more than customary rates, both ways."""
-    low, high = optimization.lr_range(case)
+    low, high = case.config.optimizer.lr_range()
     lr = case.config.optimizer.lr
     try:
         return range_test(build_parts(case.config, splits), min(low, lr) / 100, max(high, lr) * 100)

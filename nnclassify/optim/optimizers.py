@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,12 @@ class ParameterGroup(Settings):
 class Optimizer(Settings):
     """Options that every optimizer has."""
 
+    usual_lr: ClassVar[tuple[float, float] | None] = None
+    """From a tenth (a third for momentum-free SGD and Adagrad) to ten times the customary rate; None: of the default.
+    `check` looks for a better rate here."""
+    strong_weight_decay: ClassVar[float] = 0.05
+    """More than this is suspicious: weights go to zero."""
+
     lr: PositiveFloat
     """Learning rate, before the scheduler's factor is applied."""
     weight_decay: NonNegativeFloat = 0.0
@@ -65,6 +71,12 @@ class Optimizer(Settings):
     def decay(self, weight_decay: float, lr: float) -> float:
         """What torch calls the weight decay of parameters with this learning rate."""
         return weight_decay
+
+    def lr_range(self) -> tuple[float, float]:
+        """From the lowest to the highest customary learning rate, with these options."""
+        default = type(self).model_fields["lr"].get_default()
+        customary = self.lr if default is None else default
+        return self.usual_lr or (customary / 10, customary * 10)
 
     def grouped(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[Group]:
         """Parameters in their groups: those that no group fits first, then the groups in order.
@@ -103,6 +115,7 @@ class Sgd(Optimizer):
     """Stochastic gradient descent, optionally with momentum."""
 
     name: Literal["sgd"] = "sgd"
+    usual_lr = (0.003, 0.5)
     lr: PositiveFloat = 0.01
     """Learning rate, before the scheduler's factor is applied."""
     momentum: Beta = 0.0
@@ -124,6 +137,11 @@ class Sgd(Optimizer):
         """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""
         return weight_decay / lr if self.decoupled else weight_decay
 
+    def lr_range(self) -> tuple[float, float]:
+        """Momentum m multiplies the length of the steps by 1 / (1 - m)."""
+        low, high = super().lr_range()
+        return low * (1 - self.momentum), high * max(0.2, 1 - self.momentum)
+
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
         """torch.optim.SGD."""
         from torch import optim
@@ -135,6 +153,7 @@ class Sgd(Optimizer):
 class AdaptiveMoments(Optimizer):
     """Options that Adam and AdamW share."""
 
+    usual_lr = (1e-4, 0.02)
     lr: PositiveFloat = 0.001
     """Learning rate, before the scheduler's factor is applied."""
     beta1: Beta = 0.9
@@ -165,6 +184,7 @@ class AdamW(AdaptiveMoments):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2017, arXiv:1711.05101)."""
 
     name: Literal["adamw"] = "adamw"
+    strong_weight_decay = 0.5
     weight_decay: NonNegativeFloat = 0.01
     """Decoupled weight decay."""
 
@@ -179,6 +199,7 @@ class RmsProp(Optimizer):
     """RMSprop (Hinton, lecture 6e, 2012)."""
 
     name: Literal["rmsprop"] = "rmsprop"
+    usual_lr = (1e-4, 0.01)
     lr: PositiveFloat = 0.001
     """Learning rate, before the scheduler's factor is applied."""
     alpha: Beta = 0.99
@@ -199,6 +220,7 @@ class Adagrad(Optimizer):
     """Adagrad (Duchi et al., 2011)."""
 
     name: Literal["adagrad"] = "adagrad"
+    usual_lr = (0.003, 0.2)
     lr: PositiveFloat = 0.01
     """Learning rate, before the scheduler's factor is applied."""
     eps: PositiveFloat = 1e-10
@@ -215,6 +237,7 @@ class Adadelta(Optimizer):
     """Adadelta (Zeiler, 2012, arXiv:1212.5701)."""
 
     name: Literal["adadelta"] = "adadelta"
+    usual_lr = (0.1, 2.0)
     lr: PositiveFloat = 1.0
     """Learning rate, before the scheduler's factor is applied."""
     rho: Beta = 0.9
@@ -234,6 +257,8 @@ class Muon(Optimizer):
     all other parameters."""
 
     name: Literal["muon"] = "muon"
+    usual_lr = (0.003, 0.1)
+    strong_weight_decay = 0.5
     lr: PositiveFloat = 0.02
     """Learning rate of the matrices, before the scheduler's factor is applied."""
     momentum: Beta = 0.95

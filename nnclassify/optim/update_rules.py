@@ -7,6 +7,7 @@ written out, and the compiler fuses it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,17 +54,33 @@ class Group:
         """The state's own tensors, to be changed in place; ask again after `load_state_dict`."""
         return [[self.optimizer.state[parameter][name] for parameter in self.parameters] for name in self.names]
 
+    @property
+    def rule(self) -> Rule | None:
+        """The update as a function of tensors; None: the optimizer has only its own `step`, which is not compiled."""
+        return RULES.get(type(self.optimizer))
+
     @torch.no_grad()
     def update(self, parameters: list[Tensor], gradients: list[Tensor], states: States, lr: Rate) -> None:
-        """Change parameters and states in place, the group's own or their like."""
-        RULES[type(self.optimizer)].update(
-            self.options, parameters, gradients, dict(zip(self.names, states, strict=True)), lr
-        )
+        """Change parameters and states in place, the group's own or, where there is a rule, their like."""
+        if self.rule is None:
+            self._step(gradients, lr)
+        else:
+            self.rule.update(self.options, parameters, gradients, dict(zip(self.names, states, strict=True)), lr)
+
+    def _step(self, gradients: list[Tensor], lr: Rate) -> None:
+        """`optimizer.step()` for this group alone: optimizers skip parameters that have no gradient."""
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for group in self.optimizer.param_groups:
+            if group["params"][0] is self.parameters[0]:
+                group["lr"] = lr
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One optimizer class.
+    """One optimizer class whose update can be compiled.
 
     Attributes:
         states: The names of its states, given a group's options.
@@ -90,13 +107,14 @@ def spare_the_compiler() -> None:
 
 
 def groups_of(optimizer: optim.Optimizer) -> list[Group]:
-    """The groups of an optimizer, every state of theirs there from the start (zero, as each of them begins)."""
+    """The groups of an optimizer. The states that a rule names are there from the start (zero, as each begins)."""
     groups = []
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
         apart = ("params", "lr", "initial_lr", "epochs")
         options = {name: value for name, value in group.items() if name not in apart}
-        names = RULES[type(optimizer)].states(options)
+        rule = RULES.get(type(optimizer))
+        names = [] if rule is None else rule.states(options)
         for parameter in group["params"]:
             for name in names:
                 kept = optimizer.state[parameter]
@@ -110,7 +128,7 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
 
 
 def load_optimizer(optimizer: optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Give an optimizer, whose states are all there, the ones that were saved; torch compares only how many there are.
+    """Give an optimizer the states that were saved; torch compares only how many there are.
 
     Raises:
         ValueError: They are of other parameters or options.
@@ -123,7 +141,8 @@ def load_optimizer(optimizer: optim.Optimizer, saved: dict[str, Any]) -> None:
         for name in sorted(theirs.keys() - {"lr"}):  # the schedule's
             if mine[name] != theirs[name] or type(mine[name]) is not type(theirs[name]):
                 raise ValueError(f"optimizer option {name}: {theirs[name]!r}, expected {mine[name]!r}")
-    expected, found = _described(own["state"]), _described(saved["state"])
+    expected = _described(own["state"] if type(optimizer) in RULES or not saved["state"] else _first_states(optimizer))
+    found = _described(saved["state"])
     if expected != found:
         place = next(place for place in [*expected, *found] if expected.get(place) != found.get(place))
         raise ValueError(f"optimizer state {place}: {found.get(place)}, expected {expected.get(place)}")
@@ -132,10 +151,22 @@ def load_optimizer(optimizer: optim.Optimizer, saved: dict[str, Any]) -> None:
     optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
 
 
-def _described(states: dict[int, dict[str, Tensor]]) -> dict[tuple[int, str], tuple[tuple[int, ...], torch.dtype]]:
-    """Shape and number type of every state, by parameter and name."""
+def _first_states(optimizer: optim.Optimizer) -> dict[int, dict[str, Any]]:
+    """The states that an optimizer without a rule has after its first step, which is taken on a copy."""
+    rehearsal = copy.deepcopy(optimizer)
+    for group in rehearsal.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    with torch.random.fork_rng(devices=[]):
+        rehearsal.step()
+    states: dict[int, dict[str, Any]] = rehearsal.state_dict()["state"]
+    return states
+
+
+def _described(states: dict[int, dict[str, Any]]) -> dict[tuple[int, str], tuple[tuple[int, ...] | None, object]]:
+    """Shape and number type of every state, by parameter and name; of a number, its type alone."""
     return {
-        (index, name): (tuple(value.shape), value.dtype)
+        (index, name): (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else (None, type(value))
         for index, state in states.items()
         for name, value in state.items()
     }
@@ -314,4 +345,4 @@ RULES: dict[type[optim.Optimizer], Rule] = {
     optim.Adadelta: Rule(lambda options: ["step", "square_avg", "acc_delta"], _adadelta),
     FilterMuon: Rule(lambda options: ["momentum_buffer"], _muon, torch.bfloat16),
 }
-"""Every optimizer of the family."""
+"""The optimizers that can be compiled. Any other trains eagerly, with its own `step`."""

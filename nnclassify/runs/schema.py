@@ -72,10 +72,10 @@ def _python_state(value: list[Any]) -> list[Any]:
 
 @with_config(CLOSED)
 class OptimizerState(TypedDict):
-    """`torch.optim.Optimizer.state_dict()`."""
+    """`torch.optim.Optimizer.state_dict()`: a state is a tensor, or counts updates."""
 
-    state: dict[Count, Weights]
-    param_groups: list[dict[str, Number | str | list[Count] | tuple[float, float]]]
+    state: dict[Count, dict[str, Tensor | Count]]
+    param_groups: list[dict[str, Number | str | list[Count] | tuple[Number, ...]]]
 
 
 @with_config(CLOSED)

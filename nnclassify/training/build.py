@@ -19,7 +19,7 @@ from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
-from nnclassify.errors import DataError, ModelError
+from nnclassify.errors import DataError, DeviceError, ModelError
 from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
@@ -169,8 +169,12 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     optimizers = config.optimizer.build(parameters)
     trainer = Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
     step, device = trainer.training_step, parts.placement.device
-    kept = config.compile == "auto" and step.is_kept()
-    step.is_compiled = ranks.size == 1 and compiles(config.compile, workload, device, kept=kept)
+    if (optimizer := step.cannot_compile()) is None:
+        kept = config.compile == "auto" and step.is_kept()
+        step.is_compiled = ranks.size == 1 and compiles(config.compile, workload, device, kept=kept)
+    elif config.compile == "on":
+        why = f"found on, but no rule in optim/update_rules.py says what {optimizer} does; set auto or off"
+        raise DeviceError(f"compile: {why}", ("compile",))
     return trainer
 
 

@@ -25,7 +25,6 @@ from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
 from nnclassify.optim.averaging import Averaging
 from nnclassify.optim.rates import Rate
-from nnclassify.optim.update_rules import RULES
 from nnclassify.training.functional_state import Learner
 from nnclassify.training.plan import is_captured
 from nnclassify.training.proof import Proven
@@ -115,7 +114,7 @@ class TrainingStep:
 
     def _rounding(self, learner: Learner) -> float:
         """The rounding error of the shortest numbers that a step computes with."""
-        of_rules = [RULES[type(group.optimizer)].dtype for group in learner.groups]
+        of_rules = [group.rule.dtype for group in learner.groups if group.rule is not None]
         dtypes = [self.placement.dtype, self.placement.autocast, *of_rules]
         return max(torch.finfo(dtype).eps for dtype in dtypes if dtype is not None)
 
@@ -130,6 +129,10 @@ class TrainingStep:
         """Whether an earlier run has compiled this step, so that it need only be loaded."""
         self.learner()
         return isinstance(self._whole, CompiledSteps) and self._whole.library().is_kept()
+
+    def cannot_compile(self) -> str | None:
+        """The optimizer whose update no rule gives as a function of tensors, so that steps are eager; mostly None."""
+        return next((type(group.optimizer).__name__ for group in self.learner().groups if group.rule is None), None)
 
     def setting(self) -> Literal["on", "off"]:
         """The value of `compile` that has steps taken the way they are taken."""

@@ -12,25 +12,6 @@ from nnclassify.schedulers import Clock
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
 
-USUAL_LR: dict[str, tuple[float, float]] = {
-    "sgd": (0.003, 0.5),
-    "adam": (1e-4, 0.02),
-    "adamw": (1e-4, 0.02),
-    "rmsprop": (1e-4, 0.01),
-    "adagrad": (0.003, 0.2),
-    "adadelta": (0.1, 2.0),
-    "muon": (0.003, 0.1),
-}
-"""From a tenth (a third for momentum-free SGD and Adagrad) to ten times each optimizer's customary rate."""
-
-
-def lr_range(case: Case) -> tuple[float, float]:
-    """From the lowest to the highest customary rate of the config's optimizer."""
-    low, high = USUAL_LR[case.config.optimizer.name]
-    # Momentum m multiplies the length of the steps by 1 / (1 - m).
-    momentum = float(getattr(case.config.optimizer, "momentum", 0.0)) if case.config.optimizer.name == "sgd" else 0.0
-    return low * (1 - momentum), high * max(0.2, 1 - momentum)
-
 
 def _lr_changes(case: Case, factors: tuple[float, ...]) -> tuple[Change, ...]:
     """Multiples of the rate as written; before them what a range test suggests, where that lies the same way."""
@@ -55,7 +36,7 @@ HIGH_LR = Page(
 
 
 def _high_lr(case: Case) -> Iterator[Suspicion]:
-    low, high = lr_range(case)
+    low, high = case.config.optimizer.lr_range()
     lr = case.config.optimizer.lr
     if lr <= low:
         return
@@ -81,7 +62,7 @@ LOW_LR = Page(
 
 
 def _low_lr(case: Case) -> Iterator[Suspicion]:
-    low, high = lr_range(case)
+    low, high = case.config.optimizer.lr_range()
     lr = case.config.optimizer.lr
     if lr >= high:
         return
@@ -131,7 +112,7 @@ DECAY = Page(
 
 def _decay(case: Case) -> Iterator[Suspicion]:
     decay = case.config.optimizer.weight_decay
-    limit = 0.5 if case.config.optimizer.name in ("adamw", "muon") else 0.05
+    limit = case.config.optimizer.strong_weight_decay
     if decay > limit:
         evidence = Evidence(f"weight_decay {decay:g}", decay, limit)
         yield Suspicion(DECAY, "likely", "optimizer.weight_decay", evidence, ({"optimizer.weight_decay": 0.0},))
@@ -254,7 +235,7 @@ def _loss_options(case: Case) -> Iterator[Suspicion]:
 def rates_together(case: Case) -> Iterator[tuple[Suspicion, ...]]:
     """Learning rate, momentum and batch size changed together: none of them may help without the others."""
     config = case.config
-    low, high = lr_range(case)
+    low, high = case.config.optimizer.lr_range()
     sizes = [32] if config.batch_size > 64 else []
     momentum = getattr(config.optimizer, "momentum", None) if config.optimizer.name == "sgd" else None
     for size in [*sizes, None]:
