@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field, field_validator
 
+from nnclassify.data.augment import Augment
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.data.splitting import Labels, Rows, counts_of, limited, stratified_split
-from nnclassify.data.transform import Augment, Normalize, PictureFormat, Transform
+from nnclassify.data.transform import Normalize, Transform
 from nnclassify.errors import DataError, LabelError, some
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings

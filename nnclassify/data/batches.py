@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nnclassify.data import Examples
-from nnclassify.data.transform import Augment, Transform
+from nnclassify.data.augment import Augment, Augmentation
+from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, chunk_limits, holds
 from nnclassify.seeds import torch_rng
 
@@ -142,76 +142,3 @@ class Batches:
 def resident(examples: Examples, device: torch.device) -> Examples:
     """Examples that are read again and again: on a GPU with room for them."""
     return examples.on(device) if holds(device, len(examples) * examples.inputs[:1].nbytes) else examples
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """One epoch's random changes, drawn for every example at once.
-
-    Attributes:
-        flips: Whether each example is mirrored, bool `(N,)`; None: none is.
-        shifts: How far each example is moved down and right, from 0 to twice the crop, `(N, 2)`; None: none is.
-        crop: Pixels of reflected border on each side.
-        centers: Where the square lies that is cut out, as shares of height and width, `(N, 2)`; None: none is.
-        cutout: Its side in pixels.
-    """
-
-    flips: Tensor | None
-    shifts: Tensor | None
-    crop: int
-    centers: Tensor | None = None
-    cutout: int = 0
-
-    @classmethod
-    def draw(cls, augment: Augment | None, seed: int, epoch: int, num_examples: int) -> Augmentation | None:
-        """Draw for all rows of a split; None where nothing is to be changed."""
-        if augment is None or augment == Augment():
-            return None
-        flips = shifts = centers = None
-        if augment.flip == "alternate":
-            flips = (torch.rand(num_examples, generator=torch_rng(seed, "flip")) < 0.5) ^ (epoch % 2 == 0)
-        elif augment.flip:
-            flips = torch.rand(num_examples, generator=torch_rng(seed, "flip", epoch)) < 0.5
-        if augment.crop:
-            rng = torch_rng(seed, "crop", epoch)
-            shifts = torch.randint(0, 2 * augment.crop + 1, (num_examples, 2), generator=rng)
-        if augment.cutout:
-            centers = torch.rand(num_examples, 2, generator=torch_rng(seed, "cutout", epoch))
-        return cls(flips, shifts, augment.crop, centers, augment.cutout)
-
-    def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
-        """Change raw images `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
-        if self.flips is not None:
-            flips = self.flips[rows].to(pictures.device, non_blocking=True)
-            pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
-        if self.shifts is not None:
-            moves = self.shifts[rows].to(pictures.device, non_blocking=True)
-            pictures = shift(pictures, moves, self.crop)
-        return pictures
-
-    def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
-        """Set the squares of prepared images `(B, C, H, W)` to 0; they are the given rows `(B,)` of the split."""
-        if self.centers is None:
-            return inputs
-        height, width = inputs.shape[2:]
-        first = (self.centers[rows] * torch.tensor([height, width])).long() - self.cutout // 2  # (B, 2)
-        down, right = torch.arange(height) - first[:, :1], torch.arange(width) - first[:, 1:]  # (B, H), (B, W)
-        in_rows, in_columns = ((place >= 0) & (place < self.cutout) for place in (down, right))
-        square = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)
-        return inputs.masked_fill(square.to(inputs.device, non_blocking=True), 0.0)
-
-
-def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:
-    """Cut `(B, C, H, W)` out of its reflection-padded self at each example's own offset `(B, 2)`.
-
-    Whole batches at once: one gather of rows, then one of columns.
-    """
-    _, channels, height, width = pictures.shape
-    border_h, border_w = min(border, height - 1), min(border, width - 1)
-    # Padding in float: reflection is not defined for uint8, and every value up to 255 is exact there.
-    padded = functional.pad(pictures.float(), (border_w, border_w, border_h, border_h), mode="reflect")
-    down = shifts[:, :1].clamp(max=2 * border_h) + torch.arange(height, device=pictures.device)
-    right = shifts[:, 1:].clamp(max=2 * border_w) + torch.arange(width, device=pictures.device)
-    rows = down[:, None, :, None].expand(-1, channels, -1, padded.shape[3])
-    columns = right[:, None, None, :].expand(-1, channels, height, -1)
-    return padded.gather(2, rows).gather(3, columns).to(pictures.dtype)

@@ -7,8 +7,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.data.splitting import counts_of
-from nnclassify.data.transform import PictureFormat
 
 if TYPE_CHECKING:
     import torch

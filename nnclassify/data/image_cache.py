@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnclassify import __version__
-from nnclassify.data.transform import PictureFormat
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.errors import SaveError
 from nnclassify.files.atomic_write import write_whole
 from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim

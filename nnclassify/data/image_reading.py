@@ -16,8 +16,8 @@ from nnclassify.data.base import Pool
 from nnclassify.data.image_cache import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
 from nnclassify.data.image_depth import ValueRange, black_and_white, is_deep, range_of, values_of
 from nnclassify.data.image_folders import SplitFolder
+from nnclassify.data.image_format import PictureFormat, look_at
 from nnclassify.data.splitting import Rows
-from nnclassify.data.transform import PictureFormat, look_at
 from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.process import available_memory
 

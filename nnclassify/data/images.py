@@ -13,8 +13,9 @@ from pydantic import Field, field_validator
 
 from nnclassify.data.base import PictureDataset, Pool, Size, Source, UnsplitDataset
 from nnclassify.data.image_folders import find_layout
+from nnclassify.data.image_format import Mode, PictureFormat, Resize
 from nnclassify.data.image_reading import Reader
-from nnclassify.data.transform import Mode, PictureFormat, Resize, Transform
+from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
 from nnclassify.settings import FilePath, Fraction

@@ -12,8 +12,9 @@ from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
 from nnclassify.data.columns import column_notes, outlier_notes
 from nnclassify.data.csv_rows import CsvFile, CsvFormat
 from nnclassify.data.csv_table import read_table
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.data.labels import label_notes, why_no_class
-from nnclassify.data.transform import PictureFormat, Transform
+from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED

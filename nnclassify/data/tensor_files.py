@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from nnclassify.data.augment import Augment
 from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.data.splitting import Labels
 from nnclassify.data.targets import (
     Columns,
@@ -20,7 +22,7 @@ from nnclassify.data.targets import (
     read_labels,
     read_multi_hot,
 )
-from nnclassify.data.transform import Augment, PictureFormat, Transform
+from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive

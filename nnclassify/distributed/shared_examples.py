@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.transform import PictureFormat
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
 

@@ -17,11 +17,11 @@ from torch import Tensor
 from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
 from nnclassify.data.csv_rows import CsvFile, CsvFormat, as_number
 from nnclassify.data.image_depth import OVERSHOOT
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.data.image_listing import list_pictures, passed_over
 from nnclassify.data.image_reading import Decoded, frames_note, read_pictures, shape_of
 from nnclassify.data.tables import Csv
 from nnclassify.data.tensor_files import load_tensor
-from nnclassify.data.transform import PictureFormat
 from nnclassify.errors import DataError, InputError
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
 from nnclassify.inference.classifier import Classifier

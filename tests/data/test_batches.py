@@ -12,8 +12,9 @@ from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.data import batches as batches_module
-from nnclassify.data.batches import Augmentation, Batches, resident, shift
-from nnclassify.data.transform import Augment, Transform, fit_normalization
+from nnclassify.data.augment import Augment, Augmentation, shift
+from nnclassify.data.batches import Batches, resident
+from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import find_placement
 from nnclassify.errors import DataError
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from nnclassify.data import image_cache, image_reading
-from nnclassify.data.transform import PictureFormat
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.files.cache import private_folder
 
 FORMAT = PictureFormat(4, 4, "rgb")

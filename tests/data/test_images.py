@@ -16,8 +16,8 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
+from nnclassify.data.image_format import PictureFormat
 from nnclassify.data.image_reading import read_pictures
-from nnclassify.data.transform import PictureFormat
 from nnclassify.errors import DataError, InputError
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from nnclassify.data.transform import Normalize, PictureFormat, Resize, Transform, fit_normalization
+from nnclassify.data.image_format import PictureFormat, Resize
+from nnclassify.data.transform import Normalize, Transform, fit_normalization
 from nnclassify.errors import InputError
 
 TABLE = torch.tensor([[0.0, 10.0, 7.0], [2.0, 30.0, 7.0], [4.0, 20.0, 7.0], [100.0, 100.0, 100.0]], dtype=torch.float64)
