@@ -126,13 +126,7 @@ class Dataset(Settings):
         train_rows, test_pool, test_rows = self._draw_test(source, seed)
         train_rows = limited(source.train.targets, train_rows, self.limit, seed)
         train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
-        wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
-        if wanted and len(validation_rows) == 0:  # the default gives way to a tiny table
-            raise DataError(
-                f"dataset.validation: {self.validation} of {len(train_rows)} examples is less than one; "
-                "raise it, or set 0",
-                ("dataset", "validation"),
-            )
+        self._check_validation(train_rows, validation_rows)
         train = source.train.take(train_rows)
         test = test_pool.take(test_rows) or None
         validation = test if self.validation == "test" else validation_pool.take(validation_rows) or None
@@ -160,6 +154,16 @@ class Dataset(Settings):
             lines=source.lines,
             notes=source.notes,
         )
+
+    def _check_validation(self, train_rows: Rows, validation_rows: Rows) -> None:
+        """Refuse a validation split that was asked for and has no example; the default gives way to a tiny table."""
+        wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
+        if wanted and len(validation_rows) == 0:
+            raise DataError(
+                f"dataset.validation: {self.validation} of {len(train_rows)} examples is less than one; "
+                "raise it, or set 0",
+                ("dataset", "validation"),
+            )
 
     def as_trained(self, transform: Transform) -> Self:
         """The same dataset, read as the transform of a run takes it: images by its format, columns by its names."""
