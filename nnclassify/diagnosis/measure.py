@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,8 +40,17 @@ class LayerState:
     spread: float
 
     def dead_text(self) -> str:
-        """How many units give nothing but 0, in words."""
-        return f"{self.dead * self.units:.0f} of the {self.units} ReLU units of {self.name} give 0 for every example"
+        """How many units are dead, in words."""
+        which = f"all {self.units}" if self.dead == 1 else f"{self.dead * self.units:.0f} of the {self.units}"
+        return f"{which} ReLU units of {readable_layer(self.name)} give 0 for every example, so they cannot learn"
+
+
+def readable_layer(name: str) -> str:
+    """The layer of a module, counted from one: `hidden layer 1` for `hidden_0_activation`; other names unchanged."""
+    found = re.fullmatch(r"(hidden|block)_(\d+)_activation", name)
+    if found is None:
+        return name
+    return f"{'hidden layer' if found[1] == 'hidden' else 'block'} {int(found[2]) + 1}"
 
 
 @contextmanager

@@ -49,10 +49,10 @@ def _summary(diagnosis: Diagnosis) -> str:
 
 def _rates_line(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.rates is None:
-        return ["learning-rate range test: not made, this net is too slow here"]
+        return ["learning-rate range test: not run, this net is too slow"]
     if diagnosis.rates.suggested is None:
-        return ["learning-rate range test: no rate made the loss fall"]
-    return [f"learning-rate range test: suggests {diagnosis.rates.suggested:g}"]
+        return ["learning-rate range test: no learning rate reduced the loss"]
+    return [f"learning-rate range test: suggested learning rate {diagnosis.rates.suggested:g}"]
 
 
 def finding_lines(finding: Finding, *, verbose: bool, color: bool) -> list[str]:

@@ -115,10 +115,10 @@ def test_one_answer_in_the_first_epoch_is_no_warning() -> None:
             255.0,
             True,
             "dataset.normalize",
-            "16 of the 16 ReLU units of hidden_0_activation give 0 for every example; inputs",
+            "all 16 ReLU units of hidden layer 1 give 0 for every example, so they cannot learn; inputs",
         ),
-        (2.0, True, "model.init", "as before training"),
-        (2.0, False, "optimizer.lr", "did not before training"),
+        (2.0, True, "model.init", "already so before training"),
+        (2.0, False, "optimizer.lr", "not so before training"),
     ],
 )
 def test_advice_names_the_cause_that_was_measured(largest: float, at_start: bool, cause: str, said: str) -> None:

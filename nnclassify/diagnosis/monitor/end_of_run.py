@@ -26,15 +26,16 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
         config: What `nnclassify check` is to be called with.
     """
     by_class, chance = _by_class(reached)
+    advice = f"run `nnclassify check {config}`"
     pooled = (found.linear + reached.accuracy) / 2
     noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
     far = max(FAR, DEVIATIONS * noise)
     if found.linear - reached.accuracy > far and found.linear_by_class - by_class > far:
-        text = f"{reached.accuracy:.0%} against {found.linear:.0%}: run `nnclassify check {config}`"
+        text = f"accuracy {reached.accuracy:.0%}, a linear model {found.linear:.0%}: {advice}"
         return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
     learned_nothing = reached.accuracy <= found.majority and by_class <= chance + LITTLE * (1 - chance)
     if learned_nothing and reached.num_examples >= FEW:
-        text = f"{reached.accuracy:.0%} against {found.majority:.0%}: run `nnclassify check {config}`"
+        text = f"accuracy {reached.accuracy:.0%}, the most common class {found.majority:.0%}: {advice}"
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
 

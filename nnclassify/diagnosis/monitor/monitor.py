@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
-from nnclassify.diagnosis.measure import LayerState, Snapshot, snapshot
+from nnclassify.diagnosis.measure import LayerState, Snapshot, readable_layer, snapshot
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.monitor.retrace import finding_for, kept, retrace
 from nnclassify.diagnosis.rules.data import LARGE
@@ -174,7 +174,7 @@ class Monitor(Observer):
             moved = float((now[name] - before).norm()) / size / steps**0.5
             is_small = moved < SMALL_UPDATE and trainer.lr() > 0
             if is_small or (moved > LARGE_UPDATE and self.seen_at > 0):
-                text = f"{name} changes by {moved:.1e} of its size per update"
+                text = f"{name} changes by {moved:.1e} of its norm per update"
                 evidence = Evidence(text, moved, SMALL_UPDATE if is_small else LARGE_UPDATE)
                 yield Found(pages.UPDATES, evidence, "optimizer.lr")
 
@@ -217,7 +217,7 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
         if layer.dead > MANY:
             yield _blocked(look, layer, pages.DEAD_UNITS, layer.dead_text(), layer.dead)
         if layer.saturated > MANY:
-            text = f"{layer.saturated:.0%} of the outputs of {layer.name} are saturated"
+            text = f"{layer.saturated:.0%} of the outputs of {readable_layer(layer.name)} are saturated"
             yield _blocked(look, layer, pages.SATURATED_UNITS, text, layer.saturated)
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
@@ -238,9 +238,9 @@ def _blocked(look: Inside, layer: LayerState, page: Page, text: str, share: floa
     if look.blocked_at_start is None:
         return Found(page, Evidence(text, share, MANY), "model.activation")
     if layer.name in look.blocked_at_start:
-        evidence = Evidence(f"{text}, as before training", share, MANY)
+        evidence = Evidence(f"{text}; already so before training", share, MANY)
         return Found(page, evidence, "model.init", "use another model.init, such as kaiming_uniform, or batch norm")
-    evidence = Evidence(f"{text}, and did not before training", share, MANY)
+    evidence = Evidence(f"{text}; not so before training", share, MANY)
     return Found(page, evidence, "optimizer.lr", "use a lower optimizer.lr: updates were too large")
 
 
@@ -264,7 +264,7 @@ def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterato
     steps = [after - before for before, after in pairwise(losses[-7:])]
     turns = sum(first * second < 0 for first, second in pairwise(steps))
     if len(steps) == 6 and turns == 5 and min(map(abs, steps)) > 0.2 * max(now, 0.05):
-        yield Found(pages.OSCILLATING, Evidence(f"{turns} turns in 6 epochs", turns, 5), "optimizer.lr")
+        yield Found(pages.OSCILLATING, Evidence(f"{turns} changes of direction in 6 epochs", turns, 5), "optimizer.lr")
 
 
 def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Found]:

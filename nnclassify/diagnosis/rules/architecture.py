@@ -20,9 +20,10 @@ DEEP = 5
 
 LINEAR = Page(
     id="NN301",
-    title="no non-linearity between the input and the classes",
-    looks_at="No hidden layer, or activation none in all of them; a fault where one with a ReLU learns much better.",
-    why="Layers without a non-linearity collapse into one linear model, which cannot separate XOR, circles or spirals.",
+    title="no nonlinearity between inputs and outputs",
+    looks_at="No hidden layer, or activation none in all of them; a fault if a hidden layer with ReLU learns much "
+    "better.",
+    why="Layers without a nonlinearity collapse into one linear model, which cannot separate XOR, circles or spirals.",
     source="Minsky and Papert, Perceptrons, 1969",
     fix="model.hidden: [64], model.activation: relu.",
     example="dataset: xor\nmodel: {name: mlp, hidden: [8], activation: none}\n",
@@ -46,10 +47,10 @@ def _linear(case: Case) -> Iterator[Suspicion]:
 NARROW = Page(
     id="NN302",
     title="a layer too narrow for the problem",
-    looks_at="A layer of fewer units than 8 (16 channels); a fault where a wider one learns much better.",
-    why="Information that does not fit through a layer of one or two units is lost to the later layers; and if there "
-    "are only a few ReLUs, all of them may die.",
-    source="Minsky and Papert, Perceptrons, 1969 (XOR takes two units); Lu et al., 2017 (arXiv:1709.02540)",
+    looks_at="A layer with fewer than 8 units (16 channels); a fault if a wider one learns much better.",
+    why="Information that does not fit through a layer of one or two units is lost to the later layers, and if there "
+    "are only a few ReLU units, all of them may die.",
+    source="Minsky and Papert, Perceptrons, 1969 (XOR needs two units); Lu et al., 2017 (arXiv:1709.02540)",
     fix="More units: model.hidden: [64].",
     example="dataset: xor\nmodel: {name: mlp, hidden: [1], activation: tanh}\n",
     near_miss="dataset: xor\nmodel: {name: mlp, hidden: [8], activation: tanh}\n",
@@ -70,8 +71,8 @@ def _narrow(case: Case) -> Iterator[Suspicion]:
 SYMMETRIC = Page(
     id="NN303",
     title="all weights of a layer start at the same value",
-    looks_at="init zeros or constant on a layer of two units or more.",
-    why="Units that start equal get the same gradient and stay equal: the layer has in effect one unit, or none.",
+    looks_at="init zeros or constant in a layer of two or more units.",
+    why="Units that start equal get the same gradient and stay equal: the layer effectively has one unit, or none.",
     source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 8.4",
     fix="model.init: default.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16], init: zeros}\n",
@@ -94,9 +95,9 @@ def _is_constant(init: Any) -> bool:
 DROPOUT = Page(
     id="NN304",
     title="dropout leaves too few units",
-    looks_at="A dropout of more than 0.6: a fault where fewer than 2 units of a layer survive on average, or where "
-    "less of it learns better.",
-    why="What reaches the output is then mostly noise, and differs from update to update.",
+    looks_at="A dropout above 0.6; a fault if fewer than 2 units of a layer survive on average, or if less dropout "
+    "learns better.",
+    why="What reaches the output is then mostly noise, which changes from update to update.",
     source="Srivastava et al., Dropout, 2014, section 7.3: keep p x n, the units that survive, constant",
     fix="model.dropout: 0.2, or more units.",
     example="dataset: wine\nmodel: {name: mlp, hidden: [8], dropout: 0.9}\n",
@@ -119,8 +120,8 @@ def _dropout(case: Case) -> Iterator[Suspicion]:
 
 NORM_OF_ONE = Page(
     id="NN305",
-    title="batch norm with batches of one",
-    looks_at="batch_size 1 and a layer with batch norm; up to batch_size 4, a fault where batches of 32 learn much "
+    title="batch norm with batches of one example",
+    looks_at="batch_size 1 and a layer with batch norm; with batch_size 2 to 4, a fault if batches of 32 learn much "
     "better.",
     why="The mean of one example is the example itself: its normalized value is always 0, and training differs from "
     "evaluation.",
@@ -143,11 +144,11 @@ def _norm_of_one(case: Case) -> Iterator[Suspicion]:
 
 ACTIVATION = Page(
     id="NN309",
-    title="an activation that hinders learning here",
-    looks_at="Sigmoid, tanh, exponential, softplus or none in a hidden layer, or a single ReLU before the last "
-    "layer; a fault where another activation learns much better from the same start.",
-    why="A sigmoid passes on at most a quarter of the gradient, an exponential explodes, and a single ReLU at 0 blocks "
-    "everything.",
+    title="an activation function that hinders learning here",
+    looks_at="Sigmoid, tanh, exponential, softplus or none in a hidden layer, or a single ReLU unit before the last "
+    "layer; a fault if another activation learns much better from the same initialization.",
+    why="A sigmoid passes back at most a quarter of the gradient, an exponential explodes, and a single ReLU unit at "
+    "0 blocks everything.",
     source=GLOROT,
     fix="model.activation: relu.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16], activation: exponential}\n",

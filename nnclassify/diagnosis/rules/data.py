@@ -12,10 +12,10 @@ LECUN = "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.3"
 
 ORDERED = Page(
     id="NN111",
-    title="examples in class order, never shuffled",
-    looks_at="shuffle: false, batches smaller than the training split, and fewer than 30 % of the class changes that "
-    "a random order would have; a fault where the net learns better in random order.",
-    why="Many updates in a row see only one class, and the net forgets the others.",
+    title="examples sorted by class and not shuffled",
+    looks_at="shuffle: false, batches smaller than the training split, and fewer than 30 % of the class changes of a "
+    "random order; a fault if the net learns better in random order.",
+    why="Many consecutive updates see only one class, and the net forgets the others.",
     source="LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.2",
     fix="shuffle: true.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
@@ -46,10 +46,10 @@ def _in_order(case: Case) -> str:
 
 IMBALANCED = Page(
     id="NN112",
-    title="most examples are of one class",
-    looks_at="A class with more than 80 % of the training examples, under a loss without class_weights; a fault where "
-    "the net tells the rare classes hardly or not at all, and much better once all classes weigh the same.",
-    why="Always predicting the most common class is nearly right on average, so the net hardly learns the others.",
+    title="most examples belong to one class",
+    looks_at="A class with more than 80 % of the training examples, and a loss without class_weights; a fault if the "
+    "net hardly predicts the rare classes, and predicts them much better with balanced weights.",
+    why="Always predicting the most common class is right most of the time, so the net hardly learns the others.",
     source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
     fix="loss: {name: cross_entropy, class_weights: balanced}.",
     example="dataset: {name: csv, path: imbalanced.csv}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -71,12 +71,12 @@ def _imbalanced(case: Case) -> Iterator[Suspicion]:
 REPEATED = Page(
     id="NN113",
     title="test examples that are also in the training set",
-    looks_at="The share of test examples that equal a training example to the last bit: more than 1 %, and at "
-    "least three, where inputs take more than 20 values (few repeat by chance), and three times the share of training "
-    "examples that repeat one another, or more than 20 %.",
-    why="On those examples the test measures memorizing, not generalization.",
+    looks_at="The fraction of test examples that are identical to a training example: more than 1 %, and at least "
+    "three, where inputs have more than 20 values (so that few repeat by chance), and three times the "
+    "fraction of training examples that repeat one another, or more than 20 %.",
+    why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
-    fix="Remove them from one of the two files; no option of the config can do it.",
+    fix="Remove them from one of the two files; no option of the config can do that.",
     example="dataset: {name: csv, path: repeated.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: {name: xor, noise: 0}\nmodel: {name: mlp, hidden: [16]}\n",
 )
@@ -98,12 +98,12 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
 
 CONSTANT = Page(
     id="NN114",
-    title="a column that is the same in every row",
-    looks_at="Columns of a CSV table with one value in all splits; several in a table of 64 columns or more are taken "
-    "for the margins of images.",
-    why="It carries no information about the class: usually it was not read or filled in as intended.",
+    title="a column with the same value in every row",
+    looks_at="Columns of a CSV file with a single value in all splits. In a table of 64 columns or more, several such"
+    " columns are assumed to be the margins of images.",
+    why="It carries no information about the class. Usually it was not read or filled in as intended.",
     source="Kuhn and Johnson, Applied Predictive Modeling, 2013, section 3.5",
-    fix="Correct the column, or list the others in dataset.features.",
+    fix="Correct the column, or list only the others in dataset.features.",
     example="dataset: {name: csv, path: constant.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: digits\nmodel: {name: mlp, hidden: [16]}\n",
 )
@@ -129,9 +129,10 @@ def _constant(case: Case) -> Iterator[Suspicion]:
 SCALES = Page(
     id="NN115",
     title="columns on very different scales",
-    looks_at="Standard deviations of a table's columns as the net sees them, that differ by a factor of more than 100; "
-    "a fault where the net learns better once they are alike.",
-    why="The column with the largest values dominates, and no learning rate suits both it and the smallest.",
+    looks_at="Standard deviations of the columns of a table, after normalization, that differ by a factor of more "
+    "than 100; a fault if the net learns better when they are equal.",
+    why="The column with the largest values dominates, and no learning rate suits both it and the column with the "
+    "smallest.",
     source=LECUN,
     fix="dataset.normalize: standard.",
     example="dataset: {name: wine, normalize: none}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -153,9 +154,9 @@ def _scales(case: Case) -> Iterator[Suspicion]:
 RAW_INPUTS = Page(
     id="NN116",
     title="inputs that are not normalized",
-    looks_at="An input whose size is over 10 as the net sees it, with a normalize other than standard; a fault where "
-    "the net learns better, or in more of its seeds, with standard.",
-    why="Large inputs make units saturate or die in the first updates, and they stay that way.",
+    looks_at="An input above 10 in absolute value, after normalization, with a normalize other than standard; a fault"
+    " if the net learns better, or with more of its seeds, with standard.",
+    why="Large inputs make units saturate or die in the first updates, and such units do not recover.",
     source=LECUN,
     fix="dataset.normalize: standard.",
     example="dataset: {name: rgb, normalize: none}\nmodel: {name: mlp, hidden: [4, 4]}\n",

@@ -25,9 +25,9 @@ def _lr_changes(case: Case, factors: tuple[float, ...]) -> tuple[Change, ...]:
 HIGH_LR = Page(
     id="NN401",
     title="the learning rate is too high",
-    looks_at="A fault where a tenth or a hundredth of optimizer.lr, a customary rate, or the one that a range test "
-    "suggests learns much better in the same steps.",
-    why="Updates that are too large increase the loss instead of decreasing it, and may kill every ReLU at once.",
+    looks_at="A fault if a tenth or a hundredth of optimizer.lr, a common learning rate, or the one that a range test"
+    " suggests learns much better in the same number of updates.",
+    why="Updates that are too large increase the loss instead of decreasing it, and may kill all ReLU units at once.",
     source=BENGIO,
     fix="A lower optimizer.lr.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 100.0}\n",
@@ -51,8 +51,8 @@ def _high_lr(case: Case) -> Iterator[Suspicion]:
 LOW_LR = Page(
     id="NN402",
     title="the learning rate is too low",
-    looks_at="A fault where ten or a hundred times optimizer.lr, a customary rate, or the one that a range test "
-    "suggests learns much better in the same steps.",
+    looks_at="A fault if ten or a hundred times optimizer.lr, a common learning rate, or the one that a range test "
+    "suggests learns much better in the same number of updates.",
     why="The weights barely change, and training ends long before it has converged.",
     source=BENGIO,
     fix="A higher optimizer.lr.",
@@ -75,10 +75,10 @@ def _low_lr(case: Case) -> Iterator[Suspicion]:
 SHORT = Page(
     id="NN403",
     title="too few updates",
-    looks_at="A fault where ten times the epochs, or smaller batches, learn much better.",
+    looks_at="A fault if ten times the epochs, or smaller batches, learn much better.",
     why="Training is making progress, but ends long before it has converged.",
     source=BENGIO,
-    fix="More epochs, or a smaller batch_size: the same epochs then make more updates.",
+    fix="More epochs, or a smaller batch_size, which makes more updates per epoch.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 1\n",
     near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 300\n",
 )
@@ -100,9 +100,9 @@ def _short(case: Case) -> Iterator[Suspicion]:
 
 DECAY = Page(
     id="NN404",
-    title="weight decay is so strong that weights go to zero",
-    looks_at="optimizer.weight_decay over 0.05 (over 0.5 for adamw and muon); a fault where 0 learns much better.",
-    why="The pull to zero outweighs the gradient of the loss.",
+    title="weight decay so strong that weights go to zero",
+    looks_at="optimizer.weight_decay above 0.05 (above 0.5 for adamw and muon); a fault if 0 learns much better.",
+    why="The penalty outweighs the gradient of the loss.",
     source="Krogh and Hertz, A simple weight decay can improve generalization, 1991",
     fix="optimizer.weight_decay: 0.0001 or 0.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, weight_decay: 1.0}\n",
@@ -121,10 +121,11 @@ def _decay(case: Case) -> Iterator[Suspicion]:
 SCHEDULE = Page(
     id="NN405",
     title="the schedule lowers the learning rate too early",
-    looks_at="A scheduler whose factor is 0.2 or less on average over the run; a fault where constant learns better.",
+    looks_at="A scheduler whose factor averages 0.2 or less over the run; a fault if a constant learning rate learns "
+    "better.",
     why="The learning rate is close to 0 before the net has learned.",
     source=BENGIO,
-    fix="scheduler: constant, or later milestones, or a shorter warm-up.",
+    fix="scheduler: constant, later milestones, or a shorter warmup.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: {name: exponential, gamma: 0.1}\nepochs: 20\n",
     near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: cosine\nepochs: 20\n",
 )
@@ -146,8 +147,8 @@ def _schedule(case: Case) -> Iterator[Suspicion]:
 CLIPPED = Page(
     id="NN406",
     title="gradients clipped to almost nothing",
-    looks_at="clip_grad_norm under 0.05; a fault where 1 learns much better.",
-    why="All updates then have almost no length, whatever the gradient.",
+    looks_at="clip_grad_norm below 0.05; a fault if 1 learns much better.",
+    why="Every update is then almost zero, whatever the gradient.",
     source="Pascanu, Mikolov and Bengio, 2013 (arXiv:1211.5063)",
     fix="clip_grad_norm: 1, or leave it out.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: sgd\nclip_grad_norm: 0.0001\n",
@@ -165,11 +166,11 @@ def _clipped(case: Case) -> Iterator[Suspicion]:
 
 MEMORY = Page(
     id="NN407",
-    title="options of the optimizer far from their common values",
-    looks_at="momentum or beta1 over 0.98, beta2 or alpha under 0.5, rho under 0.5 or eps over 0.001; a "
-    "fault where the default learns much better.",
-    why="Averages over too many updates overshoot, over too few follow the noise of each batch; a large eps shrinks "
-    "updates.",
+    title="optimizer options far from their common values",
+    looks_at="momentum or beta1 above 0.98, beta2 or alpha below 0.5, rho below 0.5, or eps above 0.001; a fault if "
+    "the default learns much better.",
+    why="Averages over too many updates overshoot, and averages over too few follow the noise of each batch; a large "
+    "eps makes updates too small.",
     source="Kingma and Ba, Adam, 2014 (arXiv:1412.6980); Sutskever et al., 2013",
     fix="Leave the option out.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: sgd, lr: 0.1, momentum: 0.999}\n",
@@ -200,10 +201,10 @@ def _memory(case: Case) -> Iterator[Suspicion]:
 
 LOSS_OPTIONS = Page(
     id="NN408",
-    title="options of the loss that hide the classes",
-    looks_at="label_smoothing of 0.5 or more, a focal gamma over 5, or class_weights that differ more than 20 times "
-    "over what balances the classes; a fault where the default learns better.",
-    why="The target then barely distinguishes one class from another.",
+    title="loss options that hide the classes",
+    looks_at="label_smoothing of 0.5 or more, a focal gamma above 5, or class_weights that differ by more than 20 "
+    "times what would balance the classes; a fault if the default learns better.",
+    why="The loss then barely distinguishes one class from another.",
     source="Szegedy et al., 2015 (arXiv:1512.00567); Lin et al., 2017 (arXiv:1708.02002)",
     fix="Leave the option out.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\n"

@@ -15,7 +15,7 @@ DOUBLE_SOFTMAX = Page(
     id="NN201",
     title="softmax before a loss that applies it again",
     looks_at="model.output softmax or log_softmax, with loss cross_entropy or focal.",
-    why="The loss takes the softmax itself: on probabilities its gradient is small and the loss never gets near 0.",
+    why="The loss applies softmax itself. On probabilities, its gradient is small and it never gets near 0.",
     source="torch.nn.CrossEntropyLoss: 'the input is expected to contain the unnormalized logits'",
     fix="model.output: none; or, with log_softmax, loss: nll.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: softmax}\n",
@@ -26,15 +26,15 @@ DOUBLE_SOFTMAX = Page(
 def _double_softmax(case: Case) -> Iterator[Suspicion]:
     output, loss = case.config.model.output, case.config.loss.name
     if output in ("softmax", "log_softmax") and loss in ("cross_entropy", "focal"):
-        text = f"output {output} under loss {loss}"
+        text = f"output {output} with loss {loss}"
         yield Suspicion(DOUBLE_SOFTMAX, "certain", "model.output", Evidence(text), (RAW,))
 
 
 SINGLE_SOFTMAX = Page(
     id="NN202",
-    title="softmax over one output",
-    looks_at="model.output softmax or log_softmax where the network has one output.",
-    why="The softmax of a single number is always 1: the net gives the same answer for every example.",
+    title="softmax over a single output",
+    looks_at="model.output softmax or log_softmax, and a network with one output.",
+    why="The softmax of a single number is always 1: the net makes the same prediction for every example.",
     source=GOODFELLOW,
     fix="model.output: sigmoid with loss: bce; or loss: cross_entropy, with one output per class.",
     example="dataset: circles\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: bce\n",
@@ -54,7 +54,7 @@ ONE_OUTPUT = Page(
     id="NN203",
     title="one output for more than two classes",
     looks_at="loss bce or bce_with_logits with targets: index, and more than two classes.",
-    why="One probability can tell two classes apart; class numbers above 1 are out of its range.",
+    why="One probability can distinguish two classes; class indices above 1 are outside its range.",
     source=GOODFELLOW,
     fix="loss: cross_entropy, with model.output: none.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: {name: bce, targets: index}\n",
@@ -70,9 +70,10 @@ def _one_output(case: Case) -> Iterator[Suspicion]:
 
 INDEX_AS_NUMBER = Page(
     id="NN204",
-    title="class numbers under a squared error",
+    title="class indices with a squared error",
     looks_at="loss mse with targets: index, and more than two classes.",
-    why="Classes are not a scale: predicting 3 for 4 costs 1, predicting 9 for 4 costs 25, though both are just wrong.",
+    why="Class indices are not a scale: predicting 3 instead of 4 costs 1, predicting 9 instead of 4 costs 25, "
+    "although both are simply wrong.",
     source="Bishop, Pattern Recognition and Machine Learning, 2006, section 4.1.3",
     fix="loss: cross_entropy, with model.output: none; or loss: {name: mse, targets: one_hot}.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nloss: {name: mse, targets: index}\n",
@@ -91,8 +92,8 @@ RELU_OUTPUT = Page(
     id="NN205",
     title="a ReLU right before the loss or its sigmoid",
     looks_at="model.output relu.",
-    why="A ReLU cannot go below 0: the sigmoid after it never falls under 0.5, and an output that is 0 for all "
-    "examples gets no gradient, so the net ends up predicting one class.",
+    why="A ReLU is never below 0, so the sigmoid after it is never below 0.5, and an output that is 0 for all "
+    "examples gets no gradient: the net ends up predicting one class.",
     source=f"{GOODFELLOW}; Maas, Hannun and Ng, 2013 (rectifiers that die)",
     fix="model.output: none.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16], output: relu}\nloss: bce_with_logits\n",
@@ -102,13 +103,13 @@ RELU_OUTPUT = Page(
 
 def _relu_output(case: Case) -> Iterator[Suspicion]:
     if case.config.model.output == "relu":
-        evidence = Evidence(f"output relu under loss {case.config.loss.name}")
+        evidence = Evidence(f"output relu with loss {case.config.loss.name}")
         yield Suspicion(RELU_OUTPUT, "certain", "model.output", evidence, (RAW,))
 
 
 NLL_OF_PROBABILITIES = Page(
     id="NN206",
-    title="nll on probabilities instead of their logarithm",
+    title="nll on probabilities instead of log-probabilities",
     looks_at="loss nll with model.output softmax.",
     why="The loss is then -p instead of -log p: where the net is confidently wrong, its gradient is almost 0.",
     source="torch.nn.NLLLoss: 'the input is expected to contain log-probabilities'",
@@ -120,17 +121,17 @@ NLL_OF_PROBABILITIES = Page(
 
 def _nll_of_probabilities(case: Case) -> Iterator[Suspicion]:
     if case.config.loss.name == "nll" and case.config.model.output == "softmax":
-        evidence = Evidence("output softmax under loss nll")
+        evidence = Evidence("output softmax with loss nll")
         yield Suspicion(NLL_OF_PROBABILITIES, "certain", "model.output", evidence, ({"model.output": "log_softmax"},))
 
 
 SQUASHED_LOGITS = Page(
     id="NN207",
-    title="outputs squashed before a loss that expects raw ones (logits)",
-    looks_at="model.output sigmoid under cross_entropy or focal; sigmoid, softmax or log_softmax under "
-    "bce_with_logits; log_softmax under mse.",
-    why="The loss squashes outputs itself: on numbers that are squashed already it cannot get near 0, whatever the "
-    "net learns, and little of its gradient comes through.",
+    title="an output activation before a loss that expects logits",
+    looks_at="model.output sigmoid with cross_entropy or focal; sigmoid, softmax or log_softmax with bce_with_logits;"
+    " log_softmax with mse.",
+    why="The loss applies the activation itself. On outputs that are already between 0 and 1 it cannot get near 0, "
+    "whatever the net learns, and little of its gradient passes through.",
     source="torch.nn.BCEWithLogitsLoss and torch.nn.CrossEntropyLoss: both expect unnormalized logits",
     fix="model.output: none.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\n",
@@ -148,7 +149,7 @@ def _squashed_logits(case: Case) -> Iterator[Suspicion]:
     output, loss = case.config.model.output, case.config.loss.name
     if output in squashing.get(loss, ()) and not (case.num_outputs == 1 and output != "sigmoid"):
         yield Suspicion(
-            SQUASHED_LOGITS, "certain", "model.output", Evidence(f"output {output} under loss {loss}"), (RAW,)
+            SQUASHED_LOGITS, "certain", "model.output", Evidence(f"output {output} with loss {loss}"), (RAW,)
         )
 
 

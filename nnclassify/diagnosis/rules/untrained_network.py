@@ -13,9 +13,10 @@ from nnclassify.models.base import DenseModel
 VANISHING = Page(
     id="NN306",
     title="the gradient vanishes before it reaches the first layers",
-    looks_at="Three or more sigmoid or tanh layers whose first layer gets less than 1 % of the last one's gradient at "
-    "the start, or outputs that hardly depend on the input; a fault where another activation learns better.",
-    why="A sigmoid passes on at most a quarter of the gradient: after nine of them, 4 in a million is left.",
+    looks_at="Three or more sigmoid or tanh layers, where at initialization the first layer gets less than 1 % of the"
+    " gradient of the last, or outputs hardly depend on the input; a fault if another activation learns "
+    "better.",
+    why="A sigmoid passes back at most a quarter of the gradient: after nine of them, 4 in a million is left.",
     source=GLOROT,
     fix="model.activation: relu, or tanh with init: xavier_uniform, or batch norm.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16, 16, 16, 16, 16, 16, 16, 16], activation: sigmoid}\n",
@@ -34,7 +35,7 @@ def _vanishing(case: Case) -> Iterator[Suspicion]:
     ratio = case.start.gradient_ratio
     if flat_ends * 2 < len(case.stages) or (ratio > SMALL_GRADIENT and case.start.output_spread > FLAT):
         return
-    text = f"at the start {case.start.gradient_text()}"
+    text = f"at initialization, {case.start.gradient_text()}"
     changes = [
         with_option(case, "activation", "relu"),
         {**with_option(case, "activation", "relu"), **with_option(case, "init", "kaiming_uniform")},
@@ -59,9 +60,9 @@ def _or_plain(case: Case, changes: list[Change]) -> tuple[Change, ...]:
 DEAD = Page(
     id="NN307",
     title="ReLU layers that are dead, or give the same output for every example",
-    looks_at="A ReLU layer with more than 90 % of its units at 0 for a whole batch at the start, or five ReLU layers "
-    "or more after which outputs hardly depend on the input; a fault where a change learns better.",
-    why="A ReLU that is 0 for every example passes on no gradient, and never recovers.",
+    looks_at="A ReLU layer with more than 90 % of its units at 0 for a whole batch at initialization, or five or more"
+    " ReLU layers after which outputs hardly depend on the input; a fault if a change learns better.",
+    why="A ReLU unit that outputs 0 for every example gets no gradient, and never recovers.",
     source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733); He et al., 2015 (arXiv:1502.01852)",
     fix="model.init: kaiming_uniform, batch norm, or fewer layers.",
     example="dataset: moons\nmodel:\n  {name: mlp, hidden: ["
@@ -80,7 +81,7 @@ def _dead(case: Case) -> Iterator[Suspicion]:
     if not rectifiers or (case.start.dead <= MANY_DEAD and not is_flat):
         return
     text = (
-        f"at the start {case.start.dead:.0%} of the units of a layer are dead, and outputs differ by "
+        f"at initialization, {case.start.dead:.0%} of the units of a layer are dead, and outputs vary by "
         f"{case.start.output_spread:.1e} of their size between examples"
     )
     changes = [
@@ -95,11 +96,12 @@ def _dead(case: Case) -> Iterator[Suspicion]:
 
 START = Page(
     id="NN308",
-    title="weights that start too small or too large",
-    looks_at="An init of a fixed width (normal, uniform) whose untrained net gives outputs that hardly differ from "
-    "example to example (by less than 0.01), a loss over three times the prior's, saturated layers or a first layer "
-    "with almost no gradient; a fault where init default learns better.",
-    why="Signals shrink or grow by the same factor at every layer, unless the weights fit the layer's width.",
+    title="initial weights that are too small or too large",
+    looks_at="An init of a fixed scale (normal, uniform) whose untrained net gives outputs that hardly differ between"
+    " examples (by less than 0.01), a loss above three times that of the class frequencies, saturated "
+    "layers, or a first layer with almost no gradient; a fault if init default learns better.",
+    why="Activations shrink or grow by the same factor at every layer, unless the weights are scaled to the width of "
+    "the layer.",
     source=f"{GLOROT}; He et al., 2015 (arXiv:1502.01852)",
     fix="model.init: default, or kaiming_uniform for ReLUs.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: {name: normal, std: 10.0}}\n",
@@ -122,7 +124,7 @@ def _start(case: Case) -> Iterator[Suspicion]:
     if is_high or is_flat or case.start.saturated > MANY_SATURATED:
         prior = "" if case.prior_loss is None else f" ({case.prior_loss:.3g} without any information)"
         text = (
-            f"loss {case.start.loss:.3g} at the start{prior}; outputs differ by {case.start.output_spread:.1e} of "
+            f"loss {case.start.loss:.3g} at initialization{prior}; outputs vary by {case.start.output_spread:.1e} of "
             "their size between examples"
         )
         changes = (with_option(case, "init", "default"), with_option(case, "init", "kaiming_uniform"))
@@ -132,12 +134,12 @@ def _start(case: Case) -> Iterator[Suspicion]:
 MIXED = Page(
     id="NN310",
     title="an example's outputs depend on the other examples of its batch",
-    looks_at="The untrained net in evaluation, on a batch and on its first half alone: outputs that differ by more "
-    "than 0.1 % of their size.",
-    why="Something works along the wrong dimension, such as a softmax over the batch: a prediction then depends on the "
-    "other examples, and the gradient reaches the wrong ones.",
+    looks_at="The untrained net in evaluation mode, on a batch and on the first half of it alone: outputs that differ"
+    " by more than 0.1 % of their size.",
+    why="Something operates along the wrong dimension, such as a softmax over the batch: a prediction then depends on"
+    " the other examples, and gradients reach the wrong ones.",
     source="Karpathy, A recipe for training neural networks, 2019: use backprop to chart dependencies",
-    fix="Correct the network's code: only batch norm, and only in training, may look across examples.",
+    fix="Correct the code of the network: only batch norm, and only in training, may look across examples.",
 )
 MOVED = 1e-3
 """Float32 products in another order differ by about 1e-6 of their size; a thousand times that is no rounding."""

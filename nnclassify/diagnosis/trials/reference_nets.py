@@ -124,10 +124,12 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
     shifts = {shift: _nearest_agree(inputs, targets.roll(shift)) for shift in (-2, -1, 1, 2)}
     shift, agree = max(shifts.items(), key=lambda pair: pair[1])
     if agree > near + CLEARLY * (1 - chance):
-        text = f"nearest neighbors agree in {near:.1%}, and in {agree:.1%} with labels moved by {shift} row(s)"
+        text = (
+            f"nearest neighbors predict {near:.1%} of the labels, and {agree:.1%} of labels shifted by {shift} row(s)"
+        )
         return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
-    text = f"of held-out examples, a linear model and a plain net get {reached:.1%} at best; nearest neighbors "
-    text += f"{near:.1%}; chance {chance:.1%}"
+    text = f"correct: a linear model and a plain net at most {reached:.1%} of held-out examples, nearest neighbors "
+    text += f"{near:.1%}, chance {chance:.1%}"
     return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
 
 
@@ -140,10 +142,10 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     cells = torch.bincount(predictions * splits.num_classes + targets, minlength=splits.num_classes**2)
     renamed = cells.reshape(splits.num_classes, splits.num_classes).argmax(dim=1)
     is_renaming = len(renamed.unique()) == splits.num_classes and bool((renamed != torch.arange(len(renamed))).any())
-    mended = float((renamed[predictions] == targets).double().mean())
-    if is_renaming and mended > 0.6 and direct < 0.5 * mended:
-        text = f"a plain net gets {direct:.1%} of the test, and {mended:.1%} with its classes renamed"
-        return [finding_of(RENUMBERED, "fault", Evidence(text, mended, direct), path="dataset")]
+    after = float((renamed[predictions] == targets).double().mean())
+    if is_renaming and after > 0.6 and direct < 0.5 * after:
+        text = f"a plain net predicts {direct:.1%} of the test examples, and {after:.1%} with its classes renamed"
+        return [finding_of(RENUMBERED, "fault", Evidence(text, after, direct), path="dataset")]
     return []
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from nnclassify.config.yaml_reader import YamlSource, path_of_key
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
-from nnclassify.diagnosis.measure import Snapshot
+from nnclassify.diagnosis.measure import Snapshot, readable_layer
 from nnclassify.diagnosis.outcome_pages import (
     DEPENDS_ON_SEED,
     NO_BETTER_THAN_CHANCE,
@@ -163,7 +163,7 @@ def side_by_side(before: Outcome, after: Outcome) -> str:
 
 def _not_by_heart(seen: Seen) -> Iterator[str]:
     if seen.is_lost and seen.by_heart is not None:
-        yield f"of a single batch, shown again and again, the net learns {percent(seen.by_heart)}"
+        yield f"trained on a single batch, the net predicts {percent(seen.by_heart)} of it correctly"
 
 
 def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
@@ -202,7 +202,9 @@ def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
     if seen.stand_in is not None or repaired.is_expected_to_learn or not seen.is_behind:
         return []
     if repaired.skill_before < PLAIN_SKILL and before.complete and seen.is_lost:
-        evidence = Evidence(f"one batch: {percent(seen.by_heart or 0.0)}; {text}", seen.by_heart, BY_HEART)
+        evidence = Evidence(
+            f"trained on a single batch: {percent(seen.by_heart or 0.0)} of it; {text}", seen.by_heart, BY_HEART
+        )
         return [finding_of(NOT_BY_HEART, "fault", evidence, path="model")]
     if repaired.skill_before < CHANCE_SKILL and seen.is_long and (before.complete or not _is_falling(before)):
         evidence = Evidence(text, repaired.skill_before, CHANCE_SKILL)
@@ -223,10 +225,10 @@ def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
     """What else was seen in a trial that went badly."""
     seen = [] if outcome.error is None else [outcome.error]
     if outcome.said > 0.99 and case.facts.majority < 0.99:
-        seen.append("the net gives the same answer for every example")
+        seen.append("the net makes the same prediction for every example")
     losses = [point.loss for point in outcome.curve]
     if losses and losses[-1] > 1.5 * min(losses):
-        seen.append(f"the loss rose again, from {min(losses):.3g} to {losses[-1]:.3g}")
+        seen.append(f"the loss increased again, from {min(losses):.3g} to {losses[-1]:.3g}")
     return tuple(seen) if outcome.end is None else (*seen, *_symptoms_inside(outcome.end, case.prior_loss))
 
 
@@ -237,10 +239,10 @@ def _symptoms_inside(end: Snapshot, prior_loss: float | None) -> Iterator[str]:
         yield dead.dead_text()
     saturated = max(end.layers, key=lambda layer: layer.saturated, default=None)
     if saturated is not None and saturated.saturated > 0.5:
-        yield f"{percent(saturated.saturated)} of the outputs of {saturated.name} are saturated"
+        yield f"{percent(saturated.saturated)} of the outputs of {readable_layer(saturated.name)} are saturated"
     if any(layer.identical and layer.units > 1 for layer in end.layers):
         yield "all units of a layer are identical"
     if end.gradient_ratio < 0.01:
         yield end.gradient_text()
     if prior_loss is not None and abs(end.loss - prior_loss) < 0.02 * prior_loss:
-        yield f"the loss stays at {prior_loss:.3f}, as if only the frequencies of the classes were known"
+        yield f"the loss stays at {prior_loss:.3f}, the loss of predicting the class frequencies"
