@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnclassify.cli.options import JsonOption, complete_config
+from nnclassify.cli.options import JsonOption, SetOption, Words, complete_config
 from nnclassify.cli.printing import print_json
 from nnclassify.errors import InputError, printable
 from nnclassify.files import shipped
@@ -37,9 +37,17 @@ ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped conf
 
 
 @configs_app.command("show")
-def show_config(name: ShippedName, as_json: JsonOption = False) -> None:
-    """Print a shipped config."""
-    text = shipped.find_shipped(name).read_text(encoding="utf-8")
+def show_config(
+    name: ShippedName, words: Words = None, overrides: SetOption = None, as_json: JsonOption = False
+) -> None:
+    """Print a shipped config; with overrides, as it would be trained, every default written out."""
+    path = shipped.find_shipped(name)
+    text = path.read_text(encoding="utf-8")
+    if words or overrides:
+        from nnclassify.cli.overrides import gathered
+        from nnclassify.config.run_config import load_config
+
+        text = load_config(str(path), gathered(overrides, words)).config.to_yaml()
     if as_json:
         print_json({"name": name, "yaml": text})
     else:

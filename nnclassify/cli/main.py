@@ -16,6 +16,7 @@ import typer
 from nnclassify import __version__
 from nnclassify.cli import train, use
 from nnclassify.cli.configs import configs_app
+from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
 from nnclassify.cli.streams import output_failure
 from nnclassify.errors import (
@@ -35,8 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="Start with: nnclassify train digits_cnn",
 )
-app.command()(train.train)
-app.command()(train.check)
+app.command(epilog=PRECEDENCE)(train.train)
+app.command(epilog=PRECEDENCE)(train.check)
 app.command()(train.explain)
 app.command()(use.evaluate)
 app.command(context_settings={"ignore_unknown_options": True})(use.predict)

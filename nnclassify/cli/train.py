@@ -6,50 +6,68 @@ Each imports what it needs when it runs: `--help` and the shell's completion loa
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import JsonOption, SetOption, complete_config
+from nnclassify.cli.options import (
+    BatchSizeOption,
+    ConfigArgument,
+    ConfigOrRunArgument,
+    DeviceKeyOption,
+    EpochsOption,
+    JsonOption,
+    LrOption,
+    SeedOption,
+    SetOption,
+    Words,
+    complete_run,
+)
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color
 
+if TYPE_CHECKING:
+    from nnclassify.config.run_config import LoadedConfig
+    from nnclassify.run import RunResult
+    from nnclassify.runs.folder import RunFolder
+
 
 def train(
-    config: Annotated[
-        str,
-        typer.Argument(
-            metavar="CONFIG", help="A YAML file, a shipped config or a run.", autocompletion=complete_config
-        ),
-    ],
+    config: ConfigOrRunArgument = None,
+    words: Words = None,
     overrides: SetOption = None,
+    epochs: EpochsOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = None,
+    batch_size: BatchSizeOption = None,
+    device: DeviceKeyOption = None,
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="With --resume: that run.", autocompletion=complete_run)
+    ] = None,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print the device, number type and execution mode.")
     ] = False,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
-    from nnclassify.config.run_config import load_config
-    from nnclassify.runs.resumable import resumable
+    from nnclassify.cli.overrides import config_and_overrides, gathered
 
-    changes = overrides or []
-    folder, loaded = resumable(config, changes, note) if resume else (None, load_config(config, changes))
-    from nnclassify import run  # after the config is known to be right: torch is slow to import
-    from nnclassify.cli.progress import EpochLines, Execution, ProgressBar
-    from nnclassify.cli.text import result_text
-
-    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
-    looking = [Execution(note), progress] if verbose else [progress]
-    result = run.train_with_others(loaded, folder, looking, progress.note, monitor)
+    config, words = config_and_overrides(config, words, run, resume=resume)
+    changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
+    folder, loaded = _loaded(config, changes, resume=resume, is_run=run is not None)
+    result = _trained(loaded, folder, monitor=monitor, verbose=verbose)
     if result is None:
         return
     if as_json:
         print_json(result.figures())
     else:
+        from nnclassify.cli.text import result_text
+
         print(result_text(result, plots))
     if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
         from nnclassify.run import save_run_plots
@@ -57,12 +75,36 @@ def train(
         save_run_plots(result, note)
 
 
+def _loaded(
+    config: str, changes: Sequence[str], *, resume: bool, is_run: bool
+) -> tuple[RunFolder | None, LoadedConfig]:
+    """The run to continue (None: a new one) and its config."""
+    from nnclassify.config.run_config import load_config
+    from nnclassify.runs.resumable import resumable, resumable_run
+
+    if not resume:
+        return None, load_config(config, changes)
+    return resumable_run(config, changes, note) if is_run else resumable(config, changes, note)
+
+
+def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, verbose: bool) -> RunResult | None:
+    from nnclassify.cli.progress import EpochLines, Execution, ProgressBar
+    from nnclassify.run import train_with_others
+
+    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
+    looking = [Execution(note), progress] if verbose else [progress]
+    return train_with_others(loaded, folder, looking, progress.note, monitor)
+
+
 def check(
-    config: Annotated[
-        str,
-        typer.Argument(metavar="CONFIG", help="A YAML file or a shipped config.", autocompletion=complete_config),
-    ],
+    config: ConfigArgument,
+    words: Words = None,
     overrides: SetOption = None,
+    epochs: EpochsOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = None,
+    batch_size: BatchSizeOption = None,
+    device: DeviceKeyOption = None,
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with its reason.")] = False,
     fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
@@ -72,9 +114,12 @@ def check(
     ] = 1.0,
 ) -> None:
     """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
+    from nnclassify.cli.overrides import gathered
+
+    changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
     from nnclassify.diagnosis.command import check as check_config
 
-    checked = check_config(config, overrides or [], fix, lr_range, minutes)
+    checked = check_config(config, changes, fix, lr_range, minutes)
     for text in checked.diagnosis.notes:
         note(text)
     if as_json:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import DeviceOption, JsonOption, RunArgument, SetOption, complete_run
+from nnclassify.cli.options import DeviceOption, JsonOption, RunArgument, RunOption, RunWords, SetOption, complete_run
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import InputError, printable
 from nnclassify.files.paths import is_regular, look
@@ -24,23 +24,28 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: RunArgument = None,
+    words: RunWords = None,
     split: Annotated[
         str | None,
         typer.Option(help="train, validation or test. Default: test if there is one; all examples of other data."),
     ] = None,
     overrides: SetOption = None,
+    run_option: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
+    from nnclassify.cli.overrides import run_and_overrides
+
+    run, changes = run_and_overrides(run, words, run_option, overrides)
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
     from nnclassify.inference.scored import scored
 
     path = _find(run)
-    classifier = _load(path, device).overridden(overrides or [])
+    classifier = _load(path, device).overridden(changes)
     chosen = scored(classifier, split)
     for text in chosen.notes:
         note(text)
@@ -88,8 +93,8 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
-            help="Images, folders, CSV or tensor files, or values such as -1.5,2,3.",
+            metavar="INPUT",
+            help="Images, folders, CSV or tensor files, or values such as -1.5,2,3; also overrides (KEY=VALUE).",
             callback=_not_options,
         ),
     ],
@@ -112,10 +117,13 @@ def predict(
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
+    from nnclassify.cli.overrides import inputs_and_overrides
+
+    inputs, changes = inputs_and_overrides(inputs, overrides)
     from nnclassify.inference.predict import CSV_KEYS
     from nnclassify.inference.predict import predict as predict_inputs
 
-    classifier = _load(_find(run), device).overridden(overrides or [], allowed=["evaluation", *CSV_KEYS])
+    classifier = _load(_find(run), device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
     if classifier.is_multi_hot and top_k > 1:
         raise InputError("--top-k: each class is predicted by itself (multi-hot targets); --json and --csv name all")
     predictions = list(predict_inputs(classifier, inputs, top_k, note))
@@ -139,15 +147,20 @@ def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: 
 
 def draw_plots(
     run: RunArgument = None,
+    words: RunWords = None,
     overrides: SetOption = None,
+    run_option: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Draw the plots of a run again: curves, confusion matrix, samples, mistakes, decision regions."""
+    from nnclassify.cli.overrides import run_and_overrides
+
+    run, changes = run_and_overrides(run, words, run_option, overrides)
     path = _find(run)
     from nnclassify.inference.plots.redraw import draw_again
 
-    drawn = [str(plot) for plot in draw_again(path, overrides or [], device, note)]
+    drawn = [str(plot) for plot in draw_again(path, changes, device, note)]
     if as_json:
         print_json({"run": str(path), "plots": drawn})
     else:
@@ -156,13 +169,20 @@ def draw_plots(
 
 def compare(
     runs: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN...", help="Runs, run folders or checkpoints.", autocompletion=complete_run),
-    ],
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Runs, run folders or checkpoints.", autocompletion=complete_run),
+    ] = None,
+    run_options: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="RUN", help="The same as RUN; repeat it.", autocompletion=complete_run),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Where to draw the curves.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: config differences, size, time, accuracies, curves."""
+    from nnclassify.cli.overrides import all_runs
+
+    runs = all_runs(runs, run_options)
     if plot is not None and not (plot.name and plot.parent.is_dir() and (is_regular(plot) or look(plot) is None)):
         raise InputError(f"--plot {plot}: expected a file, such as curves.png, in a folder that exists")
     if plot is not None:

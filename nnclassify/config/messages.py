@@ -49,7 +49,7 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
     expected: dict[YamlPath, list[ErrorDetails]] = {}
     for error in errors:
         expected.setdefault(path_of(error, source.data), []).append(error)
-    told = sorted(expected, key=lambda path: (line_of(source.where(path)), tuple(map(str, path))))
+    told = sorted(expected, key=lambda path: (line_of(source.where(path), source.file), tuple(map(str, path))))
     lines = [
         f"{source.where(path)}: {dotted(path)}: {_describe(expected[path], path, source.data, root)}"
         for path in told[:MAX_TOLD]
@@ -59,10 +59,10 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
     return lines
 
 
-def line_of(where: str) -> int:
+def line_of(where: str, file: str) -> int:
     """The line in `file:line`; behind every other one for what has none, such as an override."""
-    found = re.match(r".*?:(\d{1,9})(: |$)", where)
-    return int(found[1]) if found and not where.startswith("--set ") else 1_000_000_000
+    found = re.match(rf"{re.escape(file)}:(\d{{1,9}})(: |$)", where)
+    return int(found[1]) if found else 1_000_000_000
 
 
 def path_of(error: ErrorDetails, data: Any) -> YamlPath:

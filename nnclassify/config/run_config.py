@@ -236,7 +236,7 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
         for misfit in _misfits_of_sound(source.data, broken):
             problems.append(f"{source.where(misfit.path)}: {dotted(misfit.path)}: {misfit.text}")
     if problems:
-        raise ConfigError(sorted(problems, key=line_of))
+        raise ConfigError(sorted(problems, key=lambda problem: line_of(problem, source.file)))
     return RunConfig.model_validate(source.data)
 
 

@@ -10,7 +10,7 @@ import codecs
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -22,6 +22,8 @@ MAX_DIGITS = 100
 """Of a whole number; Python itself refuses to read one of 4,300."""
 MAX_KEY = 200
 """Characters of a key, and of the key of an override."""
+MAX_ORIGIN = MAX_KEY + len("--set ")
+"""Characters of an override in a message."""
 
 YamlPath = ConfigPath
 
@@ -63,6 +65,27 @@ for _tag, _pattern, _first in [
     ("float", rf"^(?:{_NUMBER}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", list("-+0123456789.")),
 ]:
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+class Override(str):
+    """`key=value`, with the words in which the user gave it, for messages.
+
+    Attributes:
+        origin: Such as `--set epochs=3`, `epochs=3` or `--epochs 3`.
+    """
+
+    origin: str
+
+    def __new__(cls, assignment: str, origin: str) -> Self:
+        """An override as the user wrote it; long ones are shortened."""
+        override = super().__new__(cls, assignment)
+        override.origin = printable(origin[:MAX_ORIGIN])
+        return override
+
+    @classmethod
+    def of(cls, assignment: str) -> Override:
+        """The override itself; text without words of the user's stands for `--set`."""
+        return assignment if isinstance(assignment, Override) else cls(assignment, f"--set {assignment}")
 
 
 @dataclass
@@ -107,7 +130,7 @@ class YamlSource:
 
     def override(self, assignment: str) -> None:
         """Apply one `a.b=value`, the value in YAML; what is wrong with it is added to `problems`."""
-        origin = f"--set {printable(assignment[:MAX_KEY])}"
+        origin = Override.of(assignment).origin
         key, equals, text = assignment.partition("=")
         parts = key.split(".")
         if not equals or "" in parts or not _is_text(key):
@@ -222,7 +245,7 @@ def parse_yaml(text: str, origin: str) -> Any:
     Raises:
         ConfigError: Not YAML.
     """
-    builder = _Builder(origin)
+    builder = _Builder(origin, has_lines=False)
     value = builder.read(text)
     if builder.problems:
         raise ConfigError(builder.problems)
@@ -243,8 +266,9 @@ _SYNTAX_HINTS = {
 class _Builder:
     """Builds Python values from YAML, within limits, and notes lines and duplicate keys."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, *, has_lines: bool = True) -> None:
         self.origin = origin
+        self.has_lines = has_lines
         self.lines: dict[YamlPath, int | str] = {}
         self.problems: list[str] = []
         self.unreadable: set[YamlPath] = set()
@@ -278,7 +302,7 @@ class _Builder:
 
     def _at_line(self, line: int) -> str:
         """`file:line`; an override has no lines."""
-        return self.origin if self.origin.startswith("--set ") else f"{self.origin}:{line}"
+        return f"{self.origin}:{line}" if self.has_lines else self.origin
 
     def _too_much(self, mark: yaml.Mark | None) -> ConfigError:
         where = self._at(mark)

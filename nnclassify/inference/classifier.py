@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.config.run_config import RunConfig, validate
-from nnclassify.config.yaml_reader import YamlSource
+from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
 from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, find_placement, set_products
@@ -105,10 +105,10 @@ class Classifier:
             InputError: It would change what was trained, or targets are of another kind.
         """
         source = YamlSource(str(self.path), self.config.model_dump(mode="json", exclude_none=True))
-        for assignment in overrides:
+        for assignment in map(Override.of, overrides):
             if not assignment.startswith(tuple(f"{key}{end}" for key in allowed for end in ".=")):
                 keys = " and ".join(key if "." in key else f"{key}.*" for key in allowed)
-                raise InputError(f"--set {assignment}: a trained run is as it is; only {keys} can be set here")
+                raise InputError(f"{assignment.origin}: a trained run is as it is; only {keys} can be set here")
             source.override(assignment)
         config = validate(source, of_run=True)
         if config.dataset.is_multi_hot != self.is_multi_hot:

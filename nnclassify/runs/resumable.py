@@ -9,10 +9,10 @@ from typing import Any
 from nnclassify.config.run_config import LoadedConfig, RunConfig, find_config, load_config, load_source
 from nnclassify.config.yaml_reader import YamlSource, read_yaml
 from nnclassify.data.base import VALIDATION
-from nnclassify.errors import CheckpointError, ConfigError, InputError
+from nnclassify.errors import CheckpointError, ConfigError, InputError, suggestion
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.pt_check import plain_content
-from nnclassify.runs.folder import RunFolder, named_run, runs_of
+from nnclassify.runs.folder import RunFolder, named_run, runs, runs_of
 from nnclassify.settings import flat
 
 FREE = (
@@ -81,6 +81,23 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     if known:
         raise refusal(known[-1], _changes_since(known[-1], loaded))
     raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
+
+
+def resumable_run(run: str, overrides: Sequence[str], note: Callable[[str], None]) -> tuple[RunFolder, LoadedConfig]:
+    """The run of that name, and its own config, whether or not there is a config of that name.
+
+    Args:
+        run: RUN.
+        overrides: `a.b=value` each.
+        note: Receives that its config.yaml is damaged.
+
+    Raises:
+        CheckpointError: There is no such run.
+        ConfigError: See `own_config`.
+    """
+    if (folder := named_run(run)) is None:
+        raise CheckpointError(f"--run {run}: no such run{suggestion(run, [known.name for known in runs()])}")
+    return folder, own_config(folder, overrides, note)
 
 
 def _is_config(config: str) -> bool:

@@ -19,20 +19,23 @@ from nnclassify.cli.main import app
 Program = Any
 ROOT = Path(__file__).parent.parent.parent
 
+SHORT = ["--batch-size", "--device", "--epochs", "--lr", "--seed"]
 OPTIONS = {
     "nnclassify": ["--help", "--install-completion", "--show-completion", "--version"],
     "train": [
-        *["CONFIG", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume", "--set"],
-        "--verbose",
+        *["CONFIG", "WORDS", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume"],
+        *["--run", "--set", "--verbose", *SHORT],
     ],
-    "check": ["CONFIG", "--fix", "--help", "--json", "--lr-range", "--minutes", "--set", "--verbose"],
+    "check": [
+        *["CONFIG", "WORDS", "--fix", "--help", "--json", "--lr-range", "--minutes", "--set", "--verbose", *SHORT],
+    ],
     "explain": ["FINDING", "--help", "--json"],
-    "evaluate": ["RUN", "--device", "--help", "--json", "--set", "--split"],
+    "evaluate": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set", "--split"],
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
-    "plots": ["RUN", "--device", "--help", "--json", "--set"],
-    "compare": ["RUNS", "--help", "--json", "--plot"],
+    "plots": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set"],
+    "compare": ["RUNS", "--help", "--json", "--plot", "--run"],
     "configs": ["--help", "--json"],
-    "configs show": ["NAME", "--help", "--json"],
+    "configs show": ["NAME", "WORDS", "--help", "--json", "--set"],
     "configs copy": ["NAME", "TARGET", "--help", "--json"],
     "configs reference": ["--help", "--json"],
     "configs schema": ["--help", "--json"],

@@ -1,0 +1,189 @@
+"""The words of a command line that are neither options nor files: `key=value`, and which run is meant.
+
+`optimizer.lr=0.1` is the same as `--set optimizer.lr=0.1`, and `--lr 0.1` is short for either. All of them override the
+config. Of one form, the last one counts, as in a file that is read from top to bottom; two forms that give a key two
+values are refused, since their order on the command line is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnclassify.config.run_config import RunConfig
+from nnclassify.config.yaml_reader import Override, path_of_key
+from nnclassify.errors import InputError, some, suggestion
+from nnclassify.runs.folder import CHECKPOINTS
+
+SHORT = {"epochs": "epochs", "lr": "optimizer.lr", "seed": "seed", "batch_size": "batch_size", "device": "device"}
+"""The keys that options are short for, by the name of the option's parameter."""
+OF_A_RUN = ("dataset", "evaluation")
+"""The keys that can be set where a trained run is used."""
+_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\.[A-Za-z0-9_]+)*=")
+
+
+def gathered(set_options: Sequence[str] | None, words: Sequence[str] | None, **short: str | None) -> list[str]:
+    """All overrides of a command line, in the order in which they apply: --set, words, short options.
+
+    Args:
+        set_options: The values of `--set`.
+        words: `key=value` without an option.
+        short: The values of the options of `SHORT`; None of one that is not given.
+
+    Raises:
+        InputError: Two forms give a key two values, or a later form would undo an earlier one.
+    """
+    given = {name: value for name, value in short.items() if value is not None}
+    forms = [
+        [Override.of(assignment) for assignment in set_options or []],
+        [Override(word, word) for word in words or []],
+        [Override(f"{SHORT[name]}={value}", f"--{name.replace('_', '-')} {value}") for name, value in given.items()],
+    ]
+    for place, form in enumerate(forms):
+        for later in form:
+            for earlier in (override for before in forms[:place] for override in before):
+                _refuse_conflict(earlier, later)
+    return [override for form in forms for override in form]
+
+
+def _refuse_conflict(earlier: Override, later: Override) -> None:
+    (key, _, value), (later_key, _, later_value) = earlier.partition("="), later.partition("=")
+    path, later_path = path_of_key(key), path_of_key(later_key)
+    if path[: len(later_path)] != later_path or (path == later_path and value == later_value):
+        return
+    what = f"both set {key}; leave one of them out"
+    if path != later_path:
+        what = f"the second replaces all of {later_key}; write both with --set, in the order that you mean"
+    raise InputError(f"{earlier.origin} and {later.origin}: {what}")
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Words of a command line, by what they mean.
+
+    Attributes:
+        names: Runs, files, values: all but overrides.
+        overrides: `key=value`, whose key is one of a config.
+    """
+
+    names: list[str]
+    overrides: list[str]
+
+
+def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN) -> Parted:
+    """Tell overrides from runs and files.
+
+    A word is an override where it has the form `key=value` and its key begins with a key of the config. Where there is
+    a run or a file of that name too, that one is meant if the key cannot be set here; if it can, the word is refused.
+
+    Args:
+        words: The words.
+        instead: How a run or a file is named without doubt, for the message: `{}` stands for the word.
+        settable: The keys of the config that can be set here.
+
+    Raises:
+        InputError: A word may be both, or is neither and its key is nearly one of the config.
+    """
+    parted = Parted([], [])
+    for word in words:
+        found = _KEY.match(word)
+        if found is None or _is_there(word):
+            if found is not None and found[1] in settable:
+                raise InputError(
+                    f"{word}: an override, and a run or a file too; write --set {word}, or {instead.format(word)}"
+                )
+            parted.names.append(word)
+        elif found[1] in RunConfig.model_fields:
+            parted.overrides.append(word)
+        elif hint := suggestion(found[1], RunConfig.model_fields):
+            raise InputError(f"{word}: no such file or run, and no key of the config begins with {found[1]!r}{hint}")
+        else:
+            parted.names.append(word)
+    return parted
+
+
+def _is_there(word: str) -> bool:
+    return any(os.path.lexists(path) for path in (word, CHECKPOINTS / word))
+
+
+def one_run(names: Sequence[str], option: str | None) -> str | None:
+    """The run that is named, as a word or with `--run`; None: none is.
+
+    Raises:
+        InputError: Two are named.
+    """
+    if len(names) > 1:
+        raise InputError(f"RUN: found {some(names)}; expected one run, and overrides such as evaluation.tta=mirror")
+    if names and option is not None and names[0] != option:
+        raise InputError(f"{names[0]} and --run {option}: two runs; give one of them")
+    return names[0] if names else option
+
+
+def all_runs(names: Sequence[str] | None, options: Sequence[str] | None) -> list[str]:
+    """The runs to compare, as words or with `--run`.
+
+    Raises:
+        InputError: None is named, or other ones in the two ways.
+    """
+    if names and options and list(names) != list(options):
+        raise InputError(f"{some(names)} and --run {some(options)}: other runs; give them in one way")
+    if found := list(names or options or []):
+        return found
+    raise InputError("RUN: missing; expected runs, run folders or checkpoints")
+
+
+def run_and_overrides(
+    run: str | None, words: Sequence[str] | None, option: str | None, set_options: Sequence[str] | None
+) -> tuple[str | None, list[str]]:
+    """The run that a command uses (None: the newest), and what is set otherwise than it was trained with.
+
+    Args:
+        run: The first word, if there is one.
+        words: The others.
+        option: The value of `--run`.
+        set_options: The values of `--set`.
+
+    Raises:
+        InputError: Words that are ambiguous or contradict each other.
+    """
+    parted = part([*([] if run is None else [run]), *(words or [])], "--run {}")
+    return one_run(parted.names, option), gathered(set_options, parted.overrides)
+
+
+def inputs_and_overrides(words: Sequence[str], set_options: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The inputs to predict, and what is set otherwise than the run was trained with.
+
+    Raises:
+        InputError: No input, or words that are ambiguous or contradict each other.
+    """
+    parted = part(words, "./{}")
+    if not parted.names:
+        raise InputError("INPUT: missing; expected images, folders, CSV or tensor files, or values such as -1.5,2,3")
+    return parted.names, gathered(set_options, parted.overrides)
+
+
+def config_and_overrides(
+    config: str | None, words: Sequence[str] | None, option: str | None, *, resume: bool
+) -> tuple[str, list[str]]:
+    """The config or run that `train` takes, and the words after it.
+
+    Args:
+        config: The first word, if there is one: CONFIG, or with `--run` perhaps an override.
+        words: The others.
+        option: The value of `--run`.
+        resume: Whether `--resume` is given.
+
+    Raises:
+        InputError: No config, two runs, or `--run` without `--resume`.
+    """
+    if option is None:
+        if config is None:
+            raise InputError("CONFIG: missing; expected a YAML file or a name of `nnclassify configs`")
+        return config, list(words or [])
+    if not resume:
+        raise InputError(f"--run {option}: the run that --resume continues; add --resume, or give a CONFIG")
+    parted = part([*([] if config is None else [config]), *(words or [])], "./{}", settable=())
+    one_run(parted.names, option)
+    return option, parted.overrides
