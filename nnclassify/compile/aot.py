@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nnclassify.compile.libraries import KeptLibrary, Library, compile_graph
+from nnclassify.compile.libraries import KeptLibrary, compile_graph
+from nnclassify.compile.torch_private import Library
 from nnclassify.compile.tracing import SingleStep, traced
 from nnclassify.errors import DeviceError, one_line
 

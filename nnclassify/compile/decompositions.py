@@ -1,18 +1,18 @@
 """Operators written out so that the compiler makes fast loops of them: of torch's own forms it makes slow ones.
 
-Each takes what the operator of its name takes (ATen's, positionally) and computes the same. What is not covered is
-left to torch.
+Each takes what the operator of its name takes (ATen's, positionally) and computes the same. For a case that it does
+not cover it returns NotImplemented, and torch's own form is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch._decomp.decompositions import native_batch_norm_decomposition
-from torch._inductor import inductor_prims
+
+from nnclassify.compile.torch_private import force_stride_order
 
 aten = torch.ops.aten
 
@@ -26,14 +26,11 @@ def batch_norm(
     training: bool,
     momentum: float,
     eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Any:
     """`aten.native_batch_norm`. Mean first, then the squares of what is left: torch's way, one example at a time
     (Welford), divides once an example. The running statistics are updated where the operator's schema hides it."""
     if not training:
-        found: tuple[Tensor, Tensor, Tensor] = native_batch_norm_decomposition(
-            inputs, weight, bias, running_mean, running_var, training, momentum, eps
-        )
-        return found
+        return NotImplemented
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
     shape = [1, -1, *[1] * (inputs.ndim - 2)]
     values = inputs.float() if inputs.dtype in (torch.bfloat16, torch.float16) else inputs
@@ -125,7 +122,7 @@ def add_(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
 
 def _kept(values: Tensor, stride: Sequence[int] | None = None) -> Tensor:
     """The same values, computed once, there (asked for in a layout, they are); else wherever they are used, again."""
-    return cast(Tensor, inductor_prims.force_stride_order(values, values.stride() if stride is None else stride))
+    return force_stride_order(values, values.stride() if stride is None else stride)
 
 
 def _pair(sizes: Sequence[int]) -> tuple[int, int]:
@@ -140,7 +137,7 @@ def _side_by_side(
     return same and not any(padding) and set(dilation) == {1} and not ceil_mode and kernel[0] * kernel[-1] <= 9
 
 
-LOWERINGS: dict[Any, Callable[..., Any]] = {
+DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: add,
     aten.add_.Tensor: add_,
     aten.native_batch_norm.default: batch_norm,

@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor, fx
 
+from nnclassify.compile.torch_private import Library, aot_compile, load_library
 from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim, unusable
 
-Library = torch._C._aoti.AOTIModelContainerRunnerCpu
 FOLDER = "steps"
 """Of the cache."""
 MAX_LIBRARY_BYTES = 2**28
@@ -74,7 +73,7 @@ class KeptLibrary:
         """
         path = self._path(".so")
         if path is not None and is_sealed(path):
-            library = load(path)
+            library = load_library(path)
             os.utime(path)
             return library
         if path is None:
@@ -86,24 +85,15 @@ class KeptLibrary:
             make(made)
             made.chmod(0o600)
             if path is None:
-                return load(made)
+                return load_library(made)
             made.replace(path)
         seal(path)
         trim(path.parent, "*.so", MAX_LIBRARY_BYTES)
-        return load(path)
+        return load_library(path)
 
     def _path(self, ending: str) -> Path | None:
         folder = private_folder(FOLDER)
         return None if folder is None else folder / f"{self.key}{ending}"
-
-
-def load(path: Path) -> Library:
-    """A compiled library, ready to run.
-
-    Raises:
-        RuntimeError: It is damaged, or of another torch.
-    """
-    return Library(str(path), 1)
 
 
 def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) -> None:
@@ -111,20 +101,7 @@ def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) ->
     # Of the compiler's own choice are a folder that a reboot empties, and a warning that there is no CUDA.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(private_folder("compiled") or path.parent / "compiled"))
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    import torch._inductor
-
-    options: dict[str, object] = {
-        "aot_inductor.output_path": str(path),
-        # Dropout draws from torch's own generator, so that its masks are those of the eager step.
-        "fallback_random": True,
-    }
-    if torch.__version__ < "2.14":  # compared as releases, not as text
-        # torch 2.11 plans the memory of a loop's body with the peaks of the graph around it: "End index out of bounds".
-        options["allow_buffer_reuse"] = False
-    if hasattr(torch._inductor.config.aot_inductor, "enable_line_tables"):  # 2.11 has no such tables to leave out
-        options["aot_inductor.enable_line_tables"] = False
-    with torch.no_grad():
-        torch._inductor.aot_compile(graph, tuple(arguments), options=options)
+    aot_compile(graph, arguments, path)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
+
+from nnclassify.compile import torch_private
+from nnclassify.compile.decompositions import DECOMPOSITIONS
 
 SingleStep = Callable[..., tuple[Tensor, Tensor]]
 """(inputs `(B, ...)`, targets `(B,)`, rates `(R,)`, *tensors) to outputs `(B, num_outputs)` and losses `(B,)`; changes
@@ -27,7 +29,8 @@ def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.G
         From the same arguments to outputs `(group_size, B, num_outputs)` and losses `(group_size, B)`.
     """
     inputs, targets, rates, _, *tensors = arguments
-    with _compiling():
+    torch_private.import_all()
+    with torch_private.compiling():
         step = make_graph(single, [inputs[0], targets[0], rates[0], *tensors])
     if group_size == 1:
 
@@ -45,8 +48,6 @@ def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.G
 
 def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> fx.GraphModule:
     """A loop around a functionalized step."""
-    from torch._higher_order_ops.while_loop import while_loop_op
-
     constants = _lift_constants(step)
     changed, copies = _pull_changes(step)
     num_arguments, num_changed = len(arguments) - 1 + len(constants), len(changed)  # of a step
@@ -62,7 +63,7 @@ def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> f
         outputs = outputs.index_copy(0, row, step_outputs[None])
         return index + 1, outputs, losses.index_copy(0, row, step_losses[None]), *new
 
-    def goes_on(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> Tensor:
+    def is_unfinished(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> Tensor:
         return index < rest[num_changed + 3]
 
     example = step.graph.output_node().args[0]
@@ -74,8 +75,9 @@ def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> f
         carried = [given[place] for place in changed]
         fixed = [inputs, targets, rates, count, *(given[place] for place in kept)]
         start = torch.zeros((), dtype=torch.int64)
-        loop = cast(Callable[..., list[Tensor]], while_loop_op)
-        _, outputs, losses, *new = loop(goes_on, body, (start, outputs, losses, *carried), tuple(fixed))
+        _, outputs, losses, *new = torch_private.while_loop(
+            is_unfinished, body, (start, outputs, losses, *carried), tuple(fixed)
+        )
         for old, value in zip(carried, new, strict=True):
             old.copy_(value)
         for place, same in copies.items():
@@ -130,20 +132,4 @@ def _pull_changes(step: fx.GraphModule) -> tuple[list[int], dict[int, int]]:
 
 def make_graph(function: Callable[..., Any], arguments: list[Tensor]) -> fx.GraphModule:
     """The operations of a function of tensors, its backward passes among them; it is not run."""
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    from nnclassify.compile.decompositions import LOWERINGS
-
-    # What is no argument, such as the weights of classes, becomes part of the graph.
-    return make_fx(function, LOWERINGS, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)
-
-
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """Tells torch's optimizers that numbers which change from step to step are tensors."""
-    before = torch.compiler._is_compiling_flag
-    torch.compiler._is_compiling_flag = True
-    try:
-        yield
-    finally:
-        torch.compiler._is_compiling_flag = before
+    return torch_private.make_fx(function, arguments, DECOMPOSITIONS)

@@ -8,11 +8,9 @@ written out, and the compiler fuses it.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -91,19 +89,6 @@ class Rule:
     states: Callable[[dict[str, Any]], list[str]]
     update: Callable[[dict[str, Any], list[Tensor], list[Tensor], dict[str, list[Tensor]], Rate], None]
     dtype: torch.dtype | None = None
-
-
-def spare_the_compiler() -> None:
-    """Keep torch.optim's bookkeeping from importing the compiler, which takes longer than importing torch itself.
-
-    torch marks that bookkeeping as never to be compiled, and imports the compiler on the first call only to tell it
-    so (torch/_compile.py). Nothing of ours compiles it either: the mark is set beforehand. Where a later torch no
-    longer looks for it, this changes nothing.
-    """
-    for method in vars(optim.Optimizer).values():
-        if isinstance(method, FunctionType) and method.__code__.co_filename.endswith("_compile.py"):
-            marked = inspect.unwrap(method)
-            vars(marked).setdefault("__dynamo_disable", marked)
 
 
 def groups_of(optimizer: optim.Optimizer) -> list[Group]:

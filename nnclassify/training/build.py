@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnclassify.compile.torch_private import skip_dynamo_import
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
@@ -23,7 +24,6 @@ from nnclassify.errors import DataError, DeviceError, ModelError
 from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
-from nnclassify.optim.update_rules import spare_the_compiler
 from nnclassify.seeds import seed_everything
 from nnclassify.training.plan import compiles, group_size, num_threads, workload_of
 from nnclassify.training.precision import training_autocast
@@ -140,7 +140,7 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     config, splits = parts.config, parts.splits
     ranks = ranks or Ranks()
     keep_memory()
-    spare_the_compiler()
+    skip_dynamo_import()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
     smallest = max(ranks.size, 2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)
     if config.batch_size < smallest:

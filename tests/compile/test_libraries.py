@@ -19,7 +19,7 @@ from nnclassify.files.cache import private_folder
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where libraries are kept; what is loaded is a file's content."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(libraries, "load", lambda path: path.read_bytes())
+    monkeypatch.setattr(libraries, "load_library", lambda path: path.read_bytes())
     folder = private_folder("steps")
     assert folder is not None
     return folder

@@ -108,7 +108,7 @@ def test_a_right_step_is_never_suspected(
 def test_torchs_own_fault_is_found_and_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without our way around it; where a release has not got it, the step is right."""
     for overload in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
-        monkeypatch.delitem(decompositions.LOWERINGS, overload)
+        monkeypatch.delitem(decompositions.DECOMPOSITIONS, overload)
     step = build(Sgd(), compiled=True, clip=None)
     notes = notes_of(step)
     if torch.__version__.startswith(("2.11.", "2.12.", "2.13.", "2.14.")):
