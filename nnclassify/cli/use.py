@@ -121,12 +121,11 @@ def predict(
 
     inputs, changes = inputs_and_overrides(inputs, overrides)
     from nnclassify.inference.predict import CSV_KEYS
-    from nnclassify.inference.predict import predict as predict_inputs
 
     classifier = _load(_find(run), device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
     if classifier.is_multi_hot and top_k > 1:
         raise InputError("--top-k: each class is predicted by itself (multi-hot targets); --json and --csv name all")
-    predictions = list(predict_inputs(classifier, inputs, top_k, note))
+    predictions = list(classifier.predict(inputs, top_k, note))
     _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
     if any(prediction.error is not None for prediction in predictions):
         raise typer.Exit(InputError.exit_code)

@@ -1,16 +1,68 @@
-"""Rows of a CSV file to predict: columns by name where there is a header, an answer or an error for every row."""
+"""Rows of a CSV file or a data frame to predict: columns by name where they have names, an answer or an error a row."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
-from nnclassify.data.csv_rows import MISSING, CsvFile, as_number, number, other_delimiter
+import numpy as np
+
+from nnclassify.data.csv_rows import MISSING, CsvFormat, as_number, number, other_delimiter
 from nnclassify.errors import DataError, some, suggestion
 
 MAX_NAMES = 12
 """Columns that a message lists."""
+
+
+class Rows(Protocol):
+    """Rows of text, such as a `CsvFile` has.
+
+    Attributes:
+        format: How numbers are written, and what the columns are called where no row names them.
+        has_names: Whether the first row is certain to name the columns.
+    """
+
+    format: CsvFormat
+    has_names: ClassVar[bool]
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row with its line."""
+
+    def where(self, line: int = 0) -> str:
+        """What messages call a line; 0: the whole."""
+
+
+class FrameRows:
+    """The rows of a data frame, as its own CSV file would have them: numbers keep all their digits.
+
+    Args:
+        name: What to call it in messages.
+        frame: An object with named columns that NumPy reads, such as pandas', polars' and pyarrow's tables.
+    """
+
+    has_names: ClassVar[bool] = True
+
+    def __init__(self, name: str, frame: Any) -> None:
+        self.name = name
+        self.format = CsvFormat()
+        self._columns = [str(column) for column in getattr(frame, "column_names", frame.columns)]
+        self._cells = np.asarray(frame, dtype=object)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The columns' names, then every row."""
+        yield 1, self._columns
+        for row, cells in enumerate(self._cells):
+            yield row + 2, [_text(cell) for cell in cells]
+
+    def where(self, line: int = 0) -> str:
+        """The frame, or one of its rows: the first, under the names, is row 0."""
+        return f"{self.name}[{line - 2}]" if line > 1 else self.name
+
+
+def _text(cell: Any) -> str:
+    return repr(float(cell)) if isinstance(cell, float | np.floating) else str(cell)
 
 
 @dataclass(frozen=True)
@@ -29,38 +81,38 @@ class _Layout:
 
 
 def inputs_of(
-    file: CsvFile, names: Sequence[str] | None, num_features: int
+    table: Rows, names: Sequence[str] | None, num_features: int
 ) -> Iterator[tuple[int, list[float] | DataError]]:
     """Of every row its line, and the numbers of the features in their order or why there are none.
 
     Args:
-        file: The file.
+        table: The file, or data frame.
         names: The features of the net by name; None: they have none, and columns are taken in order.
         num_features: How many there are.
 
     Raises:
         DataError: The file has no row, or its header lacks a feature.
     """
-    rows = file.rows()
+    rows = table.rows()
     first = next(rows, None)
     if first is None:
-        raise DataError(f"{file.path}: empty; expected rows of {num_features} values")
+        raise DataError(f"{table.where()}: empty; expected rows of {num_features} values")
     line, cells = first[0], [cell.strip() for cell in first[1]]
-    layout = _layout(file, line, cells, list(names or []), num_features)
+    layout = _layout(table, line, cells, list(names or []), num_features)
     if not layout.has_header:
         rows = itertools.chain([first], rows)
     line = 0
     for line, row in rows:
-        where = f"{file.path}:{line}"
+        where = table.where(line)
         try:
             if len(row) != layout.width:
                 as_where = "as in the header" if layout.has_header else f"the net's{listed(names)}"
                 raise DataError(f"{where}: {len(row)} values; expected {layout.width}, {as_where}")
-            yield line, numbers_of([row[column] for column in layout.columns], names, where, file.format.decimal)
+            yield line, numbers_of([row[column] for column in layout.columns], names, where, table.format.decimal)
         except DataError as error:
             yield line, error
     if line == 0:
-        raise DataError(f"{file.path}: no rows below the header; expected rows of {layout.width} values")
+        raise DataError(f"{table.where()}: no rows below the header; expected rows of {layout.width} values")
 
 
 def numbers_of(texts: Sequence[str], names: Sequence[str] | None, where: str, decimal: str = ".") -> list[float]:
@@ -82,8 +134,8 @@ def listed(names: Sequence[str] | None) -> str:
     return f" ({some(names, MAX_NAMES)})"
 
 
-def _layout(file: CsvFile, line: int, cells: list[str], names: list[str], num_features: int) -> _Layout:
-    where, written = f"{file.path}:{line}", file.format.delimiter
+def _layout(table: Rows, line: int, cells: list[str], names: list[str], num_features: int) -> _Layout:
+    where, written = table.where(line), table.format.delimiter
     place_of = {name: column for column, name in reversed(list(enumerate(cells)))}
     if names and all(name in place_of for name in names):
         if twice := [name for name in names if cells.count(name) > 1]:
@@ -95,7 +147,7 @@ def _layout(file: CsvFile, line: int, cells: list[str], names: list[str], num_fe
     )
     if other is not None:
         raise DataError(f"{where}: columns are separated by {other!r}, not {written!r} as in the file trained on")
-    if _is_header(cells, names, file.format.decimal):
+    if table.has_names or _is_header(cells, names, table.format.decimal):
         if not names and len(cells) == num_features:
             return _Layout(len(cells), range(num_features), has_header=True)
         absent = [name for name in names if name not in place_of]
@@ -103,7 +155,7 @@ def _layout(file: CsvFile, line: int, cells: list[str], names: list[str], num_fe
         found = f"no column {missing}{suggestion(absent[0], cells)}" if absent else ""
         expected = f"this net takes {num_features}{listed(names)}; found {some(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
-    known = list(file.format.columns or ())
+    known = list(table.format.columns or ())
     if len(cells) == len(known) and all(name in known for name in names):
         return _Layout(len(known), [known.index(name) for name in names], has_header=False)
     return _Layout(num_features, range(num_features), has_header=False)

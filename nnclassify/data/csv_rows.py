@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from nnclassify.errors import DataError, MissingValueError, one_line
 
@@ -97,6 +98,9 @@ class CsvFile:
         DataError: It cannot be read, or is no text in that encoding.
     """
 
+    has_names: ClassVar[bool] = False
+    """Its first row may name the columns, or be an example."""
+
     def __init__(self, path: Path, written: CsvFormat) -> None:
         self.path = path
         self.format = written
@@ -133,6 +137,10 @@ class CsvFile:
                 "set dataset.encoding: utf-16-le or utf-16-be"
             )
         self._content = content
+
+    def where(self, line: int = 0) -> str:
+        """What messages call a line; 0: the file."""
+        return f"{self.path}:{line}" if line else str(self.path)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty line

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -115,6 +116,21 @@ class PictureFormat:
         """
         return look_at(path, self._picture)
 
+    def decode_image(self, image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The same of an image in memory, which is left as it is.
+
+        Args:
+            image: The image.
+            name: What to call it.
+
+        Raises:
+            InputError: Its pixels cannot be read, or there are too many.
+        """
+        with _explained(name):
+            _check_size(image, name)
+            turn = _turn(image)
+            return self.convert(image if turn is None else image.transpose(turn))
+
     def _picture(self, image: Image.Image) -> Picture:
         longest = max(self.width, self.height)  # either way up: the rotation comes after
         if min(image.size) > longest:
@@ -190,20 +206,33 @@ def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], R
 
     formats = picture_formats()
     try:
-        with Image.open(source, formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(f"{path}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
+        with _explained(path), Image.open(source, formats=formats) as image:
+            _check_size(image, path)
             return look(image)
-    except InputError:
-        raise
-    except ValuesError as cause:
-        raise InputError(f"{path}: {cause}") from cause
     except UnidentifiedImageError as cause:
         hint = f"expected one of {', '.join(sorted(formats))}"
         raise InputError(f"{path}: not a readable image ({_unidentified(path)}); {hint}") from cause
+
+
+def _check_size(image: Image.Image, name: Path | str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(f"{name}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
+
+
+@contextmanager
+def _explained(name: Path | str) -> Iterator[None]:
+    """Turn whatever Pillow raises of an image into an error that names it; not that it knows no such format."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        yield
+    except (InputError, UnidentifiedImageError):
+        raise
+    except ValuesError as cause:
+        raise InputError(f"{name}: {cause}") from cause
     except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
         hint = "expected a whole image file"
-        raise InputError(f"{path}: not a readable image ({one_line(cause)}); {hint}") from cause
+        raise InputError(f"{name}: not a readable image ({one_line(cause)}); {hint}") from cause
 
 
 def _unidentified(path: Path) -> str:

@@ -83,12 +83,19 @@ def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
         for row in range(first, min(first + at_once, len(paths))):
             look(row)
 
-    # Odd metadata harms no pixel, and on images too large `read` has the last word. For good: the filters are those
-    # of the whole process, and threads that set them back undo each other.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    ignore_warnings()
     with ThreadPoolExecutor(num_readers) as pool:
         for _ in pool.map(look_at_some, range(0, len(paths), at_once)):
             pass
+
+
+def ignore_warnings() -> None:
+    """Have Pillow's warnings ignored: odd metadata harms no pixel, and on images too large our limit decides.
+
+    For good, or until the end of `process.unchanged`: the filters are those of the whole process, and threads that set
+    them back undo each other.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_or_recall(paths: Sequence[Path], picture: PictureFormat) -> Decoded:

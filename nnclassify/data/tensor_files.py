@@ -249,7 +249,7 @@ def _check_inflated(location: Path) -> None:
 def _load_numpy(location: Path, key: str) -> Tensor:
     if location.suffix.lower() == ".npy":
         # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
-        return _as_tensor(np.lib.format.open_memmap(location, mode="c"), location)
+        return as_tensor(np.lib.format.open_memmap(location, mode="c"), location)
     if location.suffix.lower() != ".npz":
         raise DataError(f"{location}: expected a tensor in .pt, .npy or .npz")
     _check_inflated(location)
@@ -259,11 +259,15 @@ def _load_numpy(location: Path, key: str) -> Tensor:
             raise DataError(f"{location}: holds no array; expected at least one")
         if key not in names and (key or len(names) != 1):
             raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
-        return _as_tensor(arrays[key or names[0]], location)
+        return as_tensor(arrays[key or names[0]], location)
 
 
-def _as_tensor(array: np.ndarray[Any, Any], location: Path) -> Tensor:
-    """An array of numbers in this machine's byte order."""
+def as_tensor(array: np.ndarray[Any, Any], location: Path | str) -> Tensor:
+    """An array of numbers in this machine's byte order.
+
+    Raises:
+        DataError: It holds something else.
+    """
     import torch
 
     if array.dtype.kind not in "fiubc":

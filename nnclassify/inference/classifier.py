@@ -17,6 +17,8 @@ from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, one_line, some
 from nnclassify.evaluation.outputs import check_tta, outputs_of
+from nnclassify.inference.inputs import Note
+from nnclassify.inference.predict import Predictions, predict
 from nnclassify.losses import LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
@@ -57,6 +59,38 @@ class Classifier:
     def is_multi_hot(self) -> bool:
         """Whether an example may be of several classes, or of none."""
         return isinstance(self.loss_fn, MultiHotLoss)
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes, in the order of probabilities."""
+        return list(self.class_names)
+
+    def predict(self, inputs: object, top_k: int = 1, note: Note | None = None) -> Predictions:
+        """Predict the classes of inputs, as `nnclassify predict` does.
+
+        Args:
+            inputs: One of these, or a list of them:
+
+                - a path (`str` or `Path`) of an image, a folder of images, a CSV file or a tensor file (.pt, .npy,
+                  .npz); a `str` may also hold the values of one example, such as `"5.1,3.5,1.4,0.2"`
+                - a PIL image, of any size
+                - an array or a tensor: one example or `N`, of the net's input shape. Images are `(C, H, W)` or
+                  `(H, W, C)`, gray ones also `(H, W)`; uint8 in 0..255, or floats in 0..1 or 0..255
+                - a list of numbers: one example
+                - a data frame (pandas, polars, pyarrow): a row per example, columns found by name
+            top_k: Classes to name in each `Prediction.top`; `Prediction.probabilities` has all.
+            note: Receives what was not predicted or not used whole, a line each; left out: see `Predictions.notes`.
+
+        Returns:
+            A `Prediction` per example, in order, and `probabilities` `(N, K)` of all of them. An input that cannot be
+            read has an `error`.
+
+        Raises:
+            InputError: The inputs are none of these.
+        """
+        notes: list[str] = []
+        found = list(predict(self, inputs, top_k, note or notes.append))
+        return Predictions(found, self.class_names, notes)
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Classifier:

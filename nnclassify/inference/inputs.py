@@ -1,0 +1,298 @@
+"""A user's own inputs as raw tensors: files, values, images, arrays, rows of numbers, data frames."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nnclassify.data.csv_inputs import FrameRows, Rows, inputs_of, listed, numbers_of
+from nnclassify.data.csv_rows import CsvFile, CsvFormat, as_number
+from nnclassify.data.image_depth import OVERSHOOT
+from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_listing import list_pictures, passed_over
+from nnclassify.data.image_reading import Decoded, frames_note, ignore_warnings, read_pictures, shape_of
+from nnclassify.data.tensor_files import as_tensor, load_tensor
+from nnclassify.data.transform import Transform
+from nnclassify.errors import DataError, InputError, one_line
+from nnclassify.files.paths import is_folder, is_regular, why_no_file
+
+Note = Callable[[str], object]
+
+INPUTS_AT_ONCE, VALUES_AT_ONCE = 1000, 2**26
+"""Inputs are predicted this many at a time, or fewer large ones: 64 MB as bytes, 256 MB as floats."""
+TENSOR_FILES = (".pt", ".pth", ".npy", ".npz")
+EXPECTED = "expected paths, PIL images, arrays, rows of numbers or a data frame"
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """One input before the net sees it: a raw tensor of the net's input shape, or why there is none."""
+
+    name: str
+    values: Tensor | None = None
+    error: str | None = None
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """How many inputs of a shape are held at a time."""
+    return max(1, min(INPUTS_AT_ONCE, VALUES_AT_ONCE // math.prod(shape)))
+
+
+def items_of(inputs: object) -> Iterator[tuple[str, object]]:
+    """Every item of what a user hands over, with its name: `inputs[2]`, or `inputs` where it is a single one.
+
+    A path, an image, an array, a data frame and a row of numbers are single items; any other iterable holds items.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if _is_item(inputs):
+        yield "inputs", inputs
+        return
+    if isinstance(inputs, dict | bytes | bytearray) or not isinstance(inputs, Iterable):
+        raise InputError(f"inputs: found {_kind(inputs)}; {EXPECTED}")
+    items = list(inputs)
+    if items and all(isinstance(item, Real) for item in items):
+        yield "inputs", items
+        return
+    for place, item in enumerate(items):
+        if not (_is_item(item) or isinstance(item, list | tuple)):
+            raise InputError(f"inputs[{place}]: found {_kind(item)}; {EXPECTED}")
+        yield f"inputs[{place}]", item
+
+
+def _is_item(item: object) -> bool:
+    is_object = isinstance(item, Image.Image | torch.Tensor) or _is_frame(item)
+    return is_object or _is_path(item) or (hasattr(item, "__array__") and not _holds_paths(item))
+
+
+def _is_path(item: object) -> bool:
+    return isinstance(item, str | os.PathLike)
+
+
+def _is_frame(item: object) -> bool:
+    """Whether it is a table with named columns, of any library."""
+    return hasattr(item, "columns") and hasattr(item, "__array__")
+
+
+def _holds_paths(item: Any) -> bool:
+    """Whether it is an array, or a column of a table, of paths."""
+    array = np.asarray(item)
+    return array.ndim == 1 and array.dtype.kind in "OU" and len(array) > 0 and all(map(_is_path, array.tolist()))
+
+
+def _kind(item: object) -> str:
+    return "None" if item is None else f"a {type(item).__name__}"
+
+
+@dataclass(frozen=True)
+class InputReader:
+    """Reads inputs as a net takes them.
+
+    Attributes:
+        transform: The net's.
+        written: How the CSV file is written that the net was trained on.
+        note: Receives, one line each, what is not predicted or not used whole: files beside images, later frames.
+    """
+
+    transform: Transform
+    written: CsvFormat
+    note: Note
+
+    def read(self, name: str, item: Any) -> Iterator[RawInput]:
+        """The examples of one item; what cannot be read becomes a `RawInput` with an `error`.
+
+        Args:
+            name: What to call the item in results, where it is no path.
+            item: See `items_of`.
+        """
+        try:
+            if _is_path(item):
+                yield from self._named(os.fspath(item))
+            elif isinstance(item, Image.Image):
+                yield RawInput(name, self._image(name, item))
+            elif _is_frame(item):
+                yield from self._rows(FrameRows(name, item))
+            else:
+                yield from self._tensor(_tensor_of(item, name), name, is_file=False)
+        except (InputError, DataError) as error:
+            yield RawInput(name if not _is_path(item) else str(item), error=str(error))
+
+    def _named(self, item: str) -> Iterator[RawInput]:
+        """What a command line names: a file, a folder, or values."""
+        path = Path(item)
+        if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
+            yield from self._tensor(load_tensor(item), item)
+        elif self.transform.picture is not None:
+            yield from self._pictures(path, self.transform.picture)
+        elif _is(Path.is_file, path):
+            yield from self._rows(CsvFile(path, self.written))
+        else:
+            yield RawInput(item, self._values(item))
+
+    def _pictures(self, path: Path, picture: PictureFormat) -> Iterator[RawInput]:
+        for batch, decoded in _decoded(iter(_pictures_at(path, self.note)), picture):
+            for text in frames_note([batch[row] for row in decoded.frames]):
+                self.note(text)
+            raw = _raw_pixels(decoded.pixels, picture)
+            for row, file in enumerate(batch):
+                yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row))
+
+    def _image(self, name: str, image: Image.Image) -> Tensor:
+        picture = self.transform.picture
+        if picture is None:
+            raise InputError(f"{name}: an image; this net takes {self._takes()}")
+        ignore_warnings()
+        return _raw_pixels(picture.decode_image(image, name), picture)
+
+    def _takes(self) -> str:
+        shape, names = self.transform.input_shape, self.transform.feature_names
+        return f"{shape[0]} values{listed(names)}" if len(shape) == 1 else f"tensors of shape {shape}"
+
+    def _tensor(self, inputs: Tensor, item: str, *, is_file: bool = True) -> Iterator[RawInput]:
+        if inputs.is_complex() or inputs.dtype == torch.uint64:
+            raise InputError(f"{item}: {inputs.dtype}; expected real numbers, such as uint8 or float32")
+        if inputs.dtype in (torch.uint16, torch.uint32):
+            inputs = inputs.long()  # torch computes next to nothing with these
+        inputs, is_batch = _shaped(inputs, self.transform.input_shape, item)
+        finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
+        picture = self.transform.picture
+        if picture is not None and all(finite):
+            inputs = _in_units(inputs, picture.max_value, item)
+        for row, values in enumerate(inputs):
+            name = f"{item}[{row}]" if is_batch or is_file else item
+            yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
+
+    def _rows(self, rows: Rows) -> Iterator[RawInput]:
+        """Rows of a CSV file, written like the one that the net was trained on, or of a data frame."""
+        self._check_flat(rows.where())
+        names, (num_features,) = self.transform.feature_names, self.transform.input_shape
+        for line, numbers in inputs_of(rows, names, num_features):
+            where = rows.where(line)
+            if isinstance(numbers, DataError):
+                yield RawInput(where, error=str(numbers))
+            else:
+                yield RawInput(where, torch.tensor(numbers, dtype=torch.float64))
+
+    def _check_flat(self, where: str) -> None:
+        shape = self.transform.input_shape
+        if len(shape) != 1:
+            raise InputError(f"{where}: this net takes tensors of shape {shape}; give a .pt or .npy file")
+
+    def _values(self, item: str) -> Tensor:
+        """Values of the command line, separated by commas, or as in the file that the net was trained on."""
+        self._check_flat(item)
+        names, (num_features,) = self.transform.feature_names, self.transform.input_shape
+        as_file = self.written.delimiter in item
+        texts = item.split(self.written.delimiter if as_file else ",")
+        decimal = self.written.decimal if as_file else "."
+        if len(texts) != num_features:
+            if len(texts) == 1 and as_number(item, decimal) is None:
+                what = why_no_file(Path(item))
+                raise InputError(f"{item}: {what}, and no values; this net takes {num_features} values{listed(names)}")
+            raise InputError(f"{item}: {len(texts)} values; this net takes {num_features}{listed(names)}")
+        return torch.tensor(numbers_of(texts, names, item, decimal), dtype=torch.float64)
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except OSError:  # hundreds of values are too long for a file name
+        return False
+
+
+def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], picture: PictureFormat) -> Tensor:
+    """Decoded images in the units that the net was trained in: uint8, or floats in 0..1."""
+    raw = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+    return raw.float() / 255 if picture.max_value == 1 else raw
+
+
+def _pictures_at(path: Path, note: Note) -> list[Path]:
+    """An image, or all images of a folder."""
+    if is_regular(path):
+        return [path]
+    if not is_folder(path):
+        raise InputError(f"{path}: {why_no_file(path)}; expected an image or a folder of images")
+    listing = list_pictures(path)
+    for text in passed_over([listing]):
+        note(text)
+    if not listing.pictures:
+        raise InputError(f"{path}: an empty folder; expected images in it")
+    return listing.pictures
+
+
+def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Decoded]]:
+    """Images a batch at a time, in order; while one is used, the next is decoded."""
+    most = at_once(shape_of(1, picture))
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: deque[tuple[list[Path], Future[Decoded]]] = deque()
+        while True:
+            if batch := list(itertools.islice(paths, most)):
+                waiting.append((batch, ahead.submit(read_pictures, batch, picture)))
+            if not waiting:
+                return
+            if len(waiting) > 1 or not batch:
+                done, decoding = waiting.popleft()
+                yield done, decoding.result()
+
+
+def _tensor_of(item: Any, name: str) -> Tensor:
+    """An array, a tensor or rows of numbers as a tensor on the CPU, which may share its memory."""
+    if isinstance(item, Tensor):
+        return item.detach().cpu().to_dense().resolve_conj().resolve_neg()
+    try:
+        array = np.require(item, requirements=["C", "W"])  # what torch takes without a warning
+        return as_tensor(array.astype(np.float64) if array.dtype == np.longdouble else array, name)
+    except (TypeError, ValueError) as cause:
+        raise InputError(f"{name}: no array of numbers ({one_line(cause)}); {EXPECTED}") from cause
+
+
+def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, bool]:
+    """One example or several as `(N, *shape)`, and whether they are several.
+
+    Images whose channels come last are turned; gray ones may have no axis for their channel.
+    """
+    found = tuple(inputs.shape)
+    if inputs.numel() == 0:
+        raise InputError(f"{item}: shape {found}, no example; expected at least one")
+    for candidate, is_batch in ((inputs, True), (inputs[None], False)):
+        for turned in _arrangements(candidate, shape):
+            if tuple(turned.shape[1:]) == shape:
+                return turned, is_batch
+    raise InputError(f"{item}: shape {found}; this net takes (N, {', '.join(map(str, shape))})")
+
+
+def _arrangements(inputs: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
+    """The ways in which inputs `(N, ...)` may be meant: as they are, channels last, without a channel."""
+    yield inputs
+    if inputs.ndim == 4:
+        yield inputs.permute(0, 3, 1, 2)
+    if inputs.ndim == 3 and len(shape) == 3:
+        yield inputs[:, None]
+
+
+def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
+    """Images in the units that the net was trained in: 0..255 or 0..1.
+
+    Integers and uint8 are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie a little outside, as resizing
+    leaves them.
+    """
+    low, high = float(inputs.min()), float(inputs.max())
+    is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool
+    own = 1 if is_share else 255
+    if low < -OVERSHOOT * high or high > (1 + OVERSHOOT) * own:
+        raise InputError(f"{item}: values from {low:g} to {high:g}; this net takes images in 0..{white}")
+    return inputs if own == white else inputs.float() * (white / own)
