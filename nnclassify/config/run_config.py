@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml
 from nnclassify.data import AnyDataset
@@ -264,6 +265,7 @@ class _Misfit:
 
 def _misfits(config: RunConfig) -> Iterator[_Misfit]:
     yield from _multi_hot_misfits(config) if config.dataset.is_multi_hot else _loss_misfits(config)
+    yield from _unknown_findings(config)
     if config.ema is not None and config.lookahead is not None:
         text = "found it together with ema; only one average is evaluated and kept: leave one of the two out"
         yield _Misfit(("lookahead",), ("ema",), text)
@@ -273,6 +275,12 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
             yield _Misfit(("patience",), ("dataset",), f"found it {unchosen} patience out")
         if config.select_by == "loss":
             yield _Misfit(("select_by",), ("dataset",), f"found 'loss' {unchosen} select_by out")
+
+
+def _unknown_findings(config: RunConfig) -> Iterator[_Misfit]:
+    for place, finding in enumerate(config.accept or []):
+        if finding not in FINDING_IDS:
+            yield _Misfit(("accept", place), (), f"found {finding}: {no_such_finding(finding)}")
 
 
 def _loss_misfits(config: RunConfig) -> Iterator[_Misfit]:

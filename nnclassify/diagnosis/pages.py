@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import unicodedata
-
+from nnclassify.config.finding_ids import no_such_finding
 from nnclassify.diagnosis import outcome_pages
 from nnclassify.diagnosis.findings import Page
 from nnclassify.diagnosis.monitor import pages
@@ -30,10 +28,7 @@ def page_of(page_id: str) -> Page:
     """
     page = PAGES.get(page_id.upper())
     if page is None:
-        meant = unicodedata.normalize("NFKC", page_id).upper()  # the wide digits of Japanese and Chinese
-        near = difflib.get_close_matches(meant, PAGES, 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"{page_id or 'ID'}: no such finding{hint}; expected one of {', '.join(sorted(PAGES))}")
+        raise InputError(f"{page_id or 'ID'}: {no_such_finding(page_id)}")
     return page
 
 

@@ -392,3 +392,13 @@ def test_no_option_loses_its_meaning_where_none_is_left_out() -> None:
                 with pytest.raises(ValidationError) as refused:
                     member.model_validate({name: None})
                 assert (name,) in [error["loc"] for error in refused.value.errors()], (member, name)
+
+
+def test_an_unknown_finding_is_refused_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text("dataset: iris\nmodel: mlp\naccept:\n  - NN302\n  - NN620\n")
+    with pytest.raises(ConfigError) as refused:
+        load_config(str(path))
+    (line,) = refused.value.lines
+    assert line.startswith(f"{path}:5: accept.2nd: found NN620: no such finding; did you mean NN6")
+    assert load_config(str(path), of_run=True).config.accept == ["NN302", "NN620"]

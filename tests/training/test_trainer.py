@@ -13,7 +13,7 @@ from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.evaluation.metrics import Score, score
 from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
-from nnclassify.runs.checkpoint import content_digest
+from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.recorders import Notes
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
@@ -32,6 +32,17 @@ def test_the_mean_over_a_ragged_last_batch_is_exact() -> None:
     assert trainer.rows[0].train_loss == pytest.approx(expected.loss, rel=1e-6)
     assert trainer.rows[0].train_accuracy == expected.accuracy
     assert trainer.step == 5
+
+
+@pytest.mark.parametrize("every", [1, 3, 5])
+def test_how_often_a_run_is_saved_changes_no_digit(every: int) -> None:
+    ends = []
+    for options in ({}, {"checkpoint_every": {"steps": every}}):
+        _, trainer = trainer_of(dataset={"name": "wine"}, batch_size=7, ema=0.9, compile="off", **options)
+        trainer.fit()
+        figures = [(row.train_loss, row.train_accuracy, row.validation_loss) for row in trainer.rows]
+        ends.append(content_digest(plain({**trainer.state(), "epoch_seconds": 0.0, "figures": figures})))
+    assert ends[0] == ends[1]
 
 
 def test_one_update_is_the_gradient_of_the_mean() -> None:
