@@ -68,6 +68,8 @@ class RunResult:
         # An earlier release went on where it was not finite; JSON has no word for that.
         loss = loss if loss is None or math.isfinite(loss) else None
         validation = {"loss": loss, "accuracy": best.validation_accuracy}
+        if best.validation_metric is not None:
+            validation[self.parts.config.select_by] = best.validation_metric
         return {
             "run": str(self.folder.path),
             "epochs": len(self.rows),

@@ -21,7 +21,7 @@ from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyError
 from nnclassify.evaluation.baselines import baselines
-from nnclassify.evaluation.metrics import MultiHotFigures, balanced_accuracy, decisions, exact
+from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.predict import predict
@@ -66,28 +66,9 @@ def multi_hot(**values: Any) -> dict[str, Any]:
     return {"dataset": TENSORS, "loss": {"name": "bce_with_logits"}, **values}
 
 
-def random_answers(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    rng = torch.Generator().manual_seed(seed)
-    targets = torch.randint(0, 2, (50, 4), generator=rng)
-    flips = (torch.rand(50, 4, generator=rng) < 0.2).long()
-    return targets ^ flips, targets
-
-
-def test_figures_are_those_of_scikit_learn() -> None:
-    predictions, targets = random_answers()
-    figures, (said, true) = MultiHotFigures.of(predictions, targets), (predictions.numpy(), targets.numpy())
-    assert float(exact(predictions, targets).double().mean()) == sklearn_metrics.accuracy_score(true, said)
-    assert figures.hamming_loss == pytest.approx(sklearn_metrics.hamming_loss(true, said))
-    assert figures.f1_macro == pytest.approx(sklearn_metrics.f1_score(true, said, average="macro"))
-    assert figures.f1_micro == pytest.approx(sklearn_metrics.f1_score(true, said, average="micro"))
-    assert figures.confusion == sklearn_metrics.multilabel_confusion_matrix(true, said).tolist()
-    of_each = [sklearn_metrics.balanced_accuracy_score(true[:, k], said[:, k]) for k in range(4)]
-    assert figures.balanced_accuracy == pytest.approx(np.mean(of_each))
-
-
 def test_decisions_about_classes_are_the_examples() -> None:
     predictions, targets = torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])
-    assert balanced_accuracy(*decisions(predictions, targets)) == pytest.approx((1 + 1 + 0.5) / 3)
+    assert balanced_accuracy(predictions, targets) == pytest.approx((1 + 1 + 0.5) / 3)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import torch
 from benchmarks.diagnosis.cases import Values
 from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, with_changes, write_files
 from nnclassify.errors import NNClassifyError
-from nnclassify.evaluation.metrics import class_reports, confusion_matrix
+from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.training.build import Parts, build_parts, build_trainer
 from nnclassify.training.history import Row
@@ -135,11 +135,7 @@ def _held_out(parts: Parts) -> float:
     outputs = outputs_of(parts.model, parts.splits.test, parts.transform, parts.placement)
     if not bool(torch.isfinite(outputs).all()):
         return 0.0
-    names = parts.splits.class_names
-    predictions, targets = parts.loss_fn.predictions(outputs), parts.splits.test.all_targets()
-    reports = class_reports(confusion_matrix(predictions, targets, len(names)), names)
-    recalls = [report.recall for report in reports if report.support]
-    return sum(recalls) / len(recalls)
+    return balanced_accuracy(parts.loss_fn.predictions(outputs), parts.splits.test.all_targets())
 
 
 def _text(values: list[float]) -> str:

@@ -6,8 +6,8 @@ import argparse
 import statistics
 
 from nnclassify.config.run_config import load_config
-from nnclassify.evaluation.metrics import score
 from nnclassify.evaluation.outputs import outputs_of
+from nnclassify.evaluation.totals import score
 from nnclassify.training.build import build_parts, build_trainer
 
 

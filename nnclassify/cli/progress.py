@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from nnclassify.errors import printable
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -43,7 +44,7 @@ class ProgressBar(Observer):
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Say what the epoch reached."""
         if self.bar is not None:
-            self.bar.set_postfix_str(_figures(row), refresh=False)
+            self.bar.set_postfix_str(_figures(row, trainer.recipe.select_by), refresh=False)
 
     def note(self, text: str) -> None:
         """Write what the user should know above the bar."""
@@ -99,7 +100,8 @@ class EpochLines(Observer):
         """Write a line where the epoch has one."""
         is_best = trainer.is_best and trainer.recipe.may_select
         best = "  best" if is_best else ""
-        line = f"epoch {row.epoch}/{trainer.recipe.epochs}  {_figures(row)}  lr {row.lr:.3g}  {row.seconds:.2f} s{best}"
+        done, figures = f"epoch {row.epoch}/{trainer.recipe.epochs}", _figures(row, trainer.recipe.select_by)
+        line = f"{done}  {figures}  lr {row.lr:.3g}  {row.seconds:.2f} s{best}"
         self.ends["last"] = (row.epoch, line)
         if is_best:
             self.ends["best"] = self.ends["last"]
@@ -131,8 +133,10 @@ def _has_line(epoch: int, epochs: int) -> bool:
     return epochs <= ALL_LINES or epoch <= FIRST_LINES or is_power_of_four or epoch % -(-epochs // SHARES) == 0
 
 
-def _figures(row: Row) -> str:
+def _figures(row: Row, select_by: str) -> str:
     text = f"train {row.train_loss:.4f} {row.train_accuracy:.1%}"
     if row.validation_loss is not None and row.validation_accuracy is not None:
         text += f"  validation {row.validation_loss:.4f} {row.validation_accuracy:.1%}"
+    if row.validation_metric is not None:
+        text += f" {METRICS[select_by].label} {row.validation_metric:.4f}"
     return text

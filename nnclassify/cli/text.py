@@ -13,7 +13,8 @@ from typing import Any
 from nnclassify.cli.streams import has_color
 from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import printable
-from nnclassify.evaluation.metrics import ClassReport, MultiHotFigures, largest_confusions
+from nnclassify.evaluation.confusion import ClassReport, largest_confusions
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
@@ -36,6 +37,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
     for split in ("train", "validation", "test"):
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
+            lines[-1] += _selected(figures[split], result.parts.config.select_by)
     if result.baselines is not None:
         line, majority = result.baselines.linear, result.baselines.majority
         most = "classes" if result.classifier.is_multi_hot else "class"
@@ -44,11 +46,17 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         low, high = result.test.accuracy_interval
         count = result.test.num_examples
         lines.append(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({count} examples)")
-        if result.test.multi_hot is not None:
-            lines.append(_multi_hot_line(result.test.multi_hot))
+        if result.test.is_multi_hot:
+            lines.append(_multi_hot_line(result.test))
     if result.findings:
         lines.append(f"diagnosis:\n{findings_text(result.findings, color=has_color())}")
     return "\n".join(lines)
+
+
+def _selected(figures: dict[str, Any], select_by: str) -> str:
+    """What the best epoch was selected by, where that is neither loss nor accuracy."""
+    value = None if select_by in _ALWAYS else figures.get(select_by)
+    return "" if value is None else f", {METRICS[select_by].label} {value:.4f}"
 
 
 def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
@@ -57,22 +65,35 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}",
+        *([_multi_hot_line(evaluation)] if evaluation.is_multi_hot else []),
+        *_other_metrics(evaluation),
         "",
     ]
     has_all = len(evaluation.classes) <= MAX_SHOWN_CLASSES
     lines.append(_class_table(evaluation.classes) if has_all else _worst_classes(evaluation.classes))
-    if evaluation.multi_hot is None:
+    if not evaluation.is_multi_hot:
         lines += ["", _confusion_table(evaluation) if has_all else _largest_confusions(evaluation)]
-    else:
-        lines[2:2] = [_multi_hot_line(evaluation.multi_hot)]
     return "\n".join(lines)
 
 
-def _multi_hot_line(figures: MultiHotFigures) -> str:
+def _multi_hot_line(evaluation: Evaluation) -> str:
+    figures = evaluation.metrics
     return (
-        f"accuracy counts examples that are right in all classes; Hamming loss {figures.hamming_loss:.4f}, "
-        f"F1 {figures.f1_macro:.3f} macro, {figures.f1_micro:.3f} micro"
+        f"accuracy counts examples that are right in all classes; Hamming loss {figures['hamming_loss']:.4f}, "
+        f"F1 {figures['f1_macro']:.3f} macro, {figures['f1_micro']:.3f} micro"
     )
+
+
+_ALWAYS = {"loss", "accuracy"}
+"""Metrics that every table and line has anyway."""
+
+
+def _other_metrics(evaluation: Evaluation) -> list[str]:
+    """The other metrics on one line, and a line for each that has no value on this split."""
+    told = _ALWAYS | ({"hamming_loss", "f1_macro", "f1_micro"} if evaluation.is_multi_hot else set())
+    known = [f"{METRICS[name].label} {value:.4f}" for name, value in evaluation.metrics.items() if name not in told]
+    lacking = [f"no {METRICS[name].label}: {reason}" for name, reason in evaluation.undefined.items()]
+    return [", ".join(known)] * bool(known) + [printable(line) for line in lacking]
 
 
 def _class_table(classes: Sequence[ClassReport]) -> str:
@@ -166,13 +187,19 @@ def comparison_text(compared: Sequence[ComparedRun]) -> str:
         + [_percent(accuracy) for accuracy in run.accuracies.values()]
         for run in compared
     ]
-    text = table(["run", "parameters", "epochs", "seconds", "train", "validation", "test"], rows)
+    header = ["run", "parameters", "epochs", "seconds", "train", "validation", "test"]
+    for name in dict.fromkeys(name for run in compared for name in run.metrics["validation"] if name not in _ALWAYS):
+        for split in ("validation", "test"):
+            header.append(f"{split} {METRICS[name].label}")
+            for row, run in zip(rows, compared, strict=True):
+                row.append(f"{run.metrics[split][name]:.4f}" if name in run.metrics[split] else "-")
+    text = table(header, rows)
     if not compared or not compared[0].differences:
         return text
     keys = list(compared[0].differences)
     cells = [["", *keys]] + [[run.name, *(_value(run.differences[key]) for key in keys)] for run in compared]
-    header, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
-    return f"{text}\n\ndifferences\n{table(header, others)}"
+    first, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
+    return f"{text}\n\ndifferences\n{table(first, others)}"
 
 
 def _value(value: Any) -> str:

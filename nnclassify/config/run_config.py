@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
@@ -17,6 +18,7 @@ from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml
 from nnclassify.data import AnyDataset
 from nnclassify.data.transform import Evaluating
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
@@ -51,6 +53,18 @@ class CheckpointEvery(Settings):
             yield "steps", "missing, and minutes too; give one of them or both, or leave checkpoint_every out"
 
 
+def _known_metric(value: Any) -> Any:
+    if not isinstance(value, str) or value not in METRICS:
+        raise PydanticKnownError("literal_error", {"expected": " or ".join(map(repr, METRICS))})
+    return value
+
+
+MetricName = Annotated[
+    str, BeforeValidator(_known_metric), Field(json_schema_extra=lambda schema: schema.update(enum=[*METRICS]))
+]
+"""A member of `METRICS`."""
+
+
 class RunConfig(Settings):
     """One training run: dataset, model, loss, optimizer and how to train."""
 
@@ -83,8 +97,8 @@ class RunConfig(Settings):
     """Options of evaluation and prediction, which also apply to validation during training."""
     patience: PositiveInt | None = None
     """Early stopping: stop after this many epochs without improvement on the validation split."""
-    select_by: Literal["accuracy", "loss"] = "accuracy"
-    """The validation metric that selects the best epoch. Ties in accuracy are resolved by the lower loss."""
+    select_by: MetricName = "accuracy"
+    """The validation metric that selects the best epoch. Ties are resolved by the lower loss."""
     seed: Seed = 0
     """Random seed. All randomness of the run is derived from it."""
     device: Annotated[str, Field(pattern=DEVICE_PATTERN)] = "auto"
@@ -273,8 +287,10 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
         unchosen = "without a split to choose by; set dataset.validation: 0.1, or leave"
         if config.patience is not None:
             yield _Misfit(("patience",), ("dataset",), f"found it {unchosen} patience out")
-        if config.select_by == "loss":
-            yield _Misfit(("select_by",), ("dataset",), f"found 'loss' {unchosen} select_by out")
+        if config.select_by != "accuracy":
+            yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r} {unchosen} select_by out")
+    if (reason := METRICS[config.select_by].refuses(is_multi_hot=config.dataset.is_multi_hot)) is not None:
+        yield _Misfit(("select_by",), ("dataset",), f"{reason}; choose another metric, such as f1_macro")
 
 
 def _unknown_findings(config: RunConfig) -> Iterator[_Misfit]:

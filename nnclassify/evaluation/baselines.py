@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
-from nnclassify.evaluation.metrics import balanced_accuracy, commonest, decisions, exact
+from nnclassify.evaluation.metrics import balanced_accuracy
+from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
@@ -58,8 +59,14 @@ def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselin
     return Baselines(
         linear=float(exact(predictions, test_targets).double().mean()),
         majority=float(exact(commonest(targets)[0].expand_as(test_targets), test_targets).double().mean()),
-        linear_by_class=balanced_accuracy(*decisions(predictions, test_targets)),
+        linear_by_class=balanced_accuracy(predictions, test_targets),
     )
+
+
+def commonest(targets: Tensor) -> tuple[Tensor, float]:
+    """The most common target, a class or a multi-hot row, and its share."""
+    values, counts = targets.unique(dim=0, return_counts=True)
+    return values[counts.argmax()], float(counts.max()) / len(targets)
 
 
 def _discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -1,102 +1,136 @@
-"""Figures: sums while training, and what is reported of a split. Sums are divided once, so ragged batches are exact."""
+"""The metrics: figures of a network's outputs and the targets of a split.
+
+To add one, write its function here and a `Metric` for it in `METRICS`: `select_by`, the history, the texts, plots,
+`compare`, `result.json` and `--json` follow.
+
+They are written in torch, and the tests compare them with scikit-learn's. The import of `sklearn.metrics` after torch
+takes 1.1 s, which every `train` and `evaluate` would pay at its end, and its functions take 1 to 5 ms for 90 examples,
+longer than a whole epoch of a tiny net. This module imports torch only when it computes: a config names metrics.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import Tensor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 from nnclassify.losses import LossFunction
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-@dataclass
-class Totals:
-    """Sums over the examples of an epoch; only their reading synchronizes.
+    from nnclassify.evaluation.totals import Score
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Outputs of a split beside its targets, and what several metrics need of them, computed once.
 
     Attributes:
-        loss: Sum of weighted losses, on the CPU, of what is not `unread`.
-        weight: Sum of weights, likewise: examples, where all weigh the same.
-        hits: Right predictions, on the device.
-        count: Examples.
-        unread: Losses `(N,)` and weights `(N,)` or None, on the device, in their order.
+        outputs: `(N, num_outputs)`, on the CPU.
+        targets: `(N,)`, or multi-hot `(N, K)`.
+        loss_fn: The loss, which turns outputs into probabilities and predictions.
     """
 
-    loss: Tensor
-    weight: Tensor
-    hits: Tensor
-    count: int = 0
-    unread: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
+    outputs: Tensor
+    targets: Tensor
+    loss_fn: LossFunction
 
-    @classmethod
-    def zeros(cls, device: torch.device) -> Totals:
-        """Nothing counted yet."""
-        loss, weight = torch.zeros(2, dtype=torch.float64).unbind()
-        return cls(loss, weight, torch.zeros((), dtype=torch.int64, device=device))
+    @property
+    def is_multi_hot(self) -> bool:
+        """Whether an example may be of several classes, or of none."""
+        return self.targets.ndim == 2
 
-    def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
-        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)` or `(N, K)`."""
-        self.unread.append((losses.detach(), loss_fn.weights(targets)))
-        self.hits += exact(loss_fn.predictions(outputs), targets).sum()
-        self.count += len(targets)
-        if losses.device.type == "cpu":  # nothing to wait for, so nothing to hold
-            self._read()
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """`(N, K)`."""
+        return self.loss_fn.probabilities(self.outputs)
 
-    def mean_loss(self) -> float:
-        """Weighted mean loss; NaN of nothing."""
-        self._read()
-        return float(self.loss) / float(self.weight) if self.count else math.nan
+    @cached_property
+    def predictions(self) -> Tensor:
+        """`(N,)`, or multi-hot `(N, K)`."""
+        return self.loss_fn.predictions(self.outputs)
 
-    def accuracy(self) -> float:
-        """Share of right predictions, 0..1; NaN of nothing."""
-        return float(self.hits) / self.count if self.count else math.nan
+    @cached_property
+    def score(self) -> Score:
+        """Mean loss and accuracy."""
+        from nnclassify.evaluation.totals import score
 
-    def state(self) -> dict[str, Any]:
-        """Primitives, for a checkpoint in mid-epoch."""
-        self._read()
-        return {
-            "loss": float(self.loss),
-            "weight": float(self.weight),
-            "hits": int(self.hits),
-            "count": self.count,
-        }
+        return score(self.outputs, self.targets, self.loss_fn)
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any], device: torch.device) -> Totals:
-        """The inverse of `state`."""
-        totals = cls.zeros(device)
-        for name in ("loss", "weight", "hits"):
-            getattr(totals, name).fill_(state[name])
-        totals.count = state["count"]
-        return totals
-
-    def _read(self) -> None:
-        for losses, weights in self.unread:
-            self.loss = _add_in_order(self.loss, losses)
-            self.weight = self.weight + len(losses) if weights is None else _add_in_order(self.weight, weights)
-        self.unread = []
+    @cached_property
+    def counts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each class, in float64 `(K,)`: right predictions, examples, predictions."""
+        if self.is_multi_hot:
+            both = self.predictions & self.targets
+            return both.sum(dim=0).double(), self.targets.sum(dim=0).double(), self.predictions.sum(dim=0).double()
+        right = self.targets[self.predictions == self.targets]
+        num_classes = self.probabilities.shape[1]
+        hits, support, predicted = (
+            classes.bincount(minlength=num_classes).double() for classes in (right, self.targets, self.predictions)
+        )
+        return hits, support, predicted
 
 
-def _add_in_order(total: Tensor, values: Tensor) -> Tensor:
-    """The total with values `(N,)` added one after the other: however they are cut into calls, the sum is the same.
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a split.
 
-    A resume in mid-epoch cuts anew, and its sums must not differ in the last digit. On the CPU, where `cumsum` is a
-    plain loop.
+    Attributes:
+        name: As `select_by` and JSON have it.
+        label: As texts and plots have it.
+        compute: The figure; called where `refuses` and `undefined` have nothing to say.
+        higher_is_better: Whether the best epoch has the highest value; else the lowest.
+        targets: Which it is defined for: one class per example, multi-hot, or both.
+        min_classes: Classes that it needs.
+        needs_every_class: Whether it is undefined on a split without examples of a class; with multi-hot targets,
+            also on one where all examples are of a class.
     """
-    return torch.cat([total[None], values.to(total.device, total.dtype)]).cumsum(0)[-1]
+
+    name: str
+    label: str
+    compute: Callable[[Judged], float]
+    higher_is_better: bool = True
+    targets: Literal["any", "class", "multi_hot"] = "any"
+    min_classes: int = 2
+    needs_every_class: bool = False
+
+    def refuses(self, *, is_multi_hot: bool, num_classes: int | None = None) -> str | None:
+        """Why it does not fit a dataset; None where it does. Left out, the number of classes is not yet known."""
+        if self.targets == "class" and is_multi_hot:
+            return f"{self.name} takes one class per example, and targets are multi-hot"
+        if self.targets == "multi_hot" and not is_multi_hot:
+            return f"{self.name} is for multi-hot targets, and every example has one class"
+        if num_classes is not None and num_classes < self.min_classes:
+            return f"{self.name} needs at least {self.min_classes} classes, and there are {num_classes}"
+        return None
+
+    def undefined(self, targets: Tensor, class_names: Sequence[str]) -> str | None:
+        """Why it has no value on a split with these targets; None where it has one."""
+        if not self.needs_every_class:
+            return None
+        if targets.ndim == 2:
+            counts = targets.sum(dim=0).tolist()
+            lacking = [name for name, count in zip(class_names, counts, strict=True) if count in (0, len(targets))]
+            return f"none or all of the examples are of class {lacking[0]!r}" if lacking else None
+        counts = targets.bincount(minlength=len(class_names)).tolist()
+        lacking = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+        return f"no example is of class {lacking[0]!r}" if lacking else None
 
 
-def exact(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Whether each example is predicted right, bool `(N,)`.
-
-    With multi-hot targets, that is in all of its classes: the share of such examples is scikit-learn's
-    `accuracy_score`, the subset accuracy.
-    """
-    same = predictions == targets
-    return same if same.ndim == 1 else same.all(dim=1)
+def measured(judged: Judged, class_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """The value of every metric that fits, by name; and why others that fit have no value on this split."""
+    values: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name, metric in METRICS.items():
+        if metric.refuses(is_multi_hot=judged.is_multi_hot, num_classes=len(class_names)) is not None:
+            continue
+        if (reason := metric.undefined(judged.targets, class_names)) is not None:
+            reasons[name] = reason
+        else:
+            values[name] = metric.compute(judged)
+    return values, reasons
 
 
 def decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,138 +139,106 @@ def decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     A decision is about an example, and its group is the true class; with multi-hot targets it is about an example
     and a class, and its group is the class with the true answer.
     """
+    import torch
+
     same = predictions == targets
     if same.ndim == 1:
         return same, targets
     return same.flatten(), (2 * torch.arange(targets.shape[1], device=targets.device) + targets).flatten()
 
 
-def balanced_accuracy(right: Tensor, groups: Tensor) -> float:
-    """The mean over the groups of the share of right decisions `(D,)`; see `decisions`."""
-    return float(torch.stack([right[groups == group].double().mean() for group in groups.unique()]).mean())
+def balanced_accuracy(predictions: Tensor, targets: Tensor) -> float:
+    """The mean over the groups of `decisions` of the share that is right: over the classes, the mean recall."""
+    right, groups = decisions(predictions, targets)
+    _, group, counts = groups.unique(return_inverse=True, return_counts=True)
+    return float((group.bincount(weights=right.double()) / counts).mean())
 
 
-def commonest(targets: Tensor) -> tuple[Tensor, float]:
-    """The most common target, a class or a multi-hot row, and its share."""
-    values, counts = targets.unique(dim=0, return_counts=True)
-    return values[counts.argmax()], float(counts.max()) / len(targets)
+def _f1_macro(judged: Judged) -> float:
+    """The mean of the classes' F1: of all of them where targets are multi-hot, else of those that occur."""
+    hits, support, predicted = judged.counts
+    f1 = 2 * hits / (support + predicted).clamp(min=1)
+    return float((f1 if judged.is_multi_hot else f1[support + predicted > 0]).mean())
 
 
-@dataclass(frozen=True)
-class Score:
-    """Loss and accuracy of a split."""
-
-    loss: float
-    accuracy: float
+def _f1_micro(judged: Judged) -> float:
+    """F1 over the decisions about all classes together."""
+    hits, support, predicted = judged.counts
+    return 2 * float(hits.sum()) / max(float((support + predicted).sum()), 1.0)
 
 
-def score(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Score:
-    """The exact score of outputs `(N, num_outputs)` against targets `(N,)`."""
-    totals = Totals.zeros(outputs.device)
-    totals.add(loss_fn(outputs, targets), outputs, targets, loss_fn)
-    return Score(totals.mean_loss(), totals.accuracy())
+def _hamming_loss(judged: Judged) -> float:
+    """The share of all N x K decisions that are wrong."""
+    return float((judged.predictions != judged.targets).double().mean())
 
 
-def confusion_matrix(predictions: Tensor, targets: Tensor, num_classes: int) -> list[list[int]]:
-    """Counts `(K, K)`: rows are the true classes, columns the predicted ones."""
-    cells = torch.bincount(targets * num_classes + predictions, minlength=num_classes**2)
-    rows: list[list[int]] = cells.reshape(num_classes, num_classes).tolist()
-    return rows
+def _top_5_accuracy(judged: Judged) -> float:
+    """How often the true class is among the five most probable; of equal ones, the first in order."""
+    first = judged.probabilities.argsort(dim=1, descending=True, stable=True)[:, :5]
+    return float((first == judged.targets[:, None]).any(dim=1).double().mean())
 
 
-@dataclass(frozen=True)
-class ClassReport:
-    """How well one class is told from the others; a share of nothing is 0."""
+def _roc_auc(judged: Judged) -> float:
+    """The area under the ROC curve of two classes; of more, the mean over the classes, each against the rest."""
+    from torch.nn import functional
 
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[ClassReport]:
-    """Precision, recall, F1 and support of each class."""
-    reports = []
-    for index, name in enumerate(class_names):
-        hits, support = confusion[index][index], sum(confusion[index])
-        predicted = sum(row[index] for row in confusion)
-        f1 = 2 * hits / (support + predicted) if support + predicted else 0.0
-        precision, recall = (hits / whole if whole else 0.0 for whole in (predicted, support))
-        reports.append(ClassReport(name, precision, recall, f1, support))
-    return reports
+    probabilities, is_of = judged.probabilities, judged.targets
+    if not judged.is_multi_hot:
+        is_of = functional.one_hot(judged.targets, probabilities.shape[1])
+    pairs = [*zip(probabilities.T, is_of.T.bool(), strict=True)]
+    if not judged.is_multi_hot and len(pairs) == 2:
+        pairs = pairs[1:]  # the two are the same
+    return sum(_area(scores, positive) for scores, positive in pairs) / len(pairs)
 
 
-@dataclass(frozen=True)
-class MultiHotFigures:
-    """What is told of multi-hot predictions beside the subset accuracy, in scikit-learn's terms.
+def _area(scores: Tensor, positive: Tensor) -> float:
+    """How often an example that is `positive` has the higher of two scores `(N,)`, and half as often the same.
 
-    Attributes:
-        hamming_loss: The share of all N x K decisions that are wrong.
-        f1_macro: The mean of the classes' F1.
-        f1_micro: F1 over all decisions together.
-        balanced_accuracy: The mean over the classes of the mean accuracy of both answers.
-        confusion: Counts `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
+    From the sum of its ranks, as in the test of Mann and Whitney, 1947; equal scores share their mean rank.
     """
-
-    hamming_loss: float
-    f1_macro: float
-    f1_micro: float
-    balanced_accuracy: float
-    confusion: list[list[list[int]]]
-
-    @classmethod
-    def of(cls, predictions: Tensor, targets: Tensor) -> MultiHotFigures:
-        """The figures of predictions and targets `(N, K)` of 0 and 1."""
-        tables = [confusion_matrix(*pair, 2) for pair in zip(predictions.T, targets.T, strict=True)]
-        f1 = [report.f1 for report in multi_hot_reports(tables, [""] * len(tables))]
-        hits, named = int((predictions & targets).sum()), int(predictions.sum() + targets.sum())
-        return cls(
-            hamming_loss=float((predictions != targets).double().mean()),
-            f1_macro=sum(f1) / len(f1),
-            f1_micro=2 * hits / named if named else 0.0,
-            balanced_accuracy=balanced_accuracy(*decisions(predictions, targets)),
-            confusion=tables,
-        )
-
-    def summary(self) -> dict[str, float]:
-        """All but the counts, for JSON."""
-        return {name: value for name, value in vars(self).items() if name != "confusion"}
+    _, place, counts = scores.unique(return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum(0).double() - (counts - 1) / 2)[place]
+    count, others = int(positive.sum()), int((~positive).sum())
+    return (float(ranks[positive].sum()) - count * (count + 1) / 2) / (count * others)
 
 
-def multi_hot_reports(confusion: Sequence[list[list[int]]], class_names: list[str]) -> list[ClassReport]:
-    """Precision, recall, F1 and support of each class, of counts `(K, 2, 2)`."""
-    pairs = zip(confusion, class_names, strict=True)
-    return [class_reports(table, ["", name])[1] for table, name in pairs]
+def _matthews(judged: Judged) -> float:
+    """Matthews' correlation between classes and predictions (Gorodkin, 2004, for several classes).
 
-
-@dataclass(frozen=True)
-class Confusion:
-    """How many examples of one class are taken for another; classes by their index."""
-
-    target: int
-    predicted: int
-    count: int
-
-
-def largest_confusions(confusion: Sequence[Sequence[int]], limit: int) -> list[Confusion]:
-    """The cells off the diagonal of a confusion matrix that are not 0, the largest first."""
-    matrix = torch.tensor(confusion)
-    cells = matrix.fill_diagonal_(0).flatten()
-    order = cells.sort(descending=True, stable=True).indices[: min(limit, int(cells.count_nonzero()))]
-    return [Confusion(cell // len(matrix), cell % len(matrix), int(cells[cell])) for cell in order.tolist()]
-
-
-def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson, 1927); 95 % by default.
-
-    Raises:
-        ValueError: Of nothing.
+    0 where all examples, or all predictions, are of one class.
     """
-    if count < 1:
-        raise ValueError("an interval needs at least one example")
-    share, spread = hits / count, z**2 / count
-    center = share + spread / 2
-    margin = z * math.sqrt(share * (1 - share) / count + spread / (4 * count))
-    low, high = (center - margin) / (1 + spread), (center + margin) / (1 + spread)
-    return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
+    hits, support, predicted = judged.counts
+    count = support.sum()
+    spread = ((count**2 - support @ support) * (count**2 - predicted @ predicted)).sqrt()
+    return float((hits.sum() * count - support @ predicted) / spread) if spread > 0 else 0.0
+
+
+def _log_loss(judged: Judged) -> float:
+    """The mean negative logarithm of the true class's probability, which is kept off 0 and 1 by one rounding step."""
+    import torch
+
+    step = torch.finfo(judged.probabilities.dtype).eps
+    of_true = judged.probabilities.gather(1, judged.targets[:, None]).clamp(step, 1 - step)
+    return -float(of_true.double().log().mean())
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("loss", "loss", lambda judged: judged.score.loss, higher_is_better=False),
+        Metric("accuracy", "accuracy", lambda judged: judged.score.accuracy),
+        Metric(
+            "balanced_accuracy",
+            "balanced accuracy",
+            lambda judged: balanced_accuracy(judged.predictions, judged.targets),
+        ),
+        Metric("f1_macro", "macro F1", _f1_macro),
+        Metric("f1_micro", "micro F1", _f1_micro, targets="multi_hot"),
+        Metric("hamming_loss", "Hamming loss", _hamming_loss, higher_is_better=False, targets="multi_hot"),
+        Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6),
+        Metric("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True),
+        Metric("matthews_corrcoef", "Matthews correlation", _matthews, targets="class"),
+        Metric("log_loss", "log loss", _log_loss, higher_is_better=False, targets="class"),
+    )
+}
+"""Every metric by name. `loss` is the config's own loss, class weights included."""

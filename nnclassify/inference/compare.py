@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from nnclassify.errors import one_line, some
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import content_of
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import RunFolder, find_checkpoint
@@ -29,6 +31,7 @@ class ComparedRun:
         epochs: Trained.
         seconds: Of training.
         accuracies: Of train, validation and test; None where unknown.
+        metrics: What is known of validation and test, by split and by metric.
         rows: The history.
     """
 
@@ -38,6 +41,7 @@ class ComparedRun:
     epochs: int
     seconds: float
     accuracies: dict[str, float | None]
+    metrics: dict[str, dict[str, float]]
     rows: list[Row]
 
     def figures(self) -> dict[str, Any]:
@@ -98,7 +102,17 @@ def _label(runs: Sequence[ComparedRun]) -> str:
 
 
 class _Split(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     accuracy: Annotated[float, Field(ge=0, le=1)]
+
+    def metrics(self) -> dict[str, float]:
+        """Those with a value."""
+        return {name: value for name, value in dict(self).items() if name in METRICS and _is_finite(value)}
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 class _Result(BaseModel):
@@ -134,11 +148,16 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     ]
 
 
-def _test_accuracy(checkpoint: Checkpoint, result: _Result | None) -> float | None:
+def _of_test(checkpoint: Checkpoint, result: _Result | None) -> dict[str, float]:
     """What the run's result says of these weights: an older generation, or a `last.pt`, is of another epoch."""
     if result is None or result.test is None or result.best_epoch != checkpoint.epoch:
-        return None
-    return result.test.accuracy
+        return {}
+    return result.test.metrics()
+
+
+def _of_validation(best: Row | None, select_by: str) -> dict[str, float]:
+    values = {} if best is None else {name: best.validated(name) for name in ("loss", "accuracy", select_by)}
+    return {name: value for name, value in values.items() if value is not None and _is_finite(value)}
 
 
 def _compared(
@@ -150,6 +169,7 @@ def _compared(
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     weights = [weight for name, weight in checkpoint.model.items() if not name.endswith(buffers)]
     best = known[checkpoint.epoch - 1] if checkpoint.epoch else None
+    test = _of_test(checkpoint, result)
     return ComparedRun(
         name=path.parent.name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,
@@ -159,8 +179,9 @@ def _compared(
         accuracies={
             "train": None if best is None else best.train_accuracy,
             "validation": None if best is None else best.validation_accuracy,
-            "test": _test_accuracy(checkpoint, result),
+            "test": test.get("accuracy"),
         },
+        metrics={"validation": _of_validation(best, checkpoint.config.get("select_by", "accuracy")), "test": test},
         rows=rows,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -11,16 +11,10 @@ from torch import Tensor
 from nnclassify.data import Examples, Splits
 from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, some
-from nnclassify.evaluation.metrics import (
-    ClassReport,
-    MultiHotFigures,
-    class_reports,
-    confusion_matrix,
-    exact,
-    multi_hot_reports,
-    score,
-    wilson_interval,
-)
+from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.metrics import Judged, measured
+from nnclassify.evaluation.totals import exact
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.losses import multi_hot
 
@@ -31,48 +25,55 @@ class Evaluation:
 
     Attributes:
         num_examples: N.
-        loss: Mean loss.
-        accuracy: 0..1.
+        metrics: The value of each metric, by name.
         accuracy_interval: 95 %, Wilson.
         classes: One report a class.
-        confusion: `(K, K)` counts; rows are the true classes. Empty where targets are multi-hot.
+        confusion: `(K, K)` counts: rows are the true classes, columns the predicted ones. With multi-hot targets
+            `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
         losses: Of each example, `(N,)`.
         probabilities: Of each example, `(N, K)`.
-        multi_hot: What else there is to tell where targets are multi-hot; else None.
+        undefined: Metrics without a value on this split, each with the reason.
+        is_multi_hot: Whether an example may be of several classes, or of none.
     """
 
     num_examples: int
-    loss: float
-    accuracy: float
+    metrics: dict[str, float]
     accuracy_interval: tuple[float, float]
     classes: list[ClassReport]
-    confusion: list[list[int]]
+    confusion: list[Any]
     losses: Tensor
     probabilities: Tensor
-    multi_hot: MultiHotFigures | None = None
+    undefined: dict[str, str] = field(default_factory=dict)
+    is_multi_hot: bool = False
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return self.metrics["loss"]
+
+    @property
+    def accuracy(self) -> float:
+        """0..1."""
+        return self.metrics["accuracy"]
 
     @property
     def predictions(self) -> Tensor:
         """The classes `(N,)`; or multi-hot, `(N, K)`."""
-        if self.multi_hot is None:
-            return self.probabilities.argmax(dim=1)
-        return multi_hot(self.probabilities)
+        return multi_hot(self.probabilities) if self.is_multi_hot else self.probabilities.argmax(dim=1)
 
-    def summary(self) -> dict[str, float]:
-        """The figures of the whole split, for JSON."""
-        figures = {"loss": self.loss, "accuracy": self.accuracy}
-        return figures if self.multi_hot is None else figures | self.multi_hot.summary()
+    def summary(self) -> dict[str, Any]:
+        """The metrics of the whole split, for JSON; one without a value is null, and `undefined` says why."""
+        reasons = {"undefined": self.undefined} if self.undefined else {}
+        return {**self.metrics, **dict.fromkeys(self.undefined), **reasons}
 
     def figures(self) -> dict[str, Any]:
         """All but the single examples, for JSON."""
         return {
             "num_examples": self.num_examples,
-            "loss": self.loss,
-            "accuracy": self.accuracy,
+            **self.summary(),
             "accuracy_interval": list(self.accuracy_interval),
             "classes": [asdict(report) for report in self.classes],
             "confusion": self.confusion,
-            **({} if self.multi_hot is None else asdict(self.multi_hot)),
         }
 
 
@@ -82,28 +83,31 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     Raises:
         TrainingError: The net says NaN or infinity of an example.
     """
-    outputs, targets = classifier.outputs(examples), examples.all_targets()
-    totals = score(outputs, targets, classifier.loss_fn)
-    if not math.isfinite(totals.loss):
+    judged = Judged(classifier.outputs(examples), examples.all_targets(), classifier.loss_fn)
+    if not math.isfinite(judged.score.loss):
         raise TrainingError(
             f"{classifier.path}: the loss over {len(examples)} examples is not finite; some inputs are far from "
             "those it was trained on, or it has diverged: check the data, or train with a lower optimizer.lr"
         )
-    probabilities = classifier.loss_fn.probabilities(outputs)
-    predictions = classifier.loss_fn.predictions(outputs)
-    names = classifier.class_names
-    figures = MultiHotFigures.of(predictions, targets) if classifier.is_multi_hot else None
-    confusion = [] if figures else confusion_matrix(predictions, targets, len(names))
+    names, predictions, targets = classifier.class_names, judged.predictions, judged.targets
+    confusion: list[Any]
+    if judged.is_multi_hot:
+        confusion = [confusion_matrix(*pair, 2) for pair in zip(predictions.T, targets.T, strict=True)]
+        classes = multi_hot_reports(confusion, names)
+    else:
+        confusion = confusion_matrix(predictions, targets, len(names))
+        classes = class_reports(confusion, names)
+    values, undefined = measured(judged, names)
     return Evaluation(
         num_examples=len(examples),
-        loss=totals.loss,
-        accuracy=totals.accuracy,
+        metrics=values,
         accuracy_interval=wilson_interval(int(exact(predictions, targets).sum()), len(examples)),
-        classes=multi_hot_reports(figures.confusion, names) if figures else class_reports(confusion, names),
+        classes=classes,
         confusion=confusion,
-        losses=classifier.loss_fn(outputs, targets),
-        probabilities=probabilities,
-        multi_hot=figures,
+        losses=judged.loss_fn(judged.outputs, targets),
+        probabilities=judged.probabilities,
+        undefined=undefined,
+        is_multi_hot=judged.is_multi_hot,
     )
 
 

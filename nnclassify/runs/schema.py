@@ -228,7 +228,12 @@ def _whole_history(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         raise ValueError("its epochs are not 1, 2, 3, ...")
     if any(before.step >= after.step for before, after in pairwise(rows)):
         raise ValueError("its steps do not increase")
-    return [dict(vars(row)) for row in rows]
+    return [_as_saved(row) for row in rows]
+
+
+def _as_saved(row: Row) -> dict[str, Any]:
+    """As `Row.state` of a row, which is slow for thousands of them."""
+    return {name: value for name, value in vars(row).items() if value is not None or name in _OPTIONAL}
 
 
 def _whole_training(value: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nnclassify.device import Placement, find_placement, keep_memory, set_produc
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, DeviceError, ModelError
+from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
@@ -109,11 +110,21 @@ def _settled(config: RunConfig, splits: Splits) -> RunConfig:
     """
     if splits.validation is not None or config.dataset.validation in (0, "test"):
         return config
-    for option, asked in (("patience", config.patience is not None), ("select_by", config.select_by == "loss")):
+    for option, asked in (("patience", config.patience is not None), ("select_by", config.select_by != "accuracy")):
         if asked:
             none = f"{config.dataset.validation} of {len(splits.train)} examples is less than one"
             raise DataError(f"{option}: found it without a split to choose by: {none}; leave it out", (option,))
     return config.without_validation()
+
+
+def _check_metric(metric: Metric, splits: Splits, validation: Examples) -> None:
+    """Refuse to select by what would have no value."""
+    names = splits.class_names
+    reason = metric.refuses(is_multi_hot=splits.is_multi_hot, num_classes=len(names))
+    if reason is None and (lack := metric.undefined(validation.all_targets(), names)) is not None:
+        reason = f"{metric.name} has no value on the validation split, where {lack}; set a larger dataset.validation"
+    if reason is not None:
+        raise DataError(f"select_by: {reason}; or choose another metric, such as f1_macro", ("select_by",))
 
 
 def _check_augment(config: RunConfig, splits: Splits) -> None:
@@ -135,9 +146,12 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     """The trainer of a run, at its start.
 
     Raises:
+        DataError: `select_by` names a metric without a value on the validation split.
         ModelError: The batches are too small for the network, or for the processes.
     """
     config, splits = parts.config, parts.splits
+    if splits.validation is not None and not splits.validation_is_test:
+        _check_metric(METRICS[config.select_by], splits, splits.validation)
     ranks = ranks or Ranks()
     keep_memory()
     skip_dynamo_import()

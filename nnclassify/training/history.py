@@ -34,6 +34,7 @@ class Row:
         lr: Of the epoch's last update.
         seconds: Of training, validation apart.
         examples_per_second: Of training.
+        validation_metric: The metric that `select_by` names, where that is neither of the two above; else None.
     """
 
     epoch: PositiveCount
@@ -45,12 +46,21 @@ class Row:
     lr: NonNegative
     seconds: NonNegative
     examples_per_second: NonNegative
+    validation_metric: Finite | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def state(self) -> dict[str, Any]:
         """Primitives, for JSON and for a checkpoint."""
-        return asdict(self)
+        state = asdict(self)
+        if self.validation_metric is None:
+            del state["validation_metric"]
+        return state
+
+    def validated(self, metric: str) -> float | None:
+        """The validation figure of that name: the loss, the accuracy, or what `select_by` named."""
+        known = {"loss": self.validation_loss, "accuracy": self.validation_accuracy}
+        return known.get(metric, self.validation_metric)
 
 
 _ROW = TypeAdapter(Row)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -23,7 +22,7 @@ class Recipe:
         averaging: The average of the weights that is evaluated; None: the weights themselves are.
         tta: Views that outputs are averaged over in validation.
         patience: Epochs without a better validation figure before the run stops; None: never.
-        select_by: The validation figure that decides which epoch is best.
+        select_by: The metric of validation that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
         report_steps: Observers hear of each multiple of so many updates before a later one is done; None: of chunks.
         autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
@@ -37,7 +36,7 @@ class Recipe:
     averaging: Averaging | None = None
     tta: Tta = "none"
     patience: int | None = None
-    select_by: Literal["accuracy", "loss"] = "accuracy"
+    select_by: str = "accuracy"
     may_select: bool = True
     report_steps: int | None = None
     autocast: torch.dtype | None = None

@@ -16,8 +16,9 @@ from nnclassify.data import Examples
 from nnclassify.data.batches import Batches, Chunk, resident
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import TrainingError
-from nnclassify.evaluation.metrics import Score, Totals, score
+from nnclassify.evaluation.metrics import METRICS, Judged
 from nnclassify.evaluation.outputs import outputs_by_batch
+from nnclassify.evaluation.totals import Totals
 from nnclassify.losses import LossFunction
 from nnclassify.models.weights import load_weights
 from nnclassify.optim.averaging import frozen_copy
@@ -246,11 +247,12 @@ class Trainer:
             step=self.step,
             train_loss=self.totals.mean_loss(),
             train_accuracy=self.totals.accuracy(),
-            validation_loss=None if validated is None else validated.loss,
-            validation_accuracy=None if validated is None else validated.accuracy,
+            validation_loss=None if validated is None else validated["loss"],
+            validation_accuracy=None if validated is None else validated["accuracy"],
             lr=self.lr(),
             seconds=self.epoch_seconds,
             examples_per_second=self.totals.count / max(self.epoch_seconds, 1e-9),
+            validation_metric=None if validated is None else validated.get("metric"),
         )
         self.rows.append(row)
         self._select(row)
@@ -259,7 +261,8 @@ class Trainer:
         for observer in self.observers:
             observer.epoch_done(self, row)
 
-    def _validate(self) -> Score | None:
+    def _validate(self) -> dict[str, float] | None:
+        """Loss and accuracy, and as `metric` what else the recipe selects by; None of no split, or once stopped."""
         if self.validation is None:
             return None
         part = self.validation.part(self.ranks.share(len(self.validation)))
@@ -271,11 +274,14 @@ class Trainer:
             outputs.append(batch)
         whole = self.ranks.joined(torch.cat(outputs).cpu(), len(self.validation))
         targets = self.validation.all_targets().cpu()
-        validated = score(whole, targets, self.loss_fn)
-        if not math.isfinite(validated.loss):
+        judged = Judged(whole, targets, self.loss_fn)
+        if not math.isfinite(judged.score.loss):
             first = int((~self.loss_fn(whole, targets).isfinite()).nonzero()[0])
             self._stop_diverged(f"validation: the loss of example {first} of the split (from 0) is NaN or infinite")
-        return validated
+        validated = vars(judged.score)
+        if self.recipe.select_by in validated:
+            return validated
+        return {**validated, "metric": METRICS[self.recipe.select_by].compute(judged)}
 
     def _select(self, row: Row) -> None:
         figures = self._figures(row)
@@ -285,10 +291,12 @@ class Trainer:
 
     def _figures(self, row: Row) -> tuple[float, float]:
         """What an epoch is chosen by: the larger, the better."""
-        if row.validation_loss is None or row.validation_accuracy is None:
+        select_by = self.recipe.select_by
+        chosen = row.validated(select_by)
+        if chosen is None or row.validation_loss is None or row.validation_accuracy is None:
             return 0.0, 0.0
-        by_loss = (-row.validation_loss, row.validation_accuracy)
-        return by_loss if self.recipe.select_by == "loss" else by_loss[::-1]
+        of_equals = row.validation_accuracy if select_by == "loss" else -row.validation_loss
+        return chosen if METRICS[select_by].higher_is_better else -chosen, of_equals
 
     def state(self) -> dict[str, Any]:
         """All that an exact resume needs, as primitives and tensors."""

@@ -8,7 +8,7 @@ import torch
 
 from nnclassify.cli.text import comparison_text, evaluation_text, predictions_csv, predictions_text, table
 from nnclassify.errors import ConfigError, DataError, printable
-from nnclassify.evaluation.metrics import class_reports
+from nnclassify.evaluation.confusion import class_reports
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
@@ -54,7 +54,8 @@ def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
 
 def evaluated(confusion: list[list[int]], class_names: list[str]) -> str:
     reports, none = class_reports(confusion, class_names), torch.empty(0)
-    return evaluation_text(Path("best.pt"), "test", Evaluation(9, 1.0, 0.5, (0.1, 0.9), reports, confusion, none, none))
+    metrics = {"loss": 1.0, "accuracy": 0.5}
+    return evaluation_text(Path("best.pt"), "test", Evaluation(9, metrics, (0.1, 0.9), reports, confusion, none, none))
 
 
 def test_a_confusion_matrix_has_numbers_over_its_columns_where_names_are_too_wide() -> None:
@@ -82,7 +83,8 @@ def test_of_many_classes_the_worst_and_the_largest_confusions_are_told() -> None
 def test_a_comparison_has_a_row_per_run_where_there_are_more_runs_than_keys() -> None:
     def runs(number: int) -> list[ComparedRun]:
         shares = {"train": 0.5, "validation": None, "test": None}
-        return [ComparedRun(f"run-{n}", {"lr": n, "name": None}, 1, 2, 3.0, shares, []) for n in range(number)]
+        unknown: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
+        return [ComparedRun(f"run-{n}", {"lr": n, "name": None}, 1, 2, 3.0, shares, unknown, []) for n in range(number)]
 
     assert comparison_text(runs(2)).splitlines()[-3:] == [
         "      run-0  run-1",

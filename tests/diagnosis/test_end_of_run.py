@@ -4,7 +4,9 @@ from torch import Tensor
 
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.evaluation.baselines import Baselines
-from nnclassify.evaluation.metrics import class_reports, confusion_matrix, wilson_interval
+from nnclassify.evaluation.confusion import class_reports, confusion_matrix
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.inference.evaluate import Evaluation
 
 
@@ -13,7 +15,9 @@ def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:
     hits, count = int((predictions == targets).sum()), len(targets)
     nothing = torch.zeros(count)
     reports = class_reports(confusion, ["a", "b"])
-    return Evaluation(count, 0.5, hits / count, wilson_interval(hits, count), reports, confusion, nothing, nothing)
+    by_class = balanced_accuracy(predictions, targets)
+    metrics = {"loss": 0.5, "accuracy": hits / count, "balanced_accuracy": by_class}
+    return Evaluation(count, metrics, wilson_interval(hits, count), reports, confusion, nothing, nothing)
 
 
 def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) -> Evaluation:

@@ -1,76 +1,172 @@
-"""Figures against hand arithmetic and an independent formula."""
+"""Every metric against scikit-learn, and a metric that a test adds: selected by, saved, told and compared."""
 
 from __future__ import annotations
 
-import math
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from builders import config_of
+from builders import config_of, loaded, trainer_of
+from sklearn import metrics as sklearn_metrics
 
-from nnclassify.evaluation.metrics import Totals, class_reports, confusion_matrix, score, wilson_interval
+from nnclassify.cli.text import comparison_text, result_text
+from nnclassify.config.run_config import validate
+from nnclassify.config.yaml_reader import YamlSource
+from nnclassify.errors import ConfigError, DataError
+from nnclassify.evaluation.metrics import METRICS, Judged, Metric, balanced_accuracy, measured
+from nnclassify.inference.compare import compare
+from nnclassify.inference.evaluate import evaluate, splits_of
+from nnclassify.inference.plots.save import curves
+from nnclassify.losses import Bce, CrossEntropy
+from nnclassify.run import train
+from nnclassify.runs.checkpoint import load_checkpoint
 
-Z = 1.959963984540054
-
-
-@pytest.mark.parametrize(("hits", "count"), [(0, 10), (10, 10), (7, 10), (981, 1000), (1, 1), (0, 1)])
-def test_wilson_interval_solves_its_equation(hits: int, count: int) -> None:
-    # The ends are where (share - p)^2 = z^2 p (1 - p) / n: a quadratic in p.
-    share, spread = hits / count, Z**2 / count
-    low, high = sorted(np.roots([1 + spread, -(2 * share + spread), share**2]).real)
-    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=1e-9)
-
-
-def test_wilson_interval_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        wilson_interval(0, 0)
+Expected = Callable[[Any, Any, Any], float]
 
 
-def test_confusion_matrix_has_a_row_for_each_true_class() -> None:
-    targets, predictions = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 2, 2, 0])
-    assert confusion_matrix(predictions, targets, 3) == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
+def auc(true: Any, said: Any, shares: Any) -> float:
+    """Of two classes from the second's probability; of more, each against the rest."""
+    two = shares.shape[1] == 2 and true.ndim == 1
+    return float(sklearn_metrics.roc_auc_score(true, shares[:, 1] if two else shares, multi_class="ovr"))
 
 
-def test_class_reports_by_hand() -> None:
-    first, second, third = class_reports([[1, 1, 0], [0, 0, 0], [1, 0, 2]], ["a", "b", "c"])
-    assert (first.precision, first.recall, first.f1, first.support) == (0.5, 0.5, 0.5, 2)
-    assert (second.precision, second.recall, second.f1, second.support) == (0.0, 0.0, 0.0, 0)
-    assert (third.precision, third.recall, third.f1) == pytest.approx((1.0, 2 / 3, 0.8))
-    assert third.support == 3
+def top_5(true: Any, said: Any, shares: Any) -> float:
+    return float(sklearn_metrics.top_k_accuracy_score(true, shares, k=5, labels=range(shares.shape[1])))
 
 
-def test_weighted_mean_loss_divides_by_the_weights() -> None:
-    loss_fn = config_of(loss={"name": "cross_entropy", "class_weights": [1.0, 3.0]}).loss.build([1, 1])
-    outputs = torch.tensor([[0.0, 0.0], [math.log(3.0), 0.0]])  # losses log 2 and, of class 1, log 4
-    figures = score(outputs, torch.tensor([0, 1]), loss_fn)
-    assert figures.loss == pytest.approx((math.log(2) + 3 * math.log(4)) / 4)
-    assert figures.accuracy == 0.5
+def by_class(true: Any, said: Any, shares: Any) -> float:
+    """With multi-hot targets, the mean over the classes."""
+    if true.ndim == 1:
+        return float(sklearn_metrics.balanced_accuracy_score(true, said))
+    pairs = zip(true.T, said.T, strict=True)
+    return float(np.mean([sklearn_metrics.balanced_accuracy_score(*pair) for pair in pairs]))
 
 
-def test_totals_are_the_same_in_any_batches() -> None:
-    loss_fn = config_of().loss.build([1, 1, 1])
-    rng = torch.Generator().manual_seed(0)
-    outputs, targets = torch.randn(23, 3, generator=rng), torch.randint(3, (23,), generator=rng)
-    totals = Totals.zeros(torch.device("cpu"))
-    for batch, wanted in zip(outputs.split(5), targets.split(5), strict=True):
-        totals.add(loss_fn(batch, wanted), batch, wanted, loss_fn)
-    whole = score(outputs, targets, loss_fn)
-    assert totals.mean_loss() == pytest.approx(whole.loss, rel=1e-7)
-    assert totals.mean_loss() == pytest.approx(float(torch.nn.functional.cross_entropy(outputs.double(), targets)))
-    assert totals.accuracy() == whole.accuracy
-    again = Totals.from_state(totals.state(), torch.device("cpu"))
-    assert again.state() == totals.state()
+EXPECTED: dict[str, Expected] = {
+    "accuracy": lambda true, said, shares: sklearn_metrics.accuracy_score(true, said),
+    "balanced_accuracy": by_class,
+    "f1_macro": lambda true, said, shares: sklearn_metrics.f1_score(true, said, average="macro"),
+    "f1_micro": lambda true, said, shares: sklearn_metrics.f1_score(true, said, average="micro"),
+    "hamming_loss": lambda true, said, shares: sklearn_metrics.hamming_loss(true, said),
+    "top_5_accuracy": top_5,
+    "roc_auc": auc,
+    "matthews_corrcoef": lambda true, said, shares: sklearn_metrics.matthews_corrcoef(true, said),
+    "log_loss": lambda true, said, shares: sklearn_metrics.log_loss(true, shares, labels=range(shares.shape[1])),
+}
 
 
-def test_totals_of_nothing_are_nan() -> None:
-    totals = Totals.zeros(torch.device("cpu"))
-    assert math.isnan(totals.mean_loss()) and math.isnan(totals.accuracy())
+def judged(num_classes: int, *, multi_hot: bool = False, decimals: int = 9) -> Judged:
+    """Outputs that are right more often than not; the fewer decimals, the more of them are equal."""
+    rng = torch.Generator().manual_seed(num_classes)
+    if multi_hot:
+        targets = torch.randint(2, (60, num_classes), generator=rng)
+        shares = (0.3 * targets + 0.7 * torch.rand(60, num_classes, generator=rng)).round(decimals=decimals)
+        return Judged(shares, targets, Bce().build_multi_hot(num_classes))
+    targets = torch.randint(num_classes, (60,), generator=rng)
+    logits = torch.randn(60, num_classes, generator=rng) + torch.nn.functional.one_hot(targets, num_classes)
+    return Judged(logits.round(decimals=decimals), targets, CrossEntropy().build([60] * num_classes))
 
 
-def test_weighted_losses_are_counted_by_hand() -> None:
-    loss_fn = config_of(loss={"name": "cross_entropy", "class_weights": [1.0, 3.0]}).loss.build([1, 1])
-    totals = Totals.zeros(torch.device("cpu"))
-    totals.add(torch.tensor([1.0, 6.0]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]), loss_fn)
-    assert (totals.mean_loss(), totals.accuracy()) == (7 / 4, 0.5)
-    assert totals.mean_loss() == 7 / 4  # counted once
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "loss"])
+@pytest.mark.parametrize(("num_classes", "multi_hot"), [(2, False), (3, False), (8, False), (2, True), (4, True)])
+def test_metric_is_that_of_scikit_learn(name: str, num_classes: int, multi_hot: bool) -> None:
+    metric = METRICS[name]
+    if metric.refuses(is_multi_hot=multi_hot, num_classes=num_classes) is not None:
+        return
+    for decimals in (9, 9 if name == "top_5_accuracy" else 0):  # scikit-learn breaks ties the other way round
+        one = judged(num_classes, multi_hot=multi_hot, decimals=decimals)
+        shares = one.probabilities.numpy()
+        if name == "log_loss":  # scikit-learn warns where they do not sum to 1 within rounding of float64
+            shares = shares.astype(np.float64) / shares.sum(axis=1, keepdims=True, dtype=np.float64)
+        expected = EXPECTED[name](one.targets.numpy(), one.predictions.numpy(), shares)
+        assert metric.compute(one) == pytest.approx(expected, abs=1e-6)
+
+
+def test_metrics_by_hand() -> None:
+    outputs, targets = torch.tensor([[2.0, 1.0], [1.0, 1.0], [0.0, 3.0], [5.0, 0.0]]), torch.tensor([0, 1, 1, 0])
+    values, undefined = measured(Judged(outputs, targets, CrossEntropy().build([2, 2])), ["a", "b"])
+    assert not undefined and "top_5_accuracy" not in values and "hamming_loss" not in values
+    assert (values["accuracy"], values["balanced_accuracy"], values["roc_auc"]) == (0.75, 0.75, 1.0)
+    assert values["f1_macro"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert values["matthews_corrcoef"] == pytest.approx(1 / 3**0.5)
+
+
+def test_one_class_has_no_auc_and_says_so() -> None:
+    outputs, targets = torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.tensor([0, 0])
+    values, undefined = measured(Judged(outputs, targets, CrossEntropy().build([2, 2])), ["cat", "dog"])
+    assert undefined == {"roc_auc": "no example is of class 'dog'"} and values["matthews_corrcoef"] == 0.0
+    assert all(np.isfinite([*values.values()]))
+    several = Judged(torch.rand(3, 2), torch.tensor([[1, 0], [1, 1], [1, 0]]), Bce().build_multi_hot(2))
+    assert measured(several, ["cat", "dog"])[1] == {"roc_auc": "none or all of the examples are of class 'cat'"}
+
+
+def test_probabilities_of_zero_and_one_have_a_finite_log_loss() -> None:
+    outputs, targets = torch.tensor([[0.0, 200.0], [200.0, 0.0]]), torch.tensor([0, 0])
+    one = Judged(outputs, targets, CrossEntropy().build([1, 1]))
+    expected = sklearn_metrics.log_loss([0, 0], one.probabilities.numpy(), labels=[0, 1])
+    assert METRICS["log_loss"].compute(one) == pytest.approx(expected, rel=1e-5)
+
+
+def test_decisions_about_classes_are_the_examples() -> None:
+    predictions, targets = torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])
+    assert balanced_accuracy(predictions, targets) == pytest.approx((1 + 1 + 0.5) / 3)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1_macro", "roc_auc", "matthews_corrcoef", "log_loss"])
+def test_the_best_epoch_is_that_of_the_metric(here: Path, name: str) -> None:
+    result = train(loaded(config_of(dataset="iris", select_by=name, epochs=4, optimizer={"name": "sgd", "lr": 0.5})))
+    values = [row.validation_metric for row in result.rows]
+    assert all(value is not None for value in values)
+    choose = max if METRICS[name].higher_is_better else min
+    assert values[result.best_epoch - 1] == choose(value for value in values if value is not None)
+    validation = splits_of(result.classifier).validation
+    assert validation is not None
+    assert evaluate(result.classifier, validation).metrics[name] == pytest.approx(values[result.best_epoch - 1])
+    assert result.figures()["validation"][name] == values[result.best_epoch - 1]
+    assert load_checkpoint(result.folder.last).history[-1]["validation_metric"] == values[-1]
+
+
+def test_rows_have_their_usual_keys_where_nothing_else_is_selected_by(here: Path) -> None:
+    result = train(loaded(config_of(select_by="loss", dataset="iris")))
+    assert "validation_metric" not in json.loads(result.folder.history.read_text().splitlines()[0])
+    assert result.figures()["validation"].keys() == {"loss", "accuracy"}
+
+
+def test_a_metric_is_added_in_one_place(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Metric("toy", "toy score", lambda one: float(one.predictions.double().mean()), higher_is_better=False)
+    monkeypatch.setitem(METRICS, "toy", toy)
+    result = train(loaded(config_of(dataset="iris", select_by="toy")))
+    reached = json.loads(result.folder.result.read_text())
+    assert reached["validation"]["toy"] == min(row.validation_metric or 9.0 for row in result.rows)
+    assert f", toy score {reached['test']['toy']:.4f}" in result_text(result, with_plots=False)
+    assert "toy score" in [axes.get_title() for axes in curves(result.rows, 1, "run", "toy").axes]
+    (run,) = compare(["test"])
+    assert run.metrics["test"]["toy"] == reached["test"]["toy"]
+    assert "validation toy score  test toy score" in comparison_text([run])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"select_by": "f1"}, "select_by: found 'f1', expected one of loss, accuracy, balanced_accuracy, f1_macro, "),
+        ({"select_by": 3}, "select_by: found 3, expected one of loss, accuracy"),
+        ({"select_by": "f1_micro"}, "select_by: f1_micro is for multi-hot targets, and every example has one class"),
+        ({"select_by": "roc_auc", "dataset": {"name": "iris", "validation": 0}}, "found 'roc_auc' without a split"),
+    ],
+)
+def test_what_cannot_be_selected_by_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        validate(YamlSource("a.yaml", {"dataset": "iris", "model": "mlp", **values}))
+    assert message in str(error.value)
+
+
+def test_a_metric_without_a_value_in_validation_is_refused_before_training() -> None:
+    with pytest.raises(DataError, match=r"^select_by: top_5_accuracy needs at least 6 classes, and there are 3"):
+        trainer_of(dataset="iris", select_by="top_5_accuracy")
+    blobs = {"name": "blobs", "num_examples": 30, "validation": 0.04}
+    with pytest.raises(DataError, match=r"^select_by: roc_auc has no value on the validation split, where no example"):
+        trainer_of(dataset=blobs, select_by="roc_auc")

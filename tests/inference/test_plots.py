@@ -18,7 +18,7 @@ from nnclassify.data import Examples
 from nnclassify.diagnosis.range_plot import range_test_figure
 from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.errors import InputError
-from nnclassify.evaluation.metrics import class_reports, confusion_matrix
+from nnclassify.evaluation.confusion import class_reports, confusion_matrix
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.evaluate import Evaluation
@@ -45,7 +45,8 @@ def predicted(class_names: list[str], inputs: Tensor, wrong: int = 3) -> tuple[E
     counts = confusion_matrix(answers, targets, num_classes)
     reports = class_reports(counts, class_names)
     losses = -probabilities[torch.arange(count), targets].log()
-    evaluation = Evaluation(count, 0.5, 1 - wrong / count, (0.1, 0.9), reports, counts, losses, probabilities)
+    metrics = {"loss": 0.5, "accuracy": 1 - wrong / count}
+    evaluation = Evaluation(count, metrics, (0.1, 0.9), reports, counts, losses, probabilities)
     return Examples(inputs, targets, torch.arange(count)), evaluation
 
 
@@ -78,7 +79,7 @@ def row(epoch: int, train_loss: float, validation_loss: float | None, accuracy: 
 def compared(name: str, accuracy: float = 0.5, /, **differences: Any) -> ComparedRun:
     rows = [row(epoch, 1 / epoch, 1.1 / epoch, accuracy) for epoch in range(1, 4)]
     accuracies = {"train": accuracy, "validation": accuracy, "test": None}
-    return ComparedRun(name, differences, 10, 3, 1.0, accuracies, rows)
+    return ComparedRun(name, differences, 10, 3, 1.0, accuracies, {}, rows)
 
 
 def written(draw: Callable[[], Figure]) -> list[Text]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nnclassify.distributed.ranks import Ranks
-from nnclassify.evaluation.metrics import score
+from nnclassify.evaluation.totals import score
 from nnclassify.losses import CrossEntropy
 from reliability.outcome import Outcome
 

@@ -10,7 +10,7 @@ import torch
 from builders import config_of, loaded, trainer_of
 
 from nnclassify.errors import DeviceError, TrainingError
-from nnclassify.evaluation.metrics import Score, score
+from nnclassify.evaluation.totals import score
 from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, plain
@@ -106,9 +106,8 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 def test_best_epoch_and_patience(
     options: dict[str, Any], best: int, epochs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter(
-        [Score(0.9, 0.5), Score(0.8, 0.7), Score(0.5, 0.6), Score(0.7, 0.7), Score(0.7, 0.7), Score(0.9, 0.6)]
-    )
+    reached = [(0.9, 0.5), (0.8, 0.7), (0.5, 0.6), (0.7, 0.7), (0.7, 0.7), (0.9, 0.6)]
+    scores = iter({"loss": loss, "accuracy": accuracy} for loss, accuracy in reached)
     _, trainer = trainer_of(dataset=SPLIT, epochs=6, **options)
     monkeypatch.setattr(trainer, "_validate", lambda: next(scores))
     trainer.fit()

@@ -42,7 +42,5 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
 
 def _by_class(reached: Evaluation) -> tuple[float, float]:
     """The balanced accuracy, and what answers that know nothing reach."""
-    if reached.multi_hot is not None:
-        return reached.multi_hot.balanced_accuracy, 0.5
-    recalls = [report.recall for report in reached.classes if report.support]
-    return sum(recalls) / len(recalls), 1 / len(recalls)
+    known = sum(report.support > 0 for report in reached.classes)
+    return reached.metrics["balanced_accuracy"], 0.5 if reached.is_multi_hot else 1 / known

@@ -22,7 +22,7 @@ from nnclassify.diagnosis.measure import LayerState, Snapshot, readable_layer, s
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.monitor.retrace import finding_for, kept, retrace
 from nnclassify.diagnosis.rules.data import LARGE
-from nnclassify.evaluation.metrics import commonest
+from nnclassify.evaluation.baselines import commonest
 from nnclassify.files.atomic_write import write_text
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer

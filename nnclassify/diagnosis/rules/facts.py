@@ -11,7 +11,7 @@ from torch import Tensor
 from nnclassify.data import Examples, Splits
 from nnclassify.data.splitting import strata
 from nnclassify.data.transform import Transform
-from nnclassify.evaluation.metrics import commonest
+from nnclassify.evaluation.baselines import commonest
 
 MAX_SAMPLE = 2000
 """Examples that scales are measured on."""

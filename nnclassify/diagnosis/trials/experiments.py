@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnclassify.data.batches import Batches
 from nnclassify.diagnosis.trials.trials import step_seconds
-from nnclassify.evaluation.metrics import exact
+from nnclassify.evaluation.totals import exact
 from nnclassify.training.build import Parts, build_trainer
 
 EXPERIMENT_SECONDS = 2.0

@@ -117,7 +117,7 @@ def _nearest_agree(inputs: Tensor, targets: Tensor) -> float:
     """How often an example's nearest other example is of its class, mean over the classes."""
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(math.inf)
-    return balanced_accuracy(*decisions(targets[distances.argmin(dim=1)], targets))
+    return balanced_accuracy(targets[distances.argmin(dim=1)], targets)
 
 
 def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, chance: float) -> Finding:
@@ -153,4 +153,4 @@ def _held_out(parts: Parts, examples: Examples) -> float:
     """Mean accuracy of the classes of a trained net on examples."""
     outputs = outputs_of(parts.model, examples, parts.transform, parts.placement)
     targets = examples.all_targets()
-    return balanced_accuracy(*decisions(parts.loss_fn.predictions(outputs), targets))
+    return balanced_accuracy(parts.loss_fn.predictions(outputs), targets)

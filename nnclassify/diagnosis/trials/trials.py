@@ -24,8 +24,10 @@ from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
 from nnclassify.diagnosis.trials.folds import halves, judged
 from nnclassify.errors import ModelError, NNClassifyError, one_line
-from nnclassify.evaluation.metrics import commonest, decisions, score
+from nnclassify.evaluation.baselines import commonest
+from nnclassify.evaluation.metrics import decisions
 from nnclassify.evaluation.outputs import outputs_of
+from nnclassify.evaluation.totals import score
 from nnclassify.seeds import torch_rng
 from nnclassify.training.build import Parts, build_parts, build_trainer
 from nnclassify.training.trainer import Observer, Trainer

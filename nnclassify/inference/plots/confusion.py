@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from nnclassify.evaluation.metrics import largest_confusions
+from nnclassify.evaluation.confusion import largest_confusions
 from nnclassify.inference.display_names import num_columns, readable_names
 from nnclassify.inference.plots.figures import QUIET, WRONG, title
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
 from nnclassify.data import Examples
-from nnclassify.evaluation.metrics import exact
+from nnclassify.evaluation.totals import exact
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.plots.figures import RIGHT, WRONG, title
@@ -87,7 +87,7 @@ def _pictures(
     for axes in grid:
         axes.set_axis_off()
     inputs, targets = examples.select(rows)
-    describe = _one_class if evaluation.multi_hot is None else _several_classes
+    describe = _one_class if not evaluation.is_multi_hot else _several_classes
     right = exact(evaluation.predictions[rows], targets).tolist()
     for axes, picture, target, row, is_right in zip(grid, inputs, targets, rows.tolist(), right, strict=False):
         axes.imshow(_displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")

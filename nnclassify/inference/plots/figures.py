@@ -81,8 +81,8 @@ def finite(values: Sequence[float | None]) -> list[float]:
     return [math.nan if value is None or not abs(value) < _LARGEST else value for value in values]
 
 
-def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes]) -> None:
-    """Give axes with curves their scales and labels: those of losses alike, and those of accuracies."""
+def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes], others: Sequence[Axes] = ()) -> None:
+    """Give axes with curves their labels, and their scales: those of losses alike, and those of accuracies."""
     lines = [line for axes in losses for line in axes.get_lines()]
     drawn = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), float) for line in lines)])
     positive = drawn[drawn > 0]
@@ -94,7 +94,7 @@ def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes]) -> None:
     for axes in accuracies:
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    for axes in (*losses, *accuracies):
+    for axes in (*losses, *accuracies, *others):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(color="#e6e6e6", linewidth=0.8)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from nnclassify.data import Examples
 from nnclassify.errors import SaveError, one_line
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.plots.confusion import confusion
@@ -45,7 +46,9 @@ def save_plots(
         SaveError: A file could not be written.
     """
     run, names = folder.parent.name, classifier.class_names
-    jobs: dict[str, Callable[[], Figure]] = {"curves": lambda: curves(rows, best_epoch, run)}
+    jobs: dict[str, Callable[[], Figure]] = {
+        "curves": lambda: curves(rows, best_epoch, run, classifier.config.select_by)
+    }
     if examples is not None and evaluation is not None:
         if classifier.is_multi_hot:
             note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the figures of each class")
@@ -69,22 +72,26 @@ def save_plots(
     return paths
 
 
-def curves(rows: Sequence[Row], best_epoch: int, run: str = "") -> Figure:
-    """Loss and accuracy over the epochs; solid: training, dashed: validation."""
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
+def curves(rows: Sequence[Row], best_epoch: int, run: str = "", select_by: str = "accuracy") -> Figure:
+    """Loss and accuracy over the epochs, and the metric that selects, where it is another; dashed: validation."""
+    has_metric = any(row.validation_metric is not None for row in rows)
+    figure = Figure(figsize=(15 if has_metric else 10, 4.5), layout="constrained")
+    loss, accuracy, *others = figure.subplots(1, 3 if has_metric else 2)
     epochs = [row.epoch for row in rows]
     training, validation = {"color": COLORS[0], "label": "training"}, {"color": COLORS[6], "label": "validation"}
     add_curve(loss, epochs, [row.train_loss for row in rows], **training)
     add_curve(loss, epochs, [row.validation_loss for row in rows], linestyle="--", **validation)
     add_curve(accuracy, epochs, [row.train_accuracy for row in rows], **training)
     add_curve(accuracy, epochs, [row.validation_accuracy for row in rows], linestyle="--", **validation)
+    for axes in others:
+        add_curve(axes, epochs, [row.validation_metric for row in rows], linestyle="--", **validation)
+        axes.set_title(METRICS[select_by].label)
     if len(rows) > 1:
-        for axes in (loss, accuracy):
+        for axes in (loss, accuracy, *others):
             axes.axvline(best_epoch, color=QUIET, linewidth=1, linestyle=":", label=f"best epoch ({best_epoch})")
     loss.set_title("loss")
     accuracy.set_title("accuracy")
-    finish_curves([loss], [accuracy])
+    finish_curves([loss], [accuracy], others)
     figure.suptitle(title(run, "learning curves"))
     handles = {str(line.get_label()): line for line in [*accuracy.get_lines(), *loss.get_lines()]}
     add_legend(figure, [*handles.values()], [*handles], columns=3)
