@@ -17,7 +17,9 @@ def lines_of(
     for epoch in range(1, (ends_at or epochs) + 1):
         if notes and epoch in notes:
             observer.note(notes[epoch])
-        trainer: Any = SimpleNamespace(is_best=epoch == best, recipe=SimpleNamespace(epochs=epochs, may_select=True))
+        trainer: Any = SimpleNamespace(
+            is_best=epoch == best, recipe=SimpleNamespace(epochs=epochs, may_select=True, select_by="accuracy")
+        )
         observer.epoch_done(trainer, Row(epoch, epoch, 0.5, 0.5, 0.5, 0.5, 0.1, 1.0, 1.0))
     observer.run_ended(trainer)
     return capsys.readouterr().err.splitlines()

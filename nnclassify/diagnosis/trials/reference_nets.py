@@ -18,7 +18,7 @@ from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules.facts import Facts
 from nnclassify.diagnosis.trials.folds import deviation
 from nnclassify.diagnosis.trials.trials import Figures, Outcome, merged, run_trial
-from nnclassify.evaluation.metrics import balanced_accuracy, decisions
+from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.training.build import Parts, build_parts
 
