@@ -22,7 +22,7 @@ from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate
 from nnclassify.process import asking_to_stop
 from nnclassify.runs.folder import RunFolder, create_run_folder, runs_of
-from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes
+from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes, TableWriter
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
 from nnclassify.training.build import Parts, build_parts, build_trainer
@@ -118,18 +118,19 @@ def train(
     trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
         checkpointer = _checkpointer(trainer, folder, parts, note, goes_on=resume is not None)
-        config_writer = ConfigWriter(folder, parts.config)
+        config_writer, table = ConfigWriter(folder, parts.config), TableWriter(folder)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             config_writer.restore(trainer)
+            table.restore(trainer)
             return _result(folder, parts, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
-        writers = [HistoryWriter(folder), config_writer, checkpointer]
+        writers = [HistoryWriter(folder), config_writer, checkpointer, table]
         trainer.observers = [*writers, *watching, Notes(note), *observers]
         remove(folder.result)
         with asking_to_stop(trainer.ask_to_stop):
-            _fit(trainer, checkpointer, monitor)
+            _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
         result = _result(folder, parts, trainer, monitor, is_new=True)
@@ -178,12 +179,13 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
         raise Interrupted("interrupted", trainer.stop_signal)
 
 
-def _fit(trainer: Trainer, checkpointer: Checkpointer, monitor: Monitor) -> None:
+def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monitor: Monitor) -> None:
     """Train; where that diverges, keep the best checkpoint so far and say what came first."""
     try:
         trainer.fit()
     except TrainingError as error:
         checkpointer.save_best()
+        table.save(trainer)
         finding = monitor.diverged(trainer)
         if finding is None:
             raise

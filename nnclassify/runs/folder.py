@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "history.jsonl"
 
     @property
+    def results(self) -> Path:
+        """The history as a table."""
+        return self.path / "results.csv"
+
+    @property
     def best(self) -> Path:
         """The weights to use."""
         return self.path / "best.pt"
@@ -73,6 +78,10 @@ class RunFolder:
                     return path.stat().st_mtime_ns
         return None
 
+    def files(self) -> list[Path]:
+        """The files that a run may write, without the generations before."""
+        return [self.config, self.history, self.results, self.best, self.last, self.result, self.diagnosis]
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Within it no other process trains into the folder; what a killed one left half-written is removed.
@@ -83,7 +92,7 @@ class RunFolder:
             CheckpointError: Another process trains into the folder, or a folder has the name of a file of the run.
             SaveError: The folder cannot be written to.
         """
-        for path in (self.config, self.history, self.best, self.last, self.result, self.diagnosis):
+        for path in self.files():
             if path.is_dir():
                 raise CheckpointError(f"{path}: a folder; expected a file of the run; move it away")
         try:

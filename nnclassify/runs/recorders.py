@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nnclassify.config.run_config import CheckpointEvery, RunConfig, load_config
 from nnclassify.errors import ConfigError
-from nnclassify.files.atomic_write import write_text
+from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resume import machine_state, missing_best
-from nnclassify.training.history import Row, append_row, write_rows
+from nnclassify.training.history import Row, append_row, write_rows, write_table
 from nnclassify.training.trainer import Observer, Trainer
 
 SAVE_SECONDS = 2.0
@@ -34,6 +34,44 @@ class HistoryWriter(Observer):
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """One more row."""
         append_row(self.folder.history, row)
+
+
+class TableWriter(Observer):
+    """Keeps `results.csv`: whole at any time, brought up to date as often as the checkpoints."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.saved_at = time.monotonic()
+
+    def run_started(self, trainer: Trainer) -> None:
+        """A resume may go back behind rows that were written after its checkpoint."""
+        self.save(trainer)
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Save when the last save is long enough ago."""
+        if time.monotonic() - self.saved_at >= SAVE_SECONDS:
+            self.save(trainer)
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Save what stands."""
+        self.save(trainer)
+
+    def restore(self, trainer: Trainer) -> None:
+        """Write the file of a finished run again where it is lost, or was not written by an earlier release."""
+        if not self.folder.results.is_file():
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write all rows; before the first epoch there is no file.
+
+        Raises:
+            SaveError: It could not be written.
+        """
+        if trainer.rows:
+            write_table(self.folder.results, trainer.rows)
+        else:
+            remove(self.folder.results)
+        self.saved_at = time.monotonic()
 
 
 class ConfigWriter(Observer):

@@ -1,7 +1,9 @@
-"""The history of a run: one row per epoch, in `history.jsonl`."""
+"""The history of a run: one row per epoch, in `history.jsonl`, and as a table in `results.csv`."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -114,3 +116,20 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
         SaveError: It could not be written.
     """
     write_text(path, "".join(json.dumps(row.state()) + "\n" for row in rows))
+
+
+def write_table(path: Path, rows: Iterable[Row]) -> None:
+    """Write a whole history as CSV, in place of what was there: the keys of `history.jsonl` as columns.
+
+    Numbers are written so that reading them gives the same bits; a cell is empty where a figure is unknown.
+
+    Raises:
+        SaveError: It could not be written; the file before is untouched.
+    """
+    states = [row.state() for row in rows]
+    columns = dict.fromkeys(key for state in states for key in state)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(states)
+    write_text(path, text.getvalue())

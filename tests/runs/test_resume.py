@@ -1,6 +1,8 @@
 """A resumed run is the run that was never stopped, to the last bit."""
 
 import contextlib
+import csv
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -112,6 +114,28 @@ def test_a_run_that_was_stopped_ends_as_if_it_was_not(whole: str, step: int) -> 
     assert training is not None and training["step"] == step
     go_on(folder)
     assert state(folder) == whole
+
+
+def table_of(folder: RunFolder) -> list[dict[str, float]]:
+    """`results.csv`, each value as a number again."""
+    rows = csv.DictReader(folder.results.read_text().splitlines())
+    return [{key: float(value) for key, value in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize("step", [1, 6, 9])
+def test_the_table_has_each_row_of_the_history_once(step: int) -> None:
+    folder = start("stopped", stop_at=step)
+    assert folder.results.is_file() == (step > 6)
+    with folder.history.open("a") as history, folder.results.open("a") as table:  # killed while a row was written
+        history.write('{"epo')
+        table.write("99,1,")
+    go_on(folder)
+    rows = [json.loads(line) for line in folder.history.read_text().splitlines()]
+    assert table_of(folder) == rows and [row["epoch"] for row in rows] == [1, 2]
+    written = folder.results.read_bytes()
+    folder.results.unlink()
+    go_on(folder)  # finished: the table alone was missing
+    assert folder.results.read_bytes() == written
 
 
 def test_every_part_of_the_fast_recipe_goes_on() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnclassify.training.history import Row, whole_history, write_rows
+from nnclassify.training.history import Row, whole_history, write_rows, write_table
 
 ROWS = [Row(epoch, epoch, 1.0, 0.5, None, None, 0.1, 1.0, 10.0) for epoch in (1, 2, 3)]
 
@@ -37,4 +37,13 @@ def test_a_history_that_is_not_the_checkpoints_is_not_used(tmp_path: Path) -> No
     assert [note.removeprefix(f"{path}: ").split(" (")[0].split(";")[0] for note in notes] == [
         "cannot be read",
         "not the history of this checkpoint",
+    ]
+
+
+def test_a_table_has_numbers_alone_and_empty_cells_for_what_is_unknown(tmp_path: Path) -> None:
+    write_table(tmp_path / "results.csv", [replace(ROWS[0], train_loss=0.1 + 0.2, validation_loss=-1e-9), ROWS[1]])
+    assert (tmp_path / "results.csv").read_text().splitlines() == [
+        "epoch,step,train_loss,train_accuracy,validation_loss,validation_accuracy,lr,seconds,examples_per_second",
+        "1,1,0.30000000000000004,0.5,-1e-09,,0.1,1.0,10.0",
+        "2,2,1.0,0.5,,,0.1,1.0,10.0",
     ]
