@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from nnclassify.errors import InputError, SaveError, one_line, suggestion
+
+SCHEMA_LINE = "# yaml-language-server: $schema="
+"""Tells an editor where the JSON schema is: in a shipped config by a path relative to it."""
 
 PACKAGE = Path(__file__).parents[1]
 SHIPPED = [PACKAGE / "configs", PACKAGE.parent / "configs"]
@@ -63,9 +67,17 @@ def copy_shipped(name: str, target: Path | None) -> Path:
         if not target.parent.is_dir():
             raise InputError(f"{target.parent}: no such folder; create it first")
         with target.open("x", encoding="utf-8") as file:  # never over another file
-            file.write(source.read_text(encoding="utf-8"))
+            file.write(_with_schema_of(source))
     except FileExistsError as cause:
         raise InputError(f"{target}: already exists; name another file") from cause
     except (OSError, ValueError) as cause:  # the latter of a NUL character
         raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause
     return target
+
+
+def _with_schema_of(source: Path) -> str:
+    """The text of a shipped config, for another folder: its schema by the absolute path."""
+    text = source.read_text(encoding="utf-8")
+    return re.sub(
+        f"(?m)^{re.escape(SCHEMA_LINE)}(.*)$", lambda line: f"{SCHEMA_LINE}{(source.parent / line[1]).resolve()}", text
+    )
