@@ -20,6 +20,7 @@ torch.set_num_threads(1)
 
 NOBODY = 65534
 ROOT = Path(__file__).parent.parent
+RELIABILITY = ROOT / "tests" / "reliability"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--scale", type=float, default=0.1, help="of the full counts of tests/reliability: 1 is all of them"
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collect `tests/reliability` only where it is named: it takes minutes, on Linux, in processes of its own."""
+    is_named = any("reliability" in argument for argument in config.args)
+    return True if collection_path == RELIABILITY and not is_named else None
 
 
 @pytest.fixture

@@ -43,12 +43,9 @@ def trained_once() -> Iterator[None]:
 
 
 @pytest.fixture
-def outcome(record_property: Callable[[str, object], None]) -> Iterator[Outcome]:
+def outcome(record_property: Callable[[str, object], None]) -> Outcome:
     """The counts of a test, which the table at the end shows."""
-    counted = Outcome()
-    yield counted
-    record_property("done", f"{counted.done:,} of {counted.cases:,}")
-    record_property("remark", counted.remark)
+    return Outcome(record_property)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,12 +15,14 @@ class Outcome:
     """A test's counts.
 
     Attributes:
+        record: Records a property of the test, for the table at the end.
         done: Cases that were right.
         cases: Cases that were tried.
         failures: What went wrong, a line each.
         remark: What the counts do not say.
     """
 
+    record: Callable[[str, object], None]
     done: int = 0
     cases: int = 0
     failures: list[str] = field(default_factory=list)
@@ -34,7 +37,9 @@ class Outcome:
             self.failures.append(problem)
 
     def check(self) -> None:
-        """Fail the test unless there were cases and all of them were right."""
+        """Record the counts; fail the test unless there were cases and all of them were right."""
+        self.record("done", f"{self.done:,} of {self.cases:,}")
+        self.record("remark", self.remark)
         if self.failures or self.done < self.cases or not self.cases:
             found = "\n".join(self.failures[:SHOWN_FAILURES])
             pytest.fail(f"{self.done:,} of {self.cases:,}, {len(self.failures)} failures\n{found}", pytrace=False)

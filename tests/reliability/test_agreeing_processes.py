@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 
 from nnclassify.runs.checkpoint import load_checkpoint
 from reliability import ranks, runs
 from reliability.outcome import Outcome
 from reliability.processes import command
-
-pytestmark = pytest.mark.reliability
 
 TOLERANCE = 1e-9
 MAKE_EXACT = ("precision=float64", "model.dropout=0", "compile=off", "epochs=8", "batch_size=15")

@@ -7,8 +7,6 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import previous
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint, load_newest
@@ -16,8 +14,6 @@ from reliability import runs
 from reliability.damage import damaged
 from reliability.outcome import Outcome
 from reliability.processes import Child, call
-
-pytestmark = pytest.mark.reliability
 
 BLOCK = 100
 """Cases a process: a crash or a hang costs one block, and is counted."""

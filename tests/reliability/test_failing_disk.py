@@ -8,16 +8,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import previous
 from nnclassify.runs.checkpoint import load_checkpoint
 from reliability import failpoints, runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, Ended, call, command
-
-pytestmark = pytest.mark.reliability
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EMFILE)
 NUM_CALLS = 8

@@ -9,14 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pytest
 import torch
 
 from reliability import hostile, runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, Ended, call, command
-
-pytestmark = pytest.mark.reliability
 
 MAX_SECONDS, MAX_BYTES = 10.0, 2**30
 

@@ -9,16 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from nnclassify.errors import CheckpointError
 from nnclassify.runs import recorders
 from nnclassify.runs.checkpoint import Checkpoint, load_newest, save_checkpoint
 from reliability import failpoints, runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, Ended, call, command
-
-pytestmark = pytest.mark.reliability
 
 MAX_KILLS = 12
 """Kills of one run: then it may end."""

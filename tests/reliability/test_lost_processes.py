@@ -20,7 +20,7 @@ from reliability import launcher, runs
 from reliability.outcome import Outcome
 from reliability.processes import Ended, Process
 
-pytestmark = [pytest.mark.reliability, pytest.mark.filterwarnings("default:a forked resume hung")]
+pytestmark = pytest.mark.filterwarnings("default:a forked resume hung")
 
 MAX_SECONDS, MAX_ORPHAN_SECONDS = 60.0, 10.0
 KINDS = ("kill a process", "kill a process", "kill the launcher", "ask one to stop")

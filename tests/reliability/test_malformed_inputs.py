@@ -7,14 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from reliability import malformed, malformed_pictures, malformed_tensors, runs
 from reliability.malformed import Case, Maker
 from reliability.outcome import Outcome
 from reliability.processes import Child, Ended, call, command
-
-pytestmark = pytest.mark.reliability
 
 
 def test_malformed_inputs(scale: float, outcome: Outcome) -> None:

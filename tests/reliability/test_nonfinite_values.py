@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from torch import Tensor, nn
 
 from nnclassify.data.batches import Batches
@@ -20,8 +19,6 @@ from nnclassify.training.trainer import Trainer
 from reliability import runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, Ended, command
-
-pytestmark = pytest.mark.reliability
 
 SOURCES = {"input": "input", "loss": "the loss", "gradient": "gradient", "weights": "weights"}
 """What is spoiled, and the word that the message must hold."""

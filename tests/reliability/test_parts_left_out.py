@@ -6,7 +6,6 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from nnclassify.config.run_config import load_config
@@ -15,8 +14,6 @@ from nnclassify.training.build import build_parts, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
 from reliability import runs
 from reliability.outcome import Outcome
-
-pytestmark = pytest.mark.reliability
 
 PARTS = ("model", "averaged", "optimizers", "scaler", "step", "batch", "totals", "best", "best_epoch", "random")
 STOP = 17

@@ -8,14 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from reliability import runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, call, command
-
-pytestmark = pytest.mark.reliability
 
 PICTURES = """
 dataset: {name: folder, root: pictures, size: 8, augment: {crop: 1, flip: true}}

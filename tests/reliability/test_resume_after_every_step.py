@@ -6,15 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from nnclassify.runs import recorders
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 from reliability import runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, command, fresh
-
-pytestmark = pytest.mark.reliability
 
 EPOCHS, COMPILED_EPOCHS = 28, 5
 """Of seven steps (19 and more of small batches), or two groups: 196 resumes or more for each of seven runs, and 10 for

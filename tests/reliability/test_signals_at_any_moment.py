@@ -8,13 +8,9 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from reliability import runs
 from reliability.outcome import Outcome
 from reliability.processes import Child, Ended, call, command, fresh
-
-pytestmark = pytest.mark.reliability
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 GRACE_SECONDS = 10.0

@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import pytest
 import torch
 
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.evaluation.totals import score
 from nnclassify.losses import CrossEntropy
 from reliability.outcome import Outcome
-
-pytestmark = pytest.mark.reliability
 
 NUM_CLASSES = 3
 
