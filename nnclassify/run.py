@@ -15,7 +15,7 @@ from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, joined, restarted_by
-from nnclassify.errors import Interrupted, TrainingError, one_line
+from nnclassify.errors import Interrupted, SaveError, TrainingError, one_line
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.inference.classifier import Classifier
@@ -183,6 +183,8 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
     """Train; where that diverges, keep the best checkpoint so far and say what came first."""
     try:
         trainer.fit()
+    except SaveError as error:
+        raise SaveError(f"{error}; then continue with: nnclassify train --resume {checkpointer.folder.name}") from error
     except TrainingError as error:
         checkpointer.save_best()
         table.save(trainer)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnclassify.data.splitting import Labels
+from nnclassify.data.transform import CONSTANT
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -56,6 +57,20 @@ def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[s
             f"column {names[index]!r}: next to {column[row]:.6g} in line {lines[row]}, all other values are "
             "practically equal: if it stands for a missing value, fill it in or remove the row"
         )
+    return notes[:MOST_NOTES]
+
+
+def flat_notes(names: Sequence[str], values: Values) -> list[str]:
+    """One line per column whose values differ, but by so little that `normalize: standard` takes them for constant."""
+    low, high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
+    notes = []
+    for index in np.flatnonzero((high > low) & (high - low < COLLAPSED * np.abs(low))).tolist():
+        mean, std = values[:, index].mean(), values[:, index].std()
+        if std <= CONSTANT * abs(mean):
+            notes.append(
+                f"column {names[index]!r}: values from {low[index]:.17g} to {high[index]:.17g} differ by rounding "
+                "alone, so the column is taken for constant; if they mean something, subtract an offset from them"
+            )
     return notes[:MOST_NOTES]
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from nnclassify import __version__
-from nnclassify.data.image_format import PictureFormat
 from nnclassify.errors import SaveError
 from nnclassify.files.atomic_write import write_whole
 from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim
@@ -32,11 +31,11 @@ MAX_CACHE_BYTES = 4 * 2**30
 """Bytes of all such files together; the least recently used go first."""
 
 
-def fingerprint(paths: Sequence[Path], picture: PictureFormat) -> str | None:
-    """What the pixels depend on, in 32 characters; None where a file is not there to be looked at."""
+def fingerprint(paths: Sequence[Path], what: object) -> str | None:
+    """What pixels in a format, or their scale, depend on, in 32 characters; None where a file cannot be looked at."""
     import PIL  # its release: another one may decode otherwise
 
-    digest = hashlib.sha256(f"{__version__} {PIL.__version__} {picture!r}".encode())
+    digest = hashlib.sha256(f"{__version__} {PIL.__version__} {what!r}".encode())
     try:
         for path in paths:
             digest.update(os.fsencode(path.absolute()) + b"\0" + _version(path))

@@ -49,8 +49,8 @@ class Decoded:
     frames: tuple[int, ...] = ()
 
 
-def read_pictures(paths: Iterable[Path], picture: PictureFormat) -> Decoded:
-    """Decode images, large ones on all cores."""
+def read_pictures(paths: Iterable[Path], picture: PictureFormat, until_deep: bool = False) -> Decoded:
+    """Decode images, large ones on all cores; with `until_deep` only up to one with more than 8 bits a pixel."""
     paths = list(paths)
     pixels = np.zeros(shape_of(len(paths), picture), dtype=np.uint8)
     errors: dict[int, str] = {}
@@ -58,6 +58,8 @@ def read_pictures(paths: Iterable[Path], picture: PictureFormat) -> Decoded:
     frames: list[int] = []
 
     def read(row: int) -> None:
+        if until_deep and deep:
+            return
         try:
             found = picture.decode(paths[row])
         except InputError as error:
@@ -98,25 +100,62 @@ def ignore_warnings() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_or_recall(paths: Sequence[Path], picture: PictureFormat) -> Decoded:
+def read_or_recall(paths: Sequence[Path], picture: PictureFormat, until_deep: bool = False) -> Decoded:
     """As `read_pictures`, but what an earlier run decoded is taken from the cache.
 
     Only lists are kept of which nothing needs to be told.
     """
-    key = fingerprint(paths, picture) if len(paths) >= MIN_PICTURES else None
+    key = _key(paths, picture)
     kept = None if key is None else load_decoded(key, shape_of(len(paths), picture))
     if kept is not None:
         return Decoded(kept)
-    decoded = read_pictures(paths, picture)
+    decoded = read_pictures(paths, picture, until_deep)
     is_plain = not decoded.errors and not decoded.frames and (not decoded.deep or picture.white is not None)
     if key is not None and is_plain:
         keep_decoded(key, decoded.pixels)
     return decoded
 
 
+def _key(paths: Sequence[Path], what: object) -> str | None:
+    """Under which the cache keeps what is known of images; None where they are too few for that."""
+    return fingerprint(paths, what) if len(paths) >= MIN_PICTURES else None
+
+
 def shape_of(num_pictures: int, picture: PictureFormat) -> tuple[int, int, int, int]:
     """The shape `(N, C, H, W)` of images in a format."""
     return num_pictures, 3 if picture.mode == "rgb" else 1, picture.height, picture.width
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the values of images with more than 8 bits a pixel become 0 to 255; see `PictureFormat`."""
+
+    num_deep: int
+    black: float
+    white: float
+
+
+def measure_or_recall(paths: Sequence[Path]) -> Scale:
+    """The scale of all images with more than 8 bits a pixel, of which there is one; or the one that is kept of them.
+
+    Raises:
+        DataError: Their values cannot be compared.
+    """
+    key = _key(paths, "scale")
+    kept = None if key is None else load_decoded(key, (24,))
+    if kept is not None:
+        num_deep, black, white = np.array(kept).view(np.float64).tolist()
+        return Scale(int(num_deep), black, white)
+    ranges = measure(paths)
+    if len({found.whole for found in ranges}) > 1:
+        raise DataError(
+            "dataset.root: gray images in floats and others in 16 or 32 bits, whose values cannot be "
+            "compared; write all of them in one type, or set dataset.value_range"
+        )
+    scale = Scale(len(ranges), *black_and_white(ranges))
+    if key is not None:
+        keep_decoded(key, np.array([scale.num_deep, scale.black, scale.white]).view(np.uint8))
+    return scale
 
 
 def measure(paths: Sequence[Path]) -> list[ValueRange]:
@@ -173,17 +212,11 @@ class Reader:
 
     def _read(self, paths: list[Path]) -> Decoded:
         self._check_memory(len(paths))
-        decoded = read_or_recall(paths, self.picture)
+        decoded = read_or_recall(paths, self.picture, self.picture.white is None)
         if decoded.deep and self.picture.white is None:
-            ranges = measure(self.paths)
-            if len({found.whole for found in ranges}) > 1:
-                raise DataError(
-                    "dataset.root: gray images in floats and others in 16 or 32 bits, whose values cannot be "
-                    "compared; write all of them in one type, or set dataset.value_range"
-                )
-            self.num_deep = len(ranges)
-            black, white = black_and_white(ranges)
-            self.picture = replace(self.picture, black=black, white=white)
+            scale = measure_or_recall(self.paths)
+            self.num_deep = scale.num_deep
+            self.picture = replace(self.picture, black=scale.black, white=scale.white)
             decoded = read_or_recall(paths, self.picture)
         self.unread |= {paths[row]: error for row, error in decoded.errors.items()}
         self.frames += [paths[row] for row in decoded.frames]
@@ -217,7 +250,7 @@ class Reader:
             notes.append(f"skipped: {len(self.unread) - MAX_NAMED} more files could not be read")
         notes += frames_note(self.frames)
         black, white = self.picture.black, self.picture.white
-        if self.num_deep and (black, white) != (0, 65535):
+        if self.num_deep and ((black, white) != (0, 65535) or self.num_deep + len(self.unread) < len(self.paths)):
             notes.append(
                 f"{counted(self.num_deep, 'gray image')} of more than 8 bits a pixel: their values {black:g} to "
                 f"{white:g} are scaled to 0 to 255; to scale others, set dataset.value_range"

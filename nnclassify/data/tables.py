@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.data.columns import column_notes, outlier_notes
+from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
 from nnclassify.data.csv_rows import CsvFile, CsvFormat
 from nnclassify.data.csv_table import read_table
 from nnclassify.data.image_format import PictureFormat
@@ -86,6 +86,8 @@ class Csv(UnsplitDataset):
         found = [] if self.is_multi_hot else self._examine_classes(source)
         values, names = inputs.numpy(), source.feature_names or []
         odd_columns = column_notes(names, values, source.train.targets)
+        if self.normalize == "standard":
+            odd_columns += flat_notes(names, values)
         if source.lines is not None:
             odd_columns += outlier_notes(names, values, source.lines.numpy())
         return found + [f"{self.path}: {note}" for note in odd_columns]

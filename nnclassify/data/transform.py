@@ -26,6 +26,9 @@ Normalize = Literal["standard", "minmax", "unit", "none"]
 LARGEST = 1.8e19
 """A normalized value beyond it has no square in float32: the first products of a net are infinite."""
 
+CONSTANT = 1e-12
+"""Of a column's mean: a smaller standard deviation is rounding alone, and dividing by it would turn it into noise."""
+
 STATISTICS_CHUNK = 2048
 """Examples read at a time for the statistics: bounds memory, changes no result."""
 
@@ -174,8 +177,7 @@ def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         for rows in chunks:
             squares += (inputs[rows].double() - mean.reshape(shape)).square_().sum(dim=dims)
     std = squares.div(count).clamp_(min=0).sqrt()
-    # Rounding alone leaves a constant column a tiny spread, and dividing by that would turn it into noise.
-    return mean, torch.where(std > 1e-12 * mean.abs(), std, torch.zeros_like(std))
+    return mean, torch.where(std > CONSTANT * mean.abs(), std, torch.zeros_like(std))
 
 
 def _sums_of_bytes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

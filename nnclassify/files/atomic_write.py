@@ -72,7 +72,7 @@ def save_error(path: Path, cause: BaseException) -> SaveError:
         return SaveError(f"{path}: not saved, since it cannot be read back ({one_line(cause)}); the one before is kept")
     if isinstance(cause.__context__, OSError):  # torch.save says "unexpected pos" of a full disk
         cause = cause.__context__
-    return SaveError(f"{path}: not saved ({one_line(cause)}); free space or fix permissions, then resume")
+    return SaveError(f"{path}: not saved ({one_line(cause)}); free space or fix permissions")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, suggestion
+from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, some, suggestion
 from nnclassify.files.atomic_write import previous, remove_partials
 from nnclassify.files.paths import is_regular, look, unreadable
 
@@ -125,7 +125,7 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
     """A new folder of that name; where there is one already, `name-2`, `name-3`, ...
 
     Raises:
-        SaveError: It cannot be created.
+        InputError: It cannot be created.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
                 continue
             return RunFolder(path)
     except OSError as cause:
-        raise SaveError(
+        raise InputError(
             f"{root / name}: cannot be created ({one_line(cause)}); fix permissions or free space"
         ) from cause
     raise AssertionError("count() does not end")
@@ -219,7 +219,7 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
     if run is None:
         known = runs(root)
         if not known:
-            raise CheckpointError(f"{root}: no run here; train one first: nnclassify train digits_cnn")
+            raise CheckpointError(f"{root}: no run here{_closed(root)}; train one first: nnclassify train digits_cnn")
         note(f"newest run: {known[-1].best}")
         return known[-1].best
     places = _places(run, root)
@@ -229,6 +229,17 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
                 note(f"{run}: using {checkpoint}; for the one in the working directory, write ./{run}")
             return checkpoint
     raise _no_run(run, places, root)
+
+
+def _closed(root: Path) -> str:
+    """Which folders the user cannot open, as a part of a sentence."""
+    closed = []
+    for path in _entries(root):
+        try:
+            _checkpoint_in(path)
+        except (OSError, InputError):
+            closed.append(path)
+    return f" that you have permission to open ({some(closed)}: fix the permissions)" if closed else ""
 
 
 def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:

@@ -11,8 +11,9 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
-from nnclassify.data import Splits
+from nnclassify.data import Splits, image_reading
 from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
+from nnclassify.data.image_format import Picture, PictureFormat
 from nnclassify.errors import DataError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import splits_of
@@ -92,6 +93,35 @@ def test_every_kind_keeps_its_shades(kind: str, here: Path) -> None:
     assert np.corrcoef(pixels.flatten(), shades.flatten())[0, 1] > 0.999
     assert pixels.amax() - pixels.amin() >= 255 * 0.7 - 1
     assert any("more than 8 bits" in note for note in splits.notes) == (kind not in ("pgm", "16-bit png"))
+
+
+def test_deep_pictures_are_told_where_others_are_not(here: Path) -> None:
+    save(here / "root/dark/0", SHADES, "16-bit png")
+    (here / "root/light").mkdir()
+    Image.fromarray((SHADES * 500).astype(np.uint8)).save(here / "root/light/0.png")
+    assert any(note.startswith("1 gray image of more than 8 bits a pixel") for note in build(mode="rgb").notes)
+
+
+def test_a_later_start_decodes_no_deep_picture_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    monkeypatch.setattr(image_reading, "MIN_PICTURES", 2)
+    for index in range(4):
+        save(here / f"root/dark/{index}", SHADES + index / 10, "12 in 16-bit tif")
+        save(here / f"root/light/{index}", SHADES + 0.4, "12 in 16-bit tif")
+    decoded: list[Path] = []
+    decode = PictureFormat.decode
+
+    def counted(picture: PictureFormat, path: Path) -> Picture:
+        decoded.append(path)
+        return decode(picture, path)
+
+    monkeypatch.setattr(PictureFormat, "decode", counted)
+    first = build()
+    assert len(decoded) == 1 + 8  # the first shows that there are deep ones
+    monkeypatch.setattr(image_reading, "measure", lambda paths: pytest.fail("measured again"))
+    again = build()
+    assert len(decoded) == 1 + 8 + 1
+    assert again.train.inputs.equal(first.train.inputs) and again.notes == first.notes
 
 
 def test_predict_and_evaluate_keep_the_range_of_the_run(here: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from builders import config_of
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnclassify.data import Splits
+from nnclassify.data.columns import flat_notes
 from nnclassify.data.labels import sorted_labels
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
@@ -150,6 +152,12 @@ def test_columns_that_should_not_be_learned_from_are_told(header: str, row: str,
     ]
     splits = read("\n".join([header, *rows]), here)
     assert [note in found for found in splits.notes] == [True]
+
+
+def test_a_column_that_differs_by_rounding_alone_is_told() -> None:
+    values = np.array([[1e6, 1e6, 5.0], [1e6 + 1e-9, 1e6 + 1e-3, 5.0]] * 5)
+    (note,) = flat_notes(["a", "b", "c"], values)
+    assert note.startswith("column 'a': values from 1000000 to 1000000.000000001 differ by rounding alone")
 
 
 def test_an_index_is_no_feature_and_others_are(here: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, InputError
-from nnclassify.runs.folder import RunFolder, find_checkpoint, named_run, runs
+from nnclassify.runs.folder import RunFolder, create_run_folder, find_checkpoint, named_run, runs
 from nnclassify.runs.resumable import changes, resumable
 
 CONFIG = "dataset: xor\nmodel: mlp\nepochs: 3\n"
@@ -88,6 +88,21 @@ def test_a_closed_folder_is_named(as_user: Path) -> None:
         with pytest.raises(InputError, match=r"checkpoints.*: cannot be read \(Permission denied\)"):
             find()
     Path("checkpoints").chmod(0o700)
+
+
+@posix
+def test_a_run_that_the_user_may_not_open_is_named(as_user: Path) -> None:
+    make("checkpoints/a").chmod(0)
+    with pytest.raises(CheckpointError, match=r"no run here that you have permission to open \(checkpoints/a"):
+        find_checkpoint(None)
+    Path("checkpoints/a").chmod(0o700)
+
+
+@posix
+def test_a_new_run_where_nothing_may_be_written_is_wrong_usage(as_user: Path) -> None:
+    Path("checkpoints").mkdir(mode=0o500)
+    with pytest.raises(InputError, match=r"checkpoints/a: cannot be created \(.*Permission denied"):
+        create_run_folder("a")
 
 
 def test_the_newest_run_that_fits_is_resumed_and_the_others_are_named(here: Path) -> None:

@@ -263,7 +263,9 @@ def test_a_run_folder_that_is_closed_while_it_trains_costs_nothing(mode: int, wh
                 folder.path.chmod(mode)
 
     folder = RunFolder(Path("checkpoints/run"))
-    with pytest.raises(SaveError, match=r"^checkpoints/run/last\.pt: not saved \(.*Permission denied.*\); .* resume$"):
+    with pytest.raises(
+        SaveError, match=r"^checkpoints/run/last\.pt: not saved \(.*Permission denied.*\); .* --resume run$"
+    ):
         train(load_config("run.yaml", ["checkpoint_every.steps=1"]), observers=[Close()])
     with pytest.raises(NNClassifyError, match=r"Permission denied"):
         go_on(*resumable("checkpoints/run", [], print)[:1])
