@@ -6,17 +6,22 @@ from importlib.util import find_spec
 import pytest
 from conftest import ROOT
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 START = r"(?<![\w/.:<-])"
 PATHS = re.compile(
     START + r"(?:(?:nnclassify|tests|benchmarks|configs|docs|\.ci|\.github)/[\w./-]*[\w/-]|[\w/-]+\.py\b)"
 )
+LINKS = re.compile(r"\]\(([\w./-]+)\)")
 MODULES = re.compile(r"python -m ((?:benchmarks|nnclassify)[\w.]*)")
 
 
 def missing(text: str) -> set[str]:
     """Paths that are neither in the repository nor in the package, and modules that `python -m` does not find."""
-    paths = {path for path in PATHS.findall(text) if not (ROOT / path).exists() and not in_package(path)}
+    paths = {
+        path
+        for path in PATHS.findall(text) + LINKS.findall(text)
+        if not (ROOT / path).exists() and not in_package(path)
+    }
     return paths | {module for module in MODULES.findall(text) if find_spec(module) is None}
 
 
@@ -30,5 +35,5 @@ def test_every_path_that_a_document_names_exists(name: str) -> None:
 
 
 def test_a_path_that_is_gone_is_found() -> None:
-    text = "see `run.py`, `models/`, `runs/gone.py`, [it](docs/gone.png), `python -m benchmarks.gone` and `tests/data/`"
-    assert missing(text) == {"runs/gone.py", "docs/gone.png", "benchmarks.gone"}
+    text = "see `run.py`, `models/`, `runs/gone.py`, [it](docs/gone.png), `python -m benchmarks.gone`, [GONE](GONE.md) and `tests/data/`"
+    assert missing(text) == {"runs/gone.py", "docs/gone.png", "benchmarks.gone", "GONE.md"}
