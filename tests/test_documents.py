@@ -35,5 +35,6 @@ def test_every_path_that_a_document_names_exists(name: str) -> None:
 
 
 def test_a_path_that_is_gone_is_found() -> None:
-    text = "see `run.py`, `models/`, `runs/gone.py`, [it](docs/gone.png), `python -m benchmarks.gone`, [GONE](GONE.md) and `tests/data/`"
+    text = "see `run.py`, `models/`, `runs/gone.py`, [it](docs/gone.png), [GONE](GONE.md), `tests/data/`"
+    text += " and `python -m benchmarks.gone`"
     assert missing(text) == {"runs/gone.py", "docs/gone.png", "benchmarks.gone", "GONE.md"}
