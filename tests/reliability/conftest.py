@@ -22,6 +22,11 @@ MEMORY = Path("/dev/shm")
 """Where the runs go if TMPDIR names no other place: processes are lost here, not power, so no disk is waited for."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Fork beside the thread by which xdist talks to its workers: from Python 3.12 on, that warns."""
+    config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
 @pytest.fixture(scope="session")
 def scale(pytestconfig: pytest.Config) -> float:
     """The share of the full counts that is tried."""
