@@ -6,11 +6,11 @@ import csv
 import io
 import unicodedata
 from collections.abc import Sequence
-from operator import add
 from pathlib import Path
 from typing import Any
 
 from nnclassify.cli.streams import has_color
+from nnclassify.cli.table import table
 from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
@@ -208,14 +208,3 @@ def _value(value: Any) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain columns: the first to the left, the others to the right; names are shown on one line."""
-    lines = [[printable(cell) for cell in line] for line in (header, *rows)]
-    widths = [max(num_columns(line[column]) for line in lines) for column in range(len(header))]
-    filled = [[" " * (width - num_columns(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines]
-    return "\n".join(
-        "  ".join([line[0] + space[0], *map(add, space[1:], line[1:])]).rstrip()
-        for line, space in zip(lines, filled, strict=True)
-    )

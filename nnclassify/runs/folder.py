@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ class RunFolder:
         return self.path / "diagnosis.json"
 
     @property
+    def lock(self) -> Path:
+        """What a process holds while it trains into the folder."""
+        return self.path / ".lock"
+
+    @property
     def plots(self) -> Path:
         """The images."""
         return self.path / "plots"
@@ -82,6 +88,22 @@ class RunFolder:
         """The files that a run may write, without the generations before."""
         return [self.config, self.history, self.results, self.best, self.last, self.result, self.diagnosis]
 
+    def is_held(self) -> bool:
+        """Whether a process trains into the folder now; False where that cannot be found out."""
+        try:
+            if not self.lock.is_file():
+                return False
+            descriptor = os.open(self.lock, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            _lock(descriptor)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Within it no other process trains into the folder; what a killed one left half-written is removed.
@@ -96,29 +118,47 @@ class RunFolder:
             if path.is_dir():
                 raise CheckpointError(f"{path}: a folder; expected a file of the run; move it away")
         try:
-            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as cause:
             raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions") from cause
         try:
-            _lock(descriptor, self.path)
+            _wait_for_lock(descriptor, self.path)
             remove_partials(self.path)
             yield
         finally:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path) -> None:
+LOOKING_SECONDS = 0.05
+"""How long a process that only asks whether the lock is held may hold it itself: far less."""
+
+
+def _wait_for_lock(descriptor: int, path: Path) -> None:
     try:
-        if sys.platform == "win32":
-            import msvcrt
+        _lock(descriptor)
+    except OSError:
+        time.sleep(LOOKING_SECONDS)
+        try:
+            _lock(descriptor)
+        except OSError as cause:
+            why = "another process trains into it; wait until it ends, or stop it"
+            raise CheckpointError(f"{path}: {why}") from cause
 
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as cause:
-        raise CheckpointError(f"{path}: another process trains into it; wait until it ends, or stop it") from cause
+def _lock(descriptor: int) -> None:
+    """Take the lock, which ends when the descriptor is closed.
+
+    Raises:
+        OSError: It is held.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:

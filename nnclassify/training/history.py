@@ -68,13 +68,20 @@ class Row:
 _ROW = TypeAdapter(Row)
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, *, may_be_cut: bool = False) -> list[Row]:
     """The whole history.
+
+    Args:
+        path: `history.jsonl`.
+        may_be_cut: Leave out a last line without an end: its process was killed, or is writing it now.
 
     Raises:
         OSError, ValueError: It cannot be read, or is no history.
     """
-    return [_ROW.validate_json(line) for line in content_of(path).splitlines()]
+    content = content_of(path)
+    if may_be_cut:
+        content = content[: content.rfind(b"\n") + 1]
+    return [_ROW.validate_json(line) for line in content.splitlines()]
 
 
 def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> list[Row]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnclassify.cli.text import comparison_text, evaluation_text, predictions_csv, predictions_text, table
+from nnclassify.cli.table import table
+from nnclassify.cli.text import comparison_text, evaluation_text, predictions_csv, predictions_text
 from nnclassify.errors import ConfigError, DataError, printable
 from nnclassify.evaluation.confusion import class_reports
 from nnclassify.inference.compare import ComparedRun

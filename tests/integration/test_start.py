@@ -34,6 +34,7 @@ OPTIONS = {
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
     "plots": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set"],
     "compare": ["RUNS", "--help", "--json", "--plot", "--run"],
+    "runs": ["ROOT", "--help", "--json"],
     "configs": ["--help", "--json"],
     "configs show": ["NAME", "WORDS", "--help", "--json", "--set"],
     "configs copy": ["NAME", "TARGET", "--help", "--json"],
@@ -75,7 +76,7 @@ def test_the_command_lines_options_are_frozen() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"],
-     ["configs", "schema"], ["predict"]],
+     ["configs", "schema"], ["predict"], ["runs"]],
 )  # fmt: skip
 def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
     command = [sys.executable, "-c", IMPORTS, *arguments]
@@ -139,6 +140,7 @@ def test_configs_are_listed_shown_and_copied(nnclassify: Program, place: Path) -
     ("arguments", "keys"),
     [
         (["configs"], ["configs"]),
+        (["runs"], ["root", "runs"]),
         (["configs", "show", "xor_1"], ["name", "yaml"]),
         (["configs", "copy", "xor_1"], ["name", "path"]),
         (["configs", "reference"], ["markdown"]),

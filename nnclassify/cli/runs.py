@@ -1,0 +1,52 @@
+"""`nnclassify runs`: the runs here, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnclassify.cli.options import JsonOption
+from nnclassify.cli.printing import note, print_json
+
+if TYPE_CHECKING:
+    from nnclassify.runs.listing import ListedRun
+
+
+def list_runs(
+    root: Annotated[Path | None, typer.Argument(help="The folder with the runs. Default: checkpoints/.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs here: config, epochs, accuracies, when they were saved and how they stand; the newest last."""
+    from nnclassify.runs.folder import CHECKPOINTS
+    from nnclassify.runs.listing import listed
+
+    found = [] if root is None and not CHECKPOINTS.exists() else listed(root or CHECKPOINTS)
+    for run in found:
+        if run.problem is not None:
+            note(f"{run.name}: {run.problem}")
+    if as_json:
+        print_json({"root": str(root or CHECKPOINTS), "runs": [run.figures() for run in found]})
+    elif found:
+        print(_table(found))
+    else:
+        note(f"{root or CHECKPOINTS}: no run here; train one first: nnclassify train digits_cnn")
+
+
+def _table(runs: Sequence[ListedRun]) -> str:
+    from nnclassify.cli.table import table
+
+    rows = [
+        [
+            run.name,
+            f"{run.dataset or '?'} {run.model or '?'}" if run.state != "not a run" else "-",
+            "-" if run.epochs is None else f"{run.epochs_done}/{run.epochs}",
+            *("-" if share is None else f"{share:.2%}" for share in (run.validation_accuracy, run.test_accuracy)),
+            "-" if run.saved_at is None else f"{run.saved_at.astimezone():%Y-%m-%d %H:%M}",
+            run.state,
+        ]
+        for run in runs
+    ]
+    return table(["run", "config", "epochs", "validation", "test", "saved", "state"], rows)

@@ -1,0 +1,171 @@
+"""The runs under a folder, from their small files alone: no checkpoint is opened, and torch is not imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from nnclassify.config.run_config import RunConfig, load_config
+from nnclassify.errors import ConfigError, InputError, one_line
+from nnclassify.evaluation.metrics import METRICS
+from nnclassify.files.atomic_write import previous
+from nnclassify.files.paths import content_of, is_folder, unreadable
+from nnclassify.runs.folder import RunFolder
+from nnclassify.training.history import Row, read_rows
+
+State = Literal["finished", "interrupted", "running", "damaged", "not a run"]
+
+
+class _Split(BaseModel):
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+
+
+class _Result(BaseModel):
+    """What is read of `result.json`."""
+
+    best_epoch: Annotated[int, Field(ge=1)]
+    validation: _Split | None = None
+    test: _Split | None = None
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One folder under the root.
+
+    Attributes:
+        name: The folder's.
+        state: `running` where a process holds the folder's lock; `not a run` where no file is a run's.
+        problem: Why it is damaged or cannot be read.
+        dataset: The name of the dataset; None where the config cannot be read.
+        model: The name of the model; None where the config cannot be read.
+        epochs: That the config asks for; None where it cannot be read.
+        epochs_done: Rows of the history.
+        best_epoch: The best so far; None before the first epoch.
+        validation_accuracy: Of the best epoch; None where there is no such split.
+        test_accuracy: Of the best epoch; None of a run that has not finished, or without a test split.
+        saved_at: When the run was last saved, in UTC; None where nothing was saved.
+    """
+
+    name: str
+    state: State
+    problem: str | None = None
+    dataset: str | None = None
+    model: str | None = None
+    epochs: int | None = None
+    epochs_done: int = 0
+    best_epoch: int | None = None
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    saved_at: datetime | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        saved_at = None if self.saved_at is None else self.saved_at.isoformat(timespec="seconds")
+        return {**vars(self), "saved_at": saved_at}
+
+
+def listed(root: Path) -> list[ListedRun]:
+    """Every folder under a root as a run, the newest last; what is no run says so, and comes first.
+
+    Raises:
+        InputError: The root is no folder, or cannot be read.
+    """
+    if not is_folder(root):
+        raise InputError(f"{root}: not a folder; expected one with runs in it")
+    try:
+        folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
+    except OSError as cause:
+        raise unreadable(root, cause) from cause
+    found = [_listed(RunFolder(path)) for path in folders]
+    return sorted(found, key=lambda run: (0.0 if run.saved_at is None else run.saved_at.timestamp(), run.name))
+
+
+def _listed(folder: RunFolder) -> ListedRun:
+    try:
+        next(folder.path.iterdir(), None)
+    except OSError as cause:
+        return ListedRun(folder.name, "damaged", f"cannot be opened ({cause.strerror})")
+    if not any(map(os.path.lexists, [*folder.files(), previous(folder.last), previous(folder.best)])):
+        return ListedRun(folder.name, "not a run")
+    problems: list[str] = []
+    config, rows, result = _config(folder, problems), _rows(folder, problems), _result(folder, problems)
+    best = _best(rows, config, result)
+    validation = None if best is None else best.validation_accuracy
+    return ListedRun(
+        folder.name,
+        _state(folder, result, problems),
+        problem=problems[0] if problems else None,
+        dataset=None if config is None else config.dataset.name,
+        model=None if config is None else config.model.name,
+        epochs=None if config is None else config.epochs,
+        epochs_done=len(rows),
+        best_epoch=None if best is None else best.epoch,
+        validation_accuracy=validation,
+        test_accuracy=None if result is None or result.test is None else result.test.accuracy,
+        saved_at=_saved_at(folder),
+    )
+
+
+def _state(folder: RunFolder, result: _Result | None, problems: Sequence[str]) -> State:
+    if folder.is_held():
+        return "running"
+    if problems:
+        return "damaged"
+    return "interrupted" if result is None else "finished"
+
+
+def _config(folder: RunFolder, problems: list[str]) -> RunConfig | None:
+    if not os.path.lexists(folder.config):
+        problems.append(f"{folder.config}: missing; `nnclassify train --resume {folder.name}` writes it again")
+        return None
+    try:
+        return load_config(str(folder.config), of_run=True).config
+    except (ConfigError, InputError) as error:
+        problems.append(error.lines[0])
+        return None
+
+
+def _rows(folder: RunFolder, problems: list[str]) -> list[Row]:
+    """The history; none before the first epoch. A row that a killed process left half-written is not damage."""
+    try:
+        return read_rows(folder.history, may_be_cut=True)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as cause:
+        problems.append(f"{folder.history}: cannot be read ({one_line(cause)})")
+        return []
+
+
+def _result(folder: RunFolder, problems: list[str]) -> _Result | None:
+    """The final figures; None of a run that has not finished."""
+    try:
+        result = _Result.model_validate_json(content_of(folder.result))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as cause:
+        problems.append(f"{folder.result}: cannot be read ({one_line(cause)})")
+        return None
+    if not any(map(os.path.lexists, (folder.best, previous(folder.best)))):
+        problems.append(f"{folder.best}: missing; `nnclassify train --resume {folder.name}` writes it again")
+    return result
+
+
+def _best(rows: Sequence[Row], config: RunConfig | None, result: _Result | None) -> Row | None:
+    """The row of the best epoch: as the result says, else by the metric that the config selects by."""
+    if result is not None and result.best_epoch <= len(rows):
+        return rows[result.best_epoch - 1]
+    metric = "accuracy" if config is None else config.select_by
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    rated = [(sign * value, row) for row in rows if (value := row.validated(metric)) is not None]
+    return max(rated, key=lambda pair: pair[0])[1] if rated else next(iter(rows[-1:]), None)
+
+
+def _saved_at(folder: RunFolder) -> datetime | None:
+    started = folder.started_at()
+    return None if started is None else datetime.fromtimestamp(started / 1e9, UTC)
