@@ -6,7 +6,7 @@ import ctypes
 import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class Placement:
     dtype: torch.dtype = torch.float32
     autocast: torch.dtype | None = None
     channels_last: bool = False
+
+    def suited_to(self, model: nn.Module) -> Placement:
+        """The same place, in the memory format that is best for a network."""
+        return replace(self, channels_last=_suits_channels_last(model, self.device))
 
     def autocasting(self) -> AbstractContextManager[object]:
         """Within it, forward passes run in the autocast type."""
@@ -82,8 +86,8 @@ def find_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def find_placement(device: str, precision: str, model: nn.Module | None = None) -> Placement:
-    """Device, number types and memory format for a config's `device` and `precision`, and for its network.
+def find_placement(device: str, precision: str) -> Placement:
+    """Device and number types for a config's `device` and `precision`; `suited_to` a network, its memory format too.
 
     Raises:
         DeviceError: The device is not available, or cannot compute in that type.
@@ -97,7 +101,7 @@ def find_placement(device: str, precision: str, model: nn.Module | None = None) 
         raise DeviceError(text, ("precision",))
     dtype = torch.float64 if precision == "float64" else torch.float32
     autocast = DTYPES[precision] if precision in ("bfloat16", "float16") else None
-    return Placement(found, dtype, autocast, channels_last=model is not None and _suits_channels_last(model, found))
+    return Placement(found, dtype, autocast)
 
 
 def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:

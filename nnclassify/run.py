@@ -27,6 +27,7 @@ from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
 from nnclassify.training.build import Parts, build_parts, build_trainer
 from nnclassify.training.history import Row
+from nnclassify.training.plan import ExecutionPlan
 from nnclassify.training.trainer import Observer, Trainer
 
 
@@ -37,25 +38,25 @@ class RunResult:
     Attributes:
         folder: Where its files are.
         parts: What it was built from.
+        plan: How its last steps were executed.
         rows: The history.
         best_epoch: The epoch of `best.pt`.
         classifier: `best.pt`, read back from disk.
         test: Its figures on the test split; None where there is none.
         baselines: What the test figures are held against; None where there are none.
         findings: What the monitor saw, and what the comparison with the baselines says.
-        compile: Whether the steps were compiled or recorded, as the config says it: `on` or `off`.
         is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
 
     folder: RunFolder
     parts: Parts
+    plan: ExecutionPlan
     rows: list[Row]
     best_epoch: int
     classifier: Classifier
     test: Evaluation | None
     baselines: Baselines | None = None
     findings: list[Finding] = field(default_factory=list)
-    compile: str = "off"
     is_new: bool = True
 
     def figures(self) -> dict[str, Any]:
@@ -77,7 +78,8 @@ class RunResult:
             "train_seconds": seconds,
             "examples_per_second": examples / max(seconds, 1e-9),
             "device": str(self.parts.placement.device),
-            "compile": self.compile,
+            "compile": self.plan.setting,
+            "plan": self.plan.description(),
             "best_epoch": self.best_epoch,
             "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
             "validation": validation if has_validation else None,
@@ -249,13 +251,13 @@ def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor,
     return RunResult(
         folder=folder,
         parts=parts,
+        plan=trainer.plan,
         rows=trainer.rows,
         best_epoch=trainer.best_epoch,
         classifier=classifier,
         test=test,
         baselines=held_against,
         findings=monitor.findings,
-        compile=trainer.training_step.setting(),
         is_new=is_new,
     )
 

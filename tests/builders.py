@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.plan import Execution
 from nnclassify.training.trainer import Trainer
 
 BLOBS: dict[str, Any] = {"name": "blobs", "num_examples": 60, "num_test": 30, "std": 0.5}
@@ -36,3 +38,12 @@ def trainer_of(**values: Any) -> tuple[Parts, Trainer]:
     """A trainer at its start, and what it was built from."""
     parts = build_parts(config_of(**values))
     return parts, build_trainer(parts)
+
+
+def executed(trainer: Trainer, execution: Execution) -> Trainer:
+    """The same trainer, at its start, whose plan has steps executed otherwise."""
+    return Trainer(
+        *(trainer.model, trainer.averaged, trainer.loss_fn, trainer.optimizers),
+        *(trainer.train, trainer.validation, trainer.recipe),
+        replace(trainer.plan, execution=execution),
+    )

@@ -14,7 +14,11 @@ from nnclassify.losses import CrossEntropy
 from nnclassify.models.layers import Dropout
 from nnclassify.optim.averaging import Averaging, Ema, frozen_copy
 from nnclassify.optim.optimizers import AnyOptimizer, Optimizer
-from nnclassify.training.step import StepRecipe, TrainingStep
+from nnclassify.schedulers import Constant
+from nnclassify.training.plan import Execution, ExecutionPlan
+from nnclassify.training.proof import Proven
+from nnclassify.training.recipe import Recipe
+from nnclassify.training.step import TrainingStep
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
 FACTORS = [1.0, 0.5, 0.25, 0.75]
@@ -57,22 +61,35 @@ def build(
     averaging: Averaging = EMA,
     group_size: int = 2,
     placement: Placement = CPU,
+    fast: Execution = Execution.COMPILED,
+    note: Callable[[str], None] | None = None,
 ) -> TrainingStep:
-    """A step over a fresh network."""
+    """A step over a fresh network; where it has to be fast and cannot, an error, or a note to whoever receives one."""
     model = placement.place(network())
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
     optimizers = optimizer.build(list(model.named_parameters()))
-    recipe = StepRecipe(BATCH, clip, group_size, averaging, described=f"{averaging} {placement}", must_compile=compiled)
-    step = TrainingStep(model, frozen_copy(model), loss_fn, optimizers, placement, recipe)
-    step.is_compiled = compiled
-    return step
+    recipe = Recipe(1, BATCH, Constant(), clip_grad_norm=clip, averaging=averaging)
+    plan = ExecutionPlan(
+        placement,
+        group_size=group_size,
+        execution=fast if compiled else Execution.EAGER,
+        compile="on" if note is None else "auto",
+        key=f"{averaging} {clip} {placement}",
+    )
+    return TrainingStep(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=note or print)
+
+
+def proof_of(step: TrainingStep) -> Proven:
+    """The proof of a step that is fast."""
+    assert step.proven is not None
+    return step.proven
 
 
 def run(step: TrainingStep) -> Tensor:
     """Four updates in groups: every loss."""
     inputs, targets = (values.to(step.placement.device) for values in examples())
     torch.manual_seed(2)
-    losses, size = [], step.recipe.group_size
+    losses, size = [], step.plan.group_size
     for first in range(0, 4, size):
         steps = slice(first, min(first + size, 4))
         rows = slice(BATCH * steps.start, BATCH * steps.stop)

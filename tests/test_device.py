@@ -71,7 +71,7 @@ def test_auto_multiplies_in_tf32_on_cuda(precision: str, expected: tuple[str, bo
 def test_pictures_are_channels_last_where_no_convolution_writes_past_its_memory(
     convolution: nn.Module, expected: bool
 ) -> None:
-    assert find_placement("cpu", "float32", nn.Sequential(convolution)).channels_last == expected
+    assert find_placement("cpu", "float32").suited_to(nn.Sequential(convolution)).channels_last == expected
 
 
 @pytest.mark.slow

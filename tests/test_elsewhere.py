@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from builders import config_of, loaded, trainer_of
+from builders import config_of, executed, loaded, trainer_of
 from elsewhere import DEVICE, Elsewhere, Remote
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_map_only
 from nnclassify.losses import AnyLoss
 from nnclassify.optim.optimizers import AnyOptimizer
 from nnclassify.run import train
+from nnclassify.training.plan import Execution
 
 OPTIMIZERS = [member.model_fields["name"].default for member in get_args(get_args(AnyOptimizer)[0])]
 PICTURES = {"name": "digits", "limit": 60, "augment": {"flip": "alternate", "crop": 1, "cutout": 2}}
@@ -70,12 +71,11 @@ def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
 def test_a_step_that_can_be_recorded_moves_its_rates_alone(
     name: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnclassify.training.step.is_captured", lambda device: True)
     monkeypatch.setattr(
         "nnclassify.training.step.Proven", lambda fast, *rest: fast
     )  # a proof reads values; later steps do not
     _, trainer = trainer_of(optimizer={"name": name}, clip_grad_norm=1.0, ema=0.9)
-    trainer.training_step.is_compiled = True
+    trainer = executed(trainer, Execution.CUDA_GRAPH)
     inputs, targets = next(iter(next(iter(trainer.train.epoch(1)))))
     before = elsewhere.num_moves
     _, losses = trainer.training_step.run(inputs, targets, [1.0], [0.5])

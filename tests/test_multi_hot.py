@@ -245,7 +245,7 @@ def test_a_compiled_run_is_the_eager_one(data: Path, monkeypatch: pytest.MonkeyP
     for way in ("on", "off"):
         _, trainer = trainer_of(**multi_hot(loss={"name": name}, compile=way, batch_size=8))
         trainer.fit()
-        assert trainer.training_step.setting() == way
+        assert trainer.plan.setting == way
         ends.append(torch.cat([weight.flatten() for weight in trainer.model.state_dict().values()]))
     assert torch.allclose(ends[0], ends[1], atol=1e-5)
 

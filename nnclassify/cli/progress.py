@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from nnclassify.errors import printable
@@ -56,19 +55,16 @@ class ProgressBar(Observer):
             self.bar.close()
 
 
-class Execution(Observer):
-    """Says once how the arithmetic is done: where, with how many threads, in which number type, and who runs steps."""
+class PlanLine(Observer):
+    """Prints once how the run is executed."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
     def run_started(self, trainer: Trainer) -> None:
-        """Say it before the first step."""
-        step = trainer.training_step
-        dtype = str(step.placement.autocast or step.placement.dtype).removeprefix("torch.")
-        layout = ", channels last" if step.placement.channels_last else ""
-        device = f"{step.placement.device}, CPU threads: {torch.get_num_threads()}"
-        self.say(f"runs on {device}; products in {dtype}{layout}; {step.way()}")
+        """Print it before the first step."""
+        decisions = trainer.plan.description().items()
+        self.say("plan: " + ", ".join(f"{name} {value}" for name, value in decisions))
 
 
 ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20

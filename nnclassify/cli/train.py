@@ -88,11 +88,11 @@ def _loaded(
 
 
 def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, verbose: bool) -> RunResult | None:
-    from nnclassify.cli.progress import EpochLines, Execution, ProgressBar
+    from nnclassify.cli.progress import EpochLines, PlanLine, ProgressBar
     from nnclassify.run import train_with_others
 
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
-    looking = [Execution(note), progress] if verbose else [progress]
+    looking = [PlanLine(note), progress] if verbose else [progress]
     return train_with_others(loaded, folder, looking, progress.note, monitor)
 
 

@@ -77,9 +77,7 @@ class CompiledSteps:
 
     def library(self) -> KeptLibrary:
         """Where the machine code is kept, or will be."""
-        layout = [(list(tensor.shape), list(tensor.stride()), str(tensor.dtype)) for tensor in self.tensors]
-        facts = [self.described, self.group_size, layout, torch.get_num_threads(), machine_facts(), package_digest()]
-        return KeptLibrary(hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32])
+        return kept_library(self.described, self.tensors, self.group_size, torch.get_num_threads())
 
     def set_aside(self, reason: str) -> str:
         """Have no later run load or compile it; returns where that is kept, as the end of a sentence."""
@@ -108,6 +106,13 @@ class CompiledSteps:
         padded = values.new_empty_strided((self.group_size, *values.shape[1:]), values.stride()).zero_()
         padded[: len(values)] = values
         return padded
+
+
+def kept_library(described: str, tensors: list[Tensor], group_size: int, num_threads: int) -> KeptLibrary:
+    """Where the machine code of a step is kept, or will be: found by all that it depends on."""
+    layout = [(list(tensor.shape), list(tensor.stride()), str(tensor.dtype)) for tensor in tensors]
+    facts = [described, group_size, layout, num_threads, machine_facts(), package_digest()]
+    return KeptLibrary(hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32])
 
 
 def machine_facts() -> list[str]:

@@ -69,7 +69,6 @@ class Batches:
     Attributes:
         num_examples: Examples an epoch.
         batch_size: Examples an update.
-        group_size: Batches that one call of the training step takes. Groups lie at fixed places of an epoch.
     """
 
     def __init__(
@@ -83,7 +82,6 @@ class Batches:
         shuffle: bool = True,
         augment: Augment | None = None,
         min_batch: int = 1,
-        group_size: int = 1,
     ) -> None:
         self.examples = resident(examples, placement.device)
         self.transform = transform
@@ -92,7 +90,6 @@ class Batches:
         self.seed = seed
         self.shuffle = shuffle
         self.augment = augment
-        self.group_size = group_size
         rest = len(examples) % batch_size
         # Batch norm cannot normalize over one example: such a last batch waits for another epoch's order.
         too_small = 0 < rest < min_batch and len(examples) > rest
@@ -109,8 +106,8 @@ class Batches:
         rows = torch.randperm(len(self.examples), generator=torch_rng(self.seed, "order", epoch))
         return rows[: self.num_examples]
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Chunk]:
-        """The chunks of an epoch (from 1), from a batch (from 0) on.
+    def epoch(self, epoch: int, first_batch: int = 0, group_size: int = 1) -> Iterator[Chunk]:
+        """The chunks of an epoch (from 1), from a batch (from 0) on, each of whole groups of batches.
 
         Chunks lie at fixed places of the epoch, and each is prepared whole, also where a resume begins within it: so a
         batch is in the same group, and at the same offset from the start of an allocation. Matrix products round
@@ -118,7 +115,7 @@ class Batches:
         """
         order = self.order(epoch)
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
-        chunk_batches = self._chunk_batches()
+        chunk_batches = self._chunk_batches(group_size)
         for start in range(first_batch // chunk_batches * chunk_batches, len(self), chunk_batches):
             rows = order[start * self.batch_size : (start + chunk_batches) * self.batch_size]
             raw, targets = self.examples.select(rows)
@@ -129,14 +126,14 @@ class Batches:
             if augmentation is not None:
                 inputs = augmentation.cut(inputs, rows)
             targets = targets.to(self.placement.device, non_blocking=True)
-            chunk = Chunk(inputs, targets, self.batch_size, self.group_size, start)
+            chunk = Chunk(inputs, targets, self.batch_size, group_size, start)
             yield chunk if start >= first_batch else chunk.parted((first_batch - start) * self.batch_size)[1]
 
-    def _chunk_batches(self) -> int:
+    def _chunk_batches(self, group_size: int) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
         most_bytes, most_examples = chunk_limits(self.placement.device)  # one batch at least
         batches = min(most_examples // self.batch_size, most_bytes // batch_bytes)
-        return self.group_size * max(1, batches // self.group_size)
+        return group_size * max(1, batches // group_size)
 
 
 def resident(examples: Examples, device: torch.device) -> Examples:

@@ -117,7 +117,7 @@ class Classifier:
             build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
             with torch.device("meta"):  # a config may ask for more memory than there is: compare shapes first
                 outline = build()
-            placement = find_placement(device, config.precision, outline)
+            placement = find_placement(device, config.precision).suited_to(outline)
             check_weights(outline.to(placement.dtype), checkpoint.model)
             model = build().to(placement.dtype)
             load_weights(model, checkpoint.model)

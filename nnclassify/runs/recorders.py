@@ -90,7 +90,7 @@ class ConfigWriter(Observer):
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Write again what has turned out otherwise."""
-        if (setting := trainer.training_step.setting()) != self.config.compile:
+        if (setting := trainer.plan.setting) != self.config.compile:
             self._write(self.config.model_copy(update={"compile": setting}))
 
     def restore(self, trainer: Trainer) -> None:
@@ -98,7 +98,7 @@ class ConfigWriter(Observer):
         try:
             load_config(str(self.folder.config), of_run=True)
         except ConfigError:
-            self._write(self.config.model_copy(update={"compile": trainer.training_step.setting()}))
+            self._write(self.config.model_copy(update={"compile": trainer.plan.setting}))
 
     def _write(self, config: RunConfig) -> None:
         self.config = config

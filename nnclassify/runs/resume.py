@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,14 +58,13 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         raise CheckpointError(f"{found.path}: holds no training state; expected a run's last.pt")
     before = _completed(folder, saved.config)
     _refuse_changes(folder, config, before, saved, facts)
-    asked = None if config.compile == "auto" else trainer.training_step.is_compiled
     try:
         if training["best_model"] is not None:
             check_weights(trainer.model, training["best_model"])
         trainer.load_state(training, [Row(**row) for row in saved.history])
     except (ValueError, RuntimeError) as cause:
         raise CheckpointError(f"{found.path}: does not fit this net and optimizer ({one_line(cause)})") from cause
-    machine = [*_machine_notes(trainer, training["machine"]), *_take_as_asked(trainer, asked)]
+    machine = [*_machine_notes(trainer, training["machine"]), *_compile_notes(trainer, training)]
     notes = [*found.notes, *machine, *_schedule_notes(trainer, config, before)]
     return Resumed(_best(saved, training), saved.run_id, notes)
 
@@ -154,17 +153,18 @@ def _machine_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
     ]
 
 
-def _take_as_asked(trainer: Trainer, asked: bool | None) -> list[str]:
-    """Have steps be taken as the config asks, where it says `on` or `off`: else they are taken as the run began."""
-    step, before = trainer.training_step, trainer.training_step.setting()
-    if asked is None:
+def _compile_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
+    """Where the config says `on` or `off`, steps are not executed as the run began."""
+    plan = trainer.plan
+    device_type = plan.placement.device.type
+    if before.get("device_type", device_type) != device_type or "is_compiled" not in before:
         return []
-    step.is_compiled = asked
-    if step.setting() == before:
+    began = replace(plan, execution=plan.execution_of(is_compiled=before["is_compiled"]))
+    if began.setting == plan.setting:
         return []
     return [
-        f"compile: {before} when the run was saved, now {step.setting()}: the result is as good, but not bit for bit "
-        "the same"
+        f"compile: {began.setting} when the run was saved, now {plan.setting}: the result is as good, but not bit for "
+        "bit the same"
     ]
 
 

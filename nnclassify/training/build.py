@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +18,15 @@ from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement, find_placement, keep_memory, set_products
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
-from nnclassify.errors import DataError, DeviceError, ModelError
+from nnclassify.errors import DataError, ModelError
 from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
+from nnclassify.optim.averaging import frozen_copy
 from nnclassify.seeds import seed_everything
-from nnclassify.training.plan import compiles, group_size, num_threads, workload_of
-from nnclassify.training.precision import training_autocast
+from nnclassify.training.functional_state import Learner
+from nnclassify.training.plan import plan_execution
 from nnclassify.training.trainer import Observer, Recipe, Trainer
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
@@ -80,7 +79,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    find_placement(config.device, config.precision)  # before the data is read
+    placement = find_placement(config.device, config.precision)  # before the data is read
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
@@ -92,7 +91,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
-    placement = find_placement(config.device, config.precision, model)
+    placement = placement.suited_to(model)
     set_products(placement.device, config.precision)
     model = placement.place(model)
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
@@ -162,10 +161,6 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         several = f" for {ranks.size} processes" if ranks.size > 1 else ""
         found = f"batch_size: found {config.batch_size}{why}, which needs at least {smallest}{several}"
         raise ModelError(f"{found}; raise batch_size", ("batch_size",))
-    workload = workload_of(parts.model, splits.input_shape, config.batch_size, config.epochs, len(splits.train))
-    if config.threads is None and (threads := num_threads(workload)) is not None:
-        torch.set_num_threads(threads)
-    batch_bytes = config.batch_size * math.prod(splits.input_shape) * parts.placement.dtype.itemsize
     batches = Batches(
         splits.train,
         parts.transform,
@@ -175,27 +170,23 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
         min_batch=2 if has_batch_norm else 1,
-        group_size=group_size(workload, parts.placement.device, batch_bytes) if ranks.size == 1 else 1,
     )
-    autocast = _autocast(parts, batches, workload.flops, ranks)
-    recipe = _recipe(parts, autocast)
     parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
     optimizers = config.optimizer.build(parameters)
-    trainer = Trainer(parts.model, parts.loss_fn, optimizers, batches, splits.validation, recipe, observers, ranks)
-    step, device = trainer.training_step, parts.placement.device
-    if (optimizer := step.cannot_compile()) is None:
-        kept = config.compile == "auto" and step.is_kept()
-        step.is_compiled = ranks.size == 1 and compiles(config.compile, workload, device, kept=kept)
-    elif config.compile == "on":
-        why = f"found on, but no rule in optim/update_rules.py says what {optimizer} does; set auto or off"
-        raise DeviceError(f"compile: {why}", ("compile",))
-    return trainer
+    averaged = None if config.averaging() is None else frozen_copy(parts.model)
+    learner = Learner.of(parts.model, averaged, optimizers, epoch=1)
+    plan = plan_execution(config, batches, parts.model, parts.loss_fn, learner, ranks.size)
+    if plan.num_threads != torch.get_num_threads():
+        torch.set_num_threads(plan.num_threads)
+    what_learns = (parts.model, averaged, parts.loss_fn, optimizers)
+    return Trainer(*what_learns, batches, splits.validation, _recipe(parts), plan, observers, ranks)
 
 
-def _recipe(parts: Parts, autocast: torch.dtype | None) -> Recipe:
+def _recipe(parts: Parts) -> Recipe:
     config, splits = parts.config, parts.splits
     return Recipe(
         epochs=config.epochs,
+        batch_size=config.batch_size,
         scheduler=config.scheduler,
         clip_grad_norm=config.clip_grad_norm,
         averaging=config.averaging(),
@@ -204,24 +195,4 @@ def _recipe(parts: Parts, autocast: torch.dtype | None) -> Recipe:
         select_by=config.select_by,
         may_select=splits.validation is not None and not splits.validation_is_test,
         report_steps=None if config.checkpoint_every is None else config.checkpoint_every.steps,
-        autocast=autocast,
-        must_compile=config.compile == "on",
-        described=_described(parts),
     )
-
-
-def _described(parts: Parts) -> str:
-    """All that decides what a step does, beside the tensors that it is given: learning rates are among those."""
-    of_step = {"model", "loss", "optimizer", "clip_grad_norm", "batch_size"}
-    config = parts.config.model_dump(mode="json", include=of_step)
-    config["targets"] = list(parts.splits.train.targets.shape[1:])
-    del config["optimizer"]["lr"]
-    counts = None if parts.loss_fn.class_weights is None else parts.splits.class_counts()
-    return json.dumps([config, parts.splits.input_shape, counts])
-
-
-def _autocast(parts: Parts, batches: Batches, flops: float, ranks: Ranks) -> torch.dtype | None:
-    """What training multiplies in; several machines might not decide `auto` alike, so they keep float32."""
-    if parts.config.precision == "auto" and ranks.size == 1:
-        return training_autocast(batches, parts.model, parts.loss_fn, flops)
-    return parts.placement.autocast

@@ -67,6 +67,10 @@ class Learner:
         facts = zip(self.groups, self.learned, strict=True)
         return repr([(type(group.optimizer).__name__, sorted(group.options.items()), names) for group, names in facts])
 
+    def not_functional(self) -> str | None:
+        """The optimizer whose update no rule gives as a function of tensors, so that steps are eager; mostly None."""
+        return next((type(group.optimizer).__name__ for group in self.groups if group.rule is None), None)
+
     def parameters(self) -> list[Tensor]:
         """What learns, group by group."""
         return [self.weights.parameters[name] for names in self.learned for name in names]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from nnclassify.data.transform import Tta
 from nnclassify.optim.averaging import Averaging
 from nnclassify.schedulers import Scheduler
@@ -17,6 +15,7 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the training examples.
+        batch_size: Examples per update; the last batch of an epoch may have fewer.
         scheduler: The factor on every learning rate.
         clip_grad_norm: Largest norm of the gradient; None: any.
         averaging: The average of the weights that is evaluated; None: the weights themselves are.
@@ -25,12 +24,10 @@ class Recipe:
         select_by: The metric of validation that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
         report_steps: Observers hear of each multiple of so many updates before a later one is done; None: of chunks.
-        autocast: Number type of the products in training; None: the placement's. Validation keeps the placement's.
-        must_compile: Whether a compiled step that cannot be compiled here ends the run; else it continues eagerly.
-        described: All that decides what a training step does, as text: compiled steps are kept under it.
     """
 
     epochs: int
+    batch_size: int
     scheduler: Scheduler
     clip_grad_norm: float | None = None
     averaging: Averaging | None = None
@@ -39,6 +36,3 @@ class Recipe:
     select_by: str = "accuracy"
     may_select: bool = True
     report_steps: int | None = None
-    autocast: torch.dtype | None = None
-    must_compile: bool = False
-    described: str = ""

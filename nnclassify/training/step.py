@@ -9,46 +9,24 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.compile.aot import CompiledSteps
 from nnclassify.compile.cuda_graph import CapturedSteps
-from nnclassify.device import Placement
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
-from nnclassify.optim.averaging import Averaging
 from nnclassify.optim.rates import Rate
 from nnclassify.training.functional_state import Learner
-from nnclassify.training.plan import is_captured
-from nnclassify.training.proof import Proven
-
-
-@dataclass(frozen=True)
-class StepRecipe:
-    """What a step does, apart from the network.
-
-    Attributes:
-        batch_size: Examples an update; the last batch may have fewer.
-        clip_grad_norm: Largest norm of the gradient; None: any.
-        group_size: Steps of a call, at most.
-        averaging: How the average of the weights follows them.
-        described: All that network, loss and step were built from, as text: what is compiled is kept under it.
-        must_compile: Whether it is an error where steps cannot be compiled or recorded; else they are taken eagerly.
-    """
-
-    batch_size: int
-    clip_grad_norm: float | None = None
-    group_size: int = 1
-    averaging: Averaging | None = None
-    described: str = ""
-    must_compile: bool = False
+from nnclassify.training.plan import Execution, ExecutionPlan
+from nnclassify.training.proof import Fast, Proven
+from nnclassify.training.recipe import Recipe
 
 
 class TrainingStep:
@@ -56,12 +34,11 @@ class TrainingStep:
 
     Attributes:
         recipe: What a step does.
-        is_compiled: Whether whole batches go through the one function, compiled or recorded; may be set before the
-            first step.
+        plan: How steps are executed; the eager ones of the same plan once a fast one has failed.
         shared: The other processes of the run; None where this one is alone.
         asked: Whether this process was asked to stop; after a shared step, whether any was.
         note: Receives, one line each, what the user should know.
-        proven: The one function, with its proof.
+        proven: The one function, with its proof; None where steps are eager.
     """
 
     def __init__(
@@ -70,26 +47,25 @@ class TrainingStep:
         averaged: nn.Module | None,
         loss_fn: LossFunction,
         optimizers: Sequence[optim.Optimizer],
-        placement: Placement,
-        recipe: StepRecipe,
+        recipe: Recipe,
+        plan: ExecutionPlan,
         ranks: Ranks | None = None,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
+        placement = plan.placement
         self.model = model
         self.averaged = averaged
         self.loss_fn = _on(placement.device, loss_fn)
         self.optimizers = list(optimizers)
         self.placement = placement
         self.recipe = recipe
+        self.plan = plan
         self.note = note
-        self.is_compiled = False
         self._learner: Learner | None = None
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.asked = False
         self.shared = None if ranks is None or ranks.size == 1 else SharedBatch(model, self.loss_fn, placement, ranks)
-        if self.shared is not None and self.scaled:
-            raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
         self.begin(epoch=1)
 
     def begin(self, epoch: int) -> None:
@@ -99,18 +75,22 @@ class TrainingStep:
         learner = Learner.of(self.model, self.averaged, self.optimizers, epoch)
         if self._learner is None or not learner.same_as(self._learner):
             self._learner = learner
-            self._whole = self._compiled_or_captured(learner)
-            self.proven = Proven(self._whole, partial(self._defined, learner), learner, self._rounding(learner))
+            self.proven = self._fast(learner)
         for optimizer in self.optimizers:
             optimizer.zero_grad()  # torch's own step, in float16, passes over parameters without a gradient
 
-    def _compiled_or_captured(self, learner: Learner) -> CompiledSteps | CapturedSteps:
-        size = self.recipe.group_size
-        if is_captured(self.placement.device):
-            return CapturedSteps(partial(self._at, learner), size, self.placement.device)
-        return CompiledSteps(
-            self._over, learner.tensors, size, f"{self.recipe.described} {learner.described()}", self.note
-        )
+    def _fast(self, learner: Learner) -> Proven | None:
+        """The one function for a group of steps, which proves itself against the eager step; None: steps are eager."""
+        if self.plan.execution is Execution.EAGER:
+            return None
+        size = self.plan.group_size
+        fast: Fast
+        if self.plan.execution is Execution.CUDA_GRAPH:
+            fast = CapturedSteps(partial(self._at, learner), size, self.placement.device)
+        else:
+            described = f"{self.plan.key} {learner.described()}"
+            fast = CompiledSteps(self._over, learner.tensors, size, described, self.note)
+        return Proven(fast, partial(self._defined, learner), learner, self._rounding(learner))
 
     def _rounding(self, learner: Learner) -> float:
         """The rounding error of the shortest numbers that a step computes with."""
@@ -125,25 +105,21 @@ class TrainingStep:
         assert self._learner is not None
         return self._learner
 
-    def is_kept(self) -> bool:
-        """Whether an earlier run has compiled this step, so that it need only be loaded."""
-        self.learner()
-        return isinstance(self._whole, CompiledSteps) and self._whole.library().is_kept()
+    def state(self) -> dict[str, Any]:
+        """What a resumed run continues with."""
+        return {"scaler": self.scaler.state_dict(), "is_compiled": self.plan.execution is not Execution.EAGER}
 
-    def cannot_compile(self) -> str | None:
-        """The optimizer whose update no rule gives as a function of tensors, so that steps are eager; mostly None."""
-        return next((type(group.optimizer).__name__ for group in self.learner().groups if group.rule is None), None)
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue with a state; an earlier release did not say how its steps were executed."""
+        self.scaler.load_state_dict(state["scaler"])
+        if "is_compiled" in state:
+            self._execute(self.plan.as_begun(is_compiled=state["is_compiled"]))
 
-    def setting(self) -> Literal["on", "off"]:
-        """The value of `compile` that has steps taken the way they are taken."""
-        return "on" if self.is_compiled and not self.scaled else "off"
-
-    def way(self) -> str:
-        """How the steps are run, in words."""
-        if self.setting() == "off":
-            return "eager steps"
-        done = "recorded" if isinstance(self._whole, CapturedSteps) else "compiled"
-        return f"{done} steps, up to {self.recipe.group_size} per call"
+    def _execute(self, plan: ExecutionPlan) -> None:
+        """Take all later steps by this plan."""
+        if plan != self.plan:
+            self.plan, self._learner = plan, None
+            self.begin(self._epoch)
 
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
@@ -161,7 +137,7 @@ class TrainingStep:
         """
         learner, size, inputs = self.learner(), self.recipe.batch_size, self._shortened(inputs)
         rates = [[group.initial_lr * factor for group in learner.groups] for factor in factors]
-        if self.setting() == "on" and len(inputs) == len(factors) * size:
+        if self.proven is not None and len(inputs) == len(factors) * size:
             # A rate that changes from step to step is an input of the one function; a number would be part of it.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
@@ -180,9 +156,9 @@ class TrainingStep:
 
     def _go_on_eagerly(self, cause: DeviceError) -> None:
         """Nothing was changed: the same steps, and all later ones, are taken eagerly, where that may be."""
-        if self.recipe.must_compile:
+        if self.plan.compile == "on":
             raise DeviceError(f"{cause}; set `compile: off`") from cause
-        self.is_compiled = False
+        self._execute(self.plan.eager())
         self.note(f"{cause}; all steps are taken eagerly")
 
     def _shortened(self, inputs: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,14 +20,14 @@ from nnclassify.evaluation.outputs import outputs_by_batch
 from nnclassify.evaluation.totals import Totals
 from nnclassify.losses import LossFunction
 from nnclassify.models.weights import load_weights
-from nnclassify.optim.averaging import frozen_copy
 from nnclassify.optim.update_rules import load_optimizer
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.training.history import Row
 from nnclassify.training.nonfinite import find_fault
+from nnclassify.training.plan import ExecutionPlan
 from nnclassify.training.recipe import Recipe as Recipe
-from nnclassify.training.step import StepRecipe, TrainingStep
+from nnclassify.training.step import TrainingStep
 
 
 class Observer:
@@ -70,11 +69,13 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
+        averaged: nn.Module | None,
         loss_fn: LossFunction,
         optimizers: Sequence[optim.Optimizer],
         train: Batches,
         validation: Examples | None,
         recipe: Recipe,
+        plan: ExecutionPlan,
         observers: Sequence[Observer] = (),
         ranks: Ranks | None = None,
     ) -> None:
@@ -87,8 +88,10 @@ class Trainer:
         self.recipe = recipe
         self.observers = list(observers)
         self.placement = train.placement
-        self.averaged = frozen_copy(model) if recipe.averaging is not None else None
-        self.training_step = self._new_training_step()
+        self.averaged = averaged
+        self.training_step = TrainingStep(
+            model, averaged, loss_fn, self.optimizers, recipe, plan, self.ranks, self._note
+        )
         self.step = 0
         self.epoch = 1
         self.batch = 0
@@ -101,19 +104,10 @@ class Trainer:
         self.stop_signal: int | None = None
         self.asked: int | None = None
 
-    def _new_training_step(self) -> TrainingStep:
-        recipe = self.recipe
-        placement = replace(self.placement, autocast=recipe.autocast or self.placement.autocast)
-        step_recipe = StepRecipe(
-            batch_size=self.train.batch_size,
-            clip_grad_norm=recipe.clip_grad_norm,
-            group_size=self.train.group_size,
-            averaging=recipe.averaging,
-            described=f"{recipe.described} {placement} {type(recipe.averaging).__name__}",
-            must_compile=recipe.must_compile,
-        )
-        what_learns = (self.model, self.averaged, self.loss_fn, self.optimizers)
-        return TrainingStep(*what_learns, placement, step_recipe, self.ranks, self._note)
+    @property
+    def plan(self) -> ExecutionPlan:
+        """How the next steps are executed."""
+        return self.training_step.plan
 
     @property
     def total_steps(self) -> int:
@@ -166,7 +160,7 @@ class Trainer:
         self.training_step.begin(self.epoch)
         started = time.perf_counter()
         before = self.epoch_seconds
-        for chunk in self._reported(self.train.epoch(self.epoch, self.batch)):
+        for chunk in self._reported(self.train.epoch(self.epoch, self.batch, self.plan.group_size)):
             num_steps = self._train_chunk(chunk)
             self.epoch_seconds = before + time.perf_counter() - started
             for observer in self.observers:
@@ -304,8 +298,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "scaler": self.training_step.scaler.state_dict(),
-            "is_compiled": self.training_step.is_compiled,
+            **self.training_step.state(),
             "device_type": self.placement.device.type,
             "step": self.step,
             "epoch": self.epoch,
@@ -331,10 +324,9 @@ class Trainer:
             load_weights(self.averaged, state["averaged"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             load_optimizer(optimizer, saved)
-        self.training_step.scaler.load_state_dict(state["scaler"])
-        # A run goes on as it began, on the same kind of device: compiled steps that were kept may have come or gone.
-        if state.get("device_type", self.placement.device.type) == self.placement.device.type:
-            self.training_step.is_compiled = state.get("is_compiled", self.training_step.is_compiled)
+        is_same_device = state.get("device_type", self.placement.device.type) == self.placement.device.type
+        of_step = ("scaler", "is_compiled") if is_same_device else ("scaler",)  # elsewhere, it means another thing
+        self.training_step.load_state({name: state[name] for name in of_step if name in state})
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

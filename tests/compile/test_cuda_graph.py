@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import trainer_of
+from builders import executed, trainer_of
 from recorded import recorded
 from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, examples, run
 from torch import Tensor
@@ -18,6 +18,7 @@ from nnclassify.device import Placement
 from nnclassify.errors import DeviceError
 from nnclassify.optim.averaging import Averaging, Ema, Lookahead
 from nnclassify.optim.optimizers import Muon, Optimizer, Sgd
+from nnclassify.training.plan import Execution
 from nnclassify.training.step import TrainingStep
 
 
@@ -30,13 +31,17 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[TrainingStep]:
         return recorded(work, device, [tensor for step in steps for tensor in step.learner().tensors])
 
     monkeypatch.setattr("nnclassify.compile.cuda_graph.record", record)
-    monkeypatch.setattr("nnclassify.training.step.is_captured", lambda device: True)
     return steps
+
+
+def captured_step(optimizer: Optimizer, **options: Any) -> TrainingStep:
+    """A step that is to be recorded."""
+    return build(optimizer, compiled=True, fast=Execution.CUDA_GRAPH, **options)
 
 
 def pair(steps: list[TrainingStep], optimizer: Optimizer, **options: Any) -> tuple[TrainingStep, TrainingStep]:
     """The same step, eager and recorded."""
-    eager, captured = build(optimizer, compiled=False, **options), build(optimizer, compiled=True, **options)
+    eager, captured = build(optimizer, compiled=False, **options), captured_step(optimizer, **options)
     steps.append(captured)
     return eager, captured
 
@@ -76,7 +81,7 @@ def test_a_recorded_step_on_cuda_is_the_eager_one(
 
 def test_parts_of_a_recorded_group_are_the_whole_group_bit_for_bit(stand_in: list[TrainingStep]) -> None:
     """So a resumed run, whose first group is not replayed, ends in the same bits."""
-    whole, parted = (build(Sgd(lr=0.1, momentum=0.9), compiled=True, group_size=size) for size in (4, 1))
+    whole, parted = (captured_step(Sgd(lr=0.1, momentum=0.9), group_size=size) for size in (4, 1))
     stand_in += [whole, parted]
     for _ in range(2):
         assert torch.equal(run(whole), run(parted))
@@ -85,8 +90,7 @@ def test_parts_of_a_recorded_group_are_the_whole_group_bit_for_bit(stand_in: lis
 
 
 def test_what_cannot_be_recorded_is_said_before_anything_changes(stand_in: list[TrainingStep]) -> None:
-    step = build(Sgd(), compiled=True, group_size=4)
-    step.recipe = replace(step.recipe, must_compile=True)
+    step = captured_step(Sgd(), group_size=4)
     stand_in.append(step)
     losses = step.loss_fn.losses
     step.loss_fn = replace(step.loss_fn, losses=lambda out, *rest: losses(out * float(out[0, 0].detach()), *rest))
@@ -99,9 +103,9 @@ def test_what_cannot_be_recorded_is_said_before_anything_changes(stand_in: list[
 
 def test_a_run_of_recorded_steps_is_the_eager_run(stand_in: list[TrainingStep]) -> None:
     losses = []
-    for captured in (False, True):
+    for execution in (Execution.EAGER, Execution.CUDA_GRAPH):
         _, trainer = trainer_of(epochs=4, batch_size=8, loss={"name": "cross_entropy", "class_weights": "balanced"})
-        trainer.training_step.is_compiled = captured
+        trainer = executed(trainer, execution)
         stand_in.append(trainer.training_step)
         trainer.fit()
         losses.append([row.train_loss for row in trainer.rows])

@@ -40,9 +40,11 @@ def second(first: object, nnclassify: Program) -> subprocess.CompletedProcess[st
 def test_verbose_says_how_steps_are_run(
     first: subprocess.CompletedProcess[str], second: subprocess.CompletedProcess[str]
 ) -> None:
-    line = second.stderr.splitlines()[0]
-    assert line == "runs on cpu, CPU threads: 1; products in float32; eager steps"
-    assert "runs on" not in first.stderr
+    line, plan = second.stderr.splitlines()[0], json.loads(second.stdout)["plan"]
+    assert line.startswith("plan: device cpu, dtype float32, autocast float32, memory_format contiguous, num_threads 1")
+    assert line == "plan: " + ", ".join(f"{name} {value}" for name, value in plan.items())
+    assert plan["execution"] == "eager" and plan["world_size"] == 1
+    assert "plan:" not in first.stderr
 
 
 def test_train_leaves_a_whole_run_folder(first: subprocess.CompletedProcess[str], place: Path) -> None:
@@ -78,7 +80,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     assert second.returncode == 0, second.stderr
     figures = json.loads(second.stdout)
     assert list(figures) == [
-        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "best_epoch",
+        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
         "train", "validation", "test", "baselines", "findings",
     ]  # fmt: skip
     assert all(set(figures[split]) == {"loss", "accuracy"} for split in ("train", "validation", "test"))

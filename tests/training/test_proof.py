@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from steps import BATCH, CPU, DECAYS, EMA, OPTIMIZERS, SHORT, build, examples
+from steps import BATCH, CPU, DECAYS, EMA, OPTIMIZERS, SHORT, build, examples, proof_of
 from torch import Tensor
 
 from nnclassify.errors import DeviceError
@@ -28,10 +28,10 @@ class Spoiled:
     is_exact = True
 
     def __init__(self, step: TrainingStep, spoil: Spoil, take: Callable[..., Results] | None = None) -> None:
-        self.take = take or step.proven.eager
+        self.take = take or proof_of(step).eager
         self.spoil = spoil
-        self.learner = step.proven.learner
-        self.group_size = step.recipe.group_size
+        self.learner = proof_of(step).learner
+        self.group_size = step.plan.group_size
         self.reasons: list[str] = []
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
@@ -51,7 +51,7 @@ class Spoiled:
 
 def verdict(step: TrainingStep, fast: Spoiled) -> str | None:
     """Why a fast way is refused in its first groups, and whether everything then is as it was; None: it is trusted."""
-    step.proven.fast = fast
+    proof_of(step).fast = fast
     inputs, targets = examples()
     inputs = inputs.to(step.placement.dtype).unflatten(0, (-1, BATCH))
     rates = torch.tensor([[*(0.1 for _ in step.learner().groups), decay] for decay in DECAYS], dtype=inputs.dtype)
@@ -60,7 +60,7 @@ def verdict(step: TrainingStep, fast: Spoiled) -> str | None:
         group = slice(first, first + fast.group_size)
         before = Snapshot.of(step.learner())
         try:
-            step.proven.run(inputs[group], targets.unflatten(0, (-1, BATCH))[group], rates[group])
+            proof_of(step).run(inputs[group], targets.unflatten(0, (-1, BATCH))[group], rates[group])
         except DeviceError as error:
             assert before.same_as(Snapshot.of(step.learner())) and fast.reasons[0] in str(error)
             return str(error)
@@ -98,7 +98,7 @@ def nothing(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
 
 def with_options(step: TrainingStep, **options: Any) -> Callable[..., Results]:
     """The eager step with other options of its optimizer."""
-    learner = step.proven.learner
+    learner = proof_of(step).learner
     groups = [replace(group, options={**group.options, **options}) for group in learner.groups]
     return partial(step._defined, replace(learner, groups=groups))
 

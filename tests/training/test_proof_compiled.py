@@ -23,6 +23,7 @@ from nnclassify.device import Placement
 from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Optimizer, Sgd
 from nnclassify.optim.update_rules import RULES
+from nnclassify.training.plan import Execution
 from nnclassify.training.step import TrainingStep
 
 pytestmark = pytest.mark.slow
@@ -35,16 +36,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def notes_of(step: TrainingStep) -> list[str]:
-    """What the user is told in the first two groups."""
+def notes_of(optimizer: Optimizer, **options: Any) -> tuple[TrainingStep, list[str]]:
+    """A step after its first two groups, and what the user is told in them."""
     notes: list[str] = []
-    step.note, step.recipe = notes.append, replace(step.recipe, must_compile=False)
+    step = build(optimizer, **options, note=notes.append)
     inputs, targets = examples()
     torch.manual_seed(2)
     for first in (0, 2):
         rows, steps = slice(BATCH * first, BATCH * (first + 2)), slice(first, first + 2)
         step.run(inputs[rows].to(step.placement.dtype), targets[rows], FACTORS[steps], DECAYS[steps])
-    return notes
+    return step, notes
 
 
 def wrong_when_compiled(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
@@ -70,10 +71,10 @@ def test_a_wrong_update_rule_is_found_and_the_run_is_eager(
 ) -> None:
     interpret(monkeypatch)
     wrong_when_compiled(monkeypatch, factor)
-    step, eager = build(member(), compiled=True), build(member(), compiled=False)
-    notes = notes_of(step)
+    step, notes = notes_of(member(), compiled=True)
+    eager, no_notes = notes_of(member(), compiled=False)
     assert len(notes) == 1 and "is off by" in notes[0] and "all steps are taken eagerly" in notes[0]
-    assert not step.is_compiled and notes_of(eager) == []
+    assert step.plan.execution is Execution.EAGER and no_notes == []
     for mine, theirs in zip(step.learner().tensors, eager.learner().tensors, strict=True):
         assert torch.equal(mine, theirs)  # from the very same start
 
@@ -99,20 +100,19 @@ def test_a_right_step_is_never_suspected(
     options = {"weight_decay": weight_decay, "lr": optimizer.lr if lr is None else lr}
     with pytest.MonkeyPatch.context() as monkeypatch:
         interpret(monkeypatch)
-        step = build(
+        step, notes = notes_of(
             optimizer.model_copy(update=options), compiled=True, clip=clip, averaging=averaging, placement=placement
         )
-        assert notes_of(step) == [] and step.is_compiled
+        assert notes == [] and step.plan.execution is Execution.COMPILED
 
 
 def test_torchs_own_fault_is_found_and_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without our way around it; where a release has not got it, the step is right."""
     for overload in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
         monkeypatch.delitem(decompositions.DECOMPOSITIONS, overload)
-    step = build(Sgd(), compiled=True, clip=None)
-    notes = notes_of(step)
+    _, notes = notes_of(Sgd(), compiled=True, clip=None)
     if torch.__version__.startswith(("2.11.", "2.12.", "2.13.", "2.14.")):
         assert len(notes) == 1 and "set aside in" in notes[0]
-        assert "set aside in" in notes_of(build(Sgd(), compiled=True, clip=None))[0]
+        assert "set aside in" in notes_of(Sgd(), compiled=True, clip=None)[1][0]
     else:
         assert notes == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import config_of, loaded, trainer_of
+from builders import config_of, executed, loaded, trainer_of
 
 from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.evaluation.totals import score
@@ -16,6 +16,7 @@ from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.recorders import Notes
 from nnclassify.training.history import Row
+from nnclassify.training.plan import Execution
 from nnclassify.training.trainer import Observer, Trainer
 
 SPLIT = {"name": "iris", "validation": 0.2}
@@ -246,14 +247,16 @@ def test_reports_come_at_their_steps() -> None:
 
 def test_a_resumed_run_goes_on_as_it_began() -> None:
     """What was compiled by other runs meanwhile decides nothing."""
-    _, began = trainer_of()
-    began.training_step.is_compiled = True
+    began = executed(trainer_of()[1], Execution.COMPILED)
     _, resumed = trainer_of()
     resumed.load_state(began.state(), [])
-    assert resumed.training_step.is_compiled
+    assert resumed.plan.execution is Execution.COMPILED
     _, elsewhere = trainer_of()
     elsewhere.load_state({**began.state(), "device_type": "cuda"}, [])  # there, it means another thing
-    assert not elsewhere.training_step.is_compiled
+    assert elsewhere.plan.execution is Execution.EAGER
+    _, asked = trainer_of(compile="off")
+    asked.load_state(began.state(), [])
+    assert asked.plan.execution is Execution.EAGER
 
 
 @pytest.mark.parametrize("must_compile", [True, False])
@@ -264,8 +267,7 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
         raise DeviceError("compile: no compiler")
 
     monkeypatch.setattr("nnclassify.compile.aot.CompiledSteps.run", refuse)
-    _, trainer = trainer_of(compile="on" if must_compile else "auto")
-    trainer.training_step.is_compiled = True
+    trainer = executed(trainer_of(compile="on" if must_compile else "auto")[1], Execution.COMPILED)
     if must_compile:
         with pytest.raises(DeviceError, match="no compiler"):
             trainer.fit()

@@ -56,7 +56,7 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
             losses = [
                 row.train_loss if row.validation_loss is None else row.validation_loss for row in rows[: epoch - 1]
             ]
-            for chunk in trainer.train.epoch(epoch, first_batch):
+            for chunk in trainer.train.epoch(epoch, first_batch, trainer.plan.group_size):
                 for inputs, targets in zip(
                     chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True
                 ):
