@@ -53,6 +53,11 @@ class LossFunction:
         weights = self.class_weights
         return self.losses(outputs, targets, None if weights is None else weights.to(outputs.device, outputs.dtype))
 
+    def mean(self, losses: Tensor, targets: Tensor) -> Tensor:
+        """The mean `()` of losses `(N,)`, each weighted by its class as torch's own losses weight it."""
+        weights = self.weights(targets)
+        return losses.mean() if weights is None else losses.sum() / weights.sum()
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """The most probable class of each example, `(N,)`; the same as `probabilities(outputs).argmax(1)`."""
         if self.num_outputs == 1:

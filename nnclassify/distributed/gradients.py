@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from nnclassify.device import Placement
 from nnclassify.distributed.batch_norm import over_all, share_batch_norm
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.losses import LossFunction
+
+Compute = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -32,41 +33,30 @@ class Shared:
 
 
 class SharedBatch:
-    """Splits each batch over the processes and adds up what they find; batch norm adds up its own (`shared_norm`)."""
+    """Splits each batch over the processes and adds up what they find; batch norm adds up its own (`batch_norm`)."""
 
-    def __init__(self, model: nn.Module, loss_fn: LossFunction, placement: Placement, ranks: Ranks) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, loss_fn: LossFunction, dtype: torch.dtype, ranks: Ranks) -> None:
         self.loss_fn = loss_fn
-        self.placement = placement
+        self.dtype = dtype
         self.ranks = ranks
         self.norms = share_batch_norm(model)
 
-    def run(self, inputs: Tensor, targets: Tensor, parameters: Sequence[Tensor], *, asked: bool) -> Shared:
+    def run(self, compute: Compute, inputs: Tensor, targets: Tensor, *, asked: bool) -> Shared:
         """Forward and backward of this process's part of a batch `(B, ...)`, then the sum over all parts.
 
         Args:
+            compute: From a part's inputs and targets to its outputs, its losses and the gradients of their sum.
             inputs: The whole batch; only this process's part of it is used.
             targets: Its classes, `(B,)`.
-            parameters: What to differentiate by.
             asked: Whether this process was asked to stop.
         """
         part = self.ranks.share(len(targets))  # of fewer examples than processes, some have none
-        outputs = torch.zeros(len(targets), self.loss_fn.num_outputs, dtype=self.placement.dtype, device=targets.device)
+        outputs = torch.zeros(len(targets), self.loss_fn.num_outputs, dtype=self.dtype, device=targets.device)
         losses = outputs.new_zeros(len(targets))
-        outputs[part], losses[part], gradients = self._own(inputs[part], targets[part], parameters)
+        with over_all(self.norms, self.ranks):
+            outputs[part], losses[part], gradients = compute(inputs[part], targets[part])
         weights = self.loss_fn.weights(targets)
         weight = len(targets) if weights is None else float(weights.sum())
         told = losses.new_tensor([float(asked)])
         sums = self.ranks.add([told, outputs, losses, *gradients])
         return Shared(sums[1], sums[2], [total / weight for total in sums[3:]], bool(sums[0] > 0))
-
-    def _own(
-        self, inputs: Tensor, targets: Tensor, parameters: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        with over_all(self.norms, self.ranks):
-            with self.placement.autocasting():
-                outputs = self.model(inputs)
-            outputs = outputs.to(self.placement.dtype)
-            losses = self.loss_fn(outputs, targets)
-            gradients = torch.autograd.grad(losses.sum(), parameters)
-        return outputs.detach(), losses.detach(), list(gradients)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nnclassify.data.batches import Batches
 from nnclassify.device import Placement
 from nnclassify.losses import LossFunction
+from nnclassify.training.gradients import loss_and_gradients
 
 LARGE_FLOPS = 1e8
 """Operations of a batch's forward pass from which converting to bfloat16 costs less than the products save."""
@@ -70,12 +71,9 @@ def _loss_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     """The mean loss `()` and all gradients in one vector, of a copy: batch norm counts every batch that it sees."""
     model = copy.deepcopy(model).train()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     devices = [placement.device] if placement.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)  # the same dropout for both number types
-        with placement.autocasting():
-            outputs = model(inputs)
-    loss = loss_fn(outputs.to(placement.dtype), targets).mean()
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    gradients = torch.autograd.grad(loss, parameters)
-    return loss.detach(), torch.cat([gradient.flatten() for gradient in gradients])
+        _, losses, gradients = loss_and_gradients(model, loss_fn, placement, parameters, inputs, targets)
+    return loss_fn.mean(losses, targets), torch.cat([gradient.flatten() for gradient in gradients])

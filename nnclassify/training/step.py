@@ -24,6 +24,7 @@ from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
 from nnclassify.optim.rates import Rate
 from nnclassify.training.functional_state import Learner
+from nnclassify.training.gradients import Gradients, clipped, loss_and_gradients
 from nnclassify.training.plan import Execution, ExecutionPlan
 from nnclassify.training.proof import Fast, Proven
 from nnclassify.training.recipe import Recipe
@@ -65,7 +66,9 @@ class TrainingStep:
         self.scaled = placement.autocast == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.asked = False
-        self.shared = None if ranks is None or ranks.size == 1 else SharedBatch(model, self.loss_fn, placement, ranks)
+        self.shared = (
+            None if ranks is None or ranks.size == 1 else SharedBatch(model, self.loss_fn, placement.dtype, ranks)
+        )
         self.begin(epoch=1)
 
     def begin(self, epoch: int) -> None:
@@ -185,54 +188,36 @@ class TrainingStep:
     def _step(
         self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, learner: Learner
     ) -> tuple[Tensor, Tensor]:
-        """One update; returns detached outputs `(B, num_outputs)` and losses `(B,)`."""
-        if self.shared is not None:
-            return self._shared_step(self.shared, inputs, targets, rates, decay, learner)
-        with self.placement.autocasting():
-            outputs = learner.forward(inputs)
-        outputs = outputs.to(self.placement.dtype)
-        losses = self.loss_fn(outputs, targets)
-        weights = self.loss_fn.weights(targets)
-        loss = losses.mean() if weights is None else losses.sum() / weights.sum()
+        """One update: the definition of training, which every other way to execute it is held against.
+
+        Returns:
+            Detached outputs `(B, num_outputs)` and losses `(B,)`.
+        """
+        outputs, losses, gradients = self._gradients(learner, inputs, targets)  # forward, loss, backward
         if self.scaled:
-            self._update_scaled(loss, rates)
+            self._update_scaled(learner, gradients, rates)
         else:
-            gradients = list(torch.autograd.grad(loss, learner.parameters()))
-            learner.update(self._clipped(gradients), rates)
+            learner.update(clipped(gradients, self.recipe.clip_grad_norm), rates)
         learner.average(self.recipe.averaging, decay)
-        return outputs.detach(), losses.detach()
+        return outputs, losses
 
-    def _shared_step(
-        self,
-        shared: SharedBatch,
-        inputs: Tensor,
-        targets: Tensor,
-        rates: Sequence[Rate],
-        decay: Rate,
-        learner: Learner,
-    ) -> tuple[Tensor, Tensor]:
-        """The same update in every process."""
-        found = shared.run(inputs, targets, learner.parameters(), asked=self.asked)
-        self.asked = found.asked
-        learner.update(self._clipped(found.gradients), rates)
-        learner.average(self.recipe.averaging, decay)
-        return found.outputs, found.losses
+    def _gradients(self, learner: Learner, inputs: Tensor, targets: Tensor) -> Gradients:
+        """Forward and backward of a batch, alone or with the other processes; in float16, of the scaled loss."""
+        compute = partial(loss_and_gradients, learner.forward, self.loss_fn, self.placement, learner.parameters())
+        if self.shared is not None:
+            of_part = partial(compute, objective=lambda losses, _: losses.sum())
+            found = self.shared.run(of_part, inputs, targets, asked=self.asked)
+            self.asked = found.asked
+            return found.outputs, found.losses, found.gradients
+        if self.scaled:
+            return compute(inputs, targets, objective=lambda *losses: self.scaler.scale(self.loss_fn.mean(*losses)))
+        return compute(inputs, targets)
 
-    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
-        """Scaled down together where their norm is over the limit, as torch.nn.utils.clip_grad_norm_ does."""
-        limit = self.recipe.clip_grad_norm
-        if limit is None:
-            return gradients
-        norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
-        scale = (limit / (norm + 1e-6)).clamp(max=1.0)
-        return [gradient * scale for gradient in gradients]
-
-    def _update_scaled(self, loss: Tensor, rates: Sequence[Rate]) -> None:
-        """The update in float16, whose small gradients need a scaled loss; torch's scaler steps the optimizers."""
-        groups = self.learner().groups
+    def _update_scaled(self, learner: Learner, gradients: list[Tensor], rates: Sequence[Rate]) -> None:
+        """The update from gradients of a scaled loss, which float16 needs; torch's scaler steps the optimizers."""
+        groups = learner.groups
         optimizers = list(dict.fromkeys(group.optimizer for group in groups))
         parameters = [parameter for group in groups for parameter in group.parameters]
-        gradients = torch.autograd.grad(self.scaler.scale(loss), parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         factor = rates[0] / groups[0].initial_lr

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from nnclassify.errors import Interrupted, NNClassifyError, TrainingError
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
 from nnclassify.runs.folder import create_run_folder
+from nnclassify.training.gradients import loss_and_gradients
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
@@ -46,9 +48,10 @@ def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, mon
     monkeypatch.setattr(Ranks, "add", tell)
     placement = Placement(torch.device("cpu"), torch.float64)
     parameters = list(model.parameters())
+    compute = partial(loss_and_gradients, model, loss_fn, placement, parameters)
     for rank in range(size):
-        batch = SharedBatch(model, loss_fn, placement, Ranks(rank, size))
-        found = batch.run(inputs, targets, parameters, asked=rank == 1)
+        batch = SharedBatch(model, loss_fn, torch.float64, Ranks(rank, size))
+        found = batch.run(partial(compute, objective=lambda losses, _: losses.sum()), inputs, targets, asked=rank == 1)
     weighted = loss_fn(model(inputs), targets)
     expected = torch.autograd.grad(weighted.sum() / torch.tensor([1.0, 3.0])[targets].sum(), parameters)
     assert all(torch.allclose(a, b) for a, b in zip(found.gradients, expected, strict=True))
