@@ -178,19 +178,19 @@ class Trainer:
             yield chunk
 
     def _train_chunk(self, chunk: Chunk) -> int:
-        before, factor_at, averaging = self.step, self._factors(), self.recipe.averaging
+        before, factor_at = self.step, self._factors()
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for inputs, targets in chunk:
             steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
             factors = [factor_at(step) for step in steps]
-            decays = [1.0 if averaging is None else averaging.decay_at(step, self.total_steps) for step in steps]
+            decays = [self.decay(step) for step in steps]
             group_outputs, group_losses = self._run(inputs, targets, factors, decays)
             outputs.append(group_outputs)
             losses.append(group_losses)
             self.step += len(steps)
             self.batch += len(steps)
-            self._set_lr(factors[-1])
+            self.set_lr(factors[-1])
             if self.stop_signal is not None:
                 break
         all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
@@ -216,12 +216,22 @@ class Trainer:
         """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
         return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
 
+    def clock(self, step: int, losses: Sequence[float]) -> Clock:
+        """Where a schedule stands at a step (from 0), after epochs that ended with these losses."""
+        return Clock(step, self.total_steps, len(self.train), losses)
+
     def _factors(self) -> Callable[[int], float]:
         """From a step to the factor on its learning rates, in this epoch."""
-        steps_per_epoch, losses = len(self.train), self.losses_so_far()
-        return lambda step: self.recipe.scheduler.factor(Clock(step, self.total_steps, steps_per_epoch, losses))
+        losses = self.losses_so_far()
+        return lambda step: self.recipe.scheduler.factor(self.clock(step, losses))
 
-    def _set_lr(self, factor: float) -> None:
+    def decay(self, step: int) -> float:
+        """The decay of the average after a step (from 0); 1 without an average."""
+        averaging = self.recipe.averaging
+        return 1.0 if averaging is None else averaging.decay_at(step, self.total_steps)
+
+    def set_lr(self, factor: float) -> None:
+        """Have the optimizers say which learning rates the last update had."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor

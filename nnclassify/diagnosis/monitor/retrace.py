@@ -15,6 +15,7 @@ from nnclassify.diagnosis.measure import watched
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.schedulers import Clock
 from nnclassify.seeds import random_state, set_random_state
+from nnclassify.training.gradients import clipped, loss_and_gradients
 from nnclassify.training.trainer import Trainer
 
 
@@ -56,13 +57,14 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
             losses = [
                 row.train_loss if row.validation_loss is None else row.validation_loss for row in rows[: epoch - 1]
             ]
+            trainer.training_step.begin(epoch)
             for chunk in trainer.train.epoch(epoch, first_batch, trainer.plan.group_size):
                 for inputs, targets in zip(
                     chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True
                 ):
-                    clock = Clock(step, trainer.recipe.epochs * len(trainer.train), len(trainer.train), losses)
+                    found = _train_step(trainer, inputs, targets, trainer.clock(step, losses))
                     step += 1
-                    if (found := _train_step(trainer, inputs, targets, clock)) is not None:
+                    if found is not None:
                         return Origin(step, *found)
             first_batch = 0
     finally:
@@ -71,37 +73,42 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
 
 
 def _train_step(trainer: Trainer, inputs: Tensor, targets: Tensor, clock: Clock) -> tuple[str, str | None] | None:
-    """One update as the trainer makes it, without compilation or loss scaling: what was not finite, and where."""
+    """One update as the trainer makes it, but eager, in one process, and without a loss scale.
+
+    Returns:
+        What was not finite, and where.
+    """
     if not inputs.isfinite().all():
         return "input", None
-    with watched(trainer.model) as seen, trainer.placement.autocasting():
-        outputs = trainer.model(inputs).to(trainer.placement.dtype)
-    losses = trainer.loss_fn(outputs, targets)
-    weights = trainer.loss_fn.weights(targets)
-    loss = losses.mean() if weights is None else losses.sum() / weights.sum()
-    trainer.model.zero_grad()
-    loss.backward()
-    if (found := _first(trainer.model, seen, losses)) is not None:
-        return found
-    if trainer.recipe.clip_grad_norm is not None:
-        nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.recipe.clip_grad_norm)
-    for optimizer in trainer.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * trainer.recipe.scheduler.factor(clock)
-        optimizer.step()
+    step, recipe = trainer.training_step, trainer.recipe
+    learner = step.learner()
+    with watched(trainer.model) as seen:
+        _, losses, gradients = loss_and_gradients(
+            learner.forward, step.loss_fn, step.placement, learner.parameters(), inputs, targets
+        )
+    names = [name for of_group in learner.learned for name in of_group]
+    found = _first(trainer.model, seen, losses, dict(zip(names, gradients, strict=True)))
+    if found is not None:
+        is_left_out = step.scaled and found[0] == "gradient"  # the scale is lowered, and nothing is updated
+        return None if is_left_out else found
+    factor = recipe.scheduler.factor(clock)
+    trainer.set_lr(factor)
+    learner.update(clipped(gradients, recipe.clip_grad_norm), [group.initial_lr * factor for group in learner.groups])
+    learner.average(recipe.averaging, trainer.decay(clock.step))
     bad = _not_finite(dict(trainer.model.named_parameters()))
     return None if bad is None else ("weight, after the update,", bad)
 
 
-def _first(model: nn.Module, seen: Mapping[str, Tensor], losses: Tensor) -> tuple[str, str | None] | None:
+def _first(
+    model: nn.Module, seen: Mapping[str, Tensor], losses: Tensor, gradients: Mapping[str, Tensor]
+) -> tuple[str, str | None] | None:
     """In the order of a step: activations forward, the loss, gradients backward."""
     if (name := _not_finite(seen)) is not None:
         return "activation", name
     if not losses.isfinite().all():
         return "loss", None
-    parameters = reversed(list(model.named_parameters()))
-    gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
-    bad = _not_finite(gradients)
+    backward = [name for name, _ in model.named_parameters() if name in gradients][::-1]
+    bad = _not_finite({name: gradients[name] for name in backward})
     return None if bad is None else ("gradient", bad)
 
 
