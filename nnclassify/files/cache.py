@@ -20,16 +20,15 @@ DIGEST = ".sha256"
 
 
 def cache_folder() -> Path | None:
-    """`nnclassify` under $XDG_CACHE_HOME, else under ~/.cache; not made here. None: the user has no home.
+    """The system's cache folder for `nnclassify`, on Linux $XDG_CACHE_HOME/nnclassify or ~/.cache/nnclassify.
 
-    A relative $XDG_CACHE_HOME is ignored, as its specification says
+    It is not created here. None: the user has no home. A relative $XDG_CACHE_HOME is ignored, as its specification says
     (https://specifications.freedesktop.org/basedir-spec/latest/).
     """
-    named = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    if named.is_absolute():
-        return named / "nnclassify"
+    import platformdirs  # takes 10 ms
+
     try:
-        return Path.home() / ".cache" / "nnclassify"
+        return platformdirs.user_cache_path("nnclassify", appauthor=False)
     except RuntimeError:  # $HOME is not set, and the system does not know the user
         return None
 

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from builders import config_of, loaded
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
 
 from nnclassify import run
 from nnclassify.data import Examples, Splits
@@ -23,6 +25,24 @@ def found(**values: object) -> Baselines:
 def test_a_line_parts_blobs_and_not_rings() -> None:
     assert found().linear > 0.9
     assert found(dataset="circles").linear < 0.6
+
+
+@pytest.mark.parametrize("dataset", ["iris", "wine", "breast_cancer", "digits"])
+def test_they_are_those_of_scikit_learn(dataset: str) -> None:
+    """A shrinkage s is our ridge r = s / (1 - s), but for a factor of 1 - s on the prior."""
+    parts = build_parts(config_of(dataset=dataset))
+    (inputs, targets), (judged, expected) = (
+        (parts.transform(raw, torch.float32).flatten(1).numpy(), classes.numpy())
+        for raw, classes in (
+            split.select(torch.arange(len(split))) for split in (parts.splits.train, held_against(parts))
+        )
+    )
+    shrinkage = closed_form.RIDGE / (1 + closed_form.RIDGE)
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(inputs, targets)
+    majority = DummyClassifier().fit(inputs, targets)
+    both = found(dataset=dataset)
+    assert both.linear == pytest.approx(model.score(judged, expected), abs=1.01 / len(judged))
+    assert both.majority == pytest.approx(majority.score(judged, expected))
 
 
 def test_the_majority_is_the_share_of_the_commonest_training_class() -> None:
