@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -20,10 +18,6 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""mallopt's names for its settings (malloc.h)."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +139,3 @@ def chunk_limits(device: torch.device) -> tuple[int, int]:
     if device.type != "cuda":
         return 8 * 2**20, 4096
     return min(2**30, torch.cuda.get_device_properties(device).total_memory // 32), 2**14
-
-
-def keep_memory() -> None:
-    """Have the C library keep freed blocks instead of giving them back to the system after every step.
-
-    A step frees and asks for the same large blocks again; handed back, each costs a page fault a page. glibc alone
-    has these settings (`man mallopt`); elsewhere nothing is done. 32 MiB is the most that glibc takes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
-        mallopt(M_TRIM_THRESHOLD, 512 * 2**20)

@@ -1,23 +1,102 @@
-"""What Ctrl-C, SIGTERM and SIGUSR1 do: end the program at once, or, while a net trains, after a batch and a save.
+"""Whatever changes the process: signals, memory, garbage collection, loggers. The command line calls it.
 
-`__main__` installs the first as its first act, before anything slow is imported: no signal meets a program that
-does not know it. The exit code is 128 + the signal's number, as shells have it.
+A library call changes nothing: what it has to set while it runs is set back by `unchanged`.
+
+Ctrl-C, SIGTERM and SIGUSR1 end the program at once, or, while a net trains, after a batch and a save. `__main__`
+installs the first as its first act, before anything slow is imported: no signal meets a program that does not know it.
+The exit code is 128 + the signal's number, as shells have it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import ctypes
+import gc
+import logging
 import os
+import random
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 """The signals that ask to stop: Ctrl-C; a scheduler's end of time; Slurm's `--signal=USR1@60`."""
+
+
+ALLOCATIONS_BEFORE_COLLECTION = 50_000
+"""Python's own few hundred have it look for garbage in what torch imports, for a fifth of the start-up, and every few
+batches of a tiny net."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""mallopt's names for its settings (malloc.h)."""
+
+
+def configure() -> None:
+    """Set up the command line's process, apart from its signals and streams."""
+    gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTION)
+    configure_malloc()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its remarks on fonts and cache folders help no user
+
+
+def configure_malloc() -> None:
+    """Have the C library keep freed blocks instead of giving them back to the system after every step.
+
+    A step frees and asks for the same large blocks again; handed back, each costs a page fault a page. glibc alone
+    has these settings (`man mallopt`); elsewhere nothing is done. 32 MiB is the most that glibc takes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
+        mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
+
+
+@contextlib.contextmanager
+def unchanged() -> Iterator[None]:
+    """Within it a library call may set what it needs of the process; afterwards all of that is as it was.
+
+    That is: warning filters; the random states of Python, NumPy and torch; torch's threads and how it multiplies; the
+    longest field of a CSV file; the environment, and the loggers of torch's compiler.
+    """
+    import numpy as np
+    import torch
+
+    cudnn, compiler = torch.backends.cudnn, logging.getLogger("torch.utils.cpp_extension")
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with contextlib.ExitStack() as at_end:
+        at_end.enter_context(warnings.catch_warnings())
+        at_end.enter_context(torch.random.fork_rng(gpus))
+        at_end.callback(random.setstate, random.getstate())
+        at_end.callback(np.random.set_state, np.random.get_state())
+        at_end.callback(_set_environment, dict(os.environ))
+        settings: list[tuple[Callable[[], Any], Callable[[Any], object]]] = [
+            (torch.get_num_threads, torch.set_num_threads),
+            (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+            (lambda: cudnn.allow_tf32, lambda value: setattr(cudnn, "allow_tf32", value)),
+            (lambda: cudnn.deterministic, lambda value: setattr(cudnn, "deterministic", value)),
+            (csv.field_size_limit, csv.field_size_limit),
+            (lambda: compiler.level, compiler.setLevel),
+        ]
+        for get, put in settings:
+            at_end.callback(_set_back, get, put, get())
+        yield
+
+
+def _set_back(get: Callable[[], Any], put: Callable[[Any], object], value: Any) -> None:
+    if get() != value:  # some setters do more than set
+        put(value)
+
+
+def _set_environment(wanted: dict[str, str]) -> None:
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def end_on_signals() -> None:

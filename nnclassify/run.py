@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Examples
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, joined, restarted_by
-from nnclassify.errors import Interrupted, SaveError, TrainingError, one_line
+from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError, one_line
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate
-from nnclassify.process import asking_to_stop
-from nnclassify.runs.folder import RunFolder, create_run_folder, runs_of
+from nnclassify.process import asking_to_stop, unchanged
+from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
 from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes, TableWriter
+from nnclassify.runs.resumable import own_config
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
 from nnclassify.training.build import Parts, build_parts, build_trainer
@@ -45,6 +49,7 @@ class RunResult:
         test: Its figures on the test split; None where there is none.
         baselines: What the test figures are held against; None where there are none.
         findings: What the monitor saw, and what the comparison with the baselines says.
+        notes: What there was to know of data and training, of a run that Python started.
         is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
     """
 
@@ -57,6 +62,7 @@ class RunResult:
     test: Evaluation | None
     baselines: Baselines | None = None
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     is_new: bool = True
 
     def figures(self) -> dict[str, Any]:
@@ -97,6 +103,8 @@ def train(
     note: Callable[[str], None] = lambda text: None,
     with_monitor: bool = True,
     ranks: Ranks | None = None,
+    root: Path = CHECKPOINTS,
+    heeding: Callable[[Callable[[int], None]], AbstractContextManager[None]] = asking_to_stop,
 ) -> RunResult:
     """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
 
@@ -108,6 +116,8 @@ def train(
             finds.
         with_monitor: Whether there is a monitor.
         ranks: The processes that train together; the others `assist` this one.
+        root: Where a new run folder is made.
+        heeding: Within it, a signal asks to stop.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
@@ -116,7 +126,7 @@ def train(
     parts, trainer = _built(loaded, ranks)
     for text in [*loaded.notes, *parts.splits.notes]:
         note(text)
-    folder = resume or create_run_folder(loaded.name)
+    folder = resume or create_run_folder(loaded.name, root)
     trainer.ranks.tell(str(folder.path) if resume else "")
     with folder.alone():
         checkpointer = _checkpointer(trainer, folder, parts, note, goes_on=resume is not None)
@@ -131,13 +141,47 @@ def train(
         writers = [HistoryWriter(folder), config_writer, checkpointer, table]
         trainer.observers = [*writers, *watching, Notes(note), *observers]
         remove(folder.result)
-        with asking_to_stop(trainer.ask_to_stop):
+        with heeding(trainer.ask_to_stop):
             _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
         result = _result(folder, parts, trainer, monitor, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
         return result
+
+
+@unchanged()
+def train_quietly(
+    config: AnyConfig,
+    root: str | os.PathLike[str] = CHECKPOINTS,
+    overrides: Overrides = (),
+    *,
+    resume: bool = False,
+    with_monitor: bool = True,
+    observers: Sequence[Observer] = (),
+    note: Callable[[str], None] | None = None,
+) -> RunResult:
+    """As `train`, for Python: nothing of the process changes, and no signal is handled. See `nnclassify.train`."""
+    notes: list[str] = []
+    note = note or notes.append
+    folder = None
+    if resume:
+        run = os.fspath(config) if isinstance(config, str | os.PathLike) else ""
+        if (folder := named_run(run, Path(root)) if run else None) is None:
+            raise CheckpointError(f"{run or 'config'}: no run to resume; expected a run folder, or a run under {root}/")
+        loaded = own_config(folder, assignments(overrides), note)
+    else:
+        loaded = load_any(config, overrides)
+    result = train(
+        loaded,
+        resume=folder,
+        observers=observers,
+        note=note,
+        with_monitor=with_monitor,
+        root=Path(root),
+        heeding=lambda ask: nullcontext(),
+    )
+    return replace(result, notes=notes)
 
 
 def train_with_others(

@@ -8,6 +8,7 @@ import statistics
 from nnclassify.config.run_config import load_config
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.evaluation.totals import score
+from nnclassify.process import configure_malloc
 from nnclassify.training.build import build_parts, build_trainer
 
 
@@ -29,6 +30,7 @@ def main() -> None:
 
 def _accuracy(config: str, overrides: list[str]) -> float:
     parts = build_parts(load_config(config, overrides).config)
+    configure_malloc()
     trainer = build_trainer(parts)
     trainer.fit()
     test = parts.splits.test

@@ -29,6 +29,7 @@ from nnclassify.data.image_reading import read_pictures
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.predict import predict
+from nnclassify.process import configure_malloc
 from nnclassify.run import train
 from nnclassify.training.build import build_parts, build_trainer
 
@@ -218,6 +219,7 @@ def growth(rounds: int, overrides: list[str]) -> Ratio:
             folder = Path(name) / str(limit)
             folder.mkdir()
             config = prepare(Job("growth", "cifar_mlp", limit, 1), folder, overrides).config
+            configure_malloc()
             trainer = build_trainer(build_parts(config.model_copy(update={"epochs": rounds + 1})))
             trainer.observers = [StopsAfterEachEpoch()]
             for _ in range(rounds + 1):

@@ -6,7 +6,6 @@ matplotlib.
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +48,6 @@ app.add_typer(configs_app, name="configs")
 
 def main() -> None:
     """Run the command line and end the process with its exit code: see `_ended_by`."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its cache is not the user's concern
     try:
         app()
         code = 0

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify import __version__
 from nnclassify.errors import SaveError
 from nnclassify.files.atomic_write import write_whole
 from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim
+from nnclassify.files.version import __version__
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

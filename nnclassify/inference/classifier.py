@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,9 @@ from nnclassify.inference.inputs import Note
 from nnclassify.inference.predict import Predictions, predict
 from nnclassify.losses import LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
+from nnclassify.process import unchanged
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
+from nnclassify.runs.folder import CHECKPOINTS, find_checkpoint
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
 """The keys of a dataset that say where its data is."""
@@ -39,7 +42,7 @@ class Classifier:
         transform: From raw inputs to the net's.
         class_names: In the order of the outputs.
         placement: Where it computes.
-        notes: What is wrong with a later generation of the checkpoint.
+        notes: What is wrong with a later generation of the checkpoint, and which of two runs it is.
         split_digests: By which the run knows its data again; None: an earlier release saved none.
         is_moved: Whether its data is looked for elsewhere than it was trained from.
     """
@@ -65,6 +68,7 @@ class Classifier:
         """The classes, in the order of probabilities."""
         return list(self.class_names)
 
+    @unchanged()
     def predict(self, inputs: object, top_k: int = 1, note: Note | None = None) -> Predictions:
         """Predict the classes of inputs, as `nnclassify predict` does.
 
@@ -104,6 +108,7 @@ class Classifier:
         return replace(classifier, notes=found.notes, split_digests=found.checkpoint.split_digests)
 
     @classmethod
+    @unchanged()
     def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
         """Build the net that a checkpoint describes.
 
@@ -123,11 +128,12 @@ class Classifier:
             load_weights(model, checkpoint.model)
         except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
-        set_products(placement.device, config.precision)
         return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
+    @unchanged()
     def outputs(self, examples: Examples) -> Tensor:
         """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""
+        set_products(self.placement.device, self.config.precision)
         return outputs_of(self.model, examples, self.transform, self.placement, self.config.evaluation.tta)
 
     def overridden(self, overrides: Sequence[str], allowed: Sequence[str] = ("dataset", "evaluation")) -> Classifier:
@@ -156,6 +162,25 @@ class Classifier:
         """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
         targets = torch.zeros(len(raw), dtype=torch.int64)
         return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
+
+
+def load_run(
+    run: str | os.PathLike[str] | Classifier | None, device: str = "auto", root: str | os.PathLike[str] = CHECKPOINTS
+) -> Classifier:
+    """The classifier of a run, as the command line finds it; a classifier is returned as it is.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+        InputError: `run` is something else.
+    """
+    if isinstance(run, Classifier):
+        return run
+    if run is not None and not isinstance(run, str | os.PathLike):
+        raise InputError(f"run: found a {type(run).__name__}; expected a run folder, a checkpoint or a run's name")
+    notes: list[str] = []
+    path = find_checkpoint(None if run is None else os.fspath(run), Path(root), notes.append)
+    classifier = Classifier.load(path, device)
+    return replace(classifier, notes=(*notes, *classifier.notes))
 
 
 def _without_download(config: RunConfig) -> RunConfig:

@@ -34,6 +34,8 @@ class Evaluation:
         probabilities: Of each example, `(N, K)`.
         undefined: Metrics without a value on this split, each with the reason.
         is_multi_hot: Whether an example may be of several classes, or of none.
+        split: Which split it is: see `Scored`; empty where it is not known.
+        notes: What there is to know of the examples.
     """
 
     num_examples: int
@@ -45,6 +47,8 @@ class Evaluation:
     probabilities: Tensor
     undefined: dict[str, str] = field(default_factory=dict)
     is_multi_hot: bool = False
+    split: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def loss(self) -> float:

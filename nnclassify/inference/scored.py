@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,10 +10,11 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.base import Pool, Source
 from nnclassify.data.labels import matched
 from nnclassify.data.splitting import limited
-from nnclassify.errors import DataError, LabelError, some
+from nnclassify.errors import DataError, InputError, LabelError, some
 from nnclassify.evaluation.outputs import check_values
 from nnclassify.inference.classifier import Classifier, check_columns
-from nnclassify.inference.evaluate import choose_split, splits_of
+from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, splits_of
+from nnclassify.process import unchanged
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,20 @@ def scored(classifier: Classifier, split: str | None = None) -> Scored:
     if own is not None and (split is not None or _is_known(classifier, *choose_split(own, None))):
         return _of_own(classifier, own, split)
     return _of_other(classifier)
+
+
+@unchanged()
+def evaluate_run(classifier: Classifier, split: str | None = None) -> Evaluation:
+    """The figures of what `scored` chooses.
+
+    Raises:
+        DataError: As `scored`.
+        InputError: There is no split of that name.
+    """
+    if split not in (None, "train", "validation", "test"):
+        raise InputError(f"split: found {split!r}, expected train, validation or test")
+    chosen = scored(classifier, split)
+    return replace(evaluate(classifier, chosen.examples), split=chosen.split, notes=tuple(chosen.notes))
 
 
 def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:

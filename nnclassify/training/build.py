@@ -15,7 +15,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
 from nnclassify.data.transform import Transform, fit_normalization
-from nnclassify.device import Placement, find_placement, keep_memory, set_products
+from nnclassify.device import Placement, find_placement, set_products
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, ModelError
@@ -152,7 +152,6 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     if splits.validation is not None and not splits.validation_is_test:
         _check_metric(METRICS[config.select_by], splits, splits.validation)
     ranks = ranks or Ranks()
-    keep_memory()
     skip_dynamo_import()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
     smallest = max(ranks.size, 2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)

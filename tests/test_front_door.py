@@ -1,0 +1,204 @@
+"""What `import nnclassify` gives: a quick import, the commands as functions, and a process left as it was."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import logging
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import nnclassify
+from nnclassify.config.run_config import RunConfig
+from nnclassify.errors import CheckpointError, ConfigError, InputError
+from nnclassify.files.shipped import shipped_configs
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "dataset": {"name": "rgb", "num_examples": 60},
+    "model": {"name": "mlp", "hidden": (4,), "dropout": 0.1},
+    "epochs": np.int64(2),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return nnclassify.train(TINY, root=tmp_path_factory.mktemp("runs")).folder.path
+
+
+def test_the_names_of_the_front_door() -> None:
+    names = ["Classifier", "__version__", "check", "evaluate", "load", "load_config", "predict", "train"]
+    assert nnclassify.__all__ == names == sorted(names)
+    assert set(names) <= set(dir(nnclassify))
+    assert all(hasattr(nnclassify, name) for name in names)
+    assert not hasattr(nnclassify, "fit")
+    assert (Path(nnclassify.__file__).parent / "py.typed").is_file()
+
+
+def test_the_import_is_light() -> None:
+    code = "import sys, nnclassify; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "matplotlib", "pydantic", "yaml", "PIL", "sklearn"} & set(loaded)
+
+
+def _process() -> dict[str, Any]:
+    """All of the process that a library might change and should not."""
+    return {
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "torch": torch.get_rng_state().tolist(),
+        "numpy": [np.asarray(part).tolist() for part in np.random.get_state(legacy=True)],
+        "python": random.getstate(),
+        "dtype": torch.get_default_dtype(),
+        "grad": torch.is_grad_enabled(),
+        "deterministic": (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic),
+        "tf32": (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark),
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)],
+        "warnings": list(warnings.filters),
+        "environment": dict(os.environ),
+        "garbage": gc.get_threshold(),
+        "csv": csv.field_size_limit(),
+        "folder": Path.cwd(),
+        "loggers": [logging.getLogger(name).level for name in ("", "torch", "PIL", "matplotlib", "nnclassify")],
+        "hooks": (sys.excepthook, sys.stdout, sys.stderr),
+        "numpy errors": np.geterr(),
+    }
+
+
+def _images(folder: Path) -> dict[str, Any]:
+    for split in ("train", "test"):
+        for name, value in (("dark", 10), ("light", 200)):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(6):
+                image = Image.new("L", (4, 4), value + number)
+                image.putpixel((0, 0), number)
+                image.save(folder / split / name / f"{number}.png")
+    dataset = {"name": "folder", "root": folder, "size": 4, "mode": "gray"}
+    return {"dataset": dataset, "model": "mlp", "epochs": 1, "threads": 1}
+
+
+def test_a_call_leaves_the_process_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.set_num_threads(2)
+    (tmp_path / "rows.csv").write_text("red,green,blue\n1,2,3\n")
+    before = _process()
+    for config in (TINY, _images(tmp_path / "images")):
+        folder = nnclassify.train(config, root=tmp_path).folder.path
+        net = nnclassify.load(folder)
+        nnclassify.evaluate(net, "train")
+        nnclassify.predict(net, [tmp_path / "rows.csv", tmp_path / "images/test/dark", Image.new("RGBA", (4, 4))])
+        assert _process() == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_check_gives_findings_and_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    before = _process()
+    found = nnclassify.check({**TINY, "optimizer": {"name": "sgd", "lr": 1e-9}}, minutes=0.1)
+    assert _process() == before
+    assert found.has_fault
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_signal_is_handled_while_a_net_trains(tmp_path: Path) -> None:
+    from nnclassify.training.trainer import Observer, Trainer
+
+    class Look(Observer):
+        def run_started(self, trainer: Trainer) -> None:
+            handlers.append(signal.getsignal(signal.SIGINT))
+
+    handlers: list[Any] = []
+    nnclassify.train(TINY, root=tmp_path, observers=[Look()])
+    assert handlers == [signal.getsignal(signal.SIGINT)]
+
+
+def test_a_run_is_trained_where_it_is_told(tmp_path: Path) -> None:
+    result = nnclassify.train(TINY, root=tmp_path / "deep/runs", overrides={"optimizer.lr": 0.5, "name": "other"})
+    assert result.folder.path == tmp_path / "deep/runs/other"
+    assert result.classifier.config.optimizer.lr == 0.5
+    assert result.figures()["epochs"] == 2
+    again = nnclassify.train(result.folder.path, tmp_path / "deep/runs", ["epochs=3"], resume=True)
+    assert (again.folder, len(again.rows)) == (result.folder, 3)
+    assert any("continues after 2 epochs" in note for note in again.notes)
+    with pytest.raises(CheckpointError, match="no run to resume"):
+        nnclassify.train("nothing", tmp_path, resume=True)
+
+
+def test_a_run_is_found_as_by_the_command(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained.parent)
+    found = [nnclassify.load(run, root=trained.parent) for run in (trained, str(trained / "best.pt"), "tiny", None)]
+    assert {net.path.resolve() for net in found} == {trained / "best.pt"}
+    assert found[0].classes == ["dark", "light"]
+    assert isinstance(found[0], nnclassify.Classifier)
+    with pytest.raises(CheckpointError, match=r"tinny: no such run, .*did you mean 'tiny'"):
+        nnclassify.load("tinny", root=trained.parent)
+    wrong: Any = 3
+    with pytest.raises(InputError, match="run: found a int"):
+        nnclassify.load(wrong)
+
+
+def test_figures_of_a_split(trained: Path) -> None:
+    found = nnclassify.evaluate(trained, "train")
+    assert (found.split, found.num_examples) == ("train", len(found.probabilities))
+    assert nnclassify.evaluate(nnclassify.load(trained)).split == "test"
+    with pytest.raises(InputError, match=r"split: found 'valid', expected train, validation or test"):
+        nnclassify.evaluate(trained, "valid")
+    with pytest.raises(InputError, match=r"--set model.hidden=\[3\]: a trained run is as it is"):
+        nnclassify.evaluate(trained, overrides={"model.hidden": [3]})
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_configs() if "/" not in name])
+def test_a_config_means_the_same_as_file_as_dict_and_as_settings(name: str) -> None:
+    from_file = nnclassify.load_config(name)
+    for config in (from_file.source.data, from_file.config, from_file):
+        again = nnclassify.load_config(config, {"seed": 7})
+        expected = nnclassify.load_config(name, ["seed=7"]).config
+        assert again.config == expected
+        assert again.config.dataset.model_fields_set == expected.dataset.model_fields_set
+    assert isinstance(from_file.config, RunConfig)
+
+
+def test_a_dict_is_left_as_it_is_and_checked_as_a_file() -> None:
+    config = {**TINY, "model": {"name": "mlp"}}
+    nnclassify.load_config(config, {"model.hidden": [3]})
+    assert config["model"] == {"name": "mlp"}
+    with pytest.raises(ConfigError) as refused:
+        nnclassify.load_config({**TINY, "optimiser": "adam", "epochs": 0})
+    assert len(refused.value.problems) == 2
+    assert "did you mean 'optimizer'" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [
+        (3, ()),
+        (None, ()),
+        ([TINY], ()),
+        (TINY, "epochs=3"),
+        (TINY, 3),
+        ({**TINY, "seed": {1}}, ()),
+        (TINY, {"seed": {1}}),
+    ],
+)
+def test_what_is_no_config_is_refused(config: Any, overrides: Any) -> None:
+    with pytest.raises((InputError, ConfigError), match=r"found .*; expected"):
+        nnclassify.load_config(config, overrides)
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_readme_run_as_written(tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"[01]\.\d+\n(setosa|versicolor|virginica) [01]\.\d+\n", done.stdout)
