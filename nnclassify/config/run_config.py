@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
 
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
-from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.transform import Evaluating
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
@@ -147,7 +146,7 @@ class RunConfig(Settings):
 
     def to_yaml(self) -> str:
         """The resolved config, every default written out: it trains to the same result again."""
-        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False)
+        return written(self.model_dump(mode="json", exclude_none=True))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,18 @@ A number without a fraction is a whole number, however it is written: `1e3` is 1
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import BaseResolver, implicit_resolvers
 
 from nnclassify.errors import ConfigError, ConfigPath, dotted, one_line, printable
 
@@ -31,29 +37,43 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 _ORDINAL = re.compile(r"([1-9][0-9]{0,8})(?:st|nd|rd|th)")
 
 
-class _CoreLoader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's core schema instead of 1.1's types, which stops at the limits while it reads."""
+class _CoreResolver(BaseResolver):
+    """YAML 1.2's core schema, whatever version a `%YAML` directive names."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - yaml's own name
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - ruamel's own name
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
+    def __init__(self, version: Any = None, loader: Any = None) -> None:
+        super().__init__(loader)
+        self._loader_version = version
+
+    @property
+    def processing_version(self) -> tuple[int, int]:
+        """What the scanner goes by."""
+        return 1, 2
+
+
+class _BoundedComposer(Composer):
+    """Stops at the limits while it reads."""
+
+    warn_double_anchors = False
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
         self.num_nodes = 0
-        self.depth = 0
+        self.num_levels = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """As yaml's own, for every node of the document, aliases included."""
+    def compose_node(self, parent: Node | None, index: Any) -> Any:
+        """As ruamel's own, for every node of the document, aliases included."""
         self.num_nodes += 1
-        self.depth += 1
-        if self.num_nodes > MAX_NODES or self.depth > MAX_DEPTH:
-            event = self.peek_event()  # type: ignore[no-untyped-call] # types-PyYAML leaves it out
-            raise _TooMuch(problem_mark=event.start_mark)
+        self.num_levels += 1
+        if self.num_nodes > MAX_NODES or self.num_levels > MAX_DEPTH:
+            raise _TooMuch(problem_mark=self.parser.peek_event().start_mark)
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self.num_levels -= 1
         return node
 
 
-class _TooMuch(yaml.MarkedYAMLError):
+class _TooMuch(MarkedYAMLError):
     """A document beyond the limits."""
 
 
@@ -64,7 +84,36 @@ for _tag, _pattern, _first in [
     ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
     ("float", rf"^(?:{_NUMBER}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", list("-+0123456789.")),
 ]:
-    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+    _CoreResolver.add_implicit_resolver_base(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+class _CautiousResolver(_CoreResolver):
+    """For writing: text that YAML 1.1 or 1.2 takes for something else is put in quotes, so that any reader agrees."""
+
+
+for _, _tag, _regexp, _first in implicit_resolvers:
+    _CautiousResolver.add_implicit_resolver_base(_tag, _regexp, _first)
+
+
+class _Representer(SafeRepresenter):
+    """For writing: floats as YAML 1.1 can read them too."""
+
+    def represent_float(self, data: float) -> ScalarNode:
+        """`1.0e-05`, which 1.1 takes for text without the `.0`."""
+        node = super().represent_float(data)
+        if "." not in node.value:
+            node.value = node.value.replace("e", ".0e")
+        return node
+
+
+_Representer.add_representer(float, _Representer.represent_float)
+
+
+def _composed(text: str) -> Node | None:
+    """The nodes of a YAML text."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver, yaml.Composer = _CoreResolver, _BoundedComposer
+    return cast(Node | None, yaml.compose(text))
 
 
 class Override(str):
@@ -206,6 +255,17 @@ def _expanded(value: Any) -> Any:
     return {} if value is None else value
 
 
+def written(data: Any) -> str:
+    """Plain data as the text of a YAML file, its keys in their order."""
+    yaml: Any = YAML(typ="safe", pure=True)  # which declares its options as None
+    yaml.default_flow_style, yaml.allow_unicode = False, False
+    yaml.Resolver, yaml.Representer = _CautiousResolver, _Representer
+    yaml.sort_base_mapping_type_on_output = False
+    text = io.StringIO()
+    yaml.dump(data, text)
+    return text.getvalue()
+
+
 def yaml_text(value: Any) -> str:
     """A value as one would write it in a config."""
     if isinstance(value, bool):
@@ -281,10 +341,10 @@ class _Builder:
             ConfigError: Not YAML, or beyond the limits.
         """
         try:
-            node = yaml.compose(text, Loader=_CoreLoader)
+            node = _composed(text)
         except _TooMuch as cause:
             raise self._too_much(cause.problem_mark) from cause
-        except (yaml.YAMLError, ValueError, OverflowError) as cause:  # the latter two of `"\\UFFFFFFFF"`
+        except (YAMLError, ValueError, OverflowError, AssertionError) as cause:  # of `"\\UFFFFFFFF"` and `%YAML 1.3`
             what = printable(one_line(getattr(cause, "problem", None) or cause))
             hints = (hint for words, hint in _SYNTAX_HINTS.items() if words in what)
             hint = next(hints, "check indentation, colons and brackets")
@@ -297,32 +357,32 @@ class _Builder:
             return self._at(mark)
         return self.origin if position is None else self._at_line(text.count("\n", 0, position) + 1)
 
-    def _at(self, mark: yaml.Mark | None) -> str:
+    def _at(self, mark: StringMark | None) -> str:
         return self.origin if mark is None else self._at_line(mark.line + 1)
 
     def _at_line(self, line: int) -> str:
         """`file:line`; an override has no lines."""
         return f"{self.origin}:{line}" if self.has_lines else self.origin
 
-    def _too_much(self, mark: yaml.Mark | None) -> ConfigError:
+    def _too_much(self, mark: StringMark | None) -> ConfigError:
         where = self._at(mark)
         return ConfigError([f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, aliases included"])
 
-    def _value(self, node: yaml.Node, path: YamlPath) -> Any:
+    def _value(self, node: Node, path: YamlPath) -> Any:
         self.num_nodes += 1
         if self.num_nodes > MAX_NODES or len(path) > MAX_DEPTH:  # aliases are whole values here, and can add up
             raise self._too_much(node.start_mark)
         self.lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, MappingNode):
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, SequenceNode):
             return [self._value(child, (*path, index)) for index, child in enumerate(node.value)]
         return self._scalar(node, path)
 
-    def _mapping(self, node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
+    def _mapping(self, node: MappingNode, path: YamlPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            key = str(key_node.value) if isinstance(key_node, ScalarNode) else ""
             if problem := self._wrong_key(key, path, is_first=key not in values):
                 self.problems.append(f"{self._at(key_node.start_mark)}: {problem}")
                 if key not in values:
@@ -341,8 +401,8 @@ class _Builder:
             return f"found a key that is not a name; expected `key: value` with up to {MAX_KEY} characters"
         return None
 
-    def _scalar(self, node: yaml.Node, path: YamlPath) -> Any:
-        text, kind = str(node.value), node.tag.removeprefix("tag:yaml.org,2002:")
+    def _scalar(self, node: Node, path: YamlPath) -> Any:
+        text, kind = str(node.value), str(node.tag).removeprefix("tag:yaml.org,2002:")
         if kind == "null" and text.lower() in ("", "~", "null"):
             return None
         if kind == "bool" and text.lower() in ("true", "false"):
@@ -358,11 +418,11 @@ class _Builder:
             kind = "not a number"  # `!!int five`
         if kind != "str":
             return self._unreadable(
-                node, path, f"tag {printable(node.tag[:MAX_KEY])!r} is not allowed; write a plain value"
+                node, path, f"tag {printable(str(node.tag)[:MAX_KEY])!r} is not allowed; write a plain value"
             )
         return text
 
-    def _unreadable(self, node: yaml.Node, path: YamlPath, problem: str) -> None:
+    def _unreadable(self, node: Node, path: YamlPath, problem: str) -> None:
         place = f" {dotted(path)}:" if path else ""
         self.problems.append(f"{self._at(node.start_mark)}:{place} {problem}")
         self.unreadable.add(path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.config.yaml_reader import YamlSource, parse_yaml, read_yaml
+from nnclassify.config.yaml_reader import YamlSource, parse_yaml, read_yaml, written
 from nnclassify.errors import ConfigError
 
 any_input = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -79,3 +80,20 @@ def test_a_key_that_is_no_utf_8_is_a_message(tmp_path: Path) -> None:
     assert error.value.problems[0].endswith(
         "a.yaml:3: found a key that is not a name; expected `key: value` with up to 200 characters"
     )
+
+
+AMBIGUOUS = ["yes", "On", "n", "1e3", "1e-3", "010", "0o17", "1_000", "1:30", "2001-01-01", "~", "null", "", "=", "<<"]
+
+
+def test_what_is_written_is_read_back_and_by_a_reader_of_yaml_1_1_too() -> None:
+    """Once a column named '1e3' was a number in the config of its run."""
+    data = {"texts": [*AMBIGUOUS, "a: b", "#x", "'q'", "é", "a\nb", "\u2028", "x " * 90], "floats": [1e-5, 1e17, 0.1]}
+    text = written({**data, "rest": [None, True, 3, {}, [], {"a": [1]}]})
+    assert text.isascii() and yaml.safe_load(text)["texts"] == data["texts"]
+    assert yaml.safe_load(text) == parse_yaml(text, "text")
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_a_version_changes_no_meaning(version: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"%YAML {version}\n---\na: [yes, 010, 1e3, 1:30, 2001-01-01, 1_000]\n")
+    assert read_yaml(tmp_path / "a.yaml").data == {"a": ["yes", 10, 1000, "1:30", "2001-01-01", "1_000"]}
