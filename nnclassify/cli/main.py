@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import runs, train, use
+from nnclassify.cli import runs, summary, train, use
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -42,6 +42,7 @@ app.command()(use.evaluate)
 app.command(context_settings={"ignore_unknown_options": True})(use.predict)
 app.command("plots")(use.draw_plots)
 app.command()(use.compare)
+app.command(epilog=PRECEDENCE)(summary.summary)
 app.command("runs")(runs.list_runs)
 app.add_typer(configs_app, name="configs")
 

@@ -34,6 +34,7 @@ OPTIONS = {
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
     "plots": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set"],
     "compare": ["RUNS", "--help", "--json", "--plot", "--run"],
+    "summary": ["CONFIG", "WORDS", "--help", "--json", "--set", *SHORT],
     "runs": ["ROOT", "--help", "--json"],
     "configs": ["--help", "--json"],
     "configs show": ["NAME", "WORDS", "--help", "--json", "--set"],

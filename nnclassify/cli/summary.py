@@ -1,0 +1,82 @@
+"""`nnclassify summary CONFIG`: what a config builds, before it is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nnclassify.cli.options import (
+    BatchSizeOption,
+    ConfigArgument,
+    DeviceKeyOption,
+    EpochsOption,
+    JsonOption,
+    LrOption,
+    SeedOption,
+    SetOption,
+    Words,
+)
+from nnclassify.cli.printing import print_json
+
+if TYPE_CHECKING:
+    from nnclassify.training.summary import Summary
+
+
+def summary(
+    config: ConfigArgument,
+    words: Words = None,
+    overrides: SetOption = None,
+    epochs: EpochsOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = None,
+    batch_size: BatchSizeOption = None,
+    device: DeviceKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a config builds: layers, output shapes, parameters, operations, memory, how it is executed."""
+    from nnclassify.cli.overrides import gathered
+    from nnclassify.config.run_config import load_config
+
+    changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
+    loaded = load_config(config, changes)
+    from nnclassify.training.summary import summarize  # after the config is known to be right: torch is slow to import
+
+    found = summarize(loaded)
+    if as_json:
+        print_json(found.figures())
+    else:
+        print(_text(found))
+
+
+def _text(found: Summary) -> str:
+    from nnclassify.cli.table import table
+
+    rows = [
+        [layer.name, layer.kind, str(layer.output_shape), f"{layer.parameters:,}", f"{layer.multiply_adds:,}"]
+        for layer in found.layers
+    ]
+    memory = found.memory
+    held = {
+        "parameters": memory.parameters,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "average": memory.average,
+        f"activations of a batch of {found.batch_size} (estimated)": memory.activations,
+    }
+    return "\n".join(
+        [
+            table(["layer", "kind", "output shape", "parameters", "multiply-adds"], rows),
+            "",
+            f"parameters: {found.parameters:,}, of which {found.trainable_parameters:,} learn",
+            f"operations: {found.multiply_adds:,} multiply-adds per example (forward; matrix products, convolutions)",
+            "memory: " + ", ".join(f"{name} {_bytes(size)}" for name, size in held.items() if size),
+            "plan: " + ", ".join(f"{name} {value}" for name, value in found.plan.items()),
+        ]
+    )
+
+
+def _bytes(size: int) -> str:
+    """Bytes in the largest unit that they reach."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"

@@ -1,0 +1,183 @@
+"""What a config builds, before it is trained: layers, operations, memory, and how it is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nnclassify.config.run_config import LoadedConfig, located
+from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One call of a layer in the forward pass.
+
+    Attributes:
+        name: Its path in the network, such as `blocks.0.conv`.
+        kind: Its class.
+        output_shape: Of a batch: `(N, C, H, W)` or `(N, units)`.
+        parameters: Its own, counted where they are first used.
+        multiply_adds: Of one example: products of matrices and convolutions, nothing else.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training holds.
+
+    Attributes:
+        parameters: Weights and biases, and buffers such as running means.
+        gradients: Of the parameters that learn.
+        optimizer: The optimizers' state after a step.
+        average: The averaged weights; 0 without an average.
+        activations: Estimated: the layers' outputs for one batch. The backward pass keeps most of them, and some
+            tensors inside layers.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    average: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a config builds.
+
+    Attributes:
+        layers: In the order of the forward pass.
+        batch_size: N of the output shapes: the batch size, or the whole split where that is smaller.
+        parameters: In the whole network.
+        trainable_parameters: Those that learn.
+        multiply_adds: Of the forward pass of one example, in the whole network.
+        memory: Bytes.
+        plan: How the run is executed.
+    """
+
+    layers: list[LayerSummary]
+    batch_size: int
+    parameters: int
+    trainable_parameters: int
+    multiply_adds: int
+    memory: Memory
+    plan: dict[str, Any]
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        layers = [{**vars(layer), "output_shape": list(layer.output_shape)} for layer in self.layers]
+        return {**vars(self), "layers": layers, "memory": vars(self.memory)}
+
+
+def summarize(loaded: LoadedConfig) -> Summary:
+    """Build a config as training does, and run one training batch through the network.
+
+    Raises:
+        NNClassifyError: As `build_parts` and `build_trainer`.
+    """
+    with located(loaded.source):
+        trainer = build_trainer(build_parts(loaded.config))
+    chunk = next(iter(trainer.train.epoch(1, 0)))
+    batch = next(iter(chunk))[0][: chunk.batch_size]
+    plan = trainer.plan.description()
+    forward = _Forward(trainer, batch)
+    parameters = list(trainer.model.parameters())
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    return Summary(
+        layers=forward.layers,
+        batch_size=len(batch),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trainable_parameters=sum(parameter.numel() for parameter in learning),
+        multiply_adds=forward.multiply_adds,
+        memory=Memory(
+            parameters=_bytes([*parameters, *trainer.model.buffers()]),
+            gradients=_bytes(learning),
+            optimizer=_optimizer_bytes(trainer, learning),
+            average=0 if trainer.averaged is None else _bytes(trainer.averaged.state_dict().values()),
+            activations=forward.activation_bytes,
+        ),
+        plan=plan,
+    )
+
+
+class _Forward:
+    """One forward pass in training mode, observed with hooks on every layer."""
+
+    def __init__(self, trainer: Trainer, batch: Tensor) -> None:
+        self.layers: list[LayerSummary] = []
+        self._batch = batch
+        self._counter = FlopCounterMode(display=False)
+        self._started: list[int] = []
+        self._seen: set[nn.Parameter] = set()
+        self._outputs: list[Tensor] = []  # all of them are kept, so that no memory is used twice
+        with ExitStack() as hooks, torch.no_grad(), trainer.plan.placement.autocasting():
+            for name, module in _layers(trainer.model):
+                hooks.callback(module.register_forward_pre_hook(lambda *_: self._enter()).remove)
+                hooks.callback(module.register_forward_hook(lambda m, _, out, n=name: self._leave(n, m, out)).remove)
+            with self._counter:
+                trainer.model.train()(batch)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one example."""
+        return self._per_example(self._counter.get_total_flops())
+
+    @property
+    def activation_bytes(self) -> int:
+        """Of the outputs, each memory counted once: a view or a change in place takes none."""
+        storages = {output.untyped_storage().data_ptr(): output.untyped_storage() for output in self._outputs}
+        storages.pop(self._batch.untyped_storage().data_ptr(), None)
+        return sum(storage.nbytes() for storage in storages.values())
+
+    def _enter(self) -> None:
+        self._started.append(self._counter.get_total_flops())
+
+    def _leave(self, name: str, module: nn.Module, output: Any) -> None:
+        flops = self._counter.get_total_flops() - self._started.pop()
+        first = output if isinstance(output, Tensor) else next(part for part in output if isinstance(part, Tensor))
+        new = set(module.parameters()) - self._seen
+        self._seen |= new
+        self._outputs.append(first)
+        count, shape = sum(parameter.numel() for parameter in new), tuple(first.shape)
+        self.layers.append(LayerSummary(name, type(module).__name__, shape, count, self._per_example(flops)))
+
+    def _per_example(self, flops: int) -> int:
+        return flops // 2 // len(self._batch)  # a multiply-add is two operations
+
+
+def _layers(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The modules without others within; attention is a whole, since it uses the weights of what is within itself."""
+    for name, module in model.named_children():
+        if isinstance(module, nn.MultiheadAttention) or next(module.children(), None) is None:
+            if not isinstance(module, nn.Identity):
+                yield f"{path}{name}", module
+        else:
+            yield from _layers(module, f"{path}{name}.")
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _optimizer_bytes(trainer: Trainer, learning: Iterable[nn.Parameter]) -> int:
+    """The state that a step of the optimizers leaves: the network is not used after it."""
+    for parameter in learning:
+        parameter.grad = torch.zeros_like(parameter)
+    for optimizer in trainer.optimizers:
+        optimizer.step()
+    states = [state for optimizer in trainer.optimizers for state in optimizer.state.values()]
+    return _bytes(value for state in states for value in state.values() if isinstance(value, Tensor))
