@@ -110,7 +110,7 @@ class Loss(Settings):
 
     def refuses_multi_hot(self) -> str | None:
         """Why this loss cannot learn from multi-hot targets, and what to use; None where it can."""
-        return f"{self.name_of()} takes one class per example, and targets are multi-hot; use loss: bce_with_logits"
+        return f"{self.name_of()} takes one class per example, but the targets are multi-hot; use loss: bce_with_logits"
 
 
 class WeightedLoss(Loss):
@@ -230,7 +230,7 @@ class EncodedLoss(Loss):
     def refuses_multi_hot(self) -> str | None:
         """One output for the class's number cannot name several classes."""
         if self.targets == "index":
-            return "targets: index takes one class per example, and targets are multi-hot; use targets: one_hot"
+            return "targets: index takes one class per example, but the targets are multi-hot; use targets: one_hot"
         return None
 
 

@@ -257,7 +257,7 @@ def _checkpointer(
     if checkpointer.why_unsaved is not None:
         note(f"{checkpointer.why_unsaved}: written again, from {folder.last}")
     if trainer.finished:
-        note(f"{folder.path}: is finished, nothing is left to train; for more: --resume --set epochs=N")
+        note(f"{folder.path}: already finished; to train longer: --resume --set epochs=N")
     else:
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
         note(f"{folder.path}: continues after {len(trainer.rows)} epochs{batches}")

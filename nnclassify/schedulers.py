@@ -200,7 +200,7 @@ class Plateau(Scheduler):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """The least factor is the first one."""
         if self.end == 1:
-            yield "end", "found 1, so that the learning rate never drops; lower end, or use scheduler: constant"
+            yield "end", "found 1, so the learning rate never decreases; lower end, or use scheduler: constant"
 
     def first_drop(self) -> int | None:
         """The first epoch has the best loss, and the next ones are worse."""

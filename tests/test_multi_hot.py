@@ -117,7 +117,7 @@ def test_what_is_for_one_class_is_refused_before_the_data_is_read(values: dict[s
         ({}, [[1, float("nan"), 0], [0, 0, 1]], "nan of example 0, class 1; expected 0 or 1"),
         ({}, [0, 1], r"shape \(2,\); expected multi-hot targets \(N, K\)"),
         ({"class_names": ["a", "b"]}, [[1, 1, 0], [0, 0, 1]], "3 columns of targets; expected 2, one per class"),
-        ({"test": 0, "validation": 0}, [[1, 1, 0], [0, 1, 0]], "no training example of class blue"),
+        ({"test": 0, "validation": 0}, [[1, 1, 0], [0, 1, 0]], "no training examples of class blue"),
     ],
 )
 def test_other_targets_are_refused_in_one_line(here: Path, options: dict[str, Any], targets: Any, text: str) -> None:
@@ -139,7 +139,7 @@ def test_targets_of_any_number_type(here: Path, dtype: Any) -> None:
 def test_a_class_that_all_examples_are_of_is_said(here: Path) -> None:
     np.savez(here / "data.npz", x=np.ones((2, 3)), y=np.array([[1, 1, 0], [1, 0, 1]]))
     splits = config_of(**multi_hot(dataset={**TENSORS, "test": 0, "validation": 0})).dataset.build(0)
-    assert splits.notes == ["data.npz:y: every training example is of class 'red': there is nothing to tell apart"]
+    assert splits.notes == ["data.npz:y: every training example has class 'red', so there is nothing to learn for it"]
 
 
 def test_strata_are_the_rarest_classes() -> None:

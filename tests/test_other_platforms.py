@@ -72,7 +72,7 @@ def test_a_signal_saves_and_a_second_process_is_kept_out(folder: Path) -> None:
             break
         time.sleep(0.1)
     code, _, errors = ended(started(folder, "train", "run", "--resume", "--no-plots"))
-    assert code == 2 and "another process trains into it" in errors
+    assert code == 2 and "another process is training in it" in errors
     process.send_signal(signal.SIGTERM)
     code, _, errors = ended(process)
     assert code == 143 and "interrupted in epoch" in errors

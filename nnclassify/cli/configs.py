@@ -14,7 +14,7 @@ from nnclassify.errors import InputError, printable
 from nnclassify.files import shipped
 
 configs_app = typer.Typer(
-    help="The shipped configs: list them, show one, copy one.",
+    help="List, show or copy the shipped configs.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -60,7 +60,7 @@ def copy_config(
     target: Annotated[Path | None, typer.Argument(help="A file or a folder. Default: the working directory.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a shipped config, to change it."""
+    """Copy a shipped config to edit it."""
     copy = shipped.copy_shipped(name, target)
     if as_json:
         print_json({"name": name, "path": str(copy)})
@@ -71,7 +71,7 @@ def copy_config(
 
 @configs_app.command("reference")
 def print_reference(as_json: JsonOption = False) -> None:
-    """Print the reference of the YAML: every key, its values, default and meaning, in markdown."""
+    """Print the YAML reference in markdown: every key with its values, default and meaning."""
     from nnclassify.config.reference import markdown
 
     if as_json:
@@ -82,7 +82,7 @@ def print_reference(as_json: JsonOption = False) -> None:
 
 @configs_app.command("schema")
 def print_schema(as_json: JsonOption = False) -> None:
-    """Print the JSON schema of the YAML, for an editor's completion; --json prints it on one line."""
+    """Print the JSON schema of the YAML, for completion in editors; --json prints it on one line."""
     from nnclassify.config.reference import json_schema
 
     if as_json:

@@ -57,7 +57,7 @@ def main() -> None:
     except BaseException as error:
         code = _ended_by(error)
     if (failure := output_failure()) is not None:
-        note(f"error: standard output: not written ({one_line(failure)}); free space, or write it somewhere else")
+        note(f"error: standard output: not written ({one_line(failure)}); free space, or write to another place")
         code = code or SaveError.exit_code
     sys.exit(code)
 

@@ -32,7 +32,7 @@ def list_runs(
     elif found:
         print(_table(found))
     else:
-        note(f"{root or CHECKPOINTS}: no run here; train one first: nnclassify train digits_cnn")
+        note(f"{root or CHECKPOINTS}: no runs here; train one first: nnclassify train digits_cnn")
 
 
 def _table(runs: Sequence[ListedRun]) -> str:

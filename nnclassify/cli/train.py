@@ -106,14 +106,14 @@ def check(
     batch_size: BatchSizeOption = None,
     device: DeviceKeyOption = None,
     as_json: JsonOption = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with its reason.")] = False,
-    fix: Annotated[Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with what helped.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with the reason.")] = False,
+    fix: Annotated[
+        Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with the changes that helped.")
+    ] = None,
     lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the learning-rate range test.")] = None,
-    minutes: Annotated[
-        float, typer.Option(min=0.1, max=10_000, help="Processor time for the check, in minutes.")
-    ] = 1.0,
+    minutes: Annotated[float, typer.Option(min=0.1, max=10_000, help="Processor time of the check, in minutes.")] = 1.0,
 ) -> None:
-    """Say why a net would not learn, before it is trained: the cause, the evidence, the line of YAML to change."""
+    """Find out why a network does not learn: the cause, the evidence, and the line of YAML to change."""
     from nnclassify.cli.overrides import gathered
 
     changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)

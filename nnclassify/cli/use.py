@@ -100,9 +100,11 @@ def predict(
     ],
     run: Annotated[
         str | None,
-        typer.Option(help="A run, a run folder or a checkpoint; left out, the newest.", autocompletion=complete_run),
+        typer.Option(
+            help=("A run, a run folder or a checkpoint file. Default: the newest run."), autocompletion=complete_run
+        ),
     ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each input.")] = 1,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")] = 1,
     overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -110,7 +112,7 @@ def predict(
         bool,
         typer.Option(
             "--csv",
-            help="Print CSV on stdout; a name that a spreadsheet would run as a formula starts with an apostrophe.",
+            help="Print CSV to stdout. Names that a spreadsheet would run as formulas start with an apostrophe.",
         ),
     ] = False,
 ) -> None:
@@ -124,7 +126,9 @@ def predict(
 
     classifier = _load(_find(run), device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
     if classifier.is_multi_hot and top_k > 1:
-        raise InputError("--top-k: each class is predicted by itself (multi-hot targets); --json and --csv name all")
+        raise InputError(
+            "--top-k: with multi-hot targets each class is predicted independently; --json and --csv list all"
+        )
     predictions = list(classifier.predict(inputs, top_k, note))
     _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
     if any(prediction.error is not None for prediction in predictions):
@@ -175,10 +179,10 @@ def compare(
         list[str] | None,
         typer.Option("--run", metavar="RUN", help="The same as RUN; repeat it.", autocompletion=complete_run),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the curves.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="The file to save the plot of the curves to.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put runs side by side: config differences, size, time, accuracies, curves."""
+    """Compare runs: config differences, size, time, accuracies, curves."""
     from nnclassify.cli.overrides import all_runs
 
     runs = all_runs(runs, run_options)

@@ -55,7 +55,7 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
         for path in told[:MAX_TOLD]
     ]
     if more := len(told) - len(lines):
-        lines.append(f"{source.where(told[MAX_TOLD])}: {more} more problems from here on; fix those above first")
+        lines.append(f"{source.where(told[MAX_TOLD])}: {more} more problems follow; fix those above first")
     return lines
 
 
@@ -162,10 +162,10 @@ def _describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[
     if kind == CONFLICT:
         return errors[0]["msg"]
     if kind == "union_tag_not_found":
-        return f"found no name; add `name: ` and one of {', '.join(_names(errors[0], root))}"
+        return f"no name; add `name: ` and one of {', '.join(_names(errors[0], root))}"
     if kind == "extra_forbidden":
         if (number := _cut_number(path, data)) is not None:
-            return f"unknown key, left over from a number with a comma; use a decimal point: {number}"
+            return f"unknown key, part of a number with a decimal comma; use a decimal point: {number}"
         return f"unknown key{_nearest_key(loc, root)}; expected one of {', '.join(_allowed_keys(loc, root))}"
     if kind in ("union_tag_invalid", "literal_error"):
         tag = errors[0].get("input")

@@ -49,7 +49,7 @@ class CheckpointEvery(Settings):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """An empty checkpoint_every would have no effect."""
         if self.steps is None and self.minutes is None:
-            yield "steps", "missing, and minutes too; give one of them or both, or leave checkpoint_every out"
+            yield "steps", "missing, as is minutes; set one of them or both, or remove checkpoint_every"
 
 
 def _known_metric(value: Any) -> Any:
@@ -280,14 +280,14 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
     yield from _multi_hot_misfits(config) if config.dataset.is_multi_hot else _loss_misfits(config)
     yield from _unknown_findings(config)
     if config.ema is not None and config.lookahead is not None:
-        text = "found it together with ema; only one average is evaluated and kept: leave one of the two out"
+        text = "found both lookahead and ema, but only one average can be evaluated and saved; remove one of them"
         yield _Misfit(("lookahead",), ("ema",), text)
     if config.dataset.validation in (0, "test"):
-        unchosen = "without a split to choose by; set dataset.validation: 0.1, or leave"
+        unchosen = "needs a validation split; set dataset.validation: 0.1, or remove"
         if config.patience is not None:
-            yield _Misfit(("patience",), ("dataset",), f"found it {unchosen} patience out")
+            yield _Misfit(("patience",), ("dataset",), f"{unchosen} patience")
         if config.select_by != "accuracy":
-            yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r} {unchosen} select_by out")
+            yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {unchosen} select_by")
     if (reason := METRICS[config.select_by].refuses(is_multi_hot=config.dataset.is_multi_hot)) is not None:
         yield _Misfit(("select_by",), ("dataset",), f"{reason}; choose another metric, such as f1_macro")
 
@@ -309,7 +309,9 @@ def _multi_hot_misfits(config: RunConfig) -> Iterator[_Misfit]:
     if (reason := config.loss.refuses_multi_hot()) is not None:
         yield _Misfit(("loss",), ("dataset",), reason)
     elif config.model.output in ("softmax", "log_softmax"):
-        text = f"found {config.model.output}: probabilities that sum to 1 are for one class per example, and targets "
+        text = (
+            f"found {config.model.output}: probabilities that sum to 1 are for one class per example, but the targets "
+        )
         yield _Misfit(("model", "output"), ("dataset",), text + "are multi-hot; use sigmoid with loss: bce, or none")
     else:
         yield from _loss_misfits(config)
@@ -324,10 +326,10 @@ def _surprises(config: RunConfig) -> Iterator[tuple[YamlPath, str]]:
     if (first := config.scheduler.first_drop()) is not None and first >= epochs:
         yield ("scheduler",), f"the learning rate drops after {first} epochs at the earliest, but {run}"
     if config.patience is not None and config.patience >= epochs:
-        yield ("patience",), f"{config.patience} epochs without improvement cannot pass: {run}"
+        yield ("patience",), f"{config.patience} epochs without improvement are never reached: {run}"
     for place, group in enumerate(config.optimizer.groups):
         if group.epochs is not None and group.epochs >= epochs:
             yield (
                 ("optimizer", "groups", place, "epochs"),
-                f"found {group.epochs}, but {run}: the group learns to the end",
+                f"found {group.epochs}, but {run}: the group is never frozen",
             )

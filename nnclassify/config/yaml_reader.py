@@ -209,7 +209,7 @@ class YamlSource:
                 node[part] = child
             else:
                 entries = f"; it has {len(node)}, and --set counts from 0" if isinstance(node, list) else ""
-                raise ConfigError([f"{origin}: {dotted(path[:depth])} has no part {part!r}{entries}"])
+                raise ConfigError([f"{origin}: {dotted(path[:depth])} has no key {part!r}{entries}"])
             node = child
 
 
@@ -283,7 +283,7 @@ def read_yaml(path: Path) -> YamlSource:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; no config needs that"])
+            raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; expected a smaller config"])
         is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Windows' shells write
         text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
@@ -316,7 +316,7 @@ _SYNTAX_HINTS = {
     "'\\t'": "indent with spaces, not with tabs",
     "another document": "one file holds one config; remove the line `---`",
     "mapping values are not allowed": "check the indentation; a value with `: ` in it needs quotes",
-    "cannot start any token": "put a value that starts with this character in quotes",
+    "cannot start any token": "quote a value that starts with this character",
     "special characters are not allowed": "remove the character that cannot be printed",
     "undefined alias": "a value that starts with `*` needs quotes",
 }
@@ -366,7 +366,7 @@ class _Builder:
 
     def _too_much(self, mark: StringMark | None) -> ConfigError:
         where = self._at(mark)
-        return ConfigError([f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, aliases included"])
+        return ConfigError([f"{where}: more than {MAX_NODES} values or {MAX_DEPTH} levels, counting aliases"])
 
     def _value(self, node: Node, path: YamlPath) -> Any:
         self.num_nodes += 1
@@ -396,7 +396,7 @@ class _Builder:
             first = self.lines[(*path, key)]
             return f"{dotted((*path, key))}: duplicate key, first on line {first}; remove one"
         if key == "<<":
-            return f"{dotted((*path, key))}: merging is not supported; write the keys out"
+            return f"{dotted((*path, key))}: merge keys are not supported; write the keys out"
         if not key or len(key) > MAX_KEY or not _is_text(key):
             return f"found a key that is not a name; expected `key: value` with up to {MAX_KEY} characters"
         return None
@@ -408,7 +408,7 @@ class _Builder:
         if kind == "bool" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if kind == "int" and len(text) > MAX_DIGITS:
-            return self._unreadable(node, path, f"a number of {len(text)} digits; no config needs that")
+            return self._unreadable(node, path, f"a number of {len(text)} digits; expected a smaller config")
         try:
             if kind == "int":
                 return int(text, 0) if text[:2] in ("0o", "0x") else int(text)

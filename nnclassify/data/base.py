@@ -89,7 +89,7 @@ class Dataset(Settings):
     def _share_or_test(cls, value: float | str | None) -> float | str | None:
         named = value is None or (isinstance(value, str) and value != "test")
         if named and not cls.takes_validation_folder:
-            raise ValueError("a share such as 0.1, or `test`")
+            raise ValueError("a fraction such as 0.1, or `test`")
         return value
 
     @abstractmethod
@@ -133,7 +133,8 @@ class Dataset(Settings):
         source = source.finish(source)
         if 0 in train.inputs.shape[1:]:
             raise DataError(
-                f"{self.origin_of_inputs()}: examples of shape {tuple(train.inputs.shape[1:])}: nothing to learn from"
+                f"{self.origin_of_inputs()}: examples of shape {tuple(train.inputs.shape[1:])} have no values; "
+                "expected at least one"
             )
         if source.picture is not None:
             check_different(train, self.origin_of_inputs())
@@ -226,7 +227,10 @@ class UnsplitDataset(Dataset):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """A test split that is shown and is empty."""
         if self.validation == "test" and self.test == 0 and not self.takes_validation_folder:
-            yield "validation", "found 'test' with test: 0, an empty split; raise test, or set validation: 0"
+            yield (
+                "validation",
+                ("found 'test' with test: 0, so the test split is empty; increase test, or set validation: 0"),
+            )
 
 
 class PictureDataset(Dataset):
@@ -257,8 +261,8 @@ def check_different(train: Examples, where: str) -> None:
     value = f"{first.flatten()[0].item():g}"
     shown = f"every pixel is {value}" if (first == first.flatten()[0]).all() else "pixel for pixel"
     raise DataError(
-        f"{where}: all {len(train)} training images are alike once they are read ({shown}); expected images that "
-        "differ (in color images of 16 bits a channel only the upper 8 bits are read)"
+        f"{where}: all {len(train)} training images are identical after reading ({shown}); expected images that "
+        "differ (only the upper 8 bits of 16-bit color images are read)"
     )
 
 
@@ -271,7 +275,7 @@ def check_range(targets: Labels, class_names: list[str], where: str) -> None:
     if len(targets) and (targets.min() < 0 or targets.max() >= len(class_names)):
         row = int(np.flatnonzero((targets < 0) | (targets >= len(class_names)))[0])
         raise LabelError(
-            f"{where}: label {targets[row]} of example {row} is outside the classes; expected 0..{len(class_names) - 1}"
+            f"{where}: label {targets[row]} of example {row} is not a class; expected 0..{len(class_names) - 1}"
         )
 
 
@@ -279,7 +283,7 @@ def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
     """One line per class that every training example is of, which only multi-hot targets allow."""
     full = counts_of(targets, len(class_names)) == len(targets)
     return [
-        f"every training example is of class {name!r}: there is nothing to tell apart"
+        f"every training example has class {name!r}, so there is nothing to learn for it"
         for name, is_full in zip(class_names, full, strict=True)
         if is_full
     ]
@@ -291,7 +295,9 @@ def untested(targets: Labels, class_names: list[str]) -> list[str]:
     rare = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
     more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
     found = f"no example of class {', '.join(rare[:5])}{more} in the test split"
-    return [f"{found}: its figures are of the other classes; add examples, or raise dataset.test"] if rare else []
+    return (
+        [(f"{found}: its metrics cover the other classes only; add examples, or increase dataset.test")] if rare else []
+    )
 
 
 def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
@@ -302,11 +308,12 @@ def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
         LabelError: A class without example.
     """
     if len(targets) == 0:
-        raise DataError(f"{where}: no training example; expected at least one of each class")
+        raise DataError(f"{where}: no training examples; expected at least one of each class")
     if len(class_names) < 2:
-        raise DataError(f"{where}: one class only ({', '.join(class_names)}); expected at least two classes")
+        raise DataError(f"{where}: only one class ({', '.join(class_names)}); expected at least two classes")
     counts = counts_of(targets, len(class_names))
     if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
         raise LabelError(
-            f"{where}: no training example of class {some(empty, 5)}; add examples, raise `limit`, or remove the class"
+            f"{where}: no training examples of class {some(empty, 5)}; add examples, increase `limit`, or remove the "
+            "class"
         )

@@ -86,10 +86,10 @@ def column_notes(names: Sequence[str], values: Values, targets: Labels) -> list[
         elif (not name or _IDENTIFIER.fullmatch(name)) and len(np.unique(values[:, index])) == len(values):
             found = "has a different value in every row, like an identifier"
         elif same_as_label[index]:
-            found = "gives the label away: each class has a value of its own in it"
+            found = "reveals the label: it has a different value for each class"
         else:
             continue
-        notes.append(f"{shown} {found}; if it is not a property of the examples, leave it out of dataset.features")
+        notes.append(f"{shown} {found}; if it is not a property of the examples, remove it from dataset.features")
     return notes[:MOST_NOTES] + ([f"and {len(notes) - MOST_NOTES} more such columns"] if notes[MOST_NOTES:] else [])
 
 

@@ -112,7 +112,7 @@ def inputs_of(
         except DataError as error:
             yield line, error
     if line == 0:
-        raise DataError(f"{table.where()}: no rows below the header; expected rows of {layout.width} values")
+        raise DataError(f"{table.where()}: no rows after the header; expected rows of {layout.width} values")
 
 
 def numbers_of(texts: Sequence[str], names: Sequence[str] | None, where: str, decimal: str = ".") -> list[float]:
@@ -146,7 +146,7 @@ def _layout(table: Rows, line: int, cells: list[str], names: list[str], num_feat
         cells, written, lambda found: (bool(wanted) and wanted <= set(found)) or (one and len(found) == num_features)
     )
     if other is not None:
-        raise DataError(f"{where}: columns are separated by {other!r}, not {written!r} as in the file trained on")
+        raise DataError(f"{where}: columns are separated by {other!r}, not {written!r} as in the training file")
     if table.has_names or _is_header(cells, names, table.format.decimal):
         if not names and len(cells) == num_features:
             return _Layout(len(cells), range(num_features), has_header=True)

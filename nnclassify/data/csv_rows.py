@@ -51,16 +51,16 @@ MISSING = {
 with `#` is a spreadsheet's error."""
 
 _HINTS = (
-    (r"[+-]?\d{1,3}(,\d{3})+", "a decimal comma is dataset.decimal: ','; thousands are written without separators"),
+    (r"[+-]?\d{1,3}(,\d{3})+", "for a decimal comma, set dataset.decimal: ','; write thousands without separators"),
     (r"[+-]?\d*,\d+([eE][+-]?\d+)?", "for decimal commas, set dataset.decimal: ','"),
-    (r"[+-]?\d+\.\d+", "for decimal points, set dataset.decimal: '.'; thousands are written without separators"),
+    (r"[+-]?\d+\.\d+", "for decimal points, set dataset.decimal: '.'; write thousands without separators"),
     (r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", "write it without thousands separators"),
     (r"[+-]?[\d.,]+\s*%", "write it without the percent sign"),
     (r"[+-]?[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥]", "write it without the currency sign"),
-    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: write its parts as numbers, or leave the column out"),
-    (r"0[xX][0-9a-fA-F]+", "write it in decimal"),
+    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: write its parts as numbers, or remove the column"),
+    (r"0[xX][0-9a-fA-F]+", "write it as a decimal number"),
     (r"(?i)true|false|yes|no|t|f|y|n", "write 1 and 0"),
-    (r"\d{1,2}:\d\d(:\d\d.*)?", "a time: write it as one number, or leave the column out"),
+    (r"\d{1,2}:\d\d(:\d\d.*)?", "a time: write it as one number, or remove the column"),
     (r"[+-]?\d+(_\d+)+(\.\d+)?", "write it without underscores"),
 )
 
@@ -168,7 +168,7 @@ class CsvFile:
                     yield begins, row
                 begins = reader.line_num + 1
         except csv.Error as cause:
-            why = "a quote is never closed" if "unexpected end" in str(cause) else one_line(cause)
+            why = "a quote is not closed" if "unexpected end" in str(cause) else one_line(cause)
             raise DataError(f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote twice") from cause
 
 

@@ -62,7 +62,7 @@ def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | N
     empty = _empty_columns(file, header) if features is None else ()
     if empty:
         places = ", ".join(str(column + 1) for column in empty)
-        notes.append(f"columns with neither a name nor values are left out: {places}")
+        notes.append(f"columns without a name or values are ignored: {places}")
     left_out = set(empty)
     others = [name for column, name in enumerate(header) if name not in labels and column not in left_out]
     names = others if features is None else list(features)
@@ -70,14 +70,14 @@ def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | N
     reader = _Reader(file, header, columns, label_columns)
     reader.read(rows)
     if not reader.lines:
-        raise DataError(f"{file.path}: no rows below the header; expected at least one of each class")
+        raise DataError(f"{file.path}: no rows after the header; expected at least one of each class")
     values = np.frombuffer(reader.values, dtype=np.float64).reshape(len(reader.lines), len(columns))
     if reader.num_empty:
-        notes.append(f"rows without any value are left out: {reader.num_empty}")
+        notes.append(f"empty rows are ignored: {reader.num_empty}")
     if features is None:
         values, names = _without_index(values, names, notes)
     if not names:
-        raise DataError(f"{file.path}: no feature column beside the label; expected at least one")
+        raise DataError(f"{file.path}: no feature column other than the label; expected at least one")
     notes = [f"{file.path}: {note}" for note in notes]
     lines, codes = np.array(reader.lines, dtype=np.int64), np.frombuffer(reader.codes, dtype=np.int64)
     if len(labels) > 1:
@@ -112,7 +112,9 @@ def header_and_rows(file: CsvFile, labels: Sequence[str]) -> tuple[list[str], It
         return cells, rows
     names = list(file.format.columns)
     if cells == names:
-        raise DataError(f"{file.path}:{line}: a header line; remove dataset.columns, which is for files without one")
+        raise DataError(
+            f"{file.path}:{line}: a header line; remove dataset.columns, which is for files without a header"
+        )
     if len(cells) != len(names):
         raise DataError(f"{file.path}:{line}: {len(cells)} values; expected {len(names)}, as in dataset.columns")
     return names, itertools.chain([first], rows)
@@ -170,7 +172,7 @@ def _chosen(
     counts = Counter(name for column, name in enumerate(header) if column not in left_out)
     for place, name in enumerate(name for name, count in counts.items() if count > 1):
         shown = f"column {name!r} appears twice" if name else "two columns have no name"
-        problems.add(-1, f"{file.path}:1: {shown}; give each column a name of its own", kind=f"twice {place:6}")
+        problems.add(-1, f"{file.path}:1: {shown}; give each column a different name", kind=f"twice {place:6}")
     columns = some(header, MAX_NAMES)
     wanted = [*(("label", name) for name in labels), *(("features", name) for name in names)]
     for place, (option, name) in enumerate(wanted):
@@ -179,13 +181,13 @@ def _chosen(
             problems.add(place, text, kind="absent")
     for label in (label for label in labels if label in names):
         problems.add(
-            -1, f"dataset.features: {label!r} is the label, which gives the answer away; remove it from the features"
+            -1, f"dataset.features: {label!r} is the label, which reveals the answer; remove it from the features"
         )
     for name in (name for name, count in Counter(names).items() if count > 1 and counts[name] == 1):
-        problems.add(-1, f"dataset.features: {name!r} appears twice; name each column once", kind="repeated")
+        problems.add(-1, f"dataset.features: {name!r} appears twice; list each column once", kind="repeated")
     problems.raise_all()
     if not names:
-        raise DataError(f"{file.path}: no feature column beside the label; expected at least one")
+        raise DataError(f"{file.path}: no feature column other than the label; expected at least one")
     place_of = {name: column for column, name in reversed(list(enumerate(header)))}
     return [place_of[name] for name in labels], [place_of[name] for name in names]
 
@@ -237,7 +239,7 @@ class _Reader:
             return None
         if len(row) != width:
             named = "dataset.columns" if self.file.format.columns else "the header"
-            hint = ": a delimiter ends the line" if len(row) == width + 1 and not row[-1].strip() else ""
+            hint = ": the line ends with a delimiter" if len(row) == width + 1 and not row[-1].strip() else ""
             hint = ": a comment?" if row[0].startswith("#") else hint
             self.problems.add(-1, f"{where}: {len(row)} values; expected {width}, as in {named}{hint}", kind="ragged")
             return None
@@ -270,12 +272,12 @@ class _Reader:
         good = [self.header[column] for column in self.columns if column not in bad]
         if not good or len(good) == len(self.columns) or len(good) > MAX_NAMES:
             return ""
-        return f"; to learn from the other columns alone, set dataset.features: {yaml_list(good)}"
+        return f"; to use only the other columns, set dataset.features: {yaml_list(good)}"
 
 
 def _no_label(texts: Iterable[str]) -> dict[str, str]:
     """What is wrong with each text that is no class."""
-    expected = "fill it in, remove the row, or give the class another name"
+    expected = "fill it in, remove the row, or rename the class"
     return {
         text: f"{text!r} looks like a missing label; {expected}" if text else "no label; fill it in or remove the row"
         for text in missing_labels(list(texts))
@@ -315,6 +317,6 @@ def _without_index(values: Values, names: list[str], notes: list[str]) -> tuple[
     ]
     for column in index:
         shown = f"named {names[column]!r}" if names[column] else "without a name"
-        notes.append(f"the column {shown} numbers the rows: it is an index, and not used as a feature")
+        notes.append(f"the column {shown} is an index of the rows and is not used as a feature")
     kept = [column for column in range(len(names)) if column not in index]
     return (np.ascontiguousarray(values[:, kept]), [names[column] for column in kept]) if index else (values, names)

@@ -93,7 +93,8 @@ def to_bytes(values: Values, black: float, white: float) -> np.ndarray[Any, np.d
     over = 0 if is_bit_depth and found.whole else OVERSHOOT * (white - black)
     if found.low < black - over or found.high > white + over:
         raise ValuesError(
-            f"values from {found.low:g} to {found.high:g}; the other images' are from {black:g} to {white:g}: bring "
+            f"values from {found.low:g} to {found.high:g}; those of the other images are from {black:g} to {white:g}: "
+            "bring "
             "it to the same range, or set dataset.value_range"
         )
     if values.dtype.kind in "iu" and black == 0:

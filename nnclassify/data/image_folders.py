@@ -130,12 +130,12 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
             raise DataError(f"{folder}: not a class of the training folder; expected {some(class_names, 10)}")
         known = name if name in class_names else same[0]
         if known != name:
-            notes.append(f"{folder}: taken for class {known}, whose name differs in case")
+            notes.append(f"{folder}: used as class {known}, whose name differs in case")
         found[known] = list_pictures(folder)
     if missing := [name for name, listing in found.items() if not listing.pictures]:
         if len(missing) == len(class_names):
-            raise DataError(f"{root / missing[0]}: no images, nor in any other class; add some, or remove {root}")
-        notes.append(f"{root}: no images of class {', '.join(missing)}; the figures are of the other classes")
+            raise DataError(f"{root / missing[0]}: no images, here or in any other class; add some, or remove {root}")
+        notes.append(f"{root}: no images of class {', '.join(missing)}; the metrics cover the other classes only")
     return found
 
 
@@ -166,7 +166,7 @@ def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
     """An archive often unpacks into a folder of its own, which is then the only "class"."""
     only = next(iter(folders.values()))
     if len(folders) == 1 and len(_subfolders(only)) > 1:
-        raise DataError(f"{root}: one class only ({only.name}), which holds folders; did you mean {only}?")
+        raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {only}?")
 
 
 def _roles(root: Path, validation: str | None) -> _Roles:
@@ -179,7 +179,7 @@ def _roles(root: Path, validation: str | None) -> _Roles:
             roles.others.append(path)
         elif _subfolders(path):
             if split in roles.splits:
-                raise DataError(f"{roles.splits[split]} and {path}: two folders for one split; keep one")
+                raise DataError(f"{roles.splits[split]} and {path}: two folders for the same split; keep one")
             roles.splits[split] = path
         else:
             roles.others.append(path)
@@ -200,7 +200,7 @@ def _settle(roles: _Roles) -> None:
         train = roles.splits["train"]
         if others and len(roles.splits) == 1 and any(list_pictures(path).pictures for path in others):
             raise DataError(
-                f"{train}: holds folders, and next to it is {some(others)}; if it is a class, move its images "
+                f"{train}: contains folders, and next to it is {some(others)}; if it is a class, move its images "
                 "out of their folders, otherwise move the others away"
             )
         roles.notes += [f"{path}: next to {train}, not used" for path in others]
@@ -209,7 +209,7 @@ def _settle(roles: _Roles) -> None:
         if not others:
             raise DataError(f"{namesakes[0]}: no class folder; expected {EXPECTED}")
         roles.notes += [
-            f"{path}: taken for a class called {path.name}, since it holds no folders; a split would be "
+            f"{path}: used as a class named {path.name}, since it contains no folders; a split would be "
             f"{path.name}/<class>/"
             for path in namesakes
         ]
@@ -272,10 +272,10 @@ def _named_apart(folders: list[Path]) -> dict[str, Path]:
         name, place = clean_name(folder.name), identity(folder)
         if name in by_name:
             raise DataError(
-                f"{by_name[name]} and {folder}: names that differ only in spaces around them or in how accents are "
+                f"{by_name[name]} and {folder}: names that differ only in surrounding spaces or in how accents are "
                 "written; rename one, or merge them"
             )
         if place in places:
-            raise DataError(f"{places[place]} and {folder}: two classes, but one folder; remove one of the links")
+            raise DataError(f"{places[place]} and {folder}: two classes, but the same folder; remove one of the links")
         by_name[name], places[place] = folder, folder
     return by_name

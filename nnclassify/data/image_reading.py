@@ -260,5 +260,5 @@ class Reader:
 
 def frames_note(paths: list[Path]) -> list[str]:
     """A line on files of which only the first frame or page was read; none where there is no such file."""
-    found = f"several frames or pages in {counted(len(paths), 'file')} ({some(paths)}): the first of each is used"
+    found = f"several frames or pages in {counted(len(paths), 'file')} ({some(paths)}): only the first of each is used"
     return [found] if paths else []

@@ -43,7 +43,9 @@ class Downloaded(PictureDataset):
                 raise DataError(f"{self.root}: {self.name_of()} {split}: {len(pixels)} images, {len(targets)} labels")
         channels, height, width = inputs.shape[1:]
         if test_inputs.shape[1:] != inputs.shape[1:]:
-            raise DataError(f"{self.root}: {self.name_of()}: images of another size in the test split")
+            raise DataError(
+                f"{self.root}: {self.name_of()}: the test images have a different size than the training images"
+            )
         return Source(
             train=Pool(np.asarray(train.targets, dtype=np.int64), inputs),
             test=Pool(np.asarray(test.targets, dtype=np.int64), test_inputs),
@@ -75,8 +77,9 @@ class Downloaded(PictureDataset):
                 with contextlib.suppress(OSError):  # torchvision may have made it or not, and left something in it
                     folder.rmdir()
             raise DataError(
-                f"{self.root}: {self.name_of()} is not there, or damaged, and could not be downloaded "
-                f"({one_line(cause)}); put {self.files()} there by hand, or set dataset.root to where they are"
+                f"{self.root}: {self.name_of()} is missing or damaged, and could not be downloaded "
+                f"({one_line(cause)}); put {self.files()} there yourself, or set dataset.root to the folder that holds "
+                "them"
             ) from cause
 
     def origin(self, split: str = "train") -> str:
@@ -202,7 +205,8 @@ class Folder(PictureDataset, UnsplitDataset):
         validation = layout.validation
         if validation is not None and self.validation is not None and named is None:
             notes.append(
-                f"{validation.root}: not used, since dataset.validation is {self.validation}; leave it out to use it"
+                f"{validation.root}: not used, since dataset.validation is {self.validation}; remove it to use this "
+                "folder"
             )
             validation = None
         return Source(

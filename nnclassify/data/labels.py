@@ -52,7 +52,7 @@ def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
     # The spelling of most rows; of several such, the shortest.
     name = {group: min(group, key=lambda label: (-stripped[label], len(label), label)) for group in groups}
     notes += [
-        f"labels {_listed(group)} are the same number, and taken as one class: {name[group]!r}"
+        f"labels {_listed(group)} are the same number and are used as one class: {name[group]!r}"
         for group in groups
         if group[1:]
     ]
@@ -89,9 +89,9 @@ def label_notes(names: Sequence[str]) -> list[str]:
     """What to say of classes that may not be meant as they are written."""
     plus_and_minus = "+" in names
     quoted = all(len(name) > 2 and name[0] == name[-1] == "'" for name in names)
-    notes = ["single quotes are kept as part of the names of classes"] if quoted else []
+    notes = ["single quotes are kept as part of the class names"] if quoted else []
     return notes + [
-        f"class {name!r} may stand for missing labels: if it does, remove those rows"
+        f"class {name!r} may mark missing labels: if it does, remove those rows"
         for name in names
         if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
     ]
@@ -103,14 +103,14 @@ def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tup
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(names):
         if len(names) > max(MANY_CLASSES, num_rows / 2):
-            return f"{len(names)} classes for {num_rows} rows: almost every row has its own label", True
+            return f"{len(names)} classes for {num_rows} rows: almost every row has a different label", True
         return "", False
     real = any(value != int(value) for value in numbers)
     found = f"{len(names)} different numbers in {num_rows} rows"
     if len(names) > max(MANY_NUMBERS if real else MANY_CLASSES, num_rows / 2):
-        return f"{found}: it looks continuous, a number and not a class: write classes as text", True
+        return f"{found}: looks continuous, a number and not a class; write classes as text", True
     if len(names) > MANY_CLASSES and (real or num_rows < FEW_ROWS * len(names)):
-        return f"{found}: it looks continuous; every number is taken as a class", False
+        return f"{found}: looks continuous; each number is used as a class", False
     return "", False
 
 

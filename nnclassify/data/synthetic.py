@@ -70,7 +70,7 @@ class Toy(Dataset):
         if available is not None and needed > available:
             raise DataError(
                 f"dataset: {num_examples} examples of {self.num_columns()} values take {needed / 1e9:.1f} GB of "
-                f"memory, and {available / 1e9:.1f} GB are free; draw fewer, or smaller ones",
+                f"memory, and {available / 1e9:.1f} GB are free; use fewer or smaller examples",
                 ("dataset",),
             )
 

@@ -36,9 +36,7 @@ class Numbering:
         if (strange := np.flatnonzero(order[places] != labels)).size:
             expected = f"{order[0]}..{order[-1]}" if order[0] >= 0 else "-1 or 1"
             row = int(strange[0])
-            raise LabelError(
-                f"{path}: label {labels[row]} of example {row} is outside the classes; expected {expected}"
-            )
+            raise LabelError(f"{path}: label {labels[row]} of example {row} is not a class; expected {expected}")
         return places.astype(np.int64)
 
 
@@ -148,7 +146,7 @@ def read_multi_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
     """
     found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
     if targets.ndim != 2 or targets.shape[1] < 2:
-        raise LabelError(f"{found}; expected multi-hot targets (N, K), a column of 0 and 1 for each of several classes")
+        raise LabelError(f"{found}; expected multi-hot targets (N, K), one column of 0 and 1 per class")
     ones = targets == 1
     if (strange := (~(ones | (targets == 0))).nonzero()).numel():
         row, column = strange[0].tolist()

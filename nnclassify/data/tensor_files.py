@@ -62,9 +62,9 @@ class Tensors(PictureDataset, UnsplitDataset):
         own_test = self.test_inputs is not None
         if own_test != (self.test_targets is not None):
             given, other = ("test_inputs", "test_targets") if own_test else ("test_targets", "test_inputs")
-            yield given, f"found it without {other}; give both or neither"
+            yield given, f"set without {other}; set both or neither"
         elif own_test and self.test != Tensors.model_fields["test"].default:
-            yield "test", f"found {self.test:g} beside test_inputs, which are the test split; leave one of the two out"
+            yield "test", f"found {self.test:g} with test_inputs, which are the test split; remove one of them"
         elif not own_test:
             yield from super().conflicts()
 
@@ -133,7 +133,7 @@ def _pair(
 ) -> tuple[Tensor, Labels]:
     inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
     if inputs.ndim < 2 or inputs.numel() == 0:
-        raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) with N and the rest over 0")
+        raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) without zero dimensions")
     labels = read(targets, targets_path, notes)
     if len(inputs) != len(labels):
         raise DataError(
@@ -170,11 +170,11 @@ def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
     is_certain = sides_are_large or is_square if channels == 3 else sides_are_large and is_square
     if is_certain:
         notes.append(
-            f"{path}: images (N, {height}, {width}, {channels}) have their channels last; turned to (N, C, H, W)"
+            f"{path}: images (N, {height}, {width}, {channels}) have their channels last; transposed to (N, C, H, W)"
         )
         return inputs.permute(0, 3, 1, 2).contiguous()
     notes.append(
-        f"{path}: read as {height} channels of {width}x{channels}; where images are (N, H, W, C), transpose them"
+        f"{path}: read as {height} channels of {width}x{channels}; if the images are (N, H, W, C), transpose them"
     )
     return inputs
 
@@ -256,7 +256,7 @@ def _load_numpy(location: Path, key: str) -> Tensor:
     with location.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         names = arrays.files
         if not names:
-            raise DataError(f"{location}: holds no array; expected at least one")
+            raise DataError(f"{location}: contains no array; expected at least one")
         if key not in names and (key or len(names) != 1):
             raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
         return as_tensor(arrays[key or names[0]], location)

@@ -87,7 +87,7 @@ class Transform:
             place = int((~fits[row]).nonzero()[0])
             name = f"column {self.feature_names[place]!r}: " if self.feature_names else ""
             value, size = float(raw[row].flatten()[place]), float(normalized[row, place])
-            found[row] = f"{name}{value:.6g}, {size:.2g} after normalizing, is too large to compute with in float32"
+            found[row] = f"{name}{value:.6g}, {size:.2g} after normalizing, is too large for float32 computation"
         return found
 
     def state(self) -> dict[str, Any]:

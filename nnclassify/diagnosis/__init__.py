@@ -1,1 +1,1 @@
-"""Why a net does not learn: rules, probes, trials and a monitor, each with a page of its own."""
+"""Diagnosis of networks that do not learn: rules, probes, trials and a monitor. Every finding has a page."""

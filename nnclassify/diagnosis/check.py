@@ -1,9 +1,10 @@
-"""The diagnosis of a config before it is trained: rules and probes suspect, trials decide.
+"""Diagnose a config before training: rules and probes suspect causes, trials decide.
 
-A config that trains well has no fault, however odd it looks, but for the few things that are wrong whatever a
-net makes of them. Where it trains badly, suspected causes are taken away one by one and together, and what makes a
-large difference in the same updates, over seeds and on examples that no trial has seen, is the cause: found, proved
-and fixed at once. Where a net is too slow for that, a narrower one stands in for it, or the verdict is left open.
+A config that trains well has no fault, however odd it looks, apart from a few settings that are always wrong. Where it
+trains badly, suspected causes are removed one by one and then together. A change that makes a large difference in the
+same number of updates, over several seeds and on examples that no trial has trained on, is the cause: found, proven
+and fixed in one go. Where a net is too slow for that, a narrower one is tried in its place, or the verdict is left
+open.
 """
 
 from __future__ import annotations
@@ -49,27 +50,27 @@ from nnclassify.training.build import Parts, build_parts
 RULES = (*data.RULES, *output_and_loss.RULES, *architecture.RULES, *optimization.RULES, *untrained_network.RULES)
 
 TRIAL_SECONDS, BASELINE_SECONDS, CHECK_SECONDS = 3.0, 2.5, 32.0
-"""What a trial and a baseline should take, and after how long no other trial begins, for each minute that a check may
-take. The rest of the minute is for reading the data, and for cores that are shared."""
+"""Time of a trial and of a baseline, and the time after which no further trial starts, per minute of the check. The
+rest of the minute is for reading the data and for busy cores."""
 MAX_STEPS = 20_000
 FOLDER_LIMIT = 10_000
-"""Images that are decoded for a diagnosis, of a folder that holds more."""
+"""Maximum number of images to decode for a diagnosis of a folder."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `check` found.
+    """The result of `check`.
 
     Attributes:
-        findings: Ranked: the likely cause first.
-        before: The config as written, in a trial; None where its data cannot be read.
-        linear: The linear baseline, likewise.
-        majority: The share of the commonest class, or of the commonest multi-hot row.
+        findings: The findings, most likely cause first.
+        before: The trial of the config as written; None if its data cannot be read.
+        linear: The linear baseline; None if the data cannot be read.
+        majority: The frequency of the most common class, or of the most common multi-hot row.
         repair: The changes that helped, and what they reached; None where nothing was tried.
-        rates: The learning-rate range test; None where the config cannot be trained, or only slowly.
-        keeps_out: Whether the figures are of examples that were kept out of training.
-        is_multi_hot: Whether an example may be of several classes, or of none.
-        seconds: What it took.
+        rates: The learning-rate range test; None if the config cannot be trained, or only slowly.
+        keeps_out: Whether accuracies are measured on examples kept out of training.
+        is_multi_hot: Whether targets are multi-hot.
+        seconds: The duration of the check.
         notes: What the user should know of the config and of how the data was read.
     """
 
@@ -86,26 +87,26 @@ class Diagnosis:
 
     @property
     def change(self) -> dict[str, object]:
-        """All changes together that helped; empty: none did, or none was needed."""
+        """All changes that helped, together; empty if none did or none was needed."""
         return {} if self.repair is None else self.repair.change
 
     @property
     def is_decided(self) -> bool:
-        """Whether the time was enough to tell whether the net learns."""
+        """Whether there was enough time to tell whether the net learns."""
         return not any(finding.id == NOT_DECIDED.id for finding in self.findings)
 
     @property
     def has_fault(self) -> bool:
-        """Whether a finding keeps the net from learning."""
+        """Whether any finding is a fault."""
         return any(finding.severity == "fault" for finding in self.findings)
 
 
 def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
-    """Check a config: read its data, look at it, and try it.
+    """Check a config: read its data, apply the rules, and run trials.
 
     Args:
         loaded: The config.
-        minutes: What that may take.
+        minutes: The time limit.
 
     Raises:
         ConfigError: The config is wrong.
@@ -126,7 +127,7 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
-    """The examples; of a large folder of images a part, in as many more epochs."""
+    """The examples; of a large folder of images a subset, trained on for proportionally more epochs."""
     dataset = config.dataset
     if dataset.name != "folder":
         return config, dataset.build(config.seed)
@@ -182,7 +183,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
 
 
 def _is_behind(bench: Bench) -> bool:
-    """Whether a plain net does better on examples that it has not seen, where trials are judged on those they have."""
+    """Whether a plain net does better on held-out examples, where trials are judged on the training examples."""
     halved = bench.halved()
     if halved is None:
         return True
@@ -200,8 +201,10 @@ def _bench(loaded: LoadedConfig, parts: Parts, minutes: float) -> Bench:
 
 
 def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
-    """Where too few updates of a net fit into a trial: a bench for the widest net of the same kind of which enough do;
-    None where there is none, or where signal and gradient fade otherwise in it."""
+    """A bench for the widest net of the same kind that makes enough updates in the time of a trial.
+
+    None if the net itself does, if there is no such net, or if signal and gradient vanish differently in it.
+    """
     decisive = decisive_steps(case.total_steps)
     if bench.steps >= decisive:
         return None
@@ -217,7 +220,8 @@ def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
 
 
 def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
-    """Changes to try at once: rate, momentum and batch size; what is likely; everything; the net with its rates."""
+    """Groups of changes to try at once: learning rate, momentum and batch size; the likely ones; all; the net with its
+    learning rates."""
     rates = list(optimization.rates_together(case))
     open_ones = [one for one in suspicions if one.certainty != "certain" and one.changes]
     likely = tuple(one for one in open_ones if one.certainty == "likely")
@@ -227,7 +231,7 @@ def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspici
 
 
 def _range_test(case: Case, splits: Splits) -> RangeTest | None:
-    """Over a hundred times more than customary rates, both ways."""
+    """A learning-rate range test over a hundred times the common range in both directions."""
     low, high = case.config.optimizer.lr_range()
     lr = case.config.optimizer.lr
     try:
@@ -237,7 +241,7 @@ def _range_test(case: Case, splits: Splits) -> RangeTest | None:
 
 
 def _accepted(finding: Finding, accepted: list[str]) -> Finding:
-    """A finding that the config asks for is a note: a demonstration may be meant to fail."""
+    """Turn findings that the config accepts into notes: a demonstration may be meant to fail."""
     return replace(finding, severity="note") if finding.id in accepted else finding
 
 
@@ -250,7 +254,7 @@ def _is_poor(before: Outcome, linear: Baseline) -> bool:
 
 
 def case_of(parts: Parts) -> Case:
-    """What rules look at, from parts that are built and not trained."""
+    """What the rules look at, from parts that are built but not trained."""
     facts = facts_of(parts.splits, parts.transform)
     return Case(
         config=parts.config,
@@ -272,7 +276,7 @@ def _can_measure(parts: Parts) -> bool:
 
 
 def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
-    """The loss of giving every class its share: the entropy of the shares, where the loss is a plain cross-entropy."""
+    """The loss of predicting the class frequencies: their entropy, where the loss is plain cross-entropy."""
     if config.dataset.is_multi_hot:
         return _multi_hot_prior(config, class_counts, num_examples)
     is_plain = config.loss.name in ("cross_entropy", "nll") or (
@@ -285,7 +289,7 @@ def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: i
 
 
 def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
-    """The mean over the classes of the entropy of their shares."""
+    """The mean over the classes of the entropy of their frequency."""
     if config.loss.name not in ("bce", "bce_with_logits"):
         return None
     shares = [share for count in class_counts for share in (count / num_examples, 1 - count / num_examples) if share]
@@ -293,7 +297,7 @@ def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examp
 
 
 def suspect(case: Case) -> Iterator[Suspicion]:
-    """Everything that rules and probes point at."""
+    """All suspicions of rules and probes."""
     for rule in RULES:
         if rule.applies(case):
             yield from rule.check(case)

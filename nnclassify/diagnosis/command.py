@@ -1,4 +1,4 @@
-"""What `nnclassify check` does, apart from printing."""
+"""The work of `nnclassify check`, without the printing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nnclassify.diagnosis.report import diagnosis_text, fix_text, state
 
 
 class Checked:
-    """A checked config, to be told as text or as JSON.
+    """A checked config, which can be shown as text or as JSON.
 
     Attributes:
         diagnosis: What was found.
-        fix: Where the changed config was asked for.
-        lr_range: Where a range test was asked for.
+        fix: The file to write the changed config to, if any.
+        lr_range: The file to plot the range test to, if any.
     """
 
     def __init__(self, diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None = None) -> None:
@@ -26,26 +26,26 @@ class Checked:
         self.lr_range = lr_range
 
     def text(self, *, verbose: bool, color: bool) -> str:
-        """For people."""
+        """The diagnosis as text for the terminal."""
         text = diagnosis_text(self.diagnosis, verbose=verbose, color=color)
         if self.lr_range is not None and self.diagnosis.rates is None:
             text += f"\n{self.lr_range}: not drawn; this config could not be trained at several rates here"
         return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"
 
     def state(self) -> dict[str, object]:
-        """For JSON."""
+        """The diagnosis as a JSON object."""
         return state(self.diagnosis, self.fix, self.lr_range)
 
     @property
     def exit_code(self) -> int:
-        """4 where there is a fault, else 0."""
+        """4 if there is a fault, otherwise 0."""
         return 4 if self.diagnosis.has_fault else 0
 
 
 def check(
     config: str, overrides: Sequence[str], fix: Path | None, lr_range: Path | None = None, minutes: float = 1.0
 ) -> Checked:
-    """Diagnose a config, write what helps to `fix`, and draw the learning-rate range test into `lr_range`.
+    """Diagnose a config, write the changes that helped to `fix`, and plot the learning-rate range test to `lr_range`.
 
     Raises:
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.

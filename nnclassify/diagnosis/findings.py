@@ -1,4 +1,4 @@
-"""What a diagnosis says: pages that explain a cause, suspicions that await their proof, and findings."""
+"""The parts of a diagnosis: pages that explain a cause, suspicions still to be proven, and findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 Severity = Literal["fault", "warning", "note"]
 Certainty = Literal["certain", "likely", "possible"]
 Change = Mapping[str, Any]
-"""Dotted YAML paths and their new values; None takes an option away."""
+"""Dotted YAML paths and their new values; None removes an option."""
 
 SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
 CERTAINTIES: tuple[Certainty, ...] = ("certain", "likely", "possible")
@@ -20,14 +20,14 @@ class Page:
     """The reference page of a rule.
 
     Attributes:
-        id: Such as `NN201`: 1 data, 2 outputs and loss, 3 architecture, 4 optimization, 5 outcome, 6 while training.
+        id: Such as `NN201`: 1 data, 2 outputs and loss, 3 architecture, 4 optimization, 5 outcome, 6 during training.
         title: The cause in a few words.
         looks_at: What the rule looks at, and its threshold.
         why: Why it matters, in one sentence.
-        source: Where that is written.
+        source: The publication or documentation that says so.
         fix: What to do.
         example: A config that triggers it.
-        near_miss: A config that nearly does, and must not.
+        near_miss: A config that almost triggers it and must not.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A measured number, what it was held against, and both in words."""
+    """A measured number and the threshold it was compared with, also in words."""
 
     text: str
     value: float | None = None
@@ -51,16 +51,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A cause that a rule or a probe points at.
+    """A possible cause, found by a rule or a probe.
 
     Attributes:
         page: The cause.
         certainty: `certain`: a fault by itself; `likely`: a fault where a change helps; `possible`: a fault where a
             change helps much, and not worth a word otherwise.
         path: The option to change, dotted; empty: none is to blame.
-        evidence: What points at it.
+        evidence: The measurement that suggests it.
         changes: Alternatives to try, the best guess first.
-        layer: The layer, where it is one.
+        layer: The layer, if it concerns one.
         under: The skill of the net under which it may be a fault; None: as its certainty has it.
     """
 
@@ -75,19 +75,19 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to tell.
+    """One finding of the report.
 
     Attributes:
-        id: The page's.
+        id: The id of the page.
         severity: `fault`: it keeps the net from learning; `warning`: it may; `note`: good to know.
         title: The cause in a few words.
         path: The option, dotted; empty: none.
         place: `file:line` of that option, or the override that set it.
-        layer: The layer, where it is one.
+        layer: The layer, if it concerns one.
         evidence: The number and its threshold.
-        why: In one sentence.
+        why: Why it matters, in one sentence.
         change: Dotted YAML paths and their new values; empty: none is known.
-        symptoms: What else was seen that follows from it.
+        symptoms: Other observations that follow from it.
     """
 
     id: str
@@ -102,7 +102,7 @@ class Finding:
     symptoms: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
-        """For JSON."""
+        """The finding as a JSON object."""
         file, _, line = self.place.rpartition(":")
         has_line = line.isdigit()
         return {
@@ -133,5 +133,5 @@ def finding_of(
     change: Change | None = None,
     symptoms: tuple[str, ...] = (),
 ) -> Finding:
-    """A finding under a page's id, title and reason."""
+    """A finding with the id, title and reason of a page."""
     return Finding(page.id, severity, page.title, path, place, layer, evidence, page.why, dict(change or {}), symptoms)

@@ -1,4 +1,4 @@
-"""Writes a changed config: the YAML as it stands, comments and order kept, with some values replaced."""
+"""Write a changed config: the YAML text with some values replaced; comments and order are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nnclassify.files.paths import look
 
 
 def edited(text: str, change: Change) -> str:
-    """A YAML text with the values at dotted paths replaced; None takes a key away."""
+    """The YAML text with the values at dotted paths replaced; None removes a key."""
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 120
@@ -31,7 +31,7 @@ def edited(text: str, change: Change) -> str:
 
 
 def _set(node: Any, path: list[str | int], value: Any) -> None:
-    """Replace or add one value; `dataset: iris` becomes `{name: iris}` where an option is set beside it."""
+    """Replace or add one value; `dataset: iris` becomes `{name: iris}` if an option is added to it."""
     for part in path[:-1]:
         child = node.get(part) if isinstance(node, dict) else node[part]
         if not isinstance(child, dict | list):
@@ -46,7 +46,7 @@ def _set(node: Any, path: list[str | int], value: Any) -> None:
 
 
 def _flow(value: Any) -> Any:
-    """Mappings and lists on one line, as configs have them."""
+    """Mappings and lists on one line, as the configs write them."""
     if isinstance(value, dict):
         mapping = CommentedMap({key: _flow(inner) for key, inner in value.items()})
         mapping.fa.set_flow_style()
@@ -59,7 +59,7 @@ def _flow(value: Any) -> Any:
 
 
 def refuse_existing(option: str, target: Path) -> None:
-    """Never write over a file; and say before minutes of trials where none can be written.
+    """Refuse to overwrite a file, and report before minutes of trials a folder that cannot be written to.
 
     Raises:
         InputError: It already exists, or its folder does not, or is closed to the user.
@@ -73,7 +73,7 @@ def refuse_existing(option: str, target: Path) -> None:
 
 
 def write_fixed(loaded: LoadedConfig, target: Path, change: Change) -> None:
-    """Write the changed config; what `--set` overrode is written too, since the trials had it.
+    """Write the changed config, including what `--set` overrode, since the trials used it.
 
     Raises:
         SaveError: It cannot be written.

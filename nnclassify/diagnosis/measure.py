@@ -1,4 +1,4 @@
-"""What can be measured on a network and a batch: units, gradients, outputs. Nothing of it changes the network."""
+"""Measurements of a network on one batch: units, gradients, outputs. None of them changes the network."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from torch import Tensor, nn
 from nnclassify.losses import LossFunction
 
 SATURATED = 0.01
-"""A sigmoid within this of 0 or 1 (a tanh of -1 or 1) passes on at most about 1 % (2 %) of the gradient."""
+"""A sigmoid this close to 0 or 1 (a tanh this close to -1 or 1) passes back at most about 1 % (2 %) of the gradient."""
 IDENTICAL = 1e-6
-"""Two units whose outputs differ by less than this share of their size are the same unit."""
+"""Two units whose outputs differ by less than this fraction of their size count as identical."""
 
 
 @dataclass(frozen=True)
 class LayerState:
-    """The units of one activation layer over a batch.
+    """The units of one activation layer on a batch.
 
     Attributes:
-        name: The layer's, such as `hidden_0_activation`.
-        units: Units, or channels.
-        dead: Share of units that are zero for every example (rectifiers alone).
-        saturated: Share of outputs at a flat end (sigmoid and tanh alone).
-        identical: Whether all units say the same of every example.
-        spread: Standard deviation over the examples, mean over units, against the outputs' size.
+        name: The name of the layer, such as `hidden_0_activation`.
+        units: Number of units, or channels.
+        dead: Fraction of units that are zero for every example (ReLU only).
+        saturated: Fraction of outputs close to a limit (sigmoid and tanh only).
+        identical: Whether all units have the same output for every example.
+        spread: Standard deviation over the examples, mean over units, relative to the size of the outputs.
     """
 
     name: str
@@ -55,7 +55,7 @@ def readable_layer(name: str) -> str:
 
 @contextmanager
 def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Within it, the output of every leaf module lands in the dictionary under the module's name."""
+    """A context in which the output of every leaf module is stored in the dictionary under the name of the module."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -74,7 +74,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 def layer_states(model: nn.Module, outputs: dict[str, Tensor]) -> list[LayerState]:
-    """The state of every activation layer, from what `watched` has seen."""
+    """The state of every activation layer, from the outputs that `watched` collected."""
     kinds = nn.ReLU | nn.LeakyReLU | nn.ELU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid | nn.Softplus
     named = dict(model.named_modules())
     return [
@@ -109,16 +109,16 @@ def _layer_state(name: str, module: nn.Module, values: Tensor) -> LayerState:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A network on one batch.
+    """The state of a network on one batch.
 
     Attributes:
         loss: Mean loss.
         layers: The activation layers, first to last.
         gradients: Norm of the gradient of each layer with weights, first to last, by name, over the root of the
             number of weights.
-        output_spread: Standard deviation of the outputs over the examples, against their size.
-        finite: Whether outputs, loss and gradients are.
-        predictions: The class that it names for each example, `(N,)`.
+        output_spread: Standard deviation of the outputs over the examples, relative to their size.
+        finite: Whether outputs, loss and gradients are finite.
+        predictions: The predicted class of each example, `(N,)`.
         deviation: Standard deviation of the outputs over the examples.
     """
 
@@ -132,7 +132,7 @@ class Snapshot:
 
     @property
     def gradient_ratio(self) -> float:
-        """The first layer's gradient against the last one's; 1 where there are fewer than two layers."""
+        """The gradient of the first layer divided by that of the last; 1 if there are fewer than two layers."""
         norms = list(self.gradients.values())
         if len(norms) < 2:
             return 1.0
@@ -144,17 +144,17 @@ class Snapshot:
 
     @property
     def dead(self) -> float:
-        """The largest share of dead units in a layer."""
+        """The largest fraction of dead units in a layer."""
         return max((layer.dead for layer in self.layers), default=0.0)
 
     @property
     def saturated(self) -> float:
-        """The largest share of saturated outputs in a layer."""
+        """The largest fraction of saturated outputs in a layer."""
         return max((layer.saturated for layer in self.layers), default=0.0)
 
 
 def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: Tensor) -> Snapshot:
-    """Pass a batch forward and back through a network in training mode, without its dropout.
+    """Run one forward and one backward pass in training mode, without dropout.
 
     Weights, gradients, buffers, modes and random state are left as they were.
     """
@@ -184,7 +184,7 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
 
 
 def mixing(model: nn.Module, inputs: Tensor) -> float:
-    """How far an example's outputs move when other examples leave its batch, in evaluation, against their size.
+    """How much the outputs of an example change, relative to their size, when other examples leave its batch.
 
     More than rounding only where the network mixes examples up.
     """

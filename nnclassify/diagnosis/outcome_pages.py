@@ -1,4 +1,4 @@
-"""Pages of what data and trials show: the data that cannot be read, labels that say nothing, runs that end badly."""
+"""Pages of the findings from data and trials: unreadable data, meaningless labels, runs that end badly."""
 
 from __future__ import annotations
 

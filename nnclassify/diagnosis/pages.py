@@ -1,4 +1,4 @@
-"""Every page of the reference, by its id; torch is not needed to read one."""
+"""All pages by id. Reading one does not need torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGES: dict[str, Page] = {
 
 
 def page_of(page_id: str) -> Page:
-    """The page of that id.
+    """The page with that id.
 
     Raises:
         InputError: There is none.
@@ -33,7 +33,7 @@ def page_of(page_id: str) -> Page:
 
 
 def page_text(page: Page) -> str:
-    """A page as people read it."""
+    """A page as text for the terminal."""
     parts = [
         f"{page.id}: {page.title}",
         f"What it looks at\n  {page.looks_at}",

@@ -11,7 +11,7 @@ from nnclassify.inference.plots.figures import COLORS, QUIET, WRONG, add_legend,
 
 
 def save_range_test(test: RangeTest, lr: float, path: Path) -> Path:
-    """Draw the loss against the rate, with the config's rate and the suggested one.
+    """Plot the loss over the learning rate, marking the learning rate of the config and the suggested one.
 
     Raises:
         SaveError: It could not be written.
@@ -20,7 +20,7 @@ def save_range_test(test: RangeTest, lr: float, path: Path) -> Path:
 
 
 def range_test_figure(test: RangeTest, lr: float) -> Figure:
-    """Smoothed training loss over the learning rate, which grows evenly in its logarithm."""
+    """Smoothed training loss over the learning rate, on a logarithmic axis."""
     figure = Figure(figsize=(7, 4.8), layout="constrained")
     figure.suptitle("learning-rate range test")
     axes = figure.subplots()

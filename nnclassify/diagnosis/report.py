@@ -1,4 +1,4 @@
-"""A diagnosis as text for a terminal: the cause first, its symptoms under it, and never a wall."""
+"""A diagnosis as text for the terminal: causes first, each with its symptoms, in at most a dozen lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESET = "\x1b[0m"
 
 
 def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, color: bool) -> str:
-    """The figures in one line, then the findings; at most 12 lines unless `verbose`."""
+    """The accuracies in one line, then the findings; at most 12 lines unless `verbose`."""
     lines = [_summary(diagnosis)]
     if verbose:
         lines += _rates_line(diagnosis)
@@ -56,7 +56,7 @@ def _rates_line(diagnosis: Diagnosis) -> list[str]:
 
 
 def finding_lines(finding: Finding, *, verbose: bool, color: bool) -> list[str]:
-    """Severity, id and title; where and what was measured; the change."""
+    """Severity, id and title; the place and the measurement; the change."""
     place = f"{finding.place}: " if finding.place else ""
     lines = [f" {finding.id} {finding.title}", f"  {place}{finding.evidence.text}"]
     if finding.change:
@@ -80,13 +80,13 @@ def change_text(change: Change) -> str:
 
 
 def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
-    """The short diagnosis at the end of a run."""
+    """The short diagnosis printed at the end of a run."""
     lines = [line for finding in findings[:4] for line in finding_lines(finding, verbose=False, color=color)]
     return "\n".join(lines[:MAX_LINES])
 
 
 def fix_text(diagnosis: Diagnosis, target: Path) -> str:
-    """What `--fix` did, and what it brought in the trials."""
+    """The change that `--fix` wrote, and the accuracies before and after it."""
     repair = diagnosis.repair
     if repair is None or repair.after is None:
         return "no change: " + ("none that was tried helps" if diagnosis.has_fault else "none is needed")
@@ -94,7 +94,7 @@ def fix_text(diagnosis: Diagnosis, target: Path) -> str:
 
 
 def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict[str, object]:
-    """For JSON; a file that was asked for and not written is null."""
+    """The diagnosis as a JSON object. A requested file that was not written is null."""
     before, linear, repair = diagnosis.before, diagnosis.linear, diagnosis.repair
     return {
         "findings": [finding.state() for finding in diagnosis.findings],

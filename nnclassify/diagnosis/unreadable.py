@@ -1,4 +1,4 @@
-"""Data that cannot be read or learned from, as findings."""
+"""Findings for data that cannot be read or learned from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 
 
 def unreadable(error: DataError, source: YamlSource) -> list[Finding]:
-    """The findings that an error of reading the data is, one per line of it."""
+    """The findings for an error of reading the data, one per line of the message."""
     page = UNREADABLE
     if isinstance(error, MissingValueError):
         page = MISSING_VALUE

@@ -69,7 +69,9 @@ def write_whole(
 def save_error(path: Path, cause: BaseException) -> SaveError:
     """The error of a file that could not be written."""
     if isinstance(cause, NNClassifyError):
-        return SaveError(f"{path}: not saved, since it cannot be read back ({one_line(cause)}); the one before is kept")
+        return SaveError(
+            f"{path}: not saved because it cannot be read back ({one_line(cause)}); the previous one is kept"
+        )
     if isinstance(cause.__context__, OSError):  # torch.save says "unexpected pos" of a full disk
         cause = cause.__context__
     return SaveError(f"{path}: not saved ({one_line(cause)}); free space or fix permissions")

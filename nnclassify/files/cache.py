@@ -52,7 +52,7 @@ def unusable(name: str) -> str:
     """Why there is no `private_folder` of that name, in one line."""
     root = cache_folder()
     if root is None:
-        return "there is no home folder for a cache; set HOME or XDG_CACHE_HOME"
+        return "no home folder for a cache; set HOME or XDG_CACHE_HOME"
     return unsafe(root / name) or f"{root / name}: cannot be created"
 
 
@@ -80,7 +80,7 @@ def unsafe(path: Path) -> str | None:
         if {own.st_uid, target.st_uid} != {os.geteuid()}:
             return f"{place}: belongs to another user"
         if target.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"{place}: others can write to it; close it with: chmod go-w '{place}'"
+            return f"{place}: others can write to it; fix it with: chmod go-w '{place}'"
     return None
 
 

@@ -127,7 +127,7 @@ class Classifier:
             model = build().to(placement.dtype)
             load_weights(model, checkpoint.model)
         except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
-            raise CheckpointError(f"{path}: weights and config do not belong together ({one_line(cause)})") from cause
+            raise CheckpointError(f"{path}: weights and config do not match ({one_line(cause)})") from cause
         return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
     @unchanged()
@@ -148,12 +148,12 @@ class Classifier:
         for assignment in map(Override.of, overrides):
             if not assignment.startswith(tuple(f"{key}{end}" for key in allowed for end in ".=")):
                 keys = " and ".join(key if "." in key else f"{key}.*" for key in allowed)
-                raise InputError(f"{assignment.origin}: a trained run is as it is; only {keys} can be set here")
+                raise InputError(f"{assignment.origin}: a trained run cannot be changed; only {keys} can be set here")
             source.override(assignment)
         config = validate(source, of_run=True)
         if config.dataset.is_multi_hot != self.is_multi_hot:
             kind = "multi-hot targets" if self.is_multi_hot else "one class per example"
-            raise InputError(f"--set: the run was trained on {kind}, and these are other targets")
+            raise InputError(f"--set: the run was trained on {kind}, and these targets are different")
         check_tta(config.evaluation.tta, self.transform.input_shape)
         before, now = (run.dataset.model_dump(include=PLACES) for run in (self.config, config))
         return replace(self, config=config, is_moved=before != now)

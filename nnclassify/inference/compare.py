@@ -194,7 +194,7 @@ def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
     except FileNotFoundError:
         pass
     except OSError as cause:
-        note(f"{path}: cannot be read ({one_line(cause)}); its figures are left out")
+        note(f"{path}: cannot be read ({one_line(cause)}); the run is shown without its metrics")
     except ValueError:
-        note(f"{path}: not the figures of a run; they are left out")
+        note(f"{path}: not the metrics of a run; it is shown without them")
     return None

@@ -147,4 +147,4 @@ def choose_split(splits: Splits, name: str | None) -> tuple[str, Examples]:
         examples = splits.split(candidate)
         if examples is not None:
             return candidate, examples
-    raise DataError(f"split {name}: the dataset has none; set dataset.{name} in the config, or choose another")
+    raise DataError(f"split {name}: the dataset does not have one; set dataset.{name} in the config, or choose another")

@@ -230,7 +230,7 @@ def _pictures_at(path: Path, note: Note) -> list[Path]:
     for text in passed_over([listing]):
         note(text)
     if not listing.pictures:
-        raise InputError(f"{path}: an empty folder; expected images in it")
+        raise InputError(f"{path}: an empty folder; expected images")
     return listing.pictures
 
 
@@ -267,7 +267,7 @@ def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, 
     """
     found = tuple(inputs.shape)
     if inputs.numel() == 0:
-        raise InputError(f"{item}: shape {found}, no example; expected at least one")
+        raise InputError(f"{item}: shape {found}, no examples; expected at least one")
     for candidate, is_batch in ((inputs, True), (inputs[None], False)):
         for turned in _arrangements(candidate, shape):
             if tuple(turned.shape[1:]) == shape:

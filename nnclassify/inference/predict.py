@@ -197,7 +197,7 @@ def _answered(net: TrainedNet, raw: Tensor, top_k: int) -> list[tuple[Top, Tenso
         finite = probabilities.isfinite().all(dim=1).tolist()
         tops = _top(probabilities, net.class_names, top_k)
         for row, top, of_row, is_finite in zip(rows, tops, probabilities, finite, strict=True):
-            not_finite = "the net's outputs are not finite: it was trained on other values"
+            not_finite = "the outputs of the net are not finite: the inputs are too far from the training data"
             answers[row] = (top, of_row) if is_finite else not_finite
     return [answers[row] for row in range(len(raw))]
 

@@ -77,7 +77,7 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Scored
     notes = list(splits.notes)
     if classifier.split_digests is not None and not _is_known(classifier, name, examples):
         notes.append(
-            f"{origin}: the {name} split is not what it was when the run was trained (its digest differs): examples "
+            f"{origin}: the {name} split has changed since the run was trained (its digest differs): examples "
             f"that the net was trained on may be among these {len(examples)}"
         )
     return Scored(name, examples, notes)
@@ -105,7 +105,7 @@ def _of_other(classifier: Classifier) -> Scored:
         )
     check_values(examples, transform, origin_of_inputs, source.lines)
     which = f"all {len(examples)} examples" if name == "all" else f"its test split of {len(examples)} examples"
-    note = f"{origin}: other data than the run was trained on; scored: {which}"
+    note = f"{origin}: not the data that the run was trained on; evaluated: {which}"
     return Scored(name, examples, [*source.notes, note])
 
 

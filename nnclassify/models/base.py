@@ -115,11 +115,11 @@ class DenseModel(Model):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Options of layers that this model does not have."""
         if self.dropout and not self.hidden:
-            yield "dropout", f"found {self.dropout:g} without a hidden layer to follow; add one, or leave dropout out"
+            yield "dropout", f"found {self.dropout:g} without a hidden layer; add one, or remove dropout"
         if self.output_bias_init is not None and not self.output_bias:
-            yield "output_bias_init", "found it with output_bias: false; leave one of the two out"
+            yield "output_bias_init", "set, but output_bias is false; remove one of them"
         if self.norm != Norm() and not self.has_batch_norm():
-            yield "norm", "found options of batch norm, which no layer has; set batch_norm: true, or leave norm out"
+            yield "norm", "found options of batch norm, but no layer has it; set batch_norm: true, or remove norm"
 
     @abstractmethod
     def has_batch_norm(self) -> bool:

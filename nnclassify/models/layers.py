@@ -147,7 +147,7 @@ def _check_whitening(layer: nn.Linear | nn.Conv2d, where: ConfigPath) -> None:
     if units % 2 or units > 2 * inputs:
         raise ModelError(
             f"{dotted(where)}: init whitening with {units} units over {inputs} inputs each; expected an even number, "
-            f"at most {2 * inputs}: a filter and its negative for each input",
+            f"at most {2 * inputs}: a filter and its negative per input",
             where,
         )
 

@@ -24,7 +24,7 @@ class Mlp(DenseModel):
         """Also of a batch norm that has no layer to stand in."""
         yield from super().conflicts()
         if self.batch_norm and not self.hidden:
-            yield "batch_norm", "found true without a hidden layer to normalize; add hidden layers, or leave it out"
+            yield "batch_norm", "found true without a hidden layer to normalize; add hidden layers, or remove it"
 
     def has_batch_norm(self) -> bool:
         """In any layer."""

@@ -51,8 +51,9 @@ class Torchvision(Model):
             raise
         except Exception as cause:  # a download fails in as many ways as there are networks
             raise ModelError(
-                f"model {self.architecture}: weights {self.weights!r} could not be had ({one_line(cause)}); put the "
-                "file under ~/.cache/torch/hub/checkpoints, or leave `weights` out"
+                f"model {self.architecture}: weights {self.weights!r} could not be downloaded ({one_line(cause)}); put "
+                "the "
+                "file under ~/.cache/torch/hub/checkpoints, or remove `weights`"
             ) from cause
         if extra:
             setattr(network, "aux_logits", False)  # noqa: B010 - one output, as every other network

@@ -13,7 +13,7 @@ def check_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
     """
     own = network.state_dict()
     if differing := sorted(own.keys() ^ weights.keys()):
-        raise ValueError(f"{differing[0]}: a weight that only one of the two has")
+        raise ValueError(f"{differing[0]}: a weight that only one of the two models has")
     for name, tensor in own.items():
         found = weights[name]
         if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):

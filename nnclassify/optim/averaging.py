@@ -78,7 +78,7 @@ class Lookahead(Settings):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Slow weights that go all of the way are the network's own."""
         if self.share == 1:
-            yield "share", "found 1, which keeps no average; lower share, or leave lookahead out"
+            yield "share", "found 1, which averages nothing; lower share, or remove lookahead"
 
     def decay_at(self, step: int, total_steps: int) -> float:
         """The share of the slow weights that stays after an update (from 0); 1 where they do not meet."""

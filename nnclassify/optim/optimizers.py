@@ -93,14 +93,14 @@ class Optimizer(Settings):
                 names = some([name for name, _ in parameters], 12)
                 where = ("optimizer", "groups", place - 1)
                 raise ModelError(
-                    f"{dotted(where)}: no parameter for {group.match!r} that an earlier group has not; expected a "
+                    f"{dotted(where)}: no parameter for {group.match!r} that no earlier group matches; expected a "
                     f"pattern such as '*.bias' over the names {names}",
                     where,
                 )
         options = [ParameterGroup(match="*"), *self.groups]
         chosen = [self._group(*pair) for pair in zip(options, members, strict=True) if pair[1]]
         if all("epochs" in group for group in chosen):
-            text = "optimizer.groups: no parameter learns to the end of the run; leave `epochs` out of a group"
+            text = "optimizer.groups: every parameter is frozen before the end of the run; remove `epochs` from a group"
             raise ModelError(text, ("optimizer", "groups"))
         return chosen
 
@@ -129,9 +129,9 @@ class Sgd(Optimizer):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Nesterov's look ahead is along the momentum; to decouple a decay of zero changes nothing."""
         if self.nesterov and self.momentum == 0:
-            yield "nesterov", "found true with momentum 0; set momentum: 0.9, or leave nesterov out"
+            yield "nesterov", "found true with momentum 0; set momentum: 0.9, or remove nesterov"
         if self.decoupled and not any([self.weight_decay, *(group.weight_decay for group in self.groups)]):
-            yield "decoupled", "found true with weight_decay 0; set weight_decay, or leave decoupled out"
+            yield "decoupled", "found true with weight_decay 0; set weight_decay, or remove decoupled"
 
     def decay(self, weight_decay: float, lr: float) -> float:
         """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""

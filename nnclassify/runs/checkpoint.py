@@ -34,7 +34,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     content = plain({**vars(checkpoint), "history": packed_history(checkpoint.history)})
     if (bad := _not_finite(content)) is not None:
         raise TrainingError(
-            f"{path}: not saved, weight {bad} holds NaN or infinity; the checkpoint before it is kept; try a lower "
+            f"{path}: not saved, weight {bad} holds NaN or infinity; the previous checkpoint is kept; try a lower "
             "optimizer.lr, or clip_grad_norm: 1"
         )
     size = sum({tensor.data_ptr(): tensor.nbytes for tensor in _tensors(content)}.values())
@@ -89,8 +89,8 @@ def load_newest(path: Path) -> Found:
     folder = RunFolder(path.parent)
     if path == folder.best and not _is_of_run(found.checkpoint, folder):
         raise CheckpointError(
-            f"{found.path}: of another run than {folder.last.name} beside it; to write this run's own again: "
-            f"nnclassify train --resume {folder.path}; to use this one, copy it into a folder of its own"
+            f"{found.path}: belongs to another run than {folder.last.name} next to it; to write this run's own again: "
+            f"nnclassify train --resume {folder.path}; to use this one, copy it to another folder"
         )
     return found
 
@@ -111,8 +111,8 @@ def _newest(path: Path) -> Found:
         try:
             checkpoint = load_checkpoint(older)
         except CheckpointError as older_damage:
-            raise CheckpointError(f"{damage}; but that is no better: {older_damage}") from older_damage
-        return Found(older, checkpoint, (f"{damage}: using {older}, of epoch {checkpoint.epoch}",))
+            raise CheckpointError(f"{damage}; that one cannot be used either: {older_damage}") from older_damage
+        return Found(older, checkpoint, (f"{damage}: using {older} of epoch {checkpoint.epoch}",))
 
 
 def _checked(path: Path, content: Any) -> Checkpoint:
@@ -128,7 +128,7 @@ def _checked(path: Path, content: Any) -> Checkpoint:
         )
     digest = content.pop("sha256", None)
     if not isinstance(digest, str) or digest != content_digest(content):
-        raise CheckpointError(f"{path}: damaged (SHA-256 differs); use the generation before it")
+        raise CheckpointError(f"{path}: damaged (SHA-256 differs); use the previous generation")
     try:
         checkpoint = checked(content)
     except ValueError as cause:

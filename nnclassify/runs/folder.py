@@ -116,7 +116,7 @@ class RunFolder:
         """
         for path in self.files():
             if path.is_dir():
-                raise CheckpointError(f"{path}: a folder; expected a file of the run; move it away")
+                raise CheckpointError(f"{path}: a folder, where the run has a file; move it away")
         try:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as cause:
@@ -141,7 +141,7 @@ def _wait_for_lock(descriptor: int, path: Path) -> None:
         try:
             _lock(descriptor)
         except OSError as cause:
-            why = "another process trains into it; wait until it ends, or stop it"
+            why = "another process is training in it; wait until it ends, or stop it"
             raise CheckpointError(f"{path}: {why}") from cause
 
 
@@ -287,7 +287,7 @@ def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
     for place in places:
         if run and place.is_dir() and place != root:
             return CheckpointError(
-                f"{place}: no best.pt in it; expected a run folder; was the run stopped in its first epoch?"
+                f"{place}: contains no best.pt; expected a run folder; was the run stopped in its first epoch?"
             )
         if run and place.exists() and not place.is_dir():
             return CheckpointError(f"{place}: not a regular file; expected a run, a run folder or a checkpoint")

@@ -45,7 +45,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def refusal(folder: RunFolder, changed: Sequence[str]) -> ConfigError:
     """The error of a run that does not fit a config."""
-    return ConfigError([f"--resume {folder.name}: {change}; set it back, or start a new run" for change in changed])
+    return ConfigError([f"--resume {folder.name}: {change}; change it back, or start a new run" for change in changed])
 
 
 def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]) -> tuple[RunFolder, LoadedConfig]:
@@ -72,7 +72,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     for folder in reversed(known):
         if not (changed := _changes_since(folder, loaded)):
             for other, difference in misfits:
-                note(f"{other.path}: not resumed, it differs: {difference}")
+                note(f"{other.path}: not resumed, because it differs: {difference}")
             own = own_config(folder, [] if Path(config).is_file() else overrides, note)
             return folder, loaded if Path(config).is_file() else own
         misfits.append((folder, changed[0]))
@@ -130,7 +130,7 @@ def own_config(
         saved = next(filter(None, map(_saved_in, (folder.last, previous(folder.last)))), None)
         if saved is None or _is_whole(folder.config):
             raise
-        note(f"{damage.lines[0]}: damaged or lost; written again, from the config that {saved.file} holds")
+        note(f"{damage.lines[0]}: damaged or missing; written again from the config in {saved.file}")
         return load_source(saved, folder.name, overrides, of_run=True)
     return load_config(str(folder.config), overrides, of_run=True)
 

@@ -50,7 +50,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         ConfigError: A value that the result depends on has changed, or the training data.
     """
     if not folder.last.is_file() and not previous(folder.last).is_file():
-        note = f"{folder.path}: stopped before its first checkpoint; it starts again from the beginning"
+        note = f"{folder.path}: stopped before its first checkpoint; starting again from the beginning"
         return Resumed(None, new_run_id(), [note])
     found = load_newest(folder.last)
     saved, training = found.checkpoint, found.checkpoint.training
@@ -63,7 +63,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
             check_weights(trainer.model, training["best_model"])
         trainer.load_state(training, [Row(**row) for row in saved.history])
     except (ValueError, RuntimeError) as cause:
-        raise CheckpointError(f"{found.path}: does not fit this net and optimizer ({one_line(cause)})") from cause
+        raise CheckpointError(f"{found.path}: does not match this net and optimizer ({one_line(cause)})") from cause
     machine = [*_machine_notes(trainer, training["machine"]), *_compile_notes(trainer, training)]
     notes = [*found.notes, *machine, *_schedule_notes(trainer, config, before)]
     return Resumed(_best(saved, training), saved.run_id, notes)
@@ -96,7 +96,7 @@ def missing_best(folder: RunFolder, best: Checkpoint) -> str | None:
         of = "another run" if found.run_id != best.run_id else "this run"
         return f"{folder.best}: of epoch {found.epoch} of {of}"
     same = content_digest(plain(found.model)) == content_digest(plain(best.model))
-    return None if same else f"{folder.best}: holds other weights than this run's epoch {best.epoch}"
+    return None if same else f"{folder.best}: does not hold the weights of this run's epoch {best.epoch}"
 
 
 def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:

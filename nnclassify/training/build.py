@@ -112,7 +112,7 @@ def _settled(config: RunConfig, splits: Splits) -> RunConfig:
     for option, asked in (("patience", config.patience is not None), ("select_by", config.select_by != "accuracy")):
         if asked:
             none = f"{config.dataset.validation} of {len(splits.train)} examples is less than one"
-            raise DataError(f"{option}: found it without a split to choose by: {none}; leave it out", (option,))
+            raise DataError(f"{option}: needs a validation split, but {none}; remove it", (option,))
     return config.without_validation()
 
 

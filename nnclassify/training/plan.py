@@ -152,7 +152,7 @@ def plan_execution(
     """
     placement, device, is_alone = batches.placement, batches.placement.device, world_size == 1
     if placement.autocast == torch.float16 and not is_alone:
-        raise DeviceError("precision: float16 is for one process alone; use bfloat16 with several")
+        raise DeviceError("precision: float16 needs a single process; use bfloat16 with several")
     workload = workload_of(
         model, batches.transform.input_shape, config.batch_size, config.epochs, len(batches.examples)
     )

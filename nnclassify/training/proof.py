@@ -131,7 +131,7 @@ class Proven:
         start.restore()
         eager = Snapshot.of(self.learner, *take(inputs, targets, rates))
         if not fast.same_random(eager):
-            return "it draws other random numbers"
+            return "it draws different random numbers"
         changes = eager.changes_from(start)
         found = _apart(fast.changes_from(start), changes)  # (T, 2)
         allowed = torch.tensor([_stored(*pair) for pair in zip(eager.values, changes, strict=True)]).double()  # (T,)

@@ -162,7 +162,7 @@ class TrainingStep:
         if self.plan.compile == "on":
             raise DeviceError(f"{cause}; set `compile: off`") from cause
         self._execute(self.plan.eager())
-        self.note(f"{cause}; all steps are taken eagerly")
+        self.note(f"{cause}; all steps run eagerly")
 
     def _shortened(self, inputs: Tensor) -> Tensor:
         """Inputs in the number type that the first layer would bring them to: here, faster than in a compiled step."""

@@ -99,7 +99,7 @@ def test_without_private_names_training_is_eager_and_says_so(
         hide(name, monkeypatch)
     weights, notes = trained(compile="auto")
     lacks = f"torch {torch.__version__} lacks {names[0].value}"
-    assert notes == [f"compile: this step cannot be compiled ({lacks}); all steps are taken eagerly"]
+    assert notes == [f"compile: this step cannot be compiled ({lacks}); all steps run eagerly"]
     expected, none = trained(compile="off")
     assert none == [] and all(torch.equal(weights[key], value) for key, value in expected.items())
     with pytest.raises(DeviceError, match=re.escape(f"({lacks}); set `compile: off`")):

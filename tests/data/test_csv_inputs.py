@@ -52,8 +52,8 @@ def test_every_row_is_answered_or_an_error(text: str, rows: dict[int, object], h
         ("a;b\n1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
         ("1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
         ("", r"r\.csv: empty; expected rows of 2 values"),
-        ("a,b\n", r"r\.csv: no rows below the header"),
-        ('a,b\n1,"2\n', r"r\.csv:2: not CSV \(a quote is never closed\)"),
+        ("a,b\n", r"r\.csv: no rows after the header"),
+        ('a,b\n1,"2\n', r"r\.csv:2: not CSV \(a quote is not closed\)"),
     ],
 )
 def test_a_file_that_is_not_the_nets_is_refused(text: str, message: str, here: Path) -> None:

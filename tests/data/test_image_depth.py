@@ -49,7 +49,7 @@ def test_values_become_bytes() -> None:
     assert to_bytes(np.array([[0, 7, 255]], dtype=np.uint16), 0, 255).tolist() == [[0, 7, 255]]
     assert to_bytes(np.array([[-0.05, 0, 0.5, 1, 1.05]]), 0, 1).tolist() == [[0, 0, 128, 255, 255]]
     assert to_bytes(np.array([[280.0, 290.0, 300.0]]), 280, 300).tolist() == [[0, 128, 255]]
-    with pytest.raises(ValuesError, match="values from 0 to 256; the other images' are from 0 to 255"):
+    with pytest.raises(ValuesError, match="values from 0 to 256; those of the other images are from 0 to 255"):
         to_bytes(np.array([[0, 256]], dtype=np.uint16), 0, 255)
 
 
@@ -138,7 +138,7 @@ def test_predict_and_evaluate_keep_the_range_of_the_run(here: Path) -> None:
     again = splits_of(net).train.inputs
     assert again.amax() == int(0.37 * 4095) * 256 // 4096
     save(Path("bright"), SHADES + 0.5, "16-bit png")
-    assert "the other images' are from 0 to 4095" in (next(predict(net, ["bright"])).error or "")
+    assert "those of the other images are from 0 to 4095" in (next(predict(net, ["bright"])).error or "")
 
 
 def test_not_a_number_is_named(here: Path) -> None:
@@ -152,7 +152,7 @@ def test_pictures_that_are_all_alike_are_refused(here: Path) -> None:
     for name in ("a", "b"):
         save(here / f"root/{name}/0", SHADES * 0 + 0.5, "pgm")
     with pytest.raises(
-        DataError, match=r"root: all 2 training images are alike once they are read \(every pixel is 127"
+        DataError, match=r"root: all 2 training images are identical after reading \(every pixel is 127"
     ):
         build()
 

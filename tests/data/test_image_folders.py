@@ -70,7 +70,7 @@ def test_a_dangling_picture_is_named_and_a_dangling_class_too(target: str, here:
 def test_two_links_to_one_class_are_refused(here: Path) -> None:
     paint("a/0.png", "b/1.png")
     Path("root/c").symlink_to("a")
-    with pytest.raises(DataError, match=r"root/a and root/c: two classes, but one folder"):
+    with pytest.raises(DataError, match=r"root/a and root/c: two classes, but the same folder"):
         build()
 
 
@@ -111,7 +111,7 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
     paint("bus/0.png", "car/1.png", "train/2.png", "test/bus/3.png", "test/train/4.png")
     splits = build()
     assert counts(splits) == (["bus", "car", "train"], [1, 1, 1], 0, 2)
-    assert said(splits, "root/train: taken for a class called train")
+    assert said(splits, "root/train: used as a class named train")
     assert said(splits, "root/test: no images of class car")
 
 
@@ -122,13 +122,13 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
         (["test/a/1.png", "val/a/2.png"], r"root: no class folder"),
         (
             ["train/2019/0.png", "train/2020/0.png", "bus/1.png"],
-            r"root/train: holds folders, and next to it is root/bus",
+            r"root/train: contains folders, and next to it is root/bus",
         ),
-        (["train/a/0.png", "Train/b/0.png"], r"root/Train and root/train: two folders for one split"),
-        (["val/a/0.png", "valid/a/0.png", "train/a/1.png"], r"root/val and root/valid: two folders for one split"),
-        (["d/cat/0.png", "d/dog/1.png"], r"root: one class only \(d\), which holds folders; did you mean root/d\?"),
+        (["train/a/0.png", "Train/b/0.png"], r"root/Train and root/train: two folders for the same split"),
+        (["val/a/0.png", "valid/a/0.png", "train/a/1.png"], r"root/val and root/valid: two folders for the same split"),
+        (["d/cat/0.png", "d/dog/1.png"], r"root: only one class \(d\), which contains folders; did you mean root/d\?"),
         (["train/a/0.png", "train/b/1.png", "test/c/2.png"], r"root/test/c: not a class of the training folder"),
-        (["a /0.png", "a/1.png"], r"root/a and root/a : names that differ only in spaces"),
+        (["a /0.png", "a/1.png"], r"root/a and root/a : names that differ only in surrounding spaces"),
         (["caf\u00e9/0.png", "cafe\u0301/1.png"], r"names that differ only in .* how accents are written"),
     ],
 )
@@ -154,7 +154,7 @@ def test_names_match_whatever_their_accents_spaces_and_case(here: Path) -> None:
     paint(f"test/{composed}/3.png", "test/b/4.png", "test/cat/5.png")
     splits = build()
     assert counts(splits) == (["Cat", "b", composed], [1, 1, 1], 0, 3)
-    assert said(splits, "root/test/cat: taken for class Cat")
+    assert said(splits, "root/test/cat: used as class Cat")
 
 
 def test_classes_that_differ_in_case_are_two_classes(here: Path) -> None:
@@ -197,5 +197,5 @@ def test_all_bad_files_of_all_splits_are_counted(here: Path) -> None:
 def test_a_test_folder_without_any_picture_is_refused(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png")
     Path("root/test/a").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"root/test/a: no images, nor in any other class"):
+    with pytest.raises(DataError, match=r"root/test/a: no images, here or in any other class"):
         build()

@@ -101,7 +101,9 @@ def test_cifar_is_downloaded_once(tmp_path: Path, here: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", [*IDX_FOLDERS, "cifar10", "cifar100"])
 def test_no_files_and_no_network_is_one_error_that_names_the_files(name: str, here: Path, offline: None) -> None:
-    with pytest.raises(DataError, match=rf"^data: {name} is not there.*put data/\S+.*there by hand") as caught:
+    with pytest.raises(
+        DataError, match=rf"^data: {name} is missing or damaged.*put data/\S+.*there yourself"
+    ) as caught:
         build(name=name)
     assert "\n" not in str(caught.value)
 
@@ -156,7 +158,7 @@ def test_a_split_whose_every_picture_is_bad_is_none(here: Path) -> None:
 def test_a_class_whose_every_picture_is_bad_cannot_be_skipped_away(here: Path) -> None:
     paint_split(here / "root", ["cat", "dog"], each=1)
     (here / "root/dog/0.png").write_bytes(b"")
-    with pytest.raises(DataError, match="no training example of class dog"):
+    with pytest.raises(DataError, match="no training examples of class dog"):
         build(name="folder", root="root", test=0, on_bad_file="skip")
 
 

@@ -93,16 +93,16 @@ def test_no_validation_and_no_test() -> None:
     ("targets", "found"), [([0, 1, 3], "label 3 of example 2"), ([0, -1], "label -1 of example 1")]
 )
 def test_a_label_outside_the_classes_is_named(targets: list[int], found: str) -> None:
-    with pytest.raises(DataError, match=rf"{found} is outside the classes; expected 0\.\.2"):
+    with pytest.raises(DataError, match=rf"{found} is not a class; expected 0\.\.2"):
         check_range(np.array(targets), ["a", "b", "c"], "mine")
 
 
 @pytest.mark.parametrize(
     ("targets", "names", "message"),
     [
-        ([], ["a", "b"], "no training example; expected"),
-        ([0, 0], ["a"], r"one class only \(a\); expected at least two"),
-        ([0, 0], ["a", "b"], "no training example of class b; add"),
+        ([], ["a", "b"], "no training examples; expected"),
+        ([0, 0], ["a"], r"only one class \(a\); expected at least two"),
+        ([0, 0], ["a", "b"], "no training examples of class b; add"),
     ],
 )
 def test_targets_that_cannot_be_learned_from_are_refused(targets: list[int], names: list[str], message: str) -> None:
@@ -116,7 +116,7 @@ def test_a_class_without_test_example_is_told(here: Path) -> None:
     table = {"name": "csv", "path": "t.csv"}
     told = [note for note in config_of(dataset=table).dataset.build(0).notes if "in the test split" in note]
     assert [note.split(";")[0] for note in told] == [
-        "t.csv: no example of class rare in the test split: its figures are of the other classes"
+        "t.csv: no example of class rare in the test split: its metrics cover the other classes only"
     ]
     assert not any(
         "in the test split" in note for note in config_of(dataset={**table, "test": 0}).dataset.build(0).notes

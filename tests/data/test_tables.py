@@ -109,7 +109,7 @@ def labeled(*labels: str) -> str:
 @pytest.mark.parametrize(
     ("labels", "classes", "note"),
     [
-        (("1", "1.0", "0", "1"), ["0", "1"], "labels '1', '1.0' are the same number, and taken as one class: '1'"),
+        (("1", "1.0", "0", "1"), ["0", "1"], "labels '1', '1.0' are the same number and are used as one class: '1'"),
         (("01", "+1", "1e0", "1", "1", "2"), ["1", "2"], "labels '+1', '01', '1', '1e0' are the same number"),
         (("12345678901234567890", "12345678901234567891"), ["12345678901234567890", "12345678901234567891"], None),
         (("cat", "cat ", "dog"), ["cat", "dog"], "'cat ' is taken as 'cat'"),
@@ -117,7 +117,7 @@ def labeled(*labels: str) -> str:
         (("Cat", "cat", "dog"), ["Cat", "cat", "dog"], "labels 'Cat', 'cat' differ only in case, spaces or spelling"),
         (("cat\u200b", "cat", "dog"), ["cat", "cat\u200b", "dog"], "differ only in case, spaces or spelling"),
         (("True", "true", "0"), ["0", "True", "true"], "labels 'True', 'true' differ only in case"),
-        (("none", "some"), ["none", "some"], "class 'none' may stand for missing labels"),
+        (("none", "some"), ["none", "some"], "class 'none' may mark missing labels"),
         (("+", "-"), ["+", "-"], None),
         (("'a'", "'b'"), ["'a'", "'b'"], "single quotes are kept"),
         (("0", "1", "10", "9"), ["0", "1", "9", "10"], None),
@@ -136,12 +136,12 @@ def test_spellings_of_labels(labels: tuple[str, ...], classes: list[str], note: 
         (
             ",x,shade",
             "{i},{x},{c}",
-            "the column without a name numbers the rows: it is an index, and not used as a feature",
+            "the column without a name is an index of the rows and is not used as a feature",
         ),
-        ("Unnamed: 0,x,shade", "{i},{x},{c}", "the column named 'Unnamed: 0' numbers the rows"),
+        ("Unnamed: 0,x,shade", "{i},{x},{c}", "the column named 'Unnamed: 0' is an index of the rows"),
         ("index,x,shade", "{i},{x},{c}", "column 'index' numbers the rows; if it is not a property"),
         ("id,x,shade", "{i}7,{x},{c}", "column 'id' has a different value in every row"),
-        ("y,x,shade", "{i2}.5,{x},{c}", "column 'y' gives the label away"),
+        ("y,x,shade", "{i2}.5,{x},{c}", "column 'y' reveals the label"),
         ("y,x,shade", "{big},{x},{c}", "column 'y': next to 3e+38 in line 2, all other values are practically equal"),
     ],
 )
@@ -172,7 +172,7 @@ def test_all_bad_columns_are_told_at_once(here: Path) -> None:
         read(text, here)
     lines = caught.value.lines
     assert lines[0] == "t.csv:2: column 'c00': found 'text', expected a number (2 such rows)"
-    assert lines[10] == "t.csv: and 34 more columns; to learn from the other columns alone, set dataset.features: [x]"
+    assert lines[10] == "t.csv: and 34 more columns; to use only the other columns, set dataset.features: [x]"
     assert len(lines) == 11
 
 
@@ -194,9 +194,9 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (GOOD.replace("shade", "shades"), r"t.csv:1: no column 'shade' \(dataset.label\); did you mean 'shades'\?"),
         (GOOD.replace("green", "red"), r"t.csv:1: column 'red' appears twice"),
         ("", r"t.csv: empty; expected a header line"),
-        ("red,shade\n", r"t.csv: no rows below the header; expected"),
-        ("shade\ndark\nlight\n", r"t.csv: no feature column beside the label"),
-        (GOOD.replace("light", "dark"), r"csv: one class only \(dark\); expected at least two"),
+        ("red,shade\n", r"t.csv: no rows after the header; expected"),
+        ("shade\ndark\nlight\n", r"t.csv: no feature column other than the label"),
+        (GOOD.replace("light", "dark"), r"csv: only one class \(dark\); expected at least two"),
         (GOOD + '"open', r"t.csv:6: not CSV"),
         (GOOD.replace(",", ";"), r"t.csv:1: columns are separated by ';', not ','; set dataset.delimiter: ';'$"),
         (
@@ -216,7 +216,7 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (GOOD.replace("3,4", "3,$4"), r"found '\$4', expected a number; write it without the currency sign"),
         (GOOD.replace("3,4", "3,2024-01-31"), r"found '2024-01-31', expected a number; a date"),
         (GOOD.replace("3,4", "3,1_000"), r"found '1_000', expected a number; write it without underscores"),
-        (GOOD.replace("3,4", "3,0x10"), r"found '0x10', expected a number; write it in decimal"),
+        (GOOD.replace("3,4", "3,0x10"), r"found '0x10', expected a number; write it as a decimal number"),
         (GOOD.replace("3,4", "3,\uff14"), r"expected a number in ASCII characters \(U\+FF14 is not\)"),
         (GOOD.replace("3,4", "3,\u22124"), r"expected a number in ASCII characters \(U\+2212 is not\)"),
         (GOOD.replace("dark", "nan"), r"t.csv:2: column 'shade': 'nan' looks like a missing label.+\(2 such rows\)"),
@@ -229,7 +229,7 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (b"PK\x03\x04", r"t.csv: a zip archive or an Excel workbook; save it as CSV"),
         (
             "a,shade\n" + "".join(f"1,{row}.5\n" for row in range(30)),
-            r"30 different numbers in 30 rows: it looks",
+            r"30 different numbers in 30 rows: looks",
         ),
         ("a,shade\n" + "".join(f"1,n{row}\n" for row in range(30)), r"30 classes for 30 rows: almost every row"),
         (GOOD.encode() + b"\xff", r"t.csv:6: byte 0xff is not UTF-8; expected a CSV file in UTF-8"),
@@ -269,7 +269,7 @@ def test_any_text_is_read_or_refused_in_one_line(text: str, here: Path) -> None:
 
 
 def test_the_label_is_no_feature_and_every_name_that_is_absent_is_told(here: Path) -> None:
-    with pytest.raises(DataError, match=r"^dataset\.features: 'shade' is the label, which gives the answer away"):
+    with pytest.raises(DataError, match=r"^dataset\.features: 'shade' is the label, which reveals the answer"):
         read(GOOD, here, features=["red", "shade"])
     with pytest.raises(DataError, match=r"no column 'x'.+\n.+no column 'y'"):
         read(GOOD, here, features=["x", "y"])

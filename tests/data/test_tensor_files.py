@@ -86,16 +86,16 @@ def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path)
         (INPUTS, np.array([[1, 0], [0, 1], [1, 1], [0, 1]]), r"row 2 has 2 ones; expected one class per example"),
         (INPUTS, np.array([[1, 0], [0, 1], [0, 0], [0, 1]]), r"row 2 has 0 ones; expected one class per example"),
         (INPUTS, np.full((4, 2), 0.5), r"y.pt: .* expected class indices \(N,\), or one-hot rows of 0 and 1"),
-        (INPUTS, TARGETS - 5, r"y.pt: label -5 of example 0 is outside the classes; expected 0..0"),
-        (INPUTS, np.array([1, 3, 1, 3]), r"no training example of class 0, 2"),
-        (INPUTS, np.array([0, 1, -1, 1]), r"label -1 of example 2 is outside the classes"),
-        (INPUTS, np.zeros(4, dtype=np.int64), r"one class only"),
+        (INPUTS, TARGETS - 5, r"y.pt: label -5 of example 0 is not a class; expected 0..0"),
+        (INPUTS, np.array([1, 3, 1, 3]), r"no training examples of class 0, 2"),
+        (INPUTS, np.array([0, 1, -1, 1]), r"label -1 of example 2 is not a class"),
+        (INPUTS, np.zeros(4, dtype=np.int64), r"only one class"),
         (INPUTS, np.array([0, 1, 2**62, 1]), r"y.pt: label 4611686018427387904 among 4 examples; expected 0, 1, "),
-        (INPUTS, np.array([0, 2, 0, 2]), r"no training example of class 1"),
+        (INPUTS, np.array([0, 2, 0, 2]), r"no training examples of class 1"),
         (INPUTS[:, 0], TARGETS, r"x.pt: shape \(4,\); expected \(N, ...\)"),
         (INPUTS.astype(np.int64), TARGETS, r"x.pt: torch.int64; expected uint8 or float"),
         (np.where(INPUTS == 9, np.nan, INPUTS), TARGETS, r"x.pt: example 2 holds NaN or infinity"),
-        (np.ones((4, 1, 4, 4), dtype=np.uint8), TARGETS, r"x.pt: all 4 training images are alike"),
+        (np.ones((4, 1, 4, 4), dtype=np.uint8), TARGETS, r"x.pt: all 4 training images are identical"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(inputs: Any, targets: Any, message: str, here: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_sparse_tensor_is_refused(here: Path) -> None:
 
 
 def test_labels_outside_named_classes(here: Path) -> None:
-    with pytest.raises(DataError, match=r"label 1 of example 1 is outside the classes; expected 0\.\.0"):
+    with pytest.raises(DataError, match=r"label 1 of example 1 is not a class; expected 0\.\.0"):
         build(**save(), class_names=["only"])
 
 
@@ -200,18 +200,18 @@ def test_classes_from_one_keep_their_numbers_in_the_test_split_too(here: Path) -
     assert splits.class_names == ["1", "2", "3"]
     assert splits.test is not None and splits.test.all_targets().tolist() == [2, 1]
     torch.save(torch.tensor([3, 0]), "y2.pt")
-    with pytest.raises(DataError, match=r"y2.pt: label 0 of example 1 is outside the classes; expected 1\.\.3"):
+    with pytest.raises(DataError, match=r"y2.pt: label 0 of example 1 is not a class; expected 1\.\.3"):
         build(**files, test=0.2, test_inputs="x2.pt", test_targets="y2.pt")
 
 
 @pytest.mark.parametrize(
     ("shape", "expected", "note"),
     [
-        ((4, 12, 12, 3), (3, 12, 12), "channels last; turned"),
-        ((4, 6, 9, 3), (3, 6, 9), "channels last; turned"),
-        ((4, 2, 2, 3), (3, 2, 2), "channels last; turned"),
-        ((4, 8, 8, 1), (1, 8, 8), "channels last; turned"),
-        ((4, 8, 8, 4), (4, 8, 8), "channels last; turned"),
+        ((4, 12, 12, 3), (3, 12, 12), "channels last; transposed"),
+        ((4, 6, 9, 3), (3, 6, 9), "channels last; transposed"),
+        ((4, 2, 2, 3), (3, 2, 2), "channels last; transposed"),
+        ((4, 8, 8, 1), (1, 8, 8), "channels last; transposed"),
+        ((4, 8, 8, 4), (4, 8, 8), "channels last; transposed"),
         ((4, 3, 12, 12), (3, 12, 12), ""),
         ((4, 3, 12, 3), (3, 12, 3), ""),
         ((4, 16, 50, 1), (16, 50, 1), "read as 16 channels of 50x1"),
@@ -222,7 +222,7 @@ def test_channels_that_come_last(shape: Any, expected: Any, note: str, here: Pat
     pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     splits = build(**save(pixels))
     assert splits.input_shape == expected and note in "".join(splits.notes)
-    turned = pixels.transpose(0, 3, 1, 2) if "turned" in note else pixels
+    turned = pixels.transpose(0, 3, 1, 2) if "transposed" in note else pixels
     assert np.array_equal(splits.train.inputs.numpy(), turned)
 
 
@@ -268,7 +268,7 @@ def test_an_array_that_is_not_in_the_archive_is_named(here: Path) -> None:
     np.savez("none.npz")
     with pytest.raises(DataError, match=r"a.npz: holds images; name one after a colon: a.npz:images"):
         load_tensor("a.npz:labels")
-    with pytest.raises(DataError, match=r"none.npz: holds no array"):
+    with pytest.raises(DataError, match=r"none.npz: contains no array"):
         load_tensor("none.npz")
     Path("x.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"x.csv: expected a tensor in .pt, .npy or .npz"):

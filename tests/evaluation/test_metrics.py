@@ -155,7 +155,10 @@ def test_a_metric_is_added_in_one_place(here: Path, monkeypatch: pytest.MonkeyPa
         ({"select_by": "f1"}, "select_by: found 'f1', expected one of loss, accuracy, balanced_accuracy, f1_macro, "),
         ({"select_by": 3}, "select_by: found 3, expected one of loss, accuracy"),
         ({"select_by": "f1_micro"}, "select_by: f1_micro is for multi-hot targets, and every example has one class"),
-        ({"select_by": "roc_auc", "dataset": {"name": "iris", "validation": 0}}, "found 'roc_auc' without a split"),
+        (
+            {"select_by": "roc_auc", "dataset": {"name": "iris", "validation": 0}},
+            "found 'roc_auc', which needs a validation split",
+        ),
     ],
 )
 def test_what_cannot_be_selected_by_is_refused(values: dict[str, Any], message: str) -> None:

@@ -83,7 +83,13 @@ def test_views_of_a_table_are_refused() -> None:
 
 def test_what_was_trained_cannot_be_overridden(here: Path) -> None:
     result = run.train(loaded(config_of()))
-    with pytest.raises(NNClassifyError, match=r"^--set model.hidden=\[4\]: a trained run is as it is; only dataset"):
+    with pytest.raises(
+        NNClassifyError,
+        match=(
+            r"^--set model.hidden=\[4\]: a trained run cannot be changed; only "
+            r"dataset"
+        ),
+    ):
         result.classifier.overridden(["model.hidden=[4]"])
     with pytest.raises(NNClassifyError, match=r"only evaluation\.\* can be set here"):
         result.classifier.overridden(["dataset.limit=4"], allowed=["evaluation"])

@@ -72,7 +72,7 @@ def test_examples_are_found_again_by_predictions_path(here: Path) -> None:
 def test_choose_split(here: Path) -> None:
     splits = config_of(dataset={"name": "iris", "validation": 0, "test": 0}).dataset.build(0)
     assert choose_split(splits, None) == ("train", splits.train)
-    with pytest.raises(DataError, match="split test: the dataset has none"):
+    with pytest.raises(DataError, match="split test: the dataset does not have one"):
         choose_split(splits, "test")
 
 

@@ -104,7 +104,7 @@ def test_rows_of_numbers(nets: dict[str, Classifier], inputs: Any, names: list[s
     ("inputs", "error"),
     [
         ([[1.0, 2.0]], "inputs[0]: shape (2,); this net takes (N, 3)"),
-        (np.zeros((0, 3)), "inputs: shape (0, 3), no example; expected at least one"),
+        (np.zeros((0, 3)), "inputs: shape (0, 3), no examples; expected at least one"),
         ([[1.0, float("nan"), 3.0]], "inputs[0]: holds NaN or infinity"),
         ([[1.0, None, 3.0]], "inputs[0]: an array of type object; expected numbers"),
         (np.array(1 + 2j), "inputs: torch.complex128; expected real numbers, such as uint8 or float32"),

@@ -143,7 +143,7 @@ def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path:
     assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
-    assert "no example; expected at least one" in (found[5].error or "")
+    assert "no examples; expected at least one" in (found[5].error or "")
     assert "File name too long" in (found[6].error or "")
 
 

@@ -55,7 +55,7 @@ def test_all_rows_of_another_file_are_scored_in_the_classes_of_the_run() -> None
     write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "low"), (1, 0, "low")])
     found = scored(net("dataset.path=new.csv"))
     assert (found.split, len(found.examples)) == ("all", 3)
-    assert found.notes == ["new.csv: other data than the run was trained on; scored: all 3 examples"]
+    assert found.notes == ["new.csv: not the data that the run was trained on; evaluated: all 3 examples"]
     assert evaluate(net(), found.examples).confusion[0] == [0, 0]  # nothing is high
     write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "middle")])
     with pytest.raises(DataError, match=r"new\.csv: class 'middle' is not one of the run's: high, low"):
@@ -68,8 +68,8 @@ def test_a_split_that_is_not_what_it_was_is_told(monkeypatch: pytest.MonkeyPatch
     assert scored(replace(classifier, split_digests=None)).notes == []  # an earlier release knew no digests
     monkeypatch.chdir(tmp_path)
     (note,) = scored(classifier).notes
-    assert note.startswith("t.csv: the test split is not what it was when the run was trained")
-    assert "test split is not what it was" in scored(classifier.overridden(["dataset.seed=4"])).notes[0]
+    assert note.startswith("t.csv: the test split has changed since the run was trained")
+    assert "test split has changed" in scored(classifier.overridden(["dataset.seed=4"])).notes[0]
 
 
 def test_a_value_that_no_net_computes_with_is_refused_by_line() -> None:

@@ -105,10 +105,10 @@ INPUTS = np.zeros((6, 3), dtype=np.float32)
 @pytest.mark.parametrize(
     ("make", "start"),
     [
-        (tensors(INPUTS, np.array([0, 1, -1, 0, 1, 0])), "y.npy: label -1 of example 2 is outside the classes"),
-        (tensors(INPUTS, np.zeros(6, dtype=int)), "y.npy: one class only (0); expected at least two classes"),
+        (tensors(INPUTS, np.array([0, 1, -1, 0, 1, 0])), "y.npy: label -1 of example 2 is not a class"),
+        (tensors(INPUTS, np.zeros(6, dtype=int)), "y.npy: only one class (0); expected at least two classes"),
         (tensors(INPUTS, np.zeros(7, dtype=int)), "y.npy: 7 targets for the 6 inputs of x.npy; expected one per input"),
-        (tensors(INPUTS, np.array([0, 2, 0, 2, 0, 2])), "y.npy: no training example of class 1; add examples"),
+        (tensors(INPUTS, np.array([0, 2, 0, 2, 0, 2])), "y.npy: no training examples of class 1; add examples"),
         (pictures(lambda root: (root / "cat/1.png").write_bytes(b"x")), "root/cat/1.png: not a readable image ("),
         (pictures(lambda root: (root / "ant").mkdir()), "root/ant: empty class; add images, or remove the folder"),
         (table("a,label\n1,x\n,y\n"), "t.csv:3: column 'a': missing value; fill it in or remove the row"),
@@ -138,9 +138,9 @@ def test_bad_data_or_a_net_that_does_not_fit(
         (["evaluate", "gone"], "gone: no such run, folder or checkpoint"),
         (["evaluate", "text.pt"], "text.pt: damaged, or not a checkpoint"),
         (["evaluate", "tensor.pt"], "tensor.pt: not a checkpoint of nnclassify; expected one that `train` wrote"),
-        (["evaluate", "empty"], "empty: no best.pt in it; expected a run folder"),
+        (["evaluate", "empty"], "empty: contains no best.pt; expected a run folder"),
         (["compare", "text.pt"], "text.pt: damaged, or not a checkpoint"),
-        (["predict", "1,2,3"], "checkpoints: no run here; train one first: nnclassify train digits_cnn"),
+        (["predict", "1,2,3"], "checkpoints: no runs here; train one first: nnclassify train digits_cnn"),
     ],
 )
 def test_what_is_no_run(arguments: list[str], start: str, nnclassify: Program, place: Path) -> None:

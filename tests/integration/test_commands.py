@@ -174,7 +174,7 @@ def test_odd_files_in_a_run_folder_are_named(text: str, second: object, nnclassi
     for name in ("result.json", "history.jsonl"):
         (odd / name).write_bytes(text.encode("latin-1"))
     compared, drawn = nnclassify("compare", "odd", "--json"), nnclassify("plots", "odd", "--json")
-    assert "checkpoints/odd/result.json: not the figures of a run; they are left out\n" in compared.stderr
+    assert "checkpoints/odd/result.json: not the metrics of a run; it is shown without them\n" in compared.stderr
     assert json.loads(compared.stdout)["runs"][0]["accuracies"]["test"] is None
     assert drawn.stderr.startswith("checkpoints/odd/history.jsonl: ") and "the curves end at" in drawn.stderr
     assert len(json.loads(drawn.stdout)["plots"]) == 4

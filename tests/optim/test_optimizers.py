@@ -115,9 +115,9 @@ def test_muon_parts_its_groups() -> None:
         ),
         (
             [{"match": "*"}, {"match": "*.bias"}],
-            "^optimizer.groups.2nd: no parameter for '.*' that an earlier group has not",
+            "^optimizer.groups.2nd: no parameter for '.*' that no earlier group matches",
         ),
-        ([{"match": "*", "epochs": 2}], "^optimizer.groups: no parameter learns to the end"),
+        ([{"match": "*", "epochs": 2}], "^optimizer.groups: every parameter is frozen before the end"),
     ],
 )
 def test_groups_that_cannot_be_are_refused(groups: list[dict[str, Any]], message: str) -> None:

@@ -57,7 +57,7 @@ def test_a_run_whose_best_checkpoint_is_lost_is_found_by_the_generation_before(h
         ("dangling", "dangling: no such run"),
         ("a\0b", r"cannot be read \(embedded null"),
         ("", "RUN: no such run, folder or checkpoint"),
-        ("empty", "checkpoints/empty: no best.pt in it"),
+        ("empty", "checkpoints/empty: contains no best.pt"),
     ],
 )
 def test_what_is_no_run_is_a_message(run: str, message: str, here: Path) -> None:
@@ -76,7 +76,7 @@ def test_what_is_no_run_is_a_message(run: str, message: str, here: Path) -> None
 def test_no_run_is_found_where_checkpoints_is_no_folder(make_it: Callable[[Path], object], here: Path) -> None:
     make_it(Path("checkpoints"))
     assert runs() == []
-    with pytest.raises(CheckpointError, match="no run here"):
+    with pytest.raises(CheckpointError, match="no runs here"):
         find_checkpoint(None)
 
 
@@ -111,9 +111,9 @@ def test_the_newest_run_that_fits_is_resumed_and_the_others_are_named(here: Path
     notes: list[str] = []
     folder, loaded = resumable("a.yaml", ["epochs=9"], notes.append)
     assert (folder.name, loaded.config.epochs) == ("a", 9)
-    assert notes == ["checkpoints/a-2: not resumed, it differs: seed: 5 when the run began, now 0"]
+    assert notes == ["checkpoints/a-2: not resumed, because it differs: seed: 5 when the run began, now 0"]
     assert resumable("a.yaml", ["seed=5"], notes.append)[0].name == "a-2" and len(notes) == 1
-    with pytest.raises(ConfigError, match=r"--resume a-2: seed: 5 when the run began, now 7; set it back"):
+    with pytest.raises(ConfigError, match=r"--resume a-2: seed: 5 when the run began, now 7; change it back"):
         resumable("a.yaml", ["seed=7"], notes.append)
 
 

@@ -68,7 +68,7 @@ def test_a_run_that_another_process_trains_is_running_and_is_not_disturbed(tmp_p
     folder = made(tmp_path, "a")
     with folder.alone():
         assert only(tmp_path).state == "running"
-        with pytest.raises(CheckpointError, match="another process trains into it"), folder.alone():
+        with pytest.raises(CheckpointError, match="another process is training in it"), folder.alone():
             pass
     assert only(tmp_path).state == "interrupted"
 

@@ -209,7 +209,7 @@ def test_the_best_checkpoint_of_another_run_is_refused_wherever_it_is_used(use: 
     folder, other = start("run", stop_at=8), start("other", "seed=3", stop_at=8)
     shutil.copy(other.best, folder.best)
     with pytest.raises(
-        CheckpointError, match=r"best\.pt: of another run than last\.pt beside it; .* --resume checkpoints/run"
+        CheckpointError, match=r"best\.pt: belongs to another run than last\.pt next to it; .* --resume checkpoints/run"
     ):
         use(folder.best)
     folder.last.write_bytes(b"")  # then nothing tells
@@ -243,7 +243,7 @@ def test_a_damaged_config_of_a_run_is_written_again_from_its_checkpoint(
     resumed, loaded = resumable("checkpoints/run", [], notes.append)
     train(loaded, resume=resumed)
     (note,) = notes
-    assert note.startswith("checkpoints/run/config.yaml") and "written again, from the config that" in note
+    assert note.startswith("checkpoints/run/config.yaml") and "written again from the config in" in note
     assert folder.config.read_text() == before and state(folder) == whole
 
 
@@ -387,7 +387,7 @@ def test_a_run_goes_on_as_it_began_or_as_it_is_asked_to(compiled: bool, monkeypa
 
 def test_two_processes_never_train_into_one_folder() -> None:
     folder = start("run", stop_at=4)
-    with folder.alone(), pytest.raises(CheckpointError, match="another process trains into it"):
+    with folder.alone(), pytest.raises(CheckpointError, match="another process is training in it"):
         go_on(folder)
 
 
@@ -416,7 +416,7 @@ def test_a_checkpoint_of_another_net_is_refused() -> None:
     saved |= {"training": training, "model": training["averaged"]}
     torch.save({**saved, "sha256": content_digest(saved)}, folder.last)
     shutil.copy(folder.last, previous(folder.last))
-    with pytest.raises(CheckpointError, match="does not fit this net"):
+    with pytest.raises(CheckpointError, match="does not match this net"):
         go_on(folder)
 
 
@@ -429,5 +429,5 @@ def test_what_a_tiny_table_left_out_stays_left_out() -> None:
     assert splits_of(Classifier.load(folder.best)).validation is None
     found, loaded = resumable("run.yaml", ["epochs=3"], lambda text: None)
     assert (found, len(train(loaded, resume=found).rows)) == (folder, 3)
-    with pytest.raises(DataError, match="patience: found it without a split to choose by"):
+    with pytest.raises(DataError, match="patience: needs a validation split"):
         train(load_config("run.yaml", ["patience=1"]))

@@ -73,7 +73,7 @@ def test_a_wrong_update_rule_is_found_and_the_run_is_eager(
     wrong_when_compiled(monkeypatch, factor)
     step, notes = notes_of(member(), compiled=True)
     eager, no_notes = notes_of(member(), compiled=False)
-    assert len(notes) == 1 and "is off by" in notes[0] and "all steps are taken eagerly" in notes[0]
+    assert len(notes) == 1 and "is off by" in notes[0] and "all steps run eagerly" in notes[0]
     assert step.plan.execution is Execution.EAGER and no_notes == []
     for mine, theirs in zip(step.learner().tensors, eager.learner().tensors, strict=True):
         assert torch.equal(mine, theirs)  # from the very same start

@@ -275,4 +275,4 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
         notes: list[str] = []
         trainer.observers = [Notes(notes.append)]
         trainer.fit()
-        assert trainer.finished and notes == ["compile: no compiler; all steps are taken eagerly"]
+        assert trainer.finished and notes == ["compile: no compiler; all steps run eagerly"]

@@ -1,4 +1,4 @@
-"""Compares a finished run with what needs no training: a linear model, and always predicting the most common class."""
+"""Compare a finished run with two baselines: a linear model, and always predicting the most common class."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from nnclassify.evaluation.baselines import Baselines
 from nnclassify.inference.evaluate import Evaluation
 
 FAR, DEVIATIONS = 0.1, 3.0
-"""A gap in accuracy that is worth a warning, and the standard deviations of a difference that it must exceed too."""
+"""The gap in accuracy that is worth a warning, and the number of standard deviations that it must exceed as well."""
 LITTLE = 0.1
-"""A net that got less than this share of the way from chance to right has learned next to nothing."""
+"""A net that got less than this fraction of the way from chance to 1 has learned next to nothing."""
 FEW = 10
-"""Of fewer examples, one or two decide whether a net is better than the most common class."""
+"""With fewer examples, one or two of them decide whether a net beats the most common class."""
 
 
 def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
-    """What to tell of a run that is no better than its baselines; None where it is.
+    """The finding for a run that is no better than its baselines, or None.
 
-    Both accuracies must be behind: class weights trade one for the other, and that is no failure.
+    Accuracy and balanced accuracy must both be lower: class weights trade one for the other, which is no failure.
 
     Args:
-        reached: The net on a split.
+        reached: The evaluation of the net on a split.
         found: The baselines on the same split.
-        config: What `nnclassify check` is to be called with.
+        config: The config to suggest for `nnclassify check`.
     """
     by_class, chance = _by_class(reached)
     advice = f"run `nnclassify check {config}`"

@@ -1,7 +1,7 @@
-"""Looks on while a net trains, and says once what goes wrong. It changes nothing that training depends on.
+"""Watch a training run and warn once about each problem. The monitor changes nothing that training depends on.
 
-What costs more than a comparison of two numbers (a pass over 256 examples) is done after an epoch, and only
-while all of it together stays under a share of the training time.
+Anything more expensive than comparing two numbers, such as a pass over 256 examples, runs after an epoch, and only as
+long as the total stays below a fraction of the training time.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
 SHARE = 0.02
-"""Of the training time: the bound is 3 %, and one look may be longer than those before it."""
+"""Fraction of the training time: the limit is 3 %, and one measurement may take longer than those before it."""
 LOOKED_AT = 256
-"""Examples that layers are measured on: a unit that fires for 2 % of them is missed once in 176 times."""
+"""Number of examples that layers are measured on: a unit that fires for 2 % of them is missed once in 176 times."""
 MANY = 0.9
 LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
 SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
@@ -38,14 +38,14 @@ SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
 
 @dataclass(frozen=True)
 class Found:
-    """What was seen.
+    """A problem that was detected.
 
     Attributes:
         page: The cause.
         evidence: The number and its threshold.
         path: The option to change.
-        advice: What to do about what was measured; empty: what the page says.
-        change: The same as options, where they are known.
+        advice: What to do about the measured cause; empty: the advice of the page.
+        change: The advice as options, if known.
     """
 
     page: Page
@@ -56,19 +56,19 @@ class Found:
 
 
 class Monitor(Observer):
-    """Keeps findings while a net trains.
+    """An observer that collects findings during training.
 
     Attributes:
-        findings: So far, each cause once.
-        seconds: Spent on looking.
+        findings: The findings so far, one per cause.
+        seconds: The time spent on measurements.
     """
 
     def __init__(self, say: Callable[[str], None], path: Path | None = None) -> None:
-        """Look on.
+        """Create a monitor.
 
         Args:
-            say: Where a warning goes when it arises.
-            path: Where the findings are kept when the run has ended; None: nowhere.
+            say: Receives each warning as it is found.
+            path: The file to save the findings to at the end of the run, or None.
         """
         self.say = say
         self.path = path
@@ -84,7 +84,7 @@ class Monitor(Observer):
         self.blocked_at_start: frozenset[str] | None = None
 
     def run_started(self, trainer: Trainer) -> None:
-        """Remember where the weights are, what is blocked already, and a state to retrace a divergence from."""
+        """Record the weights, the units that are blocked already, and a state to replay a divergence from."""
         self._remember(trainer)
         if trainer.step == 0:
             started = time.perf_counter()
@@ -93,7 +93,7 @@ class Monitor(Observer):
             self.seconds += time.perf_counter() - started
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Look at the curve and inside the net, where that stays within its share of the time."""
+        """Check the curve, and the inside of the net as long as that stays within its fraction of the time."""
         started = time.perf_counter()
         self.trained += row.seconds
         if trainer.finished or self.seconds + self.longest <= SHARE * self.trained:
@@ -116,7 +116,7 @@ class Monitor(Observer):
         self._remember(trainer)
 
     def diverged(self, trainer: Trainer) -> Finding | None:
-        """What came first, where the loss is not finite; the trainer is no good afterwards."""
+        """Find the first value that was not finite. The trainer cannot be used afterwards."""
         if self.good is None or (origin := retrace(trainer, self.good)) is None:
             return None
         finding = finding_for(origin, trainer.lr())
@@ -125,7 +125,7 @@ class Monitor(Observer):
         return finding
 
     def run_ended(self, trainer: Trainer) -> None:
-        """What only the whole curve tells; then keep it all."""
+        """Check what only the whole curve shows, and save the findings."""
         if trainer.finished:
             # A warning that the run has outgrown was worth a line when it arose; the diagnosis tells what is left.
             self.findings = [found for found in self.findings if found.severity == "fault" or found.id in self.standing]
@@ -134,7 +134,7 @@ class Monitor(Observer):
         self.keep()
 
     def add(self, finding: Finding) -> None:
-        """Tell what was found once the run had ended, first of all, and keep it."""
+        """Add a finding made after the run, as the first one, and save."""
         self.findings.insert(0, finding)
         self.say(f"warning: {finding.id} {finding.title}, {finding.evidence.text}")
         self.keep()
@@ -164,7 +164,7 @@ class Monitor(Observer):
 
     @torch.no_grad()
     def _updates(self, trainer: Trainer) -> Iterator[Found]:
-        """How far each layer moved a step, against its size. A random walk of n steps gets sqrt(n) far."""
+        """The relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
         steps = max(1, trainer.step - self.seen_at)
         now = dict(trainer.model.named_parameters())
         for name, before in self.weights.items():
@@ -181,7 +181,7 @@ class Monitor(Observer):
 
 @dataclass(frozen=True)
 class Inside:
-    """A look inside the net, on examples from all over the training split.
+    """The state of the net on examples from all over the training split.
 
     Attributes:
         state: Its layers, gradients and predictions.
@@ -198,7 +198,7 @@ class Inside:
 
 
 def inside(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> Inside:
-    """Look inside."""
+    """Measure the net on examples from all over the training split."""
     batches = trainer.train
     count = len(batches.examples)
     rows = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
@@ -211,7 +211,7 @@ def inside(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> 
 
 
 def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
-    """What a look inside shows; `is_late`: so far into the run that a healthy net tells its classes apart."""
+    """Findings about the layers; `is_late`: whether a healthy net would distinguish its classes by now."""
     state, targets = look.state, look.targets
     for layer in state.layers:
         if layer.dead > MANY:
@@ -230,7 +230,7 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
 
 
 def _blocked(look: Inside, layer: LayerState, page: Page, text: str, share: float) -> Found:
-    """Units that pass nothing on, and the cause that was measured: large inputs, initial weights, or updates."""
+    """A finding about blocked units, with the measured cause: large inputs, initial weights, or updates."""
     if look.largest > LARGE:
         evidence = Evidence(f"{text}; inputs reach {look.largest:.3g}", share, MANY)
         change = {"dataset.normalize": "standard"}
@@ -249,7 +249,7 @@ def _is_late(rows: Sequence[Row], epochs: int) -> bool:
 
 
 def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Found]:
-    """What the training curve shows so far."""
+    """Findings about the training curve so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
     is_level = _is_late(rows, epochs) and max(losses) - min(losses) < 0.01 * abs(losses[0])
@@ -268,7 +268,7 @@ def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterato
 
 
 def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Found]:
-    """What the whole curve shows."""
+    """Findings about the whole training curve."""
     last, count = rows[-1], len(rows)
     before = rows[-1 - max(1, count // 10)] if count > 1 else None
     if before is not None and last.train_loss < 0.9 * before.train_loss:

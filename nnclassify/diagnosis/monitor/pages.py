@@ -1,4 +1,4 @@
-"""Pages of what is seen while a net trains."""
+"""Pages of the findings made during training."""
 
 from __future__ import annotations
 

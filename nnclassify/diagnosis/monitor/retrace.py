@@ -1,4 +1,4 @@
-"""Where the first number that is not finite came from: the last steps are trained again from a state that was good."""
+"""Find where the first non-finite number came from, by repeating the last steps from a good state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nnclassify.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Origin:
-    """The first thing that was not finite.
+    """The first value that was not finite.
 
     Attributes:
         step: The update, from 1.
@@ -39,12 +39,12 @@ class Origin:
 
 
 def kept(trainer: Trainer) -> dict[str, Any]:
-    """A copy of the trainer's state that later steps do not change."""
+    """A copy of the state of the trainer that later steps do not change."""
     return copy.deepcopy(trainer.state())
 
 
 def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
-    """Train again from a state that was good, and look at every step; None where all stays finite.
+    """Repeat the steps from a good state and check each one; None if everything stays finite.
 
     The trainer is left at the step that went wrong, the random state as it was.
     """
@@ -117,7 +117,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def finding_for(origin: Origin, lr: float) -> Finding:
-    """What to tell of it."""
+    """The finding for an origin."""
     if origin.kind == "input":
         return finding_of(pages.NOT_FINITE, "fault", Evidence(origin.text(), origin.step), path="dataset")
     change = {"optimizer.lr": float(f"{lr / 10:.3g}")}

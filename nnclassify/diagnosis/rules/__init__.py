@@ -1,1 +1,1 @@
-"""Rules: what looks wrong in a config, its data, or the untrained network. Each suspicion awaits its proof."""
+"""Rules: what looks wrong in a config, its data, or the untrained network. Suspicions are then tested by trials."""

@@ -1,4 +1,4 @@
-"""Rules on what lies between the input and the last layer."""
+"""Rules about the layers between the input and the last layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nnclassify.models.layer_settings import ConstantInit
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010"
 SATURATING = ("sigmoid", "tanh")
 DEEP = 5
-"""Layers from which a signal may fade: nets of fewer train from almost any start."""
+"""Number of layers from which a signal may vanish: shallower nets train from almost any initialization."""
 
 
 LINEAR = Page(
@@ -32,7 +32,7 @@ LINEAR = Page(
 
 
 A_LINE = 0.82
-"""A line that gets further than this towards what a net gets is a choice, not a fault."""
+"""A linear model that gets further than this toward the result of a nonlinear one is a choice, not a fault."""
 
 
 def _linear(case: Case) -> Iterator[Suspicion]:

@@ -1,4 +1,4 @@
-"""What rules look at: the config with its layers resolved, the facts of the data, the untrained network."""
+"""The input of the rules: the config with its layers resolved, facts about the data, the untrained network."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from nnclassify.models.mlp import Mlp
 
 @dataclass(frozen=True)
 class Stage:
-    """One hidden layer or convolution block, with what the model says where it is silent.
+    """One hidden layer or convolutional block, with the options that it takes from the model.
 
     Attributes:
-        path: Its place in the YAML, such as `model.hidden.0`.
-        units: Units or channels.
-        activation: The non-linearity.
-        dropout: The share that is zeroed.
-        batch_norm: Whether it normalizes over the batch.
-        init: How its weights start.
+        path: The path in the YAML, such as `model.hidden.0`.
+        units: The number of units or channels.
+        activation: The activation function.
+        dropout: The dropout probability.
+        batch_norm: Whether it has batch normalization.
+        init: The weight initialization.
     """
 
     path: str
@@ -38,12 +38,12 @@ class Stage:
     init: Init
 
     def key(self) -> str:
-        """Its place for people, such as `model.hidden.1st`."""
+        """Its place counted from one, such as `model.hidden.1st`."""
         return dotted(path_of_key(self.path))
 
 
 def stages_of(config: RunConfig) -> list[Stage]:
-    """The layers before the last one, first to last; none where the model does not list them."""
+    """The layers before the last one, in order; empty if the model does not list its layers."""
     model = config.model
     if not isinstance(model, DenseModel):
         return []
@@ -76,20 +76,20 @@ def stages_of(config: RunConfig) -> list[Stage]:
 
 @dataclass(frozen=True)
 class Case:
-    """One config, looked at before it is trained.
+    """One config before training, with what has been measured.
 
     Attributes:
         config: The config.
         stages: Its layers before the last one.
-        facts: Of the data.
+        facts: Facts about the data.
         feature_names: The columns; None where they have no names.
-        class_names: One a class, in the order of the class indices.
-        num_outputs: Of the network.
-        prior_loss: The loss of always giving each class its share, where the loss has such a figure; else None.
+        class_names: The names of the classes, by index.
+        num_outputs: The number of outputs of the network.
+        prior_loss: The loss of predicting the class frequencies; None if the loss has no such value.
         start: The untrained network on a batch; None: not measured.
-        mixing: How far its outputs depend on the other examples of a batch; see `measure.mixing`.
+        mixing: How much its outputs depend on the other examples of a batch; see `measure.mixing`.
         has_batch_norm: Whether any layer normalizes over the batch.
-        suggested_lr: What a range test suggests; None: none was made, or no rate moved the loss.
+        suggested_lr: The learning rate suggested by a range test, if any.
     """
 
     config: RunConfig
@@ -106,7 +106,7 @@ class Case:
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether an example may be of several classes, or of none."""
+        """Whether targets are multi-hot."""
         return self.config.dataset.is_multi_hot
 
     @property
@@ -127,12 +127,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Rule:
-    """A page, and the small function that finds its cause in a case.
+    """A page, and the function that looks for its cause in a case.
 
     Attributes:
         page: The page.
         check: The function.
-        fits_multi_hot: Whether it also makes sense where an example may be of several classes.
+        fits_multi_hot: Whether it also makes sense for multi-hot targets.
     """
 
     page: Page
@@ -140,5 +140,5 @@ class Rule:
     fits_multi_hot: bool = True
 
     def applies(self, case: Case) -> bool:
-        """Whether it makes sense of the case."""
+        """Whether the rule makes sense for the case."""
         return self.fits_multi_hot or not case.is_multi_hot

@@ -1,4 +1,4 @@
-"""Changes of a model that rules propose."""
+"""Changes to a model that rules propose."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nnclassify.diagnosis.rules.case import Case
 
 
 def layers_changed(case: Case, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The lists `model.hidden` and `model.blocks` with every layer rewritten."""
+    """The lists `model.hidden` and `model.blocks` with a function applied to every layer."""
     dumped = case.config.model.model_dump(mode="json", exclude_none=True)
     return {f"model.{key}": [change(layer) for layer in dumped[key]] for key in ("hidden", "blocks") if dumped.get(key)}
 
 
 def with_option(case: Case, key: str, value: Any) -> Change:
-    """Set an option on the model, and take it from each layer that has its own."""
+    """Set an option on the model, and remove it from every layer that sets its own."""
 
     def without(layer: dict[str, Any]) -> dict[str, Any]:
         return {name: kept for name, kept in layer.items() if name != key}
@@ -31,12 +31,12 @@ def _layers(case: Case) -> list[Any]:
 
 
 def with_batch_norm(case: Case) -> Change:
-    """Batch norm in every layer."""
+    """Add batch norm to every layer."""
     return layers_changed(case, lambda layer: {**layer, "batch_norm": True})
 
 
 def wider(case: Case, units: int = 64) -> Change:
-    """Every layer with fewer units than that, brought to it; a hidden layer where there is none."""
+    """Widen every layer with fewer units than this; add a hidden layer if there is none."""
     if not case.stages:
         return {"model.hidden": [units]}
 

@@ -1,4 +1,4 @@
-"""Rules on the data and on how it reaches the network."""
+"""Rules about the data and how it reaches the network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ ORDERED = Page(
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
 )
 FEW_CHANGES = 0.3
-"""Random orders of 50 examples or more stay above 0.6 with 99.9 % (normal approximation of the number of runs)."""
+"""Random orders of 50 or more examples stay above 0.6 with probability 99.9 % (normal approximation of the number of
+runs)."""
 
 
 def _ordered(case: Case) -> Iterator[Suspicion]:
@@ -37,7 +38,7 @@ MAX_NAMED = 3
 
 
 def _in_order(case: Case) -> str:
-    """`: all a, then all b`; nothing where an example may be of both."""
+    """`: all a, then all b`; empty if an example may have several classes."""
     if case.is_multi_hot:
         return ""
     names = [f"all {case.class_names[label]}" for label in case.facts.class_order]
@@ -56,7 +57,7 @@ IMBALANCED = Page(
     near_miss="dataset: breast_cancer\nmodel: {name: mlp, hidden: [16]}\n",
 )
 MAJORITY, NO_RARE = 0.8, 0.3
-"""A net that gets some of the rare class is a matter of taste: accuracy can be worth more than recall."""
+"""A net that predicts some of the rare class is not at fault: accuracy can be worth more than recall."""
 
 
 def _imbalanced(case: Case) -> Iterator[Suspicion]:
@@ -81,10 +82,10 @@ REPEATED = Page(
     near_miss="dataset: {name: xor, noise: 0}\nmodel: {name: mlp, hidden: [16]}\n",
 )
 FEW_VALUES, REPEATED_SHARE, FEW_REPEATED = 20, 0.01, 3
-"""Tables have a row or two twice (iris has one), and a small test split may well get one of them."""
+"""Tables often contain a row or two twice (iris has one), and a small test split may well get one of them."""
 REPEATS, MANY_REPEATED = 3.0, 0.2
-"""In a table some of whose rows are alike, a test row has a twin in training about twice as often as training rows
-repeat one another; that is no fault of the split, unless it concerns a large part of the test."""
+"""In a table with repeated rows, a test row is found in training about twice as often as training rows repeat one
+another. That is not a fault of the split, unless it affects a large part of the test."""
 
 
 def _repeated(case: Case) -> Iterator[Suspicion]:
@@ -110,7 +111,7 @@ CONSTANT = Page(
 
 
 PIXELS = 64
-"""A table with that many columns may hold images, whose margins are the same in all of them."""
+"""A table with this many columns may hold images, whose margins are all the same."""
 
 
 def _constant(case: Case) -> Iterator[Suspicion]:
@@ -139,7 +140,8 @@ SCALES = Page(
     near_miss="dataset: {name: iris, normalize: none}\nmodel: {name: mlp, hidden: [16]}\n",
 )
 SCALE_RATIO = 100.0
-"""Efficient BackProp: convergence slows with the condition number of the inputs' covariance, the square of this."""
+"""Efficient BackProp: convergence slows down with the condition number of the covariance of the inputs, which is the
+square of this."""
 
 
 def _scales(case: Case) -> Iterator[Suspicion]:
@@ -163,7 +165,7 @@ RAW_INPUTS = Page(
     near_miss="dataset: {name: rgb, normalize: unit}\nmodel: {name: mlp, hidden: [4, 4]}\n",
 )
 LARGE = 10.0
-"""Three times what a standard normal input reaches in 1,000 draws."""
+"""Three times the largest of 1,000 draws from a standard normal distribution."""
 
 
 def _raw_inputs(case: Case) -> Iterator[Suspicion]:

@@ -1,4 +1,4 @@
-"""Facts of the data alone, within a second: counts, order, scales, constant columns, examples in two splits."""
+"""Facts about the data, gathered within a second: counts, order, scales, constant columns, repeated examples."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from nnclassify.data.transform import Transform
 from nnclassify.evaluation.baselines import commonest
 
 MAX_SAMPLE = 2000
-"""Examples that scales are measured on."""
+"""Maximum number of examples that scales are measured on."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data is like.
+    """Facts about the data.
 
     Attributes:
-        num_examples: Training examples.
-        class_counts: Training examples of each class.
-        majority: The share of the most common class; with multi-hot targets, of the most common row.
-        order: Class changes from one training example to the next, against what a random order would have; about 1
-            where examples are mixed, near 0 where they come class by class.
-        class_order: The classes in the order in which the training split first has them; with multi-hot targets, the
+        num_examples: The number of training examples.
+        class_counts: The number of training examples of each class.
+        majority: The frequency of the most common class; with multi-hot targets, of the most common row.
+        order: Class changes from one training example to the next, relative to a random order: about 1 if examples
+            are shuffled, near 0 if they are sorted by class.
+        class_order: The classes in order of first appearance in the training split; with multi-hot targets, the
             strata.
-        largest: The largest size of a normalized input.
+        largest: The largest absolute value of a normalized input.
         scales: The standard deviation of each normalized column (tables) or channel (images) over the sample.
-        constant: Columns that have one value in all splits, by index; of tables alone.
-        num_repeated: Test examples that are, to the last bit, training examples too.
-        repeated: Their share of the test examples.
-        repeated_within: Share of the training examples that are in the training split twice.
-        distinct: Most values that any one input takes in the sample.
+        constant: Indices of columns with the same value in all splits; tables only.
+        num_repeated: The number of test examples that are identical to a training example.
+        repeated: Their fraction of the test examples.
+        repeated_within: The fraction of training examples that occur twice in the training split.
+        distinct: The largest number of distinct values of any one input in the sample.
     """
 
     num_examples: int
@@ -53,13 +53,13 @@ class Facts:
 
     @property
     def scale_ratio(self) -> float:
-        """The largest column's scale against the smallest one's that is not constant."""
+        """The largest scale of a column divided by the smallest of a column that is not constant."""
         scales = [scale for scale in self.scales if scale > 0]
         return max(scales) / min(scales) if scales else 1.0
 
 
 def facts_of(splits: Splits, transform: Transform) -> Facts:
-    """Look at the data once."""
+    """Gather the facts in one pass over the data."""
     train = splits.train
     rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
     raw, _ = train.select(rows)
@@ -89,7 +89,7 @@ def _some(count: int, most: int = 50) -> list[int]:
 
 
 def _order(targets: Tensor, num_groups: int) -> float:
-    """Class changes between neighbors over their expectation in a random order, (N - 1)(1 - sum of p^2)."""
+    """Class changes between neighbors divided by their expectation in a random order, (N - 1)(1 - sum of p^2)."""
     shares = targets.bincount(minlength=num_groups).double() / len(targets)
     expected = (len(targets) - 1) * float(1 - shares.square().sum())
     return float((targets[1:] != targets[:-1]).sum()) / expected if expected > 0 else 1.0
@@ -103,7 +103,7 @@ def _constant(splits: Splits) -> tuple[int, ...]:
 
 
 def _repeated(train: Examples, test: Examples | None) -> tuple[int, float]:
-    """How many test rows occur in the training split, and the share of its own rows that occur there again."""
+    """The number of test rows that occur in the training split, and the fraction of training rows that occur twice."""
     known = _keys(train)
     within = 1 - len(set(known)) / len(known)
     if test is None:
@@ -113,7 +113,7 @@ def _repeated(train: Examples, test: Examples | None) -> tuple[int, float]:
 
 
 def _keys(examples: Examples) -> list[int]:
-    """One hash an example, of its raw bytes."""
+    """One hash per example, of its raw bytes."""
     keys: list[int] = []
     for rows in torch.arange(len(examples)).split(4096):
         raw, _ = examples.select(rows)

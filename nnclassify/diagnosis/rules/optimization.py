@@ -1,4 +1,4 @@
-"""Rules on the optimizer, its schedule, the loss's options and the length of the run. All are proved by trials."""
+"""Rules about the optimizer, the schedule, the loss options and the length of the run. Trials must prove them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (a
 
 
 def _lr_changes(case: Case, factors: tuple[float, ...]) -> tuple[Change, ...]:
-    """Multiples of the rate as written; before them what a range test suggests, where that lies the same way."""
+    """Multiples of the learning rate, preceded by the suggestion of a range test if it lies in the same direction."""
     lr, suggested = case.config.optimizer.lr, case.suggested_lr
     rates = [float(f"{lr * factor:.3g}") for factor in factors]
     if suggested is not None and abs(math.log(suggested / lr)) > math.log(2) and (suggested > lr) == (rates[-1] > lr):
@@ -83,7 +83,7 @@ SHORT = Page(
     near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nepochs: 300\n",
 )
 FEW_STEPS, LARGE_BATCH = 1000, 256
-"""Below the first, every run is short enough for ten times its length to be tried."""
+"""Below the first, a run is short enough for ten times its length to be tried."""
 
 
 def _short(case: Case) -> Iterator[Suspicion]:
@@ -234,7 +234,7 @@ def _loss_options(case: Case) -> Iterator[Suspicion]:
 
 
 def rates_together(case: Case) -> Iterator[tuple[Suspicion, ...]]:
-    """Learning rate, momentum and batch size changed together: none of them may help without the others."""
+    """Learning rate, momentum and batch size changed together: none of them may help alone."""
     config = case.config
     low, high = case.config.optimizer.lr_range()
     sizes = [32] if config.batch_size > 64 else []

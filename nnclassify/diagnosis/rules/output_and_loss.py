@@ -1,4 +1,4 @@
-"""Rules on what the last layer says and what the loss expects: they need the config alone."""
+"""Rules about the output activation and the loss, which need only the config."""
 
 from __future__ import annotations
 

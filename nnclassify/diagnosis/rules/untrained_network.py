@@ -1,4 +1,4 @@
-"""Probes: rules on the untrained network and one batch: its loss, layers, gradients and outputs."""
+"""Probes: rules about the untrained network on one batch: its loss, layers, gradients and outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VANISHING = Page(
 SMALL_GRADIENT = 0.01
 VERY_DEEP = 10
 FLAT = 0.003
-"""Outputs whose spread over the examples is under this share of their size are the same for every example."""
+"""Outputs whose spread over the examples is below this fraction of their size count as equal for all examples."""
 
 
 def _vanishing(case: Case) -> Iterator[Suspicion]:
@@ -48,7 +48,7 @@ def _vanishing(case: Case) -> Iterator[Suspicion]:
 
 
 def _or_plain(case: Case, changes: list[Change]) -> tuple[Change, ...]:
-    """The changes and a plain net of two layers: after the first, or before it where a net is very deep.
+    """The changes and a plain net of two layers, tried second, or first if a net is very deep.
 
     Trials of a very deep net take long, and no init saves a deep net of narrow layers (Lu et al., 2019).
     """
@@ -109,7 +109,7 @@ START = Page(
 )
 HIGH_START, MANY_SATURATED = 3.0, 0.5
 FAINT = 0.01
-"""Inits that keep a signal's size give outputs that differ by 0.1 to 1 from example to example (He et al., 2015)."""
+"""Inits that preserve the scale of a signal give outputs that vary by 0.1 to 1 between examples (He et al., 2015)."""
 
 
 def _start(case: Case) -> Iterator[Suspicion]:
@@ -142,7 +142,7 @@ MIXED = Page(
     fix="Correct the code of the network: only batch norm, and only in training, may look across examples.",
 )
 MOVED = 1e-3
-"""Float32 products in another order differ by about 1e-6 of their size; a thousand times that is no rounding."""
+"""Summing float32 products in another order changes them by about 1e-6; a thousand times that is not rounding."""
 
 
 def _mixed(case: Case) -> Iterator[Suspicion]:

@@ -1,1 +1,1 @@
-"""Trials: short real runs that prove a suspicion, and the search for a change that helps."""
+"""Trials: short training runs that prove or dismiss a suspicion, and the search for a change that helps."""

@@ -1,4 +1,4 @@
-"""Two short experiments on a config: which learning rates move its net, and whether it learns a batch by heart."""
+"""Two short experiments: a learning-rate range test, and whether the net can overfit one batch."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from nnclassify.evaluation.totals import exact
 from nnclassify.training.build import Parts, build_trainer
 
 EXPERIMENT_SECONDS = 2.0
-"""What an experiment should take: it makes as many of its steps as fit, by the work of a step and not by a clock."""
+"""Target time of an experiment. Its number of steps follows from the cost of a step, not from a clock."""
 RANGE_STEPS, BATCH_STEPS, MIN_STEPS = 120, 300, 40
-"""Steps of the experiments; where fewer than the least would fit, a net is too slow here for them."""
+"""Steps of the experiments. If fewer than the minimum would fit, the net is too slow for them."""
 SMOOTHING = 0.9
-"""Weight of the losses before in the moving average that is drawn: a batch's loss alone is mostly noise."""
+"""Weight of the earlier losses in the moving average that is plotted: the loss of a single batch is mostly noise."""
 RISEN = 4.0
-"""The test ends where the loss is so many times the lowest."""
+"""The range test ends when the loss exceeds its minimum by this factor."""
 FALLS = 0.98
-"""A loss that never falls under this share of its start suggests no rate."""
+"""If the loss never falls below this fraction of its start, no learning rate is suggested."""
 SAFETY = 0.1
-"""Where the loss is lowest it is about to rise: a tenth of that rate is safe (Howard and Gugger, fastai, 2020)."""
+"""Where the loss is lowest it is about to increase; a tenth of that learning rate is safe (Howard and Gugger, fastai,
+2020)."""
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """A learning-rate range test: one run whose rate grows evenly in its logarithm.
+    """A learning-rate range test: one run whose learning rate grows exponentially.
 
     Smith, Cyclical learning rates for training neural networks, 2017 (arXiv:1506.01186), section 3.3.
 
     Attributes:
-        rates: Of each update.
-        losses: The smoothed training loss at each.
-        suggested: A rate to train with; None where no rate made the loss fall.
+        rates: The learning rate of each update.
+        losses: The smoothed training loss at each learning rate.
+        suggested: A learning rate to train with; None if no learning rate reduced the loss.
     """
 
     rates: tuple[float, ...]
@@ -48,7 +49,8 @@ class RangeTest:
 
 
 def range_test(parts: Parts, low: float, high: float) -> RangeTest | None:
-    """Train freshly built parts from rate `low` towards `high`, until the loss rises; None: too slow here."""
+    """Train freshly built parts from learning rate `low` toward `high` until the loss increases; None if the net is
+    too slow."""
     num_steps = _steps_within(parts, RANGE_STEPS)
     if num_steps < MIN_STEPS:
         return None
@@ -69,7 +71,7 @@ def range_test(parts: Parts, low: float, high: float) -> RangeTest | None:
 
 
 def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
-    """A tenth of the rate at which the loss is lowest, to two digits."""
+    """A tenth of the learning rate at which the loss is lowest, rounded to two digits."""
     if not losses or min(losses) > FALLS * losses[0]:
         return None
     return float(f"{SAFETY * rates[losses.index(min(losses))]:.2g}")
@@ -109,7 +111,7 @@ def _steps_within(parts: Parts, most: int) -> int:
 
 
 def _forever(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-    """One batch after another, epoch after epoch."""
+    """Batches, epoch after epoch, without end."""
     for epoch in count(1):
         for chunk in batches.epoch(epoch):
             yield from zip(chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True)

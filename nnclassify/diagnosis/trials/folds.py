@@ -1,4 +1,4 @@
-"""Examples that a trial is judged on and never trained on: what is learned by heart proves nothing."""
+"""Examples that trials are judged on and never trained on: memorized examples prove nothing."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from nnclassify.evaluation.metrics import decisions
 from nnclassify.seeds import numpy_rng
 
 JUDGED = 600
-"""Examples that trials are judged on at most: of 600, a share is known to within 4 points (two deviations)."""
+"""Maximum number of examples to judge a trial on: with 600, an accuracy is known to within 4 points (two standard
+deviations)."""
 ENOUGH = 0.05
-"""A validation split judges by itself where it tells the mean accuracy of the classes with that standard deviation: 100
-examples of balanced classes do, and more where one class is rare."""
+"""A validation split is sufficient if it determines balanced accuracy with this standard deviation: 100 examples of
+balanced classes, or more if one class is rare."""
 KEPT_OUT = 0.25
-"""The share of the training examples that is kept out, where there are `MANY`."""
+"""Fraction of the training examples that is held out, if there are at least `MANY`."""
 MANY, TOO_FEW = 200, 60
-"""Of fewer than many, trials see all, and halves take turns to judge what seems to help; of too few, none is spared."""
+"""With fewer than `MANY` examples, trials train on all of them, and halves take turns to judge what seems to help;
+with `TOO_FEW`, none are held out."""
 
 
 def judged(splits: Splits) -> Splits:
-    """The splits that trials are trained with; `validation` judges them, where there are examples enough.
+    """The splits for trials, whose `validation` judges them, if there are enough examples.
 
     The test split never judges.
     """
@@ -39,7 +41,7 @@ def judged(splits: Splits) -> Splits:
 
 
 def halves(splits: Splits) -> list[Splits]:
-    """Halves that take turns to train and to judge, so that all examples judge; empty: none can be spared."""
+    """Halves that take turns to train and to judge, so that all examples judge; empty if there are too few examples."""
     if len(splits.train) < TOO_FEW or min(splits.class_counts()) < 2:
         return []
     first, second = _parted(splits.train, 0.5)
@@ -47,7 +49,7 @@ def halves(splits: Splits) -> list[Splits]:
 
 
 def deviation(targets: Tensor) -> float:
-    """The standard deviation of the mean accuracy of the classes, at most: that of a class is 0.5 / sqrt(count)."""
+    """The maximum standard deviation of the balanced accuracy: that of one class is 0.5 / sqrt(count)."""
     counts = decisions(targets, targets)[1].unique(return_counts=True)[1].double()
     return float(0.5 * (1 / counts).sum().sqrt() / len(counts))
 
@@ -57,7 +59,7 @@ def _some(examples: Examples) -> Examples:
 
 
 def _parted(examples: Examples, share: float) -> tuple[Examples, Examples]:
-    """All but a share of each class, and that share; both in the order of the file."""
+    """All but a fraction of each class, and that fraction; both in file order."""
     targets, indices = examples.targets.numpy(), examples.indices.numpy()
     rest, chosen = stratified_split(targets, indices, share, numpy_rng(0, "diagnosis"))
     return replace(examples, indices=torch.from_numpy(rest)), replace(examples, indices=torch.from_numpy(chosen))

@@ -1,5 +1,4 @@
-"""What a net must beat: always the majority, a line, and a plain net with customary settings; and whether the labels
-follow from the inputs at all."""
+"""The baselines of a diagnosis: the majority class, a linear model, a plain net; and a test of the labels."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ SMALL_BATCH = 32
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline, trained.
+    """A trained baseline.
 
     Attributes:
         outcome: What it reaches.
@@ -68,13 +67,13 @@ def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int]
 
 MIN_EXAMPLES, NEIGHBORS_SAMPLE = 100, 2000
 CLEARLY = 0.3
-"""Of the way from chance to right: a shift that is not the true one brings nothing but noise, a few points."""
+"""Fraction of the way from chance to 1: a wrong shift changes the result only by noise, a few points."""
 
 
 def label_findings(
     splits: Splits, facts: Facts, plain: Baseline, nets: Sequence[Callable[[], Baseline]], net: Figures | None
 ) -> list[Finding]:
-    """Whether labels follow from inputs: where neither nearest neighbors nor any net tell classes apart, they do not.
+    """Whether labels depend on inputs: they do not if neither nearest neighbors nor any net beat chance.
 
     Args:
         splits: All examples.
@@ -101,20 +100,20 @@ def label_findings(
 
 
 def _above_chance(targets: Tensor) -> float:
-    """Three standard deviations over the balanced accuracy of answers that know nothing: 1 / K, or 1 / 2."""
+    """Three standard deviations above the balanced accuracy of chance: 1 / K, or 1 / 2 for multi-hot targets."""
     chance = 0.5 if targets.ndim == 2 else 1 / len(targets.unique())
     return chance + 3 * deviation(targets)
 
 
 def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
-    """Inputs `(N, ...)` flattened, in the order of the file, and targets `(N,)`."""
+    """Inputs `(N, ...)` flattened, in file order, and targets `(N,)`."""
     rows = torch.arange(min(NEIGHBORS_SAMPLE, len(examples)))
     raw, targets = examples.select(rows)
     return transform(raw, torch.float64).reshape(len(raw), -1).float(), targets
 
 
 def _nearest_agree(inputs: Tensor, targets: Tensor) -> float:
-    """How often an example's nearest other example is of its class, mean over the classes."""
+    """How often the nearest other example has the same class, averaged over the classes."""
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(math.inf)
     return balanced_accuracy(targets[distances.argmin(dim=1)], targets)
@@ -150,7 +149,7 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
 
 
 def _held_out(parts: Parts, examples: Examples) -> float:
-    """Mean accuracy of the classes of a trained net on examples."""
+    """Balanced accuracy of a trained net on examples."""
     outputs = outputs_of(parts.model, examples, parts.transform, parts.placement)
     targets = examples.all_targets()
     return balanced_accuracy(parts.loss_fn.predictions(outputs), targets)

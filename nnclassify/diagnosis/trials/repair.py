@@ -1,4 +1,30 @@
-"""Takes suspected causes away, one at a time and together, and keeps what helps: a proof and a fixed config at once."""
+"""Search for a repair: remove suspected causes, one at a time and together, and keep the changes that help.
+
+A change that is kept is both a proof of its cause and a fixed config. In pseudocode, where `skill` is the score between
+chance (0) and the best that was reached on the same data (1):
+
+    written = train the config as written, over 1 to 5 seeds     # more if seeds disagree and a trial is cheap
+    base    = the changes of suspicions that are certain         # faults by themselves
+    seed    = the first seed that is stuck                       # the search runs on one seed
+    current = train(base, seed)
+
+    repeat up to ROUNDS times, while skill(current) is poor and there is time:
+        tried = train(base + change, seed) for each change of each suspicion, likely ones first
+        keep those with skill(tried) >= skill(current) + HELPS and a gain above the noise of the score
+        for the best TRIES of them, by gain:
+            if confirmed: take it, and with it the proofs of causes that help nearly as much
+        if none was confirmed:
+            for each group of suspicions to try together:
+                train(base + the changes of the group); if that helps, drop changes that are not needed
+                if confirmed: take it
+        if nothing was taken: stop
+        base, current = base + the change, its outcome
+
+    confirmed(change): over several seeds, base + change gains more than the seeds differ, or no seed is stuck any more;
+                       and where trials are judged on training examples, it also helps on examples held out by halves
+
+Once a fault is proven, a further change has less to prove: it must gain `REFINES`.
+"""
 
 from __future__ import annotations
 
@@ -12,50 +38,51 @@ from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
 from nnclassify.diagnosis.trials.trials import Bench, Outcome, Point, decisive_steps
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
-"""By how much skill a change must help to prove its cause."""
+"""Minimum gain in skill for a change to prove its cause."""
 DEVIATIONS, SURE_DEVIATIONS = 2.0, 3.0
-"""Standard deviations of a score, as an estimate from the examples that judge, which the gain must exceed too; the
-second of a net that is not stuck, since the best of several changes looks good by chance."""
+"""The gain must also exceed this many standard deviations of the score, which is estimated from few examples; the
+second applies to a net that is not stuck, since the best of several changes looks good by chance."""
 REFINES, ENOUGH = 0.05, 0.95
-"""Once a fault is proved: by how much skill a further change must help to be kept, and the skill that needs none."""
+"""Once a fault is proven: the minimum gain in skill for a further change to be kept, and the skill that needs none."""
 PERFECT = 0.98
 ROUNDS, TRIES = 4, 3
-"""Changes that are combined at most, and candidates for each that are repeated over seeds."""
+"""Maximum number of changes to combine, and of candidates per round that are repeated over seeds."""
 FEW_SEEDS, MANY_SEEDS = 3, 5
 MOST, NEARLY_ALL = 0.5, 0.67
-"""To take a fault away helps nearly all seeds: a net that learns with every second one is unlucky, and published ones
-are like that. Inputs that are not normalized and examples in class order are one from most: with them it takes luck to
-learn."""
+"""Removing a fault helps nearly all seeds: a net that learns with every second seed is unlucky, and published nets are
+like that. For inputs that are not normalized and for sorted examples, helping most seeds is enough: with them,
+learning takes luck."""
 LUCKY_PATHS = ("dataset.normalize", "shuffle")
 CHEAP_SECONDS, DEAR_SECONDS = 0.7, 1.5
-"""A trial that should take less than the first is repeated over seeds even where nothing is suspected; one that should
-take less than the second gets many seeds where few of them disagree."""
+"""A trial cheaper than the first is repeated over seeds even if nothing is suspected; one cheaper than the second is
+repeated over many seeds if a few disagree."""
 MANY_RUNS = 10
-"""The curve of a run that is too slow to be tried to its end is extrapolated to this many times its updates."""
+"""If a run is too slow to be tried to its end, its curve is extrapolated to this many times its updates."""
 STRETCH = 10.0
-"""A truncated trial is repeated with its learning rate times what is missing, up to this: what a run can catch up."""
+"""A truncated trial is repeated with its learning rate multiplied by total / completed steps, up to this factor, to
+estimate what the full run can reach."""
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """One config over several seeds: other initial weights, another order, the same split."""
+    """One config trained with several seeds: different initial weights and order, the same split."""
 
     outcomes: tuple[Outcome, ...]
 
     @property
     def score(self) -> float:
-        """The mean over the seeds of the score on examples kept out."""
+        """The mean score on held-out examples over the seeds."""
         return statistics.mean(outcome.kept_out.by_class for outcome in self.outcomes)
 
     @property
     def spread(self) -> float:
-        """Its standard deviation over the seeds."""
+        """The standard deviation of the score over the seeds."""
         scores = [outcome.kept_out.by_class for outcome in self.outcomes]
         return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
     @property
     def noise(self) -> float:
-        """The standard deviation of the score, since few examples judge: seeds do not make them more."""
+        """The standard deviation of the score due to the few examples that judge, which more seeds do not reduce."""
         return max(outcome.kept_out.noise for outcome in self.outcomes)
 
     @property
@@ -66,7 +93,7 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Proof:
-    """A change that was tried for a suspicion: what was reached without it, and with it."""
+    """A change that was tried for a suspicion, with the outcomes before and after."""
 
     suspicion: Suspicion
     change: Change
@@ -78,7 +105,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class _Step:
-    """A change to take, and what it proves; `is_clear`: it brings more than the seeds differ."""
+    """A change to keep, and what it proves; `is_clear`: it gains more than the seeds differ."""
 
     change: Change
     after: Outcome
@@ -88,13 +115,13 @@ class _Step:
 
 @dataclass(frozen=True)
 class Longer:
-    """More epochs, as the trial's curve, extrapolated, asks for.
+    """A longer run, suggested by extrapolating the curve of the trial.
 
     Attributes:
-        suspicion: That there are too few updates.
-        change: The epochs.
-        expected: The mean accuracy of the classes to expect at the end of the run.
-        expected_later: Likewise after `MANY_RUNS` times as many updates.
+        suspicion: The suspicion that there are too few updates.
+        change: The number of epochs.
+        expected: The balanced accuracy to expect at the end of the run.
+        expected_later: The balanced accuracy to expect after `MANY_RUNS` times as many updates.
     """
 
     suspicion: Suspicion
@@ -105,23 +132,23 @@ class Longer:
 
 @dataclass(frozen=True)
 class Repair:
-    """The outcome of all trials.
+    """The outcome of all trials of a diagnosis.
 
     Attributes:
         certain: Suspicions that need no proof.
-        proofs: Causes that were proved, the best first.
-        unproved: Likely suspicions that made no difference.
-        change: All changes together that helped; empty: none did, or none was needed.
-        before: The config as written, over seeds.
-        after: What the changes reach; None where nothing was changed.
-        skill_before: Of the config as written, in the median of its seeds; see `Skill`.
-        skill_after: Of the changed one.
-        helped: Seeds that the changes help.
-        stuck: Seeds of the config as written that got stuck.
-        stuck_after: Likewise of the changed one.
-        is_clear: Whether the changes bring more than the seeds differ.
-        is_expected_to_learn: Whether a trial that was cut short is on its way to a good score.
-        longer: A longer run, where no trial is long enough to prove it and the curve so far says so; see `Longer`.
+        proofs: The causes that were proven, best first.
+        unproved: Likely suspicions whose changes made no difference.
+        change: All changes that helped, together; empty if none did or none was needed.
+        before: The config as written, over several seeds.
+        after: The outcome with the changes; None if there are none.
+        skill_before: The median skill of the config as written over its seeds; see `Skill`.
+        skill_after: The median skill with the changes.
+        helped: The number of seeds that the changes help.
+        stuck: The number of seeds of the config as written that get stuck.
+        stuck_after: The number of seeds that get stuck with the changes.
+        is_clear: Whether the changes gain more than the seeds differ.
+        is_expected_to_learn: Whether a truncated trial is on its way to a good score.
+        longer: A longer run, if trials are too short to prove it but the curve suggests it; see `Longer`.
     """
 
     before: Repeats
@@ -141,8 +168,8 @@ class Repair:
 
     @property
     def depends_on_seed(self) -> bool:
-        """Whether some seeds get stuck and others do not, and that is all there is to tell: not nearly all of them
-        gain by the changes, or they gain less than they differ."""
+        """Whether the only thing to report is that some seeds get stuck: no change helps nearly all of them, or by
+        more than they differ."""
         count = len(self.before.outcomes)
         is_luck = any(proof.suspicion.path in LUCKY_PATHS for proof in self.proofs)
         is_fault = self.helped > count * (MOST if is_luck else NEARLY_ALL) and self.proofs and self.is_clear
@@ -155,12 +182,12 @@ def repair(
     together: Sequence[Sequence[Suspicion]],
     skill: Skill,
 ) -> Repair:
-    """Try the suspicions, one at a time and then the given ones together, on a config."""
+    """Try the suspicions on a config, one at a time and then in the given groups."""
     return _Search(bench, suspicions, together, skill).repaired()
 
 
 class _Search:
-    """One search for a repair; `base` is what has been changed so far, `current` what that reaches."""
+    """One search for a repair: `base` is the change so far, `current` its outcome."""
 
     def __init__(
         self, bench: Bench, suspicions: list[Suspicion], together: Sequence[Sequence[Suspicion]], skill: Skill
@@ -181,7 +208,7 @@ class _Search:
             self.base |= suspicion.changes[0] if suspicion.changes else {}
 
     def repaired(self) -> Repair:
-        """As the name says."""
+        """Run the search; see the pseudocode at the top of this module."""
         self.written = written = self._repeated({}, has_doubts=any(one.certainty == "likely" for one in self.open))
         self.seed = self._worst(written)
         self.current = self._run(self.base)
@@ -216,10 +243,10 @@ class _Search:
             is_expected_to_learn=self.skill.expected(written.typical) >= GOOD,
         )
 
-    # What the config as written reaches
+    # The config as written
 
     def _repeated(self, change: Change, *, has_doubts: bool) -> Repeats:
-        """A few seeds, unless the first is good and beyond doubt; many where few of them disagree."""
+        """A few seeds, unless the first is good beyond doubt; many if a few of them disagree."""
         first = self._run(change, 0)
         is_clear = self.skill.of(first) >= GOOD and not (has_doubts and first.complete)
         if is_clear and self.bench.cost > CHEAP_SECONDS:
@@ -229,7 +256,7 @@ class _Search:
         return self._over_seeds(change, MANY_SEEDS) if disagree and self.bench.cost <= DEAR_SECONDS else few
 
     def _over_seeds(self, change: Change, count: int) -> Repeats:
-        """As many seeds as the time allows, one at least."""
+        """As many seeds as the time allows, but at least one."""
         outcomes: list[Outcome] = []
         for seed in range(count):
             if outcomes and not self.bench.is_known(change, seed) and not self.bench.has_time():
@@ -241,12 +268,12 @@ class _Search:
         return sum(self.skill.expected(outcome) < STUCK for outcome in repeats.outcomes)
 
     def _worst(self, repeats: Repeats) -> int:
-        """The seed to search on: the first that is stuck, else the first of all."""
+        """The seed to search with: the first that is stuck, otherwise the first."""
         stuck = [seed for seed, outcome in enumerate(repeats.outcomes) if self.skill.expected(outcome) < STUCK]
         return stuck[0] if stuck else 0
 
     def _stretched(self) -> dict[str, object]:
-        """What a run that was cut short may still reach: a higher rate stands for the steps that are missing."""
+        """Estimate what a truncated run may still reach: a higher learning rate stands in for the missing steps."""
         current, config = self.current, self.bench.config
         missing = current.total_steps / max(1, current.steps)
         if current.complete or missing < 1.5 or self.skill.of(current) >= GOOD or current.error is not None:
@@ -259,7 +286,7 @@ class _Search:
         return change
 
     def _longer(self, written: Outcome) -> Longer | None:
-        """Whether a run that is too slow to be tried to its end would end far too low, and not if it were longer."""
+        """A longer run, if the full run is too slow to try, would end badly, and would do well if it were longer."""
         short = [one for one in self.open if one.page.id == SHORT.id and "epochs" in one.changes[-1]]
         if not short or written.complete or written.steps < decisive_steps(written.total_steps):
             return None
@@ -272,7 +299,7 @@ class _Search:
             else None
         )
 
-    # Changes
+    # Changes to it
 
     def _run(self, change: Change, seed: int | None = None) -> Outcome:
         outcome = self.bench.run(change, self.seed if seed is None else seed)
@@ -283,11 +310,11 @@ class _Search:
         return self.skill.expected(outcome) < (ENOUGH if self._is_proved() else GOOD) and self.bench.has_time()
 
     def _is_proved(self) -> bool:
-        """Whether there is a fault: then a further change accuses nobody, and has less to prove."""
+        """Whether a fault is proven. A further change then accuses nobody and has less to prove."""
         return bool(self.certain or self.proofs)
 
     def _one_change(self) -> _Step | None:
-        """The best change of one cause; it also proves those of other causes that help nearly as much."""
+        """The best change of a single cause; it also proves other causes whose changes help nearly as much."""
         helped = [
             proof
             for proof in self._tried()
@@ -302,7 +329,7 @@ class _Search:
         return None
 
     def _tried(self) -> Iterator[Proof]:
-        """The changes of all suspicions, likely ones first, until one is as good as can be or time is up."""
+        """Try the changes of all suspicions, likely ones first, until one is nearly perfect or time is up."""
         best = 0.0
         for suspicion in self.open:
             if best >= PERFECT and suspicion.certainty == "possible":
@@ -318,7 +345,7 @@ class _Search:
                     break
 
     def _several_changes(self) -> _Step | None:
-        """Changes of several causes at once, and of those only what is needed."""
+        """Changes of several causes at once, reduced to those that are needed."""
         for suspicions in self.together:
             if not self.bench.may_search():
                 return None
@@ -337,7 +364,7 @@ class _Search:
         return None
 
     def _needed(self, parts: list[Suspicion], after: Outcome) -> tuple[list[Suspicion], Outcome]:
-        """Leave out what makes no difference."""
+        """Drop the changes that make no difference."""
         for part in list(parts):
             fewer = [other for other in parts if other is not part]
             if not fewer or not self.bench.has_time():
@@ -363,7 +390,7 @@ class _Search:
         return self.skill.gain(before, after) >= HELPS[certainty] and after - before > deviations * noise
 
     def _confirmed(self, certainty: Certainty, change: Change) -> _Confirmed | None:
-        """Whether a change helps over seeds: by more than they differ, or at least so that none gets stuck."""
+        """Repeat a change over seeds: it must gain more than they differ, or at least leave none stuck."""
         before = self._over_seeds(self.base or self.reference, max(FEW_SEEDS, len(self.written.outcomes)))
         after = self._over_seeds({**self.base, **change}, len(before.outcomes))
         before = Repeats(before.outcomes[: len(after.outcomes)])
@@ -376,10 +403,10 @@ class _Search:
         return _Confirmed(len(after.outcomes), is_clear)
 
     def _generalizes(self, change: Change) -> bool:
-        """Where trials are judged on the examples that they have seen: whether a change helps on others too.
+        """Where trials are judged on training examples: whether a change also helps on others.
 
-        Trials on half of the examples tell it, over seeds. Where the net is good on that half without the change, they
-        cannot show a gain: then the change must not cost anything.
+        Trials on one half of the examples, judged on the other half, decide this over seeds. If the net is good on
+        that half without the change, they cannot show a gain; then the change must not make it worse.
         """
         if self.halved is None:
             return True
@@ -403,21 +430,21 @@ class _Search:
         self.open = [one for one in map(self._rest_of, self.open) if one.changes]
 
     def _rest_of(self, suspicion: Suspicion) -> Suspicion:
-        """A suspicion with those of its changes that set other options than have been set."""
+        """A suspicion with only those changes that set options that have not been set yet."""
         rest = tuple(change for change in suspicion.changes if not set(change) & set(self.base))
         return replace(suspicion, changes=rest)
 
 
 @dataclass(frozen=True)
 class _Confirmed:
-    """Over how many seeds, and whether the gain is larger than their differences."""
+    """The number of seeds, and whether the gain is larger than their differences."""
 
     seeds: int
     is_clear: bool
 
 
 def _helped(before: Repeats, after: Repeats) -> int:
-    """Seeds with which the second is better than the first, by more than a standard deviation of their scores."""
+    """The number of seeds that improve by more than a standard deviation of their scores."""
     pairs = [(one.kept_out, other.kept_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
     return sum(late.by_class - early.by_class > max(early.noise, late.noise) for early, late in pairs)
 
@@ -427,7 +454,7 @@ def _kept_out(point: Point) -> float:
 
 
 def _union(parts: Sequence[Suspicion]) -> dict[str, object]:
-    """The first change of each; of two for the same option, the first."""
+    """The first change of each suspicion; if two set the same option, the first one wins."""
     union: dict[str, object] = {}
     for part in parts:
         union = {**part.changes[0], **union}
@@ -435,7 +462,8 @@ def _union(parts: Sequence[Suspicion]) -> dict[str, object]:
 
 
 def _best_of_each(ranked: list[Proof]) -> list[Proof]:
-    """The best change of each cause; likely causes first, then what helped most; none that helped half as much only."""
+    """The best change of each cause, likely causes first, then by gain; changes with less than half of the best gain
+    are dropped."""
     by_cause: dict[str, Proof] = {}
     for proof in ranked:
         by_cause.setdefault(proof.suspicion.page.id, proof)

@@ -1,4 +1,4 @@
-"""How well a net learns: where its score lies between chance and the best that anything reached on the same data."""
+"""Skill: where a score lies between chance and the best score that anything reached on the same data."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from nnclassify.diagnosis.findings import Certainty
 from nnclassify.diagnosis.trials.trials import Outcome, Point
 
 GOOD = 0.9
-"""A skill from which a config needs no repair: nine tenths of the way from chance to the best seen."""
+"""Skill from which a config needs no repair: nine tenths of the way from chance to the best."""
 POOR: dict[Certainty, float] = {"certain": 1.0, "likely": GOOD, "possible": 0.75}
-"""Under which skill a suspicion of each certainty may be a fault: half way up, odd settings are a matter of taste."""
+"""Skill below which a suspicion of each certainty may be a fault: above it, unusual settings are a matter of taste."""
 STUCK = POOR["possible"]
-"""Under which skill a seed has got stuck."""
+"""Skill below which a seed counts as stuck."""
 LEAST_RANGE = 0.05
-"""Where nothing is better than chance, the best is taken to be this much above it."""
+"""If nothing beats chance, the best is assumed to be this much above it."""
 
 
 class Skill:
-    """Where a score lies between chance and the best that was seen, on training examples and on those kept out.
+    """Where a score lies between chance and the best so far, on training examples and on held-out ones.
 
-    A net learns where it is good at either: what it does not learn from its examples it cannot do on others, and a net
-    that remembers its examples and nothing else has no fault that keeps it from learning.
+    The skill of a net is the better of the two: what it does not learn on training examples it cannot do on others,
+    and a net that only memorizes its examples has no fault that keeps it from learning.
     """
 
     def __init__(self, chance: float, seen: Sequence[Outcome]) -> None:
@@ -36,12 +36,12 @@ class Skill:
         self.best_kept_out = max(self.best_kept_out, outcome.kept_out.by_class - outcome.kept_out.noise)
 
     def of(self, outcome: Outcome) -> float:
-        """0: chance; 1: as good as the best. Figures that are uncertain get the benefit of the doubt."""
+        """0: chance; 1: as good as the best. Uncertain scores get the benefit of the doubt."""
         return self._better(outcome.train.by_class, outcome.kept_out.by_class)
 
     def expected(self, outcome: Outcome, runs: float = 1.0) -> float:
-        """The skill to expect at the end of the run, or of so many runs one after the other, if the trial was shorter;
-        see `Outcome.expected`."""
+        """The skill to expect at the end of the run, or of several runs in sequence, if the trial was shorter; see
+        `Outcome.expected`."""
         steps = runs * outcome.total_steps
 
         def at_the_end(kept_out: bool) -> float:
@@ -57,5 +57,5 @@ class Skill:
         return max(fit, (kept_out - self.chance) / (self.best_kept_out - self.chance))
 
     def gain(self, before: float, after: float) -> float:
-        """By how much of the way from chance to the best a mean accuracy on examples kept out rose."""
+        """The gain in balanced accuracy on held-out examples, as a fraction of the way from chance to the best."""
         return (after - before) / (self.best_kept_out - self.chance)

@@ -1,4 +1,4 @@
-"""A smaller net of the same kind, in place of one that is too slow for a trial."""
+"""A narrower net of the same kind, in place of one that is too slow for a trial."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from nnclassify.models.cnn import Cnn
 from nnclassify.models.resnet import Resnet
 
 LEAST = {"units": 48, "channels": 8, "width": 8}
-"""Narrower nets differ in kind: a few ReLUs die together, and every class needs some."""
+"""Minimum width: narrower nets differ in kind, since a few ReLU units die together and every class needs some."""
 ALIKE = 30.0
-"""How much the fade of signal and gradient over the depth may differ between a net and its stand-in."""
+"""How much the decay of signal and gradient over the layers may differ between a net and its stand-in."""
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """Divides the width of every layer; a layer that is narrow stays as it is.
+    """A function that divides the width of every layer; narrow layers are kept.
 
     Attributes:
-        factor: By what.
+        factor: The factor to divide by.
     """
 
     factor: int
@@ -51,11 +51,11 @@ class StandIn:
 
 
 FACTORS = {2: "half", 4: "a quarter", 8: "an eighth", 16: "a sixteenth", 32: "a thirty-second"}
-"""By what widths are divided, the least first, and what is left in words."""
+"""The factors that widths are divided by, smallest first, and what remains, in words."""
 
 
 def is_alike(net: Snapshot, stand_in: Snapshot) -> bool:
-    """Whether signal and gradient fade alike over the depth of a net and of its stand-in, untrained."""
+    """Whether signal and gradient decay alike over the layers of an untrained net and its stand-in."""
     pairs = ((net.gradient_ratio, stand_in.gradient_ratio), (net.output_spread, stand_in.output_spread))
     faded = [max(one, 1e-12) / max(other, 1e-12) for one, other in pairs]
     return all(1 / ALIKE < ratio < ALIKE for ratio in faded) or all(max(pair) < 1e-3 for pair in pairs[:1])

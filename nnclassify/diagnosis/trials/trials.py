@@ -1,7 +1,7 @@
-"""Short real runs, from the same start: the config as written against its changes.
+"""Trials: short training runs from the same initialization, of the config as written and of changed ones.
 
-The number of steps follows from the size of the network and the run, not from a clock, so that a diagnosis
-does not depend on the machine; a clock only ends what takes far longer than it should.
+The number of steps follows from the size of the network and the run, not from a clock, so that a diagnosis does not
+depend on the machine. A clock only ends a trial that takes far longer than planned.
 """
 
 from __future__ import annotations
@@ -33,27 +33,28 @@ from nnclassify.training.build import Parts, build_parts, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
 
 EVALUATIONS = 10
-"""Points on a trial's curve."""
+"""Number of points on the curve of a trial."""
 EVALUATED, SNAPSHOT_EXAMPLES = 400, 256
-"""Training examples that a trial is evaluated on (of 400, a share is known to within 5 points), and measured on."""
+"""Training examples that a trial is evaluated on (with 400, an accuracy is known to within 5 points), and measured on.
+"""
 STEP_SECONDS, LAYER_SECONDS, PRODUCTS_PER_SECOND = 1.2e-4, 3e-5, 1.5e10
-"""What an update costs on one core of 2026: a constant, a part a layer, and multiplications (forward and back)."""
+"""Cost of an update on one core of 2026: a constant, a part per layer, and multiplications (forward and backward)."""
 DECISIVE_STEPS, DECISIVE_SHARE = 400, 0.1
-"""A trial decides after this many updates and this share of the run; from there its curve is extrapolated."""
+"""A trial decides after this many updates and this fraction of the run; from there its curve is extrapolated."""
 SEARCH_SHARE = 0.65
-"""Of the time: the rest is for repeating over seeds what helped."""
+"""Fraction of the time for the search: the rest is for repeating over seeds what helped."""
 SMALL_STEP = 2e7
-"""Multiplications under which a second thread costs more than it brings."""
+"""Multiplications below which a second thread costs more than it gains."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A net on some examples.
+    """The scores of a net on some examples.
 
     Attributes:
-        accuracy: The share that it gets right.
-        by_class: The mean accuracy of the classes; with multi-hot targets, of both answers to each class.
-        noise: The standard deviation of that, as an estimate from so few examples.
+        accuracy: The fraction of correct predictions.
+        by_class: Balanced accuracy; with multi-hot targets, averaged over the decisions on all classes.
+        noise: The standard deviation of `by_class`, which is estimated from few examples.
     """
 
     accuracy: float
@@ -79,16 +80,16 @@ NOTHING = Figures(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial reached, without dropout.
+    """The result of a trial, evaluated without dropout.
 
     Attributes:
-        curve: Along the way.
-        steps: Updates made.
+        curve: The scores along the way.
+        steps: The number of updates.
         complete: Whether that was the whole run.
-        error: Why it ended early: a loss that is not finite, a layer that refused a batch; else None.
-        end: The network at its end; None after an error.
+        error: Why it ended early, such as a loss that is not finite; otherwise None.
+        end: The state of the network at the end; None after an error.
         said: The share of what it says most: a class, or a multi-hot row.
-        total_steps: Updates of the whole run.
+        total_steps: The number of updates of the whole run.
     """
 
     curve: tuple[Point, ...]
@@ -106,7 +107,7 @@ class Outcome:
 
     @property
     def kept_out(self) -> Figures:
-        """The mean over the classes on examples kept out of training."""
+        """On held-out examples: the point with the median score of the last three."""
         return self._typical(lambda point: point.kept_out)
 
     def _typical(self, of: Callable[[Point], Figures]) -> Figures:
@@ -116,9 +117,8 @@ class Outcome:
         return last[len(last) // 2]
 
     def expected(self, steps: float, of: Callable[[Point], float]) -> float:
-        """The mean accuracy of the classes after so many updates, if it goes on rising with the logarithm of their
-        number as over the second half of the trial: learning curves bend down from there, so this is the most to hope
-        for."""
+        """The balanced accuracy to expect after a number of updates, extrapolated linearly in the logarithm of their
+        number from the second half of the trial. Learning curves flatten, so this is an upper bound."""
         known = [point for point in self.curve if point.step > 0]
         if self.error is not None or not known:
             return 0.0
@@ -133,7 +133,7 @@ class Outcome:
 
 @dataclass
 class _Watch(Observer):
-    """Evaluates along the way and ends the trial."""
+    """An observer that evaluates a trial along the way and ends it."""
 
     parts: Parts
     kept_out: Examples | None
@@ -144,21 +144,21 @@ class _Watch(Observer):
     said: float = 0.0
 
     def run_started(self, trainer: Trainer) -> None:
-        """Evaluate the start."""
+        """Evaluate before the first step."""
         train = self.parts.splits.train
         self.train = replace(train, indices=train.indices[evaluated_rows(len(train))])
         self.started = time.thread_time()
         self.evaluate(trainer)
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Evaluate where the next tenth is reached."""
+        """Evaluate at every tenth of the trial."""
         if trainer.step >= self.curve[-1].step + max(1, self.steps // EVALUATIONS):
             self.evaluate(trainer)
         if trainer.step >= self.steps or time.thread_time() - self.started > self.seconds:
             trainer.stop_signal = 0
 
     def evaluate(self, trainer: Trainer) -> None:
-        """Add a point."""
+        """Add a point to the curve."""
         train, loss = self._figures(trainer, self.train)
         kept_out = train if self.kept_out is None else self._figures(trainer, self.kept_out)[0]
         self.curve.append(Point(trainer.step, loss, train, kept_out))
@@ -189,7 +189,7 @@ def evaluated_rows(count: int) -> Tensor:
 
 
 def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
-    """Train built parts for some updates, `seconds` at most; the validation split is what is kept out."""
+    """Train built parts for some updates, `seconds` at most; the validation split holds the held-out examples."""
     config = parts.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
     kept_out = parts.splits.validation
     parts = replace(parts, config=config, splits=replace(parts.splits, validation=None))
@@ -211,7 +211,7 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
 
 
 def merged(outcomes: Sequence[Outcome]) -> Outcome:
-    """The same config on several folds as one outcome: its figures are means, an error of one is that of all."""
+    """Combine trials of the same config on several folds: scores are averaged; an error of one is one of all."""
     first = next((outcome for outcome in outcomes if outcome.error is not None), outcomes[0])
     if len(outcomes) == 1 or first.error is not None:
         return first
@@ -237,7 +237,7 @@ def _mean(figures: Sequence[Figures]) -> Figures:
 
 
 def start_of(parts: Parts) -> Snapshot:
-    """The network as it is, on examples from all over the training split."""
+    """The untrained network on examples from all over the training split."""
     inputs, targets = measured_batch(parts)
     return snapshot(parts.model, parts.loss_fn, inputs, targets)
 
@@ -252,7 +252,7 @@ def measured_batch(parts: Parts) -> tuple[Tensor, Tensor]:
 
 
 def products(parts: Parts) -> int:
-    """Multiplications of a forward pass of one example through convolutions and linear layers."""
+    """Number of multiplications of one example's forward pass through convolutions and linear layers."""
     raw, _ = parts.splits.train.select(torch.arange(1))
     inputs = parts.placement.arrange(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
     was_training = parts.model.training
@@ -269,7 +269,7 @@ def products(parts: Parts) -> int:
 
 
 def step_seconds(parts: Parts) -> float:
-    """What an update should take."""
+    """The expected time of an update."""
     layers = sum(1 for module in parts.model.modules() if not list(module.children()))
     work = 3 * products(parts) * parts.config.batch_size
     return STEP_SECONDS + LAYER_SECONDS * layers + work / PRODUCTS_PER_SECOND
@@ -288,8 +288,8 @@ def changed(source: YamlSource, config: RunConfig, change: Change) -> RunConfig:
 
 
 def completed(source: YamlSource, config: RunConfig, change: Change) -> Change:
-    """A change that names the family members which the YAML leaves to their defaults: `optimizer.lr` needs
-    `optimizer.name` beside it."""
+    """A change that also names family members that the YAML leaves to their defaults: `optimizer.lr` needs
+    `optimizer.name`."""
     names = {}
     for path in change:
         family, _, option = path.partition(".")
@@ -300,16 +300,16 @@ def completed(source: YamlSource, config: RunConfig, change: Change) -> Change:
 
 @dataclass
 class Bench:
-    """Where the trials of one diagnosis are run.
+    """Runs the trials of one diagnosis.
 
     Attributes:
         source: The YAML.
         config: The config as written.
-        splits: Its examples.
-        steps: Updates of a trial.
-        deadline: When the last trial must have begun, in processor seconds of this thread.
-        seconds: The most that a trial may take.
-        cost: What a trial should take, in seconds.
+        splits: The examples.
+        steps: The number of updates of a trial.
+        deadline: The time by which the last trial must start, in processor seconds of this thread.
+        seconds: The time limit of a trial.
+        cost: The expected time of a trial in seconds.
         stand_in: What makes a config small enough to be tried; see `stand_in`.
         by_halves: Whether halves of the training split take turns to judge.
     """
@@ -333,26 +333,29 @@ class Bench:
         return halves(splits) if self.by_halves else [judged(splits)]
 
     def halved(self) -> Bench | None:
-        """Where nothing is kept out of trials: a bench on which halves judge; None: not needed, or not possible."""
+        """If nothing is held out from trials: a bench on which halves judge. None if not needed or not possible."""
         if self.folds[0].validation is not None or not halves(self.splits):
             return None
         return replace(self, by_halves=True, known={})
 
     def has_time(self) -> bool:
-        """Whether another trial may begin."""
+        """Whether another trial may start."""
         return time.thread_time() < self.deadline
 
     def may_search(self) -> bool:
-        """Whether a trial may begin that, if it helps, has to be repeated."""
+        """Whether a trial may start that must be repeated if it helps."""
         return time.thread_time() < self.started + SEARCH_SHARE * (self.deadline - self.started)
 
     def is_known(self, change: Change, seed: int) -> bool:
-        """Whether that has been run."""
+        """Whether this trial has been run."""
         return _key(change, seed) in self.known
 
     def run(self, change: Change, seed: int = 0) -> Outcome:
-        """Train the config with a change, from the initial weights and in the order of the `seed`-th seed after its
-        own; the split stays. A change that does not fit is an outcome with an error."""
+        """Train the config with a change, with the initial weights and order of the given seed; the split stays the
+        same.
+
+        A change that does not fit is an outcome with an error.
+        """
         key = _key(change, seed)
         if key not in self.known:
             self.known[key] = self._run(change, seed)
@@ -388,16 +391,16 @@ def _key(change: Change, seed: int) -> str:
 
 
 def decisive_steps(total: int) -> int:
-    """Updates after which a trial tells whether a run of that many updates learns."""
+    """The number of updates after which a trial tells whether a run of this length learns."""
     return min(total, max(DECISIVE_STEPS, round(DECISIVE_SHARE * total)))
 
 
 def total_steps(config: RunConfig, num_examples: int) -> int:
-    """Updates in the whole run."""
+    """The number of updates of the whole run."""
     return config.epochs * math.ceil(num_examples / config.batch_size)
 
 
 def as_many_updates(config: RunConfig, num_examples: int, num_kept: int) -> RunConfig:
-    """More epochs where fewer examples are trained on, so that the run has as many updates."""
+    """More epochs when fewer examples are trained on, so that the number of updates stays the same."""
     per_epoch = max(1, math.ceil(num_kept / config.batch_size))
     return config.model_copy(update={"epochs": math.ceil(total_steps(config, num_examples) / per_epoch)})

@@ -1,4 +1,4 @@
-"""From what trials proved to what is told: ranked findings, the cause first, its symptoms under it."""
+"""Turn the results of the trials into ranked findings: causes first, each with its symptoms."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from nnclassify.diagnosis.trials.trials import Outcome, completed, decisive_step
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 BY_HEART = 0.9
 SECONDS_A_MINUTE = 3.0
-"""Of each minute of a check, what one trial gets."""
+"""Seconds of a single trial per minute of a check."""
 MAX_PROVED = 4
-"""More causes than that are alternatives of one cause."""
+"""More causes than this are alternative explanations of one cause."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was tried of a config, apart from changes.
+    """What was tried of a config, other than changes.
 
     Attributes:
-        net: The config as written.
-        before: Likewise, or its smaller stand-in: what changes were held against.
+        net: The trial of the config as written.
+        before: The trial that changes are compared with: `net`, or that of its narrower stand-in.
         linear: The linear baseline.
-        is_behind: Whether a plain net does better on examples that it has not seen.
+        is_behind: Whether a plain net does better on held-out examples.
         by_heart: The accuracy that the net reaches on one batch that it is shown again and again;
             None: not measured.
-        minutes: What the check may take.
-        minutes_needed: What it would take for a trial to decide.
+        minutes: The time limit of the check.
+        minutes_needed: The time limit with which a trial would decide.
         stand_in: What the changes were tried on, in words; None: on the net itself.
     """
 
@@ -62,13 +62,13 @@ class Seen:
 
     @property
     def is_long(self) -> bool:
-        """Whether the trial was long enough to tell a net that does not learn from one that is slow here."""
+        """Whether the trial was long enough to distinguish a net that does not learn from one that is slow."""
         before = self.before
         return before.complete or before.error is not None or before.steps >= decisive_steps(before.total_steps)
 
 
 def minutes_needed(step_seconds: float, total: int) -> int:
-    """How long a check may have to take for its trials to decide."""
+    """The minutes that a check may need for its trials to decide."""
     return max(2, math.ceil(decisive_steps(total) * step_seconds / SECONDS_A_MINUTE))
 
 
@@ -84,11 +84,11 @@ def findings_of(
 
     Args:
         source: The YAML.
-        case: What was looked at.
-        repaired: What the trials proved.
-        seen: The config as written, and what it was held against.
-        skill: Where scores lie between chance and the best.
-        is_explained: Whether the data is at fault already.
+        case: The config, with what the rules measured.
+        repaired: The results of the trials.
+        seen: The trial of the config as written, and its baselines.
+        skill: The scale of the scores.
+        is_explained: Whether a fault of the data explains everything.
     """
     faults = [_certain(source, case, one, repaired, seen) for one in repaired.certain]
     if not repaired.depends_on_seed:
@@ -167,7 +167,7 @@ def _not_by_heart(seen: Seen) -> Iterator[str]:
 
 
 def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
-    """A note where seeds disagree, with the change that makes all of them learn, if one does."""
+    """A note if seeds disagree, with the change that makes all of them learn, if there is one."""
     if not repaired.depends_on_seed:
         return []
     count, text = len(repaired.before.outcomes), f"{repaired.stuck} of {len(repaired.before.outcomes)} seeds get stuck"
@@ -178,7 +178,7 @@ def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
 
 
 def _undecided(seen: Seen, skill: Skill) -> list[Finding]:
-    """A warning where the time was too short for a verdict: silence would say that all is well."""
+    """A warning if there was too little time for a verdict: saying nothing would imply that all is well."""
     net = seen.net
     if net.complete or net.error is not None or skill.of(net) >= STUCK:
         return []
@@ -216,13 +216,13 @@ def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
 
 
 def _is_falling(outcome: Outcome) -> bool:
-    """Whether the loss is still going down at the end of a trial."""
+    """Whether the loss is still decreasing at the end of a trial."""
     losses = [point.loss for point in outcome.curve]
     return len(losses) > 3 and losses[-1] < losses[len(losses) // 2] < losses[0] and losses[-1] < 0.98 * losses[0]
 
 
 def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
-    """What else was seen in a trial that went badly."""
+    """Other observations from a trial that went badly."""
     seen = [] if outcome.error is None else [outcome.error]
     if outcome.said > 0.99 and case.facts.majority < 0.99:
         seen.append("the net makes the same prediction for every example")
@@ -233,7 +233,7 @@ def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
 
 
 def _symptoms_inside(end: Snapshot, prior_loss: float | None) -> Iterator[str]:
-    """What layers and loss look like at the end."""
+    """Observations about the layers and the loss at the end of a trial."""
     dead = max(end.layers, key=lambda layer: layer.dead, default=None)
     if dead is not None and dead.dead > 0.5:
         yield dead.dead_text()
