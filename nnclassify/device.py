@@ -27,31 +27,31 @@ class Placement:
     Attributes:
         device: Where they are.
         dtype: Number type of weights and inputs: float32, or float64.
-        autocast: Number type of matrix products and convolutions; None: the same as `dtype`.
+        autocast_dtype: Number type of matrix products and convolutions; None: the same as `dtype`.
         channels_last: Whether images are held as (N, H, W, C), which convolutions are faster on.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
-    autocast: torch.dtype | None = None
+    autocast_dtype: torch.dtype | None = None
     channels_last: bool = False
 
     def suited_to(self, model: nn.Module) -> Placement:
         """The same place, in the memory format that is best for a network."""
         return replace(self, channels_last=_suits_channels_last(model, self.device))
 
-    def autocasting(self) -> AbstractContextManager[object]:
+    def autocast(self) -> AbstractContextManager[object]:
         """Within it, forward passes run in the autocast type."""
-        if self.autocast is None:
+        if self.autocast_dtype is None:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.autocast)
+        return torch.autocast(self.device.type, dtype=self.autocast_dtype)
 
-    def place(self, model: nn.Module) -> nn.Module:
+    def to(self, model: nn.Module) -> nn.Module:
         """Bring a network here, in this number type and memory format."""
         model = model.to(self.device, self.dtype)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
-    def arrange(self, inputs: Tensor) -> Tensor:
+    def to_memory_format(self, inputs: Tensor) -> Tensor:
         """Bring prepared inputs `(N, ...)` into this memory format."""
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
@@ -113,7 +113,7 @@ def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:
     return bool(convolutions) and not (device.type == "cpu" and any(overruns))
 
 
-def set_products(device: torch.device, precision: str) -> None:
+def set_matmul_precision(device: torch.device, precision: str) -> None:
     """Have CUDA multiply float32 as `precision` says, and in an order that does not change from run to run.
 
     `auto` takes TF32, whose products have 10 bits behind the point; `float32` means all 23.

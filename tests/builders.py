@@ -44,6 +44,6 @@ def executed(trainer: Trainer, execution: Execution) -> Trainer:
     """The same trainer, at its start, whose plan has steps executed otherwise."""
     return Trainer(
         *(trainer.model, trainer.averaged, trainer.loss_fn, trainer.optimizers),
-        *(trainer.train, trainer.validation, trainer.recipe),
+        *(trainer.train_batches, trainer.validation, trainer.recipe),
         replace(trainer.plan, execution=execution),
     )

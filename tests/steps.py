@@ -18,7 +18,7 @@ from nnclassify.schedulers import Constant
 from nnclassify.training.plan import Execution, ExecutionPlan
 from nnclassify.training.proof import Proven
 from nnclassify.training.recipe import Recipe
-from nnclassify.training.step import TrainingStep
+from nnclassify.training.step import StepFunction
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
 FACTORS = [1.0, 0.5, 0.25, 0.75]
@@ -26,7 +26,7 @@ DECAYS = [0.1, 0.2, 0.3, 0.4]
 BATCH = 8
 EMA = Ema(0.9)
 CPU = Placement(torch.device("cpu"))
-SHORT = Placement(torch.device("cpu"), autocast=torch.bfloat16, channels_last=True)
+SHORT = Placement(torch.device("cpu"), autocast_dtype=torch.bfloat16, channels_last=True)
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
@@ -63,9 +63,9 @@ def build(
     placement: Placement = CPU,
     fast: Execution = Execution.COMPILED,
     note: Callable[[str], None] | None = None,
-) -> TrainingStep:
+) -> StepFunction:
     """A step over a fresh network; where it has to be fast and cannot, an error, or a note to whoever receives one."""
-    model = placement.place(network())
+    model = placement.to(network())
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
     optimizers = optimizer.build(list(model.named_parameters()))
     recipe = Recipe(1, BATCH, Constant(), clip_grad_norm=clip, averaging=averaging)
@@ -76,16 +76,16 @@ def build(
         compile="on" if note is None else "auto",
         key=f"{averaging} {clip} {placement}",
     )
-    return TrainingStep(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=note or print)
+    return StepFunction(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=note or print)
 
 
-def proof_of(step: TrainingStep) -> Proven:
+def proof_of(step: StepFunction) -> Proven:
     """The proof of a step that is fast."""
     assert step.proven is not None
     return step.proven
 
 
-def run(step: TrainingStep) -> Tensor:
+def run(step: StepFunction) -> Tensor:
     """Four updates in groups: every loss."""
     inputs, targets = (values.to(step.placement.device) for values in examples())
     torch.manual_seed(2)

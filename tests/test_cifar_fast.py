@@ -104,7 +104,8 @@ def test_the_network_is_the_papers(built: tuple[Parts, Trainer]) -> None:
 def test_training_is_the_papers(built: tuple[Parts, Trainer]) -> None:
     parts, trainer = built
     weights = [value.detach().clone() for value in parts.model.parameters() if value.ndim > 1]
-    batches = [pair for epoch in range(1, STEPS // 3 + 1) for chunk in trainer.train.epoch(epoch) for pair in chunk]
+    epochs = range(1, STEPS // 3 + 1)
+    batches = [pair for epoch in epochs for chunk in trainer.train_batches.epoch(epoch) for pair in chunk]
     expected = paper_training(PaperNet(weights), batches, bias_steps=9)
     trainer.fit()
     found = dict(trainer.evaluated_model().named_parameters())

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nnclassify.config.run_config import load_config, located
-from nnclassify.device import find_device, find_placement, set_products
+from nnclassify.device import find_device, find_placement, set_matmul_precision
 from nnclassify.errors import DeviceError
 from nnclassify.training.build import build_parts
 
@@ -47,9 +47,9 @@ def test_float16_needs_a_gpu() -> None:
 def test_auto_multiplies_in_tf32_on_cuda(precision: str, expected: tuple[str, bool]) -> None:
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
-        set_products(torch.device("cpu"), precision)
+        set_matmul_precision(torch.device("cpu"), precision)
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
-        set_products(torch.device("cuda"), precision)
+        set_matmul_precision(torch.device("cuda"), precision)
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == expected
     finally:
         torch.set_float32_matmul_precision(before[0])

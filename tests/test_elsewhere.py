@@ -57,11 +57,11 @@ def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
     output = {"bce": "sigmoid", "nll": "log_softmax"}.get(loss, "none")
     weights = {"class_weights": "balanced"} if loss in ("cross_entropy", "nll", "focal") else {}
     _, trainer = trainer_of(loss={"name": loss, **weights}, model={"name": "mlp", "hidden": [4], "output": output})
-    chunk = next(iter(trainer.train.epoch(1)))
+    chunk = next(iter(trainer.train_batches.epoch(1)))
     inputs, targets = next(iter(chunk))
     before = elsewhere.num_moves
-    outputs, losses = trainer.training_step.run(inputs, targets, [1.0], [1.0])
-    trainer.totals.add(losses, outputs, targets, trainer.training_step.loss_fn)
+    outputs, losses = trainer.step_function.run(inputs, targets, [1.0], [1.0])
+    trainer.totals.add(losses, outputs, targets, trainer.step_function.loss_fn)
     assert elsewhere.num_moves == before > 0
     assert trainer.totals.mean_loss() > 0
     assert elsewhere.num_moves > before  # only reading waits
@@ -76,9 +76,9 @@ def test_a_step_that_can_be_recorded_moves_its_rates_alone(
     )  # a proof reads values; later steps do not
     _, trainer = trainer_of(optimizer={"name": name}, clip_grad_norm=1.0, ema=0.9)
     trainer = executed(trainer, Execution.CUDA_GRAPH)
-    inputs, targets = next(iter(next(iter(trainer.train.epoch(1)))))
+    inputs, targets = next(iter(next(iter(trainer.train_batches.epoch(1)))))
     before = elsewhere.num_moves
-    _, losses = trainer.training_step.run(inputs, targets, [1.0], [0.5])
+    _, losses = trainer.step_function.run(inputs, targets, [1.0], [0.5])
     assert elsewhere.num_moves == before + 1
     assert losses.isfinite().all()
 
@@ -92,6 +92,6 @@ def test_a_state_that_is_loaded_goes_there(name: str) -> None:
     (_, began), (_, resumed) = (trainer_of(optimizer={"name": name}) for _ in range(2))
     began.fit()
     resumed.load_state(tree_map_only(torch.Tensor, Tensor.cpu, began.state()), began.rows)
-    tensors = resumed.training_step.learner().tensors
+    tensors, before = (one.step_function.functional_state().tensors for one in (resumed, began))
     assert all(isinstance(tensor, Remote) for tensor in tensors)
-    assert sum(tensor.numel() for tensor in tensors) == sum(t.numel() for t in began.training_step.learner().tensors)
+    assert sum(tensor.numel() for tensor in tensors) == sum(tensor.numel() for tensor in before)

@@ -185,7 +185,7 @@ def peak_share(rounds: int, overrides: list[str]) -> Ratio:
         config = prepare(Job("peak", "cifar_fast", 1000, 0, ("batch_size=500",)), Path(name), overrides).config
         parts = build_parts(config)
         raw, _ = parts.splits.train.select(torch.arange(2))
-        inputs = parts.placement.arrange(parts.transform(raw, torch.float32))
+        inputs = parts.placement.to_memory_format(parts.transform(raw, torch.float32))
         with FlopCounterMode(display=False) as counter:
             parts.model(inputs).sum().backward()
         rates = [1000 / seconds for seconds in [*nnclassify(config, rounds + 1)][1:-1]]

@@ -26,7 +26,7 @@ class ProgressBar(Observer):
     def run_started(self, trainer: Trainer) -> None:
         """Draw it where the run stands."""
         self.bar = tqdm(
-            total=trainer.recipe.epochs * len(trainer.train),
+            total=trainer.recipe.epochs * len(trainer.train_batches),
             initial=trainer.step,
             unit="step",
             dynamic_ncols=True,

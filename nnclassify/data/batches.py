@@ -122,7 +122,7 @@ class Batches:
             raw = raw.to(self.placement.device, non_blocking=True)
             if augmentation is not None:
                 raw = augmentation.apply(raw, rows)
-            inputs = self.placement.arrange(self.transform(raw, self.placement.dtype))
+            inputs = self.placement.to_memory_format(self.transform(raw, self.placement.dtype))
             if augmentation is not None:
                 inputs = augmentation.cut(inputs, rows)
             targets = targets.to(self.placement.device, non_blocking=True)

@@ -23,13 +23,13 @@ class Shared:
         outputs: Of the whole batch, `(B, num_outputs)`.
         losses: Likewise, `(B,)`.
         gradients: Of the mean loss of the whole batch, one a parameter.
-        asked: Whether any of them was asked to stop.
+        stop_requested: Whether any of them was asked to stop.
     """
 
     outputs: Tensor
     losses: Tensor
     gradients: list[Tensor]
-    asked: bool
+    stop_requested: bool
 
 
 class SharedBatch:
@@ -41,14 +41,14 @@ class SharedBatch:
         self.ranks = ranks
         self.norms = share_batch_norm(model)
 
-    def run(self, compute: Compute, inputs: Tensor, targets: Tensor, *, asked: bool) -> Shared:
+    def run(self, compute: Compute, inputs: Tensor, targets: Tensor, *, stop_requested: bool) -> Shared:
         """Forward and backward of this process's part of a batch `(B, ...)`, then the sum over all parts.
 
         Args:
             compute: From a part's inputs and targets to its outputs, its losses and the gradients of their sum.
             inputs: The whole batch; only this process's part of it is used.
             targets: Its classes, `(B,)`.
-            asked: Whether this process was asked to stop.
+            stop_requested: Whether this process was asked to stop.
         """
         part = self.ranks.share(len(targets))  # of fewer examples than processes, some have none
         outputs = torch.zeros(len(targets), self.loss_fn.num_outputs, dtype=self.dtype, device=targets.device)
@@ -57,6 +57,6 @@ class SharedBatch:
             outputs[part], losses[part], gradients = compute(inputs[part], targets[part])
         weights = self.loss_fn.weights(targets)
         weight = len(targets) if weights is None else float(weights.sum())
-        told = losses.new_tensor([float(asked)])
+        told = losses.new_tensor([float(stop_requested)])
         sums = self.ranks.add([told, outputs, losses, *gradients])
         return Shared(sums[1], sums[2], [total / weight for total in sums[3:]], bool(sums[0] > 0))

@@ -90,8 +90,8 @@ def outputs_by_batch(
     try:
         for rows in torch.arange(len(examples)).split(_batch_size(transform.input_shape, placement)):
             raw, _ = examples.select(rows)
-            inputs = placement.arrange(transform(raw.to(placement.device, non_blocking=True), placement.dtype))
-            with torch.no_grad(), placement.autocasting():
+            inputs = placement.to_memory_format(transform(raw.to(placement.device, non_blocking=True), placement.dtype))
+            with torch.no_grad(), placement.autocast():
                 outputs = sum(weight * model(view).to(placement.dtype) for weight, view in views(inputs, tta))
             yield outputs
     finally:

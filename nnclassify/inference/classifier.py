@@ -15,7 +15,7 @@ from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
 from nnclassify.data.transform import Transform
-from nnclassify.device import Placement, find_placement, set_products
+from nnclassify.device import Placement, find_placement, set_matmul_precision
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, one_line, some
 from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.inference.inputs import Note
@@ -128,12 +128,12 @@ class Classifier:
             load_weights(model, checkpoint.model)
         except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{path}: weights and config do not match ({one_line(cause)})") from cause
-        return cls(path, config, placement.place(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
+        return cls(path, config, placement.to(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
     @unchanged()
     def outputs(self, examples: Examples) -> Tensor:
         """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""
-        set_products(self.placement.device, self.config.precision)
+        set_matmul_precision(self.placement.device, self.config.precision)
         return outputs_of(self.model, examples, self.transform, self.placement, self.config.evaluation.tta)
 
     def overridden(self, overrides: Sequence[str], allowed: Sequence[str] = ("dataset", "evaluation")) -> Classifier:

@@ -15,7 +15,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
 from nnclassify.data.transform import Transform, fit_normalization
-from nnclassify.device import Placement, find_placement, set_products
+from nnclassify.device import Placement, find_placement, set_matmul_precision
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, ModelError
@@ -25,7 +25,7 @@ from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.optim.averaging import frozen_copy
 from nnclassify.seeds import seed_everything
-from nnclassify.training.functional_state import Learner
+from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.plan import plan_execution
 from nnclassify.training.trainer import Observer, Recipe, Trainer
 
@@ -92,10 +92,10 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
     placement = placement.suited_to(model)
-    set_products(placement.device, config.precision)
-    model = placement.place(model)
+    set_matmul_precision(placement.device, config.precision)
+    model = placement.to(model)
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
-    inputs = placement.arrange(transform(raw.to(placement.device), placement.dtype))
+    inputs = placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
     return Parts(_settled(config, splits), splits, transform, loss_fn, model, placement)
@@ -138,7 +138,7 @@ def _sample(examples: Examples, transform: Transform, placement: Placement) -> I
     """Examples from all over a split, as the network takes them: the same ones in every process of a run."""
     for rows in torch.linspace(0, len(examples) - 1, min(MAX_SAMPLE, len(examples))).long().split(SAMPLE_BATCH):
         raw, _ = examples.select(rows)
-        yield placement.arrange(transform(raw.to(placement.device), placement.dtype))
+        yield placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
 
 
 def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
@@ -173,8 +173,8 @@ def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks
     parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
     optimizers = config.optimizer.build(parameters)
     averaged = None if config.averaging() is None else frozen_copy(parts.model)
-    learner = Learner.of(parts.model, averaged, optimizers, epoch=1)
-    plan = plan_execution(config, batches, parts.model, parts.loss_fn, learner, ranks.size)
+    state = FunctionalState.of(parts.model, averaged, optimizers, epoch=1)
+    plan = plan_execution(config, batches, parts.model, parts.loss_fn, state, ranks.size)
     if plan.num_threads != torch.get_num_threads():
         torch.set_num_threads(plan.num_threads)
     what_learns = (parts.model, averaged, parts.loss_fn, optimizers)

@@ -20,7 +20,7 @@ from nnclassify.optim.update_rules import Group, States, groups_of
 
 
 @dataclass(frozen=True)
-class Learner:
+class FunctionalState:
     """A network with its optimizers, as tensors.
 
     Attributes:
@@ -42,7 +42,7 @@ class Learner:
     @classmethod
     def of(
         cls, model: nn.Module, averaged: nn.Module | None, optimizers: Sequence[optim.Optimizer], epoch: int
-    ) -> Learner:
+    ) -> FunctionalState:
         """The network's own tensors; ask again after an optimizer's `load_state_dict`, which makes new ones."""
         every = [group for optimizer in optimizers for group in groups_of(optimizer)]
         groups = [group for group in every if group.epochs is None or epoch <= group.epochs]
@@ -56,7 +56,7 @@ class Learner:
             states=[group.states() for group in groups],
         )
 
-    def same_as(self, other: Learner) -> bool:
+    def same_as(self, other: FunctionalState) -> bool:
         """Whether both are the same tensors, of which the same ones learn."""
         if self.learned != other.learned or len(self.tensors) != len(other.tensors):
             return False
@@ -91,8 +91,8 @@ class Learner:
         states = [f"{state} of {name}" for group, names in groups for state in group.names for name in names]
         return [*weights, *averages, *states]
 
-    def over(self, model: nn.Module, tensors: Sequence[Tensor]) -> Learner:
-        """The same learner over other tensors, given in the order of `tensors`."""
+    def over(self, model: nn.Module, tensors: Sequence[Tensor]) -> FunctionalState:
+        """The same over other tensors, given in the order of `tensors`."""
         given = iter(tensors)
 
         def alike(weights: Weights) -> Weights:

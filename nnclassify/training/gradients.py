@@ -36,7 +36,7 @@ def loss_and_gradients(
         targets: `(B,)`.
         objective: What is differentiated; None: the mean loss.
     """
-    with placement.autocasting():
+    with placement.autocast():
         outputs = forward(inputs)
     outputs = outputs.to(placement.dtype)
     losses = loss_fn(outputs, targets)

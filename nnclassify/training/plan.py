@@ -27,7 +27,7 @@ from nnclassify.data.batches import Batches
 from nnclassify.device import Placement
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
-from nnclassify.training.functional_state import Learner
+from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.precision import training_autocast
 
 Compile = Literal["auto", "on", "off"]
@@ -115,7 +115,7 @@ class ExecutionPlan:
 
     def execution_of(self, *, is_compiled: bool) -> Execution:
         """Who runs steps that are to be compiled or recorded, or not to be."""
-        fits = self.world_size == 1 and self.placement.autocast != torch.float16
+        fits = self.world_size == 1 and self.placement.autocast_dtype != torch.float16
         return Execution.fast_on(self.placement.device) if is_compiled and fits else Execution.EAGER
 
     def description(self) -> dict[str, str | int]:
@@ -124,7 +124,7 @@ class ExecutionPlan:
         return {
             "device": str(self.placement.device),
             "dtype": str(dtype).removeprefix("torch."),
-            "autocast": str(self.placement.autocast or dtype).removeprefix("torch."),
+            "autocast": str(self.placement.autocast_dtype or dtype).removeprefix("torch."),
             "memory_format": "channels_last" if self.placement.channels_last else "contiguous",
             "num_threads": self.num_threads,
             "world_size": self.world_size,
@@ -135,7 +135,12 @@ class ExecutionPlan:
 
 
 def plan_execution(
-    config: RunConfig, batches: Batches, model: nn.Module, loss_fn: LossFunction, learner: Learner, world_size: int
+    config: RunConfig,
+    batches: Batches,
+    model: nn.Module,
+    loss_fn: LossFunction,
+    state: FunctionalState,
+    world_size: int,
 ) -> ExecutionPlan:
     """Decide how a run is executed; network, optimizers and random state are left as they are.
 
@@ -144,21 +149,21 @@ def plan_execution(
         batches: The training batches, of which the first few may be tried in bfloat16.
         model: The untrained network, where and as it is trained.
         loss_fn: The loss.
-        learner: What a step of the first epoch changes.
+        state: What a step of the first epoch changes.
         world_size: Processes that compute each batch together.
 
     Raises:
         DeviceError: What the config asks for is not available.
     """
     placement, device, is_alone = batches.placement, batches.placement.device, world_size == 1
-    if placement.autocast == torch.float16 and not is_alone:
+    if placement.autocast_dtype == torch.float16 and not is_alone:
         raise DeviceError("precision: float16 needs a single process; use bfloat16 with several")
     workload = workload_of(
         model, batches.transform.input_shape, config.batch_size, config.epochs, len(batches.examples)
     )
     if config.precision == "auto" and is_alone:  # several machines might not decide alike, so they keep float32
         autocast = training_autocast(batches, model, loss_fn, workload.flops)
-        placement = replace(placement, autocast=autocast)
+        placement = replace(placement, autocast_dtype=autocast)
     batch_bytes = config.batch_size * math.prod(batches.transform.input_shape) * placement.dtype.itemsize
     plan = ExecutionPlan(
         placement,
@@ -168,12 +173,12 @@ def plan_execution(
         compile=config.compile,
     )
     plan = replace(plan, key=_key(plan, config, batches, loss_fn))
-    if (optimizer := learner.not_functional()) is not None:
+    if (optimizer := state.not_functional()) is not None:
         if config.compile == "on":
             why = f"found on, but no rule in optim/update_rules.py says what {optimizer} does; set auto or off"
             raise DeviceError(f"compile: {why}", ("compile",))
         return plan
-    kept = config.compile == "auto" and _is_kept(plan, learner)
+    kept = config.compile == "auto" and _is_kept(plan, state)
     is_compiled = compiles(config.compile, workload, device, kept=kept)
     return replace(plan, execution=plan.execution_of(is_compiled=is_compiled))
 
@@ -190,12 +195,12 @@ def _key(plan: ExecutionPlan, config: RunConfig, batches: Batches, loss_fn: Loss
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _is_kept(plan: ExecutionPlan, learner: Learner) -> bool:
+def _is_kept(plan: ExecutionPlan, state: FunctionalState) -> bool:
     """Whether an earlier run has compiled this step, so that it need only be loaded."""
     if Execution.fast_on(plan.placement.device) is not Execution.COMPILED:
         return False
-    described = f"{plan.key} {learner.described()}"
-    return kept_library(described, learner.tensors, plan.group_size, plan.num_threads).is_kept()
+    described = f"{plan.key} {state.described()}"
+    return kept_library(described, state.tensors, plan.group_size, plan.num_threads).is_kept()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Whether training may multiply in bfloat16: where the machine is fast at it, the net is large, and its loss agrees.
 
-Weights, their updates, validation and prediction stay in float32 (on CUDA, `device.set_products` has its products in
-TF32): only the products of training are shorter.
+Weights, their updates, validation and prediction stay in float32 (on CUDA, `device.set_matmul_precision` has its
+products in TF32): only the products of training are shorter.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def training_autocast(batches: Batches, model: nn.Module, loss_fn: LossFunction,
 def agrees(model: nn.Module, loss_fn: LossFunction, placement: Placement, inputs: Tensor, targets: Tensor) -> bool:
     """Whether loss and gradient of a batch are in bfloat16 what they are in float32, as far as training cares."""
     loss, gradient = _loss_and_gradient(model, loss_fn, placement, inputs, targets)
-    short = replace(placement, autocast=torch.bfloat16)
+    short = replace(placement, autocast_dtype=torch.bfloat16)
     short_loss, short_gradient = _loss_and_gradient(model, loss_fn, short, inputs, targets)
     cosine = torch.cosine_similarity(gradient, short_gradient, dim=0)
     return bool((short_loss - loss).abs() <= MAX_LOSS_ERROR * loss.abs()) and bool(cosine >= MIN_GRADIENT_COSINE)

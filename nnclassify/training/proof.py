@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from nnclassify.errors import DeviceError
-from nnclassify.training.functional_state import Learner
+from nnclassify.training.functional_state import FunctionalState
 
 Results = tuple[Tensor, Tensor]
 """Outputs `(N * B, num_outputs)` and losses `(N * B,)`."""
@@ -64,14 +64,14 @@ class Proven:
     Attributes:
         fast: The fast way.
         eager: The definition; takes one step.
-        learner: What both change.
+        state: What both change.
         rounding: The unit roundoff of the coarsest arithmetic in a step.
     """
 
-    def __init__(self, fast: Fast, eager: Take, learner: Learner, rounding: float) -> None:
+    def __init__(self, fast: Fast, eager: Take, state: FunctionalState, rounding: float) -> None:
         self.fast = fast
         self.eager = eager
-        self.learner = learner
+        self.state = state
         self.rounding = rounding
         self._left = PROVEN_STEPS
         self._looped: set[bool] = set()  # whether a whole group, and whether a part of one, was compared
@@ -85,7 +85,7 @@ class Proven:
         is_whole = len(inputs) == self.fast.group_size
         if self._left == 0 and (is_whole in self._looped or len(inputs) == 1):
             return self.fast.run(inputs, targets, rates)
-        start = Snapshot.of(self.learner)
+        start = Snapshot.of(self.state)
         try:
             fault = self._fault(inputs, targets, rates)
         finally:
@@ -98,11 +98,11 @@ class Proven:
 
     def _fault(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> str | None:
         """What is wrong with the fast way, in words; leaves the state anywhere."""
-        start = Snapshot.of(self.learner)
+        start = Snapshot.of(self.state)
         results: list[Results] = []
         for number, one in enumerate(zip(inputs.split(1), targets.split(1), rates.split(1), strict=True), 1):
             if self._left > 0 or number == len(inputs):
-                before = Snapshot.of(self.learner)
+                before = Snapshot.of(self.state)
                 rates_of_step = _own_rates(rates) if self._left % 2 else one[2]
                 if (fault := self._difference(self.eager, *one[:2], rates_of_step)) is not None:
                     return fault
@@ -110,10 +110,10 @@ class Proven:
                 self._left = max(0, self._left - 1)
             if len(inputs) > 1:
                 results.append(self.fast.run(*one))
-        end = Snapshot.of(self.learner, *map(torch.cat, zip(*results, strict=True)))
+        end = Snapshot.of(self.state, *map(torch.cat, zip(*results, strict=True)))
         for _ in range(2 if len(inputs) > 1 else 0):  # a CUDA graph is recorded when a group comes the second time
             start.restore()
-            same = end.same_as(Snapshot.of(self.learner, *self.fast.run(inputs, targets, rates)))
+            same = end.same_as(Snapshot.of(self.state, *self.fast.run(inputs, targets, rates)))
             start.restore()
             if not same and (self.fast.is_exact or self._difference(self._one_by_one, inputs, targets, rates)):
                 return f"{len(inputs)} steps at once are not the same steps one by one"
@@ -126,10 +126,10 @@ class Proven:
 
     def _difference(self, take: Take, inputs: Tensor, targets: Tensor, rates: Tensor) -> str | None:
         """How the fast way differs from another by more than rounding, in words."""
-        start = Snapshot.of(self.learner)
-        fast = Snapshot.of(self.learner, *self.fast.run(inputs, targets, rates))
+        start = Snapshot.of(self.state)
+        fast = Snapshot.of(self.state, *self.fast.run(inputs, targets, rates))
         start.restore()
-        eager = Snapshot.of(self.learner, *take(inputs, targets, rates))
+        eager = Snapshot.of(self.state, *take(inputs, targets, rates))
         if not fast.same_random(eager):
             return "it draws different random numbers"
         changes = eager.changes_from(start)
@@ -143,13 +143,13 @@ class Proven:
                 return None
             start.restore()
             inputs_off = _off(inputs, size, generator)
-            for parameter in self.learner.parameters():
+            for parameter in self.state.parameters():
                 parameter.data.copy_(_off(parameter, size, generator))
-            moved = Snapshot.of(self.learner)
-            again = Snapshot.of(self.learner, *take(inputs_off, targets, rates))
+            moved = Snapshot.of(self.state)
+            again = Snapshot.of(self.state, *take(inputs_off, targets, rates))
             farthest = torch.maximum(farthest, _apart(again.changes_from(moved), changes))
         place = int(wrong.int().argmax())
-        name = [*self.learner.names, "outputs", "losses"][place]
+        name = [*self.state.names, "outputs", "losses"][place]
         return f"{name} is off by {found[place, 0] / _norm(changes[place]):.2g} of its change"
 
     def _size(self, inputs: Tensor, dtype: torch.dtype) -> float:
@@ -157,7 +157,7 @@ class Proven:
 
         That of a sum grows with the root of the number of its terms (Higham and Mary, 2019).
         """
-        terms = max(inputs.numel(), *(tensor.numel() for tensor in self.learner.tensors))
+        terms = max(inputs.numel(), *(tensor.numel() for tensor in self.state.tensors))
         return max(self.rounding, torch.finfo(dtype).eps * math.sqrt(terms))
 
 
@@ -166,7 +166,7 @@ class Snapshot:
     """Copies of all that a step reads and changes, and of what it returned.
 
     Attributes:
-        places: The learner's own tensors.
+        places: The step's own tensors.
         values: Their values, then the results.
         random: The states of the random generators.
     """
@@ -176,11 +176,11 @@ class Snapshot:
     random: list[Tensor]
 
     @classmethod
-    def of(cls, learner: Learner, *results: Tensor) -> Snapshot:
+    def of(cls, state: FunctionalState, *results: Tensor) -> Snapshot:
         """Everything as it is now."""
-        device = learner.tensors[0].device
+        device = state.tensors[0].device
         random = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-        return cls(learner.tensors, [tensor.detach().clone() for tensor in (*learner.tensors, *results)], random)
+        return cls(state.tensors, [tensor.detach().clone() for tensor in (*state.tensors, *results)], random)
 
     @torch.no_grad()
     def restore(self) -> None:

@@ -23,21 +23,21 @@ from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
 from nnclassify.optim.rates import Rate
-from nnclassify.training.functional_state import Learner
+from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.gradients import Gradients, clipped, loss_and_gradients
 from nnclassify.training.plan import Execution, ExecutionPlan
 from nnclassify.training.proof import Fast, Proven
 from nnclassify.training.recipe import Recipe
 
 
-class TrainingStep:
+class StepFunction:
     """Updates a network, a few steps at a call.
 
     Attributes:
         recipe: What a step does.
         plan: How steps are executed; the eager ones of the same plan once a fast one has failed.
         shared: The other processes of the run; None where this one is alone.
-        asked: Whether this process was asked to stop; after a shared step, whether any was.
+        stop_requested: Whether this process was asked to stop; after a shared step, whether any was.
         note: Receives, one line each, what the user should know.
         proven: The one function, with its proof; None where steps are eager.
     """
@@ -56,16 +56,16 @@ class TrainingStep:
         placement = plan.placement
         self.model = model
         self.averaged = averaged
-        self.loss_fn = _on(placement.device, loss_fn)
+        self.loss_fn = _loss_to_device(placement.device, loss_fn)
         self.optimizers = list(optimizers)
         self.placement = placement
         self.recipe = recipe
         self.plan = plan
         self.note = note
-        self._learner: Learner | None = None
-        self.scaled = placement.autocast == torch.float16
+        self._functional_state: FunctionalState | None = None
+        self.scaled = placement.autocast_dtype == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
-        self.asked = False
+        self.stop_requested = False
         self.shared = (
             None if ranks is None or ranks.size == 1 else SharedBatch(model, self.loss_fn, placement.dtype, ranks)
         )
@@ -75,38 +75,38 @@ class TrainingStep:
         """Have those parameters learn that do in this epoch (from 1); no gradient is computed for the others."""
         self._epoch = epoch
         self._states = [optimizer.state for optimizer in self.optimizers]
-        learner = Learner.of(self.model, self.averaged, self.optimizers, epoch)
-        if self._learner is None or not learner.same_as(self._learner):
-            self._learner = learner
-            self.proven = self._fast(learner)
+        state = FunctionalState.of(self.model, self.averaged, self.optimizers, epoch)
+        if self._functional_state is None or not state.same_as(self._functional_state):
+            self._functional_state = state
+            self.proven = self._fast(state)
         for optimizer in self.optimizers:
             optimizer.zero_grad()  # torch's own step, in float16, passes over parameters without a gradient
 
-    def _fast(self, learner: Learner) -> Proven | None:
+    def _fast(self, state: FunctionalState) -> Proven | None:
         """The one function for a group of steps, which proves itself against the eager step; None: steps are eager."""
         if self.plan.execution is Execution.EAGER:
             return None
         size = self.plan.group_size
         fast: Fast
         if self.plan.execution is Execution.CUDA_GRAPH:
-            fast = CapturedSteps(partial(self._at, learner), size, self.placement.device)
+            fast = CapturedSteps(partial(self._at, state), size, self.placement.device)
         else:
-            described = f"{self.plan.key} {learner.described()}"
-            fast = CompiledSteps(self._over, learner.tensors, size, described, self.note)
-        return Proven(fast, partial(self._defined, learner), learner, self._rounding(learner))
+            described = f"{self.plan.key} {state.described()}"
+            fast = CompiledSteps(self._over, state.tensors, size, described, self.note)
+        return Proven(fast, partial(self._defined, state), state, self._rounding(state))
 
-    def _rounding(self, learner: Learner) -> float:
+    def _rounding(self, state: FunctionalState) -> float:
         """The rounding error of the shortest numbers that a step computes with."""
-        of_rules = [group.rule.dtype for group in learner.groups if group.rule is not None]
-        dtypes = [self.placement.dtype, self.placement.autocast, *of_rules]
+        of_rules = [group.rule.dtype for group in state.groups if group.rule is not None]
+        dtypes = [self.placement.dtype, self.placement.autocast_dtype, *of_rules]
         return max(torch.finfo(dtype).eps for dtype in dtypes if dtype is not None)
 
-    def learner(self) -> Learner:
+    def functional_state(self) -> FunctionalState:
         """The tensors as they are now: an optimizer that was loaded has others."""
         if any(seen is not now.state for seen, now in zip(self._states, self.optimizers, strict=True)):
             self.begin(self._epoch)
-        assert self._learner is not None
-        return self._learner
+        assert self._functional_state is not None
+        return self._functional_state
 
     def state(self) -> dict[str, Any]:
         """What a resumed run continues with."""
@@ -121,7 +121,7 @@ class TrainingStep:
     def _execute(self, plan: ExecutionPlan) -> None:
         """Take all later steps by this plan."""
         if plan != self.plan:
-            self.plan, self._learner = plan, None
+            self.plan, self._functional_state = plan, None
             self.begin(self._epoch)
 
     def run(
@@ -138,8 +138,8 @@ class TrainingStep:
         Returns:
             Each example's outputs `(M, num_outputs)` and loss `(M,)`, as its step met them.
         """
-        learner, size, inputs = self.learner(), self.recipe.batch_size, self._shortened(inputs)
-        rates = [[group.initial_lr * factor for group in learner.groups] for factor in factors]
+        state, size, inputs = self.functional_state(), self.recipe.batch_size, self._cast_inputs(inputs)
+        rates = [[group.initial_lr * factor for group in state.groups] for factor in factors]
         if self.proven is not None and len(inputs) == len(factors) * size:
             # A rate that changes from step to step is an input of the one function; a number would be part of it.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
@@ -152,7 +152,7 @@ class TrainingStep:
         losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
         for batch_inputs, batch_targets, of_groups, decay in parts:
-            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, of_groups, decay, learner)
+            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, of_groups, decay, state)
             outputs.append(batch_outputs)
             losses.append(batch_losses)
         return torch.cat(outputs), torch.cat(losses)
@@ -164,58 +164,58 @@ class TrainingStep:
         self._execute(self.plan.eager())
         self.note(f"{cause}; all steps run eagerly")
 
-    def _shortened(self, inputs: Tensor) -> Tensor:
+    def _cast_inputs(self, inputs: Tensor) -> Tensor:
         """Inputs in the number type that the first layer would bring them to: here, faster than in a compiled step."""
         layers = self.model.children() if isinstance(self.model, nn.Sequential) else ()
         first = next((layer for layer in layers if not isinstance(layer, nn.Flatten)), None)
         multiplies = isinstance(first, nn.Linear | nn.Conv2d)
-        return inputs.to(self.placement.autocast) if multiplies and self.placement.autocast else inputs
+        return inputs.to(self.placement.autocast_dtype) if multiplies and self.placement.autocast_dtype else inputs
 
     def _over(self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        """One update `(B, ...)`, `(B,)`, `(groups + 1,)` over tensors in the learner's order: what is compiled."""
-        return self._at(self.learner().over(self.model, tensors), inputs, targets, rates)
+        """One update `(B, ...)`, `(B,)`, `(groups + 1,)` over these tensors: what is compiled."""
+        return self._at(self.functional_state().over(self.model, tensors), inputs, targets, rates)
 
-    def _at(self, learner: Learner, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+    def _at(self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
         """One update at rates that are tensors: what is recorded."""
         *of_groups, decay = rates.unbind()
-        return self._step(inputs, targets, of_groups, decay, learner)
+        return self._step(inputs, targets, of_groups, decay, state)
 
-    def _defined(self, learner: Learner, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+    def _defined(self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
         """One update `(1, B, ...)`, `(1, B)`, `(1, groups + 1)` as an eager run takes it: what a fast one must be."""
         *of_groups, decay = rates[0].tolist()
-        return self._step(inputs[0], targets[0], of_groups, decay, learner)
+        return self._step(inputs[0], targets[0], of_groups, decay, state)
 
     def _step(
-        self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, learner: Learner
+        self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, state: FunctionalState
     ) -> tuple[Tensor, Tensor]:
         """One update: the definition of training, which every other way to execute it is held against.
 
         Returns:
             Detached outputs `(B, num_outputs)` and losses `(B,)`.
         """
-        outputs, losses, gradients = self._gradients(learner, inputs, targets)  # forward, loss, backward
+        outputs, losses, gradients = self._gradients(state, inputs, targets)  # forward, loss, backward
         if self.scaled:
-            self._update_scaled(learner, gradients, rates)
+            self._update_scaled(state, gradients, rates)
         else:
-            learner.update(clipped(gradients, self.recipe.clip_grad_norm), rates)
-        learner.average(self.recipe.averaging, decay)
+            state.update(clipped(gradients, self.recipe.clip_grad_norm), rates)
+        state.average(self.recipe.averaging, decay)
         return outputs, losses
 
-    def _gradients(self, learner: Learner, inputs: Tensor, targets: Tensor) -> Gradients:
+    def _gradients(self, state: FunctionalState, inputs: Tensor, targets: Tensor) -> Gradients:
         """Forward and backward of a batch, alone or with the other processes; in float16, of the scaled loss."""
-        compute = partial(loss_and_gradients, learner.forward, self.loss_fn, self.placement, learner.parameters())
+        compute = partial(loss_and_gradients, state.forward, self.loss_fn, self.placement, state.parameters())
         if self.shared is not None:
             of_part = partial(compute, objective=lambda losses, _: losses.sum())
-            found = self.shared.run(of_part, inputs, targets, asked=self.asked)
-            self.asked = found.asked
+            found = self.shared.run(of_part, inputs, targets, stop_requested=self.stop_requested)
+            self.stop_requested = found.stop_requested
             return found.outputs, found.losses, found.gradients
         if self.scaled:
             return compute(inputs, targets, objective=lambda *losses: self.scaler.scale(self.loss_fn.mean(*losses)))
         return compute(inputs, targets)
 
-    def _update_scaled(self, learner: Learner, gradients: list[Tensor], rates: Sequence[Rate]) -> None:
+    def _update_scaled(self, state: FunctionalState, gradients: list[Tensor], rates: Sequence[Rate]) -> None:
         """The update from gradients of a scaled loss, which float16 needs; torch's scaler steps the optimizers."""
-        groups = learner.groups
+        groups = state.groups
         optimizers = list(dict.fromkeys(group.optimizer for group in groups))
         parameters = [parameter for group in groups for parameter in group.parameters]
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -232,7 +232,7 @@ class TrainingStep:
         self.scaler.update()
 
 
-def _on(device: torch.device, loss_fn: LossFunction) -> LossFunction:
+def _loss_to_device(device: torch.device, loss_fn: LossFunction) -> LossFunction:
     """The loss with its class weights there: a step that is recorded cannot fetch them."""
     weights = loss_fn.class_weights
     return loss_fn if weights is None else replace(loss_fn, class_weights=weights.to(device))

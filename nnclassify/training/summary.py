@@ -91,7 +91,7 @@ def summarize(loaded: LoadedConfig) -> Summary:
     """
     with located(loaded.source):
         trainer = build_trainer(build_parts(loaded.config))
-    chunk = next(iter(trainer.train.epoch(1, 0)))
+    chunk = next(iter(trainer.train_batches.epoch(1, 0)))
     batch = next(iter(chunk))[0][: chunk.batch_size]
     plan = trainer.plan.description()
     forward = _Forward(trainer, batch)
@@ -124,7 +124,7 @@ class _Forward:
         self._started: list[int] = []
         self._seen: set[nn.Parameter] = set()
         self._outputs: list[Tensor] = []  # all of them are kept, so that no memory is used twice
-        with ExitStack() as hooks, torch.no_grad(), trainer.plan.placement.autocasting():
+        with ExitStack() as hooks, torch.no_grad(), trainer.plan.placement.autocast():
             for name, module in _layers(trainer.model):
                 hooks.callback(module.register_forward_pre_hook(lambda *_: self._enter()).remove)
                 hooks.callback(module.register_forward_hook(lambda m, _, out, n=name: self._leave(n, m, out)).remove)

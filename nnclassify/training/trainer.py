@@ -1,4 +1,11 @@
-"""The training loop: one path for every device and precision; what happens is told to who looks on."""
+"""The training loop: one path for every device, number type and execution. Observers are told what happens.
+
+epoch    all training examples once, in an order of its own; then validation, and a row of the history
+  chunk    a few thousand examples, prepared at once (`Batches.epoch`); observers hear of its steps
+    group    up to `plan.group_size` batches that one call of the step function takes, at fixed places of the epoch
+      batch    `batch_size` examples
+        step     one update from one batch: gradients, clip, update, average (`StepFunction`)
+"""
 
 from __future__ import annotations
 
@@ -27,7 +34,7 @@ from nnclassify.training.history import Row
 from nnclassify.training.nonfinite import find_fault
 from nnclassify.training.plan import ExecutionPlan
 from nnclassify.training.recipe import Recipe as Recipe
-from nnclassify.training.step import TrainingStep
+from nnclassify.training.step import StepFunction
 
 
 class Observer:
@@ -63,7 +70,7 @@ class Trainer:
         is_best: Whether the epoch just done is that.
         ranks: The processes that train together.
         stop_signal: The number of the signal that asks to stop after this batch; the processes have agreed on it.
-        asked: The number of the signal that this process was sent.
+        stop_requested: The number of the signal that this process was sent.
     """
 
     def __init__(
@@ -72,7 +79,7 @@ class Trainer:
         averaged: nn.Module | None,
         loss_fn: LossFunction,
         optimizers: Sequence[optim.Optimizer],
-        train: Batches,
+        train_batches: Batches,
         validation: Examples | None,
         recipe: Recipe,
         plan: ExecutionPlan,
@@ -83,13 +90,13 @@ class Trainer:
         self.model = model
         self.loss_fn = loss_fn
         self.optimizers = list(optimizers)
-        self.train = train
-        self.validation = validation and resident(validation, train.placement.device)
+        self.train_batches = train_batches
+        self.validation = validation and resident(validation, train_batches.placement.device)
         self.recipe = recipe
         self.observers = list(observers)
-        self.placement = train.placement
+        self.placement = train_batches.placement
         self.averaged = averaged
-        self.training_step = TrainingStep(
+        self.step_function = StepFunction(
             model, averaged, loss_fn, self.optimizers, recipe, plan, self.ranks, self._note
         )
         self.step = 0
@@ -102,17 +109,17 @@ class Trainer:
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.is_best = False
         self.stop_signal: int | None = None
-        self.asked: int | None = None
+        self.stop_requested: int | None = None
 
     @property
     def plan(self) -> ExecutionPlan:
         """How the next steps are executed."""
-        return self.training_step.plan
+        return self.step_function.plan
 
     @property
     def total_steps(self) -> int:
         """Updates in the whole run."""
-        return self.recipe.epochs * len(self.train)
+        return self.recipe.epochs * len(self.train_batches)
 
     @property
     def finished(self) -> bool:
@@ -130,16 +137,16 @@ class Trainer:
         for observer in self.observers:
             observer.run_started(self)
         while not self.finished and self.stop_signal is None:
-            if self.batch < len(self.train):
+            if self.batch < len(self.train_batches):
                 self._train_epoch()
-            if self.batch == len(self.train) and self.stop_signal is None:
+            if self.batch == len(self.train_batches) and self.stop_signal is None:
                 self._finish_epoch()
         for observer in self.observers:
             observer.run_ended(self)
 
     def ask_to_stop(self, signal_number: int) -> None:
         """Stop after this batch, with everything saved; a signal handler may call it."""
-        self.asked = signal_number
+        self.stop_requested = signal_number
         if self.ranks.size == 1:
             self.stop_signal = signal_number
 
@@ -157,10 +164,10 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         self.model.train()
-        self.training_step.begin(self.epoch)
+        self.step_function.begin(self.epoch)
         started = time.perf_counter()
         before = self.epoch_seconds
-        for chunk in self._reported(self.train.epoch(self.epoch, self.batch, self.plan.group_size)):
+        for chunk in self._reported(self.train_batches.epoch(self.epoch, self.batch, self.plan.group_size)):
             num_steps = self._train_chunk(chunk)
             self.epoch_seconds = before + time.perf_counter() - started
             for observer in self.observers:
@@ -194,7 +201,7 @@ class Trainer:
             if self.stop_signal is not None:
                 break
         all_outputs, all_losses = torch.cat(outputs), torch.cat(losses)
-        self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.training_step.loss_fn)
+        self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.step_function.loss_fn)
         fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronizes
         if fault is not None:
             self._stop_diverged(fault.text(before + fault.batch + 1))
@@ -205,11 +212,11 @@ class Trainer:
     ) -> tuple[Tensor, Tensor]:
         if self.ranks.size > 1:
             # Each process's dropout follows from the step: so one checkpoint serves all of them.
-            torch.manual_seed(stream_seed(self.train.seed, "rank", self.ranks.rank, self.step))
-            self.training_step.asked = self.asked is not None
-        found = self.training_step.run(inputs, targets, factors, decays)
-        if self.training_step.asked:
-            self.stop_signal = self.asked or signal.SIGTERM
+            torch.manual_seed(stream_seed(self.train_batches.seed, "rank", self.ranks.rank, self.step))
+            self.step_function.stop_requested = self.stop_requested is not None
+        found = self.step_function.run(inputs, targets, factors, decays)
+        if self.step_function.stop_requested:
+            self.stop_signal = self.stop_requested or signal.SIGTERM
         return found
 
     def losses_so_far(self) -> list[float]:
@@ -218,7 +225,7 @@ class Trainer:
 
     def clock(self, step: int, losses: Sequence[float]) -> Clock:
         """Where a schedule stands at a step (from 0), after epochs that ended with these losses."""
-        return Clock(step, self.total_steps, len(self.train), losses)
+        return Clock(step, self.total_steps, len(self.train_batches), losses)
 
     def _factors(self) -> Callable[[int], float]:
         """From a step to the factor on its learning rates, in this epoch."""
@@ -272,7 +279,7 @@ class Trainer:
         part = self.validation.part(self.ranks.share(len(self.validation)))
         outputs = [torch.zeros(0, self.loss_fn.num_outputs, dtype=self.placement.dtype, device=self.placement.device)]
         model, tta = self.evaluated_model(), self.recipe.tta
-        for batch in outputs_by_batch(model, part, self.train.transform, self.placement, tta):
+        for batch in outputs_by_batch(model, part, self.train_batches.transform, self.placement, tta):
             if self.stop_signal is not None:
                 return None
             outputs.append(batch)
@@ -308,7 +315,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            **self.training_step.state(),
+            **self.step_function.state(),
             "device_type": self.placement.device.type,
             "step": self.step,
             "epoch": self.epoch,
@@ -336,7 +343,7 @@ class Trainer:
             load_optimizer(optimizer, saved)
         is_same_device = state.get("device_type", self.placement.device.type) == self.placement.device.type
         of_step = ("scaler", "is_compiled") if is_same_device else ("scaler",)  # elsewhere, it means another thing
-        self.training_step.load_state({name: state[name] for name in of_step if name in state})
+        self.step_function.load_state({name: state[name] for name in of_step if name in state})
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]
@@ -347,10 +354,11 @@ class Trainer:
 
     def _check_place(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
         """Refuse a state that no run of this recipe can reach, or whose best epoch is wrong."""
-        if state["batch"] > len(self.train) or state["step"] != len(rows) * len(self.train) + state["batch"]:
+        num_batches = len(self.train_batches)
+        if state["batch"] > num_batches or state["step"] != len(rows) * num_batches + state["batch"]:
             raise ValueError(f"step {state['step']} is not batch {state['batch']} of epoch {state['epoch']}")
-        if state["totals"]["count"] > self.train.num_examples:
-            raise ValueError(f"totals: {state['totals']['count']} examples counted, of {self.train.num_examples}")
+        if (count := state["totals"]["count"]) > self.train_batches.num_examples:
+            raise ValueError(f"totals: {count} examples counted, of {self.train_batches.num_examples}")
         figures = [self._figures(row) for row in rows]
         # As text: an earlier release recorded NaN, which equals nothing.
         if state["best_epoch"] and str(figures[state["best_epoch"] - 1]) != str(tuple(map(float, state["best"]))):

@@ -51,11 +51,12 @@ def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, mon
     compute = partial(loss_and_gradients, model, loss_fn, placement, parameters)
     for rank in range(size):
         batch = SharedBatch(model, loss_fn, torch.float64, Ranks(rank, size))
-        found = batch.run(partial(compute, objective=lambda losses, _: losses.sum()), inputs, targets, asked=rank == 1)
+        of_part = partial(compute, objective=lambda losses, _: losses.sum())
+        found = batch.run(of_part, inputs, targets, stop_requested=rank == 1)
     weighted = loss_fn(model(inputs), targets)
     expected = torch.autograd.grad(weighted.sum() / torch.tensor([1.0, 3.0])[targets].sum(), parameters)
     assert all(torch.allclose(a, b) for a, b in zip(found.gradients, expected, strict=True))
-    assert torch.allclose(found.losses, weighted.detach()) and found.asked
+    assert torch.allclose(found.losses, weighted.detach()) and found.stop_requested
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])

@@ -113,11 +113,11 @@ def test_a_run_is_repeated_from_its_own_config_whatever_the_cache_holds(
     interpret(monkeypatch)
     digests = {}
     for kept in (False, True):
-        monkeypatch.setattr("nnclassify.training.plan._is_kept", lambda plan, learner, kept=kept: kept)
+        monkeypatch.setattr("nnclassify.training.plan._is_kept", lambda plan, state, kept=kept: kept)
         first = trained(dataset="iris", epochs=60, batch_size=16, optimizer={"name": "adam", "lr": 0.01})
         config = yaml.safe_load(first.folder.config.read_text())
         assert config["compile"] == first.figures()["compile"] == ("on" if kept else "off")
-        monkeypatch.setattr("nnclassify.training.plan._is_kept", lambda plan, learner, kept=kept: not kept)
+        monkeypatch.setattr("nnclassify.training.plan._is_kept", lambda plan, state, kept=kept: not kept)
         second = run.train(load_config(str(first.folder.config)))
         digests[kept] = [content_digest(result.classifier.model.state_dict()) for result in (first, second)]
         assert digests[kept][0] == digests[kept][1]

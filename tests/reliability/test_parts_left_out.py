@@ -56,7 +56,7 @@ def _trainer(stop: int) -> Trainer:
 def _scaler(trainer: Trainer) -> None:
     """The scaler of float16, which here runs without a GPU: the third update overflows, and is left out."""
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100, growth_interval=4)
-    owner: Any = getattr(trainer, "training_step", trainer)
+    owner: Any = getattr(trainer, "step_function", trainer)
     owner.scaler = scaler
     if hasattr(owner, "scaled"):
         owner.scaled = True

@@ -16,7 +16,7 @@ from nnclassify.errors import DeviceError
 from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Adagrad, Adam, Muon, Optimizer, RmsProp, Sgd
 from nnclassify.training.proof import Results, Snapshot
-from nnclassify.training.step import TrainingStep
+from nnclassify.training.step import StepFunction
 
 Spoil = Callable[[Snapshot, Tensor, Tensor], Results]
 """Spoils a step that was taken from a snapshot, or what it returned."""
@@ -27,10 +27,10 @@ class Spoiled:
 
     is_exact = True
 
-    def __init__(self, step: TrainingStep, spoil: Spoil, take: Callable[..., Results] | None = None) -> None:
+    def __init__(self, step: StepFunction, spoil: Spoil, take: Callable[..., Results] | None = None) -> None:
         self.take = take or proof_of(step).eager
         self.spoil = spoil
-        self.learner = proof_of(step).learner
+        self.state = proof_of(step).state
         self.group_size = step.plan.group_size
         self.reasons: list[str] = []
 
@@ -38,7 +38,7 @@ class Spoiled:
         """One after another."""
         results = []
         for one in zip(inputs.split(1), targets.split(1), rates.split(1), strict=True):
-            before = Snapshot.of(self.learner)
+            before = Snapshot.of(self.state)
             results.append(self.spoil(before, *self.take(*one)))
         outputs, losses = zip(*results, strict=True)
         return torch.cat(outputs), torch.cat(losses)
@@ -49,44 +49,45 @@ class Spoiled:
         return ""
 
 
-def verdict(step: TrainingStep, fast: Spoiled) -> str | None:
+def verdict(step: StepFunction, fast: Spoiled) -> str | None:
     """Why a fast way is refused in its first groups, and whether everything then is as it was; None: it is trusted."""
     proof_of(step).fast = fast
     inputs, targets = examples()
     inputs = inputs.to(step.placement.dtype).unflatten(0, (-1, BATCH))
-    rates = torch.tensor([[*(0.1 for _ in step.learner().groups), decay] for decay in DECAYS], dtype=inputs.dtype)
+    num_groups = len(step.functional_state().groups)
+    rates = torch.tensor([[*[0.1] * num_groups, decay] for decay in DECAYS], dtype=inputs.dtype)
     torch.manual_seed(2)
     for first in range(0, 4, fast.group_size):
         group = slice(first, first + fast.group_size)
-        before = Snapshot.of(step.learner())
+        before = Snapshot.of(step.functional_state())
         try:
             proof_of(step).run(inputs[group], targets.unflatten(0, (-1, BATCH))[group], rates[group])
         except DeviceError as error:
-            assert before.same_as(Snapshot.of(step.learner())) and fast.reasons[0] in str(error)
+            assert before.same_as(Snapshot.of(step.functional_state())) and fast.reasons[0] in str(error)
             return str(error)
     return None
 
 
-def scaled(step: TrainingStep, factor: float) -> Spoil:
+def scaled(step: StepFunction, factor: float) -> Spoil:
     """What learns goes another way than it should."""
 
     def spoil(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
         with torch.no_grad():
-            for place, start in zip(step.learner().tensors, before.values, strict=True):
-                if any(place is parameter for parameter in step.learner().parameters()):
+            for place, start in zip(step.functional_state().tensors, before.values, strict=True):
+                if any(place is parameter for parameter in step.functional_state().parameters()):
                     place.copy_(start + factor * (place - start))
         return outputs, losses
 
     return spoil
 
 
-def stale(step: TrainingStep, name: str) -> Spoil:
+def stale(step: StepFunction, name: str) -> Spoil:
     """One tensor stays as it was."""
 
     def spoil(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
-        place = step.learner().names.index(name)
+        place = step.functional_state().names.index(name)
         with torch.no_grad():
-            step.learner().tensors[place].copy_(before.values[place])
+            step.functional_state().tensors[place].copy_(before.values[place])
         return outputs, losses
 
     return spoil
@@ -96,11 +97,11 @@ def nothing(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
     return outputs, losses
 
 
-def with_options(step: TrainingStep, **options: Any) -> Callable[..., Results]:
+def with_options(step: StepFunction, **options: Any) -> Callable[..., Results]:
     """The eager step with other options of its optimizer."""
-    learner = proof_of(step).learner
-    groups = [replace(group, options={**group.options, **options}) for group in learner.groups]
-    return partial(step._defined, replace(learner, groups=groups))
+    state = proof_of(step).state
+    groups = [replace(group, options={**group.options, **options}) for group in state.groups]
+    return partial(step._defined, replace(state, groups=groups))
 
 
 @pytest.mark.parametrize("group_size", [1, 2, 4])
@@ -119,7 +120,7 @@ def test_a_lost_sign_or_factor_is_found(member: Callable[[], Optimizer], factor:
 
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_every_tensor_that_does_not_move_is_found(member: Callable[[], Optimizer]) -> None:
-    names = build(member(), compiled=True).learner().names
+    names = build(member(), compiled=True).functional_state().names
     chosen = [name for name in names if "6.weight" in name or name.endswith("running_mean")]
     assert len(chosen) >= 2
     for name in chosen:
@@ -153,7 +154,7 @@ def test_lost_clipping_a_mask_drawn_twice_and_another_order_are_found() -> None:
     step = build(Sgd(), compiled=True, clip=0.01)
     unclipped = build(Sgd(), compiled=False, clip=None)
     unclipped.model, unclipped.loss_fn = step.model, step.loss_fn
-    assert "weight" in str(verdict(step, Spoiled(step, nothing, partial(unclipped._defined, step.learner()))))
+    assert "weight" in str(verdict(step, Spoiled(step, nothing, partial(unclipped._defined, step.functional_state()))))
     assert "different random numbers" in str(verdict(step, Spoiled(step, twice)))
     assert "outputs" in str(verdict(step, Spoiled(step, lambda before, outputs, losses: (outputs.flip(0), losses))))
     assert "losses" in str(verdict(step, Spoiled(step, lambda before, outputs, losses: (outputs, losses * 1.01))))
@@ -183,13 +184,13 @@ def test_faults_of_the_loop_are_found(group_size: int, is_exact: bool, monkeypat
         assert "at once are not the same" in str(verdict(step, way(step, nothing)))
 
 
-def rounded(step: TrainingStep) -> Spoil:
+def rounded(step: StepFunction) -> Spoil:
     """Every weight and state may be off by its last digit, as another order of sums would have it."""
     generator = torch.Generator().manual_seed(5)
 
     def spoil(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
         with torch.no_grad():
-            for place in step.learner().tensors:
+            for place in step.functional_state().tensors:
                 if place.is_floating_point():
                     place.mul_(
                         1 + torch.finfo(place.dtype).eps * (2 * torch.rand(place.shape, generator=generator) - 1)

@@ -24,10 +24,10 @@ from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Optimizer, Sgd
 from nnclassify.optim.update_rules import RULES
 from nnclassify.training.plan import Execution
-from nnclassify.training.step import TrainingStep
+from nnclassify.training.step import StepFunction
 
 pytestmark = pytest.mark.slow
-PLACEMENTS = [CPU, replace(CPU, dtype=torch.float64), replace(CPU, autocast=torch.bfloat16)]
+PLACEMENTS = [CPU, replace(CPU, dtype=torch.float64), replace(CPU, autocast_dtype=torch.bfloat16)]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def notes_of(optimizer: Optimizer, **options: Any) -> tuple[TrainingStep, list[str]]:
+def notes_of(optimizer: Optimizer, **options: Any) -> tuple[StepFunction, list[str]]:
     """A step after its first two groups, and what the user is told in them."""
     notes: list[str] = []
     step = build(optimizer, **options, note=notes.append)
@@ -75,7 +75,7 @@ def test_a_wrong_update_rule_is_found_and_the_run_is_eager(
     eager, no_notes = notes_of(member(), compiled=False)
     assert len(notes) == 1 and "is off by" in notes[0] and "all steps run eagerly" in notes[0]
     assert step.plan.execution is Execution.EAGER and no_notes == []
-    for mine, theirs in zip(step.learner().tensors, eager.learner().tensors, strict=True):
+    for mine, theirs in zip(step.functional_state().tensors, eager.functional_state().tensors, strict=True):
         assert torch.equal(mine, theirs)  # from the very same start
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from nnclassify.compile.aot import CompiledSteps
 from nnclassify.optim.averaging import Lookahead, Weights
 from nnclassify.optim.optimizers import Muon, Optimizer, ParameterGroup, Sgd
-from nnclassify.training.step import TrainingStep
+from nnclassify.training.step import StepFunction
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_compiled_step_is_the_eager_one(member: Callable[[], Optimizer]) -> None
 def test_inputs_are_shortened_as_the_first_layer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     early, late = (build(Sgd(), compiled=False, placement=SHORT) for _ in range(2))
     losses = run(early)
-    monkeypatch.setattr(TrainingStep, "_shortened", lambda self, inputs: inputs)
+    monkeypatch.setattr(StepFunction, "_cast_inputs", lambda self, inputs: inputs)
     assert torch.equal(run(late), losses)
     for name, weight in late.model.state_dict().items():
         assert torch.equal(early.model.state_dict()[name], weight)
@@ -78,7 +78,7 @@ def test_compiled_step_in_bfloat16_with_channels_last_is_the_eager_one() -> None
         torch.testing.assert_close(compiled.model.state_dict()[name], weight, rtol=0.02, atol=0.02)
 
 
-def grouped_step(*, compiled: bool) -> TrainingStep:
+def grouped_step(*, compiled: bool) -> StepFunction:
     """Biases learn faster, and the convolution in one epoch only."""
     fast = ParameterGroup(match="*.bias", lr_factor=8.0)
     brief = ParameterGroup(match="0.weight", lr_factor=2.0, epochs=1)
@@ -149,7 +149,7 @@ def test_compiled_step_alone_is_the_eager_one_and_is_kept() -> None:
     assert not is_kept(build(Sgd(momentum=0.8), compiled=True, group_size=1))
 
 
-def is_kept(step: TrainingStep) -> bool:
+def is_kept(step: StepFunction) -> bool:
     """Whether the step has been compiled already."""
     fast = proof_of(step).fast
     assert isinstance(fast, CompiledSteps)

@@ -103,7 +103,7 @@ class Monitor(Observer):
 
     def _look(self, trainer: Trainer, row: Row) -> None:
         if self.majority is None:
-            self.majority = commonest(trainer.train.examples.all_targets())[1]
+            self.majority = commonest(trainer.train_batches.examples.all_targets())[1]
         is_late = trainer.finished or _is_late(trainer.rows, trainer.recipe.epochs)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
@@ -199,12 +199,12 @@ class Inside:
 
 def inside(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> Inside:
     """Measure the net on examples from all over the training split."""
-    batches = trainer.train
+    batches = trainer.train_batches
     count = len(batches.examples)
     rows = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
     raw, targets = batches.examples.select(rows)
     placement = trainer.placement
-    inputs = placement.arrange(batches.transform(raw.to(placement.device), placement.dtype))
+    inputs = placement.to_memory_format(batches.transform(raw.to(placement.device), placement.dtype))
     targets = targets.to(placement.device)
     state = snapshot(trainer.model, trainer.loss_fn, inputs, targets)
     return Inside(state, targets, float(inputs.abs().max()), blocked_at_start)

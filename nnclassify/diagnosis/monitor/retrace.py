@@ -57,8 +57,8 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
             losses = [
                 row.train_loss if row.validation_loss is None else row.validation_loss for row in rows[: epoch - 1]
             ]
-            trainer.training_step.begin(epoch)
-            for chunk in trainer.train.epoch(epoch, first_batch, trainer.plan.group_size):
+            trainer.step_function.begin(epoch)
+            for chunk in trainer.train_batches.epoch(epoch, first_batch, trainer.plan.group_size):
                 for inputs, targets in zip(
                     chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True
                 ):
@@ -80,21 +80,21 @@ def _train_step(trainer: Trainer, inputs: Tensor, targets: Tensor, clock: Clock)
     """
     if not inputs.isfinite().all():
         return "input", None
-    step, recipe = trainer.training_step, trainer.recipe
-    learner = step.learner()
+    step, recipe = trainer.step_function, trainer.recipe
+    state = step.functional_state()
     with watched(trainer.model) as seen:
         _, losses, gradients = loss_and_gradients(
-            learner.forward, step.loss_fn, step.placement, learner.parameters(), inputs, targets
+            state.forward, step.loss_fn, step.placement, state.parameters(), inputs, targets
         )
-    names = [name for of_group in learner.learned for name in of_group]
+    names = [name for of_group in state.learned for name in of_group]
     found = _first(trainer.model, seen, losses, dict(zip(names, gradients, strict=True)))
     if found is not None:
         is_left_out = step.scaled and found[0] == "gradient"  # the scale is lowered, and nothing is updated
         return None if is_left_out else found
     factor = recipe.scheduler.factor(clock)
     trainer.set_lr(factor)
-    learner.update(clipped(gradients, recipe.clip_grad_norm), [group.initial_lr * factor for group in learner.groups])
-    learner.average(recipe.averaging, trainer.decay(clock.step))
+    state.update(clipped(gradients, recipe.clip_grad_norm), [group.initial_lr * factor for group in state.groups])
+    state.average(recipe.averaging, trainer.decay(clock.step))
     bad = _not_finite(dict(trainer.model.named_parameters()))
     return None if bad is None else ("weight, after the update,", bad)
 

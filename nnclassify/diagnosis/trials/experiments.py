@@ -59,8 +59,9 @@ def range_test(parts: Parts, low: float, high: float) -> RangeTest | None:
     rates: list[float] = []
     losses: list[float] = []
     smoothed = 0.0
-    for number, (rate, (inputs, targets)) in enumerate(zip(grid, _forever(trainer.train), strict=False), start=1):
-        _, batch_losses = trainer.training_step.run(inputs, targets, [rate / parts.config.optimizer.lr], [0.0])
+    batches = _forever(trainer.train_batches)
+    for number, (rate, (inputs, targets)) in enumerate(zip(grid, batches, strict=False), start=1):
+        _, batch_losses = trainer.step_function.run(inputs, targets, [rate / parts.config.optimizer.lr], [0.0])
         smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * float(batch_losses.mean())
         loss = smoothed / (1 - SMOOTHING**number)
         if not math.isfinite(loss) or (losses and loss > RISEN * min(losses)):
@@ -94,11 +95,11 @@ def learned_by_heart(parts: Parts) -> float | None:
         return None
     trainer = build_trainer(parts)
     raw, targets = train.select(rows)
-    inputs = parts.placement.arrange(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
+    inputs = parts.placement.to_memory_format(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
     targets = targets.to(parts.placement.device)
     outputs = torch.zeros(0)
     for _ in range(num_steps):
-        outputs, _ = trainer.training_step.run(inputs, targets, [1.0], [0.0])
+        outputs, _ = trainer.step_function.run(inputs, targets, [1.0], [0.0])
     return float(exact(parts.loss_fn.predictions(outputs), targets).double().mean())
 
 

@@ -198,7 +198,7 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
         trainer = build_trainer(parts, [watch])
     except ModelError as error:
         return Outcome((), 0, False, one_line(error))
-    if not len(trainer.train):
+    if not len(trainer.train_batches):
         return Outcome((), 0, False, "no batch is large enough")
     try:
         trainer.fit()
@@ -247,14 +247,14 @@ def measured_batch(parts: Parts) -> tuple[Tensor, Tensor]:
     train = parts.splits.train
     rows = torch.linspace(0, len(train) - 1, min(SNAPSHOT_EXAMPLES, len(train))).long()
     raw, targets = train.select(rows)
-    inputs = parts.placement.arrange(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
+    inputs = parts.placement.to_memory_format(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
     return inputs, targets.to(parts.placement.device)
 
 
 def products(parts: Parts) -> int:
     """Number of multiplications of one example's forward pass through convolutions and linear layers."""
     raw, _ = parts.splits.train.select(torch.arange(1))
-    inputs = parts.placement.arrange(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
+    inputs = parts.placement.to_memory_format(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
     was_training = parts.model.training
     with torch.no_grad(), watched(parts.model.eval()) as seen:
         parts.model(inputs)
