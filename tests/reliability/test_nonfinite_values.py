@@ -71,8 +71,8 @@ def _spoiling(source: str, step: int, value: float, work: Callable[[], None]) ->
 def _spoil_input(step: int, value: float) -> None:
     epoch = Batches.epoch
 
-    def spoiled(self: Batches, number: int, first_batch: int = 0) -> Iterator[Any]:
-        for chunk in epoch(self, number, first_batch):
+    def spoiled(self: Batches, number: int, *rest: Any) -> Iterator[Any]:
+        for chunk in epoch(self, number, *rest):
             row = (step - 1 - (number - 1) * len(self)) * chunk.batch_size
             if 0 <= row < len(chunk.inputs):
                 chunk.inputs[row] = value
