@@ -76,6 +76,11 @@ def test_results_are_on_stdout_and_progress_on_stderr(first: subprocess.Complete
     assert last.startswith("warning: NN613 far below a linear model")  # after three epochs
 
 
+METRICS = [
+    "accuracy", "balanced_accuracy", "f1_macro", "top_5_accuracy", "roc_auc", "matthews_corrcoef", "log_loss",
+]  # fmt: skip
+
+
 def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> None:
     assert second.returncode == 0, second.stderr
     figures = json.loads(second.stdout)
@@ -83,7 +88,8 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
         "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
         "train", "validation", "test", "baselines", "findings",
     ]  # fmt: skip
-    assert all(set(figures[split]) == {"loss", "accuracy"} for split in ("train", "validation", "test"))
+    assert set(figures["train"]) == {"loss", "accuracy"}
+    assert set(figures["validation"]) == set(figures["test"]) == {"loss", *METRICS}
     assert (figures["epochs"], figures["steps"]) == (3, 3 * 6)
 
 
@@ -113,7 +119,7 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
         "notes",
         "num_examples",
         "loss",
-        "accuracy",
+        *METRICS,
         "accuracy_interval",
         "classes",
         "confusion",
