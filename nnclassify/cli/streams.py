@@ -92,8 +92,16 @@ def _stream(before: TextIO | None, descriptor: int, kind: type[io.TextIOWrapper]
 
 
 def has_color() -> bool:
-    """Whether results may be colored: on a terminal that knows how, where nobody objects (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Whether results are colored: NO_COLOR forbids it (https://no-color.org), FORCE_COLOR asks for it, in that order;
+    without either, on a terminal that knows colors."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or is_terminal(sys.stdout)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that can move its cursor and change colors."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def output_failure() -> OSError | None:

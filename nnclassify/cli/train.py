@@ -26,7 +26,7 @@ from nnclassify.cli.options import (
     complete_run,
 )
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.streams import has_color
+from nnclassify.cli.streams import has_color, is_terminal
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -91,7 +91,7 @@ def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, v
     from nnclassify.cli.progress import EpochLines, PlanLine, ProgressBar
     from nnclassify.run import train_with_others
 
-    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
+    progress = ProgressBar() if is_terminal(sys.stderr) else EpochLines()
     looking = [PlanLine(note), progress] if verbose else [progress]
     return train_with_others(loaded, folder, looking, progress.note, monitor)
 
