@@ -17,7 +17,7 @@ from nnclassify.data import Examples
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
-from nnclassify.distributed.ranks import Ranks, joined, restarted_by
+from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
 from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError, one_line
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
@@ -127,7 +127,7 @@ def train(
     for text in [*loaded.notes, *parts.splits.notes]:
         note(text)
     folder = resume or create_run_folder(loaded.name, root)
-    trainer.ranks.tell(str(folder.path) if resume else "")
+    trainer.ranks.all_gather_object(str(folder.path) if resume else "")
     with folder.alone():
         checkpointer = _checkpointer(trainer, folder, parts, note, goes_on=resume is not None)
         config_writer, table = ConfigWriter(folder, parts.config), TableWriter(folder)
@@ -195,8 +195,8 @@ def train_with_others(
 
     Where torchrun has started them again after one was lost, the run that they had begun is continued.
     """
-    with joined() as ranks:
-        if not ranks.writes:
+    with process_group() as ranks:
+        if not ranks.is_main:
             assist(loaded, ranks)
             return None
         folder = resume or begun_since(loaded, restarted_by())
@@ -217,7 +217,7 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
         NNClassifyError: As `train`.
     """
     parts, trainer = _built(loaded, ranks)
-    if folder := ranks.tell("")[0]:
+    if folder := ranks.all_gather_object("")[0]:
         resume_run(trainer, RunFolder(Path(folder)), parts.config, parts.facts())
     with asking_to_stop(trainer.ask_to_stop):
         trainer.fit()

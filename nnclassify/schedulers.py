@@ -22,7 +22,7 @@ FactorOrZero = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
-class Clock:
+class ScheduleState:
     """Where training stands.
 
     Attributes:
@@ -44,19 +44,19 @@ class Scheduler(Settings):
     warmup: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     """Linear warmup from zero over this many epochs; fractions are allowed."""
 
-    def factor(self, clock: Clock) -> float:
+    def factor(self, state: ScheduleState) -> float:
         """The factor on the learning rate for the update that comes next."""
-        warmup_steps = round(self.warmup * clock.steps_per_epoch)
-        if clock.step < warmup_steps:
-            return (clock.step + 1) / warmup_steps
-        return self.shape(clock, (clock.step - warmup_steps) / max(1, clock.total_steps - warmup_steps))
+        warmup_steps = round(self.warmup * state.steps_per_epoch)
+        if state.step < warmup_steps:
+            return (state.step + 1) / warmup_steps
+        return self.multiplier(state, (state.step - warmup_steps) / max(1, state.total_steps - warmup_steps))
 
     def first_drop(self) -> int | None:
         """The number of epochs after which the factor drops for the first time; None: it has no such steps."""
         return None
 
     @abstractmethod
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """The factor after warm-up; `progress` runs from 0 towards 1 over what is left of the run."""
 
 
@@ -66,9 +66,9 @@ class EpochScheduler(Scheduler):
     unit: Literal["epoch", "step"] = "epoch"
     """Whether the other options count epochs or optimizer steps."""
 
-    def count(self, clock: Clock) -> int:
+    def count(self, state: ScheduleState) -> int:
         """Epochs or steps done."""
-        return clock.step if self.unit == "step" else clock.step // clock.steps_per_epoch
+        return state.step if self.unit == "step" else state.step // state.steps_per_epoch
 
 
 class Constant(Scheduler):
@@ -76,7 +76,7 @@ class Constant(Scheduler):
 
     name: Literal["constant"] = "constant"
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """1."""
         return 1.0
 
@@ -94,9 +94,9 @@ class Step(EpochScheduler):
         """Where epochs are counted."""
         return self.every if self.unit == "epoch" else None
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """gamma^(epochs // every)."""
-        return float(self.gamma ** (self.count(clock) // self.every))
+        return float(self.gamma ** (self.count(state) // self.every))
 
 
 class MultiStep(EpochScheduler):
@@ -119,9 +119,9 @@ class MultiStep(EpochScheduler):
         """Where epochs are counted."""
         return self.milestones[0] if self.unit == "epoch" else None
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """gamma^(milestones passed)."""
-        return float(self.gamma ** sum(milestone <= self.count(clock) for milestone in self.milestones))
+        return float(self.gamma ** sum(milestone <= self.count(state) for milestone in self.milestones))
 
 
 class Exponential(EpochScheduler):
@@ -131,9 +131,9 @@ class Exponential(EpochScheduler):
     gamma: Factor = 0.95
     """Multiplicative factor of learning rate decay."""
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """gamma^epochs."""
-        return float(self.gamma ** self.count(clock))
+        return float(self.gamma ** self.count(state))
 
 
 class Cosine(Scheduler):
@@ -144,7 +144,7 @@ class Cosine(Scheduler):
     end: FactorOrZero = 0.0
     """Factor of the learning rate at the end of the run."""
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """end + (1 - end) (1 + cos(pi progress)) / 2."""
         return _cosine(1.0, self.end, progress)
 
@@ -156,7 +156,7 @@ class Linear(Scheduler):
     end: FactorOrZero = 0.0
     """Factor of the learning rate at the end of the run."""
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """1 - (1 - end) progress."""
         return 1.0 - (1.0 - self.end) * progress
 
@@ -175,7 +175,7 @@ class OneCycle(Scheduler):
     anneal: Literal["cosine", "linear"] = "cosine"
     """Annealing strategy: cosine or linear."""
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """From start up to 1 at `peak`, down to `end` at the last step."""
         slope = _cosine if self.anneal == "cosine" else _line
         if progress < self.peak:
@@ -206,10 +206,10 @@ class Plateau(Scheduler):
         """The first epoch has the best loss, and the next ones are worse."""
         return self.patience + 2
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """gamma^(times that patience ran out), from the losses so far alone."""
         best, waited, factor = math.inf, 0, 1.0
-        for loss in clock.losses:
+        for loss in state.losses:
             better = loss < best - self.threshold * abs(best) if math.isfinite(best) else True
             best, waited = (loss, 0) if better else (best, waited + 1)
             if waited > self.patience:

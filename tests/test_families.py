@@ -18,7 +18,7 @@ from nnclassify.inference.classifier import Classifier
 from nnclassify.runs.checkpoint import content_digest
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.recorders import Checkpointer
-from nnclassify.schedulers import Clock
+from nnclassify.schedulers import ScheduleState
 from nnclassify.training.build import build_parts, build_trainer
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
@@ -112,7 +112,7 @@ def test_dataset_keeps_its_splits_apart(name: str, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", families()["scheduler"])
 def test_scheduler_factor_stays_between_zero_and_one(name: str) -> None:
     config = config_of(scheduler={"name": name, **REQUIRED.get(name, {})}, dataset=BLOBS)
-    factors = [config.scheduler.factor(Clock(step, 100, 10, [1.0] * (step // 10))) for step in range(100)]
+    factors = [config.scheduler.factor(ScheduleState(step, 100, 10, [1.0] * (step // 10))) for step in range(100)]
     assert all(0 <= factor <= 1 and math.isfinite(factor) for factor in factors)
 
 

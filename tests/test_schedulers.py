@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from nnclassify.schedulers import AnyScheduler, Clock, Scheduler
+from nnclassify.schedulers import AnyScheduler, Scheduler, ScheduleState
 
 
 def build(name: str, **options: Any) -> Scheduler:
@@ -18,7 +18,7 @@ def build(name: str, **options: Any) -> Scheduler:
 
 def factors(scheduler: Scheduler, epochs: int = 10, steps_per_epoch: int = 10) -> list[float]:
     total = epochs * steps_per_epoch
-    return [scheduler.factor(Clock(step, total, steps_per_epoch)) for step in range(total)]
+    return [scheduler.factor(ScheduleState(step, total, steps_per_epoch)) for step in range(total)]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_after_warmup_the_rest_of_the_run_is_the_whole_schedule() -> None:
 )
 def test_plateau_by_hand(losses: list[float], expected: float) -> None:
     scheduler = build("plateau", gamma=0.5, patience=2, threshold=1e-3, end=0.1)
-    assert scheduler.factor(Clock(1, 100, 10, losses)) == expected
+    assert scheduler.factor(ScheduleState(1, 100, 10, losses)) == expected
 
 
 def test_milestones_must_ascend() -> None:

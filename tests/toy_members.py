@@ -21,7 +21,7 @@ from nnclassify.losses import Loss, LossFunction
 from nnclassify.models.base import Model
 from nnclassify.optim import optimizers
 from nnclassify.optim.optimizers import Group, Optimizer
-from nnclassify.schedulers import Clock, Scheduler
+from nnclassify.schedulers import Scheduler, ScheduleState
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import PositiveFloat, PositiveInt
 
@@ -115,7 +115,7 @@ class Triangle(Scheduler):
 
     name: Literal["triangle"] = "triangle"
 
-    def shape(self, clock: Clock, progress: float) -> float:
+    def multiplier(self, state: ScheduleState, progress: float) -> float:
         """1 in the middle of the run."""
         return max(0.01, 1 - abs(2 * progress - 1))
 

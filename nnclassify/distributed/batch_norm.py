@@ -13,18 +13,18 @@ from nnclassify.distributed.ranks import Ranks
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over the processes. Its gradient is summed likewise: each one's loss depends on every one's part."""
+    """The sum over the processes. So is its gradient: the loss of each process depends on the parts of all."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
         """Any shape to the same shape."""
         ctx.ranks = ranks
-        return ranks.add([part])[0]
+        return ranks.all_reduce([part])[0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Likewise."""
-        return ctx.ranks.add([gradient.contiguous()])[0], None
+        """The gradient, of the same shape; none for the ranks."""
+        return ctx.ranks.all_reduce([gradient.contiguous()])[0], None
 
 
 class SharedBatchNorm(nn.SyncBatchNorm):
@@ -43,7 +43,7 @@ class SharedBatchNorm(nn.SyncBatchNorm):
         """`(N, C, ...)`, this process's part, to the same shape."""
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
-        values = input.to(self.running_mean.dtype)  # statistics are never short
+        values = input.to(self.running_mean.dtype)  # statistics are never of a shorter type
         dims = [dim for dim in range(values.ndim) if dim != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]
         sums = _add(torch.cat([values.sum(dims), values.new_tensor([values.numel() / values.shape[1]])]), self.ranks)
@@ -87,7 +87,7 @@ def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
 
 @contextlib.contextmanager
 def over_all(norms: Sequence[SharedBatchNorm], ranks: Ranks) -> Iterator[None]:
-    """Within it the statistics are of all processes; outside, who looks at the network alone has them of his batch."""
+    """Within it the statistics are those of all processes; outside, of the batch of this process."""
     for norm in norms:
         norm.ranks = ranks
     try:

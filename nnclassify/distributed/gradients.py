@@ -50,13 +50,13 @@ class SharedBatch:
             targets: Its classes, `(B,)`.
             stop_requested: Whether this process was asked to stop.
         """
-        part = self.ranks.share(len(targets))  # of fewer examples than processes, some have none
+        part = self.ranks.shard(len(targets))  # of fewer examples than processes, some have none
         outputs = torch.zeros(len(targets), self.loss_fn.num_outputs, dtype=self.dtype, device=targets.device)
         losses = outputs.new_zeros(len(targets))
         with over_all(self.norms, self.ranks):
             outputs[part], losses[part], gradients = compute(inputs[part], targets[part])
         weights = self.loss_fn.weights(targets)
         weight = len(targets) if weights is None else float(weights.sum())
-        told = losses.new_tensor([float(stop_requested)])
-        sums = self.ranks.add([told, outputs, losses, *gradients])
+        stop = losses.new_tensor([float(stop_requested)])
+        sums = self.ranks.all_reduce([stop, outputs, losses, *gradients])
         return Shared(sums[1], sums[2], [total / weight for total in sums[3:]], bool(sums[0] > 0))

@@ -2,7 +2,7 @@
 
 Each batch of the config is split over the processes. What they must agree on after it travels in one sum: the
 gradients, every example's outputs and losses, and whether one was asked to stop. So all processes hold the same
-numbers and take the same decisions, and one of them writes. Batch norm adds up its statistics itself (`shared_norm`).
+numbers and take the same decisions, and one of them writes. Batch norm adds up its statistics itself (`batch_norm.py`).
 
 The sum is by hand, not by DistributedDataParallel: that regroups gradients after its first step, so a resumed run
 would add them in another order and end in other bits; and its mean over processes is wrong for batches that do not
@@ -31,7 +31,7 @@ from torch.distributed.rendezvous import rendezvous
 from nnclassify.errors import Interrupted, TrainingError, one_line
 from nnclassify.process import ended_by_the_kernel
 
-Said = TypeVar("Said")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Ranks:
     first_of_node: int = 0
 
     @property
-    def writes(self) -> bool:
-        """Whether this process writes and prints."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """This process's part of `count` examples: all parts together are all of them, none twice; rank 0's is
         never smaller than another's."""
         first, last = (-(-rank * count // self.size) for rank in (self.rank, self.rank + 1))
         return slice(first, last)
 
-    def add(self, parts: Sequence[Tensor]) -> list[Tensor]:
+    def all_reduce(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """The sums over the processes of tensors of one type, in one exchange.
 
         Raises:
@@ -75,8 +75,8 @@ class Ranks:
         pieces = buffer.split([part.numel() for part in parts])
         return [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
-    def joined(self, part: Tensor, count: int) -> Tensor:
-        """All `count` rows, of which this process has its share `(M, ...)`.
+    def gather_rows(self, part: Tensor, count: int) -> Tensor:
+        """All `count` rows, of which this process has its shard `(M, ...)`.
 
         Raises:
             TrainingError: Another process has ended.
@@ -84,23 +84,23 @@ class Ranks:
         if self.size == 1:
             return part
         whole = part.new_zeros(count, *part.shape[1:])
-        whole[self.share(count)] = part
-        return self.add([whole])[0]
+        whole[self.shard(count)] = part
+        return self.all_reduce([whole])[0]
 
-    def tell(self, said: Said) -> list[Said]:
-        """What every process says, in the order of their ranks.
+    def all_gather_object(self, value: Value) -> list[Value]:
+        """The value of every process, in the order of ranks.
 
         Raises:
             TrainingError: Another process has ended.
         """
         if self.size == 1:
-            return [said]
-        heard = [said] * self.size
+            return [value]
+        values = [value] * self.size
         try:
-            dist.all_gather_object(heard, said)
+            dist.all_gather_object(values, value)
         except RuntimeError as cause:
             raise _lost(cause) from cause
-        return heard
+        return values
 
 
 def _lost(cause: Exception) -> TrainingError:
@@ -188,11 +188,11 @@ def name_of_start(store: dist.Store, rank: int, size: int) -> str:
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """As `join`, until all come to an end together: done, or asked to stop.
+def process_group() -> Iterator[Ranks]:
+    """As `join`; the processes leave together at the end: done, or asked to stop.
 
-    Whoever ended without letting go of the others was now and then aborted by torch at its very end ("terminate called
-    without an active exception"), and torchrun then told of a failure. Where one has failed, nobody waits for it.
+    A process that ended without leaving was sometimes aborted by torch as it exited ("terminate called without an
+    active exception"), and torchrun then reported a failure. When one has failed, none waits for it.
     """
     ranks = join()
     try:

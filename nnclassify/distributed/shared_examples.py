@@ -41,14 +41,14 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
                 torch.save(_packed(read()), stream)
         except NNClassifyError as error:
             failure, problem = error, str(error)
-    told: list[tuple[str, str]] = ranks.tell((problem, f"/proc/{os.getpid()}/fd/{file}"))
+    answers: list[tuple[str, str]] = ranks.all_gather_object((problem, f"/proc/{os.getpid()}/fd/{file}"))
     if failure is not None:
         raise failure
-    for other_problem, _ in told:
+    for other_problem, _ in answers:
         if other_problem:
             raise DataError(other_problem)
-    splits = _unpacked(torch.load(told[ranks.first_of_node][1], mmap=True, weights_only=True))
-    ranks.tell(())  # until all have mapped it
+    splits = _unpacked(torch.load(answers[ranks.first_of_node][1], mmap=True, weights_only=True))
+    ranks.all_gather_object(())  # until all have mapped it
     if file is not None:
         os.close(file)
     return splits

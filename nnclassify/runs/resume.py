@@ -16,7 +16,7 @@ from nnclassify.models.weights import check_weights
 from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resumable import changes, refusal
-from nnclassify.schedulers import Clock
+from nnclassify.schedulers import ScheduleState
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Trainer
 
@@ -187,4 +187,4 @@ def _factors(trainer: Trainer, config: RunConfig, epochs: int) -> list[float]:
     per_epoch = len(trainer.train_batches)
     steps = [trainer.step, *range(0, trainer.step, per_epoch)]
     losses = trainer.losses_so_far()
-    return [config.scheduler.factor(Clock(step, epochs * per_epoch, per_epoch, losses)) for step in steps]
+    return [config.scheduler.factor(ScheduleState(step, epochs * per_epoch, per_epoch, losses)) for step in steps]

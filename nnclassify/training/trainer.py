@@ -28,7 +28,7 @@ from nnclassify.evaluation.totals import Totals
 from nnclassify.losses import LossFunction
 from nnclassify.models.weights import load_weights
 from nnclassify.optim.update_rules import load_optimizer
-from nnclassify.schedulers import Clock
+from nnclassify.schedulers import ScheduleState
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.training.history import Row
 from nnclassify.training.nonfinite import find_fault
@@ -223,14 +223,14 @@ class Trainer:
         """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
         return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
 
-    def clock(self, step: int, losses: Sequence[float]) -> Clock:
+    def schedule_state(self, step: int, losses: Sequence[float]) -> ScheduleState:
         """Where a schedule stands at a step (from 0), after epochs that ended with these losses."""
-        return Clock(step, self.total_steps, len(self.train_batches), losses)
+        return ScheduleState(step, self.total_steps, len(self.train_batches), losses)
 
     def _factors(self) -> Callable[[int], float]:
         """From a step to the factor on its learning rates, in this epoch."""
         losses = self.losses_so_far()
-        return lambda step: self.recipe.scheduler.factor(self.clock(step, losses))
+        return lambda step: self.recipe.scheduler.factor(self.schedule_state(step, losses))
 
     def decay(self, step: int) -> float:
         """The decay of the average after a step (from 0); 1 without an average."""
@@ -276,14 +276,14 @@ class Trainer:
         """Loss and accuracy, and as `metric` what else the recipe selects by; None of no split, or once stopped."""
         if self.validation is None:
             return None
-        part = self.validation.part(self.ranks.share(len(self.validation)))
+        part = self.validation.part(self.ranks.shard(len(self.validation)))
         outputs = [torch.zeros(0, self.loss_fn.num_outputs, dtype=self.placement.dtype, device=self.placement.device)]
         model, tta = self.evaluated_model(), self.recipe.tta
         for batch in outputs_by_batch(model, part, self.train_batches.transform, self.placement, tta):
             if self.stop_signal is not None:
                 return None
             outputs.append(batch)
-        whole = self.ranks.joined(torch.cat(outputs).cpu(), len(self.validation))
+        whole = self.ranks.gather_rows(torch.cat(outputs).cpu(), len(self.validation))
         targets = self.validation.all_targets().cpu()
         judged = Judged(whole, targets, self.loss_fn)
         if not math.isfinite(judged.score.loss):

@@ -18,7 +18,7 @@ from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.errors import ConfigError, ConfigPath, NNClassifyError
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.models.layers import check_forward
-from nnclassify.schedulers import Clock
+from nnclassify.schedulers import ScheduleState
 
 CONFIGS = [name for name in shipped_configs() if "torchvision" not in name]
 NUMBERS = [
@@ -138,7 +138,7 @@ def build(config: RunConfig) -> None:
     model = config.model.build(shape, loss_fn.num_outputs)
     check_forward(model, torch.zeros(2, *shape), loss_fn.num_outputs)
     config.optimizer.build([pair for pair in model.named_parameters() if pair[1].requires_grad])
-    assert all(0 <= config.scheduler.factor(Clock(step, 100, 10)) <= 1 for step in (0, 50, 99))
+    assert all(0 <= config.scheduler.factor(ScheduleState(step, 100, 10)) <= 1 for step in (0, 50, 99))
 
 
 @seed(0)

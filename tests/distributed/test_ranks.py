@@ -16,7 +16,7 @@ from torch import distributed as dist
 from nnclassify.device import Placement
 from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.distributed.gradients import SharedBatch
-from nnclassify.distributed.ranks import Ranks, join, joined, name_of_start, restarted_by
+from nnclassify.distributed.ranks import Ranks, join, name_of_start, process_group, restarted_by
 from nnclassify.errors import Interrupted, NNClassifyError, TrainingError
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
@@ -27,7 +27,7 @@ from nnclassify.training.gradients import loss_and_gradients
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 @pytest.mark.parametrize("count", [0, 1, 5, 8, 17])
 def test_shares_are_all_examples_once(count: int, size: int) -> None:
-    shares = [range(count)[Ranks(rank, size).share(count)] for rank in range(size)]
+    shares = [range(count)[Ranks(rank, size).shard(count)] for rank in range(size)]
     assert [row for share in shares for row in share] == list(range(count))
     assert max(map(len, shares)) == len(shares[0]) <= min(map(len, shares)) + 1
 
@@ -45,7 +45,7 @@ def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, mon
         told.append(parts)
         return [torch.stack(same).sum(0) for same in zip(*told, strict=True)]
 
-    monkeypatch.setattr(Ranks, "add", tell)
+    monkeypatch.setattr(Ranks, "all_reduce", tell)
     placement = Placement(torch.device("cpu"), torch.float64)
     parameters = list(model.parameters())
     compute = partial(loss_and_gradients, model, loss_fn, placement, parameters)
@@ -128,7 +128,7 @@ def test_whoever_comes_to_its_end_lets_go_of_the_others(
     monkeypatch.setattr(dist, "destroy_process_group", lambda: left.append(True))
 
     def assist() -> None:
-        with joined():
+        with process_group():
             if error is not None:
                 raise error
 

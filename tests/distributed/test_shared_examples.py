@@ -16,7 +16,7 @@ from nnclassify.errors import DataError
 
 def played(monkeypatch: pytest.MonkeyPatch, other: Any = None) -> None:
     """Two processes, of which the first says what this one says, or `other`."""
-    monkeypatch.setattr(Ranks, "tell", lambda self, said: [other or said, said])
+    monkeypatch.setattr(Ranks, "all_gather_object", lambda self, value: [other or value, value])
 
 
 def rows(splits: Splits) -> list[torch.Tensor]:

@@ -37,9 +37,9 @@ def test_split_evaluation(scale: float, outcome: Outcome) -> None:
         whole, times = torch.zeros_like(outputs), torch.zeros(count)
         for rank in range(size):
             ranks = _Together(rank, size)
-            part = torch.cat([outputs[:0], *outputs[ranks.share(count)].split(batch)])
-            whole += ranks.joined(part, count) if size > 1 else part
-            times[ranks.share(count)] += 1
+            part = torch.cat([outputs[:0], *outputs[ranks.shard(count)].split(batch)])
+            whole += ranks.gather_rows(part, count) if size > 1 else part
+            times[ranks.shard(count)] += 1
         same = bool((times == 1).all()) and score(whole, targets, loss_fn) == score(outputs, targets, loss_fn)
         outcome.count(None if same else f"{count} examples, {size} processes, batches of {batch}")
     outcome.remark = "processes are played in turn; test_agreeing_processes compares validation losses of real ones"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.measure import watched
 from nnclassify.diagnosis.monitor import pages
-from nnclassify.schedulers import Clock
+from nnclassify.schedulers import ScheduleState
 from nnclassify.seeds import random_state, set_random_state
 from nnclassify.training.gradients import clipped, loss_and_gradients
 from nnclassify.training.trainer import Trainer
@@ -62,7 +62,7 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
                 for inputs, targets in zip(
                     chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True
                 ):
-                    found = _train_step(trainer, inputs, targets, trainer.clock(step, losses))
+                    found = _train_step(trainer, inputs, targets, trainer.schedule_state(step, losses))
                     step += 1
                     if found is not None:
                         return Origin(step, *found)
@@ -72,7 +72,9 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
     return None
 
 
-def _train_step(trainer: Trainer, inputs: Tensor, targets: Tensor, clock: Clock) -> tuple[str, str | None] | None:
+def _train_step(
+    trainer: Trainer, inputs: Tensor, targets: Tensor, clock: ScheduleState
+) -> tuple[str, str | None] | None:
     """One update as the trainer makes it, but eager, in one process, and without a loss scale.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.case import Case, Rule
-from nnclassify.schedulers import Clock
+from nnclassify.schedulers import ScheduleState
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
 
@@ -135,8 +135,8 @@ LOW_FACTOR = 0.2
 def _schedule(case: Case) -> Iterator[Suspicion]:
     total, per_epoch = case.total_steps, case.steps_per_epoch
     steps = sorted({round(total * tenth / 20) for tenth in range(20)})
-    clocks = [Clock(step, total, per_epoch, [1.0] * (step // per_epoch)) for step in steps]
-    factors = [case.config.scheduler.factor(clock) for clock in clocks]
+    states = [ScheduleState(step, total, per_epoch, [1.0] * (step // per_epoch)) for step in steps]
+    factors = [case.config.scheduler.factor(state) for state in states]
     mean = sum(factors) / len(factors)
     is_flat = case.config.scheduler.name in ("constant", "plateau") and not case.config.scheduler.warmup
     if mean <= LOW_FACTOR and not is_flat:
