@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interpreted import interpret
-from steps import BATCH, CPU, DECAYS, EMA, FACTORS, OPTIMIZERS, build, examples
+from steps import BATCH, CPU, DECAYS, EMA, FACTORS, OPTIMIZERS, build, compiling, examples
 from torch import Tensor
 
 from nnclassify.compile import decompositions
@@ -79,6 +79,7 @@ def test_a_wrong_update_rule_is_found_and_the_run_is_eager(
         assert torch.equal(mine, theirs)  # from the very same start
 
 
+@pytest.mark.compiled  # each release of torch traces otherwise
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     member=st.sampled_from(OPTIMIZERS),
@@ -106,6 +107,7 @@ def test_a_right_step_is_never_suspected(
         assert notes == [] and step.plan.execution is Execution.COMPILED
 
 
+@compiling
 def test_torchs_own_fault_is_found_and_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without our way around it; where a release has not got it, the step is right."""
     for overload in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor):
