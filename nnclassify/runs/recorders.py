@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -74,23 +75,37 @@ class TableWriter(Observer):
         self.saved_at = time.monotonic()
 
 
+COMPILED_AT_FIRST = (
+    "# The first steps were compiled, the later ones eager: a repeat from this file rounds differently.\n"
+)
+
+
 class ConfigWriter(Observer):
     """Keeps `config.yaml`: the resolved config, and once steps are taken, with `compile` as they are taken.
 
-    So a run that is repeated from it ends in the same bits, whatever `auto` would decide then.
+    So a run that is repeated from it ends in the same bits, whatever `auto` would decide then. No value of `compile`
+    repeats a run that was compiled at first and eager later; its file says so.
     """
 
     def __init__(self, folder: RunFolder, config: RunConfig) -> None:
         self.folder = folder
         self.config = config
+        self.comment = ""
 
     def run_started(self, trainer: Trainer) -> None:
         """As it was given: a compiled step is yet to be proven."""
+        with contextlib.suppress(OSError, UnicodeError):
+            kept = self.folder.config.read_text(encoding="utf-8")
+            self.comment = COMPILED_AT_FIRST if trainer.step > 0 and kept.startswith(COMPILED_AT_FIRST) else ""
         self._write(self.config)
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Write again what has turned out otherwise."""
-        if (setting := trainer.plan.setting) != self.config.compile:
+        setting, comment = trainer.plan.setting, self.comment
+        if trainer.step_function.has_compiled and setting == "off":
+            comment = COMPILED_AT_FIRST
+        if setting != self.config.compile or comment != self.comment:
+            self.comment = comment
             self._write(self.config.model_copy(update={"compile": setting}))
 
     def restore(self, trainer: Trainer) -> None:
@@ -102,7 +117,7 @@ class ConfigWriter(Observer):
 
     def _write(self, config: RunConfig) -> None:
         self.config = config
-        write_text(self.folder.config, config.to_yaml())
+        write_text(self.folder.config, self.comment + config.to_yaml())
 
 
 class Checkpointer(Observer):

@@ -36,6 +36,7 @@ class StepFunction:
     Attributes:
         recipe: What a step does.
         plan: How steps are executed; the eager ones of the same plan once a fast one has failed.
+        has_compiled: Whether steps of this run have been compiled or recorded ones.
         shared: The other processes of the run; None where this one is alone.
         stop_requested: Whether this process was asked to stop; after a shared step, whether any was.
         note: Receives, one line each, what the user should know.
@@ -62,6 +63,7 @@ class StepFunction:
         self.recipe = recipe
         self.plan = plan
         self.note = note
+        self.has_compiled = False
         self._functional_state: FunctionalState | None = None
         self.scaled = placement.autocast_dtype == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
@@ -145,9 +147,12 @@ class StepFunction:
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
             try:
-                return self.proven.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
+                found = self.proven.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
             except DeviceError as cause:
                 self._go_on_eagerly(cause)
+            else:
+                self.has_compiled = True
+                return found
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
@@ -162,7 +167,8 @@ class StepFunction:
         if self.plan.compile == "on":
             raise DeviceError(f"{cause}; set `compile: off`") from cause
         self._execute(self.plan.eager())
-        self.note(f"{cause}; all steps run eagerly")
+        which = "later steps run eagerly, which no config repeats" if self.has_compiled else "steps run eagerly"
+        self.note(f"{cause}; all {which}")
 
     def _cast_inputs(self, inputs: Tensor) -> Tensor:
         """Inputs in the number type that the first layer would bring them to: here, faster than in a compiled step."""

@@ -344,6 +344,7 @@ class Trainer:
         is_same_device = state.get("device_type", self.placement.device.type) == self.placement.device.type
         of_step = ("scaler", "is_compiled") if is_same_device else ("scaler",)  # elsewhere, it means another thing
         self.step_function.load_state({name: state[name] for name in of_step if name in state})
+        self.step_function.has_compiled = state["step"] > 0 and state.get("is_compiled", False)
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 import torch
 from builders import config_of, executed, loaded, trainer_of
+from interpreted import interpret
 
+from nnclassify.config.run_config import load_config
 from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.evaluation.totals import score
 from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, plain
-from nnclassify.runs.recorders import Notes
+from nnclassify.runs.recorders import COMPILED_AT_FIRST, Notes
+from nnclassify.training import plan
 from nnclassify.training.history import Row
 from nnclassify.training.plan import Execution
+from nnclassify.training.proof import Proven
 from nnclassify.training.trainer import Observer, Trainer
 
 SPLIT = {"name": "iris", "validation": 0.2}
@@ -276,3 +280,23 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
         trainer.observers = [Notes(notes.append)]
         trainer.fit()
         assert trainer.finished and notes == ["compile: no compiler; all steps run eagerly"]
+
+
+def test_a_run_that_was_compiled_at_first_says_so(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Doubt(Observer):
+        def epoch_done(self, trainer: Trainer, row: Row) -> None:
+            monkeypatch.setattr(Proven, "_fault", lambda *arguments: "made up")
+
+    interpret(monkeypatch)
+    monkeypatch.setattr(plan, "compiles", lambda *arguments, **options: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    groups = [{"match": "*.bias", "epochs": 1}]
+    notes: list[str] = []
+    config = config_of(optimizer={"name": "sgd", "groups": groups}, epochs=3, batch_size=20)
+    folder = train(loaded(config), observers=[Doubt()], note=notes.append, with_monitor=False).folder
+    assert any("made up" in note and note.endswith("which no config repeats") for note in notes)
+    assert folder.config.read_text().startswith(COMPILED_AT_FIRST)
+    longer = load_config(str(folder.config), ["epochs=4"], of_run=True)
+    assert longer.config.compile == "off"
+    train(longer, resume=folder, with_monitor=False)
+    assert folder.config.read_text().startswith(COMPILED_AT_FIRST)
