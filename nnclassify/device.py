@@ -125,15 +125,17 @@ def set_matmul_precision(device: torch.device, precision: str) -> None:
 
 
 def holds(device: torch.device, num_bytes: int) -> bool:
-    """Whether raw examples of so many bytes should lie on a device for a whole run: in a quarter of a GPU's memory that
-    is free, since layers, their gradients and prepared batches come on top."""
+    """Whether raw examples of this many bytes should stay on a device for the whole run.
+
+    They should where they fit into a quarter of a GPU's free memory: layers, gradients and prepared batches need room.
+    """
     return device.type == "cuda" and num_bytes <= torch.cuda.mem_get_info(device)[0] // 4
 
 
 def chunk_limits(device: torch.device) -> tuple[int, int]:
     """Prepared bytes, and examples, that training should be handed at a time.
 
-    On a CPU about a core's share of the cache. On a GPU so many that waiting for the results once a chunk costs
+    On a CPU about a core's share of the cache. On a GPU enough that waiting for the results once a chunk costs
     nothing, and so few that the progress bar moves.
     """
     if device.type != "cuda":

@@ -111,7 +111,7 @@ def train(
     Args:
         loaded: The config.
         resume: The run to continue; None: a new one.
-        observers: Who else looks on.
+        observers: Further observers of the training.
         note: Receives, one line each, what the user should know of the data and of a resumed run, and what the monitor
             finds.
         with_monitor: Whether there is a monitor.

@@ -25,7 +25,7 @@ from nnclassify.errors import DeviceError, one_line
 
 
 class CompiledSteps:
-    """Up to so many training steps in one call.
+    """Several training steps in one call.
 
     Attributes:
         single: One step.

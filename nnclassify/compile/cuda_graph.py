@@ -22,7 +22,7 @@ network in place."""
 
 
 class CapturedSteps:
-    """Up to so many training steps in one replay.
+    """Several training steps in one replay.
 
     Attributes:
         step: One step, over tensors that stay where they are.

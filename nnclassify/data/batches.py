@@ -55,7 +55,7 @@ class Chunk:
             start, batch = end, batch + num_batches
 
     def parted(self, num_examples: int) -> tuple[Chunk, Chunk]:
-        """The first so many examples, a multiple of the batch size, and the rest."""
+        """Split off the first examples, as many as asked for, a multiple of the batch size."""
         rest = self.first_batch + num_examples // self.batch_size
         return (
             replace(self, inputs=self.inputs[:num_examples], targets=self.targets[:num_examples]),

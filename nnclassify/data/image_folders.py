@@ -61,7 +61,7 @@ class Layout:
         class_names: The classes, sorted.
         train: The training images, or all.
         test: What the `test` folder holds; None: there is none.
-        validation: Likewise for validation.
+        validation: The images of the validation split, if there are any.
         notes: What was not taken as it stands, one line each.
     """
 

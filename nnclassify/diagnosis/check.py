@@ -26,7 +26,7 @@ from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.diagnosis.rules.case import Case, stages_of
 from nnclassify.diagnosis.rules.facts import facts_of
-from nnclassify.diagnosis.trials.experiments import RangeTest, learned_by_heart, range_test
+from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
 from nnclassify.diagnosis.trials.reference_nets import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
 from nnclassify.diagnosis.trials.skill import GOOD, Skill
@@ -164,13 +164,13 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
     repaired = repair(stand_in or bench, suspicions, _together(case, suspicions), skill)
     is_behind = repaired.skill_before >= GOOD or _is_behind(bench)
-    by_heart = learned_by_heart(build_parts(config, splits)) if repaired.skill_before < GOOD else None
+    one_batch_accuracy = overfit_one_batch(build_parts(config, splits)) if repaired.skill_before < GOOD else None
     seen = Seen(
         net=net,
         before=net if stand_in is None else repaired.before.typical,
         linear=linear.outcome,
         is_behind=is_behind,
-        by_heart=by_heart,
+        one_batch_accuracy=one_batch_accuracy,
         minutes=minutes,
         minutes_needed=minutes_needed(step_seconds(parts), case.total_steps),
         stand_in=None if stand_in is None else str(stand_in.stand_in),

@@ -81,7 +81,7 @@ NOT_FINITE = Page(
     source="IEEE 754-2019, section 6.2",
     fix="A lower optimizer.lr, normalize: standard, or clip_grad_norm: 1.",
 )
-NOT_BY_HEART = Page(
+CANNOT_OVERFIT = Page(
     id="NN504",
     title="the net cannot memorize even one batch, and no change that was tried helps",
     looks_at="As NN501, and fewer than 9 in 10 of 32 examples are predicted correctly after training on only these, "
@@ -123,7 +123,7 @@ PAGES = (
     NO_BETTER_THAN_CHANCE,
     WORSE_THAN_PLAIN,
     NOT_FINITE,
-    NOT_BY_HEART,
+    CANNOT_OVERFIT,
     DEPENDS_ON_SEED,
     NOT_DECIDED,
 )

@@ -21,7 +21,7 @@ class Shared:
 
     Attributes:
         outputs: Of the whole batch, `(B, num_outputs)`.
-        losses: Likewise, `(B,)`.
+        losses: The loss of each example of the whole batch, `(B,)`.
         gradients: Of the mean loss of the whole batch, one a parameter.
         stop_requested: Whether any of them was asked to stop.
     """

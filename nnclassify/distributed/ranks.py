@@ -139,7 +139,7 @@ _LOCAL = (("RANK", "0"), ("WORLD_SIZE", "1"))
 
 
 def _check_launcher() -> None:
-    """Fail in seconds where torchrun's store is gone: torch would go on trying for half an hour."""
+    """Fail in seconds where torchrun's store is gone: torch would keep trying for half an hour."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
     address, deadline = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), time.monotonic() + LAUNCHER_SECONDS

@@ -113,7 +113,7 @@ def _directions(apart: Tensor, means: Tensor) -> Tensor:
 
 
 def _some(examples: Examples, limit: int) -> Examples:
-    """So many examples at most, at even distances."""
+    """At most this many examples, evenly spaced."""
     rows = torch.linspace(0, len(examples) - 1, min(limit, len(examples))).long()
     return Examples(examples.inputs, examples.targets, examples.indices[rows])
 

@@ -19,7 +19,7 @@ MAX_BATCH, MAX_BATCH_BYTES = 1000, 64 * 2**20
 CHECKED_AT_ONCE = 2048
 """Examples whose values are looked at together."""
 CPU_BATCH, CPU_BATCH_BYTES = 16, 2 * 2**20
-"""On a CPU as few as keep a layer's outputs in the cache; but so many examples, if the bytes above allow them."""
+"""On a CPU few enough to keep the outputs of a layer in the cache, but this many if the bytes above allow."""
 
 
 def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:

@@ -18,7 +18,7 @@ class Totals:
 
     Attributes:
         loss: Sum of weighted losses, on the CPU, of what is not `unread`.
-        weight: Sum of weights, likewise: examples, where all weigh the same.
+        weight: Sum of the weights; the number of examples if all weights are equal.
         hits: Right predictions, on the device.
         count: Examples.
         unread: Losses `(N,)` and weights `(N,)` or None, on the device, in their order.

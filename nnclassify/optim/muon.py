@@ -26,8 +26,8 @@ class FilterMuon(optim.Optimizer):
 
     Args:
         groups: As torch.optim takes them.
-        lr: Of groups that name none.
-        weight_decay: Likewise.
+        lr: Learning rate of groups that do not set their own.
+        weight_decay: Weight decay of groups that do not set their own.
         momentum: Momentum factor.
         nesterov: Look ahead along the momentum first.
         ns_steps: Newton-Schulz iterations.

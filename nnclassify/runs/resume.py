@@ -183,7 +183,7 @@ def _schedule_notes(trainer: Trainer, config: RunConfig, before: dict[str, Any])
 
 
 def _factors(trainer: Trainer, config: RunConfig, epochs: int) -> list[float]:
-    """The factor on the learning rate here and at the start of each epoch before, in a run of so many epochs."""
+    """The factor on the learning rate here and at the start of each epoch before, in a run of this many epochs."""
     per_epoch = len(trainer.train_batches)
     steps = [trainer.step, *range(0, trainer.step, per_epoch)]
     losses = trainer.losses_so_far()

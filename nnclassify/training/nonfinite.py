@@ -41,7 +41,7 @@ def find_fault(inputs: Tensor, outputs: Tensor, losses: Tensor, batch_size: int,
     Args:
         inputs: `(M, ...)`, the chunk's, of which the first N were trained on.
         outputs: `(N, num_outputs)`, each as its step met it.
-        losses: `(N,)`, likewise.
+        losses: The losses, `(N,)`.
         batch_size: Examples an update.
         model: After the chunk.
     """

@@ -23,7 +23,7 @@ class Recipe:
         patience: Epochs without a better validation figure before the run stops; None: never.
         select_by: The metric of validation that decides which epoch is best.
         may_select: Whether there is a split that may choose; without one the last epoch is the best.
-        report_steps: Observers hear of each multiple of so many updates before a later one is done; None: of chunks.
+        report_steps: Observers are told at each multiple of this many updates; None: after each chunk.
     """
 
     epochs: int

@@ -5,7 +5,7 @@ import torch
 from builders import config_of
 
 from nnclassify.diagnosis.range_plot import save_range_test
-from nnclassify.diagnosis.trials.experiments import RangeTest, learned_by_heart, range_test, suggested_rate
+from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test, suggested_rate
 from nnclassify.training.build import build_parts
 
 
@@ -32,7 +32,7 @@ def test_a_range_test_is_the_same_twice() -> None:
 @pytest.mark.parametrize(("hidden", "lr", "learns"), [([64], 0.01, True), ([64], 1e-9, False)])
 def test_a_working_net_learns_a_batch_by_heart(hidden: list[int], lr: float, learns: bool) -> None:
     model = {"name": "mlp", "hidden": hidden, "dropout": 0.5}
-    reached = learned_by_heart(build_parts(config_of(model=model, optimizer={"name": "adam", "lr": lr})))
+    reached = overfit_one_batch(build_parts(config_of(model=model, optimizer={"name": "adam", "lr": lr})))
     assert reached is not None and (reached > 0.95) == learns
 
 

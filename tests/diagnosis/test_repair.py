@@ -76,7 +76,11 @@ def test_one_poor_seed_of_three_is_no_fault_and_the_robust_change_is_told() -> N
     found = repaired(MadeUpBench(lambda change, seed: (1.0, 1.0) if change else by_seed[seed]), NARROWER)
     assert found.depends_on_seed and (found.stuck, len(found.before.outcomes), found.stuck_after) == (2, 5, 0)
     seen = Seen(
-        net=outcome(0.5, 0.5), before=outcome(0.5, 0.5), linear=outcome(0.5, 0.5), is_behind=True, by_heart=None
+        net=outcome(0.5, 0.5),
+        before=outcome(0.5, 0.5),
+        linear=outcome(0.5, 0.5),
+        is_behind=True,
+        one_batch_accuracy=None,
     )
     case = cast("Case", MadeUpCase())
     told = findings_of(YamlSource("net.yaml", {}), case, found, seen, Skill(0.5, []), False)
@@ -167,7 +171,9 @@ def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
 
 def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decide() -> None:
     net = outcome(0.55, 0.55, steps=20, total=4000)
-    seen = Seen(net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, by_heart=None, minutes_needed=10)
+    seen = Seen(
+        net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
+    )
     found = repair(
         cast("Bench", MadeUpBench(lambda change, seed: (0.55, 0.55))), [], [], Skill(0.5, [outcome(0.9, 0.9)])
     )
@@ -180,7 +186,9 @@ def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decid
 
 def test_a_short_trial_that_is_good_already_is_decided() -> None:
     net = outcome(0.9, 0.9, steps=20, total=4000)
-    seen = Seen(net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, by_heart=None, minutes_needed=10)
+    seen = Seen(
+        net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
+    )
     found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.9, 0.9))), [], [], Skill(0.5, [net]))
     assert (
         findings_of(YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(0.5, [net]), False) == []

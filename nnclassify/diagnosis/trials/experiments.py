@@ -78,7 +78,7 @@ def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
     return float(f"{SAFETY * rates[losses.index(min(losses))]:.2g}")
 
 
-def learned_by_heart(parts: Parts) -> float | None:
+def overfit_one_batch(parts: Parts) -> float | None:
     """The accuracy that freshly built parts reach on one batch, without dropout, after being shown nothing else.
 
     None: too slow here. A net that cannot do it has a broken part or settings that keep it from learning anything

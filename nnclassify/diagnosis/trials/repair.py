@@ -303,7 +303,7 @@ class _Search:
 
     def _run(self, change: Change, seed: int | None = None) -> Outcome:
         outcome = self.bench.run(change, self.seed if seed is None else seed)
-        self.skill.see(outcome)
+        self.skill.include(outcome)
         return outcome
 
     def _is_poor(self, outcome: Outcome) -> bool:

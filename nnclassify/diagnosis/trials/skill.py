@@ -28,10 +28,10 @@ class Skill:
         self.chance = chance
         self.best_train = self.best_kept_out = self.chance + LEAST_RANGE
         for outcome in seen:
-            self.see(outcome)
+            self.include(outcome)
 
-    def see(self, outcome: Outcome) -> None:
-        """Raise the best."""
+    def include(self, outcome: Outcome) -> None:
+        """Raise the best scores to those of an outcome, if they are higher."""
         self.best_train = max(self.best_train, outcome.train.by_class)
         self.best_kept_out = max(self.best_kept_out, outcome.kept_out.by_class - outcome.kept_out.noise)
 

@@ -88,7 +88,7 @@ class Outcome:
         complete: Whether that was the whole run.
         error: Why it ended early, such as a loss that is not finite; otherwise None.
         end: The state of the network at the end; None after an error.
-        said: The share of what it says most: a class, or a multi-hot row.
+        predicted_majority: The frequency of the most common prediction.
         total_steps: The number of updates of the whole run.
     """
 
@@ -97,7 +97,7 @@ class Outcome:
     complete: bool
     error: str | None = None
     end: Snapshot | None = None
-    said: float = 0.0
+    predicted_majority: float = 0.0
     total_steps: int = 0
 
     @property
@@ -141,7 +141,7 @@ class _Watch(Observer):
     seconds: float
     curve: list[Point] = field(default_factory=list)
     started: float = 0.0
-    said: float = 0.0
+    predicted_majority: float = 0.0
 
     def run_started(self, trainer: Trainer) -> None:
         """Evaluate before the first step."""
@@ -173,7 +173,7 @@ class _Watch(Observer):
         # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100 %.
         variances = [_variance(float(found.sum()), len(found)) for found in of_class]
         figures = score(outputs, targets, self.parts.loss_fn)
-        self.said = commonest(predictions)[1]
+        self.predicted_majority = commonest(predictions)[1]
         noise = sum(variances) ** 0.5 / len(recalls)
         return Figures(figures.accuracy, sum(recalls) / len(recalls), noise), figures.loss
 
@@ -207,7 +207,7 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
     if watch.curve[-1].step < trainer.step:
         watch.evaluate(trainer)
     complete, total = trainer.step >= trainer.total_steps, trainer.total_steps
-    return Outcome(tuple(watch.curve), trainer.step, complete, None, start_of(parts), watch.said, total)
+    return Outcome(tuple(watch.curve), trainer.step, complete, None, start_of(parts), watch.predicted_majority, total)
 
 
 def merged(outcomes: Sequence[Outcome]) -> Outcome:
@@ -226,7 +226,12 @@ def merged(outcomes: Sequence[Outcome]) -> Outcome:
         for at in points
     )
     complete = all(outcome.complete for outcome in outcomes)
-    return replace(first, curve=curve, complete=complete, said=statistics.mean(outcome.said for outcome in outcomes))
+    return replace(
+        first,
+        curve=curve,
+        complete=complete,
+        predicted_majority=statistics.mean(outcome.predicted_majority for outcome in outcomes),
+    )
 
 
 def _mean(figures: Sequence[Figures]) -> Figures:

@@ -10,9 +10,9 @@ from nnclassify.config.yaml_reader import YamlSource, path_of_key
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
 from nnclassify.diagnosis.measure import Snapshot, readable_layer
 from nnclassify.diagnosis.outcome_pages import (
+    CANNOT_OVERFIT,
     DEPENDS_ON_SEED,
     NO_BETTER_THAN_CHANCE,
-    NOT_BY_HEART,
     NOT_DECIDED,
     NOT_FINITE,
     WORSE_THAN_PLAIN,
@@ -23,7 +23,7 @@ from nnclassify.diagnosis.trials.skill import GOOD, STUCK, Skill
 from nnclassify.diagnosis.trials.trials import Outcome, completed, decisive_steps
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
-BY_HEART = 0.9
+OVERFITS = 0.9
 SECONDS_A_MINUTE = 3.0
 """Seconds of a single trial per minute of a check."""
 MAX_PROVED = 4
@@ -39,7 +39,7 @@ class Seen:
         before: The trial that changes are compared with: `net`, or that of its narrower stand-in.
         linear: The linear baseline.
         is_behind: Whether a plain net does better on held-out examples.
-        by_heart: The accuracy that the net reaches on one batch that it is shown again and again;
+        one_batch_accuracy: The accuracy on a single batch after training on only that batch;
             None: not measured.
         minutes: The time limit of the check.
         minutes_needed: The time limit with which a trial would decide.
@@ -50,15 +50,15 @@ class Seen:
     before: Outcome
     linear: Outcome
     is_behind: bool
-    by_heart: float | None
+    one_batch_accuracy: float | None
     minutes: float = 1.0
     minutes_needed: int = 1
     stand_in: str | None = None
 
     @property
     def is_lost(self) -> bool:
-        """Whether not even one batch can be learned by heart."""
-        return self.by_heart is not None and self.by_heart < BY_HEART
+        """Whether the net cannot even overfit one batch."""
+        return self.one_batch_accuracy is not None and self.one_batch_accuracy < OVERFITS
 
     @property
     def is_long(self) -> bool:
@@ -98,7 +98,7 @@ def findings_of(
     if not faults and not is_explained and not repaired.depends_on_seed:
         faults = _unexplained(repaired, seen)
     if faults and repaired.skill_before < GOOD:
-        faults[0] = replace(faults[0], symptoms=(*symptoms(seen.before, case), *_not_by_heart(seen)))
+        faults[0] = replace(faults[0], symptoms=(*symptoms(seen.before, case), *_cannot_overfit(seen)))
     is_told = is_explained or bool(faults)
     rest = [] if is_told else [*_undecided(seen, skill), *_by_seed(source, case, repaired)]
     unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
@@ -161,9 +161,9 @@ def side_by_side(before: Outcome, after: Outcome) -> str:
     return f"{left} in {before.steps:,} updates, after {right} in {after.steps:,}"
 
 
-def _not_by_heart(seen: Seen) -> Iterator[str]:
-    if seen.is_lost and seen.by_heart is not None:
-        yield f"trained on a single batch, the net predicts {percent(seen.by_heart)} of it correctly"
+def _cannot_overfit(seen: Seen) -> Iterator[str]:
+    if seen.is_lost and seen.one_batch_accuracy is not None:
+        yield f"trained on a single batch, the net predicts {percent(seen.one_batch_accuracy)} of it correctly"
 
 
 def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
@@ -203,9 +203,11 @@ def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
         return []
     if repaired.skill_before < PLAIN_SKILL and before.complete and seen.is_lost:
         evidence = Evidence(
-            f"trained on a single batch: {percent(seen.by_heart or 0.0)} of it; {text}", seen.by_heart, BY_HEART
+            f"trained on a single batch: {percent(seen.one_batch_accuracy or 0.0)} of it; {text}",
+            seen.one_batch_accuracy,
+            OVERFITS,
         )
-        return [finding_of(NOT_BY_HEART, "fault", evidence, path="model")]
+        return [finding_of(CANNOT_OVERFIT, "fault", evidence, path="model")]
     if repaired.skill_before < CHANCE_SKILL and seen.is_long and (before.complete or not _is_falling(before)):
         evidence = Evidence(text, repaired.skill_before, CHANCE_SKILL)
         return [finding_of(NO_BETTER_THAN_CHANCE, "fault", evidence, path="model")]
@@ -224,7 +226,7 @@ def _is_falling(outcome: Outcome) -> bool:
 def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
     """Other observations from a trial that went badly."""
     seen = [] if outcome.error is None else [outcome.error]
-    if outcome.said > 0.99 and case.facts.majority < 0.99:
+    if outcome.predicted_majority > 0.99 and case.facts.majority < 0.99:
         seen.append("the net makes the same prediction for every example")
     losses = [point.loss for point in outcome.curve]
     if losses and losses[-1] > 1.5 * min(losses):
