@@ -259,7 +259,7 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
     if run is None:
         known = runs(root)
         if not known:
-            raise CheckpointError(f"{root}: no run here{_closed(root)}; train one first: nnclassify train digits_cnn")
+            raise CheckpointError(f"{root}: no runs here{_closed(root)}; train one first: nnclassify train digits_cnn")
         note(f"newest run: {known[-1].best}")
         return known[-1].best
     places = _places(run, root)

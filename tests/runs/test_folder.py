@@ -93,7 +93,7 @@ def test_a_closed_folder_is_named(as_user: Path) -> None:
 @posix
 def test_a_run_that_the_user_may_not_open_is_named(as_user: Path) -> None:
     make("checkpoints/a").chmod(0)
-    with pytest.raises(CheckpointError, match=r"no run here that you have permission to open \(checkpoints/a"):
+    with pytest.raises(CheckpointError, match=r"no runs here that you have permission to open \(checkpoints/a"):
         find_checkpoint(None)
     Path("checkpoints/a").chmod(0o700)
 
