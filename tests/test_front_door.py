@@ -153,7 +153,7 @@ def test_figures_of_a_split(trained: Path) -> None:
     assert nnclassify.evaluate(nnclassify.load(trained)).split == "test"
     with pytest.raises(InputError, match=r"split: found 'valid', expected train, validation or test"):
         nnclassify.evaluate(trained, "valid")
-    with pytest.raises(InputError, match=r"--set model.hidden=\[3\]: a trained run is as it is"):
+    with pytest.raises(InputError, match=r"--set model.hidden=\[3\]: a trained run cannot be changed"):
         nnclassify.evaluate(trained, overrides={"model.hidden": [3]})
 
 
