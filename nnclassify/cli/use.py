@@ -101,7 +101,7 @@ def predict(
     run: Annotated[
         str | None,
         typer.Option(
-            help=("A run, a run folder or a checkpoint file. Default: the newest run."), autocompletion=complete_run
+            help="A run, a run folder or a checkpoint file. Default: the newest.", autocompletion=complete_run
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")] = 1,
@@ -131,12 +131,14 @@ def predict(
         )
     predictions = list(classifier.predict(inputs, top_k, note))
     _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
-    if any(prediction.error is not None for prediction in predictions):
-        raise typer.Exit(InputError.exit_code)
 
 
 def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
-    """Print what was predicted, and on stderr why an input was not read."""
+    """Print what was predicted, and on stderr why an input was not read; such an input sets the exit code.
+
+    Raises:
+        typer.Exit: An input was not read.
+    """
     from nnclassify.cli.text import predictions_csv, predictions_text
 
     errors = [prediction.error for prediction in predictions if prediction.error is not None]
@@ -146,6 +148,8 @@ def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: 
         print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
     for error in errors:
         note(f"error: {error}")
+    if errors:
+        raise typer.Exit(InputError.exit_code)
 
 
 def draw_plots(

@@ -47,7 +47,18 @@ def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.G
 
 
 def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> fx.GraphModule:
-    """A loop around a functionalized step."""
+    """A loop around a functionalized step.
+
+    The arguments of a step are numbered as it takes them: 0 inputs, 1 targets, 2 rates, from 3 on its tensors, then the
+    constants that were lifted out of it. The loop carries what a step changes, and is given the rest:
+
+        carried: index (), outputs (group_size, B, num_outputs), losses (group_size, B),
+                 then argument n for n in changed
+        given:   inputs (group_size, B, ...), targets (group_size, B), rates (group_size, R), count (),
+                 then argument n for n in kept
+
+    Turn `index` takes row `index` of inputs, targets and rates as arguments 0, 1 and 2; the loop ends at `count`.
+    """
     constants = _lift_constants(step)
     changed, copies = _pull_changes(step)
     num_arguments, num_changed = len(arguments) - 1 + len(constants), len(changed)  # of a step
@@ -64,7 +75,7 @@ def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> f
         return index + 1, outputs, losses.index_copy(0, row, step_losses[None]), *new
 
     def is_unfinished(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> Tensor:
-        return index < rest[num_changed + 3]
+        return index < rest[num_changed + 3]  # count: after what is carried, inputs, targets and rates
 
     example = step.graph.output_node().args[0]
     shapes = [node.meta["val"] for node in cast(list[fx.Node], example)[:2]]

@@ -3,6 +3,20 @@
 `torch.optim`'s classes keep the options and the state, so checkpoints stay what they are; the arithmetic is
 their own functional form. Eagerly it runs fused where torch has such a kernel; inside a compiled step it is
 written out, and the compiler fuses it.
+
+With gradient g (to which L2 weight decay adds decay * w), learning rate lr and step t, a rule changes the weights w by:
+
+    sgd       m = momentum * m + (1 - dampening) * g;  w -= lr * m, or lr * (g + momentum * m) with Nesterov's momentum
+              (Sutskever et al., 2013, as torch writes it: the rate is outside the momentum)
+    adam      m = lerp(m, g, 1 - beta1);  v = lerp(v, g^2, 1 - beta2);
+              w -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)  (Kingma and Ba, 2015)
+    adamw     the same, after w *= 1 - lr * decay in place of L2 decay  (Loshchilov and Hutter, 2019)
+    rmsprop   v = alpha * v + (1 - alpha) * g^2;  w -= lr * g / (sqrt(v) + eps), with momentum on the quotient
+              (Tieleman and Hinton, 2012)
+    adagrad   s = s + g^2;  w -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)  (Duchi et al., 2011)
+    adadelta  v = rho * v + (1 - rho) * g^2;  d = sqrt(u + eps) / sqrt(v + eps) * g;  u = rho * u + (1 - rho) * d^2;
+              w -= lr * d  (Zeiler, 2012)
+    muon      see `optim/muon.py`
 """
 
 from __future__ import annotations
