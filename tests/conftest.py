@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from PIL import Image
 
 torch.set_num_threads(1)
 
-NOBODY = 65534
+CAPABILITY_VERSION, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 0x20080522, 1 << 1, 1 << 2
+"""From `linux/capability.h`."""
 ROOT = Path(__file__).parent.parent
 RELIABILITY = ROOT / "tests" / "reliability"
 
@@ -45,16 +47,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def as_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder that the test stands in as a user to whom a folder can be closed: nothing is closed to root."""
+    """The folder that the test stands in as a user to whom a folder can be closed: nothing is closed to root.
+
+    As another user, root could not read its own Python where that lies in a folder closed to others. So it stays root,
+    and gives up the capabilities to override modes (`capabilities(7)`) while the test runs.
+    """
     monkeypatch.chdir(tmp_path)
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         yield tmp_path
         return
-    for path in (tmp_path, *tmp_path.rglob("*")):
-        os.chown(path, NOBODY, -1)
-    os.seteuid(NOBODY)
+    libc, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: the first 32 capabilities, then the others
+    assert libc.capget(header, sets) == 0
+    all_of_them = sets[0]
+    sets[0] &= ~(CAP_DAC_OVERRIDE | CAP_DAC_READ_SEARCH)
+    assert libc.capset(header, sets) == 0
     yield tmp_path
-    os.seteuid(0)
+    sets[0] = all_of_them
+    assert libc.capset(header, sets) == 0
 
 
 @pytest.fixture(scope="session")
