@@ -19,6 +19,7 @@ from builders import BLOBS, config_of
 from nnclassify.config.reference import FAMILIES, families
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.images import Downloaded
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.classifier import Classifier
 from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.folder import RunFolder
@@ -152,7 +153,13 @@ def number(field: Values) -> float:
 def config_values(family: str, values: Values) -> Values:
     """A whole config around the values of one member; of `RunConfig`, around its own options."""
     whole: Values = {"dataset": PICTURES, "model": "mlp", "epochs": 2}
-    if values.get("targets") == "multi_hot":
+    metric = METRICS[values.get("select_by", "loss")]
+    if metric.min_classes > 2:
+        classes = metric.min_classes
+        whole["dataset"] = {**SMALL["Blobs"], "num_examples": 20 * classes, "num_classes": classes, "validation": 0.25}
+    if metric.targets == "multi_hot":
+        whole["dataset"] = {**PICTURES, "targets": "multi_hot", "train_targets": "hot.npy"}
+    if "multi_hot" in (values.get("targets"), metric.targets):
         whole["loss"] = "bce_with_logits"
     if family == "loss":
         whole["dataset"] = {**SMALL["Blobs"], "num_classes": 2}
