@@ -18,7 +18,7 @@ NUM_CLASSES = 3
 class _Together(Ranks):
     """Processes that are played one after another: what they would add is added here."""
 
-    def add(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def all_reduce(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         return list(parts)
 
 
