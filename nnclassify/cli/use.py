@@ -122,15 +122,25 @@ def predict(
     from nnclassify.cli.overrides import inputs_and_overrides
 
     inputs, changes = inputs_and_overrides(inputs, overrides)
+    classifier = _predicting_classifier(run, device, changes, top_k)
+    predictions = list(classifier.predict(inputs, top_k, note))
+    _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
+
+
+def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
+    """The classifier of a run, with overrides of how inputs are read.
+
+    Raises:
+        InputError: There is no such run, or it does not rank its classes.
+    """
     from nnclassify.inference.predict import CSV_KEYS
 
-    classifier = _load(_find(run), device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
+    classifier = _load(_find(run), device).overridden(overrides, allowed=["evaluation", *CSV_KEYS])
     if classifier.is_multi_hot and top_k > 1:
         raise InputError(
             "--top-k: with multi-hot targets each class is predicted independently; --json and --csv list all"
         )
-    predictions = list(classifier.predict(inputs, top_k, note))
-    _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
+    return classifier
 
 
 def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
