@@ -100,7 +100,7 @@ def _set_environment(wanted: dict[str, str]) -> None:
 
 
 def end_on_signals() -> None:
-    """From now on a signal ends the program at once. Files are never half-written: see `storage`."""
+    """From now on a signal ends the program at once. Files are never half-written: see `files/atomic_write.py`."""
     for number in STOPPING:
         signal.signal(number, _end)
 

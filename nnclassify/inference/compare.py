@@ -192,7 +192,7 @@ def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
     try:
         return _Result.model_validate_json(content_of(path))
     except FileNotFoundError:
-        pass
+        return None
     except OSError as cause:
         note(f"{path}: cannot be read ({one_line(cause)}); the run is shown without its metrics")
     except ValueError:

@@ -1,8 +1,9 @@
 """Checkpoints: one file that stands alone, written so that a kill at any moment leaves a good one.
 
-Primitives and tensors only. Written as `storage` writes, and read back before it takes the place of the one before,
-which is kept as `<name>.previous.pt`. Read after `archive` has looked at it, with `weights_only=True`; a SHA-256 over
-the content is compared, since `torch.load` alone accepts flipped bits, and the content is held against `schema`.
+Primitives and tensors only. Written by `files/atomic_write.py`, and read back before it takes the place of the one
+before, which is kept as `<name>.previous.pt`. Read after `files/pt_check.py` has looked at it, with
+`weights_only=True`; a SHA-256 over the content is compared, since `torch.load` alone accepts flipped bits, and the
+content is held against `runs/schema.py`.
 """
 
 from __future__ import annotations
