@@ -29,7 +29,7 @@ from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter,
 from nnclassify.runs.resumable import own_config
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
-from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.plan import ExecutionPlan
 from nnclassify.training.trainer import Observer, Trainer
@@ -41,7 +41,7 @@ class RunResult:
 
     Attributes:
         folder: Where its files are.
-        parts: What it was built from.
+        components: What it was built from.
         plan: How its last steps were executed.
         rows: The history.
         best_epoch: The epoch of `best.pt`.
@@ -54,7 +54,7 @@ class RunResult:
     """
 
     folder: RunFolder
-    parts: Parts
+    components: Components
     plan: ExecutionPlan
     rows: list[Row]
     best_epoch: int
@@ -76,14 +76,14 @@ class RunResult:
         loss = loss if loss is None or math.isfinite(loss) else None
         validation = {"loss": loss, "accuracy": best.validation_accuracy}
         if best.validation_metric is not None:
-            validation[self.parts.config.select_by] = best.validation_metric
+            validation[self.components.config.select_by] = best.validation_metric
         return {
             "run": str(self.folder.path),
             "epochs": len(self.rows),
             "steps": self.rows[-1].step,
             "train_seconds": seconds,
             "examples_per_second": examples / max(seconds, 1e-9),
-            "device": str(self.parts.placement.device),
+            "device": str(self.components.placement.device),
             "compile": self.plan.setting,
             "plan": self.plan.description(),
             "best_epoch": self.best_epoch,
@@ -121,21 +121,21 @@ def train(
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
-        NNClassifyError: As `build_parts` and `Trainer.fit`.
+        NNClassifyError: As `build_components` and `Trainer.fit`.
     """
-    parts, trainer = _built(loaded, ranks)
-    for text in [*loaded.notes, *parts.splits.notes]:
+    components, trainer = _built(loaded, ranks)
+    for text in [*loaded.notes, *components.splits.notes]:
         note(text)
     folder = resume or create_run_folder(loaded.name, root)
     trainer.ranks.all_gather_object(str(folder.path) if resume else "")
     with folder.alone():
-        checkpointer = _checkpointer(trainer, folder, parts, note, goes_on=resume is not None)
-        config_writer, table = ConfigWriter(folder, parts.config), TableWriter(folder)
+        checkpointer = _checkpointer(trainer, folder, components, note, goes_on=resume is not None)
+        config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             config_writer.restore(trainer)
             table.restore(trainer)
-            return _result(folder, parts, trainer, Monitor(note), is_new=False)
+            return _result(folder, components, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         watching = [monitor] if with_monitor else []
         writers = [HistoryWriter(folder), config_writer, checkpointer, table]
@@ -145,7 +145,7 @@ def train(
             _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
-        result = _result(folder, parts, trainer, monitor, is_new=True)
+        result = _result(folder, components, trainer, monitor, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
         return result
 
@@ -203,10 +203,10 @@ def train_with_others(
         return train(loaded, resume=folder, observers=observers, note=note, with_monitor=with_monitor, ranks=ranks)
 
 
-def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Parts, Trainer]:
+def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Components, Trainer]:
     with located(loaded.source):
-        parts = build_parts(loaded.config, ranks=ranks)
-        return parts, build_trainer(parts, ranks=ranks)
+        components = build_components(loaded.config, ranks=ranks)
+        return components, build_trainer(components, ranks=ranks)
 
 
 def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
@@ -216,9 +216,9 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
         Interrupted: A signal stopped the run.
         NNClassifyError: As `train`.
     """
-    parts, trainer = _built(loaded, ranks)
+    components, trainer = _built(loaded, ranks)
     if folder := ranks.all_gather_object("")[0]:
-        resume_run(trainer, RunFolder(Path(folder)), parts.config, parts.facts())
+        resume_run(trainer, RunFolder(Path(folder)), components.config, components.facts())
     with asking_to_stop(trainer.ask_to_stop):
         trainer.fit()
     if trainer.stop_signal is not None:
@@ -241,16 +241,16 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
 
 
 def _checkpointer(
-    trainer: Trainer, folder: RunFolder, parts: Parts, note: Callable[[str], None], *, goes_on: bool
+    trainer: Trainer, folder: RunFolder, components: Components, note: Callable[[str], None], *, goes_on: bool
 ) -> Checkpointer:
     """What keeps the checkpoints of a run that begins; or of a resumed one, once the trainer has its state.
 
     A finished run is not trained again, so what its `best.pt` lacks is written from `last.pt`.
     """
-    facts, every = parts.facts(), parts.config.checkpoint_every
+    facts, every = components.facts(), components.config.checkpoint_every
     if not goes_on:
         return Checkpointer(folder, {**facts, "run_id": new_run_id()}, every)
-    resumed = resume_run(trainer, folder, parts.config, facts)
+    resumed = resume_run(trainer, folder, components.config, facts)
     checkpointer = Checkpointer(folder, {**facts, "run_id": resumed.run_id}, every, resumed.best)
     for text in resumed.notes:
         note(text)
@@ -272,29 +272,31 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     )
 
 
-def _baselines(parts: Parts, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
+def _baselines(components: Components, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
     """What the net is compared with; None, with a note why, where it cannot be computed: the result stands without."""
     try:
-        return baselines(parts.splits, parts.transform, judged)
+        return baselines(components.splits, components.transform, judged)
     except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
         note(f"no linear baseline: {one_line(cause)}")
         return None
 
 
-def _result(folder: RunFolder, parts: Parts, trainer: Trainer, monitor: Monitor, *, is_new: bool) -> RunResult:
+def _result(
+    folder: RunFolder, components: Components, trainer: Trainer, monitor: Monitor, *, is_new: bool
+) -> RunResult:
     """What `best.pt` reaches, compared with the baselines: on the test split, else on what comes closest to one."""
-    classifier = Classifier.load(folder.best, str(parts.placement.device))
+    classifier = Classifier.load(folder.best, str(components.placement.device))
     for text in classifier.notes:
         monitor.say(text)
-    name, judged = choose_split(parts.splits, None)
+    name, judged = choose_split(components.splits, None)
     reached = evaluate(classifier, judged)
-    found = _baselines(parts, judged, monitor.say)
+    found = _baselines(components, judged, monitor.say)
     if found is not None and (finding := compared(reached, found, str(folder.config))) is not None:
         monitor.add(finding)
     test, held_against = (reached, found) if name == "test" else (None, None)
     return RunResult(
         folder=folder,
-        parts=parts,
+        components=components,
         plan=trainer.plan,
         rows=trainer.rows,
         best_epoch=trainer.best_epoch,
@@ -324,7 +326,7 @@ def save_run_plots(result: RunResult, note: Callable[[str], None] = lambda text:
     """
     from nnclassify.inference.plots.save import save_plots  # matplotlib is slow to import
 
-    examples = result.parts.splits.test
+    examples = result.components.splits.test
     return save_plots(
         result.folder.plots,
         result.rows,

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
-from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.plan import Execution
 from nnclassify.training.trainer import Trainer
 
@@ -34,10 +34,10 @@ def loaded(config: RunConfig, name: str = "test") -> LoadedConfig:
     return LoadedConfig(config, YamlSource("test.yaml", config.model_dump(mode="json", exclude_none=True)), name)
 
 
-def trainer_of(**values: Any) -> tuple[Parts, Trainer]:
+def trainer_of(**values: Any) -> tuple[Components, Trainer]:
     """A trainer at its start, and what it was built from."""
-    parts = build_parts(config_of(**values))
-    return parts, build_trainer(parts)
+    components = build_components(config_of(**values))
+    return components, build_trainer(components)
 
 
 def executed(trainer: Trainer, execution: Execution) -> Trainer:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnclassify.config.run_config import load_config
-from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.trainer import Trainer
 
 BATCH, STEPS = 8, 12
@@ -74,7 +74,7 @@ def paper_training(net: PaperNet, batches: list[tuple[Tensor, Tensor]], bias_ste
 
 
 @pytest.fixture
-def built(here: Path) -> tuple[Parts, Trainer]:
+def built(here: Path) -> tuple[Components, Trainer]:
     """The shipped config over 24 random images, 3 batches an epoch."""
     rng = np.random.default_rng(0)
     np.save("inputs.npy", rng.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8))
@@ -85,11 +85,11 @@ def built(here: Path) -> tuple[Parts, Trainer]:
         *(f"batch_size={BATCH}", f"epochs={STEPS // 3}", "precision=float32", "compile=off"),
         *(f"optimizer.lr={1.5 * BATCH / 1024}", f"optimizer.weight_decay={0.001996 * BATCH / 1024}"),
     ]
-    parts = build_parts(load_config("cifar_fast", changes).config)
-    return parts, build_trainer(parts)
+    components = build_components(load_config("cifar_fast", changes).config)
+    return components, build_trainer(components)
 
 
-def test_the_network_is_the_papers(built: tuple[Parts, Trainer]) -> None:
+def test_the_network_is_the_papers(built: tuple[Components, Trainer]) -> None:
     model = built[0].model
     sizes = [tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     widths = [(24, 64), (64, 64), (64, 256), (256, 256), (256, 256), (256, 256)]
@@ -101,9 +101,9 @@ def test_the_network_is_the_papers(built: tuple[Parts, Trainer]) -> None:
     assert torch.equal(model.get_submodule("block_2_conv")(pictures), pictures)
 
 
-def test_training_is_the_papers(built: tuple[Parts, Trainer]) -> None:
-    parts, trainer = built
-    weights = [value.detach().clone() for value in parts.model.parameters() if value.ndim > 1]
+def test_training_is_the_papers(built: tuple[Components, Trainer]) -> None:
+    components, trainer = built
+    weights = [value.detach().clone() for value in components.model.parameters() if value.ndim > 1]
     epochs = range(1, STEPS // 3 + 1)
     batches = [pair for epoch in epochs for chunk in trainer.train_batches.epoch(epoch) for pair in chunk]
     expected = paper_training(PaperNet(weights), batches, bias_steps=9)

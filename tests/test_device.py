@@ -14,7 +14,7 @@ from torch import nn
 from nnclassify.config.run_config import load_config, located
 from nnclassify.device import find_device, find_placement, set_matmul_precision
 from nnclassify.errors import DeviceError
-from nnclassify.training.build import build_parts
+from nnclassify.training.build import build_components
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:-1", "meta", ""])
@@ -35,7 +35,7 @@ def test_a_device_or_precision_that_is_not_here_is_named_with_its_line(here: Pat
         Path("a.yaml").write_text(f"dataset: xor\nmodel: mlp\n{option}\n")
         loaded = load_config("a.yaml")
         with pytest.raises(DeviceError, match=rf"^a\.yaml:{line}: {option.split(':')[0]}: "), located(loaded.source):
-            build_parts(loaded.config)
+            build_components(loaded.config)
 
 
 def test_float16_needs_a_gpu() -> None:

@@ -25,7 +25,7 @@ from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.recorders import Checkpointer
 from nnclassify.runs.resume import new_run_id, resume
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 
 Values = dict[str, Any]
 
@@ -220,14 +220,14 @@ def test_option_survives_saving(values: Values, stand: Path, tmp_path: Path, req
         request.getfixturevalue("archives")
     (tmp_path / "again.yaml").write_text(config.to_yaml())
     assert load_config(str(tmp_path / "again.yaml")).config == config
-    parts, folder = build_parts(config), RunFolder(tmp_path)
-    trainer = build_trainer(parts)
-    trainer.observers = [Checkpointer(folder, {**parts.facts(), "run_id": new_run_id()})]
+    components, folder = build_components(config), RunFolder(tmp_path)
+    trainer = build_trainer(components)
+    trainer.observers = [Checkpointer(folder, {**components.facts(), "run_id": new_run_id()})]
     trainer.fit()
-    parts_again = build_parts(config)
+    parts_again = build_components(config)
     again = build_trainer(parts_again)
     resume(again, folder, parts_again.config, parts_again.facts())
     assert content_digest(plain(again.state())) == content_digest(plain(trainer.state()))
     classifier = Classifier.load(folder.last, "cpu")
-    assert classifier.config == parts.config
+    assert classifier.config == components.config
     assert content_digest(classifier.model.state_dict()) == content_digest(trainer.evaluated_model().state_dict())

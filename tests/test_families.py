@@ -19,7 +19,7 @@ from nnclassify.runs.checkpoint import content_digest
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.recorders import Checkpointer
 from nnclassify.schedulers import ScheduleState
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 
@@ -73,9 +73,9 @@ def test_member_learns_a_toy_problem_and_survives_saving(
     family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = config_for(family, name, tmp_path, monkeypatch)
-    parts = build_parts(config)
-    trainer = build_trainer(parts)
-    trainer.observers = [Checkpointer(RunFolder(tmp_path), parts.facts())]
+    components = build_components(config)
+    trainer = build_trainer(components)
+    trainer.observers = [Checkpointer(RunFolder(tmp_path), components.facts())]
     trainer.fit()
     assert max(row.train_accuracy for row in trainer.rows) > 0.8
     assert trainer.rows[-1].train_loss < trainer.rows[0].train_loss
@@ -120,9 +120,9 @@ def test_scheduler_factor_stays_between_zero_and_one(name: str) -> None:
 @pytest.mark.parametrize("dataset", ["iris", "digits", "xor"])
 def test_every_normalization_survives_saving(dataset: str, normalize: str, tmp_path: Path) -> None:
     """Once `unit` on a table made a checkpoint that its own reader refused."""
-    parts = build_parts(config_of(dataset={"name": dataset, "normalize": normalize}, epochs=1))
-    trainer = build_trainer(parts)
-    trainer.observers = [Checkpointer(RunFolder(tmp_path), parts.facts())]
+    components = build_components(config_of(dataset={"name": dataset, "normalize": normalize}, epochs=1))
+    trainer = build_trainer(components)
+    trainer.observers = [Checkpointer(RunFolder(tmp_path), components.facts())]
     trainer.fit()
     transform = Classifier.load(tmp_path / "best.pt", "cpu").transform
-    assert content_digest(transform.state()) == content_digest(parts.transform.state())
+    assert content_digest(transform.state()) == content_digest(components.transform.state())

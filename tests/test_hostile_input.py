@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from nnclassify.config.run_config import load_config
 from nnclassify.data.csv_rows import number
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.tables import Csv
 from nnclassify.data.targets import numbering_of
 from nnclassify.data.tensor_files import load_tensor
@@ -36,7 +36,7 @@ def test_a_picture_that_is_a_program_is_not_run(tmp_path: Path) -> None:
     """Pillow hands EPS to Ghostscript, whatever the file's name says."""
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     with pytest.raises(InputError, match="not a readable image"):
-        PictureFormat(8, 8, "rgb").read(tmp_path / "a.png")
+        ImageFormat(8, 8, "rgb").read(tmp_path / "a.png")
 
 
 def test_an_npz_that_inflates_a_thousandfold_is_not_read(tmp_path: Path) -> None:

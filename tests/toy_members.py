@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify import data, losses, models, schedulers
-from nnclassify.data.base import Pool, Source, UnsplitDataset
+from nnclassify.data.base import RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.losses import Loss, LossFunction
 from nnclassify.models.base import Model
 from nnclassify.optim import optimizers
@@ -34,11 +34,13 @@ class Quadrants(UnsplitDataset):
 
     name: Literal["quadrants"] = "quadrants"
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """200 points."""
         points = numpy_rng(seed, "quadrants").uniform(-1, 1, size=(200, 2))
         labels = (2 * (points[:, 0] > 0) + (points[:, 1] > 0)).astype(np.int64)
-        return Source(Pool(labels, torch.from_numpy(points)), ["a", "b", "c", "d"], feature_names=["x", "y"])
+        return RawDataset(
+            UnsplitExamples(labels, torch.from_numpy(points)), ["a", "b", "c", "d"], feature_names=["x", "y"]
+        )
 
 
 class Gated(Model):

@@ -21,7 +21,7 @@ from nnclassify.config.run_config import LoadedConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.trials.trials import changed, run_trial
-from nnclassify.training.build import build_parts
+from nnclassify.training.build import build_components
 
 REPAIRED = 0.95
 """A repair counts where its mean accuracy of the classes is this share of the healthy twin's."""
@@ -129,10 +129,10 @@ def _reached(text: str) -> float:
     On training examples only where there are no others: a repair that merely memorizes is none. Many faults share one.
     """
     config = validate(YamlSource("case.yaml", yaml.safe_load(text)))
-    parts = build_parts(config)
-    total = config.epochs * -(-len(parts.splits.train) // config.batch_size)
-    splits = replace(parts.splits, validation=parts.splits.test or parts.splits.validation)
-    outcome = run_trial(replace(parts, splits=splits), min(total, MAX_STEPS), 15.0)
+    components = build_components(config)
+    total = config.epochs * -(-len(components.splits.train) // config.batch_size)
+    splits = replace(components.splits, validation=components.splits.test or components.splits.validation)
+    outcome = run_trial(replace(components, splits=splits), min(total, MAX_STEPS), 15.0)
     return outcome.kept_out.by_class
 
 

@@ -25,7 +25,7 @@ from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, with_chan
 from nnclassify.errors import NNClassifyError
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -115,11 +115,11 @@ def _trained(name: str, config: Values, seed: int, data: str) -> float:
     plain = with_changes(config, {"threads": 1, "compile": "off"})
     started = time.perf_counter()
     try:
-        parts = build_parts(load_case(plain, name, seed, data).config)
+        components = build_components(load_case(plain, name, seed, data).config)
         best = BestEpoch()
-        build_trainer(parts, [best]).fit()
-        parts.model.load_state_dict(best.weights)
-        return _held_out(parts)
+        build_trainer(components, [best]).fit()
+        components.model.load_state_dict(best.weights)
+        return _held_out(components)
     except NNClassifyError as error:
         print(f"<!-- {name}, seed {seed}: {error} -->", flush=True)
         return 0.0
@@ -128,14 +128,14 @@ def _trained(name: str, config: Values, seed: int, data: str) -> float:
             print(f"<!-- {name}, seed {seed}: {seconds:.0f} s -->", flush=True)
 
 
-def _held_out(parts: Parts) -> float:
+def _held_out(components: Components) -> float:
     """The mean accuracy of the classes on test examples; 0 where outputs are not finite."""
-    if parts.splits.test is None:
+    if components.splits.test is None:
         raise ValueError("a case without test examples cannot be validated")
-    outputs = outputs_of(parts.model, parts.splits.test, parts.transform, parts.placement)
+    outputs = outputs_of(components.model, components.splits.test, components.transform, components.placement)
     if not bool(torch.isfinite(outputs).all()):
         return 0.0
-    return balanced_accuracy(parts.loss_fn.predictions(outputs), parts.splits.test.all_targets())
+    return balanced_accuracy(components.loss_fn.predictions(outputs), components.splits.test.all_targets())
 
 
 def _text(values: list[float]) -> str:

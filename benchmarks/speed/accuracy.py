@@ -9,7 +9,7 @@ from nnclassify.config.run_config import load_config
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.evaluation.totals import score
 from nnclassify.process import configure_malloc
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 
 
 def main() -> None:
@@ -29,14 +29,16 @@ def main() -> None:
 
 
 def _accuracy(config: str, overrides: list[str]) -> float:
-    parts = build_parts(load_config(config, overrides).config)
+    components = build_components(load_config(config, overrides).config)
     configure_malloc()
-    trainer = build_trainer(parts)
+    trainer = build_trainer(components)
     trainer.fit()
-    test = parts.splits.test
+    test = components.splits.test
     assert test is not None
-    outputs = outputs_of(trainer.evaluated_model(), test, parts.transform, parts.placement, trainer.recipe.tta)
-    return score(outputs, test.all_targets(), parts.loss_fn).accuracy
+    outputs = outputs_of(
+        trainer.evaluated_model(), test, components.transform, components.placement, trainer.recipe.tta
+    )
+    return score(outputs, test.all_targets(), components.loss_fn).accuracy
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.models.layers import Dropout
 from nnclassify.process import configure_malloc
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -43,14 +43,14 @@ class Arrays:
     @classmethod
     def of(cls, config: RunConfig) -> Arrays:
         """Normalize once."""
-        parts = build_parts(config)
-        splits = parts.splits
+        components = build_components(config)
+        splits = components.splits
         assert splits.test is not None
         sets = []
         for examples in (splits.train, splits.test):
             raw, targets = examples.select(torch.arange(len(examples)))
-            sets += [parts.transform(raw, torch.float32), targets]
-        return cls(config, parts.model, *sets)
+            sets += [components.transform(raw, torch.float32), targets]
+        return cls(config, components.model, *sets)
 
     def network(self) -> nn.Module:
         """A fresh network."""
@@ -101,18 +101,18 @@ def plain(model: nn.Module) -> nn.Module:
 
 def nnclassify(config: RunConfig, num_epochs: int) -> Epochs:
     """This package, from its trainer; the seconds are those of the history."""
-    parts = build_parts(config)
+    components = build_components(config)
     configure_malloc()
-    trainer = build_trainer(parts)
+    trainer = build_trainer(components)
     trainer.observers = [StopsAfterEachEpoch()]
     for _ in range(num_epochs):
         trainer.stop_signal = None
         trainer.fit()
         yield trainer.rows[-1].seconds
-    test = parts.splits.test
+    test = components.splits.test
     assert test is not None
-    outputs = outputs_of(trainer.evaluated_model(), test, parts.transform, parts.placement)
-    yield float((parts.loss_fn.predictions(outputs) == test.all_targets()).double().mean())
+    outputs = outputs_of(trainer.evaluated_model(), test, components.transform, components.placement)
+    yield float((components.loss_fn.predictions(outputs) == test.all_targets()).double().mean())
 
 
 class StopsAfterEachEpoch(Observer):
@@ -164,7 +164,7 @@ def _loop(
     context: AbstractContextManager[object],
 ) -> Epochs:
     arrays, device = Arrays.of(config), _device(config)
-    torch.set_float32_matmul_precision("highest")  # torch's own choices, which building the parts has changed
+    torch.set_float32_matmul_precision("highest")  # torch's own choices, which building the components has changed
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = True, False
     model = change(arrays.network().to(device))
     channels_last = any(not weight.is_contiguous() for weight in model.parameters())

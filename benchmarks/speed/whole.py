@@ -31,7 +31,7 @@ from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.predict import predict
 from nnclassify.process import configure_malloc
 from nnclassify.run import train
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,8 +84,11 @@ def whole_runs(rounds: int, overrides: Callable[[str], list[str]]) -> Iterator[R
             # Where training is cut short, testing is too: the script looks at each picture once, `tta` six times.
             loaded = prepare(job, folder, overrides(job.config), min(10_000, job.limit // 5))
             (folder / "job.yaml").write_text(loaded.config.to_yaml())
-            parts = build_parts(loaded.config)
-            torch.save((parts.transform.shift, parts.transform.scale, plain(parts.model)), folder / "parts.pt")
+            components = build_components(loaded.config)
+            torch.save(
+                (components.transform.shift, components.transform.scale, plain(components.model)),
+                folder / "parts.pt",
+            )
             options = loaded.config
             facts = {
                 "epochs": options.epochs,
@@ -183,11 +186,11 @@ def peak_share(rounds: int, overrides: list[str]) -> Ratio:
     """How much of the measured bfloat16 matrix peak the training of cifar_fast uses, forward and backward."""
     with tempfile.TemporaryDirectory() as name:
         config = prepare(Job("peak", "cifar_fast", 1000, 0, ("batch_size=500",)), Path(name), overrides).config
-        parts = build_parts(config)
-        raw, _ = parts.splits.train.select(torch.arange(2))
-        inputs = parts.placement.to_memory_format(parts.transform(raw, torch.float32))
+        components = build_components(config)
+        raw, _ = components.splits.train.select(torch.arange(2))
+        inputs = components.placement.to_memory_format(components.transform(raw, torch.float32))
         with FlopCounterMode(display=False) as counter:
-            parts.model(inputs).sum().backward()
+            components.model(inputs).sum().backward()
         rates = [1000 / seconds for seconds in [*nnclassify(config, rounds + 1)][1:-1]]
     square = torch.rand(2048, 2048).bfloat16()
     peak = max(2 * 2048**3 / _timed(partial(torch.mm, square, square)) for _ in range(5))
@@ -220,7 +223,7 @@ def growth(rounds: int, overrides: list[str]) -> Ratio:
             folder.mkdir()
             config = prepare(Job("growth", "cifar_mlp", limit, 1), folder, overrides).config
             configure_malloc()
-            trainer = build_trainer(build_parts(config.model_copy(update={"epochs": rounds + 1})))
+            trainer = build_trainer(build_components(config.model_copy(update={"epochs": rounds + 1})))
             trainer.observers = [StopsAfterEachEpoch()]
             for _ in range(rounds + 1):
                 trainer.stop_signal = None

@@ -37,7 +37,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
     for split in ("train", "validation", "test"):
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
-            lines[-1] += _selected(figures[split], result.parts.config.select_by)
+            lines[-1] += _selected(figures[split], result.components.config.select_by)
     if result.baselines is not None:
         line, majority = result.baselines.linear, result.baselines.majority
         most = "classes" if result.classifier.is_multi_hot else "class"

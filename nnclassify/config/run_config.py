@@ -15,7 +15,7 @@ from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml, written
 from nnclassify.data import AnyDataset
-from nnclassify.data.transform import Evaluating
+from nnclassify.data.transform import EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_regular, look, why_no_file
@@ -92,7 +92,7 @@ class RunConfig(Settings):
     """
     lookahead: Lookahead | None = None
     """Evaluate and save the slow weights of Lookahead; `{}` uses its defaults."""
-    evaluation: Evaluating = Evaluating()
+    evaluation: EvaluationSettings = EvaluationSettings()
     """Options of evaluation and prediction, which also apply to validation during training."""
     patience: PositiveInt | None = None
     """Early stopping: stop after this many epochs without improvement on the validation split."""

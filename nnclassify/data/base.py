@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from nnclassify.data.augment import Augment
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.splitting import Labels, Rows, counts_of, limited, stratified_split
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.errors import DataError, LabelError, some
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pool:
+class UnsplitExamples:
     """Examples as a dataset has them, before they are split.
 
     Attributes:
@@ -48,18 +48,18 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Source:
+class RawDataset:
     """What a dataset reads: pools, names, and how a file becomes an input. `None`: that pool is to be drawn."""
 
-    train: Pool
+    train: UnsplitExamples
     class_names: list[str]
-    test: Pool | None = None
-    validation: Pool | None = None
-    picture: PictureFormat | None = None
+    test: UnsplitExamples | None = None
+    validation: UnsplitExamples | None = None
+    picture: ImageFormat | None = None
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     lines: Tensor | None = None
-    finish: Callable[[Source], Source] = lambda source: source
+    finish: Callable[[RawDataset], RawDataset] = lambda raw: raw
     """Is called when all splits have been taken: completes what only then is known, and refuses what is wrong with
     their files."""
 
@@ -93,14 +93,14 @@ class Dataset(Settings):
         return value
 
     @abstractmethod
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """Read or generate the examples.
 
         Raises:
             DataError: Something is missing, damaged or cannot be learned from.
         """
 
-    def examine(self, source: Source) -> list[str]:
+    def examine(self, source: RawDataset) -> list[str]:
         """What is odd about examples to learn from, one line each.
 
         Raises:
@@ -113,7 +113,7 @@ class Dataset(Settings):
         seed = seed if self.seed is None else self.seed
         return self.split(self.read(seed), seed)
 
-    def split(self, source: Source, seed: int) -> Splits:
+    def split(self, source: RawDataset, seed: int) -> Splits:
         """Check what was read, and draw the splits: seeded, stratified, each example in one split at most.
 
         Raises:
@@ -192,7 +192,7 @@ class Dataset(Settings):
         augment = getattr(self, "augment", None)
         return augment if isinstance(augment, Augment) else None
 
-    def _draw_test(self, source: Source, seed: int) -> tuple[Rows, Pool, Rows]:
+    def _draw_test(self, source: RawDataset, seed: int) -> tuple[Rows, UnsplitExamples, Rows]:
         everything = np.arange(len(source.train.targets))
         if source.test is not None:
             rows = np.arange(len(source.test.targets))
@@ -202,7 +202,7 @@ class Dataset(Settings):
         )
         return train_rows, source.train, limited(source.train.targets, test_rows, self.limit, seed)
 
-    def _draw_validation(self, source: Source, train_rows: Rows, seed: int) -> tuple[Rows, Pool, Rows]:
+    def _draw_validation(self, source: RawDataset, train_rows: Rows, seed: int) -> tuple[Rows, UnsplitExamples, Rows]:
         if source.validation is not None:
             return train_rows, source.validation, np.arange(len(source.validation.targets))
         fraction = 0.0 if isinstance(self.validation, str) else self.validation
@@ -233,7 +233,7 @@ class UnsplitDataset(Dataset):
             )
 
 
-class PictureDataset(Dataset):
+class ImageDataset(Dataset):
     """A dataset of images, which can be augmented."""
 
     augment: Augment = Field(default_factory=Augment)

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.splitting import counts_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Splits:
     validation: Examples | None
     test: Examples | None
     class_names: list[str]
-    picture: PictureFormat | None = None
+    picture: ImageFormat | None = None
     feature_names: list[str] | None = None
     lines: Tensor | None = None
     notes: list[str] = field(default_factory=list)

@@ -67,7 +67,7 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PictureFormat:
+class ImageFormat:
     """How an image file becomes an array of shape (C, H, W).
 
     Attributes:

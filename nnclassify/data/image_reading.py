@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.data.base import Pool
+from nnclassify.data.base import UnsplitExamples
 from nnclassify.data.image_cache import MIN_PICTURES, Pixels, fingerprint, keep_decoded, load_decoded
 from nnclassify.data.image_depth import ValueRange, black_and_white, is_deep, range_of, values_of
 from nnclassify.data.image_folders import SplitFolder
-from nnclassify.data.image_format import PictureFormat, look_at
+from nnclassify.data.image_format import ImageFormat, look_at
 from nnclassify.data.splitting import Rows
 from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.process import available_memory
@@ -49,7 +49,7 @@ class Decoded:
     frames: tuple[int, ...] = ()
 
 
-def read_pictures(paths: Iterable[Path], picture: PictureFormat, until_deep: bool = False) -> Decoded:
+def read_pictures(paths: Iterable[Path], picture: ImageFormat, until_deep: bool = False) -> Decoded:
     """Decode images, large ones on all cores; with `until_deep` only up to one with more than 8 bits a pixel."""
     paths = list(paths)
     pixels = np.zeros(shape_of(len(paths), picture), dtype=np.uint8)
@@ -100,7 +100,7 @@ def ignore_warnings() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_or_recall(paths: Sequence[Path], picture: PictureFormat, until_deep: bool = False) -> Decoded:
+def read_or_recall(paths: Sequence[Path], picture: ImageFormat, until_deep: bool = False) -> Decoded:
     """As `read_pictures`, but what an earlier run decoded is taken from the cache.
 
     Only lists are kept of which nothing needs to be told.
@@ -121,14 +121,14 @@ def _key(paths: Sequence[Path], what: object) -> str | None:
     return fingerprint(paths, what) if len(paths) >= MIN_PICTURES else None
 
 
-def shape_of(num_pictures: int, picture: PictureFormat) -> tuple[int, int, int, int]:
+def shape_of(num_pictures: int, picture: ImageFormat) -> tuple[int, int, int, int]:
     """The shape `(N, C, H, W)` of images in a format."""
     return num_pictures, 3 if picture.mode == "rgb" else 1, picture.height, picture.width
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How the values of images with more than 8 bits a pixel become 0 to 255; see `PictureFormat`."""
+    """How the values of images with more than 8 bits a pixel become 0 to 255; see `ImageFormat`."""
 
     num_deep: int
     black: float
@@ -189,14 +189,14 @@ class Reader:
         num_deep: How many of all have more than 8 bits a pixel; 0 where black and white were given.
     """
 
-    def __init__(self, picture: PictureFormat) -> None:
+    def __init__(self, picture: ImageFormat) -> None:
         self.picture = picture
         self.paths: list[Path] = []
         self.unread: dict[Path, str] = {}
         self.frames: list[Path] = []
         self.num_deep = 0
 
-    def pool(self, split: SplitFolder) -> Pool:
+    def pool(self, split: SplitFolder) -> UnsplitExamples:
         """The images of a split, which are decoded when it is known which of them are wanted."""
         paths = split.paths
         self.paths += paths
@@ -208,7 +208,7 @@ class Reader:
             good = np.array([row for row in range(len(rows)) if row not in decoded.errors], dtype=np.int64)
             return torch.from_numpy(decoded.pixels[good] if decoded.errors else decoded.pixels), rows[good]
 
-        return Pool(split.targets, load)
+        return UnsplitExamples(split.targets, load)
 
     def _read(self, paths: list[Path]) -> Decoded:
         self._check_memory(len(paths))

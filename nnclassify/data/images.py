@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from nnclassify.data.base import PictureDataset, Pool, Size, Source, UnsplitDataset
+from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset, UnsplitExamples
 from nnclassify.data.image_folders import find_layout
-from nnclassify.data.image_format import Mode, PictureFormat, Resize
+from nnclassify.data.image_format import ImageFormat, Mode, Resize
 from nnclassify.data.image_reading import Reader
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Downloaded(PictureDataset):
+class Downloaded(ImageDataset):
     """A dataset from torchvision, downloaded on first use."""
 
     root: FilePath = "data"
     """Folder that holds the dataset, relative to the working directory. Downloads are saved there."""
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """Read both splits with torchvision's own class; no network is touched where the files are there.
 
         Raises:
@@ -46,11 +46,11 @@ class Downloaded(PictureDataset):
             raise DataError(
                 f"{self.root}: {self.name_of()}: the test images have a different size than the training images"
             )
-        return Source(
-            train=Pool(np.asarray(train.targets, dtype=np.int64), inputs),
-            test=Pool(np.asarray(test.targets, dtype=np.int64), test_inputs),
+        return RawDataset(
+            train=UnsplitExamples(np.asarray(train.targets, dtype=np.int64), inputs),
+            test=UnsplitExamples(np.asarray(test.targets, dtype=np.int64), test_inputs),
             class_names=[str(name).split(" - ")[0] for name in train.classes],  # MNIST's are "0 - zero"
-            picture=PictureFormat(height, width, "rgb" if channels == 3 else "gray"),
+            picture=ImageFormat(height, width, "rgb" if channels == 3 else "gray"),
         )
 
     def _open(self, train: bool) -> Any:
@@ -139,7 +139,7 @@ class Cifar100(Downloaded):
         return f"{self.root}/cifar-100-python.tar.gz or {self.root}/cifar-100-python/"
 
 
-class Folder(PictureDataset, UnsplitDataset):
+class Folder(ImageDataset, UnsplitDataset):
     """A folder of images: root/train/<class>/* and root/test/<class>/*, or root/<class>/* to be split."""
 
     name: Literal["folder"] = "folder"
@@ -176,11 +176,11 @@ class Folder(PictureDataset, UnsplitDataset):
         """The folder."""
         return self.root
 
-    def picture_format(self) -> PictureFormat:
+    def picture_format(self) -> ImageFormat:
         """Size, mode and resize in one."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         black, white = self.value_range or (0.0, None)
-        return PictureFormat(height, width, self.mode, self.resize, black=black, white=white)
+        return ImageFormat(height, width, self.mode, self.resize, black=black, white=white)
 
     def as_trained(self, transform: Transform) -> Self:
         """The same folder, its 16-bit, 32-bit and float images brought to 0..255 as those of the run were."""
@@ -189,7 +189,7 @@ class Folder(PictureDataset, UnsplitDataset):
             return self
         return self.model_copy(update={"value_range": [picture.black, picture.white]})
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """List the files; they are decoded when the splits are known.
 
         Raises:
@@ -209,7 +209,7 @@ class Folder(PictureDataset, UnsplitDataset):
                 "folder"
             )
             validation = None
-        return Source(
+        return RawDataset(
             train=reader.pool(layout.train),
             test=None if layout.test is None else reader.pool(layout.test),
             validation=None if validation is None else reader.pool(validation),
@@ -219,7 +219,7 @@ class Folder(PictureDataset, UnsplitDataset):
             finish=partial(self._finish, reader),
         )
 
-    def _finish(self, reader: Reader, source: Source) -> Source:
+    def _finish(self, reader: Reader, source: RawDataset) -> RawDataset:
         """Once everything is read: what could not be, and what the images turned out to be."""
         if self.on_bad_file == "error":
             reader.refuse_unread()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nnclassify.data.base import Dataset, Pool, Source
+from nnclassify.data.base import Dataset, RawDataset, UnsplitExamples
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError
 from nnclassify.process import available_memory
@@ -41,7 +41,7 @@ class Toy(Dataset):
         """The columns by name."""
         return ["x", "y"]
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """Draw the training pool and the test pool together, then part them.
 
         Together, because some generators place their classes at random, and the test must be of the same
@@ -53,9 +53,9 @@ class Toy(Dataset):
         self._check_memory(self.num_examples + num_test)
         inputs, targets = self.draw(self.num_examples + num_test, seed)
         values, labels = torch.from_numpy(inputs.astype(np.float64)), targets.astype(np.int64)
-        return Source(
-            train=Pool(labels[: self.num_examples], values[: self.num_examples]),
-            test=Pool(labels[self.num_examples :], values[self.num_examples :]),
+        return RawDataset(
+            train=UnsplitExamples(labels[: self.num_examples], values[: self.num_examples]),
+            test=UnsplitExamples(labels[self.num_examples :], values[self.num_examples :]),
             class_names=self.class_names(),
             feature_names=self.feature_names(),
         )

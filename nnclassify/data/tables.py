@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
+from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
 from nnclassify.data.csv_rows import CsvFile, CsvFormat
 from nnclassify.data.csv_table import read_table
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError
@@ -57,7 +57,7 @@ class Csv(UnsplitDataset):
     columns: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """Column names, in order, of a file without a header. Default: the first line is the header."""
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """Read and check every row.
 
         Raises:
@@ -67,15 +67,15 @@ class Csv(UnsplitDataset):
         import torch
 
         table = read_table(CsvFile(find_table(self.path), self.format()), self._labels(), self.features)
-        return Source(
-            train=Pool(table.targets, torch.from_numpy(table.values)),
+        return RawDataset(
+            train=UnsplitExamples(table.targets, torch.from_numpy(table.values)),
             class_names=table.class_names,
             feature_names=table.feature_names,
             notes=table.notes,
             lines=torch.from_numpy(table.lines),
         )
 
-    def examine(self, source: Source) -> list[str]:
+    def examine(self, source: RawDataset) -> list[str]:
         """What is odd about the labels and columns of a table to learn from.
 
         Raises:
@@ -92,7 +92,7 @@ class Csv(UnsplitDataset):
             odd_columns += outlier_notes(names, values, source.lines.numpy())
         return found + [f"{self.path}: {note}" for note in odd_columns]
 
-    def _examine_classes(self, source: Source) -> list[str]:
+    def _examine_classes(self, source: RawDataset) -> list[str]:
         odd, hopeless = why_no_class(source.class_names, len(source.train.targets), self.decimal)
         if hopeless:
             raise DataError(f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label")
@@ -139,7 +139,7 @@ class Iris(UnsplitDataset):
 
     name: Literal["iris"] = "iris"
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """From scikit-learn's package: nothing is downloaded."""
         from sklearn.datasets import load_iris
 
@@ -151,7 +151,7 @@ class Wine(UnsplitDataset):
 
     name: Literal["wine"] = "wine"
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """From scikit-learn's package: nothing is downloaded."""
         from sklearn.datasets import load_wine
 
@@ -163,37 +163,37 @@ class BreastCancer(UnsplitDataset):
 
     name: Literal["breast_cancer"] = "breast_cancer"
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """From scikit-learn's package: nothing is downloaded."""
         from sklearn.datasets import load_breast_cancer
 
         return _bunch(load_breast_cancer())
 
 
-class Digits(PictureDataset, UnsplitDataset):
+class Digits(ImageDataset, UnsplitDataset):
     """1,797 handwritten digits, 8x8 pixels (UCI), from scikit-learn; values rescaled from 0..16 to uint8 0..255."""
 
     name: Literal["digits"] = "digits"
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """From scikit-learn's package: nothing is downloaded. Images `(1797, 1, 8, 8)`."""
         import torch
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
         pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
-        return Source(
-            train=Pool(bunch.target.astype(np.int64), torch.from_numpy(pixels)),
+        return RawDataset(
+            train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(pixels)),
             class_names=[str(name) for name in bunch.target_names],
-            picture=PictureFormat(height=8, width=8, mode="gray"),
+            picture=ImageFormat(height=8, width=8, mode="gray"),
         )
 
 
-def _bunch(bunch: Any) -> Source:
+def _bunch(bunch: Any) -> RawDataset:
     import torch
 
-    return Source(
-        train=Pool(bunch.target.astype(np.int64), torch.from_numpy(bunch.data.astype(np.float64))),
+    return RawDataset(
+        train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(bunch.data.astype(np.float64))),
         class_names=[str(name) for name in bunch.target_names],
         feature_names=[str(name) for name in bunch.feature_names],
     )

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from nnclassify.data.augment import Augment
-from nnclassify.data.base import PictureDataset, Pool, Source, UnsplitDataset
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.splitting import Labels
 from nnclassify.data.targets import (
     Columns,
@@ -36,7 +36,7 @@ SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
 """An array in an .npz may be this large however small it was packed, and this many times its packed size."""
 
 
-class Tensors(PictureDataset, UnsplitDataset):
+class Tensors(ImageDataset, UnsplitDataset):
     """Tensors from .pt, .npy or .npz files: inputs `(N, ...)`, uint8 or float, images `(N, C, H, W)`, and targets."""
 
     name: Literal["tensors"] = "tensors"
@@ -73,7 +73,7 @@ class Tensors(PictureDataset, UnsplitDataset):
         picture = transform.picture
         return self if picture is None else self.model_copy(update={"white": picture.max_value})
 
-    def read(self, seed: int) -> Source:
+    def read(self, seed: int) -> RawDataset:
         """Map the files.
 
         Raises:
@@ -98,10 +98,10 @@ class Tensors(PictureDataset, UnsplitDataset):
                     f"{tuple(inputs.shape[1:])}, as in {self.train_inputs}"
                 )
             test_inputs = _with_white(test_inputs, white_of(test_inputs), white, self.test_inputs, notes)
-            test = Pool(numbering.indices(test_labels, self.test_targets), test_inputs)
+            test = UnsplitExamples(numbering.indices(test_labels, self.test_targets), test_inputs)
         inputs = _with_white(inputs, own, white, self.train_inputs, notes)
-        return Source(
-            train=Pool(numbering.indices(labels, self.train_targets), inputs),
+        return RawDataset(
+            train=UnsplitExamples(numbering.indices(labels, self.train_targets), inputs),
             test=test,
             class_names=self.class_names or [str(label) for label in numbering.labels],
             picture=None if own is None or white is None else _picture(inputs, white),
@@ -204,9 +204,9 @@ def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, n
     return inputs.float() * (white / own)
 
 
-def _picture(inputs: Tensor, white: int) -> PictureFormat:
+def _picture(inputs: Tensor, white: int) -> ImageFormat:
     channels, height, width = inputs.shape[1:]
-    return PictureFormat(height, width, "rgb" if channels == 3 else "gray", max_value=white)
+    return ImageFormat(height, width, "rgb" if channels == 3 else "gray", max_value=white)
 
 
 def load_tensor(path: str) -> Tensor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ STATISTICS_CHUNK = 2048
 """Examples read at a time for the statistics: bounds memory, changes no result."""
 
 
-class Evaluating(Settings):
+class EvaluationSettings(Settings):
     """How the network is evaluated: in validation, by `evaluate` and by `predict`."""
 
     tta: Tta = "none"
@@ -55,7 +55,7 @@ class Transform:
     """
 
     input_shape: tuple[int, ...]
-    picture: PictureFormat | None
+    picture: ImageFormat | None
     feature_names: list[str] | None
     shift: Tensor
     scale: Tensor
@@ -109,7 +109,7 @@ class Transform:
             ValueError: It is no such state.
         """
         shape, names, shift, scale = tuple(state["input_shape"]), state["feature_names"], state["shift"], state["scale"]
-        picture = None if state["picture"] is None else TypeAdapter(PictureFormat).validate_python(state["picture"])
+        picture = None if state["picture"] is None else TypeAdapter(ImageFormat).validate_python(state["picture"])
         if picture is not None and (shape != picture.shape() or not picture.is_sound()):
             raise ValueError("the image format does not fit the input shape, or white is not above black")
         if names is not None and shape != (len(names),):

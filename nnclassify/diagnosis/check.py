@@ -45,7 +45,7 @@ from nnclassify.diagnosis.trials.trials import (
 from nnclassify.diagnosis.trials.verdict import Seen, findings_of, minutes_needed
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.errors import DataError, NNClassifyError
-from nnclassify.training.build import Parts, build_parts
+from nnclassify.training.build import Components, build_components
 
 RULES = (*data.RULES, *output_and_loss.RULES, *architecture.RULES, *optimization.RULES, *untrained_network.RULES)
 
@@ -143,17 +143,17 @@ def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
 def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis:
     config = loaded.config
     with located(loaded.source):
-        parts = build_parts(config, splits)
-    case = case_of(parts)
-    if products(parts) * config.batch_size < SMALL_STEP:
+        components = build_components(config, splits)
+    case = case_of(components)
+    if products(components) * config.batch_size < SMALL_STEP:
         torch.set_num_threads(1)
-    bench = _bench(loaded, parts, minutes)
+    bench = _bench(loaded, components, minutes)
     net = bench.run({})
     linear = train_baseline(config, bench.folds, [], BASELINE_SECONDS)
     plain_net = cache(lambda: train_baseline(config, bench.folds, [64, 64], BASELINE_SECONDS))
     plain = plain_net() if _is_poor(net, linear) else linear
     skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
-    stand_in = _stand_in(bench, parts, case) if skill.of(net) < GOOD and net.error is None else None
+    stand_in = _stand_in(bench, components, case) if skill.of(net) < GOOD and net.error is None else None
     rates = _range_test(case, splits)
     suspicions = list(suspect(replace(case, suggested_lr=None if rates is None else rates.suggested)))
     keeps_out = bench.folds[0].validation is not None
@@ -164,7 +164,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
     repaired = repair(stand_in or bench, suspicions, _together(case, suspicions), skill)
     is_behind = repaired.skill_before >= GOOD or _is_behind(bench)
-    one_batch_accuracy = overfit_one_batch(build_parts(config, splits)) if repaired.skill_before < GOOD else None
+    one_batch_accuracy = overfit_one_batch(build_components(config, splits)) if repaired.skill_before < GOOD else None
     seen = Seen(
         net=net,
         before=net if stand_in is None else repaired.before.typical,
@@ -172,7 +172,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         is_behind=is_behind,
         one_batch_accuracy=one_batch_accuracy,
         minutes=minutes,
-        minutes_needed=minutes_needed(step_seconds(parts), case.total_steps),
+        minutes_needed=minutes_needed(step_seconds(components), case.total_steps),
         stand_in=None if stand_in is None else str(stand_in.stand_in),
     )
     findings += findings_of(loaded.source, case, repaired, seen, skill, bool(findings))
@@ -191,16 +191,16 @@ def _is_behind(bench: Bench) -> bool:
     return plain.by_class - halved.run({}).kept_out.by_class > DEVIATIONS * plain.noise
 
 
-def _bench(loaded: LoadedConfig, parts: Parts, minutes: float) -> Bench:
-    config, seconds = loaded.config, step_seconds(parts)
-    total = total_steps(config, len(parts.splits.train))
+def _bench(loaded: LoadedConfig, components: Components, minutes: float) -> Bench:
+    config, seconds = loaded.config, step_seconds(components)
+    total = total_steps(config, len(components.splits.train))
     steps = max(1, min(total, MAX_STEPS, math.ceil(TRIAL_SECONDS * minutes / seconds)))
     deadline = time.thread_time() + CHECK_SECONDS * minutes
     limit = 2 * TRIAL_SECONDS * minutes
-    return Bench(loaded.source, config, parts.splits, steps, deadline, limit, cost=steps * seconds)
+    return Bench(loaded.source, config, components.splits, steps, deadline, limit, cost=steps * seconds)
 
 
-def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
+def _stand_in(bench: Bench, components: Components, case: Case) -> Bench | None:
     """A bench for the widest net of the same kind that makes enough updates in the time of a trial.
 
     None if the net itself does, if there is no such net, or if signal and gradient vanish differently in it.
@@ -210,7 +210,7 @@ def _stand_in(bench: Bench, parts: Parts, case: Case) -> Bench | None:
         return None
     for factor in FACTORS:
         narrower = StandIn(factor)
-        smaller = build_parts(narrower(parts.config), parts.splits)
+        smaller = build_components(narrower(components.config), components.splits)
         seconds = step_seconds(smaller)
         steps = min(case.total_steps, MAX_STEPS, math.ceil(bench.cost / seconds))
         if steps >= decisive or factor == max(FACTORS):
@@ -235,7 +235,7 @@ def _range_test(case: Case, splits: Splits) -> RangeTest | None:
     low, high = case.config.optimizer.lr_range()
     lr = case.config.optimizer.lr
     try:
-        return range_test(build_parts(case.config, splits), min(low, lr) / 100, max(high, lr) * 100)
+        return range_test(build_components(case.config, splits), min(low, lr) / 100, max(high, lr) * 100)
     except NNClassifyError:  # such a net is refused: the trial of the config as written has said so
         return None
 
@@ -253,26 +253,28 @@ def _is_poor(before: Outcome, linear: Baseline) -> bool:
     return before.train.by_class < NEAR_PERFECT or linear.outcome.kept_out.by_class < NEAR_PERFECT
 
 
-def case_of(parts: Parts) -> Case:
-    """What the rules look at, from parts that are built but not trained."""
-    facts = facts_of(parts.splits, parts.transform)
+def case_of(components: Components) -> Case:
+    """What the rules look at, from components that are built but not trained."""
+    facts = facts_of(components.splits, components.transform)
     return Case(
-        config=parts.config,
-        stages=stages_of(parts.config),
+        config=components.config,
+        stages=stages_of(components.config),
         facts=facts,
-        feature_names=parts.splits.feature_names,
-        class_names=parts.splits.class_names,
-        num_outputs=parts.loss_fn.num_outputs,
-        prior_loss=prior_loss(parts.config, facts.class_counts, facts.num_examples),
-        start=start_of(parts) if _can_measure(parts) else None,
-        mixing=mixing(parts.model, measured_batch(parts)[0]),
-        has_batch_norm=any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules()),
+        feature_names=components.splits.feature_names,
+        class_names=components.splits.class_names,
+        num_outputs=components.loss_fn.num_outputs,
+        prior_loss=prior_loss(components.config, facts.class_counts, facts.num_examples),
+        start=start_of(components) if _can_measure(components) else None,
+        mixing=mixing(components.model, measured_batch(components)[0]),
+        has_batch_norm=any(
+            isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in components.model.modules()
+        ),
     )
 
 
-def _can_measure(parts: Parts) -> bool:
+def _can_measure(components: Components) -> bool:
     """Batch norm needs two examples."""
-    return len(parts.splits.train) > 1
+    return len(components.splits.train) > 1
 
 
 def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:

@@ -40,12 +40,12 @@ class Ranks:
 
     Attributes:
         rank: Which one this is, from 0; that one writes.
-        size: How many there are.
+        world_size: The number of processes.
         first_of_node: The first process on the machine that this one runs on.
     """
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     first_of_node: int = 0
 
     @property
@@ -56,7 +56,7 @@ class Ranks:
     def shard(self, count: int) -> slice:
         """This process's part of `count` examples: all parts together are all of them, none twice; rank 0's is
         never smaller than another's."""
-        first, last = (-(-rank * count // self.size) for rank in (self.rank, self.rank + 1))
+        first, last = (-(-rank * count // self.world_size) for rank in (self.rank, self.rank + 1))
         return slice(first, last)
 
     def all_reduce(self, parts: Sequence[Tensor]) -> list[Tensor]:
@@ -65,7 +65,7 @@ class Ranks:
         Raises:
             TrainingError: Another process has ended.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return list(parts)
         buffer = torch.cat([part.reshape(-1) for part in parts])
         try:
@@ -81,7 +81,7 @@ class Ranks:
         Raises:
             TrainingError: Another process has ended.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return part
         whole = part.new_zeros(count, *part.shape[1:])
         whole[self.shard(count)] = part
@@ -93,9 +93,9 @@ class Ranks:
         Raises:
             TrainingError: Another process has ended.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return [value]
-        values = [value] * self.size
+        values = [value] * self.world_size
         try:
             dist.all_gather_object(values, value)
         except RuntimeError as cause:
@@ -113,8 +113,8 @@ def join() -> Ranks:
     Raises:
         TrainingError: The launcher, or another process, has ended.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
         return Ranks()
     local_rank, local_size = (int(os.environ.get(f"LOCAL_{name}", default)) for name, default in _LOCAL)
     has_gpus = torch.cuda.device_count() >= local_size
@@ -123,13 +123,13 @@ def join() -> Ranks:
     with ended_by_the_kernel():
         try:
             _check_launcher()
-            store, rank, size = next(rendezvous("env://"))
-            store = dist.PrefixStore(name_of_start(store, rank, size), store)
+            store, rank, world_size = next(rendezvous("env://"))
+            store = dist.PrefixStore(name_of_start(store, rank, world_size), store)
             backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
-            dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
         except (RuntimeError, OSError) as cause:
             raise _lost(cause) from cause
-    return Ranks(dist.get_rank(), size, dist.get_rank() - local_rank)
+    return Ranks(dist.get_rank(), world_size, dist.get_rank() - local_rank)
 
 
 LAUNCHER_SECONDS = 5.0
@@ -158,7 +158,7 @@ START_SECONDS = 1800.0
 """How long the processes of a start wait for each other."""
 
 
-def name_of_start(store: dist.Store, rank: int, size: int) -> str:
+def name_of_start(store: dist.Store, rank: int, world_size: int) -> str:
     """A name that the processes which start now give themselves, and none before them has given.
 
     torchrun's store outlives the processes, and torch looks up in it where the others listen: one that is started
@@ -169,7 +169,7 @@ def name_of_start(store: dist.Store, rank: int, size: int) -> str:
     Args:
         store: Where all can read and write.
         rank: Of this process.
-        size: How many there are.
+        world_size: The number of processes.
 
     Raises:
         RuntimeError: After half an hour, torch's own patience, not all are there.
@@ -177,10 +177,10 @@ def name_of_start(store: dist.Store, rank: int, size: int) -> str:
     deadline = time.monotonic() + START_SECONDS
     store.set(f"word/{rank}", uuid.uuid4().hex)
     while True:
-        words = b"".join(store.get(f"word/{other}") for other in range(size))
+        words = b"".join(store.get(f"word/{other}") for other in range(world_size))
         name = hashlib.sha256(words).hexdigest()
         store.set(f"{name}/{rank}", "")
-        if store.check([f"{name}/{other}" for other in range(size)]):
+        if store.check([f"{name}/{other}" for other in range(world_size)]):
             return name
         if time.monotonic() > deadline:
             raise RuntimeError("not all processes have started")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
 
@@ -31,7 +31,7 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
         NNClassifyError: As `read`, in every process.
         TrainingError: Another process has ended.
     """
-    if ranks.size == 1 or sys.platform != "linux":
+    if ranks.world_size == 1 or sys.platform != "linux":
         return read()
     read_here = ranks.rank == ranks.first_of_node
     file, problem, failure = os.memfd_create("examples") if read_here else None, "", None
@@ -57,15 +57,13 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
 def _packed(splits: Splits) -> dict[str, Any]:
     """Tensors and primitives; storages that splits share are written once."""
     whole = {**vars(splits), "validation": None} if splits.validation_is_test else vars(splits)
-    plain = {
-        name: vars(value) if isinstance(value, Examples | PictureFormat) else value for name, value in whole.items()
-    }
+    plain = {name: vars(value) if isinstance(value, Examples | ImageFormat) else value for name, value in whole.items()}
     return {**plain, "validation_is_test": splits.validation_is_test}
 
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
     validation_is_test = packed.pop("validation_is_test")
-    for name, kind in {**dict.fromkeys(SPLITS, Examples), "picture": PictureFormat}.items():
+    for name, kind in {**dict.fromkeys(SPLITS, Examples), "picture": ImageFormat}.items():
         if packed[name] is not None:
             packed[name] = kind(**packed[name])
     return Splits(**{**packed, "validation": packed["test"]} if validation_is_test else packed)

@@ -21,7 +21,7 @@ from torch import Tensor
 from nnclassify.data.csv_inputs import FrameRows, Rows, inputs_of, listed, numbers_of
 from nnclassify.data.csv_rows import CsvFile, CsvFormat, as_number
 from nnclassify.data.image_depth import OVERSHOOT
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import list_pictures, passed_over
 from nnclassify.data.image_reading import Decoded, frames_note, ignore_warnings, read_pictures, shape_of
 from nnclassify.data.tensor_files import as_tensor, load_tensor
@@ -143,7 +143,7 @@ class InputReader:
         else:
             yield RawInput(item, self._values(item))
 
-    def _pictures(self, path: Path, picture: PictureFormat) -> Iterator[RawInput]:
+    def _pictures(self, path: Path, picture: ImageFormat) -> Iterator[RawInput]:
         for batch, decoded in _decoded(iter(_pictures_at(path, self.note)), picture):
             for text in frames_note([batch[row] for row in decoded.frames]):
                 self.note(text)
@@ -214,7 +214,7 @@ def _is(kind: Callable[[Path], bool], path: Path) -> bool:
         return False
 
 
-def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], picture: PictureFormat) -> Tensor:
+def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], picture: ImageFormat) -> Tensor:
     """Decoded images in the units that the net was trained in: uint8, or floats in 0..1."""
     raw = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     return raw.float() / 255 if picture.max_value == 1 else raw
@@ -234,7 +234,7 @@ def _pictures_at(path: Path, note: Note) -> list[Path]:
     return listing.pictures
 
 
-def _decoded(paths: Iterator[Path], picture: PictureFormat) -> Iterator[tuple[list[Path], Decoded]]:
+def _decoded(paths: Iterator[Path], picture: ImageFormat) -> Iterator[tuple[list[Path], Decoded]]:
     """Images a batch at a time, in order; while one is used, the next is decoded."""
     most = at_once(shape_of(1, picture))
     with ThreadPoolExecutor(1) as ahead:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.base import Pool, Source
+from nnclassify.data.base import RawDataset, UnsplitExamples
 from nnclassify.data.labels import matched
 from nnclassify.data.splitting import limited
 from nnclassify.errors import DataError, InputError, LabelError, some
@@ -109,7 +109,7 @@ def _of_other(classifier: Classifier) -> Scored:
     return Scored(name, examples, [*source.notes, note])
 
 
-def _in_classes(pool: Pool, source: Source, class_names: list[str], origin: str) -> Pool:
+def _in_classes(pool: UnsplitExamples, source: RawDataset, class_names: list[str], origin: str) -> UnsplitExamples:
     """The same examples with the run's class indices; a class may be absent, but none may be new.
 
     Multi-hot targets have a column for each class, so all must be there, in the run's order.
@@ -125,4 +125,4 @@ def _in_classes(pool: Pool, source: Source, class_names: list[str], origin: str)
             f"{origin}: class {', '.join(map(repr, new[:5]))} is not one of the run's: {', '.join(class_names[:10])}"
         )
     index = np.array([-1 if known is None else known for known in place], dtype=np.int64)
-    return Pool(index[pool.targets], pool.inputs)
+    return UnsplitExamples(index[pool.targets], pool.inputs)

@@ -79,7 +79,7 @@ def machine_state(trainer: Trainer) -> dict[str, Any]:
     return {
         "device": trainer.placement.device.type,
         "threads": torch.get_num_threads(),
-        "processes": trainer.ranks.size,
+        "processes": trainer.ranks.world_size,
         "torch": str(torch.__version__),
     }
 

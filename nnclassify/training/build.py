@@ -34,7 +34,7 @@ MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """All that a config describes, built and fitted together, before anything is trained.
 
     Attributes:
@@ -64,7 +64,7 @@ class Parts:
         }
 
 
-def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | None = None) -> Parts:
+def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ranks | None = None) -> Components:
     """Build everything that a config describes; nothing is written.
 
     Args:
@@ -98,7 +98,7 @@ def build_parts(config: RunConfig, splits: Splits | None = None, ranks: Ranks | 
     inputs = placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
-    return Parts(_settled(config, splits), splits, transform, loss_fn, model, placement)
+    return Components(_settled(config, splits), splits, transform, loss_fn, model, placement)
 
 
 def _settled(config: RunConfig, splits: Splits) -> RunConfig:
@@ -141,48 +141,50 @@ def _sample(examples: Examples, transform: Transform, placement: Placement) -> I
         yield placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
 
 
-def build_trainer(parts: Parts, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
+def build_trainer(components: Components, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
     """The trainer of a run, at its start.
 
     Raises:
         DataError: `select_by` names a metric without a value on the validation split.
         ModelError: The batches are too small for the network, or for the processes.
     """
-    config, splits = parts.config, parts.splits
+    config, splits = components.config, components.splits
     if splits.validation is not None and not splits.validation_is_test:
         _check_metric(METRICS[config.select_by], splits, splits.validation)
     ranks = ranks or Ranks()
     skip_dynamo_import()
-    has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in parts.model.modules())
-    smallest = max(ranks.size, 2 if any(isinstance(module, nn.BatchNorm1d) for module in parts.model.modules()) else 1)
+    has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in components.model.modules())
+    smallest = max(
+        ranks.world_size, 2 if any(isinstance(module, nn.BatchNorm1d) for module in components.model.modules()) else 1
+    )
     if config.batch_size < smallest:
-        why = " with batch norm in a hidden layer" if smallest > ranks.size else ""
-        several = f" for {ranks.size} processes" if ranks.size > 1 else ""
+        why = " with batch norm in a hidden layer" if smallest > ranks.world_size else ""
+        several = f" for {ranks.world_size} processes" if ranks.world_size > 1 else ""
         found = f"batch_size: found {config.batch_size}{why}, which needs at least {smallest}{several}"
         raise ModelError(f"{found}; raise batch_size", ("batch_size",))
     batches = Batches(
         splits.train,
-        parts.transform,
-        parts.placement,
+        components.transform,
+        components.placement,
         batch_size=config.batch_size,
         seed=config.seed,
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
         min_batch=2 if has_batch_norm else 1,
     )
-    parameters = [pair for pair in parts.model.named_parameters() if pair[1].requires_grad]
+    parameters = [pair for pair in components.model.named_parameters() if pair[1].requires_grad]
     optimizers = config.optimizer.build(parameters)
-    averaged = None if config.averaging() is None else frozen_copy(parts.model)
-    state = FunctionalState.of(parts.model, averaged, optimizers, epoch=1)
-    plan = plan_execution(config, batches, parts.model, parts.loss_fn, state, ranks.size)
+    averaged = None if config.averaging() is None else frozen_copy(components.model)
+    state = FunctionalState.of(components.model, averaged, optimizers, epoch=1)
+    plan = plan_execution(config, batches, components.model, components.loss_fn, state, ranks.world_size)
     if plan.num_threads != torch.get_num_threads():
         torch.set_num_threads(plan.num_threads)
-    what_learns = (parts.model, averaged, parts.loss_fn, optimizers)
-    return Trainer(*what_learns, batches, splits.validation, _recipe(parts), plan, observers, ranks)
+    what_learns = (components.model, averaged, components.loss_fn, optimizers)
+    return Trainer(*what_learns, batches, splits.validation, _recipe(components), plan, observers, ranks)
 
 
-def _recipe(parts: Parts) -> Recipe:
-    config, splits = parts.config, parts.splits
+def _recipe(components: Components) -> Recipe:
+    config, splits = components.config, components.splits
     return Recipe(
         epochs=config.epochs,
         batch_size=config.batch_size,

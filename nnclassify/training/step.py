@@ -69,7 +69,7 @@ class StepFunction:
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.stop_requested = False
         self.shared = (
-            None if ranks is None or ranks.size == 1 else SharedBatch(model, self.loss_fn, placement.dtype, ranks)
+            None if ranks is None or ranks.world_size == 1 else SharedBatch(model, self.loss_fn, placement.dtype, ranks)
         )
         self.begin(epoch=1)
 

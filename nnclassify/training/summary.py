@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnclassify.config.run_config import LoadedConfig, located
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.trainer import Trainer
 
 
@@ -87,10 +87,10 @@ def summarize(loaded: LoadedConfig) -> Summary:
     """Build a config as training does, and run one training batch through the network.
 
     Raises:
-        NNClassifyError: As `build_parts` and `build_trainer`.
+        NNClassifyError: As `build_components` and `build_trainer`.
     """
     with located(loaded.source):
-        trainer = build_trainer(build_parts(loaded.config))
+        trainer = build_trainer(build_components(loaded.config))
     chunk = next(iter(trainer.train_batches.epoch(1, 0)))
     batch = next(iter(chunk))[0][: chunk.batch_size]
     plan = trainer.plan.description()

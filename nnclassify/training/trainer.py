@@ -147,7 +147,7 @@ class Trainer:
     def ask_to_stop(self, signal_number: int) -> None:
         """Stop after this batch, with everything saved; a signal handler may call it."""
         self.stop_requested = signal_number
-        if self.ranks.size == 1:
+        if self.ranks.world_size == 1:
             self.stop_signal = signal_number
 
     def _note(self, text: str) -> None:
@@ -210,7 +210,7 @@ class Trainer:
     def _run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        if self.ranks.size > 1:
+        if self.ranks.world_size > 1:
             # Each process's dropout follows from the step: so one checkpoint serves all of them.
             torch.manual_seed(stream_seed(self.train_batches.seed, "rank", self.ranks.rank, self.step))
             self.step_function.stop_requested = self.stop_requested is not None

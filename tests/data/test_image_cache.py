@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from nnclassify.data import image_cache, image_reading
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.files.cache import private_folder
 
-FORMAT = PictureFormat(4, 4, "rgb")
+FORMAT = ImageFormat(4, 4, "rgb")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_second_reading_decodes_nothing(files: list[Path], monkeypatch: pytest.M
 
 def test_a_touched_file_another_format_or_order_is_another_list(files: list[Path]) -> None:
     keys = {image_cache.fingerprint(files, FORMAT), image_cache.fingerprint(files[::-1], FORMAT)}
-    keys.add(image_cache.fingerprint(files, PictureFormat(4, 4, "gray")))
+    keys.add(image_cache.fingerprint(files, ImageFormat(4, 4, "gray")))
     os.utime(files[0], ns=(1, 1))
     keys.add(image_cache.fingerprint(files, FORMAT))
     assert len(keys) == 4

@@ -13,7 +13,7 @@ from PIL import Image
 from nnclassify import run
 from nnclassify.data import Splits, image_reading
 from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
-from nnclassify.data.image_format import Picture, PictureFormat
+from nnclassify.data.image_format import ImageFormat, Picture
 from nnclassify.errors import DataError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import splits_of
@@ -109,13 +109,13 @@ def test_a_later_start_decodes_no_deep_picture_again(here: Path, monkeypatch: py
         save(here / f"root/dark/{index}", SHADES + index / 10, "12 in 16-bit tif")
         save(here / f"root/light/{index}", SHADES + 0.4, "12 in 16-bit tif")
     decoded: list[Path] = []
-    decode = PictureFormat.decode
+    decode = ImageFormat.decode
 
-    def counted(picture: PictureFormat, path: Path) -> Picture:
+    def counted(picture: ImageFormat, path: Path) -> Picture:
         decoded.append(path)
         return decode(picture, path)
 
-    monkeypatch.setattr(PictureFormat, "decode", counted)
+    monkeypatch.setattr(ImageFormat, "decode", counted)
     first = build()
     assert len(decoded) == 1 + 8  # the first shows that there are deep ones
     monkeypatch.setattr(image_reading, "measure", lambda paths: pytest.fail("measured again"))

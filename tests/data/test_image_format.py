@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from nnclassify.data.image_format import PictureFormat, Resize
+from nnclassify.data.image_format import ImageFormat, Resize
 from nnclassify.errors import InputError
 
 
@@ -21,8 +21,8 @@ def save(path: Path, pixels: object) -> Path:
 
 def test_gray_and_rgb(tmp_path: Path) -> None:
     red = save(tmp_path / "red.png", np.full((2, 2, 3), [200, 0, 0]))
-    assert PictureFormat(2, 2, "rgb").read(red)[:, 0, 0].tolist() == [200, 0, 0]
-    gray = PictureFormat(2, 2, "gray").read(red)
+    assert ImageFormat(2, 2, "rgb").read(red)[:, 0, 0].tolist() == [200, 0, 0]
+    gray = ImageFormat(2, 2, "gray").read(red)
     assert gray.shape == (1, 2, 2)
     assert gray[0, 0, 0] == round(0.299 * 200)  # ITU-R BT.601
 
@@ -37,13 +37,13 @@ HALVES = [[0, 0, 255, 255], [0, 0, 255, 255]]
 )
 def test_resize_meets_another_aspect_ratio(resize: Resize, expected: list[list[int]], tmp_path: Path) -> None:
     size = len(expected)
-    pixels = PictureFormat(size, size, "gray", resize).read(save(tmp_path / "halves.png", HALVES))
+    pixels = ImageFormat(size, size, "gray", resize).read(save(tmp_path / "halves.png", HALVES))
     assert pixels[0].tolist() == expected
 
 
 def test_squash_keeps_every_part(tmp_path: Path) -> None:
     wide = [[0] * 4 + [255] * 4] * 4
-    pixels = PictureFormat(4, 4, "gray", "squash").read(save(tmp_path / "wide.png", wide))[0]
+    pixels = ImageFormat(4, 4, "gray", "squash").read(save(tmp_path / "wide.png", wide))[0]
     assert pixels[0, 0] == 0 and pixels[0, -1] == 255
     assert (pixels == pixels[0]).all()
 
@@ -53,18 +53,18 @@ def test_exif_rotation_is_obeyed(tmp_path: Path) -> None:
     exif[0x0112] = 6  # turn a quarter clockwise to view
     picture = Image.fromarray(np.array([[10, 20, 30], [40, 50, 60]], dtype=np.uint8))
     picture.save(tmp_path / "turned.png", exif=exif)
-    assert PictureFormat(3, 2, "gray").read(tmp_path / "turned.png")[0].tolist() == [[40, 10], [50, 20], [60, 30]]
+    assert ImageFormat(3, 2, "gray").read(tmp_path / "turned.png")[0].tolist() == [[40, 10], [50, 20], [60, 30]]
 
 
 def test_transparency_is_shown_over_white(tmp_path: Path) -> None:
     clear = save(tmp_path / "clear.png", np.full((2, 2, 4), [0, 0, 0, 0]))
-    assert (PictureFormat(2, 2, "rgb").read(clear) == 255).all()
+    assert (ImageFormat(2, 2, "rgb").read(clear) == 255).all()
 
 
 def test_sixteen_bit_gray_is_scaled(tmp_path: Path) -> None:
     deep = np.full((2, 2), 0x8000, dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    assert (PictureFormat(2, 2, "gray").read(tmp_path / "deep.png") == 128).all()
+    assert (ImageFormat(2, 2, "gray").read(tmp_path / "deep.png") == 128).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_picture_is_named(content: bytes, tmp_path: Path) -> N
     with pytest.raises(
         InputError, match=r"bad\.png: not a readable image \(.+\); expected (a whole|one of AVIF, BLP, BMP)"
     ):
-        PictureFormat(2, 2, "rgb").read(path)
+        ImageFormat(2, 2, "rgb").read(path)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif"])
@@ -84,20 +84,20 @@ def test_a_truncated_picture_is_named(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=rf"cut\.{suffix}: not a readable image"):
-        PictureFormat(64, 64, "rgb").read(path)
+        ImageFormat(64, 64, "rgb").read(path)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     Image.new("1", (20_000, 10_000)).save(tmp_path / "bomb.png")
     with pytest.raises(InputError, match=r"bomb\.png"):
-        PictureFormat(2, 2, "rgb").read(tmp_path / "bomb.png")
+        ImageFormat(2, 2, "rgb").read(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "jpg"])
 def test_broken_exif_data_harms_no_pixel(ending: str, tmp_path: Path) -> None:
     picture = Image.new("RGB", (4, 4), (200, 0, 0))
     picture.save(tmp_path / f"a.{ending}", exif=b"Exif\0\0nonsense", lossless=True)
-    assert abs(PictureFormat(4, 4, "rgb").read(tmp_path / f"a.{ending}")[:, 0, 0] - [200.0, 0, 0]).max() <= 2
+    assert abs(ImageFormat(4, 4, "rgb").read(tmp_path / f"a.{ending}")[:, 0, 0] - [200.0, 0, 0]).max() <= 2
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -107,7 +107,7 @@ def test_every_exif_orientation_is_turned_as_pillow_turns_it(orientation: int, t
     Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3)).save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as picture:
         turned = np.asarray(ImageOps.exif_transpose(picture))
-    assert (PictureFormat(len(turned), len(turned[0]), "gray").read(tmp_path / "a.png")[0] == turned).all()
+    assert (ImageFormat(len(turned), len(turned[0]), "gray").read(tmp_path / "a.png")[0] == turned).all()
 
 
 def test_the_first_frame_of_several_is_read_and_said(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_first_frame_of_several_is_read_and_said(tmp_path: Path) -> None:
     for ending in ("gif", "png", "tif", "webp"):
         frames[0].save(tmp_path / f"two.{ending}", save_all=True, append_images=frames[1:])
         frames[0].save(tmp_path / f"one.{ending}")
-        two, one = (PictureFormat(4, 4, "gray").decode(tmp_path / f"{name}.{ending}") for name in ("two", "one"))
+        two, one = (ImageFormat(4, 4, "gray").decode(tmp_path / f"{name}.{ending}") for name in ("two", "one"))
         assert (two.has_frames, one.has_frames) == (True, False)
         assert abs(two.pixels.astype(int) - 10).max() <= 2
 
@@ -126,14 +126,14 @@ def test_every_mode_is_brought_to_bytes(mode: str, tmp_path: Path) -> None:
     picture.putpixel((0, 0), 0)
     deep = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
     (deep if mode == "I;16" else picture.convert(mode)).save(tmp_path / "a.tif")
-    assert PictureFormat(4, 4, "rgb").read(tmp_path / "a.tif")[:, 0].tolist() == [[0, 255, 255, 255]] * 3
+    assert ImageFormat(4, 4, "rgb").read(tmp_path / "a.tif")[:, 0].tolist() == [[0, 255, 255, 255]] * 3
 
 
 @pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 def test_a_picture_that_is_one_pixel_wide_is_read(size: tuple[int, int], resize: Resize, tmp_path: Path) -> None:
     Image.new("L", size, 70).save(tmp_path / "a.png")
-    pixels = PictureFormat(8, 8, "gray", resize).read(tmp_path / "a.png")
+    pixels = ImageFormat(8, 8, "gray", resize).read(tmp_path / "a.png")
     assert pixels.max() == 70
 
 
@@ -155,7 +155,7 @@ def chunk(name: bytes, data: bytes, checksum: int | None = None) -> bytes:
 def test_a_damaged_note_in_a_png_harms_no_pixel(note: bytes, tmp_path: Path) -> None:
     whole = save(tmp_path / "a.png", np.full((2, 2, 4), [200, 0, 0, 255])).read_bytes()
     (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:])
-    assert PictureFormat(2, 2, "rgb").read(tmp_path / "a.png")[:, 0, 0].tolist() == [200, 0, 0]
+    assert ImageFormat(2, 2, "rgb").read(tmp_path / "a.png")[:, 0, 0].tolist() == [200, 0, 0]
     (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:-20])
     with pytest.raises(InputError, match=r"a.png: not a readable image"):
-        PictureFormat(2, 2, "rgb").read(tmp_path / "a.png")
+        ImageFormat(2, 2, "rgb").read(tmp_path / "a.png")

@@ -16,7 +16,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_reading import read_pictures
 from nnclassify.errors import DataError, InputError
 
@@ -194,7 +194,7 @@ def test_a_root_that_cannot_be_looked_at_is_a_message(name: str, here: Path) -> 
 def test_every_common_format_is_read(tmp_path: Path, ending: str) -> None:
     """A name that Pillow does not open by ended the search: whatever stood behind it could not be read."""
     Image.new("RGB", (8, 8), (200, 100, 0)).save(tmp_path / f"a.{ending}")
-    pixels = PictureFormat(8, 8, "rgb").read(tmp_path / f"a.{ending}")
+    pixels = ImageFormat(8, 8, "rgb").read(tmp_path / f"a.{ending}")
     assert pixels.shape == (3, 8, 8)
     assert abs(pixels.mean(axis=(1, 2)) - [200, 100, 0]).max() <= 3
 
@@ -205,7 +205,7 @@ def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytes
         Image.new("L", (3, 2), number).save(path)
     paths[70].write_bytes(b"no image")
     paths[71].unlink()
-    picture = PictureFormat(2, 3, "gray")
+    picture = ImageFormat(2, 3, "gray")
     one_by_one = read_pictures(paths, picture)
     monkeypatch.setattr("nnclassify.data.image_reading.SMALL_FILE", 0)
     decoded = read_pictures(paths, picture)

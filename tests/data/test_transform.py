@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nnclassify.data.image_format import PictureFormat
+from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.transform import Normalize, Transform, fit_normalization
 
 TABLE = torch.tensor([[0.0, 10.0, 7.0], [2.0, 30.0, 7.0], [4.0, 20.0, 7.0], [100.0, 100.0, 100.0]], dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_columns_that_differ_in_a_late_digit_are_told_apart() -> None:
 
 
 def test_transform_survives_its_state() -> None:
-    picture = PictureFormat(4, 5, "gray", "pad")
+    picture = ImageFormat(4, 5, "gray", "pad")
     transform = Transform((1, 4, 5), picture, None, *torch.tensor([3.0, 2.0]).double().reshape(2, 1, 1, 1))
     again = Transform.from_state(transform.state())
     assert (again.input_shape, again.picture) == (transform.input_shape, picture)

@@ -6,7 +6,7 @@ from builders import config_of
 
 from nnclassify.diagnosis.range_plot import save_range_test
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test, suggested_rate
-from nnclassify.training.build import build_parts
+from nnclassify.training.build import build_components
 
 
 def test_a_tenth_of_the_rate_with_the_lowest_loss_is_suggested() -> None:
@@ -18,21 +18,21 @@ def test_a_loss_that_never_falls_suggests_nothing() -> None:
 
 
 def test_a_range_test_ends_where_the_loss_explodes() -> None:
-    found = range_test(build_parts(config_of(optimizer={"name": "sgd", "lr": 0.1})), 1e-4, 1e6)
+    found = range_test(build_components(config_of(optimizer={"name": "sgd", "lr": 0.1})), 1e-4, 1e6)
     assert found is not None and found.suggested is not None
     assert 0.001 < found.suggested < 10 and found.rates[-1] < 1e6
     assert max(found.losses) <= 4 * min(found.losses)
 
 
 def test_a_range_test_is_the_same_twice() -> None:
-    first, second = (range_test(build_parts(config_of()), 1e-4, 10.0) for _ in range(2))
+    first, second = (range_test(build_components(config_of()), 1e-4, 10.0) for _ in range(2))
     assert first == second
 
 
 @pytest.mark.parametrize(("hidden", "lr", "learns"), [([64], 0.01, True), ([64], 1e-9, False)])
 def test_a_working_net_learns_a_batch_by_heart(hidden: list[int], lr: float, learns: bool) -> None:
     model = {"name": "mlp", "hidden": hidden, "dropout": 0.5}
-    reached = overfit_one_batch(build_parts(config_of(model=model, optimizer={"name": "adam", "lr": lr})))
+    reached = overfit_one_batch(build_components(config_of(model=model, optimizer={"name": "adam", "lr": lr})))
     assert reached is not None and (reached > 0.95) == learns
 
 

@@ -9,7 +9,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.diagnosis.measure import LayerState, Snapshot
 from nnclassify.diagnosis.monitor.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
 from nnclassify.errors import TrainingError
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Trainer
 
@@ -18,8 +18,8 @@ ROW = Row(1, 10, 1.0, 0.5, None, None, 0.1, 1.0, 100.0)
 
 def trainer_of(monitor: Monitor | None = None, **options: object) -> Trainer:
     config = {"dataset": "moons", "model": {"name": "mlp", "hidden": [8], "dropout": 0.2}, "epochs": 6, **options}
-    parts = build_parts(RunConfig.model_validate(config))
-    return build_trainer(parts, [] if monitor is None else [monitor])
+    components = build_components(RunConfig.model_validate(config))
+    return build_trainer(components, [] if monitor is None else [monitor])
 
 
 def rows(*losses: float, accuracy: float = 0.5) -> list[Row]:

@@ -17,7 +17,7 @@ from nnclassify.diagnosis.rules.untrained_network import MOVED
 from nnclassify.errors import InputError
 from nnclassify.losses import CrossEntropy
 from nnclassify.seeds import torch_rng
-from nnclassify.training.build import build_parts
+from nnclassify.training.build import build_components
 
 WITH_EXAMPLE = [rule for rule in RULES if rule.page.example]
 """All but NN310, which no member of the model family can trigger: a net of the test's own does."""
@@ -34,7 +34,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suspicions(text: str, folder: Path) -> list[Suspicion]:
     path = folder / "config.yaml"
     path.write_text(text)
-    return list(suspect(case_of(build_parts(load_config(str(path)).config))))
+    return list(suspect(case_of(build_components(load_config(str(path)).config))))
 
 
 @by_page

@@ -9,17 +9,17 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation.baselines import Baselines, baselines
-from nnclassify.training.build import Parts, build_parts
+from nnclassify.training.build import Components, build_components
 
 
-def held_against(parts: Parts) -> Examples:
-    assert parts.splits.test is not None
-    return parts.splits.test
+def held_against(components: Components) -> Examples:
+    assert components.splits.test is not None
+    return components.splits.test
 
 
 def found(**values: object) -> Baselines:
-    parts = build_parts(config_of(**values))
-    return baselines(parts.splits, parts.transform, held_against(parts))
+    components = build_components(config_of(**values))
+    return baselines(components.splits, components.transform, held_against(components))
 
 
 def test_a_line_parts_blobs_and_not_rings() -> None:
@@ -30,11 +30,11 @@ def test_a_line_parts_blobs_and_not_rings() -> None:
 @pytest.mark.parametrize("dataset", ["iris", "wine", "breast_cancer", "digits"])
 def test_they_are_those_of_scikit_learn(dataset: str) -> None:
     """A shrinkage s is our ridge r = s / (1 - s), but for a factor of 1 - s on the prior."""
-    parts = build_parts(config_of(dataset=dataset))
+    components = build_components(config_of(dataset=dataset))
     (inputs, targets), (judged, expected) = (
-        (parts.transform(raw, torch.float32).flatten(1).numpy(), classes.numpy())
+        (components.transform(raw, torch.float32).flatten(1).numpy(), classes.numpy())
         for raw, classes in (
-            split.select(torch.arange(len(split))) for split in (parts.splits.train, held_against(parts))
+            split.select(torch.arange(len(split))) for split in (components.splits.train, held_against(components))
         )
     )
     shrinkage = closed_form.RIDGE / (1 + closed_form.RIDGE)
@@ -46,9 +46,9 @@ def test_they_are_those_of_scikit_learn(dataset: str) -> None:
 
 
 def test_the_majority_is_the_share_of_the_commonest_training_class() -> None:
-    parts = build_parts(config_of(dataset="breast_cancer"))
-    commonest = int(torch.tensor(parts.splits.class_counts()).argmax())
-    share = float((held_against(parts).all_targets() == commonest).double().mean())
+    components = build_components(config_of(dataset="breast_cancer"))
+    commonest = int(torch.tensor(components.splits.class_counts()).argmax())
+    share = float((held_against(components).all_targets() == commonest).double().mean())
     assert found(dataset="breast_cancer").majority == pytest.approx(share)
 
 

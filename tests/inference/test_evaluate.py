@@ -28,10 +28,10 @@ def trained(**values: Any) -> RunResult:
 
 def test_evaluation_does_not_depend_on_batch_size(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = trained(dataset=DIGITS, model={"name": "mlp", "hidden": [16], "batch_norm": True})
-    assert result.parts.splits.test is not None
-    whole = evaluate(result.classifier, result.parts.splits.test)
+    assert result.components.splits.test is not None
+    whole = evaluate(result.classifier, result.components.splits.test)
     monkeypatch.setattr("nnclassify.evaluation.outputs.MAX_BATCH", 7)
-    parts = evaluate(result.classifier, result.parts.splits.test)
+    parts = evaluate(result.classifier, result.components.splits.test)
     assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
     assert (parts.accuracy, parts.confusion) == (whole.accuracy, whole.confusion)
 
@@ -61,8 +61,8 @@ def test_a_worse_last_epoch_is_not_what_is_reported(here: Path, monkeypatch: pyt
 
 def test_examples_are_found_again_by_predictions_path(here: Path) -> None:
     result = trained(dataset=DIGITS)
-    assert result.test is not None and result.parts.splits.test is not None
-    raw, targets = result.parts.splits.test.select(torch.arange(len(result.parts.splits.test)))
+    assert result.test is not None and result.components.splits.test is not None
+    raw, targets = result.components.splits.test.select(torch.arange(len(result.components.splits.test)))
     assert torch.equal(result.classifier.probabilities(raw), result.test.probabilities)
     hits = int((result.test.probabilities.argmax(1) == targets).sum())
     assert result.test.accuracy == hits / len(targets)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnclassify.errors import ModelError
 from nnclassify.models import AnyModel
-from nnclassify.training.build import build_parts
+from nnclassify.training.build import build_components
 
 EXACT = {"name": "whitening", "eps": 1e-9}
 
@@ -71,8 +71,8 @@ def test_units_that_make_no_pairs_are_refused(channels: int) -> None:
 
 
 def test_parts_whiten_over_the_training_examples() -> None:
-    parts = build_parts(config_of(model={"name": "mlp", "hidden": [{"units": 4, "init": EXACT}]}))
-    train = parts.splits.train
-    inputs = parts.transform(train.inputs[train.indices], torch.float64).float()
-    outputs = parts.model.get_submodule("hidden_0_linear")(inputs).detach()[:, :2]
+    components = build_components(config_of(model={"name": "mlp", "hidden": [{"units": 4, "init": EXACT}]}))
+    train = components.splits.train
+    inputs = components.transform(train.inputs[train.indices], torch.float64).float()
+    outputs = components.model.get_submodule("hidden_0_linear")(inputs).detach()[:, :2]
     torch.testing.assert_close(covariance(outputs), torch.eye(2), atol=1e-4, rtol=0)

@@ -10,7 +10,7 @@ import torch
 
 from nnclassify.config.run_config import load_config
 from nnclassify.runs.checkpoint import content_digest, plain
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
 from reliability import runs
 from reliability.outcome import Outcome
@@ -48,7 +48,7 @@ def test_parts_left_out(scale: float, outcome: Outcome) -> None:
 
 def _trainer(stop: int) -> Trainer:
     changes = ["optimizer.lr=0.3", "scheduler=constant", "dataset.validation=0.3"]
-    trainer = build_trainer(build_parts(load_config("cnn.yaml", changes).config), [_StopAt(stop)])
+    trainer = build_trainer(build_components(load_config("cnn.yaml", changes).config), [_StopAt(stop)])
     _scaler(trainer)
     return trainer
 

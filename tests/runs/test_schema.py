@@ -22,7 +22,7 @@ from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resume import resume
-from nnclassify.training.build import build_parts, build_trainer
+from nnclassify.training.build import build_components, build_trainer
 
 Content = dict[str, Any]
 VALUES: dict[str, Any] = {
@@ -97,7 +97,7 @@ def test_a_state_of_another_run_is_refused(run: RunFolder, tmp_path: Path, messa
     """It has the right types, and does not belong to this net and recipe."""
     training = content_of(run.last)["training"]
     MISFITS[message](training)
-    trainer = build_trainer(build_parts(config_of(**VALUES)))
+    trainer = build_trainer(build_components(config_of(**VALUES)))
     with pytest.raises(ValueError, match=message):
         trainer.load_state(training, trainer_rows(run))
 
@@ -119,9 +119,9 @@ def use_weights(path: Path) -> None:
 
 def use_training(path: Path) -> None:
     """As `train --resume` does."""
-    parts = build_parts(config_of(**VALUES))
+    components = build_components(config_of(**VALUES))
     folder = RunFolder(path.parent)
-    resumed = resume(build_trainer(parts), folder, parts.config, parts.facts())
+    resumed = resume(build_trainer(components), folder, components.config, components.facts())
     assert resumed.best is not None and load_checkpoint(path).run_id == resumed.run_id
 
 

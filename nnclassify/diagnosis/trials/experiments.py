@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnclassify.data.batches import Batches
 from nnclassify.diagnosis.trials.trials import step_seconds
 from nnclassify.evaluation.totals import exact
-from nnclassify.training.build import Parts, build_trainer
+from nnclassify.training.build import Components, build_trainer
 
 EXPERIMENT_SECONDS = 2.0
 """Target time of an experiment. Its number of steps follows from the cost of a step, not from a clock."""
@@ -48,20 +48,22 @@ class RangeTest:
     suggested: float | None
 
 
-def range_test(parts: Parts, low: float, high: float) -> RangeTest | None:
-    """Train freshly built parts from learning rate `low` toward `high` until the loss increases; None if the net is
-    too slow."""
-    num_steps = _steps_within(parts, RANGE_STEPS)
+def range_test(components: Components, low: float, high: float) -> RangeTest | None:
+    """Train freshly built components from learning rate `low` toward `high` until the loss increases.
+
+    None if the network is too slow for it.
+    """
+    num_steps = _steps_within(components, RANGE_STEPS)
     if num_steps < MIN_STEPS:
         return None
-    trainer = build_trainer(_eager(parts))
+    trainer = build_trainer(_eager(components))
     grid = torch.logspace(math.log10(low), math.log10(high), num_steps, dtype=torch.float64).tolist()
     rates: list[float] = []
     losses: list[float] = []
     smoothed = 0.0
     batches = _forever(trainer.train_batches)
     for number, (rate, (inputs, targets)) in enumerate(zip(grid, batches, strict=False), start=1):
-        _, batch_losses = trainer.step_function.run(inputs, targets, [rate / parts.config.optimizer.lr], [0.0])
+        _, batch_losses = trainer.step_function.run(inputs, targets, [rate / components.config.optimizer.lr], [0.0])
         smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * float(batch_losses.mean())
         loss = smoothed / (1 - SMOOTHING**number)
         if not math.isfinite(loss) or (losses and loss > RISEN * min(losses)):
@@ -78,37 +80,39 @@ def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
     return float(f"{SAFETY * rates[losses.index(min(losses))]:.2g}")
 
 
-def overfit_one_batch(parts: Parts) -> float | None:
-    """The accuracy that freshly built parts reach on one batch, without dropout, after being shown nothing else.
+def overfit_one_batch(components: Components) -> float | None:
+    """The accuracy that freshly built components reach on one batch, without dropout, after being shown nothing else.
 
     None: too slow here. A net that cannot do it has a broken part or settings that keep it from learning anything
     (Karpathy, A recipe for training neural networks, 2019: "overfit one batch").
     """
-    train = parts.splits.train
+    train = components.splits.train
     rows = torch.linspace(0, len(train) - 1, min(BATCH, len(train))).long()
-    parts = _eager(replace(parts, config=parts.config.model_copy(update={"batch_size": len(rows)})))
-    for module in parts.model.modules():
+    components = _eager(replace(components, config=components.config.model_copy(update={"batch_size": len(rows)})))
+    for module in components.model.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0
-    num_steps = _steps_within(parts, BATCH_STEPS)
+    num_steps = _steps_within(components, BATCH_STEPS)
     if num_steps < MIN_STEPS:
         return None
-    trainer = build_trainer(parts)
+    trainer = build_trainer(components)
     raw, targets = train.select(rows)
-    inputs = parts.placement.to_memory_format(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
-    targets = targets.to(parts.placement.device)
+    inputs = components.placement.to_memory_format(
+        components.transform(raw.to(components.placement.device), components.placement.dtype)
+    )
+    targets = targets.to(components.placement.device)
     outputs = torch.zeros(0)
     for _ in range(num_steps):
         outputs, _ = trainer.step_function.run(inputs, targets, [1.0], [0.0])
-    return float(exact(parts.loss_fn.predictions(outputs), targets).double().mean())
+    return float(exact(components.loss_fn.predictions(outputs), targets).double().mean())
 
 
-def _eager(parts: Parts) -> Parts:
-    return replace(parts, config=parts.config.model_copy(update={"compile": "off"}))
+def _eager(components: Components) -> Components:
+    return replace(components, config=components.config.model_copy(update={"compile": "off"}))
 
 
-def _steps_within(parts: Parts, most: int) -> int:
-    return min(most, int(EXPERIMENT_SECONDS / step_seconds(parts)))
+def _steps_within(components: Components, most: int) -> int:
+    return min(most, int(EXPERIMENT_SECONDS / step_seconds(components)))
 
 
 def _forever(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:

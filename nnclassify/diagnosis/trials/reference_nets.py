@@ -19,7 +19,7 @@ from nnclassify.diagnosis.trials.folds import deviation
 from nnclassify.diagnosis.trials.trials import Figures, Outcome, merged, run_trial
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
-from nnclassify.training.build import Parts, build_parts
+from nnclassify.training.build import Components, build_components
 
 BASELINE_STEPS = 1500
 SMALL_BATCH = 32
@@ -31,11 +31,11 @@ class Baseline:
 
     Attributes:
         outcome: What it reaches.
-        parts: The net that was trained on the first fold.
+        components: The net that was trained on the first fold.
     """
 
     outcome: Outcome
-    parts: Parts
+    components: Components
 
 
 def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int], seconds: float) -> Baseline:
@@ -60,8 +60,8 @@ def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int]
             "device": config.device,
         }
     )
-    built = [build_parts(plain, fold) for fold in folds]
-    outcomes = [run_trial(parts, BASELINE_STEPS, seconds / len(folds)) for parts in built]
+    built = [build_components(plain, fold) for fold in folds]
+    outcomes = [run_trial(components, BASELINE_STEPS, seconds / len(folds)) for components in built]
     return Baseline(merged(outcomes), built[0])
 
 
@@ -84,14 +84,14 @@ def label_findings(
     """
     if facts.num_examples < MIN_EXAMPLES:
         return []
-    inputs, targets = _sample(splits.train, plain.parts.transform)
+    inputs, targets = _sample(splits.train, plain.components.transform)
     near = _nearest_agree(inputs, targets)
     held_out = max((split for split in (splits.validation, splits.test) if split is not None), key=len, default=None)
     is_learned = near > _above_chance(targets) or (net is not None and net.by_class > splits.chance + 3 * net.noise)
     if not is_learned and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
         reached = 0.0
         for baseline in nets:
-            reached = max(reached, _held_out(baseline().parts, held_out))
+            reached = max(reached, _held_out(baseline().components, held_out))
             if reached > _above_chance(held_out.all_targets()):
                 break
         else:
@@ -135,8 +135,8 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
 def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     if splits.test is None or len(splits.test) < MIN_EXAMPLES // 2 or plain.outcome.train.accuracy < 0.7:
         return []
-    outputs = outputs_of(plain.parts.model, splits.test, plain.parts.transform, plain.parts.placement)
-    predictions, targets = plain.parts.loss_fn.predictions(outputs), splits.test.all_targets()
+    outputs = outputs_of(plain.components.model, splits.test, plain.components.transform, plain.components.placement)
+    predictions, targets = plain.components.loss_fn.predictions(outputs), splits.test.all_targets()
     direct = float((predictions == targets).double().mean())
     cells = torch.bincount(predictions * splits.num_classes + targets, minlength=splits.num_classes**2)
     renamed = cells.reshape(splits.num_classes, splits.num_classes).argmax(dim=1)
@@ -148,8 +148,8 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     return []
 
 
-def _held_out(parts: Parts, examples: Examples) -> float:
+def _held_out(components: Components, examples: Examples) -> float:
     """Balanced accuracy of a trained net on examples."""
-    outputs = outputs_of(parts.model, examples, parts.transform, parts.placement)
+    outputs = outputs_of(components.model, examples, components.transform, components.placement)
     targets = examples.all_targets()
-    return balanced_accuracy(parts.loss_fn.predictions(outputs), targets)
+    return balanced_accuracy(components.loss_fn.predictions(outputs), targets)

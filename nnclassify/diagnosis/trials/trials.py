@@ -29,7 +29,7 @@ from nnclassify.evaluation.metrics import decisions
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.evaluation.totals import score
 from nnclassify.seeds import torch_rng
-from nnclassify.training.build import Parts, build_parts, build_trainer
+from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
 
 EVALUATIONS = 10
@@ -135,7 +135,7 @@ class Outcome:
 class _Watch(Observer):
     """An observer that evaluates a trial along the way and ends it."""
 
-    parts: Parts
+    components: Components
     kept_out: Examples | None
     steps: int
     seconds: float
@@ -145,7 +145,7 @@ class _Watch(Observer):
 
     def run_started(self, trainer: Trainer) -> None:
         """Evaluate before the first step."""
-        train = self.parts.splits.train
+        train = self.components.splits.train
         self.train = replace(train, indices=train.indices[evaluated_rows(len(train))])
         self.started = time.thread_time()
         self.evaluate(trainer)
@@ -164,15 +164,15 @@ class _Watch(Observer):
         self.curve.append(Point(trainer.step, loss, train, kept_out))
 
     def _figures(self, trainer: Trainer, examples: Examples) -> tuple[Figures, float]:
-        outputs = outputs_of(trainer.evaluated_model(), examples, self.parts.transform, self.parts.placement)
+        outputs = outputs_of(trainer.evaluated_model(), examples, self.components.transform, self.components.placement)
         targets = examples.all_targets()
-        predictions = self.parts.loss_fn.predictions(outputs)
+        predictions = self.components.loss_fn.predictions(outputs)
         right, groups = decisions(predictions, targets)
         of_class = [right[groups == group].double() for group in groups.unique()]
         recalls = [float(found.mean()) for found in of_class]
         # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100 %.
         variances = [_variance(float(found.sum()), len(found)) for found in of_class]
-        figures = score(outputs, targets, self.parts.loss_fn)
+        figures = score(outputs, targets, self.components.loss_fn)
         self.predicted_majority = commonest(predictions)[1]
         noise = sum(variances) ** 0.5 / len(recalls)
         return Figures(figures.accuracy, sum(recalls) / len(recalls), noise), figures.loss
@@ -188,14 +188,14 @@ def evaluated_rows(count: int) -> Tensor:
     return torch.randperm(count, generator=torch_rng(0, "diagnosis"))[:EVALUATED]
 
 
-def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
-    """Train built parts for some updates, `seconds` at most; the validation split holds the held-out examples."""
-    config = parts.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
-    kept_out = parts.splits.validation
-    parts = replace(parts, config=config, splits=replace(parts.splits, validation=None))
-    watch = _Watch(parts, kept_out, steps, seconds)
+def run_trial(components: Components, steps: int, seconds: float) -> Outcome:
+    """Train built components for some updates, `seconds` at most; the validation split holds the held-out examples."""
+    config = components.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
+    kept_out = components.splits.validation
+    components = replace(components, config=config, splits=replace(components.splits, validation=None))
+    watch = _Watch(components, kept_out, steps, seconds)
     try:
-        trainer = build_trainer(parts, [watch])
+        trainer = build_trainer(components, [watch])
     except ModelError as error:
         return Outcome((), 0, False, one_line(error))
     if not len(trainer.train_batches):
@@ -207,7 +207,9 @@ def run_trial(parts: Parts, steps: int, seconds: float) -> Outcome:
     if watch.curve[-1].step < trainer.step:
         watch.evaluate(trainer)
     complete, total = trainer.step >= trainer.total_steps, trainer.total_steps
-    return Outcome(tuple(watch.curve), trainer.step, complete, None, start_of(parts), watch.predicted_majority, total)
+    return Outcome(
+        tuple(watch.curve), trainer.step, complete, None, start_of(components), watch.predicted_majority, total
+    )
 
 
 def merged(outcomes: Sequence[Outcome]) -> Outcome:
@@ -241,30 +243,34 @@ def _mean(figures: Sequence[Figures]) -> Figures:
     )
 
 
-def start_of(parts: Parts) -> Snapshot:
+def start_of(components: Components) -> Snapshot:
     """The untrained network on examples from all over the training split."""
-    inputs, targets = measured_batch(parts)
-    return snapshot(parts.model, parts.loss_fn, inputs, targets)
+    inputs, targets = measured_batch(components)
+    return snapshot(components.model, components.loss_fn, inputs, targets)
 
 
-def measured_batch(parts: Parts) -> tuple[Tensor, Tensor]:
+def measured_batch(components: Components) -> tuple[Tensor, Tensor]:
     """Prepared inputs `(N, ...)` and targets `(N,)` from all over the training split."""
-    train = parts.splits.train
+    train = components.splits.train
     rows = torch.linspace(0, len(train) - 1, min(SNAPSHOT_EXAMPLES, len(train))).long()
     raw, targets = train.select(rows)
-    inputs = parts.placement.to_memory_format(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
-    return inputs, targets.to(parts.placement.device)
+    inputs = components.placement.to_memory_format(
+        components.transform(raw.to(components.placement.device), components.placement.dtype)
+    )
+    return inputs, targets.to(components.placement.device)
 
 
-def products(parts: Parts) -> int:
+def products(components: Components) -> int:
     """Number of multiplications of one example's forward pass through convolutions and linear layers."""
-    raw, _ = parts.splits.train.select(torch.arange(1))
-    inputs = parts.placement.to_memory_format(parts.transform(raw.to(parts.placement.device), parts.placement.dtype))
-    was_training = parts.model.training
-    with torch.no_grad(), watched(parts.model.eval()) as seen:
-        parts.model(inputs)
-    parts.model.train(was_training)
-    named = dict(parts.model.named_modules())
+    raw, _ = components.splits.train.select(torch.arange(1))
+    inputs = components.placement.to_memory_format(
+        components.transform(raw.to(components.placement.device), components.placement.dtype)
+    )
+    was_training = components.model.training
+    with torch.no_grad(), watched(components.model.eval()) as seen:
+        components.model(inputs)
+    components.model.train(was_training)
+    named = dict(components.model.named_modules())
     total = 0
     for name, output in seen.items():
         module = named[name]
@@ -273,10 +279,10 @@ def products(parts: Parts) -> int:
     return total
 
 
-def step_seconds(parts: Parts) -> float:
+def step_seconds(components: Components) -> float:
     """The expected time of an update."""
-    layers = sum(1 for module in parts.model.modules() if not list(module.children()))
-    work = 3 * products(parts) * parts.config.batch_size
+    layers = sum(1 for module in components.model.modules() if not list(module.children()))
+    work = 3 * products(components) * components.config.batch_size
     return STEP_SECONDS + LAYER_SECONDS * layers + work / PRODUCTS_PER_SECOND
 
 
@@ -381,7 +387,7 @@ class Bench:
         steps = self._steps_of(config)
         config = as_many_updates(config, len(self.splits.train), len(fold.train))
         seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.thread_time()))
-        return run_trial(build_parts(config, fold), steps, seconds / len(self.folds))
+        return run_trial(build_components(config, fold), steps, seconds / len(self.folds))
 
     def _steps_of(self, config: RunConfig) -> int:
         """As many updates as the config as written; in smaller batches, as many examples; in a longer run, all."""
