@@ -20,7 +20,7 @@ from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, write_fil
 from nnclassify.config.run_config import LoadedConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.check import Diagnosis, diagnose
-from nnclassify.diagnosis.trials.trials import changed, run_trial
+from nnclassify.diagnosis.trials.runner import changed, run_trial
 from nnclassify.training.build import build_components
 
 REPAIRED = 0.95
@@ -133,7 +133,7 @@ def _reached(text: str) -> float:
     total = config.epochs * -(-len(components.splits.train) // config.batch_size)
     splits = replace(components.splits, validation=components.splits.test or components.splits.validation)
     outcome = run_trial(replace(components, splits=splits), min(total, MAX_STEPS), 15.0)
-    return outcome.kept_out.by_class
+    return outcome.held_out.balanced_accuracy
 
 
 def _share(values: list[bool]) -> str:

@@ -2,7 +2,7 @@
 
 A faulty case holds where each seed reaches at most 95 % of the median of its healthy twin's, on held-out examples. A
 healthy one holds where its median is at least 95 % of the best that variants reach with seed 0: a third of the learning
-rate, three times it, twice the epochs, and a plain net; slow ones are not compared. Figures are mean accuracies of the
+rate, three times it, twice the epochs, and a plain net; slow ones are not compared. Scores are mean accuracies of the
 classes of the best epoch, as a user gets it; a run that fails has 0.
 """
 

@@ -24,25 +24,25 @@ from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
 from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
-from nnclassify.diagnosis.rules.case import Case, stages_of
-from nnclassify.diagnosis.rules.facts import facts_of
+from nnclassify.diagnosis.rules.facts import data_facts
+from nnclassify.diagnosis.rules.rule import RuleInputs, stages_of
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
 from nnclassify.diagnosis.trials.reference_nets import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
-from nnclassify.diagnosis.trials.skill import GOOD, Skill
-from nnclassify.diagnosis.trials.stand_in import FACTORS, StandIn, is_alike
-from nnclassify.diagnosis.trials.trials import (
+from nnclassify.diagnosis.trials.runner import (
     SMALL_STEP,
-    Bench,
-    Outcome,
+    TrialOutcome,
+    TrialRunner,
     decisive_steps,
     measured_batch,
-    products,
+    multiplications,
     start_of,
     step_seconds,
     total_steps,
 )
-from nnclassify.diagnosis.trials.verdict import Seen, findings_of, minutes_needed
+from nnclassify.diagnosis.trials.skill import GOOD, Skill
+from nnclassify.diagnosis.trials.stand_in import FACTORS, StandIn, is_alike
+from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of, minutes_needed
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.training.build import Components, build_components
@@ -68,19 +68,19 @@ class Diagnosis:
         majority: The frequency of the most common class, or of the most common multi-hot row.
         repair: The changes that helped, and what they reached; None where nothing was tried.
         rates: The learning-rate range test; None if the config cannot be trained, or only slowly.
-        keeps_out: Whether accuracies are measured on examples kept out of training.
+        has_held_out: Whether accuracies are measured on examples kept out of training.
         is_multi_hot: Whether targets are multi-hot.
         seconds: The duration of the check.
         notes: What the user should know of the config and of how the data was read.
     """
 
     findings: list[Finding]
-    before: Outcome | None = None
-    linear: Outcome | None = None
+    before: TrialOutcome | None = None
+    linear: TrialOutcome | None = None
     majority: float = 0.0
     repair: Repair | None = None
     rates: RangeTest | None = None
-    keeps_out: bool = False
+    has_held_out: bool = False
     is_multi_hot: bool = False
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -144,85 +144,91 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     config = loaded.config
     with located(loaded.source):
         components = build_components(config, splits)
-    case = case_of(components)
-    if products(components) * config.batch_size < SMALL_STEP:
+    given = rule_inputs_of(components)
+    if multiplications(components) * config.batch_size < SMALL_STEP:
         torch.set_num_threads(1)
-    bench = _bench(loaded, components, minutes)
-    net = bench.run({})
-    linear = train_baseline(config, bench.folds, [], BASELINE_SECONDS)
-    plain_net = cache(lambda: train_baseline(config, bench.folds, [64, 64], BASELINE_SECONDS))
+    runner = _runner(loaded, components, minutes)
+    net = runner.run({})
+    linear = train_baseline(config, runner.folds, [], BASELINE_SECONDS)
+    plain_net = cache(lambda: train_baseline(config, runner.folds, [64, 64], BASELINE_SECONDS))
     plain = plain_net() if _is_poor(net, linear) else linear
     skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
-    stand_in = _stand_in(bench, components, case) if skill.of(net) < GOOD and net.error is None else None
-    rates = _range_test(case, splits)
-    suspicions = list(suspect(replace(case, suggested_lr=None if rates is None else rates.suggested)))
-    keeps_out = bench.folds[0].validation is not None
+    stand_in = _stand_in(runner, components, given) if skill.of(net) < GOOD and net.error is None else None
+    rates = _range_test(given, splits)
+    suspicions = list(suspect(replace(given, suggested_lr=None if rates is None else rates.suggested)))
+    has_held_out = runner.folds[0].validation is not None
     findings = label_findings(
-        splits, case.facts, plain, (lambda: linear, plain_net), net.kept_out if keeps_out else None
+        splits, given.facts, plain, (lambda: linear, plain_net), net.held_out if has_held_out else None
     )
     if any(finding.id in HOPELESS for finding in findings):  # what helps now helps to learn by heart
         suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
-    repaired = repair(stand_in or bench, suspicions, _together(case, suspicions), skill)
-    is_behind = repaired.skill_before >= GOOD or _is_behind(bench)
+    repaired = repair(stand_in or runner, suspicions, _together(given, suspicions), skill)
+    is_behind = repaired.skill_before >= GOOD or _is_behind(runner)
     one_batch_accuracy = overfit_one_batch(build_components(config, splits)) if repaired.skill_before < GOOD else None
-    seen = Seen(
+    trials = TrialEvidence(
         net=net,
         before=net if stand_in is None else repaired.before.typical,
         linear=linear.outcome,
         is_behind=is_behind,
         one_batch_accuracy=one_batch_accuracy,
         minutes=minutes,
-        minutes_needed=minutes_needed(step_seconds(components), case.total_steps),
+        minutes_needed=minutes_needed(step_seconds(components), given.total_steps),
         stand_in=None if stand_in is None else str(stand_in.stand_in),
     )
-    findings += findings_of(loaded.source, case, repaired, seen, skill, bool(findings))
+    findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))
     findings = [_accepted(finding, config.accept or []) for finding in findings]
     return Diagnosis(
-        findings, net, linear.outcome, case.facts.majority, repaired, rates, keeps_out, splits.is_multi_hot
+        findings, net, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot
     )
 
 
-def _is_behind(bench: Bench) -> bool:
+def _is_behind(runner: TrialRunner) -> bool:
     """Whether a plain net does better on held-out examples, where trials are judged on the training examples."""
-    halved = bench.halved()
-    if halved is None:
+    two_fold = runner.two_fold()
+    if two_fold is None:
         return True
-    plain = train_baseline(bench.config, halved.folds, [64, 64], BASELINE_SECONDS).outcome.kept_out
-    return plain.by_class - halved.run({}).kept_out.by_class > DEVIATIONS * plain.noise
+    plain = train_baseline(runner.config, two_fold.folds, [64, 64], BASELINE_SECONDS).outcome.held_out
+    return plain.balanced_accuracy - two_fold.run({}).held_out.balanced_accuracy > DEVIATIONS * plain.noise
 
 
-def _bench(loaded: LoadedConfig, components: Components, minutes: float) -> Bench:
+def _runner(loaded: LoadedConfig, components: Components, minutes: float) -> TrialRunner:
     config, seconds = loaded.config, step_seconds(components)
     total = total_steps(config, len(components.splits.train))
     steps = max(1, min(total, MAX_STEPS, math.ceil(TRIAL_SECONDS * minutes / seconds)))
     deadline = time.thread_time() + CHECK_SECONDS * minutes
     limit = 2 * TRIAL_SECONDS * minutes
-    return Bench(loaded.source, config, components.splits, steps, deadline, limit, cost=steps * seconds)
+    return TrialRunner(loaded.source, config, components.splits, steps, deadline, limit, cost=steps * seconds)
 
 
-def _stand_in(bench: Bench, components: Components, case: Case) -> Bench | None:
-    """A bench for the widest net of the same kind that makes enough updates in the time of a trial.
+def _stand_in(runner: TrialRunner, components: Components, given: RuleInputs) -> TrialRunner | None:
+    """A runner for the widest net of the same kind that makes enough updates in the time of a trial.
 
     None if the net itself does, if there is no such net, or if signal and gradient vanish differently in it.
     """
-    decisive = decisive_steps(case.total_steps)
-    if bench.steps >= decisive:
+    decisive = decisive_steps(given.total_steps)
+    if runner.steps >= decisive:
         return None
     for factor in FACTORS:
         narrower = StandIn(factor)
         smaller = build_components(narrower(components.config), components.splits)
         seconds = step_seconds(smaller)
-        steps = min(case.total_steps, MAX_STEPS, math.ceil(bench.cost / seconds))
+        steps = min(given.total_steps, MAX_STEPS, math.ceil(runner.cost / seconds))
         if steps >= decisive or factor == max(FACTORS):
-            is_enough = steps >= 2 * bench.steps and case.start is not None and is_alike(case.start, start_of(smaller))
-            return replace(bench, steps=steps, cost=steps * seconds, stand_in=narrower, known={}) if is_enough else None
+            has_enough_steps = (
+                steps >= 2 * runner.steps and given.start is not None and is_alike(given.start, start_of(smaller))
+            )
+            return (
+                replace(runner, steps=steps, cost=steps * seconds, stand_in=narrower, known={})
+                if has_enough_steps
+                else None
+            )
     return None
 
 
-def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
+def _together(given: RuleInputs, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
     """Groups of changes to try at once: learning rate, momentum and batch size; the likely ones; all; the net with its
     learning rates."""
-    rates = list(optimization.rates_together(case))
+    rates = list(optimization.rates_together(given))
     open_ones = [one for one in suspicions if one.certainty != "certain" and one.changes]
     likely = tuple(one for one in open_ones if one.certainty == "likely")
     structure = tuple(one for one in open_ones if one.page.id[:3] != "NN4")
@@ -230,12 +236,12 @@ def _together(case: Case, suspicions: Sequence[Suspicion]) -> list[tuple[Suspici
     return [*rates[:2], *(some for some in combined if len(some) > 1), *rates[2:]]
 
 
-def _range_test(case: Case, splits: Splits) -> RangeTest | None:
+def _range_test(given: RuleInputs, splits: Splits) -> RangeTest | None:
     """A learning-rate range test over a hundred times the common range in both directions."""
-    low, high = case.config.optimizer.lr_range()
-    lr = case.config.optimizer.lr
+    low, high = given.config.optimizer.lr_range()
+    lr = given.config.optimizer.lr
     try:
-        return range_test(build_components(case.config, splits), min(low, lr) / 100, max(high, lr) * 100)
+        return range_test(build_components(given.config, splits), min(low, lr) / 100, max(high, lr) * 100)
     except NNClassifyError:  # such a net is refused: the trial of the config as written has said so
         return None
 
@@ -249,14 +255,14 @@ NEAR_PERFECT = 0.97
 HOPELESS = (UNRELATED.id, SHIFTED.id)
 
 
-def _is_poor(before: Outcome, linear: Baseline) -> bool:
-    return before.train.by_class < NEAR_PERFECT or linear.outcome.kept_out.by_class < NEAR_PERFECT
+def _is_poor(before: TrialOutcome, linear: Baseline) -> bool:
+    return before.train.balanced_accuracy < NEAR_PERFECT or linear.outcome.held_out.balanced_accuracy < NEAR_PERFECT
 
 
-def case_of(components: Components) -> Case:
+def rule_inputs_of(components: Components) -> RuleInputs:
     """What the rules look at, from components that are built but not trained."""
-    facts = facts_of(components.splits, components.transform)
-    return Case(
+    facts = data_facts(components.splits, components.transform)
+    return RuleInputs(
         config=components.config,
         stages=stages_of(components.config),
         facts=facts,
@@ -298,8 +304,8 @@ def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examp
     return -sum(share * math.log(share) for share in shares) / len(class_counts)
 
 
-def suspect(case: Case) -> Iterator[Suspicion]:
+def suspect(given: RuleInputs) -> Iterator[Suspicion]:
     """All suspicions of rules and probes."""
     for rule in RULES:
-        if rule.applies(case):
-            yield from rule.check(case)
+        if rule.applies(given):
+            yield from rule.check(given)

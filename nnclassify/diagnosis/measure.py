@@ -54,7 +54,7 @@ def readable_layer(name: str) -> str:
 
 
 @contextmanager
-def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+def module_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """A context in which the output of every leaf module is stored in the dictionary under the name of the module."""
     seen: dict[str, Tensor] = {}
 
@@ -74,7 +74,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 def layer_states(model: nn.Module, outputs: dict[str, Tensor]) -> list[LayerState]:
-    """The state of every activation layer, from the outputs that `watched` collected."""
+    """The state of every activation layer, from the outputs that `module_outputs` collected."""
     kinds = nn.ReLU | nn.LeakyReLU | nn.ELU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid | nn.Softplus
     named = dict(model.named_modules())
     return [
@@ -164,7 +164,7 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
     for module, _ in modes:
         module.training = not isinstance(module, nn.Dropout | nn.Dropout2d)
     try:
-        with watched(model) as seen:
+        with module_outputs(model) as seen:
             outputs = model(inputs)
             loss = loss_fn(outputs, targets).mean()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)

@@ -36,10 +36,10 @@ def _summary(diagnosis: Diagnosis) -> str:
     before, linear = diagnosis.before, diagnosis.linear
     if before is None or linear is None:
         return f"not trained ({diagnosis.seconds:.1f} s)"
-    reached = percent(before.kept_out.accuracy) if before.error is None else "stopped with an error"
+    reached = percent(before.held_out.accuracy) if before.error is None else "stopped with an error"
     updates = f"{before.steps:,} updates" if before.complete else f"{before.steps:,} of {before.total_steps:,} updates"
-    judged = "on examples kept out of training" if diagnosis.keeps_out else "on training examples"
-    line, majority = percent(linear.kept_out.accuracy), percent(diagnosis.majority)
+    judged = "on examples kept out of training" if diagnosis.has_held_out else "on training examples"
+    line, majority = percent(linear.held_out.accuracy), percent(diagnosis.majority)
     most = "classes" if diagnosis.is_multi_hot else "class"
     return (
         f"correct: this net {reached}, a linear model {line}, always the most common {most} {majority} "
@@ -100,8 +100,8 @@ def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict
         "findings": [finding.state() for finding in diagnosis.findings],
         "fault": diagnosis.has_fault,
         "decided": diagnosis.is_decided,
-        "accuracy": None if before is None or before.error is not None else before.kept_out.accuracy,
-        "linear": None if linear is None else linear.kept_out.accuracy,
+        "accuracy": None if before is None or before.error is not None else before.held_out.accuracy,
+        "linear": None if linear is None else linear.held_out.accuracy,
         "suggested_lr": None if diagnosis.rates is None else diagnosis.rates.suggested,
         "majority": diagnosis.majority,
         "steps": 0 if before is None else before.steps,
@@ -111,5 +111,5 @@ def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict
         "lr_range": str(lr_range) if lr_range is not None and diagnosis.rates is not None else None,
         "fixed": str(fix) if fix is not None and diagnosis.change else None,
         "change": diagnosis.change,
-        "after": None if repair is None or repair.after is None else repair.after.kept_out.accuracy,
+        "after": None if repair is None or repair.after is None else repair.after.held_out.accuracy,
     }

@@ -41,12 +41,12 @@ class Baselines:
         linear: Of a linear discriminant (Fisher, 1936; Hastie, Tibshirani and Friedman, 2009, section 4.3); with
             multi-hot targets, of a linear regression for each class (section 4.2).
         majority: Of always naming the commonest class of the training split, or its commonest multi-hot row.
-        linear_by_class: Of the linear model, the balanced accuracy; see `metrics.decisions`.
+        linear_balanced_accuracy: Of the linear model, the balanced accuracy; see `metrics.decisions`.
     """
 
     linear: float
     majority: float
-    linear_by_class: float
+    linear_balanced_accuracy: float
 
 
 def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselines:
@@ -64,7 +64,7 @@ def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselin
     return Baselines(
         linear=float(exact(predictions, test_targets).double().mean()),
         majority=float(exact(commonest(targets)[0].expand_as(test_targets), test_targets).double().mean()),
-        linear_by_class=balanced_accuracy(predictions, test_targets),
+        linear_balanced_accuracy=balanced_accuracy(predictions, test_targets),
     )
 
 

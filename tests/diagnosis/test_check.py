@@ -24,7 +24,7 @@ def test_a_healthy_config_has_no_fault(here: Path) -> None:
         "dataset: iris\nmodel: {name: mlp, hidden: [16]}\noptimizer: {name: adam, lr: 0.01}\nepochs: 60\n", here
     )
     assert not diagnosis.has_fault
-    assert diagnosis.before is not None and diagnosis.before.kept_out.accuracy > 0.9
+    assert diagnosis.before is not None and diagnosis.before.held_out.accuracy > 0.9
 
 
 @pytest.mark.parametrize("name", ["digits_cnn", "iris_mlp", "rgb", "spirals", "xor_3"])
@@ -78,7 +78,7 @@ def test_a_rate_too_low_is_proved_and_mended(here: Path) -> None:
     assert (
         diagnosis.repair is not None
         and diagnosis.repair.after is not None
-        and diagnosis.repair.after.kept_out.accuracy > 0.9
+        and diagnosis.repair.after.held_out.accuracy > 0.9
     )
 
 

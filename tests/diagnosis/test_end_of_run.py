@@ -29,7 +29,7 @@ def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) 
 
 
 @pytest.mark.parametrize(
-    ("net", "linear", "majority", "linear_by_class", "told"),
+    ("net", "linear", "majority", "linear_balanced_accuracy", "told"),
     [
         (reached(55, 55), 0.98, 0.5, 0.98, "NN613"),  # 55 % where a line has 98 %
         (reached(100, 0), 0.5, 0.5, 0.5, "NN614"),  # XOR: a line knows nothing either
@@ -41,9 +41,9 @@ def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) 
     ],
 )
 def test_a_run_is_held_against_its_baselines(
-    net: Evaluation, linear: float, majority: float, linear_by_class: float, told: str | None
+    net: Evaluation, linear: float, majority: float, linear_balanced_accuracy: float, told: str | None
 ) -> None:
-    finding = compared(net, Baselines(linear, majority, linear_by_class), "net.yaml")
+    finding = compared(net, Baselines(linear, majority, linear_balanced_accuracy), "net.yaml")
     assert (finding and finding.id) == told
     assert finding is None or "run `nnclassify check net.yaml`" in finding.evidence.text
 

@@ -6,9 +6,9 @@ from builders import config_of
 
 from nnclassify.data import Splits
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.diagnosis.trials.folds import halves, judged
+from nnclassify.diagnosis.trials.folds import held_out_split, two_folds
+from nnclassify.diagnosis.trials.runner import as_many_updates, total_steps
 from nnclassify.diagnosis.trials.stand_in import StandIn, is_alike
-from nnclassify.diagnosis.trials.trials import as_many_updates, total_steps
 
 
 def splits_of(num_examples: int, validation: float = 0.1) -> Splits:
@@ -17,17 +17,17 @@ def splits_of(num_examples: int, validation: float = 0.1) -> Splits:
     return config_of(dataset=dataset).dataset.build(0)
 
 
-@pytest.mark.parametrize(("num_examples", "kept_out"), [(4000, 400), (600, 135), (150, 0)])
-def test_examples_are_kept_out_of_training_where_there_are_enough(num_examples: int, kept_out: int) -> None:
+@pytest.mark.parametrize(("num_examples", "held_out"), [(4000, 400), (600, 135), (150, 0)])
+def test_examples_are_kept_out_of_training_where_there_are_enough(num_examples: int, held_out: int) -> None:
     """400: the validation split is large enough. 135: a quarter of 540. 0: of so few, halves take turns."""
     splits = splits_of(num_examples)
-    found = judged(splits)
-    assert (0 if found.validation is None else len(found.validation)) == kept_out
+    found = held_out_split(splits)
+    assert (0 if found.validation is None else len(found.validation)) == held_out
 
 
 def test_neither_the_test_split_nor_what_is_trained_on_judges() -> None:
     splits = splits_of(600)
-    found = judged(replace(splits, validation=splits.test))
+    found = held_out_split(replace(splits, validation=splits.test))
     assert found.validation is not None and splits.test is not None
     rows = [set(part.indices.tolist()) for part in (found.train, found.validation)]
     assert not rows[0] & rows[1] and rows[0] | rows[1] == set(splits.train.indices.tolist())
@@ -36,10 +36,10 @@ def test_neither_the_test_split_nor_what_is_trained_on_judges() -> None:
 
 def test_halves_take_turns() -> None:
     splits = splits_of(150)
-    first, second = halves(splits)
+    first, second = two_folds(splits)
     assert first.validation is not None and torch.equal(first.validation.indices, second.train.indices)
     assert sorted([*first.train.indices.tolist(), *second.train.indices.tolist()]) == splits.train.indices.tolist()
-    assert halves(splits_of(40)) == []
+    assert two_folds(splits_of(40)) == []
 
 
 def test_a_run_has_as_many_updates_with_fewer_examples() -> None:

@@ -9,35 +9,35 @@ from builders import config_of
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Suspicion
 from nnclassify.diagnosis.rules.architecture import NARROW
-from nnclassify.diagnosis.rules.case import Case
 from nnclassify.diagnosis.rules.optimization import LOW_LR, SHORT
+from nnclassify.diagnosis.rules.rule import RuleInputs
 from nnclassify.diagnosis.trials.repair import Repair, repair
+from nnclassify.diagnosis.trials.runner import CurvePoint, Scores, TrialOutcome, TrialRunner
 from nnclassify.diagnosis.trials.skill import Skill
-from nnclassify.diagnosis.trials.trials import Bench, Figures, Outcome, Point
-from nnclassify.diagnosis.trials.verdict import Seen, findings_of
+from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of
 
 Reached = Callable[[Change, int], tuple[float, float]]
 
 
-class MadeUpBench:
+class MadeUpRunner:
     """Gives outcomes instead of training."""
 
     cost = 0.1
     config = config_of(epochs=10)
 
-    def __init__(self, reached: Reached, by_halves: Reached | None = None) -> None:
+    def __init__(self, reached: Reached, is_two_fold: Reached | None = None) -> None:
         self.reached = reached
-        self.by_halves = by_halves
+        self.is_two_fold = is_two_fold
         self.runs: list[Change] = []
 
-    def run(self, change: Change, seed: int = 0) -> Outcome:
+    def run(self, change: Change, seed: int = 0) -> TrialOutcome:
         """The outcome that was made up."""
         self.runs.append(change)
         return outcome(*self.reached(change, seed))
 
-    def halved(self) -> "MadeUpBench | None":
+    def two_fold(self) -> "MadeUpRunner | None":
         """Made up, too."""
-        return None if self.by_halves is None else MadeUpBench(self.by_halves)
+        return None if self.is_two_fold is None else MadeUpRunner(self.is_two_fold)
 
     def has_time(self) -> bool:
         """Always."""
@@ -50,10 +50,10 @@ class MadeUpBench:
         return False
 
 
-def outcome(train: float, kept_out: float, *, steps: int = 100, total: int = 100) -> Outcome:
+def outcome(train: float, held_out: float, *, steps: int = 100, total: int = 100) -> TrialOutcome:
     """A trial of 600 examples of two classes."""
-    point = Point(steps, 0.5, Figures(train, train, 0.02), Figures(kept_out, kept_out, 0.02))
-    return Outcome((point,), steps, steps >= total, total_steps=total)
+    point = CurvePoint(steps, 0.5, Scores(train, train, 0.02), Scores(held_out, held_out, 0.02))
+    return TrialOutcome((point,), steps, steps >= total, total_steps=total)
 
 
 def suspicion(page: Any, change: Change, certainty: Certainty = "likely") -> Suspicion:
@@ -65,33 +65,33 @@ FASTER = suspicion(LOW_LR, {"optimizer.lr": 0.1})
 SMALLER = suspicion(SHORT, {"batch_size": 32})
 
 
-def repaired(bench: MadeUpBench, *suspicions: Suspicion, baseline: tuple[float, float] = (1.0, 1.0)) -> Repair:
+def repaired(runner: MadeUpRunner, *suspicions: Suspicion, baseline: tuple[float, float] = (1.0, 1.0)) -> Repair:
     skill = Skill(0.5, [outcome(*baseline)])
     together = [suspicions] if len(suspicions) > 1 else []
-    return repair(cast("Bench", bench), list(suspicions), together, skill)
+    return repair(cast("TrialRunner", runner), list(suspicions), together, skill)
 
 
 def test_one_poor_seed_of_three_is_no_fault_and_the_robust_change_is_told() -> None:
     by_seed = [(0.5, 0.5), (1.0, 1.0), (1.0, 1.0), (0.75, 0.75), (1.0, 1.0)]
-    found = repaired(MadeUpBench(lambda change, seed: (1.0, 1.0) if change else by_seed[seed]), NARROWER)
+    found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else by_seed[seed]), NARROWER)
     assert found.depends_on_seed and (found.stuck, len(found.before.outcomes), found.stuck_after) == (2, 5, 0)
-    seen = Seen(
+    trials = TrialEvidence(
         net=outcome(0.5, 0.5),
         before=outcome(0.5, 0.5),
         linear=outcome(0.5, 0.5),
         is_behind=True,
         one_batch_accuracy=None,
     )
-    case = cast("Case", MadeUpCase())
-    told = findings_of(YamlSource("net.yaml", {}), case, found, seen, Skill(0.5, []), False)
+    given = cast("RuleInputs", MadeUpInputs())
+    told = findings_of(YamlSource("net.yaml", {}), given, found, trials, Skill(0.5, []), False)
     assert [(one.id, one.severity, one.evidence.text) for one in told][:1] == [
         ("NN505", "note", "2 of 5 seeds get stuck; with the change none of 5")
     ]
     assert told[0].change == {"model.hidden": [16]}
 
 
-class MadeUpCase:
-    """What the verdict asks of a case."""
+class MadeUpInputs:
+    """What the verdict asks of the inputs of the rules."""
 
     config = config_of()
 
@@ -99,13 +99,13 @@ class MadeUpCase:
 def test_a_difference_within_the_spread_proves_nothing() -> None:
     """0.8 on average, with a deviation of 0.17; the change brings 0.1."""
     by_seed = [(0.6, 0.6), (0.9, 0.9), (0.9, 0.9), (0.7, 0.7), (0.9, 0.9)]
-    found = repaired(MadeUpBench(lambda change, seed: (0.8, 0.8) if change else by_seed[seed]), FASTER)
+    found = repaired(MadeUpRunner(lambda change, seed: (0.8, 0.8) if change else by_seed[seed]), FASTER)
     assert found.proofs == [] and found.change == {}
 
 
 def test_a_difference_larger_than_the_spread_is_proved_over_seeds() -> None:
-    bench = MadeUpBench(lambda change, seed: (0.95, 0.95 - seed / 100) if change else (0.5, 0.5 + seed / 100))
-    found = repaired(bench, FASTER)
+    runner = MadeUpRunner(lambda change, seed: (0.95, 0.95 - seed / 100) if change else (0.5, 0.5 + seed / 100))
+    found = repaired(runner, FASTER)
     assert [proof.suspicion.page.id for proof in found.proofs] == ["NN402"]
     assert found.proofs[0].seeds == 3 and not found.depends_on_seed
 
@@ -113,7 +113,7 @@ def test_a_difference_larger_than_the_spread_is_proved_over_seeds() -> None:
 def test_a_gain_on_training_examples_alone_is_no_repair() -> None:
     """70 % on seen examples becomes 100 %, and 68 % on unseen ones 61 %."""
     found = repaired(
-        MadeUpBench(lambda change, seed: (1.0, 0.61) if change else (0.7, 0.68)), NARROWER, baseline=(1.0, 0.8)
+        MadeUpRunner(lambda change, seed: (1.0, 0.61) if change else (0.7, 0.68)), NARROWER, baseline=(1.0, 0.8)
     )
     assert found.change == {} and found.proofs == []
 
@@ -121,11 +121,11 @@ def test_a_gain_on_training_examples_alone_is_no_repair() -> None:
 @pytest.mark.parametrize(("after", "change"), [((1.0, 0.6), {}), ((1.0, 0.9), {"model.hidden": [16]})])
 def test_halves_judge_where_no_example_can_be_spared(after: tuple[float, float], change: Change) -> None:
     """On the examples that they saw both repairs look perfect."""
-    bench = MadeUpBench(
+    runner = MadeUpRunner(
         lambda changed, seed: (1.0, 1.0) if changed else (0.7, 0.7),
         lambda changed, seed: after if changed else (0.7, 0.65),
     )
-    assert repaired(bench, NARROWER).change == change
+    assert repaired(runner, NARROWER).change == change
 
 
 def test_repair_goes_on_after_the_first_change() -> None:
@@ -133,7 +133,7 @@ def test_repair_goes_on_after_the_first_change() -> None:
         score = 0.5 + 0.2 * ("optimizer.lr" in change) + 0.25 * ("model.hidden" in change)
         return score, score
 
-    assert repaired(MadeUpBench(reached), NARROWER, FASTER).change == {"model.hidden": [16], "optimizer.lr": 0.1}
+    assert repaired(MadeUpRunner(reached), NARROWER, FASTER).change == {"model.hidden": [16], "optimizer.lr": 0.1}
 
 
 def test_changes_that_help_only_together_are_found_and_others_left_out() -> None:
@@ -141,7 +141,7 @@ def test_changes_that_help_only_together_are_found_and_others_left_out() -> None
         score = 0.95 if {"optimizer.lr", "batch_size"} <= set(change) else 0.5
         return score, score
 
-    found = repaired(MadeUpBench(reached), NARROWER, FASTER, SMALLER)
+    found = repaired(MadeUpRunner(reached), NARROWER, FASTER, SMALLER)
     assert found.change == {"optimizer.lr": 0.1, "batch_size": 32}
     assert {proof.suspicion.page.id for proof in found.proofs} == {"NN402", "NN403"}
 
@@ -149,36 +149,45 @@ def test_changes_that_help_only_together_are_found_and_others_left_out() -> None
 def test_a_curve_is_extrapolated_with_the_logarithm_of_the_updates() -> None:
     """0.1 more for each doubling: 0.5 after 64 updates is 0.6 after 128, and never over 1."""
     points = [(8, 0.2), (16, 0.3), (32, 0.4), (64, 0.5)]
-    curve = tuple(Point(step, 0.5, Figures(score, score), Figures(score, score)) for step, score in points)
-    trial = Outcome(curve, 64, False, total_steps=256)
-    ahead = [trial.expected(steps, lambda point: point.kept_out.by_class) for steps in (64, 128, 256, 10_000)]
+    curve = tuple(CurvePoint(step, 0.5, Scores(score, score), Scores(score, score)) for step, score in points)
+    trial = TrialOutcome(curve, 64, False, total_steps=256)
+    ahead = [trial.expected(steps, lambda point: point.held_out.balanced_accuracy) for steps in (64, 128, 256, 10_000)]
     assert ahead == pytest.approx([0.4, 0.5, 0.6, 1.0])  # from the median of the last three points
 
 
 def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
     points = [(100, 0.52), (200, 0.54), (400, 0.56), (800, 0.58)]
-    curve = tuple(Point(step, 0.5, Figures(score, score, 0.01), Figures(score, score, 0.01)) for step, score in points)
+    curve = tuple(
+        CurvePoint(step, 0.5, Scores(score, score, 0.01), Scores(score, score, 0.01)) for step, score in points
+    )
 
-    class Slow(MadeUpBench):
-        def run(self, change: Change, seed: int = 0) -> Outcome:
-            return Outcome(curve, 800, False, total_steps=2000)
+    class Slow(MadeUpRunner):
+        def run(self, change: Change, seed: int = 0) -> TrialOutcome:
+            return TrialOutcome(curve, 800, False, total_steps=2000)
 
     short = suspicion(SHORT, {"epochs": 100})
-    found = repair(cast("Bench", Slow(lambda change, seed: (0.0, 0.0))), [short], [], Skill(0.5, [outcome(0.8, 0.8)]))
+    found = repair(
+        cast("TrialRunner", Slow(lambda change, seed: (0.0, 0.0))), [short], [], Skill(0.5, [outcome(0.8, 0.8)])
+    )
     assert found.longer is not None and found.change == {"epochs": 100}
     assert found.longer.expected == pytest.approx(0.56 + 0.02 * 1.32, abs=0.005)  # 2.5 times: 1.32 doublings
 
 
 def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decide() -> None:
     net = outcome(0.55, 0.55, steps=20, total=4000)
-    seen = Seen(
+    trials = TrialEvidence(
         net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
     )
     found = repair(
-        cast("Bench", MadeUpBench(lambda change, seed: (0.55, 0.55))), [], [], Skill(0.5, [outcome(0.9, 0.9)])
+        cast("TrialRunner", MadeUpRunner(lambda change, seed: (0.55, 0.55))), [], [], Skill(0.5, [outcome(0.9, 0.9)])
     )
     (told,) = findings_of(
-        YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(0.5, [net, seen.linear]), False
+        YamlSource("net.yaml", {}),
+        cast("RuleInputs", MadeUpInputs()),
+        found,
+        trials,
+        Skill(0.5, [net, trials.linear]),
+        False,
     )
     assert (told.id, told.severity) == ("NN506", "warning")
     assert told.evidence.text == "20 of 4,000 updates fit in 60 s and reach 55 %; `--minutes 10` decides"
@@ -186,12 +195,15 @@ def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decid
 
 def test_a_short_trial_that_is_good_already_is_decided() -> None:
     net = outcome(0.9, 0.9, steps=20, total=4000)
-    seen = Seen(
+    trials = TrialEvidence(
         net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
     )
-    found = repair(cast("Bench", MadeUpBench(lambda change, seed: (0.9, 0.9))), [], [], Skill(0.5, [net]))
+    found = repair(cast("TrialRunner", MadeUpRunner(lambda change, seed: (0.9, 0.9))), [], [], Skill(0.5, [net]))
     assert (
-        findings_of(YamlSource("net.yaml", {}), cast("Case", MadeUpCase()), found, seen, Skill(0.5, [net]), False) == []
+        findings_of(
+            YamlSource("net.yaml", {}), cast("RuleInputs", MadeUpInputs()), found, trials, Skill(0.5, [net]), False
+        )
+        == []
     )
 
 
@@ -203,12 +215,12 @@ def test_a_net_is_at_fault_where_nearly_all_seeds_get_stuck(stuck: int, is_fault
         score = 1.0 if change or seed in (2, 3)[: 5 - stuck] else 0.5
         return score, score
 
-    found = repaired(MadeUpBench(reached), NARROWER)
+    found = repaired(MadeUpRunner(reached), NARROWER)
     assert (found.stuck, found.depends_on_seed) == (stuck, not is_fault)
 
 
 def test_a_change_that_helps_every_seed_proves_a_fault_though_only_some_get_stuck() -> None:
     by_seed = [0.85, 0.9, 0.9, 0.85, 0.9]  # 70 % and 80 % of the way from chance to the best
-    found = repaired(MadeUpBench(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
+    found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
     assert (found.helped, found.stuck, found.depends_on_seed) == (5, 2, False)
     assert found.proofs[0].suspicion is NARROWER

@@ -7,12 +7,12 @@ from torch import nn
 
 from nnclassify.config.finding_ids import FINDING_IDS
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.diagnosis.check import RULES, case_of, diagnose, suspect
+from nnclassify.diagnosis.check import RULES, diagnose, rule_inputs_of, suspect
 from nnclassify.diagnosis.findings import Suspicion
 from nnclassify.diagnosis.measure import mixing, snapshot
 from nnclassify.diagnosis.pages import PAGES, page_of, page_text
 from nnclassify.diagnosis.rules.architecture import NORM_OF_ONE
-from nnclassify.diagnosis.rules.case import Rule
+from nnclassify.diagnosis.rules.rule import Rule
 from nnclassify.diagnosis.rules.untrained_network import MOVED
 from nnclassify.errors import InputError
 from nnclassify.losses import CrossEntropy
@@ -34,7 +34,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suspicions(text: str, folder: Path) -> list[Suspicion]:
     path = folder / "config.yaml"
     path.write_text(text)
-    return list(suspect(case_of(build_components(load_config(str(path)).config))))
+    return list(suspect(rule_inputs_of(build_components(load_config(str(path)).config))))
 
 
 @by_page

@@ -54,9 +54,9 @@ def test_the_majority_is_the_share_of_the_commonest_training_class() -> None:
 
 def test_the_mean_accuracy_of_the_classes_does_not_follow_their_sizes() -> None:
     both = found(dataset={"name": "iris"})
-    assert both.linear_by_class == pytest.approx(both.linear, abs=0.02)  # iris: classes of one size
+    assert both.linear_balanced_accuracy == pytest.approx(both.linear, abs=0.02)  # iris: classes of one size
     both = found(dataset="breast_cancer")
-    assert abs(both.linear_by_class - both.linear) > 0.005
+    assert abs(both.linear_balanced_accuracy - both.linear) > 0.005
 
 
 def test_of_many_columns_an_equation_for_each_example_gives_the_same_directions() -> None:

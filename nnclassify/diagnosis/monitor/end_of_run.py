@@ -25,22 +25,22 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
         found: The baselines on the same split.
         config: The config to suggest for `nnclassify check`.
     """
-    by_class, chance = _by_class(reached)
+    balanced_accuracy, chance = _balanced_accuracy_and_chance(reached)
     advice = f"run `nnclassify check {config}`"
     pooled = (found.linear + reached.accuracy) / 2
     noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
     far = max(FAR, DEVIATIONS * noise)
-    if found.linear - reached.accuracy > far and found.linear_by_class - by_class > far:
+    if found.linear - reached.accuracy > far and found.linear_balanced_accuracy - balanced_accuracy > far:
         text = f"accuracy {reached.accuracy:.0%}, a linear model {found.linear:.0%}: {advice}"
         return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
-    learned_nothing = reached.accuracy <= found.majority and by_class <= chance + LITTLE * (1 - chance)
+    learned_nothing = reached.accuracy <= found.majority and balanced_accuracy <= chance + LITTLE * (1 - chance)
     if learned_nothing and reached.num_examples >= FEW:
         text = f"accuracy {reached.accuracy:.0%}, the most common class {found.majority:.0%}: {advice}"
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
 
 
-def _by_class(reached: Evaluation) -> tuple[float, float]:
+def _balanced_accuracy_and_chance(reached: Evaluation) -> tuple[float, float]:
     """The balanced accuracy, and what answers that know nothing reach."""
     known = sum(report.support > 0 for report in reached.classes)
     return reached.metrics["balanced_accuracy"], 0.5 if reached.is_multi_hot else 1 / known

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
-from nnclassify.diagnosis.measure import watched
+from nnclassify.diagnosis.measure import module_outputs
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.schedulers import ScheduleState
 from nnclassify.seeds import random_state, set_random_state
@@ -84,7 +84,7 @@ def _train_step(
         return "input", None
     step, recipe = trainer.step_function, trainer.recipe
     state = step.functional_state()
-    with watched(trainer.model) as seen:
+    with module_outputs(trainer.model) as seen:
         _, losses, gradients = loss_and_gradients(
             state.forward, step.loss_fn, step.placement, state.parameters(), inputs, targets
         )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules.case import Case, Rule
 from nnclassify.diagnosis.rules.changes import wider, with_option
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import counted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.layer_settings import ConstantInit
@@ -35,12 +35,12 @@ A_LINE = 0.82
 """A linear model that gets further than this toward the result of a nonlinear one is a choice, not a fault."""
 
 
-def _linear(case: Case) -> Iterator[Suspicion]:
-    if not isinstance(case.config.model, DenseModel) or any(stage.activation != "none" for stage in case.stages):
+def _linear(given: RuleInputs) -> Iterator[Suspicion]:
+    if not isinstance(given.config.model, DenseModel) or any(stage.activation != "none" for stage in given.stages):
         return
-    evidence = Evidence("a linear model" if not case.stages else f"{len(case.stages)} layers, activation none", 0, 1)
-    relu = {**wider(case), **with_option(case, "activation", "relu")} if case.stages else wider(case)
-    path = "model.activation" if case.stages else "model.hidden"
+    evidence = Evidence("a linear model" if not given.stages else f"{len(given.stages)} layers, activation none", 0, 1)
+    relu = {**wider(given), **with_option(given, "activation", "relu")} if given.stages else wider(given)
+    path = "model.activation" if given.stages else "model.hidden"
     yield Suspicion(LINEAR, "likely", path, evidence, (relu,), under=A_LINE)
 
 
@@ -58,14 +58,14 @@ NARROW = Page(
 FEW_UNITS, FEW_CHANNELS = 8, 16
 
 
-def _narrow(case: Case) -> Iterator[Suspicion]:
-    few = [stage for stage in case.stages if stage.units < (FEW_CHANNELS if "blocks" in stage.path else FEW_UNITS)]
+def _narrow(given: RuleInputs) -> Iterator[Suspicion]:
+    few = [stage for stage in given.stages if stage.units < (FEW_CHANNELS if "blocks" in stage.path else FEW_UNITS)]
     if few:
         least = min(few, key=lambda stage: stage.units)
         text = f"{counted(least.units, 'unit')} in {least.key()}"
         evidence = Evidence(text, least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
-        yield Suspicion(NARROW, certainty, least.path, evidence, (wider(case, 16), wider(case)))
+        yield Suspicion(NARROW, certainty, least.path, evidence, (wider(given, 16), wider(given)))
 
 
 SYMMETRIC = Page(
@@ -80,11 +80,11 @@ SYMMETRIC = Page(
 )
 
 
-def _symmetric(case: Case) -> Iterator[Suspicion]:
-    alike = [stage for stage in case.stages if stage.units > 1 and _is_constant(stage.init)]
+def _symmetric(given: RuleInputs) -> Iterator[Suspicion]:
+    alike = [stage for stage in given.stages if stage.units > 1 and _is_constant(stage.init)]
     if alike:
         evidence = Evidence(f"init {alike[0].init.name} on {len(alike)} layer(s)", len(alike), 0)
-        changes = (with_option(case, "init", "default"), with_option(case, "init", "kaiming_uniform"))
+        changes = (with_option(given, "init", "default"), with_option(given, "init", "kaiming_uniform"))
         yield Suspicion(SYMMETRIC, "certain", "model.init", evidence, changes)
 
 
@@ -106,14 +106,14 @@ DROPOUT = Page(
 STRONG_DROPOUT, FEW_SURVIVORS = 0.6, 2.0
 
 
-def _dropout(case: Case) -> Iterator[Suspicion]:
-    strong = [stage for stage in case.stages if stage.dropout > STRONG_DROPOUT]
+def _dropout(given: RuleInputs) -> Iterator[Suspicion]:
+    strong = [stage for stage in given.stages if stage.dropout > STRONG_DROPOUT]
     if not strong:
         return
     least = min(strong, key=lambda stage: stage.units * (1 - stage.dropout))
     survivors = least.units * (1 - least.dropout)
     text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.key()}"
-    changes = (with_option(case, "dropout", 0.2), with_option(case, "dropout", 0.0))
+    changes = (with_option(given, "dropout", 0.2), with_option(given, "dropout", 0.0))
     certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
 
@@ -134,9 +134,9 @@ FEW_EXAMPLES = 4
 """Wu and He, figure 1: the error of batch norm grows steeply below batches of 8 or so."""
 
 
-def _norm_of_one(case: Case) -> Iterator[Suspicion]:
-    size = case.config.batch_size
-    if case.has_batch_norm and size <= FEW_EXAMPLES:
+def _norm_of_one(given: RuleInputs) -> Iterator[Suspicion]:
+    size = given.config.batch_size
+    if given.has_batch_norm and size <= FEW_EXAMPLES:
         evidence = Evidence(f"batch_size {size} under batch norm", size, 2)
         certainty: Certainty = "certain" if size == 1 else "possible"
         yield Suspicion(NORM_OF_ONE, certainty, "batch_size", evidence, ({"batch_size": 32},))
@@ -156,20 +156,20 @@ ACTIVATION = Page(
 )
 
 
-def _activation(case: Case) -> Iterator[Suspicion]:
-    odd = [stage for stage in case.stages if stage.activation in (*SATURATING, "exponential", "softplus", "none")]
-    last = case.stages[-1:]
-    if odd and len(odd) < len(case.stages) + 1 and any(stage.activation != "none" for stage in case.stages):
+def _activation(given: RuleInputs) -> Iterator[Suspicion]:
+    odd = [stage for stage in given.stages if stage.activation in (*SATURATING, "exponential", "softplus", "none")]
+    last = given.stages[-1:]
+    if odd and len(odd) < len(given.stages) + 1 and any(stage.activation != "none" for stage in given.stages):
         evidence = Evidence(f"activation {odd[0].activation} in {len(odd)} layer(s)", len(odd), 0)
-        change = with_option(case, "activation", "relu")
+        change = with_option(given, "activation", "relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
     elif last and last[0].units == 1 and last[0].activation == "relu":
         evidence = Evidence(f"one ReLU in {last[0].key()} decides everything", 1, 2)
-        changes = (with_option(case, "activation", "tanh"), wider(case, 16))
+        changes = (with_option(given, "activation", "tanh"), wider(given, 16))
         yield Suspicion(ACTIVATION, "likely", last[0].path, evidence, changes)
-    elif case.stages and len(case.stages) < DEEP and all(stage.activation == "relu" for stage in case.stages):
+    elif given.stages and len(given.stages) < DEEP and all(stage.activation == "relu" for stage in given.stages):
         evidence = Evidence("ReLU units may die in the first updates")
-        change = with_option(case, "activation", "leaky_relu")
+        change = with_option(given, "activation", "leaky_relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
 
 

@@ -6,42 +6,42 @@ from collections.abc import Callable
 from typing import Any
 
 from nnclassify.diagnosis.findings import Change
-from nnclassify.diagnosis.rules.case import Case
+from nnclassify.diagnosis.rules.rule import RuleInputs
 
 
-def layers_changed(case: Case, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+def layers_changed(given: RuleInputs, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """The lists `model.hidden` and `model.blocks` with a function applied to every layer."""
-    dumped = case.config.model.model_dump(mode="json", exclude_none=True)
+    dumped = given.config.model.model_dump(mode="json", exclude_none=True)
     return {f"model.{key}": [change(layer) for layer in dumped[key]] for key in ("hidden", "blocks") if dumped.get(key)}
 
 
-def with_option(case: Case, key: str, value: Any) -> Change:
+def with_option(given: RuleInputs, key: str, value: Any) -> Change:
     """Set an option on the model, and remove it from every layer that sets its own."""
 
     def without(layer: dict[str, Any]) -> dict[str, Any]:
         return {name: kept for name, kept in layer.items() if name != key}
 
-    own = any(key in layer.model_fields_set for layer in _layers(case))
-    return {f"model.{key}": value, **(layers_changed(case, without) if own else {})}
+    own = any(key in layer.model_fields_set for layer in _layers(given))
+    return {f"model.{key}": value, **(layers_changed(given, without) if own else {})}
 
 
-def _layers(case: Case) -> list[Any]:
-    model = case.config.model
+def _layers(given: RuleInputs) -> list[Any]:
+    model = given.config.model
     return [*getattr(model, "hidden", []), *getattr(model, "blocks", [])]
 
 
-def with_batch_norm(case: Case) -> Change:
+def with_batch_norm(given: RuleInputs) -> Change:
     """Add batch norm to every layer."""
-    return layers_changed(case, lambda layer: {**layer, "batch_norm": True})
+    return layers_changed(given, lambda layer: {**layer, "batch_norm": True})
 
 
-def wider(case: Case, units: int = 64) -> Change:
+def wider(given: RuleInputs, units: int = 64) -> Change:
     """Widen every layer with fewer units than this; add a hidden layer if there is none."""
-    if not case.stages:
+    if not given.stages:
         return {"model.hidden": [units]}
 
     def widened(layer: dict[str, Any]) -> dict[str, Any]:
         key = "units" if "units" in layer else "channels"
         return {**layer, key: max(layer[key], units)}
 
-    return layers_changed(case, widened)
+    return layers_changed(given, widened)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules.case import Case, Rule
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import some
 
 LECUN = "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.3"
@@ -26,10 +26,10 @@ FEW_CHANGES = 0.3
 runs)."""
 
 
-def _ordered(case: Case) -> Iterator[Suspicion]:
-    facts = case.facts
-    if not case.config.shuffle and case.config.batch_size < facts.num_examples and facts.order < FEW_CHANGES:
-        text = f"shuffle is false, and examples come sorted by class{_in_order(case)}"
+def _ordered(given: RuleInputs) -> Iterator[Suspicion]:
+    facts = given.facts
+    if not given.config.shuffle and given.config.batch_size < facts.num_examples and facts.order < FEW_CHANGES:
+        text = f"shuffle is false, and examples come sorted by class{_in_order(given)}"
         evidence = Evidence(text, facts.order, FEW_CHANGES)
         yield Suspicion(ORDERED, "likely", "shuffle", evidence, ({"shuffle": True},))
 
@@ -37,11 +37,11 @@ def _ordered(case: Case) -> Iterator[Suspicion]:
 MAX_NAMED = 3
 
 
-def _in_order(case: Case) -> str:
+def _in_order(given: RuleInputs) -> str:
     """`: all a, then all b`; empty if an example may have several classes."""
-    if case.is_multi_hot:
+    if given.is_multi_hot:
         return ""
-    names = [f"all {case.class_names[label]}" for label in case.facts.class_order]
+    names = [f"all {given.class_names[label]}" for label in given.facts.class_order]
     return ": " + ", then ".join([*names[:MAX_NAMED], *(["the others"] if len(names) > MAX_NAMED else [])])
 
 
@@ -60,9 +60,9 @@ MAJORITY, NO_RARE = 0.8, 0.3
 """A net that predicts some of the rare class is not at fault: accuracy can be worth more than recall."""
 
 
-def _imbalanced(case: Case) -> Iterator[Suspicion]:
-    majority = case.facts.majority
-    weighted = getattr(case.config.loss, "class_weights", None) is not None
+def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
+    majority = given.facts.majority
+    weighted = getattr(given.config.loss, "class_weights", None) is not None
     if majority > MAJORITY and not weighted:
         evidence = Evidence(f"{majority:.1%} of the examples are of one class", majority, MAJORITY)
         change: Change = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "model.output": "none"}
@@ -88,8 +88,8 @@ REPEATS, MANY_REPEATED = 3.0, 0.2
 another. That is not a fault of the split, unless it affects a large part of the test."""
 
 
-def _repeated(case: Case) -> Iterator[Suspicion]:
-    facts = case.facts
+def _repeated(given: RuleInputs) -> Iterator[Suspicion]:
+    facts = given.facts
     is_natural = facts.repeated <= REPEATS * facts.repeated_within and facts.repeated < MANY_REPEATED
     is_more = facts.num_repeated >= FEW_REPEATED and facts.repeated > REPEATED_SHARE
     if facts.distinct > FEW_VALUES and is_more and not is_natural:
@@ -114,15 +114,15 @@ PIXELS = 64
 """A table with this many columns may hold images, whose margins are all the same."""
 
 
-def _constant(case: Case) -> Iterator[Suspicion]:
-    names = case.feature_names
-    if not case.facts.constant or names is None:
+def _constant(given: RuleInputs) -> Iterator[Suspicion]:
+    names = given.feature_names
+    if not given.facts.constant or names is None:
         return
-    if len(names) >= PIXELS and len(case.facts.constant) > 1:
+    if len(names) >= PIXELS and len(given.facts.constant) > 1:
         return
-    constant = [names[index] for index in case.facts.constant]
+    constant = [names[index] for index in given.facts.constant]
     rest = [name for name in names if name not in constant]
-    changes: tuple[Change, ...] = ({"dataset.features": rest},) if rest and case.config.dataset.name == "csv" else ()
+    changes: tuple[Change, ...] = ({"dataset.features": rest},) if rest and given.config.dataset.name == "csv" else ()
     text = f"one value in all rows: {some(constant)}"
     yield Suspicion(CONSTANT, "certain", "dataset.features", Evidence(text, len(constant), 0), changes)
 
@@ -144,8 +144,8 @@ SCALE_RATIO = 100.0
 square of this."""
 
 
-def _scales(case: Case) -> Iterator[Suspicion]:
-    ratio = case.facts.scale_ratio
+def _scales(given: RuleInputs) -> Iterator[Suspicion]:
+    ratio = given.facts.scale_ratio
     if ratio > SCALE_RATIO:
         evidence = Evidence(
             f"the standard deviations of the columns differ by a factor of {ratio:.2g}", ratio, SCALE_RATIO
@@ -168,9 +168,9 @@ LARGE = 10.0
 """Three times the largest of 1,000 draws from a standard normal distribution."""
 
 
-def _raw_inputs(case: Case) -> Iterator[Suspicion]:
-    if case.facts.largest > LARGE and case.config.dataset.normalize != "standard":
-        evidence = Evidence(f"inputs reach {case.facts.largest:.3g}", case.facts.largest, LARGE)
+def _raw_inputs(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.facts.largest > LARGE and given.config.dataset.normalize != "standard":
+        evidence = Evidence(f"inputs reach {given.facts.largest:.3g}", given.facts.largest, LARGE)
         yield Suspicion(RAW_INPUTS, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
 
 

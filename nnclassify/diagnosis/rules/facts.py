@@ -1,4 +1,4 @@
-"""Facts about the data, gathered within a second: counts, order, scales, constant columns, repeated examples."""
+"""DataFacts about the data, gathered within a second: counts, order, scales, constant columns, repeated examples."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_SAMPLE = 2000
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Facts about the data.
+class DataFacts:
+    """DataFacts about the data.
 
     Attributes:
         num_examples: The number of training examples.
@@ -58,7 +58,7 @@ class Facts:
         return max(scales) / min(scales) if scales else 1.0
 
 
-def facts_of(splits: Splits, transform: Transform) -> Facts:
+def data_facts(splits: Splits, transform: Transform) -> DataFacts:
     """Gather the facts in one pass over the data."""
     train = splits.train
     rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
@@ -68,7 +68,7 @@ def facts_of(splits: Splits, transform: Transform) -> Facts:
     dims = [dim for dim in range(sample.ndim) if dim != 1]
     groups = torch.from_numpy(strata(train.all_targets().numpy()))
     num_repeated, repeated_within = _repeated(train, splits.test)
-    return Facts(
+    return DataFacts(
         num_examples=len(train),
         class_counts=tuple(splits.class_counts()),
         majority=commonest(train.all_targets())[1],

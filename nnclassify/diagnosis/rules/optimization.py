@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules.case import Case, Rule
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.schedulers import ScheduleState
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
 
 
-def _lr_changes(case: Case, factors: tuple[float, ...]) -> tuple[Change, ...]:
+def _lr_changes(given: RuleInputs, factors: tuple[float, ...]) -> tuple[Change, ...]:
     """Multiples of the learning rate, preceded by the suggestion of a range test if it lies in the same direction."""
-    lr, suggested = case.config.optimizer.lr, case.suggested_lr
+    lr, suggested = given.config.optimizer.lr, given.suggested_lr
     rates = [float(f"{lr * factor:.3g}") for factor in factors]
     if suggested is not None and abs(math.log(suggested / lr)) > math.log(2) and (suggested > lr) == (rates[-1] > lr):
         rates.insert(0, suggested)
@@ -35,16 +35,16 @@ HIGH_LR = Page(
 )
 
 
-def _high_lr(case: Case) -> Iterator[Suspicion]:
-    low, high = case.config.optimizer.lr_range()
-    lr = case.config.optimizer.lr
+def _high_lr(given: RuleInputs) -> Iterator[Suspicion]:
+    low, high = given.config.optimizer.lr_range()
+    lr = given.config.optimizer.lr
     if lr <= low:
         return
-    evidence = Evidence(f"lr {lr:g}; common for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, high)
+    evidence = Evidence(f"lr {lr:g}; common for {given.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, high)
     usual = (low * high) ** 0.5 / lr
     factors = (usual, 0.1, 0.01) if lr > high else (0.1, 0.01)
     yield Suspicion(
-        HIGH_LR, "likely" if lr > high else "possible", "optimizer.lr", evidence, _lr_changes(case, factors)
+        HIGH_LR, "likely" if lr > high else "possible", "optimizer.lr", evidence, _lr_changes(given, factors)
     )
 
 
@@ -61,15 +61,15 @@ LOW_LR = Page(
 )
 
 
-def _low_lr(case: Case) -> Iterator[Suspicion]:
-    low, high = case.config.optimizer.lr_range()
-    lr = case.config.optimizer.lr
+def _low_lr(given: RuleInputs) -> Iterator[Suspicion]:
+    low, high = given.config.optimizer.lr_range()
+    lr = given.config.optimizer.lr
     if lr >= high:
         return
-    evidence = Evidence(f"lr {lr:g}; common for {case.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, low)
+    evidence = Evidence(f"lr {lr:g}; common for {given.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, low)
     usual = (low * high) ** 0.5 / lr
     factors = (usual, 10.0, 100.0) if lr < low else (10.0,)
-    yield Suspicion(LOW_LR, "likely" if lr < low else "possible", "optimizer.lr", evidence, _lr_changes(case, factors))
+    yield Suspicion(LOW_LR, "likely" if lr < low else "possible", "optimizer.lr", evidence, _lr_changes(given, factors))
 
 
 SHORT = Page(
@@ -86,12 +86,12 @@ FEW_STEPS, LARGE_BATCH = 1000, 256
 """Below the first, a run is short enough for ten times its length to be tried."""
 
 
-def _short(case: Case) -> Iterator[Suspicion]:
-    steps = case.total_steps
+def _short(given: RuleInputs) -> Iterator[Suspicion]:
+    steps = given.total_steps
     changes: list[Change] = []
-    if case.config.batch_size > 64 and (case.steps_per_epoch < 50 or case.config.batch_size > LARGE_BATCH):
+    if given.config.batch_size > 64 and (given.steps_per_epoch < 50 or given.config.batch_size > LARGE_BATCH):
         changes.append({"batch_size": 32})
-    changes += [{"epochs": case.config.epochs * factor} for factor in (10, 50) if steps * factor < 10 * FEW_STEPS]
+    changes += [{"epochs": given.config.epochs * factor} for factor in (10, 50) if steps * factor < 10 * FEW_STEPS]
     if changes:
         evidence = Evidence(f"{steps} updates in the whole run", steps, FEW_STEPS)
         certainty: Certainty = "likely" if steps < FEW_STEPS / 10 else "possible"
@@ -110,9 +110,9 @@ DECAY = Page(
 )
 
 
-def _decay(case: Case) -> Iterator[Suspicion]:
-    decay = case.config.optimizer.weight_decay
-    limit = case.config.optimizer.strong_weight_decay
+def _decay(given: RuleInputs) -> Iterator[Suspicion]:
+    decay = given.config.optimizer.weight_decay
+    limit = given.config.optimizer.strong_weight_decay
     if decay > limit:
         evidence = Evidence(f"weight_decay {decay:g}", decay, limit)
         yield Suspicion(DECAY, "likely", "optimizer.weight_decay", evidence, ({"optimizer.weight_decay": 0.0},))
@@ -132,13 +132,13 @@ SCHEDULE = Page(
 LOW_FACTOR = 0.2
 
 
-def _schedule(case: Case) -> Iterator[Suspicion]:
-    total, per_epoch = case.total_steps, case.steps_per_epoch
+def _schedule(given: RuleInputs) -> Iterator[Suspicion]:
+    total, per_epoch = given.total_steps, given.steps_per_epoch
     steps = sorted({round(total * tenth / 20) for tenth in range(20)})
     states = [ScheduleState(step, total, per_epoch, [1.0] * (step // per_epoch)) for step in steps]
-    factors = [case.config.scheduler.factor(state) for state in states]
+    factors = [given.config.scheduler.factor(state) for state in states]
     mean = sum(factors) / len(factors)
-    is_flat = case.config.scheduler.name in ("constant", "plateau") and not case.config.scheduler.warmup
+    is_flat = given.config.scheduler.name in ("constant", "plateau") and not given.config.scheduler.warmup
     if mean <= LOW_FACTOR and not is_flat:
         evidence = Evidence(f"on average over the run, the rate is {mean:.2g} of optimizer.lr", mean, LOW_FACTOR)
         yield Suspicion(SCHEDULE, "likely", "scheduler", evidence, ({"scheduler": "constant"},))
@@ -157,8 +157,8 @@ CLIPPED = Page(
 TIGHT_CLIP = 0.05
 
 
-def _clipped(case: Case) -> Iterator[Suspicion]:
-    clip = case.config.clip_grad_norm
+def _clipped(given: RuleInputs) -> Iterator[Suspicion]:
+    clip = given.config.clip_grad_norm
     if clip is not None and clip < TIGHT_CLIP:
         evidence = Evidence(f"clip_grad_norm {clip:g}", clip, TIGHT_CLIP)
         yield Suspicion(CLIPPED, "likely", "clip_grad_norm", evidence, ({"clip_grad_norm": 1.0},))
@@ -188,8 +188,8 @@ CUSTOMARY = {
 }
 
 
-def _memory(case: Case) -> Iterator[Suspicion]:
-    optimizer = case.config.optimizer
+def _memory(given: RuleInputs) -> Iterator[Suspicion]:
+    optimizer = given.config.optimizer
     for key, (low, high) in CUSTOMARY.items():
         value = getattr(optimizer, key, None)
         if value is not None and not low <= value <= high:
@@ -213,8 +213,8 @@ LOSS_OPTIONS = Page(
 )
 
 
-def _loss_options(case: Case) -> Iterator[Suspicion]:
-    loss = case.config.loss
+def _loss_options(given: RuleInputs) -> Iterator[Suspicion]:
+    loss = given.config.loss
     smoothing, gamma = getattr(loss, "label_smoothing", 0.0), getattr(loss, "gamma", 0.0)
     weights = getattr(loss, "class_weights", None)
     if smoothing >= 0.5:
@@ -224,8 +224,8 @@ def _loss_options(case: Case) -> Iterator[Suspicion]:
         yield Suspicion(
             LOSS_OPTIONS, "likely", "loss.gamma", Evidence(f"gamma {gamma:g}", gamma, 5), ({"loss.gamma": 2.0},)
         )
-    if isinstance(weights, list) and len(weights) == case.num_classes:
-        shares = [weight * count for weight, count in zip(weights, case.facts.class_counts, strict=True)]
+    if isinstance(weights, list) and len(weights) == given.num_classes:
+        shares = [weight * count for weight, count in zip(weights, given.facts.class_counts, strict=True)]
         ratio = max(shares) / min(shares)
         if ratio > 20:
             evidence = Evidence(f"one class weighs {ratio:.3g} times as much as another", ratio, 20)
@@ -233,10 +233,10 @@ def _loss_options(case: Case) -> Iterator[Suspicion]:
             yield Suspicion(LOSS_OPTIONS, "likely", "loss.class_weights", evidence, changes)
 
 
-def rates_together(case: Case) -> Iterator[tuple[Suspicion, ...]]:
+def rates_together(given: RuleInputs) -> Iterator[tuple[Suspicion, ...]]:
     """Learning rate, momentum and batch size changed together: none of them may help alone."""
-    config = case.config
-    low, high = case.config.optimizer.lr_range()
+    config = given.config
+    low, high = given.config.optimizer.lr_range()
     sizes = [32] if config.batch_size > 64 else []
     momentum = getattr(config.optimizer, "momentum", None) if config.optimizer.name == "sgd" else None
     for size in [*sizes, None]:
@@ -248,7 +248,7 @@ def rates_together(case: Case) -> Iterator[tuple[Suspicion, ...]]:
                     evidence = Evidence("no momentum", 0.0, 0.9)
                     parts.append(_part(LOW_LR, "optimizer.momentum", evidence, 0.9))
                 if size is not None:
-                    evidence = Evidence(f"{case.total_steps} updates in the whole run", case.total_steps, FEW_STEPS)
+                    evidence = Evidence(f"{given.total_steps} updates in the whole run", given.total_steps, FEW_STEPS)
                     parts.append(_part(SHORT, "batch_size", evidence, size))
                 if len(parts) > 1:
                     yield tuple(parts)

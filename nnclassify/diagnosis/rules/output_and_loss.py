@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules.case import Case, Rule
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 
 GOODFELLOW = "Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2"
 RAW: Change = {"model.output": "none"}
@@ -23,8 +23,8 @@ DOUBLE_SOFTMAX = Page(
 )
 
 
-def _double_softmax(case: Case) -> Iterator[Suspicion]:
-    output, loss = case.config.model.output, case.config.loss.name
+def _double_softmax(given: RuleInputs) -> Iterator[Suspicion]:
+    output, loss = given.config.model.output, given.config.loss.name
     if output in ("softmax", "log_softmax") and loss in ("cross_entropy", "focal"):
         text = f"output {output} with loss {loss}"
         yield Suspicion(DOUBLE_SOFTMAX, "certain", "model.output", Evidence(text), (RAW,))
@@ -42,11 +42,11 @@ SINGLE_SOFTMAX = Page(
 )
 
 
-def _single_softmax(case: Case) -> Iterator[Suspicion]:
-    output = case.config.model.output
-    if case.num_outputs == 1 and output in ("softmax", "log_softmax"):
+def _single_softmax(given: RuleInputs) -> Iterator[Suspicion]:
+    output = given.config.model.output
+    if given.num_outputs == 1 and output in ("softmax", "log_softmax"):
         evidence = Evidence(f"output {output} over 1 output", 1, 2)
-        changes = (TO_CROSS_ENTROPY,) if case.num_classes > 2 else ({"model.output": "sigmoid"}, TO_CROSS_ENTROPY)
+        changes = (TO_CROSS_ENTROPY,) if given.num_classes > 2 else ({"model.output": "sigmoid"}, TO_CROSS_ENTROPY)
         yield Suspicion(SINGLE_SOFTMAX, "certain", "model.output", evidence, changes)
 
 
@@ -62,9 +62,9 @@ ONE_OUTPUT = Page(
 )
 
 
-def _one_output(case: Case) -> Iterator[Suspicion]:
-    if case.num_outputs == 1 and case.num_classes > 2 and case.config.loss.name in ("bce", "bce_with_logits"):
-        evidence = Evidence(f"1 output for {case.num_classes} classes", 1, case.num_classes)
+def _one_output(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.num_outputs == 1 and given.num_classes > 2 and given.config.loss.name in ("bce", "bce_with_logits"):
+        evidence = Evidence(f"1 output for {given.num_classes} classes", 1, given.num_classes)
         yield Suspicion(ONE_OUTPUT, "certain", "loss.targets", evidence, (TO_CROSS_ENTROPY,))
 
 
@@ -81,9 +81,9 @@ INDEX_AS_NUMBER = Page(
 )
 
 
-def _index_as_number(case: Case) -> Iterator[Suspicion]:
-    if case.num_outputs == 1 and case.num_classes > 2 and case.config.loss.name == "mse":
-        evidence = Evidence(f"classes 0..{case.num_classes - 1} as numbers, one output", case.num_classes, 2)
+def _index_as_number(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.num_outputs == 1 and given.num_classes > 2 and given.config.loss.name == "mse":
+        evidence = Evidence(f"classes 0..{given.num_classes - 1} as numbers, one output", given.num_classes, 2)
         changes: tuple[Change, ...] = (TO_CROSS_ENTROPY, {"loss.targets": "one_hot"})
         yield Suspicion(INDEX_AS_NUMBER, "certain", "loss.targets", evidence, changes)
 
@@ -101,9 +101,9 @@ RELU_OUTPUT = Page(
 )
 
 
-def _relu_output(case: Case) -> Iterator[Suspicion]:
-    if case.config.model.output == "relu":
-        evidence = Evidence(f"output relu with loss {case.config.loss.name}")
+def _relu_output(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.config.model.output == "relu":
+        evidence = Evidence(f"output relu with loss {given.config.loss.name}")
         yield Suspicion(RELU_OUTPUT, "certain", "model.output", evidence, (RAW,))
 
 
@@ -119,8 +119,8 @@ NLL_OF_PROBABILITIES = Page(
 )
 
 
-def _nll_of_probabilities(case: Case) -> Iterator[Suspicion]:
-    if case.config.loss.name == "nll" and case.config.model.output == "softmax":
+def _nll_of_probabilities(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.config.loss.name == "nll" and given.config.model.output == "softmax":
         evidence = Evidence("output softmax with loss nll")
         yield Suspicion(NLL_OF_PROBABILITIES, "certain", "model.output", evidence, ({"model.output": "log_softmax"},))
 
@@ -139,15 +139,15 @@ SQUASHED_LOGITS = Page(
 )
 
 
-def _squashed_logits(case: Case) -> Iterator[Suspicion]:
+def _squashed_logits(given: RuleInputs) -> Iterator[Suspicion]:
     squashing = {
         "cross_entropy": ("sigmoid",),
         "focal": ("sigmoid",),
         "bce_with_logits": ("sigmoid", "softmax", "log_softmax"),
         "mse": ("log_softmax",),
     }
-    output, loss = case.config.model.output, case.config.loss.name
-    if output in squashing.get(loss, ()) and not (case.num_outputs == 1 and output != "sigmoid"):
+    output, loss = given.config.model.output, given.config.loss.name
+    if output in squashing.get(loss, ()) and not (given.num_outputs == 1 and output != "sigmoid"):
         yield Suspicion(
             SQUASHED_LOGITS, "certain", "model.output", Evidence(f"output {output} with loss {loss}"), (RAW,)
         )

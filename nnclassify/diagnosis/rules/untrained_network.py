@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.architecture import DEEP, GLOROT, SATURATING
-from nnclassify.diagnosis.rules.case import Case, Rule
 from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.models.base import DenseModel
 
 VANISHING = Page(
@@ -28,32 +28,32 @@ FLAT = 0.003
 """Outputs whose spread over the examples is below this fraction of their size count as equal for all examples."""
 
 
-def _vanishing(case: Case) -> Iterator[Suspicion]:
-    if case.start is None or len(case.stages) < 3:
+def _vanishing(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.start is None or len(given.stages) < 3:
         return
-    flat_ends = sum(stage.activation in SATURATING for stage in case.stages)
-    ratio = case.start.gradient_ratio
-    if flat_ends * 2 < len(case.stages) or (ratio > SMALL_GRADIENT and case.start.output_spread > FLAT):
+    flat_ends = sum(stage.activation in SATURATING for stage in given.stages)
+    ratio = given.start.gradient_ratio
+    if flat_ends * 2 < len(given.stages) or (ratio > SMALL_GRADIENT and given.start.output_spread > FLAT):
         return
-    text = f"at initialization, {case.start.gradient_text()}"
+    text = f"at initialization, {given.start.gradient_text()}"
     changes = [
-        with_option(case, "activation", "relu"),
-        {**with_option(case, "activation", "relu"), **with_option(case, "init", "kaiming_uniform")},
-        with_batch_norm(case),
-        {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
+        with_option(given, "activation", "relu"),
+        {**with_option(given, "activation", "relu"), **with_option(given, "init", "kaiming_uniform")},
+        with_batch_norm(given),
+        {**with_option(given, "activation", "tanh"), **with_option(given, "init", "xavier_uniform")},
     ]
     yield Suspicion(
-        VANISHING, "likely", "model.activation", Evidence(text, ratio, SMALL_GRADIENT), _or_plain(case, changes)
+        VANISHING, "likely", "model.activation", Evidence(text, ratio, SMALL_GRADIENT), _or_plain(given, changes)
     )
 
 
-def _or_plain(case: Case, changes: list[Change]) -> tuple[Change, ...]:
+def _or_plain(given: RuleInputs, changes: list[Change]) -> tuple[Change, ...]:
     """The changes and a plain net of two layers, tried second, or first if a net is very deep.
 
     Trials of a very deep net take long, and no init saves a deep net of narrow layers (Lu et al., 2019).
     """
-    plain: Change = {**with_option(case, "activation", "relu"), "model.hidden": [64, 64]}
-    place = 0 if len(case.stages) >= VERY_DEEP else 1
+    plain: Change = {**with_option(given, "activation", "relu"), "model.hidden": [64, 64]}
+    place = 0 if len(given.stages) >= VERY_DEEP else 1
     return (*changes[:place], plain, *changes[place:])
 
 
@@ -73,24 +73,24 @@ DEAD = Page(
 MANY_DEAD = 0.9
 
 
-def _dead(case: Case) -> Iterator[Suspicion]:
-    if case.start is None:
+def _dead(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.start is None:
         return
-    rectifiers = sum(stage.activation in ("relu", "leaky_relu") for stage in case.stages)
-    is_flat = rectifiers >= DEEP and min(case.start.output_spread, case.start.gradient_ratio * 10) < 0.1
-    if not rectifiers or (case.start.dead <= MANY_DEAD and not is_flat):
+    rectifiers = sum(stage.activation in ("relu", "leaky_relu") for stage in given.stages)
+    is_flat = rectifiers >= DEEP and min(given.start.output_spread, given.start.gradient_ratio * 10) < 0.1
+    if not rectifiers or (given.start.dead <= MANY_DEAD and not is_flat):
         return
     text = (
-        f"at initialization, {case.start.dead:.0%} of the units of a layer are dead, and outputs vary by "
-        f"{case.start.output_spread:.1e} of their size between examples"
+        f"at initialization, {given.start.dead:.0%} of the units of a layer are dead, and outputs vary by "
+        f"{given.start.output_spread:.1e} of their size between examples"
     )
     changes = [
-        with_option(case, "init", "kaiming_uniform"),
-        with_batch_norm(case),
-        {**with_option(case, "activation", "tanh"), **with_option(case, "init", "xavier_uniform")},
+        with_option(given, "init", "kaiming_uniform"),
+        with_batch_norm(given),
+        {**with_option(given, "activation", "tanh"), **with_option(given, "init", "xavier_uniform")},
     ]
     yield Suspicion(
-        DEAD, "likely", "model.hidden", Evidence(text, case.start.dead, MANY_DEAD), _or_plain(case, changes)
+        DEAD, "likely", "model.hidden", Evidence(text, given.start.dead, MANY_DEAD), _or_plain(given, changes)
     )
 
 
@@ -112,23 +112,23 @@ FAINT = 0.01
 """Inits that preserve the scale of a signal give outputs that vary by 0.1 to 1 between examples (He et al., 2015)."""
 
 
-def _start(case: Case) -> Iterator[Suspicion]:
-    if case.start is None or not isinstance(case.config.model, DenseModel):
+def _start(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.start is None or not isinstance(given.config.model, DenseModel):
         return
-    odd = [stage for stage in case.stages if stage.init.name in ("normal", "uniform", "constant")]
-    if not odd and case.config.model.init.name not in ("normal", "uniform", "constant"):
+    odd = [stage for stage in given.stages if stage.init.name in ("normal", "uniform", "constant")]
+    if not odd and given.config.model.init.name not in ("normal", "uniform", "constant"):
         return
-    is_high = case.prior_loss is not None and not case.start.loss < HIGH_START * case.prior_loss
-    is_flat = case.start.output_spread < 0.1 or case.start.gradient_ratio < SMALL_GRADIENT
-    is_flat = is_flat or case.start.deviation < FAINT
-    if is_high or is_flat or case.start.saturated > MANY_SATURATED:
-        prior = "" if case.prior_loss is None else f" ({case.prior_loss:.3g} without any information)"
+    is_high = given.prior_loss is not None and not given.start.loss < HIGH_START * given.prior_loss
+    is_flat = given.start.output_spread < 0.1 or given.start.gradient_ratio < SMALL_GRADIENT
+    is_flat = is_flat or given.start.deviation < FAINT
+    if is_high or is_flat or given.start.saturated > MANY_SATURATED:
+        prior = "" if given.prior_loss is None else f" ({given.prior_loss:.3g} without any information)"
         text = (
-            f"loss {case.start.loss:.3g} at initialization{prior}; outputs vary by {case.start.output_spread:.1e} of "
+            f"loss {given.start.loss:.3g} at initialization{prior}; outputs vary by {given.start.output_spread:.1e} of "
             "their size between examples"
         )
-        changes = (with_option(case, "init", "default"), with_option(case, "init", "kaiming_uniform"))
-        yield Suspicion(START, "likely", "model.init", Evidence(text, case.start.loss, case.prior_loss), changes)
+        changes = (with_option(given, "init", "default"), with_option(given, "init", "kaiming_uniform"))
+        yield Suspicion(START, "likely", "model.init", Evidence(text, given.start.loss, given.prior_loss), changes)
 
 
 MIXED = Page(
@@ -145,10 +145,10 @@ MOVED = 1e-3
 """Summing float32 products in another order changes them by about 1e-6; a thousand times that is not rounding."""
 
 
-def _mixed(case: Case) -> Iterator[Suspicion]:
-    if case.mixing > MOVED:
-        text = f"outputs move by {case.mixing:.1%} of their size when other examples leave the batch"
-        yield Suspicion(MIXED, "certain", "model", Evidence(text, case.mixing, MOVED))
+def _mixed(given: RuleInputs) -> Iterator[Suspicion]:
+    if given.mixing > MOVED:
+        text = f"outputs move by {given.mixing:.1%} of their size when other examples leave the batch"
+        yield Suspicion(MIXED, "certain", "model", Evidence(text, given.mixing, MOVED))
 
 
 RULES = (

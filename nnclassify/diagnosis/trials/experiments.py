@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.data.batches import Batches
-from nnclassify.diagnosis.trials.trials import step_seconds
+from nnclassify.diagnosis.trials.runner import step_seconds
 from nnclassify.evaluation.totals import exact
 from nnclassify.training.build import Components, build_trainer
 

@@ -18,14 +18,14 @@ deviations)."""
 ENOUGH = 0.05
 """A validation split is sufficient if it determines balanced accuracy with this standard deviation: 100 examples of
 balanced classes, or more if one class is rare."""
-KEPT_OUT = 0.25
+HELD_OUT = 0.25
 """Fraction of the training examples that is held out, if there are at least `MANY`."""
 MANY, TOO_FEW = 200, 60
 """With fewer than `MANY` examples, trials train on all of them, and halves take turns to judge what seems to help;
 with `TOO_FEW`, none are held out."""
 
 
-def judged(splits: Splits) -> Splits:
+def held_out_split(splits: Splits) -> Splits:
     """The splits for trials, whose `validation` judges them, if there are enough examples.
 
     The test split never judges.
@@ -36,15 +36,15 @@ def judged(splits: Splits) -> Splits:
     count = len(splits.train)
     if count < MANY or min(splits.class_counts()) < 2:
         return replace(splits, validation=None)
-    train, kept_out = _parted(splits.train, min(KEPT_OUT, JUDGED / count))
-    return replace(splits, train=train, validation=kept_out)
+    train, held_out = _split(splits.train, min(HELD_OUT, JUDGED / count))
+    return replace(splits, train=train, validation=held_out)
 
 
-def halves(splits: Splits) -> list[Splits]:
+def two_folds(splits: Splits) -> list[Splits]:
     """Halves that take turns to train and to judge, so that all examples judge; empty if there are too few examples."""
     if len(splits.train) < TOO_FEW or min(splits.class_counts()) < 2:
         return []
-    first, second = _parted(splits.train, 0.5)
+    first, second = _split(splits.train, 0.5)
     return [replace(splits, train=one, validation=other) for one, other in ((first, second), (second, first))]
 
 
@@ -55,10 +55,10 @@ def deviation(targets: Tensor) -> float:
 
 
 def _some(examples: Examples) -> Examples:
-    return examples if len(examples) <= JUDGED else _parted(examples, JUDGED / len(examples))[1]
+    return examples if len(examples) <= JUDGED else _split(examples, JUDGED / len(examples))[1]
 
 
-def _parted(examples: Examples, share: float) -> tuple[Examples, Examples]:
+def _split(examples: Examples, share: float) -> tuple[Examples, Examples]:
     """All but a fraction of each class, and that fraction; both in file order."""
     targets, indices = examples.targets.numpy(), examples.indices.numpy()
     rest, chosen = stratified_split(targets, indices, share, numpy_rng(0, "diagnosis"))

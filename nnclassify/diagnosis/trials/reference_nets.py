@@ -14,9 +14,9 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
-from nnclassify.diagnosis.rules.facts import Facts
+from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.trials.folds import deviation
-from nnclassify.diagnosis.trials.trials import Figures, Outcome, merged, run_trial
+from nnclassify.diagnosis.trials.runner import Scores, TrialOutcome, merged, run_trial
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.training.build import Components, build_components
@@ -34,7 +34,7 @@ class Baseline:
         components: The net that was trained on the first fold.
     """
 
-    outcome: Outcome
+    outcome: TrialOutcome
     components: Components
 
 
@@ -71,7 +71,7 @@ CLEARLY = 0.3
 
 
 def label_findings(
-    splits: Splits, facts: Facts, plain: Baseline, nets: Sequence[Callable[[], Baseline]], net: Figures | None
+    splits: Splits, facts: DataFacts, plain: Baseline, nets: Sequence[Callable[[], Baseline]], net: Scores | None
 ) -> list[Finding]:
     """Whether labels depend on inputs: they do not if neither nearest neighbors nor any net beat chance.
 
@@ -87,7 +87,9 @@ def label_findings(
     inputs, targets = _sample(splits.train, plain.components.transform)
     near = _nearest_agree(inputs, targets)
     held_out = max((split for split in (splits.validation, splits.test) if split is not None), key=len, default=None)
-    is_learned = near > _above_chance(targets) or (net is not None and net.by_class > splits.chance + 3 * net.noise)
+    is_learned = near > _above_chance(targets) or (
+        net is not None and net.balanced_accuracy > splits.chance + 3 * net.noise
+    )
     if not is_learned and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
         reached = 0.0
         for baseline in nets:

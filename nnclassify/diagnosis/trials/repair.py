@@ -34,8 +34,8 @@ from dataclasses import dataclass, field, replace
 
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
 from nnclassify.diagnosis.rules.optimization import SHORT
+from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner, decisive_steps
 from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
-from nnclassify.diagnosis.trials.trials import Bench, Outcome, Point, decisive_steps
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
 """Minimum gain in skill for a change to prove its cause."""
@@ -64,31 +64,33 @@ estimate what the full run can reach."""
 
 
 @dataclass(frozen=True)
-class Repeats:
+class SeedOutcomes:
     """One config trained with several seeds: different initial weights and order, the same split."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TrialOutcome, ...]
 
     @property
     def score(self) -> float:
         """The mean score on held-out examples over the seeds."""
-        return statistics.mean(outcome.kept_out.by_class for outcome in self.outcomes)
+        return statistics.mean(outcome.held_out.balanced_accuracy for outcome in self.outcomes)
 
     @property
     def spread(self) -> float:
         """The standard deviation of the score over the seeds."""
-        scores = [outcome.kept_out.by_class for outcome in self.outcomes]
+        scores = [outcome.held_out.balanced_accuracy for outcome in self.outcomes]
         return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
     @property
     def noise(self) -> float:
         """The standard deviation of the score due to the few examples that judge, which more seeds do not reduce."""
-        return max(outcome.kept_out.noise for outcome in self.outcomes)
+        return max(outcome.held_out.noise for outcome in self.outcomes)
 
     @property
-    def typical(self) -> Outcome:
+    def typical(self) -> TrialOutcome:
         """The outcome with the median score."""
-        return sorted(self.outcomes, key=lambda outcome: outcome.kept_out.by_class)[(len(self.outcomes) - 1) // 2]
+        return sorted(self.outcomes, key=lambda outcome: outcome.held_out.balanced_accuracy)[
+            (len(self.outcomes) - 1) // 2
+        ]
 
 
 @dataclass(frozen=True)
@@ -97,24 +99,24 @@ class Proof:
 
     suspicion: Suspicion
     change: Change
-    before: Outcome
-    after: Outcome
+    before: TrialOutcome
+    after: TrialOutcome
     gain: float
     seeds: int = 1
 
 
 @dataclass(frozen=True)
-class _Step:
+class _KeptChange:
     """A change to keep, and what it proves; `is_clear`: it gains more than the seeds differ."""
 
     change: Change
-    after: Outcome
+    after: TrialOutcome
     proofs: list[Proof]
     is_clear: bool
 
 
 @dataclass(frozen=True)
-class Longer:
+class LongerRun:
     """A longer run, suggested by extrapolating the curve of the trial.
 
     Attributes:
@@ -148,15 +150,15 @@ class Repair:
         stuck_after: The number of seeds that get stuck with the changes.
         is_clear: Whether the changes gain more than the seeds differ.
         is_expected_to_learn: Whether a truncated trial is on its way to a good score.
-        longer: A longer run, if trials are too short to prove it but the curve suggests it; see `Longer`.
+        longer: A longer run, if trials are too short to prove it but the curve suggests it; see `LongerRun`.
     """
 
-    before: Repeats
+    before: SeedOutcomes
     certain: list[Suspicion] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     unproved: list[Suspicion] = field(default_factory=list)
     change: dict[str, object] = field(default_factory=dict)
-    after: Outcome | None = None
+    after: TrialOutcome | None = None
     skill_before: float = 1.0
     skill_after: float = 1.0
     helped: int = 0
@@ -164,7 +166,7 @@ class Repair:
     stuck_after: int = 0
     is_clear: bool = True
     is_expected_to_learn: bool = True
-    longer: Longer | None = None
+    longer: LongerRun | None = None
 
     @property
     def depends_on_seed(self) -> bool:
@@ -177,25 +179,25 @@ class Repair:
 
 
 def repair(
-    bench: Bench,
+    runner: TrialRunner,
     suspicions: list[Suspicion],
     together: Sequence[Sequence[Suspicion]],
     skill: Skill,
 ) -> Repair:
     """Try the suspicions on a config, one at a time and then in the given groups."""
-    return _Search(bench, suspicions, together, skill).repaired()
+    return _Search(runner, suspicions, together, skill).repaired()
 
 
 class _Search:
     """One search for a repair: `base` is the change so far, `current` its outcome."""
 
     def __init__(
-        self, bench: Bench, suspicions: list[Suspicion], together: Sequence[Sequence[Suspicion]], skill: Skill
+        self, runner: TrialRunner, suspicions: list[Suspicion], together: Sequence[Sequence[Suspicion]], skill: Skill
     ) -> None:
-        self.bench = bench
+        self.runner = runner
         self.skill = skill
         self.certain = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
-        self.halved = bench.halved()
+        self.two_fold = runner.two_fold()
         self.open = sorted(
             (suspicion for suspicion in suspicions if suspicion.certainty != "certain" and suspicion.changes),
             key=lambda suspicion: CERTAINTIES.index(suspicion.certainty),
@@ -220,9 +222,9 @@ class _Search:
             if step is None:
                 break
             self._take(step)
-        return self._told(written)
+        return self._result(written)
 
-    def _told(self, written: Repeats) -> Repair:
+    def _result(self, written: SeedOutcomes) -> Repair:
         after = self._over_seeds(self.base, len(written.outcomes)) if self.base else None
         proved = {proof.suspicion.page.id for proof in self.proofs}
         longer = None if self.base else self._longer(written.typical)
@@ -245,75 +247,75 @@ class _Search:
 
     # The config as written
 
-    def _repeated(self, change: Change, *, has_doubts: bool) -> Repeats:
+    def _repeated(self, change: Change, *, has_doubts: bool) -> SeedOutcomes:
         """A few seeds, unless the first is good beyond doubt; many if a few of them disagree."""
         first = self._run(change, 0)
         is_clear = self.skill.of(first) >= GOOD and not (has_doubts and first.complete)
-        if is_clear and self.bench.cost > CHEAP_SECONDS:
-            return Repeats((first,))
+        if is_clear and self.runner.cost > CHEAP_SECONDS:
+            return SeedOutcomes((first,))
         few = self._over_seeds(change, FEW_SEEDS)
         disagree = 0 < self._stuck(few) < len(few.outcomes)
-        return self._over_seeds(change, MANY_SEEDS) if disagree and self.bench.cost <= DEAR_SECONDS else few
+        return self._over_seeds(change, MANY_SEEDS) if disagree and self.runner.cost <= DEAR_SECONDS else few
 
-    def _over_seeds(self, change: Change, count: int) -> Repeats:
+    def _over_seeds(self, change: Change, count: int) -> SeedOutcomes:
         """As many seeds as the time allows, but at least one."""
-        outcomes: list[Outcome] = []
+        outcomes: list[TrialOutcome] = []
         for seed in range(count):
-            if outcomes and not self.bench.is_known(change, seed) and not self.bench.has_time():
+            if outcomes and not self.runner.is_known(change, seed) and not self.runner.has_time():
                 break
             outcomes.append(self._run(change, seed))
-        return Repeats(tuple(outcomes))
+        return SeedOutcomes(tuple(outcomes))
 
-    def _stuck(self, repeats: Repeats) -> int:
+    def _stuck(self, repeats: SeedOutcomes) -> int:
         return sum(self.skill.expected(outcome) < STUCK for outcome in repeats.outcomes)
 
-    def _worst(self, repeats: Repeats) -> int:
+    def _worst(self, repeats: SeedOutcomes) -> int:
         """The seed to search with: the first that is stuck, otherwise the first."""
         stuck = [seed for seed, outcome in enumerate(repeats.outcomes) if self.skill.expected(outcome) < STUCK]
         return stuck[0] if stuck else 0
 
     def _stretched(self) -> dict[str, object]:
         """Estimate what a truncated run may still reach: a higher learning rate stands in for the missing steps."""
-        current, config = self.current, self.bench.config
+        current, config = self.current, self.runner.config
         missing = current.total_steps / max(1, current.steps)
         if current.complete or missing < 1.5 or self.skill.of(current) >= GOOD or current.error is not None:
             return {}
         change: dict[str, object] = {"optimizer.lr": config.optimizer.lr * min(missing, STRETCH)}
         stretched = self._run(change)
-        if stretched.kept_out.by_class <= current.kept_out.by_class:
+        if stretched.held_out.balanced_accuracy <= current.held_out.balanced_accuracy:
             return {}
         self.current = stretched
         return change
 
-    def _longer(self, written: Outcome) -> Longer | None:
+    def _longer(self, written: TrialOutcome) -> LongerRun | None:
         """A longer run, if the full run is too slow to try, would end badly, and would do well if it were longer."""
         short = [one for one in self.open if one.page.id == SHORT.id and "epochs" in one.changes[-1]]
         if not short or written.complete or written.steps < decisive_steps(written.total_steps):
             return None
-        now, later = (written.expected(runs * written.total_steps, _kept_out) for runs in (1, MANY_RUNS))
+        now, later = (written.expected(runs * written.total_steps, _held_out_score) for runs in (1, MANY_RUNS))
         is_poor = self.skill.expected(written) < STUCK and self.skill.gain(now, later) >= HELPS["possible"]
-        change: Change = {"epochs": self.bench.config.epochs * MANY_RUNS}
+        change: Change = {"epochs": self.runner.config.epochs * MANY_RUNS}
         return (
-            Longer(short[0], change, now, later)
-            if is_poor and later - now > DEVIATIONS * written.kept_out.noise
+            LongerRun(short[0], change, now, later)
+            if is_poor and later - now > DEVIATIONS * written.held_out.noise
             else None
         )
 
     # Changes to it
 
-    def _run(self, change: Change, seed: int | None = None) -> Outcome:
-        outcome = self.bench.run(change, self.seed if seed is None else seed)
+    def _run(self, change: Change, seed: int | None = None) -> TrialOutcome:
+        outcome = self.runner.run(change, self.seed if seed is None else seed)
         self.skill.include(outcome)
         return outcome
 
-    def _is_poor(self, outcome: Outcome) -> bool:
-        return self.skill.expected(outcome) < (ENOUGH if self._is_proved() else GOOD) and self.bench.has_time()
+    def _is_poor(self, outcome: TrialOutcome) -> bool:
+        return self.skill.expected(outcome) < (ENOUGH if self._is_proved() else GOOD) and self.runner.has_time()
 
     def _is_proved(self) -> bool:
         """Whether a fault is proven. A further change then accuses nobody and has less to prove."""
         return bool(self.certain or self.proofs)
 
-    def _one_change(self) -> _Step | None:
+    def _one_change(self) -> _KeptChange | None:
         """The best change of a single cause; it also proves other causes whose changes help nearly as much."""
         helped = [
             proof
@@ -325,7 +327,7 @@ class _Search:
             confirmed = self._confirmed(best.suspicion.certainty, best.change)
             if confirmed is not None:
                 proofs = [replace(proof, seeds=confirmed.seeds) for proof in _best_of_each(ranked[number:])]
-                return _Step(best.change, best.after, proofs, confirmed.is_clear)
+                return _KeptChange(best.change, best.after, proofs, confirmed.is_clear)
         return None
 
     def _tried(self) -> Iterator[Proof]:
@@ -335,19 +337,19 @@ class _Search:
             if best >= PERFECT and suspicion.certainty == "possible":
                 return
             for change in suspicion.changes:
-                if not self.bench.may_search():
+                if not self.runner.may_search():
                     return
                 after = self._run({**self.base, **change})
                 best = max(best, self.skill.of(after))
-                gain = after.kept_out.by_class - self.current.kept_out.by_class
+                gain = after.held_out.balanced_accuracy - self.current.held_out.balanced_accuracy
                 yield Proof(suspicion, change, self.current, after, gain)
                 if self.skill.of(after) >= PERFECT:
                     break
 
-    def _several_changes(self) -> _Step | None:
+    def _several_changes(self) -> _KeptChange | None:
         """Changes of several causes at once, reduced to those that are needed."""
         for suspicions in self.together:
-            if not self.bench.may_search():
+            if not self.runner.may_search():
                 return None
             parts = list(suspicions)
             after = self._run(self._all_of(parts))
@@ -356,18 +358,18 @@ class _Search:
             parts, after = self._needed(parts, after)
             confirmed = self._confirmed("possible", _union(parts))
             if confirmed is not None:
-                gain = after.kept_out.by_class - self.current.kept_out.by_class
+                gain = after.held_out.balanced_accuracy - self.current.held_out.balanced_accuracy
                 change = _union(parts)
                 causes = {part.page.id: part for part in reversed(parts)}
                 proofs = [Proof(one, change, self.current, after, gain, confirmed.seeds) for one in causes.values()]
-                return _Step(change, after, proofs, confirmed.is_clear)
+                return _KeptChange(change, after, proofs, confirmed.is_clear)
         return None
 
-    def _needed(self, parts: list[Suspicion], after: Outcome) -> tuple[list[Suspicion], Outcome]:
+    def _needed(self, parts: list[Suspicion], after: TrialOutcome) -> tuple[list[Suspicion], TrialOutcome]:
         """Drop the changes that make no difference."""
         for part in list(parts):
             fewer = [other for other in parts if other is not part]
-            if not fewer or not self.bench.has_time():
+            if not fewer or not self.runner.has_time():
                 break
             without = self._run(self._all_of(fewer))
             if self.skill.of(without) >= self.skill.of(after) - HELPS["likely"]:
@@ -377,10 +379,12 @@ class _Search:
     def _all_of(self, parts: Sequence[Suspicion]) -> dict[str, object]:
         return {**self.base, **_union(parts)}
 
-    def _helps(self, certainty: Certainty, under: float | None, after: Outcome) -> bool:
+    def _helps(self, certainty: Certainty, under: float | None, after: TrialOutcome) -> bool:
         before = self.current
         limit = ENOUGH if self._is_proved() else under or POOR[certainty]
-        is_large = self._is_large(certainty, before.kept_out.by_class, after.kept_out.by_class, after.kept_out.noise)
+        is_large = self._is_large(
+            certainty, before.held_out.balanced_accuracy, after.held_out.balanced_accuracy, after.held_out.noise
+        )
         return self.skill.expected(before) < limit and is_large
 
     def _is_large(self, certainty: Certainty, before: float, after: float, noise: float) -> bool:
@@ -393,7 +397,7 @@ class _Search:
         """Repeat a change over seeds: it must gain more than they differ, or at least leave none stuck."""
         before = self._over_seeds(self.base or self.reference, max(FEW_SEEDS, len(self.written.outcomes)))
         after = self._over_seeds({**self.base, **change}, len(before.outcomes))
-        before = Repeats(before.outcomes[: len(after.outcomes)])
+        before = SeedOutcomes(before.outcomes[: len(after.outcomes)])
         is_large = self._is_large(certainty, before.score, after.score, after.noise)
         spread = max(before.spread, after.spread)
         is_clear = is_large and (self._is_proved() or after.score - before.score > spread)
@@ -408,20 +412,20 @@ class _Search:
         Trials on one half of the examples, judged on the other half, decide this over seeds. If the net is good on
         that half without the change, they cannot show a gain; then the change must not make it worse.
         """
-        if self.halved is None:
+        if self.two_fold is None:
             return True
         scores: list[tuple[float, float]] = []
         for seed in range(FEW_SEEDS):
-            if scores and not self.bench.has_time():
+            if scores and not self.runner.has_time():
                 break
-            before, after = self.halved.run(self.base, seed), self.halved.run({**self.base, **change}, seed)
-            scores.append((before.kept_out.by_class, after.kept_out.by_class))
+            before, after = self.two_fold.run(self.base, seed), self.two_fold.run({**self.base, **change}, seed)
+            scores.append((before.held_out.balanced_accuracy, after.held_out.balanced_accuracy))
         least = statistics.mean(before for before, _ in scores)
         is_good = self.skill.gain(self.skill.chance, least) >= GOOD
         gain = statistics.mean(after for _, after in scores) - least
-        return gain > (-after.kept_out.noise if is_good else after.kept_out.noise)
+        return gain > (-after.held_out.noise if is_good else after.held_out.noise)
 
-    def _take(self, step: _Step) -> None:
+    def _take(self, step: _KeptChange) -> None:
         known = {proof.suspicion.page.id for proof in self.proofs}
         self.proofs += [proof for proof in step.proofs if proof.suspicion.page.id not in known]
         self.is_clear = self.is_clear and step.is_clear
@@ -443,14 +447,14 @@ class _Confirmed:
     is_clear: bool
 
 
-def _helped(before: Repeats, after: Repeats) -> int:
+def _helped(before: SeedOutcomes, after: SeedOutcomes) -> int:
     """The number of seeds that improve by more than a standard deviation of their scores."""
-    pairs = [(one.kept_out, other.kept_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
-    return sum(late.by_class - early.by_class > max(early.noise, late.noise) for early, late in pairs)
+    pairs = [(one.held_out, other.held_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
+    return sum(late.balanced_accuracy - early.balanced_accuracy > max(early.noise, late.noise) for early, late in pairs)
 
 
-def _kept_out(point: Point) -> float:
-    return point.kept_out.by_class
+def _held_out_score(point: CurvePoint) -> float:
+    return point.held_out.balanced_accuracy
 
 
 def _union(parts: Sequence[Suspicion]) -> dict[str, object]:

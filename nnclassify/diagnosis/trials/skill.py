@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnclassify.diagnosis.findings import Certainty
-from nnclassify.diagnosis.trials.trials import Outcome, Point
+from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome
 
 GOOD = 0.9
 """Skill from which a config needs no repair: nine tenths of the way from chance to the best."""
@@ -24,38 +24,38 @@ class Skill:
     and a net that only memorizes its examples has no fault that keeps it from learning.
     """
 
-    def __init__(self, chance: float, seen: Sequence[Outcome]) -> None:
+    def __init__(self, chance: float, seen: Sequence[TrialOutcome]) -> None:
         self.chance = chance
-        self.best_train = self.best_kept_out = self.chance + LEAST_RANGE
+        self.best_train = self.best_held_out = self.chance + LEAST_RANGE
         for outcome in seen:
             self.include(outcome)
 
-    def include(self, outcome: Outcome) -> None:
+    def include(self, outcome: TrialOutcome) -> None:
         """Raise the best scores to those of an outcome, if they are higher."""
-        self.best_train = max(self.best_train, outcome.train.by_class)
-        self.best_kept_out = max(self.best_kept_out, outcome.kept_out.by_class - outcome.kept_out.noise)
+        self.best_train = max(self.best_train, outcome.train.balanced_accuracy)
+        self.best_held_out = max(self.best_held_out, outcome.held_out.balanced_accuracy - outcome.held_out.noise)
 
-    def of(self, outcome: Outcome) -> float:
+    def of(self, outcome: TrialOutcome) -> float:
         """0: chance; 1: as good as the best. Uncertain scores get the benefit of the doubt."""
-        return self._better(outcome.train.by_class, outcome.kept_out.by_class)
+        return self._better(outcome.train.balanced_accuracy, outcome.held_out.balanced_accuracy)
 
-    def expected(self, outcome: Outcome, runs: float = 1.0) -> float:
+    def expected(self, outcome: TrialOutcome, runs: float = 1.0) -> float:
         """The skill to expect at the end of the run, or of several runs in sequence, if the trial was shorter; see
-        `Outcome.expected`."""
+        `TrialOutcome.expected`."""
         steps = runs * outcome.total_steps
 
-        def at_the_end(kept_out: bool) -> float:
-            def of(point: Point) -> float:
-                return (point.kept_out if kept_out else point.train).by_class
+        def at_the_end(held_out: bool) -> float:
+            def of(point: CurvePoint) -> float:
+                return (point.held_out if held_out else point.train).balanced_accuracy
 
             return outcome.expected(steps, of)
 
         return self._better(at_the_end(False), at_the_end(True))
 
-    def _better(self, train: float, kept_out: float) -> float:
+    def _better(self, train: float, held_out: float) -> float:
         fit = (train - self.chance) / (self.best_train - self.chance)
-        return max(fit, (kept_out - self.chance) / (self.best_kept_out - self.chance))
+        return max(fit, (held_out - self.chance) / (self.best_held_out - self.chance))
 
     def gain(self, before: float, after: float) -> float:
         """The gain in balanced accuracy on held-out examples, as a fraction of the way from chance to the best."""
-        return (after - before) / (self.best_kept_out - self.chance)
+        return (after - before) / (self.best_held_out - self.chance)

@@ -17,10 +17,10 @@ from nnclassify.diagnosis.outcome_pages import (
     NOT_FINITE,
     WORSE_THAN_PLAIN,
 )
-from nnclassify.diagnosis.rules.case import Case
-from nnclassify.diagnosis.trials.repair import Longer, Proof, Repair
+from nnclassify.diagnosis.rules.rule import RuleInputs
+from nnclassify.diagnosis.trials.repair import LongerRun, Proof, Repair
+from nnclassify.diagnosis.trials.runner import TrialOutcome, completed, decisive_steps
 from nnclassify.diagnosis.trials.skill import GOOD, STUCK, Skill
-from nnclassify.diagnosis.trials.trials import Outcome, completed, decisive_steps
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 OVERFITS = 0.9
@@ -31,7 +31,7 @@ MAX_PROVED = 4
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrialEvidence:
     """What was tried of a config, other than changes.
 
     Attributes:
@@ -46,9 +46,9 @@ class Seen:
         stand_in: What the changes were tried on, in words; None: on the net itself.
     """
 
-    net: Outcome
-    before: Outcome
-    linear: Outcome
+    net: TrialOutcome
+    before: TrialOutcome
+    linear: TrialOutcome
     is_behind: bool
     one_batch_accuracy: float | None
     minutes: float = 1.0
@@ -78,40 +78,40 @@ def percent(share: float) -> str:
 
 
 def findings_of(
-    source: YamlSource, case: Case, repaired: Repair, seen: Seen, skill: Skill, is_explained: bool
+    source: YamlSource, given: RuleInputs, repaired: Repair, trials: TrialEvidence, skill: Skill, is_explained: bool
 ) -> list[Finding]:
     """All findings, ranked.
 
     Args:
         source: The YAML.
-        case: The config, with what the rules measured.
+        given: The config, with what the rules measured.
         repaired: The results of the trials.
-        seen: The trial of the config as written, and its baselines.
+        trials: The trial of the config as written, and its baselines.
         skill: The scale of the scores.
         is_explained: Whether a fault of the data explains everything.
     """
-    faults = [_certain(source, case, one, repaired, seen) for one in repaired.certain]
+    faults = [_certain(source, given, one, repaired, trials) for one in repaired.certain]
     if not repaired.depends_on_seed:
-        faults += [_proved(source, case, proof, seen) for proof in repaired.proofs[:MAX_PROVED]]
+        faults += [_proved(source, given, proof, trials) for proof in repaired.proofs[:MAX_PROVED]]
     if repaired.longer is not None:
-        faults.append(_extrapolated(source, case, repaired.longer, seen))
+        faults.append(_extrapolated(source, given, repaired.longer, trials))
     if not faults and not is_explained and not repaired.depends_on_seed:
-        faults = _unexplained(repaired, seen)
+        faults = _unexplained(repaired, trials)
     if faults and repaired.skill_before < GOOD:
-        faults[0] = replace(faults[0], symptoms=(*symptoms(seen.before, case), *_cannot_overfit(seen)))
+        faults[0] = replace(faults[0], symptoms=(*symptoms(trials.before, given), *_cannot_overfit(trials)))
     is_told = is_explained or bool(faults)
-    rest = [] if is_told else [*_undecided(seen, skill), *_by_seed(source, case, repaired)]
+    rest = [] if is_told else [*_undecided(trials, skill), *_by_seed(source, given, repaired)]
     unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
     warnings = [
-        _finding(source, case, one, unproved, one.evidence, one.changes[0])
+        _finding(source, given, one, unproved, one.evidence, one.changes[0])
         for one in repaired.unproved
-        if one.page.id[:3] != "NN4" or (repaired.skill_before < STUCK and seen.is_long)
+        if one.page.id[:3] != "NN4" or (repaired.skill_before < STUCK and trials.is_long)
     ]
     return [*faults, *rest, *warnings]
 
 
 def _finding(
-    source: YamlSource, case: Case, suspicion: Suspicion, severity: Severity, evidence: Evidence, change: Change
+    source: YamlSource, given: RuleInputs, suspicion: Suspicion, severity: Severity, evidence: Evidence, change: Change
 ) -> Finding:
     return finding_of(
         suspicion.page,
@@ -120,95 +120,95 @@ def _finding(
         path=suspicion.path,
         place=source.where(path_of_key(suspicion.path)),
         layer=suspicion.layer,
-        change=completed(source, case.config, change) if change else {},
+        change=completed(source, given.config, change) if change else {},
     )
 
 
-def _certain(source: YamlSource, case: Case, one: Suspicion, repaired: Repair, seen: Seen) -> Finding:
+def _certain(source: YamlSource, given: RuleInputs, one: Suspicion, repaired: Repair, trials: TrialEvidence) -> Finding:
     evidence = one.evidence
     if one.changes and repaired.after is not None and not repaired.proofs:
-        evidence = Evidence(f"{evidence.text}; {side_by_side(seen.before, repaired.after)}", one.evidence.value)
-    return _finding(source, case, one, "fault", evidence, one.changes[0] if one.changes else {})
+        evidence = Evidence(f"{evidence.text}; {side_by_side(trials.before, repaired.after)}", one.evidence.value)
+    return _finding(source, given, one, "fault", evidence, one.changes[0] if one.changes else {})
 
 
-def _proved(source: YamlSource, case: Case, proof: Proof, seen: Seen) -> Finding:
+def _proved(source: YamlSource, given: RuleInputs, proof: Proof, trials: TrialEvidence) -> Finding:
     one = proof.suspicion
     text = f"{one.evidence.text}; {side_by_side(proof.before, proof.after)}"
     if proof.seeds > 1:
         text += f", confirmed over {proof.seeds} seeds"
-    if seen.stand_in is not None:
-        text += f" (tried on {seen.stand_in})"
+    if trials.stand_in is not None:
+        text += f" (tried on {trials.stand_in})"
     evidence = Evidence(text, one.evidence.value, one.evidence.threshold)
-    return _finding(source, case, one, "fault", evidence, proof.change)
+    return _finding(source, given, one, "fault", evidence, proof.change)
 
 
-def _extrapolated(source: YamlSource, case: Case, longer: Longer, seen: Seen) -> Finding:
-    before, one = seen.before, longer.suspicion
+def _extrapolated(source: YamlSource, given: RuleInputs, longer: LongerRun, trials: TrialEvidence) -> Finding:
+    before, one = trials.before, longer.suspicion
     text = (
-        f"{one.evidence.text}; correct: {percent(before.kept_out.accuracy)} after {before.steps:,} of "
+        f"{one.evidence.text}; correct: {percent(before.held_out.accuracy)} after {before.steps:,} of "
         f"{before.total_steps:,}; extrapolated, {percent(longer.expected)} at their end and "
         f"{percent(longer.expected_later)} after ten times as many"
     )
-    return _finding(source, case, one, "fault", Evidence(text, longer.expected, longer.expected_later), longer.change)
+    return _finding(source, given, one, "fault", Evidence(text, longer.expected, longer.expected_later), longer.change)
 
 
-def side_by_side(before: Outcome, after: Outcome) -> str:
+def side_by_side(before: TrialOutcome, after: TrialOutcome) -> str:
     """`correct: before 10.1 %, after 54.3 %, in the same 300 updates`."""
-    left = "before: stopped" if before.error is not None else f"correct: before {percent(before.kept_out.accuracy)}"
-    right = percent(after.kept_out.accuracy)
+    left = "before: stopped" if before.error is not None else f"correct: before {percent(before.held_out.accuracy)}"
+    right = percent(after.held_out.accuracy)
     if before.steps == after.steps or before.error is not None:
         return f"{left}, after {right}, in the same {after.steps:,} updates"
     return f"{left} in {before.steps:,} updates, after {right} in {after.steps:,}"
 
 
-def _cannot_overfit(seen: Seen) -> Iterator[str]:
-    if seen.is_lost and seen.one_batch_accuracy is not None:
-        yield f"trained on a single batch, the net predicts {percent(seen.one_batch_accuracy)} of it correctly"
+def _cannot_overfit(trials: TrialEvidence) -> Iterator[str]:
+    if trials.is_lost and trials.one_batch_accuracy is not None:
+        yield f"trained on a single batch, the net predicts {percent(trials.one_batch_accuracy)} of it correctly"
 
 
-def _by_seed(source: YamlSource, case: Case, repaired: Repair) -> list[Finding]:
+def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Finding]:
     """A note if seeds disagree, with the change that makes all of them learn, if there is one."""
     if not repaired.depends_on_seed:
         return []
     count, text = len(repaired.before.outcomes), f"{repaired.stuck} of {len(repaired.before.outcomes)} seeds get stuck"
     if repaired.proofs:
         text += f"; with the change {repaired.stuck_after or 'none'} of {count}"
-    change = completed(source, case.config, repaired.change) if repaired.change else {}
+    change = completed(source, given.config, repaired.change) if repaired.change else {}
     return [finding_of(DEPENDS_ON_SEED, "note", Evidence(text, repaired.stuck, count / 2), change=change)]
 
 
-def _undecided(seen: Seen, skill: Skill) -> list[Finding]:
+def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
     """A warning if there was too little time for a verdict: saying nothing would imply that all is well."""
-    net = seen.net
+    net = trials.net
     if net.complete or net.error is not None or skill.of(net) >= STUCK:
         return []
     if net.steps >= decisive_steps(net.total_steps) and skill.expected(net) >= GOOD:
         return []
-    minutes = max(seen.minutes_needed, math.ceil(seen.minutes) + 1)
-    text = f"{net.steps:,} of {net.total_steps:,} updates fit in {60 * seen.minutes:.0f} s"
-    text += f" and reach {percent(net.kept_out.accuracy)}"
-    if seen.stand_in is not None:
-        text += f"; {seen.stand_in} reaches {percent(seen.before.kept_out.accuracy)} in {seen.before.steps:,}"
+    minutes = max(trials.minutes_needed, math.ceil(trials.minutes) + 1)
+    text = f"{net.steps:,} of {net.total_steps:,} updates fit in {60 * trials.minutes:.0f} s"
+    text += f" and reach {percent(net.held_out.accuracy)}"
+    if trials.stand_in is not None:
+        text += f"; {trials.stand_in} reaches {percent(trials.before.held_out.accuracy)} in {trials.before.steps:,}"
     text += f"; `--minutes {minutes}` decides"
     return [finding_of(NOT_DECIDED, "warning", Evidence(text, net.steps, net.total_steps))]
 
 
-def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
-    before, linear = seen.before, seen.linear
-    text = f"{percent(before.kept_out.accuracy)} after {before.steps:,} updates, a linear model "
-    text += percent(linear.kept_out.accuracy)
+def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
+    before, linear = trials.before, trials.linear
+    text = f"{percent(before.held_out.accuracy)} after {before.steps:,} updates, a linear model "
+    text += percent(linear.held_out.accuracy)
     if before.error is not None:
         return [finding_of(NOT_FINITE, "fault", Evidence(before.error))]
-    if seen.stand_in is not None or repaired.is_expected_to_learn or not seen.is_behind:
+    if trials.stand_in is not None or repaired.is_expected_to_learn or not trials.is_behind:
         return []
-    if repaired.skill_before < PLAIN_SKILL and before.complete and seen.is_lost:
+    if repaired.skill_before < PLAIN_SKILL and before.complete and trials.is_lost:
         evidence = Evidence(
-            f"trained on a single batch: {percent(seen.one_batch_accuracy or 0.0)} of it; {text}",
-            seen.one_batch_accuracy,
+            f"trained on a single batch: {percent(trials.one_batch_accuracy or 0.0)} of it; {text}",
+            trials.one_batch_accuracy,
             OVERFITS,
         )
         return [finding_of(CANNOT_OVERFIT, "fault", evidence, path="model")]
-    if repaired.skill_before < CHANCE_SKILL and seen.is_long and (before.complete or not _is_falling(before)):
+    if repaired.skill_before < CHANCE_SKILL and trials.is_long and (before.complete or not _is_falling(before)):
         evidence = Evidence(text, repaired.skill_before, CHANCE_SKILL)
         return [finding_of(NO_BETTER_THAN_CHANCE, "fault", evidence, path="model")]
     if repaired.skill_before < PLAIN_SKILL and before.complete:
@@ -217,34 +217,34 @@ def _unexplained(repaired: Repair, seen: Seen) -> list[Finding]:
     return []
 
 
-def _is_falling(outcome: Outcome) -> bool:
+def _is_falling(outcome: TrialOutcome) -> bool:
     """Whether the loss is still decreasing at the end of a trial."""
     losses = [point.loss for point in outcome.curve]
     return len(losses) > 3 and losses[-1] < losses[len(losses) // 2] < losses[0] and losses[-1] < 0.98 * losses[0]
 
 
-def symptoms(outcome: Outcome, case: Case) -> tuple[str, ...]:
+def symptoms(outcome: TrialOutcome, given: RuleInputs) -> tuple[str, ...]:
     """Other observations from a trial that went badly."""
     seen = [] if outcome.error is None else [outcome.error]
-    if outcome.predicted_majority > 0.99 and case.facts.majority < 0.99:
+    if outcome.predicted_majority > 0.99 and given.facts.majority < 0.99:
         seen.append("the net makes the same prediction for every example")
     losses = [point.loss for point in outcome.curve]
     if losses and losses[-1] > 1.5 * min(losses):
         seen.append(f"the loss increased again, from {min(losses):.3g} to {losses[-1]:.3g}")
-    return tuple(seen) if outcome.end is None else (*seen, *_symptoms_inside(outcome.end, case.prior_loss))
+    return tuple(seen) if outcome.final is None else (*seen, *_symptoms_inside(outcome.final, given.prior_loss))
 
 
-def _symptoms_inside(end: Snapshot, prior_loss: float | None) -> Iterator[str]:
+def _symptoms_inside(final: Snapshot, prior_loss: float | None) -> Iterator[str]:
     """Observations about the layers and the loss at the end of a trial."""
-    dead = max(end.layers, key=lambda layer: layer.dead, default=None)
+    dead = max(final.layers, key=lambda layer: layer.dead, default=None)
     if dead is not None and dead.dead > 0.5:
         yield dead.dead_text()
-    saturated = max(end.layers, key=lambda layer: layer.saturated, default=None)
+    saturated = max(final.layers, key=lambda layer: layer.saturated, default=None)
     if saturated is not None and saturated.saturated > 0.5:
         yield f"{percent(saturated.saturated)} of the outputs of {readable_layer(saturated.name)} are saturated"
-    if any(layer.identical and layer.units > 1 for layer in end.layers):
+    if any(layer.identical and layer.units > 1 for layer in final.layers):
         yield "all units of a layer are identical"
-    if end.gradient_ratio < 0.01:
-        yield end.gradient_text()
-    if prior_loss is not None and abs(end.loss - prior_loss) < 0.02 * prior_loss:
+    if final.gradient_ratio < 0.01:
+        yield final.gradient_text()
+    if prior_loss is not None and abs(final.loss - prior_loss) < 0.02 * prior_loss:
         yield f"the loss stays at {prior_loss:.3f}, the loss of predicting the class frequencies"

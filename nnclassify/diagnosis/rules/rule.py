@@ -9,7 +9,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.config.yaml_reader import path_of_key
 from nnclassify.diagnosis.findings import Page, Suspicion
 from nnclassify.diagnosis.measure import Snapshot
-from nnclassify.diagnosis.rules.facts import Facts
+from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.errors import dotted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn
@@ -75,13 +75,13 @@ def stages_of(config: RunConfig) -> list[Stage]:
 
 
 @dataclass(frozen=True)
-class Case:
+class RuleInputs:
     """One config before training, with what has been measured.
 
     Attributes:
         config: The config.
         stages: Its layers before the last one.
-        facts: Facts about the data.
+        facts: DataFacts about the data.
         feature_names: The columns; None where they have no names.
         class_names: The names of the classes, by index.
         num_outputs: The number of outputs of the network.
@@ -94,7 +94,7 @@ class Case:
 
     config: RunConfig
     stages: list[Stage]
-    facts: Facts
+    facts: DataFacts
     feature_names: list[str] | None
     class_names: list[str]
     num_outputs: int
@@ -127,7 +127,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Rule:
-    """A page, and the function that looks for its cause in a case.
+    """A page, and the function that looks for its cause.
 
     Attributes:
         page: The page.
@@ -136,9 +136,9 @@ class Rule:
     """
 
     page: Page
-    check: Callable[[Case], Iterator[Suspicion]]
+    check: Callable[[RuleInputs], Iterator[Suspicion]]
     fits_multi_hot: bool = True
 
-    def applies(self, case: Case) -> bool:
-        """Whether the rule makes sense for the case."""
-        return self.fits_multi_hot or not case.is_multi_hot
+    def applies(self, given: RuleInputs) -> bool:
+        """Whether the rule makes sense for such targets."""
+        return self.fits_multi_hot or not given.is_multi_hot

@@ -21,8 +21,8 @@ from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Examples, Splits
 from nnclassify.diagnosis.findings import Change
-from nnclassify.diagnosis.measure import Snapshot, snapshot, watched
-from nnclassify.diagnosis.trials.folds import halves, judged
+from nnclassify.diagnosis.measure import Snapshot, module_outputs, snapshot
+from nnclassify.diagnosis.trials.folds import held_out_split, two_folds
 from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.metrics import decisions
@@ -48,38 +48,38 @@ SMALL_STEP = 2e7
 
 
 @dataclass(frozen=True)
-class Figures:
+class Scores:
     """The scores of a net on some examples.
 
     Attributes:
         accuracy: The fraction of correct predictions.
-        by_class: Balanced accuracy; with multi-hot targets, averaged over the decisions on all classes.
-        noise: The standard deviation of `by_class`, which is estimated from few examples.
+        balanced_accuracy: Balanced accuracy; with multi-hot targets, averaged over the decisions on all classes.
+        noise: The standard deviation of `balanced_accuracy`, which is estimated from few examples.
     """
 
     accuracy: float
-    by_class: float
+    balanced_accuracy: float
     noise: float = 0.0
 
 
 @dataclass(frozen=True)
-class Point:
-    """A trial at one step: the training loss, the figures on training examples, and on examples kept out of training.
+class CurvePoint:
+    """A trial at one step: the training loss, the scores on training examples, and on examples kept out of training.
 
-    Where none could be kept out, both figures are those of training examples.
+    Where none could be kept out, both scores are those of training examples.
     """
 
     step: int
     loss: float
-    train: Figures
-    kept_out: Figures
+    train: Scores
+    held_out: Scores
 
 
-NOTHING = Figures(0.0, 0.0)
+NO_SCORES = Scores(0.0, 0.0)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """The result of a trial, evaluated without dropout.
 
     Attributes:
@@ -87,36 +87,36 @@ class Outcome:
         steps: The number of updates.
         complete: Whether that was the whole run.
         error: Why it ended early, such as a loss that is not finite; otherwise None.
-        end: The state of the network at the end; None after an error.
+        final: The state of the network at the end; None after an error.
         predicted_majority: The frequency of the most common prediction.
         total_steps: The number of updates of the whole run.
     """
 
-    curve: tuple[Point, ...]
+    curve: tuple[CurvePoint, ...]
     steps: int
     complete: bool
     error: str | None = None
-    end: Snapshot | None = None
+    final: Snapshot | None = None
     predicted_majority: float = 0.0
     total_steps: int = 0
 
     @property
-    def train(self) -> Figures:
+    def train(self) -> Scores:
         """On training examples: the point with the median score of the last three."""
         return self._typical(lambda point: point.train)
 
     @property
-    def kept_out(self) -> Figures:
+    def held_out(self) -> Scores:
         """On held-out examples: the point with the median score of the last three."""
-        return self._typical(lambda point: point.kept_out)
+        return self._typical(lambda point: point.held_out)
 
-    def _typical(self, of: Callable[[Point], Figures]) -> Figures:
+    def _typical(self, of: Callable[[CurvePoint], Scores]) -> Scores:
         if self.error is not None or not self.curve:
-            return NOTHING
-        last = sorted((of(point) for point in self.curve[-3:]), key=lambda figures: figures.by_class)
+            return NO_SCORES
+        last = sorted((of(point) for point in self.curve[-3:]), key=lambda scores: scores.balanced_accuracy)
         return last[len(last) // 2]
 
-    def expected(self, steps: float, of: Callable[[Point], float]) -> float:
+    def expected(self, steps: float, of: Callable[[CurvePoint], float]) -> float:
         """The balanced accuracy to expect after a number of updates, extrapolated linearly in the logarithm of their
         number from the second half of the trial. Learning curves flatten, so this is an upper bound."""
         known = [point for point in self.curve if point.step > 0]
@@ -132,14 +132,14 @@ class Outcome:
 
 
 @dataclass
-class _Watch(Observer):
+class _TrialObserver(Observer):
     """An observer that evaluates a trial along the way and ends it."""
 
     components: Components
-    kept_out: Examples | None
+    held_out: Examples | None
     steps: int
     seconds: float
-    curve: list[Point] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
     started: float = 0.0
     predicted_majority: float = 0.0
 
@@ -159,11 +159,11 @@ class _Watch(Observer):
 
     def evaluate(self, trainer: Trainer) -> None:
         """Add a point to the curve."""
-        train, loss = self._figures(trainer, self.train)
-        kept_out = train if self.kept_out is None else self._figures(trainer, self.kept_out)[0]
-        self.curve.append(Point(trainer.step, loss, train, kept_out))
+        train, loss = self._scores(trainer, self.train)
+        held_out = train if self.held_out is None else self._scores(trainer, self.held_out)[0]
+        self.curve.append(CurvePoint(trainer.step, loss, train, held_out))
 
-    def _figures(self, trainer: Trainer, examples: Examples) -> tuple[Figures, float]:
+    def _scores(self, trainer: Trainer, examples: Examples) -> tuple[Scores, float]:
         outputs = outputs_of(trainer.evaluated_model(), examples, self.components.transform, self.components.placement)
         targets = examples.all_targets()
         predictions = self.components.loss_fn.predictions(outputs)
@@ -172,10 +172,10 @@ class _Watch(Observer):
         recalls = [float(found.mean()) for found in of_class]
         # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100 %.
         variances = [_variance(float(found.sum()), len(found)) for found in of_class]
-        figures = score(outputs, targets, self.components.loss_fn)
+        scores = score(outputs, targets, self.components.loss_fn)
         self.predicted_majority = commonest(predictions)[1]
         noise = sum(variances) ** 0.5 / len(recalls)
-        return Figures(figures.accuracy, sum(recalls) / len(recalls), noise), figures.loss
+        return Scores(scores.accuracy, sum(recalls) / len(recalls), noise), scores.loss
 
 
 def _variance(right: float, count: int) -> float:
@@ -188,42 +188,42 @@ def evaluated_rows(count: int) -> Tensor:
     return torch.randperm(count, generator=torch_rng(0, "diagnosis"))[:EVALUATED]
 
 
-def run_trial(components: Components, steps: int, seconds: float) -> Outcome:
+def run_trial(components: Components, steps: int, seconds: float) -> TrialOutcome:
     """Train built components for some updates, `seconds` at most; the validation split holds the held-out examples."""
     config = components.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
-    kept_out = components.splits.validation
+    held_out = components.splits.validation
     components = replace(components, config=config, splits=replace(components.splits, validation=None))
-    watch = _Watch(components, kept_out, steps, seconds)
+    observer = _TrialObserver(components, held_out, steps, seconds)
     try:
-        trainer = build_trainer(components, [watch])
+        trainer = build_trainer(components, [observer])
     except ModelError as error:
-        return Outcome((), 0, False, one_line(error))
+        return TrialOutcome((), 0, False, one_line(error))
     if not len(trainer.train_batches):
-        return Outcome((), 0, False, "no batch is large enough")
+        return TrialOutcome((), 0, False, "no batch is large enough")
     try:
         trainer.fit()
     except (NNClassifyError, RuntimeError, ValueError) as error:
-        return Outcome(tuple(watch.curve), trainer.step, False, one_line(error))
-    if watch.curve[-1].step < trainer.step:
-        watch.evaluate(trainer)
+        return TrialOutcome(tuple(observer.curve), trainer.step, False, one_line(error))
+    if observer.curve[-1].step < trainer.step:
+        observer.evaluate(trainer)
     complete, total = trainer.step >= trainer.total_steps, trainer.total_steps
-    return Outcome(
-        tuple(watch.curve), trainer.step, complete, None, start_of(components), watch.predicted_majority, total
+    return TrialOutcome(
+        tuple(observer.curve), trainer.step, complete, None, start_of(components), observer.predicted_majority, total
     )
 
 
-def merged(outcomes: Sequence[Outcome]) -> Outcome:
+def merged(outcomes: Sequence[TrialOutcome]) -> TrialOutcome:
     """Combine trials of the same config on several folds: scores are averaged; an error of one is one of all."""
     first = next((outcome for outcome in outcomes if outcome.error is not None), outcomes[0])
     if len(outcomes) == 1 or first.error is not None:
         return first
     points = zip(*(outcome.curve for outcome in outcomes), strict=False)
     curve = tuple(
-        Point(
+        CurvePoint(
             at[0].step,
             statistics.mean(point.loss for point in at),
             _mean([point.train for point in at]),
-            _mean([point.kept_out for point in at]),
+            _mean([point.held_out for point in at]),
         )
         for at in points
     )
@@ -236,10 +236,10 @@ def merged(outcomes: Sequence[Outcome]) -> Outcome:
     )
 
 
-def _mean(figures: Sequence[Figures]) -> Figures:
-    noise = sum(one.noise**2 for one in figures) ** 0.5 / len(figures)
-    return Figures(
-        statistics.mean(one.accuracy for one in figures), statistics.mean(one.by_class for one in figures), noise
+def _mean(scores: Sequence[Scores]) -> Scores:
+    noise = sum(one.noise**2 for one in scores) ** 0.5 / len(scores)
+    return Scores(
+        statistics.mean(one.accuracy for one in scores), statistics.mean(one.balanced_accuracy for one in scores), noise
     )
 
 
@@ -260,14 +260,14 @@ def measured_batch(components: Components) -> tuple[Tensor, Tensor]:
     return inputs, targets.to(components.placement.device)
 
 
-def products(components: Components) -> int:
+def multiplications(components: Components) -> int:
     """Number of multiplications of one example's forward pass through convolutions and linear layers."""
     raw, _ = components.splits.train.select(torch.arange(1))
     inputs = components.placement.to_memory_format(
         components.transform(raw.to(components.placement.device), components.placement.dtype)
     )
     was_training = components.model.training
-    with torch.no_grad(), watched(components.model.eval()) as seen:
+    with torch.no_grad(), module_outputs(components.model.eval()) as seen:
         components.model(inputs)
     components.model.train(was_training)
     named = dict(components.model.named_modules())
@@ -282,7 +282,7 @@ def products(components: Components) -> int:
 def step_seconds(components: Components) -> float:
     """The expected time of an update."""
     layers = sum(1 for module in components.model.modules() if not list(module.children()))
-    work = 3 * products(components) * components.config.batch_size
+    work = 3 * multiplications(components) * components.config.batch_size
     return STEP_SECONDS + LAYER_SECONDS * layers + work / PRODUCTS_PER_SECOND
 
 
@@ -310,7 +310,7 @@ def completed(source: YamlSource, config: RunConfig, change: Change) -> Change:
 
 
 @dataclass
-class Bench:
+class TrialRunner:
     """Runs the trials of one diagnosis.
 
     Attributes:
@@ -322,7 +322,7 @@ class Bench:
         seconds: The time limit of a trial.
         cost: The expected time of a trial in seconds.
         stand_in: What makes a config small enough to be tried; see `stand_in`.
-        by_halves: Whether halves of the training split take turns to judge.
+        is_two_fold: Whether halves of the training split take turns to judge.
     """
 
     source: YamlSource
@@ -333,21 +333,21 @@ class Bench:
     seconds: float
     cost: float = 0.0
     stand_in: Callable[[RunConfig], RunConfig] = lambda config: config
-    by_halves: bool = False
-    known: dict[str, Outcome] = field(default_factory=dict)
+    is_two_fold: bool = False
+    known: dict[str, TrialOutcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folds = self._folds(self.splits)
         self.started = time.thread_time()
 
     def _folds(self, splits: Splits) -> list[Splits]:
-        return halves(splits) if self.by_halves else [judged(splits)]
+        return two_folds(splits) if self.is_two_fold else [held_out_split(splits)]
 
-    def halved(self) -> Bench | None:
-        """If nothing is held out from trials: a bench on which halves judge. None if not needed or not possible."""
-        if self.folds[0].validation is not None or not halves(self.splits):
+    def two_fold(self) -> TrialRunner | None:
+        """If nothing is held out from trials: a runner that judges by two folds. None if not needed or not possible."""
+        if self.folds[0].validation is not None or not two_folds(self.splits):
             return None
-        return replace(self, by_halves=True, known={})
+        return replace(self, is_two_fold=True, known={})
 
     def has_time(self) -> bool:
         """Whether another trial may start."""
@@ -361,7 +361,7 @@ class Bench:
         """Whether this trial has been run."""
         return _key(change, seed) in self.known
 
-    def run(self, change: Change, seed: int = 0) -> Outcome:
+    def run(self, change: Change, seed: int = 0) -> TrialOutcome:
         """Train the config with a change, with the initial weights and order of the given seed; the split stays the
         same.
 
@@ -372,7 +372,7 @@ class Bench:
             self.known[key] = self._run(change, seed)
         return self.known[key]
 
-    def _run(self, change: Change, seed: int) -> Outcome:
+    def _run(self, change: Change, seed: int) -> TrialOutcome:
         try:
             config = changed(self.source, self.config, change)
             folds = self.folds
@@ -381,9 +381,9 @@ class Bench:
             config = self.stand_in(config).model_copy(update={"seed": config.seed + seed})
             return merged([self._trial(config, fold) for fold in folds])
         except NNClassifyError as error:
-            return Outcome((), 0, False, one_line(error))
+            return TrialOutcome((), 0, False, one_line(error))
 
-    def _trial(self, config: RunConfig, fold: Splits) -> Outcome:
+    def _trial(self, config: RunConfig, fold: Splits) -> TrialOutcome:
         steps = self._steps_of(config)
         config = as_many_updates(config, len(self.splits.train), len(fold.train))
         seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.thread_time()))
@@ -411,7 +411,7 @@ def total_steps(config: RunConfig, num_examples: int) -> int:
     return config.epochs * math.ceil(num_examples / config.batch_size)
 
 
-def as_many_updates(config: RunConfig, num_examples: int, num_kept: int) -> RunConfig:
+def as_many_updates(config: RunConfig, num_examples: int, num_train: int) -> RunConfig:
     """More epochs when fewer examples are trained on, so that the number of updates stays the same."""
-    per_epoch = max(1, math.ceil(num_kept / config.batch_size))
+    per_epoch = max(1, math.ceil(num_train / config.batch_size))
     return config.model_copy(update={"epochs": math.ceil(total_steps(config, num_examples) / per_epoch)})
