@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from nnclassify.cli.options import JsonOption, SetOption, Words, complete_config
+from nnclassify.cli.options import (
+    PRECEDENCE,
+    BatchSizeOption,
+    DeviceKeyOption,
+    EpochsOption,
+    JsonOption,
+    LrOption,
+    SeedOption,
+    SetOption,
+    Words,
+    complete_config,
+)
 from nnclassify.cli.printing import print_json
 from nnclassify.errors import InputError, printable
 from nnclassify.files import shipped
@@ -36,18 +47,27 @@ def list_configs(context: typer.Context, as_json: JsonOption = False) -> None:
 ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped config.", autocompletion=complete_config)]
 
 
-@configs_app.command("show")
+@configs_app.command("show", epilog=PRECEDENCE)
 def show_config(
-    name: ShippedName, words: Words = None, overrides: SetOption = None, as_json: JsonOption = False
+    name: ShippedName,
+    words: Words = None,
+    overrides: SetOption = None,
+    epochs: EpochsOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = None,
+    batch_size: BatchSizeOption = None,
+    device: DeviceKeyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print a shipped config; with overrides, as it would be trained, every default written out."""
     path = shipped.find_shipped(name)
-    text = path.read_text(encoding="utf-8")
-    if words or overrides:
+    text = shipped.text_of(path)
+    short = {"epochs": epochs, "lr": lr, "seed": seed, "batch_size": batch_size, "device": device}
+    if words or overrides or any(value is not None for value in short.values()):
         from nnclassify.cli.overrides import gathered
         from nnclassify.config.run_config import load_config
 
-        text = load_config(str(path), gathered(overrides, words)).config.to_yaml()
+        text = load_config(str(path), gathered(overrides, words, **short)).config.to_yaml()
     if as_json:
         print_json({"name": name, "yaml": text})
     else:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnclassify.config.run_config import RunConfig
-from nnclassify.config.yaml_reader import Override, path_of_key
+from nnclassify.config.yaml_reader import UNSET, Override, path_of_key
 from nnclassify.errors import InputError, some, suggestion
 from nnclassify.runs.folder import CHECKPOINTS
 
@@ -49,13 +49,14 @@ def gathered(set_options: Sequence[str] | None, words: Sequence[str] | None, **s
 
 
 def _refuse_conflict(earlier: Override, later: Override) -> None:
-    (key, _, value), (later_key, _, later_value) = earlier.partition("="), later.partition("=")
+    key, later_key = (override.partition("=")[0] for override in (earlier, later))
     path, later_path = path_of_key(key), path_of_key(later_key)
-    if path[: len(later_path)] != later_path or (path == later_path and value == later_value):
-        return
-    what = f"both set {key}; leave one of them out"
-    if path != later_path:
+    if path[: len(later_path)] == later_path != path:
         what = f"the second replaces all of {later_key}; write both with --set, in the order that you mean"
+    elif later_path[: len(path)] == path and earlier.at(later_path) not in (UNSET, later.at(later_path)):
+        what = f"both set {later_key}; leave one of them out"
+    else:
+        return
     raise InputError(f"{earlier.origin} and {later.origin}: {what}")
 
 

@@ -136,6 +136,25 @@ class Override(str):
         """The override itself; text without words of the user's stands for `--set`."""
         return assignment if isinstance(assignment, Override) else cls(assignment, f"--set {assignment}")
 
+    def at(self, path: YamlPath) -> Any:
+        """The value that it gives the key at `path`, which is its own or lies within it; `UNSET` where it gives none.
+
+        Raises:
+            ConfigError: The value is no YAML.
+        """
+        key, _, text = self.partition("=")
+        value = _value(text, self.origin)
+        for part in path[len(path_of_key(key)) :]:
+            value = _expanded(value)
+            if not has_part(value, part):
+                return UNSET
+            value = value[part]
+        return value
+
+
+UNSET = object()
+"""No value, not even null."""
+
 
 @dataclass
 class YamlSource:

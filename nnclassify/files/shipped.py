@@ -67,7 +67,7 @@ def copy_shipped(name: str, target: Path | None) -> Path:
         if not target.parent.is_dir():
             raise InputError(f"{target.parent}: no such folder; create it first")
         with target.open("x", encoding="utf-8") as file:  # never over another file
-            file.write(_with_schema_of(source))
+            file.write(text_of(source))
     except FileExistsError as cause:
         raise InputError(f"{target}: already exists; name another file") from cause
     except (OSError, ValueError) as cause:  # the latter of a NUL character
@@ -75,7 +75,7 @@ def copy_shipped(name: str, target: Path | None) -> Path:
     return target
 
 
-def _with_schema_of(source: Path) -> str:
+def text_of(source: Path) -> str:
     """The text of a shipped config, for another folder: its schema by the absolute path."""
     text = source.read_text(encoding="utf-8")
     return re.sub(

@@ -34,6 +34,13 @@ def test_the_last_of_one_form_counts() -> None:
     assert load_config("xor_1", gathered(["epochs=3"], ["epochs=3"], epochs="3")).config.epochs == 3
 
 
+def test_a_key_within_a_value_may_be_added_or_repeated() -> None:
+    changes = gathered(["optimizer=sgd", "model.hidden=[3]"], ["optimizer.name=sgd", "model.hidden.0=3"], lr="0.50")
+    config = load_config("xor_1", changes).config
+    assert config.optimizer.model_dump(include={"name", "lr"}) == {"name": "sgd", "lr": 0.5}
+    assert gathered(["optimizer.lr=0.5"], [], lr="0.50") == ["optimizer.lr=0.5", "optimizer.lr=0.50"]
+
+
 @pytest.mark.parametrize(
     ("set_options", "words", "lr", "text"),
     [
@@ -41,6 +48,14 @@ def test_the_last_of_one_form_counts() -> None:
         (["epochs=1"], ["epochs=2"], None, "--set epochs=1 and epochs=2: both set epochs; leave one of them out"),
         (["model.hidden.0=1"], ["model.hidden.1st=2"], None, "--set model.hidden.0=1 and model.hidden.1st=2: both set"),
         (["optimizer.lr=1"], ["optimizer=sgd"], None, "--set optimizer.lr=1 and optimizer=sgd: the second replaces"),
+        (
+            ["optimizer=sgd"],
+            ["optimizer.name=adam"],
+            None,
+            "--set optimizer=sgd and optimizer.name=adam: both set optimizer.name; leave one of them out",
+        ),
+        (["optimizer={lr: 1}"], [], "2", "--set optimizer={lr: 1} and --lr 2: both set optimizer.lr; leave one of"),
+        (["model.hidden=[1]"], ["model.hidden.1st=2"], None, "--set model.hidden=[1] and model.hidden.1st=2: both set"),
     ],
 )
 def test_two_forms_that_disagree_are_refused(
