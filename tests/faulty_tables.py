@@ -30,7 +30,7 @@ def write_tables(folder: Path) -> None:
 
 
 def _write_noisy(folder: Path) -> None:
-    """Tables on which the best that can be learned is 70 to 80 %: few rows, many rows, one class twice as common, rows
+    """Tables on which the best that can be learned is 70 to 80%: few rows, many rows, one class twice as common, rows
     that repeat."""
     rng = np.random.default_rng(8)
     for name, count, offset in (("noisy", 600, 0.0), ("noisy_few", 150, 0.0), ("noisy_uneven", 900, -1.2)):

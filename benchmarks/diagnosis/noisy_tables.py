@@ -1,4 +1,4 @@
-"""Tables whose best accuracy is far from 100 %: overlapping classes, mistaken labels, few rows; drawn from a seed.
+"""Tables whose best accuracy is far from 100%: overlapping classes, mistaken labels, few rows; drawn from a seed.
 
 What is said to be reached at best is the mean accuracy of the classes.
 """
@@ -35,7 +35,7 @@ def _drawn(rng: Generator, logits: Any) -> Any:
 
 
 def _write_clinic(folder: Path, rng: Generator) -> None:
-    """Two outcomes by eight measures of patients, about 73 % at best; the same with labels gone wrong."""
+    """Two outcomes by eight measures of patients, about 73% at best; the same with labels gone wrong."""
     count = 1500
     columns = [
         rng.poisson(3.8, count),
@@ -56,7 +56,7 @@ def _write_clinic(folder: Path, rng: Generator) -> None:
 
 
 def _write_income(folder: Path, rng: Generator) -> None:
-    """A quarter of "over", by age, schooling, hours and two columns with a few huge values; about 82 % at best."""
+    """A quarter of "over", by age, schooling, hours and two columns with a few huge values; about 82% at best."""
     count = 3000
     age, school, hours = rng.uniform(18, 75, count), rng.integers(4, 17, count), rng.normal(40, 11, count)
     gain = np.where(rng.random(count) < 0.08, rng.lognormal(8.8, 0.8, count), 0.0)
@@ -67,7 +67,7 @@ def _write_income(folder: Path, rng: Generator) -> None:
 
 
 def _write_voyage(folder: Path, rng: Generator) -> None:
-    """Two outcomes by sex, class, age, fare and relatives; about 78 % at best."""
+    """Two outcomes by sex, class, age, fare and relatives; about 78% at best."""
     count = 1400
     female, rank = (rng.random(count) < 0.36).astype(float), rng.integers(1, 4, count)
     age, relatives = np.clip(rng.normal(30, 14, count), 1, 80), rng.poisson(0.9, count)
@@ -78,7 +78,7 @@ def _write_voyage(folder: Path, rng: Generator) -> None:
 
 
 def _write_stations(folder: Path, rng: Generator) -> None:
-    """Three kinds of weather in kelvin, pascal, shares and meters per second, 85 % at best; the same one row off."""
+    """Three kinds of weather in kelvin, pascal, shares and meters per second, 85% at best; the same one row off."""
     labels = rng.integers(0, 3, 1200)
     centers = rng.normal(scale=0.95, size=(3, 5))
     inputs = centers[labels] + rng.normal(size=(1200, 5))
@@ -97,7 +97,7 @@ def _write_crossed(folder: Path, rng: Generator) -> None:
 
 
 def _write_grades(folder: Path, rng: Generator) -> None:
-    """Four grades along one hidden line, each overlapping its neighbors: about 75 % at best; sorted as well."""
+    """Four grades along one hidden line, each overlapping its neighbors: about 75% at best; sorted as well."""
     skill = rng.normal(size=1400)
     inputs = np.column_stack([skill + rng.normal(scale=scale, size=1400) for scale in (0.5, 0.6, 0.8, 1.5)])
     labels = np.digitize(skill, [-0.7, 0.0, 0.7])

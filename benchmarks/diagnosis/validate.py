@@ -1,7 +1,7 @@
 """Train the cases of a set, without `check`: python -m benchmarks.diagnosis.validate --set held_out_2.
 
-A faulty case holds where each seed reaches at most 95 % of the median of its healthy twin's, on held-out examples. A
-healthy one holds where its median is at least 95 % of the best that variants reach with seed 0: a third of the learning
+A faulty case holds where each seed reaches at most 95% of the median of its healthy twin's, on held-out examples. A
+healthy one holds where its median is at least 95% of the best that variants reach with seed 0: a third of the learning
 rate, three times it, twice the epochs, and a plain net; slow ones are not compared. Scores are mean accuracies of the
 classes of the best epoch, as a user gets it; a run that fails has 0.
 """
@@ -25,6 +25,7 @@ from benchmarks.diagnosis.sets import SETS, Case, cases_of, load_case, with_chan
 from nnclassify.errors import NNClassifyError
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
+from nnclassify.evaluation.percent import percent
 from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
@@ -139,7 +140,7 @@ def _held_out(components: Components) -> float:
 
 
 def _text(values: list[float]) -> str:
-    return ", ".join(f"{value:.1%}" for value in values)
+    return ", ".join(percent(value) for value in values)
 
 
 if __name__ == "__main__":

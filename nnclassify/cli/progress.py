@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from nnclassify.errors import printable
 from nnclassify.evaluation.metrics import METRICS
+from nnclassify.evaluation.percent import percent
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -130,9 +131,9 @@ def _has_line(epoch: int, epochs: int) -> bool:
 
 
 def _figures(row: Row, select_by: str) -> str:
-    text = f"train {row.train_loss:.4f} {row.train_accuracy:.1%}"
+    text = f"train {row.train_loss:.4f} {percent(row.train_accuracy)}"
     if row.validation_loss is not None and row.validation_accuracy is not None:
-        text += f"  validation {row.validation_loss:.4f} {row.validation_accuracy:.1%}"
+        text += f"  validation {row.validation_loss:.4f} {percent(row.validation_accuracy)}"
     if row.validation_metric is not None:
         text += f" {METRICS[select_by].label} {row.validation_metric:.4f}"
     return text

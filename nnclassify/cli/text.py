@@ -15,6 +15,7 @@ from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import printable
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
+from nnclassify.evaluation.percent import percent
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
@@ -36,16 +37,15 @@ def result_text(result: RunResult, with_plots: bool) -> str:
     lines.append(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
     for split in ("train", "validation", "test"):
         if figures[split] is not None:
-            lines.append(f"{split}: accuracy {figures[split]['accuracy']:.2%}, loss {figures[split]['loss']:.4f}")
+            lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {figures[split]['loss']:.4f}")
             lines[-1] += _selected(figures[split], result.components.config.select_by)
     if result.baselines is not None:
         line, majority = result.baselines.linear, result.baselines.majority
         most = "classes" if result.classifier.is_multi_hot else "class"
-        lines[-1] += f" (a linear model {line:.2%}, always the most common {most} {majority:.2%})"
+        lines[-1] += f" (a linear model {percent(line)}, always the most common {most} {percent(majority)})"
     if result.test is not None:
-        low, high = result.test.accuracy_interval
-        count = result.test.num_examples
-        lines.append(f"95 % interval of the test accuracy: {low:.2%} to {high:.2%} ({count} examples)")
+        low, high = map(percent, result.test.accuracy_interval)
+        lines.append(f"95% interval of the test accuracy: {low} to {high} ({result.test.num_examples} examples)")
         if result.test.is_multi_hot:
             lines.append(_multi_hot_line(result.test))
     if result.findings:
@@ -61,10 +61,10 @@ def _selected(figures: dict[str, Any], select_by: str) -> str:
 
 def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
     """The figures of one split, its classes, and the confusion matrix where it fits."""
-    low, high = evaluation.accuracy_interval
+    low, high = map(percent, evaluation.accuracy_interval)
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
-        f"accuracy {evaluation.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}), loss {evaluation.loss:.4f}",
+        f"accuracy {percent(evaluation.accuracy)} (95% interval {low} to {high}), loss {evaluation.loss:.4f}",
         *([_multi_hot_line(evaluation)] if evaluation.is_multi_hot else []),
         *_other_metrics(evaluation),
         "",
@@ -130,7 +130,7 @@ def _largest_confusions(evaluation: Evaluation) -> str:
         [
             f"{readable(classes[entry.target].name, MAX_NAME)} -> {readable(classes[entry.predicted].name, MAX_NAME)}",
             str(entry.count),
-            f"{entry.count / classes[entry.target].support:.1%}",
+            percent(entry.count / classes[entry.target].support),
         ]
         for entry in largest
     ]
@@ -148,8 +148,8 @@ def _named(prediction: Prediction) -> str:
     count = len(prediction.top) if prediction.labels is None else len(prediction.labels)
     if not count:
         label, share = prediction.top[0]
-        return f"no class (most probable: {label} {share:.2%})"
-    return ", ".join(f"{label} {share:.2%}" for label, share in prediction.top[:count])
+        return f"no class (most probable: {label} {percent(share)})"
+    return ", ".join(f"{label} {percent(share)}" for label, share in prediction.top[:count])
 
 
 def predictions_csv(predictions: Sequence[Prediction]) -> str:
@@ -207,4 +207,4 @@ def _value(value: Any) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"
+    return "-" if share is None else percent(share)

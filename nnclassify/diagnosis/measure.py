@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nnclassify.losses import LossFunction
 
 SATURATED = 0.01
-"""A sigmoid this close to 0 or 1 (a tanh this close to -1 or 1) passes back at most about 1 % (2 %) of the gradient."""
+"""A sigmoid this close to 0 or 1 (a tanh this close to -1 or 1) passes back at most about 1% (2%) of the gradient."""
 IDENTICAL = 1e-6
 """Two units whose outputs differ by less than this fraction of their size count as identical."""
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
-from nnclassify.diagnosis.trials.verdict import percent, side_by_side
+from nnclassify.diagnosis.trials.verdict import side_by_side
 from nnclassify.errors import printable
+from nnclassify.evaluation.percent import percent
 
 MAX_LINES, MAX_SYMPTOMS = 12, 3
 COLORS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}

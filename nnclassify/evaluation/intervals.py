@@ -10,7 +10,7 @@ import math
 
 
 def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson, 1927); 95 % by default.
+    """The Wilson score interval of a share (Wilson, 1927); 95% by default.
 
     Raises:
         ValueError: Of nothing.

@@ -26,7 +26,7 @@ class Evaluation:
     Attributes:
         num_examples: N.
         metrics: The value of each metric, by name.
-        accuracy_interval: 95 %, Wilson.
+        accuracy_interval: 95%, Wilson.
         classes: One report a class.
         confusion: `(K, K)` counts: rows are the true classes, columns the predicted ones. With multi-hot targets
             `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.

@@ -38,7 +38,7 @@ def test_an_error_is_one_line_per_problem() -> None:
 
 def test_a_label_with_a_newline_makes_one_line_per_input() -> None:
     predictions = [Prediction("a\nb.png", (("c\nd", 0.75), ("e", 0.25))), Prediction("f.png", (("e", 1.0),))]
-    assert predictions_text(predictions).splitlines() == [r"a\nb.png: c\nd 75.00%, e 25.00%", "f.png: e 100.00%"]
+    assert predictions_text(predictions).splitlines() == [r"a\nb.png: c\nd 75.0%, e 25.0%", "f.png: e 100.0%"]
     assert len(predictions_csv(predictions).splitlines()) == 4
     assert table(["", "c\nd"], [["e", "1"]]).splitlines() == [r"   c\nd", "e     1"]
 

@@ -60,7 +60,7 @@ def test_a_fault_of_a_slow_net_is_proved_on_a_narrower_one(here: Path) -> None:
 
 @pytest.mark.parametrize("model", ["[16]", "[64, 64]"])
 def test_a_healthy_net_on_a_noisy_table_has_no_fault(model: str, here: Path) -> None:
-    """The best that can be learned is about 75 %, and a large net memorizes all of it."""
+    """The best that can be learned is about 75%, and a large net memorizes all of it."""
     write_tables(here)
     config = f"dataset: {{name: csv, path: noisy.csv}}\nmodel: {{name: mlp, hidden: {model}}}\nepochs: 40\n"
     assert not checked(config + "optimizer: {name: adam, lr: 0.003}\nbatch_size: 32\n", here).has_fault

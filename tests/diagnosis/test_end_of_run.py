@@ -31,7 +31,7 @@ def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) 
 @pytest.mark.parametrize(
     ("net", "linear", "majority", "linear_balanced_accuracy", "told"),
     [
-        (reached(55, 55), 0.98, 0.5, 0.98, "NN613"),  # 55 % where a line has 98 %
+        (reached(55, 55), 0.98, 0.5, 0.98, "NN613"),  # 55% where a line has 98%
         (reached(100, 0), 0.5, 0.5, 0.5, "NN614"),  # XOR: a line knows nothing either
         (reached(100, 100), 0.5, 0.5, 0.5, None),
         (reached(75, 75), 0.5, 0.5, 0.5, None),  # one unit on XOR: better than both

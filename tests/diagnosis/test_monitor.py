@@ -95,7 +95,7 @@ def test_findings_are_kept_in_the_run_folder(tmp_path: Path) -> None:
 
 
 def test_one_answer_in_the_first_epoch_is_no_warning() -> None:
-    """xor_2 gives one answer for everything after its first epoch of 500, and ends at 100 %."""
+    """xor_2 gives one answer for everything after its first epoch of 500, and ends at 100%."""
     said: list[str] = []
     model = {"name": "mlp", "hidden": [{"units": 2, "init": {"name": "normal", "std": 0.02}}], "activation": "sigmoid"}
     trainer = trainer_of(Monitor(said.append), model=model, optimizer={"name": "sgd", "lr": 0.01}, epochs=20)

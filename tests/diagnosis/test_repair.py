@@ -111,7 +111,7 @@ def test_a_difference_larger_than_the_spread_is_proved_over_seeds() -> None:
 
 
 def test_a_gain_on_training_examples_alone_is_no_repair() -> None:
-    """70 % on seen examples becomes 100 %, and 68 % on unseen ones 61 %."""
+    """70% on seen examples becomes 100%, and 68% on unseen ones 61%."""
     found = repaired(
         MadeUpRunner(lambda change, seed: (1.0, 0.61) if change else (0.7, 0.68)), NARROWER, baseline=(1.0, 0.8)
     )
@@ -190,7 +190,7 @@ def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decid
         False,
     )
     assert (told.id, told.severity) == ("NN506", "warning")
-    assert told.evidence.text == "20 of 4,000 updates fit in 60 s and reach 55 %; `--minutes 10` decides"
+    assert told.evidence.text == "20 of 4,000 updates fit in 60 s and reach 55.0%; `--minutes 10` decides"
 
 
 def test_a_short_trial_that_is_good_already_is_decided() -> None:
@@ -220,7 +220,7 @@ def test_a_net_is_at_fault_where_nearly_all_seeds_get_stuck(stuck: int, is_fault
 
 
 def test_a_change_that_helps_every_seed_proves_a_fault_though_only_some_get_stuck() -> None:
-    by_seed = [0.85, 0.9, 0.9, 0.85, 0.9]  # 70 % and 80 % of the way from chance to the best
+    by_seed = [0.85, 0.9, 0.9, 0.85, 0.9]  # 70% and 80% of the way from chance to the best
     found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
     assert (found.helped, found.stuck, found.depends_on_seed) == (5, 2, False)
     assert found.proofs[0].suspicion is NARROWER

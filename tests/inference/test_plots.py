@@ -126,7 +126,7 @@ def test_pictures_say_what_was_predicted_and_what_is_true() -> None:
     for draw in (samples, mistakes):
         texts = written(lambda draw=draw: draw(pictures, evaluation, names, "$"))  # type: ignore[misc] # bound in the loop
         titles = [text for text in texts if text.get_text().startswith("predicted ")]
-        assert "predicted under $10 (90 %)\ntrue $10_$20" in words_of(titles)
+        assert "predicted under $10 (90.0%)\ntrue $10_$20" in words_of(titles)
         assert overlapping(titles) == []
 
 

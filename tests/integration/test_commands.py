@@ -135,7 +135,7 @@ def test_evaluate_text_of_another_split(second: object, nnclassify: Program) -> 
     done = nnclassify("evaluate", "mine", "--split", "validation")
     assert done.returncode == 0 and done.stderr == ""
     assert "checkpoints/mine/best.pt on validation (20 examples)" in done.stdout
-    assert "95 % interval" in done.stdout and "confusion (rows: true class)" in done.stdout
+    assert "95% interval" in done.stdout and "confusion (rows: true class)" in done.stdout
 
 
 @pytest.mark.slow

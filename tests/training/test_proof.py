@@ -135,7 +135,7 @@ def test_every_tensor_that_does_not_move_is_found(member: Callable[[], Optimizer
         (Sgd(momentum=0.9), {"dampening": 0.9}),
         (Sgd(momentum=0.9, nesterov=True), {"nesterov": False}),
         *((rule().model_copy(update={"weight_decay": 1e-3}), {"weight_decay": 0.0}) for rule in OPTIMIZERS[:-1]),
-        (Muon(weight_decay=0.3), {"weight_decay": 0.0}),  # of 1 % its own rounding in bfloat16 leaves nothing
+        (Muon(weight_decay=0.3), {"weight_decay": 0.0}),  # of 1% its own rounding in bfloat16 leaves nothing
         (Adam(), {"betas": (0.9, 0.99)}),
         (Adagrad(), {"lr_decay": 0.1}),
         (RmsProp(), {"eps": 1e-4}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.monitor.pages import BELOW_LINEAR, LIKE_THE_MAJORITY
 from nnclassify.evaluation.baselines import Baselines
+from nnclassify.evaluation.percent import percent
 from nnclassify.inference.evaluate import Evaluation
 
 FAR, DEVIATIONS = 0.1, 3.0
@@ -31,11 +32,11 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
     noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
     far = max(FAR, DEVIATIONS * noise)
     if found.linear - reached.accuracy > far and found.linear_balanced_accuracy - balanced_accuracy > far:
-        text = f"accuracy {reached.accuracy:.0%}, a linear model {found.linear:.0%}: {advice}"
+        text = f"accuracy {percent(reached.accuracy)}, a linear model {percent(found.linear)}: {advice}"
         return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
     learned_nothing = reached.accuracy <= found.majority and balanced_accuracy <= chance + LITTLE * (1 - chance)
     if learned_nothing and reached.num_examples >= FEW:
-        text = f"accuracy {reached.accuracy:.0%}, the most common class {found.majority:.0%}: {advice}"
+        text = f"accuracy {percent(reached.accuracy)}, the most common class {percent(found.majority)}: {advice}"
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
 

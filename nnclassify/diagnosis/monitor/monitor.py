@@ -23,14 +23,15 @@ from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.monitor.retrace import finding_for, kept, retrace
 from nnclassify.diagnosis.rules.data import LARGE
 from nnclassify.evaluation.baselines import commonest
+from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
 SHARE = 0.02
-"""Fraction of the training time: the limit is 3 %, and one measurement may take longer than those before it."""
+"""Fraction of the training time: the limit is 3%, and one measurement may take longer than those before it."""
 LOOKED_AT = 256
-"""Number of examples that layers are measured on: a unit that fires for 2 % of them is missed once in 176 times."""
+"""Number of examples that layers are measured on: a unit that fires for 2% of them is missed once in 176 times."""
 MANY = 0.9
 LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
 SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
@@ -217,7 +218,7 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
         if layer.dead > MANY:
             yield _blocked(look, layer, pages.DEAD_UNITS, layer.dead_text(), layer.dead)
         if layer.saturated > MANY:
-            text = f"{layer.saturated:.0%} of the outputs of {readable_layer(layer.name)} are saturated"
+            text = f"{percent(layer.saturated)} of the outputs of {readable_layer(layer.name)} are saturated"
             yield _blocked(look, layer, pages.SATURATED_UNITS, text, layer.saturated)
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
@@ -277,7 +278,7 @@ def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> 
             text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {max(1, count // 10)} epoch(s)"
             yield Found(pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs")
     if last.validation_accuracy is not None and last.train_accuracy - last.validation_accuracy > 0.1:
-        text = f"train {last.train_accuracy:.1%}, validation {last.validation_accuracy:.1%}"
+        text = f"train {percent(last.train_accuracy)}, validation {percent(last.validation_accuracy)}"
         yield Found(pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout")
     if has_validation and count - best_epoch > max(10, count / 2):
         yield Found(pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience")

@@ -20,7 +20,7 @@ NOT_FINITE = Page(
 STUCK = Page(
     id="NN602",
     title="the loss does not decrease",
-    looks_at="The training loss after a fifth of the run, and at least three epochs: within 1 % of the loss of the "
+    looks_at="The training loss after a fifth of the run, and at least three epochs: within 1% of the loss of the "
     "first epoch, while the accuracy is within two points of always predicting the most common class.",
     why="The net has learned how frequent each class is, and nothing from the inputs.",
     source=GLOROT,
@@ -38,7 +38,7 @@ RISING = Page(
 OSCILLATING = Page(
     id="NN604",
     title="the training loss oscillates",
-    looks_at="Six consecutive epochs in which the training loss changes direction each time, by more than 20 % of its"
+    looks_at="Six consecutive epochs in which the training loss changes direction each time, by more than 20% of its"
     " value.",
     why="The updates are too large: they jump from one side of the minimum to the other.",
     source=BENGIO,
@@ -47,7 +47,7 @@ OSCILLATING = Page(
 DEAD_UNITS = Page(
     id="NN605",
     title="most units of a layer are dead",
-    looks_at="ReLU layers after an epoch: more than 90 % of the units output 0 for 256 training examples.",
+    looks_at="ReLU layers after an epoch: more than 90% of the units output 0 for 256 training examples.",
     why="A ReLU unit that outputs 0 for every example gets no gradient, and stays at 0.",
     source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733)",
     fix="dataset.normalize: standard where inputs are large; another model.init where units are dead from the start; "
@@ -56,7 +56,7 @@ DEAD_UNITS = Page(
 SATURATED_UNITS = Page(
     id="NN606",
     title="most outputs of a layer are saturated",
-    looks_at="Sigmoid and tanh layers after an epoch: more than 90 % of the outputs are within 1 % of a limit.",
+    looks_at="Sigmoid and tanh layers after an epoch: more than 90% of the outputs are within 1% of a limit.",
     why="Where a sigmoid or tanh is flat, it passes back almost no gradient.",
     source=GLOROT,
     fix="dataset.normalize: standard where inputs are large; another model.init where outputs are saturated from the "
@@ -84,7 +84,7 @@ ONE_CLASS = Page(
     id="NN609",
     title="the net makes the same prediction for every example",
     looks_at="Predictions for 256 training examples, after a fifth of the run and at least three epochs, or at the "
-    "end of the run: all the same, although no class has 99 % of the examples.",
+    "end of the run: all the same, although no class has 99% of the examples.",
     why="The output does not depend on the input: no information reaches it.",
     source="Karpathy, A recipe for training neural networks, 2019",
     fix="Run nnclassify check CONFIG: it looks for the cause.",
@@ -92,7 +92,7 @@ ONE_CLASS = Page(
 STILL_FALLING = Page(
     id="NN610",
     title="the run ended while the loss was still decreasing quickly",
-    looks_at="The training loss over the last tenth of the run (at least one epoch): it decreased by more than 10 %, "
+    looks_at="The training loss over the last tenth of the run (at least one epoch): it decreased by more than 10%, "
     "while the accuracy rose by more than one point.",
     why="A few more epochs would improve the result.",
     source=PRECHELT,

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import some
+from nnclassify.evaluation.percent import percent
 
 LECUN = "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.3"
 
 ORDERED = Page(
     id="NN111",
     title="examples sorted by class and not shuffled",
-    looks_at="shuffle: false, batches smaller than the training split, and fewer than 30 % of the class changes of a "
+    looks_at="shuffle: false, batches smaller than the training split, and fewer than 30% of the class changes of a "
     "random order; a fault if the net learns better in random order.",
     why="Many consecutive updates see only one class, and the net forgets the others.",
     source="LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.2",
@@ -22,7 +23,7 @@ ORDERED = Page(
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
 )
 FEW_CHANGES = 0.3
-"""Random orders of 50 or more examples stay above 0.6 with probability 99.9 % (normal approximation of the number of
+"""Random orders of 50 or more examples stay above 0.6 with probability 99.9% (normal approximation of the number of
 runs)."""
 
 
@@ -48,7 +49,7 @@ def _in_order(given: RuleInputs) -> str:
 IMBALANCED = Page(
     id="NN112",
     title="most examples belong to one class",
-    looks_at="A class with more than 80 % of the training examples, and a loss without class_weights; a fault if the "
+    looks_at="A class with more than 80% of the training examples, and a loss without class_weights; a fault if the "
     "net hardly predicts the rare classes, and predicts them much better with balanced weights.",
     why="Always predicting the most common class is right most of the time, so the net hardly learns the others.",
     source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
@@ -64,7 +65,7 @@ def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
     majority = given.facts.majority
     weighted = getattr(given.config.loss, "class_weights", None) is not None
     if majority > MAJORITY and not weighted:
-        evidence = Evidence(f"{majority:.1%} of the examples are of one class", majority, MAJORITY)
+        evidence = Evidence(f"{percent(majority)} of the examples are of one class", majority, MAJORITY)
         change: Change = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "model.output": "none"}
         yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,), under=NO_RARE)
 
@@ -72,9 +73,9 @@ def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
 REPEATED = Page(
     id="NN113",
     title="test examples that are also in the training set",
-    looks_at="The fraction of test examples that are identical to a training example: more than 1 %, and at least "
+    looks_at="The fraction of test examples that are identical to a training example: more than 1%, and at least "
     "three, where inputs have more than 20 values (so that few repeat by chance), and three times the "
-    "fraction of training examples that repeat one another, or more than 20 %.",
+    "fraction of training examples that repeat one another, or more than 20%.",
     why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
     fix="Remove them from one of the two files; no option of the config can do that.",
@@ -93,7 +94,7 @@ def _repeated(given: RuleInputs) -> Iterator[Suspicion]:
     is_natural = facts.repeated <= REPEATS * facts.repeated_within and facts.repeated < MANY_REPEATED
     is_more = facts.num_repeated >= FEW_REPEATED and facts.repeated > REPEATED_SHARE
     if facts.distinct > FEW_VALUES and is_more and not is_natural:
-        text = f"{facts.repeated:.1%} of the test examples are training examples"
+        text = f"{percent(facts.repeated)} of the test examples are training examples"
         yield Suspicion(REPEATED, "certain", "dataset", Evidence(text, facts.repeated, REPEATED_SHARE))
 
 

@@ -8,12 +8,13 @@ from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.architecture import DEEP, GLOROT, SATURATING
 from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
+from nnclassify.evaluation.percent import percent
 from nnclassify.models.base import DenseModel
 
 VANISHING = Page(
     id="NN306",
     title="the gradient vanishes before it reaches the first layers",
-    looks_at="Three or more sigmoid or tanh layers, where at initialization the first layer gets less than 1 % of the"
+    looks_at="Three or more sigmoid or tanh layers, where at initialization the first layer gets less than 1% of the"
     " gradient of the last, or outputs hardly depend on the input; a fault if another activation learns "
     "better.",
     why="A sigmoid passes back at most a quarter of the gradient: after nine of them, 4 in a million is left.",
@@ -60,7 +61,7 @@ def _or_plain(given: RuleInputs, changes: list[Change]) -> tuple[Change, ...]:
 DEAD = Page(
     id="NN307",
     title="ReLU layers that are dead, or give the same output for every example",
-    looks_at="A ReLU layer with more than 90 % of its units at 0 for a whole batch at initialization, or five or more"
+    looks_at="A ReLU layer with more than 90% of its units at 0 for a whole batch at initialization, or five or more"
     " ReLU layers after which outputs hardly depend on the input; a fault if a change learns better.",
     why="A ReLU unit that outputs 0 for every example gets no gradient, and never recovers.",
     source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733); He et al., 2015 (arXiv:1502.01852)",
@@ -81,7 +82,7 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
     if not rectifiers or (given.start.dead <= MANY_DEAD and not is_flat):
         return
     text = (
-        f"at initialization, {given.start.dead:.0%} of the units of a layer are dead, and outputs vary by "
+        f"at initialization, {percent(given.start.dead)} of the units of a layer are dead, and outputs vary by "
         f"{given.start.output_spread:.1e} of their size between examples"
     )
     changes = [
@@ -135,7 +136,7 @@ MIXED = Page(
     id="NN310",
     title="an example's outputs depend on the other examples of its batch",
     looks_at="The untrained net in evaluation mode, on a batch and on the first half of it alone: outputs that differ"
-    " by more than 0.1 % of their size.",
+    " by more than 0.1% of their size.",
     why="Something operates along the wrong dimension, such as a softmax over the batch: a prediction then depends on"
     " the other examples, and gradients reach the wrong ones.",
     source="Karpathy, A recipe for training neural networks, 2019: use backprop to chart dependencies",
@@ -147,7 +148,7 @@ MOVED = 1e-3
 
 def _mixed(given: RuleInputs) -> Iterator[Suspicion]:
     if given.mixing > MOVED:
-        text = f"outputs move by {given.mixing:.1%} of their size when other examples leave the batch"
+        text = f"outputs move by {percent(given.mixing)} of their size when other examples leave the batch"
         yield Suspicion(MIXED, "certain", "model", Evidence(text, given.mixing, MOVED))
 
 

@@ -19,6 +19,7 @@ from nnclassify.diagnosis.trials.folds import deviation
 from nnclassify.diagnosis.trials.runner import Scores, TrialOutcome, merged, run_trial
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
+from nnclassify.evaluation.percent import percent
 from nnclassify.training.build import Components, build_components
 
 BASELINE_STEPS = 1500
@@ -126,11 +127,14 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
     shift, agree = max(shifts.items(), key=lambda pair: pair[1])
     if agree > near + CLEARLY * (1 - chance):
         text = (
-            f"nearest neighbors predict {near:.1%} of the labels, and {agree:.1%} of labels shifted by {shift} row(s)"
+            f"nearest neighbors predict {percent(near)} of the labels, and "
+            f"{percent(agree)} of labels shifted by {shift} row(s)"
         )
         return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
-    text = f"correct: a linear model and a plain net at most {reached:.1%} of held-out examples, nearest neighbors "
-    text += f"{near:.1%}, chance {chance:.1%}"
+    text = (
+        f"correct: a linear model and a plain net at most {percent(reached)} of held-out examples, nearest neighbors "
+        f"{percent(near)}, chance {percent(chance)}"
+    )
     return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
 
 
@@ -145,7 +149,10 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     is_renaming = len(renamed.unique()) == splits.num_classes and bool((renamed != torch.arange(len(renamed))).any())
     after = float((renamed[predictions] == targets).double().mean())
     if is_renaming and after > 0.6 and direct < 0.5 * after:
-        text = f"a plain net predicts {direct:.1%} of the test examples, and {after:.1%} with its classes renamed"
+        text = (
+            f"a plain net predicts {percent(direct)} of the test examples, and "
+            f"{percent(after)} with its classes renamed"
+        )
         return [finding_of(RENUMBERED, "fault", Evidence(text, after, direct), path="dataset")]
     return []
 

@@ -170,7 +170,7 @@ class _TrialObserver(Observer):
         right, groups = decisions(predictions, targets)
         of_class = [right[groups == group].double() for group in groups.unique()]
         recalls = [float(found.mean()) for found in of_class]
-        # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100 %.
+        # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100%.
         variances = [_variance(float(found.sum()), len(found)) for found in of_class]
         scores = score(outputs, targets, self.components.loss_fn)
         self.predicted_majority = commonest(predictions)[1]

@@ -21,6 +21,7 @@ from nnclassify.diagnosis.rules.rule import RuleInputs
 from nnclassify.diagnosis.trials.repair import LongerRun, Proof, Repair
 from nnclassify.diagnosis.trials.runner import TrialOutcome, completed, decisive_steps
 from nnclassify.diagnosis.trials.skill import GOOD, STUCK, Skill
+from nnclassify.evaluation.percent import percent
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 OVERFITS = 0.9
@@ -70,11 +71,6 @@ class TrialEvidence:
 def minutes_needed(step_seconds: float, total: int) -> int:
     """The minutes that a check may need for its trials to decide."""
     return max(2, math.ceil(decisive_steps(total) * step_seconds / SECONDS_A_MINUTE))
-
-
-def percent(share: float) -> str:
-    """`98.4 %`; `100 %`."""
-    return f"{100 * share:.3g} %"
 
 
 def findings_of(
@@ -153,7 +149,7 @@ def _extrapolated(source: YamlSource, given: RuleInputs, longer: LongerRun, tria
 
 
 def side_by_side(before: TrialOutcome, after: TrialOutcome) -> str:
-    """`correct: before 10.1 %, after 54.3 %, in the same 300 updates`."""
+    """`correct: before 10.1%, after 54.3%, in the same 300 updates`."""
     left = "before: stopped" if before.error is not None else f"correct: before {percent(before.held_out.accuracy)}"
     right = percent(after.held_out.accuracy)
     if before.steps == after.steps or before.error is not None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
 from nnclassify.data import Examples
+from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.totals import exact
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
@@ -99,7 +100,7 @@ def _pictures(
 def _one_class(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
     """The predicted class with its probability, and the true one."""
     label = int(evaluation.predictions[row])
-    share = f"{float(evaluation.probabilities[row, label]):.0%}".replace("%", " %")
+    share = percent(float(evaluation.probabilities[row, label]))
     return f"{names[label]} ({share})", names[int(target)]
 
 
