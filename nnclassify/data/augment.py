@@ -1,4 +1,4 @@
-"""Random changes to training images: what may be changed, and the changes of one epoch."""
+"""Random augmentation of training images: the options, and the values drawn for one epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Augment(Settings):
     2017, arXiv:1708.04552)."""
 
     def refuses(self, input_shape: tuple[int, ...]) -> tuple[str, str] | None:
-        """The option that examples of a shape cannot be changed by, and why; None: they can."""
+        """Return the option that does not fit the shape of the examples, and why; None if all fit."""
         if self == Augment():
             return None
         shortest = min(input_shape[1:]) if len(input_shape) == 3 else 0
@@ -42,14 +42,14 @@ class Augment(Settings):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One epoch's random changes, drawn for every example at once.
+    """The random changes of one epoch, drawn for every example at once.
 
     Attributes:
-        flips: Whether each example is mirrored, bool `(N,)`; None: none is.
-        shifts: How far each example is moved down and right, from 0 to twice the crop, `(N, 2)`; None: none is.
-        crop: Pixels of reflected border on each side.
-        centers: Where the square lies that is cut out, as shares of height and width, `(N, 2)`; None: none is.
-        cutout: Its side in pixels.
+        flips: Whether to flip each example horizontally, bool `(N,)`; None if flipping is off.
+        shifts: Offset of each crop within the padded image, down and right, in 0..2 * crop, `(N, 2)`; None if off.
+        crop: Pixels of reflection padding on each side.
+        centers: Center of each cutout square, as fractions of height and width, `(N, 2)`; None if off.
+        cutout: Side of the square in pixels.
     """
 
     flips: Tensor | None
@@ -60,7 +60,7 @@ class Augmentation:
 
     @classmethod
     def draw(cls, augment: Augment | None, seed: int, epoch: int, num_examples: int) -> Augmentation | None:
-        """Draw for all rows of a split; None where nothing is to be changed."""
+        """Draw the changes for all examples of a split; None if there is nothing to change."""
         import torch
 
         if augment is None or augment == Augment():
@@ -78,7 +78,7 @@ class Augmentation:
         return cls(flips, shifts, augment.crop, centers, augment.cutout)
 
     def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
-        """Change raw images `(B, C, H, W)`, which are the given rows `(B,)` of the split."""
+        """Flip and shift raw images `(B, C, H, W)`; `rows` `(B,)` are their positions in the split."""
         import torch
 
         if self.flips is not None:
@@ -90,7 +90,7 @@ class Augmentation:
         return pictures
 
     def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
-        """Set the squares of prepared images `(B, C, H, W)` to 0; they are the given rows `(B,)` of the split."""
+        """Set the cutout squares of normalized images `(B, C, H, W)` to 0; `rows` `(B,)` as in `apply`."""
         import torch
 
         if self.centers is None:
@@ -104,16 +104,16 @@ class Augmentation:
 
 
 def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:
-    """Cut `(B, C, H, W)` out of its reflection-padded self at each example's own offset `(B, 2)`.
+    """Crop images `(B, C, H, W)`, padded by reflection, at each example's own offset `(B, 2)`.
 
-    Whole batches at once: one gather of rows, then one of columns.
+    Works on the complete batch: one gather along the rows, then one along the columns.
     """
     import torch
     from torch.nn import functional
 
     _, channels, height, width = pictures.shape
     border_h, border_w = min(border, height - 1), min(border, width - 1)
-    # Padding in float: reflection is not defined for uint8, and every value up to 255 is exact there.
+    # Pad in float: reflection padding does not support uint8, and every value up to 255 is exact in float.
     padded = functional.pad(pictures.float(), (border_w, border_w, border_h, border_h), mode="reflect")
     down = shifts[:, :1].clamp(max=2 * border_h) + torch.arange(height, device=pictures.device)
     right = shifts[:, 1:].clamp(max=2 * border_w) + torch.arange(width, device=pictures.device)

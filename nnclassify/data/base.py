@@ -1,4 +1,4 @@
-"""What every dataset shares: the splits, how they are drawn, and the checks before anything is learned."""
+"""The base class of datasets: common options, drawing the splits, and checks before training."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnsplitExamples:
-    """Examples as a dataset has them, before they are split.
+    """The examples of a dataset before they are split.
 
     Attributes:
-        targets: Class indices `(M,)`; or multi-hot, `(M, K)` of 0 and 1.
-        inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and says which it could
-            read: so that examples which no split wants are never decoded.
+        targets: Class indices `(M,)`, or multi-hot `(M, K)` of 0 and 1.
+        inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and returns their inputs with the
+            rows that could be read. With a function, only examples that are in a split are decoded.
     """
 
     targets: Labels
     inputs: Tensor | Callable[[Rows], tuple[Tensor, Rows]]
 
     def take(self, rows: Rows) -> Examples:
-        """The split that consists of `rows`."""
+        """Return the split that consists of `rows`."""
         import torch
 
         if isinstance(self.inputs, torch.Tensor):
@@ -49,7 +49,7 @@ class UnsplitExamples:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What a dataset reads: pools, names, and how a file becomes an input. `None`: that pool is to be drawn."""
+    """What `Dataset.read` returns. A `test` or `validation` of None is drawn from `train`."""
 
     train: UnsplitExamples
     class_names: list[str]
@@ -60,12 +60,11 @@ class RawDataset:
     notes: list[str] = field(default_factory=list)
     lines: Tensor | None = None
     finish: Callable[[RawDataset], RawDataset] = lambda raw: raw
-    """Is called when all splits have been taken: completes what only then is known, and refuses what is wrong with
-    their files."""
+    """Called after all splits have been taken, to add what is known only then and to reject bad files."""
 
 
 VALIDATION = 0.1
-"""The share of the training examples that is held out where a config does not say."""
+"""Fraction of the training examples held out for validation if the config does not set one."""
 
 
 class Dataset(Settings):
@@ -101,23 +100,23 @@ class Dataset(Settings):
         """
 
     def examine(self, source: RawDataset) -> list[str]:
-        """What is odd about examples to learn from, one line each.
+        """Return warnings about the training examples, one line each.
 
         Raises:
-            DataError: Nothing can be learned from them.
+            DataError: The examples cannot be learned from.
         """
         return []
 
     def build(self, seed: int) -> Splits:
-        """Read, check, and draw the splits."""
+        """Read and check the data, and draw the splits."""
         seed = seed if self.seed is None else self.seed
         return self.split(self.read(seed), seed)
 
     def split(self, source: RawDataset, seed: int) -> Splits:
-        """Check what was read, and draw the splits: seeded, stratified, each example in one split at most.
+        """Check the data and draw the splits: seeded, stratified, no example in two splits.
 
         Raises:
-            DataError: Nothing can be learned from it.
+            DataError: The examples cannot be learned from.
         """
         for split, pool in (("train", source.train), ("test", source.test), ("validation", source.validation)):
             if pool is not None:
@@ -138,7 +137,7 @@ class Dataset(Settings):
             )
         if source.picture is not None:
             check_different(train, self.origin_of_inputs())
-        # After reading: files that are skipped may leave a class without example.
+        # Check after reading: skipped files may leave a class without examples.
         targets = train.all_targets().numpy()
         check_classes(targets, source.class_names, self.origin())
         notes = ever_present(targets, source.class_names)
@@ -157,7 +156,7 @@ class Dataset(Settings):
         )
 
     def _check_validation(self, train_rows: Rows, validation_rows: Rows) -> None:
-        """Refuse a validation split that was asked for and has no example; the default gives way to a tiny table."""
+        """Reject an empty validation split if the config asks for one; with the default, a tiny table may have none."""
         wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
         if wanted and len(validation_rows) == 0:
             raise DataError(
@@ -167,28 +166,28 @@ class Dataset(Settings):
             )
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same dataset, read as the transform of a run takes it: images by its format, columns by its names."""
+        """Return the same dataset, read as the run read it: with its image format or its columns."""
         return self
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether an example may be of several classes, or of none: targets are then `(N, K)` of 0 and 1."""
+        """Whether an example may have several classes, or none; targets are then `(N, K)` of 0 and 1."""
         return False
 
     def test_fraction(self) -> float:
-        """The share drawn for the test split where the source brings none."""
+        """Return the fraction to hold out for testing if the data has no test split of its own."""
         return 0.0
 
     def origin(self, split: str = "train") -> str:
-        """Where the labels of a split stand, for messages: a file, a folder, or the member's name."""
+        """Return the source of a split's labels for messages: a file, a folder, or the dataset's name."""
         return self.name_of()
 
     def origin_of_inputs(self, split: str = "train") -> str:
-        """Where the inputs of a split stand, for messages."""
+        """Return the source of a split's inputs for messages."""
         return self.origin(split)
 
     def augmentation(self) -> Augment | None:
-        """The augmentation of training images, where the dataset has that option."""
+        """Return the augmentation of the training images, or None if the dataset has no such option."""
         augment = getattr(self, "augment", None)
         return augment if isinstance(augment, Augment) else None
 
@@ -214,18 +213,18 @@ class Dataset(Settings):
 
 
 class UnsplitDataset(Dataset):
-    """A dataset that may come without a test split; one is then split off at random."""
+    """A dataset that may have no test split of its own; one is then drawn at random."""
 
     test: Fraction = 0.2
     """Fraction of the examples held out for testing, stratified by class, where the data has no test split of its own;
     0 for no test split."""
 
     def test_fraction(self) -> float:
-        """The `test` option."""
+        """Return the `test` option."""
         return self.test
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """A test split that is shown and is empty."""
+        """Yield an error for `validation: test` with an empty test split."""
         if self.validation == "test" and self.test == 0 and not self.takes_validation_folder:
             yield (
                 "validation",
@@ -243,14 +242,14 @@ class ImageDataset(Dataset):
 Size = Annotated[int, Field(ge=1, le=4096)]
 
 COMPARED_AT_ONCE = 256
-"""Images: two that differ are among the first, as a rule."""
+"""Images compared at a time: different images almost always differ within the first few."""
 
 
 def check_different(train: Examples, where: str) -> None:
-    """Refuse training images that are all the same, which shows that they were not read as they were meant.
+    """Reject training images that are all identical, which means that they were not read as intended.
 
     Raises:
-        DataError: They are.
+        DataError: All images are identical.
     """
     if len(train) < 2:
         return
@@ -267,10 +266,10 @@ def check_different(train: Examples, where: str) -> None:
 
 
 def check_range(targets: Labels, class_names: list[str], where: str) -> None:
-    """Refuse a label that is no class.
+    """Reject labels that are not classes.
 
     Raises:
-        LabelError: A label under 0, or not under the number of classes.
+        LabelError: A label is not in 0..num_classes - 1.
     """
     if len(targets) and (targets.min() < 0 or targets.max() >= len(class_names)):
         row = int(np.flatnonzero((targets < 0) | (targets >= len(class_names)))[0])
@@ -280,7 +279,7 @@ def check_range(targets: Labels, class_names: list[str], where: str) -> None:
 
 
 def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
-    """One line per class that every training example is of, which only multi-hot targets allow."""
+    """Return one line per class that every training example has; this occurs with multi-hot targets only."""
     full = counts_of(targets, len(class_names)) == len(targets)
     return [
         f"every training example has class {name!r}, so there is nothing to learn for it"
@@ -290,7 +289,7 @@ def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
 
 
 def untested(targets: Labels, class_names: list[str]) -> list[str]:
-    """A line on the classes that are too rare for an example of theirs to be drawn for the test split."""
+    """Return a line that names the classes without test examples; classes this rare are never drawn for testing."""
     counts = counts_of(targets, len(class_names))
     rare = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
     more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
@@ -301,11 +300,11 @@ def untested(targets: Labels, class_names: list[str]) -> list[str]:
 
 
 def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
-    """Refuse training targets that no classifier can be learned from.
+    """Reject training targets that a classifier cannot learn from.
 
     Raises:
-        DataError: No example, or one class only.
-        LabelError: A class without example.
+        DataError: There are no examples, or only one class.
+        LabelError: A class has no examples.
     """
     if len(targets) == 0:
         raise DataError(f"{where}: no training examples; expected at least one of each class")

@@ -1,10 +1,10 @@
-"""Examples to batches on the device.
+"""Turns examples into batches on the device.
 
-The order of an epoch is a function of (seed, epoch), and the augmentation of (seed, epoch, example): so
-neither chunks, nor workers, nor a resume in mid-epoch can change what a step sees.
+The order of an epoch depends on (seed, epoch) only, and the augmentation on (seed, epoch, example) only. Neither chunks
+nor workers nor resuming in the middle of an epoch change what a step sees.
 
-Examples are prepared in chunks of several batches: a tiny net would otherwise wait for the preparation of
-its one example longer than it computes.
+Examples are prepared in chunks of several batches: a tiny network with a batch size of 1 would otherwise spend more
+time waiting for its batch than computing.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from nnclassify.seeds import torch_rng
 
 @dataclass(frozen=True)
 class Chunk:
-    """A few batches in a row.
+    """Several consecutive batches.
 
     Attributes:
-        inputs: Prepared, `(M, ...)`.
-        targets: `(M,)`.
-        batch_size: Examples of each batch; the last one may have fewer.
-        group_size: Batches that one call of the training step takes; groups begin at multiples of it.
-        first_batch: The place of the first batch in its epoch, from 0.
+        inputs: Normalized inputs, `(M, ...)`.
+        targets: Class indices `(M,)`, or multi-hot `(M, K)`.
+        batch_size: Examples per batch; the last one may have fewer.
+        group_size: Batches per call of the training step; groups begin at multiples of it.
+        first_batch: Position of the first batch in the epoch, from 0.
     """
 
     inputs: Tensor
@@ -42,9 +42,9 @@ class Chunk:
     first_batch: int = 0
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The groups: inputs `(M, ...)` and targets `(M,)` of the batches up to the next multiple of `group_size`.
+        """Iterate over the groups: inputs `(M, ...)` and targets `(M,)` up to the next multiple of `group_size`.
 
-        A last batch that is not whole stands alone.
+        An incomplete last batch is a group of its own.
         """
         count = len(self.targets)
         start, batch, whole = 0, self.first_batch, count - count % self.batch_size
@@ -55,7 +55,7 @@ class Chunk:
             start, batch = end, batch + num_batches
 
     def parted(self, num_examples: int) -> tuple[Chunk, Chunk]:
-        """Split off the first examples, as many as asked for, a multiple of the batch size."""
+        """Split into the first `num_examples`, a multiple of the batch size, and the rest."""
         rest = self.first_batch + num_examples // self.batch_size
         return (
             replace(self, inputs=self.inputs[:num_examples], targets=self.targets[:num_examples]),
@@ -64,11 +64,11 @@ class Chunk:
 
 
 class Batches:
-    """The training examples, batch by batch, prepared and on the device.
+    """The training examples as normalized batches on the device.
 
     Attributes:
-        num_examples: Examples an epoch.
-        batch_size: Examples an update.
+        num_examples: Examples per epoch.
+        batch_size: Examples per update.
     """
 
     def __init__(
@@ -91,27 +91,27 @@ class Batches:
         self.shuffle = shuffle
         self.augment = augment
         rest = len(examples) % batch_size
-        # Batch norm cannot normalize over one example: such a last batch waits for another epoch's order.
+        # Batch norm cannot normalize a single example, so a last batch this small is left out.
         too_small = 0 < rest < min_batch and len(examples) > rest
         self.num_examples = len(examples) - rest if too_small else len(examples)
 
     def __len__(self) -> int:
-        """Updates an epoch."""
+        """Return the number of updates per epoch."""
         return math.ceil(self.num_examples / self.batch_size)
 
     def order(self, epoch: int) -> Tensor:
-        """The rows of an epoch (from 1) in their order, `(num_examples,)`."""
+        """Return the rows of an epoch (from 1) in training order, `(num_examples,)`."""
         if not self.shuffle:
             return torch.arange(self.num_examples)
         rows = torch.randperm(len(self.examples), generator=torch_rng(self.seed, "order", epoch))
         return rows[: self.num_examples]
 
     def epoch(self, epoch: int, first_batch: int = 0, group_size: int = 1) -> Iterator[Chunk]:
-        """The chunks of an epoch (from 1), from a batch (from 0) on, each of whole groups of batches.
+        """Iterate over the chunks of an epoch (from 1), starting at a batch (from 0); each chunk holds complete groups.
 
-        Chunks lie at fixed places of the epoch, and each is prepared whole, also where a resume begins within it: so a
-        batch is in the same group, and at the same offset from the start of an allocation. Matrix products round
-        otherwise where their inputs begin elsewhere between two multiples of 64 bytes.
+        Chunks start at fixed positions in the epoch, and each is prepared in full even if a resumed run starts
+        within it. So a batch is always in the same group, at the same offset from the start of an allocation: matrix
+        products round differently if their inputs have a different alignment to 64 bytes.
         """
         order = self.order(epoch)
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
@@ -131,11 +131,11 @@ class Batches:
 
     def _chunk_batches(self, group_size: int) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
-        most_bytes, most_examples = chunk_limits(self.placement.device)  # one batch at least
+        most_bytes, most_examples = chunk_limits(self.placement.device)  # at least one batch
         batches = min(most_examples // self.batch_size, most_bytes // batch_bytes)
         return group_size * max(1, batches // group_size)
 
 
 def resident(examples: Examples, device: torch.device) -> Examples:
-    """Examples that are read again and again: on a GPU with room for them."""
+    """Move examples that are read in every epoch to the GPU if they fit."""
     return examples.on(device) if holds(device, len(examples) * examples.inputs[:1].nbytes) else examples

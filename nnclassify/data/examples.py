@@ -1,4 +1,4 @@
-"""Examples and the splits they are in: what a dataset becomes, and training learns from."""
+"""Examples and splits: the common form of every dataset, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOVED_AT_ONCE = 4096
-"""Examples on their way to a device: they are copied twice."""
+"""Examples copied to a device at a time, because each chunk is copied twice."""
 
 MAX_DIGESTED = 2**30
-"""Bytes of inputs that a digest looks at: of a larger split, examples at even distances."""
+"""Bytes of inputs that a digest reads; a larger split is sampled at regular intervals."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One split: some rows of a storage that other splits may share, so that no example is held twice.
+    """One split: rows of a storage that may be shared with other splits, so that no example is stored twice.
 
     Attributes:
-        inputs: Raw, uint8 or float, `(M, ...)`.
-        targets: Class indices, int64 `(M,)`; or multi-hot, `(M, K)` of 0 and 1.
-        indices: The rows of this split, int64 `(N,)`.
+        inputs: Raw inputs of the storage, uint8 or float, `(M, ...)`.
+        targets: Class indices, int64 `(M,)`, or multi-hot `(M, K)` of 0 and 1.
+        indices: The rows that belong to this split, int64 `(N,)`.
     """
 
     inputs: Tensor
@@ -39,16 +39,16 @@ class Examples:
         return len(self.indices)
 
     def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw inputs and targets of rows `(B,)` counted within this split."""
+        """Return raw inputs and targets of `rows` `(B,)`, numbered within this split."""
         chosen = self.indices[rows.to(self.indices.device, non_blocking=True)]
         return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
     def part(self, rows: slice) -> Examples:
-        """Some of these examples, in a split of their own."""
+        """Return a slice of this split as a split."""
         return Examples(self.inputs, self.targets, self.indices[rows])
 
     def on(self, device: torch.device) -> Examples:
-        """The same examples there, and no others of the storage."""
+        """Copy the examples of this split, and no others of the storage, to a device."""
         import torch
 
         inputs = torch.empty((len(self), *self.inputs.shape[1:]), dtype=self.inputs.dtype, device=device)
@@ -59,17 +59,20 @@ class Examples:
         return Examples(inputs, targets, order.to(device))
 
     def all_targets(self) -> Tensor:
-        """This split's class indices, `(N,)`; or multi-hot targets, `(N, K)`."""
+        """Return this split's class indices `(N,)`, or its multi-hot targets `(N, K)`."""
         return self.targets[self.indices]
 
     def place(self, row: int, origin: str, lines: Tensor | None) -> str:
-        """Where example `row` of this split stands, for messages: the line of a file, or its number there."""
+        """Return the source of example `row` of this split for messages: the line of a file, or its number there."""
         index = int(self.indices[row])
         return f"{origin}: example {index}" if lines is None else f"{origin}:{int(lines[index])}"
 
     def digest(self) -> str:
-        """What tells these examples from others, in this order: SHA-256 over shape, type, targets and checksums of the
-        inputs. A CRC-32 per chunk finds every accidental change, and is six times as fast as a SHA-256."""
+        """Return a fingerprint of the examples and their order.
+
+        It is a SHA-256 over shape, type, targets, and CRC-32 checksums of the inputs, which detect accidental changes
+        and are six times as fast as SHA-256.
+        """
         import torch
 
         example_bytes = max(1, self.inputs[:1].nbytes)
@@ -85,18 +88,18 @@ class Examples:
 
 @dataclass(frozen=True)
 class Splits:
-    """A dataset, ready to learn from.
+    """A dataset with its splits, ready for training.
 
     Attributes:
-        train: What the weights are fitted to.
-        validation: What choices are made by; None where there is no such split.
-        test: What is reported; it chooses nothing.
-        class_names: One a class, in the order of the class indices.
+        train: The examples that the weights are fitted to.
+        validation: The examples that the best epoch is selected by, or None.
+        test: The examples that are only reported on, or None.
+        class_names: Names of the classes, in the order of the class indices.
         picture: How an image file becomes an input; None for tables.
-        feature_names: The columns; None where they have no names.
-        lines: Where each example of a table stands in its file, `(M,)` as its inputs; None where there is no such file.
-        notes: What the user should know of how the data was read, one line each: files that were skipped, columns that
-            look odd. Every command that reads the data prints them.
+        feature_names: Names of the columns; None if they have no names.
+        lines: Line number of each row of the storage in its table file, `(M,)`; None if there is no such file.
+        notes: Warnings about the data, one line each, such as skipped files or odd columns. Every command that reads
+            the data prints them.
     """
 
     train: Examples
@@ -110,39 +113,39 @@ class Splits:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """One example's shape, such as `(C, H, W)`."""
+        """Shape of one example, such as `(C, H, W)`."""
         return tuple(self.train.inputs.shape[1:])
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Number of classes."""
         return len(self.class_names)
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether an example may be of several classes, or of none."""
+        """Whether an example may have several classes, or none."""
         return self.train.targets.ndim == 2
 
     @property
     def chance(self) -> float:
-        """The balanced accuracy of answers that know nothing."""
+        """Balanced accuracy of guessing."""
         return 0.5 if self.is_multi_hot else 1 / self.num_classes
 
     @property
     def validation_is_test(self) -> bool:
-        """Whether the validation figures are the test split's; then they choose nothing."""
+        """Whether the test split is used for validation, in which case nothing is selected by it."""
         return self.validation is not None and self.validation is self.test
 
     def split(self, name: str) -> Examples | None:
-        """The split of that name: `train`, `validation` or `test`."""
+        """Return the split named `train`, `validation` or `test`."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def digests(self) -> dict[str, str]:
-        """Of each split that there is: by them a run knows its data again."""
+        """Return the digest of each split, by which a resumed run detects changed data."""
         splits = {name: self.split(name) for name in ("train", "validation", "test")}
         return {name: examples.digest() for name, examples in splits.items() if examples is not None}
 
     def class_counts(self) -> list[int]:
-        """Training examples of each class."""
+        """Return the number of training examples per class."""
         counts: list[int] = counts_of(self.train.all_targets().cpu().numpy(), self.num_classes).tolist()
         return counts

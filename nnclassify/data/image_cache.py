@@ -1,7 +1,8 @@
-"""Decoded images, kept between runs: decoding thousands of files takes longer than many a training.
+"""Cache of decoded images: decoding thousands of files takes longer than many training runs.
 
-One `.npy` per list of files and image format, mapped into memory by the next run. It is found by a fingerprint of the
-format and of all that changes when a file is written or replaced, and used only if its digest is right.
+There is one `.npy` file per list of files and image format, which the next run maps into memory. Its key is a
+fingerprint of the format and of everything that changes when a file is written or replaced; it is used only if its
+digest is correct.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from nnclassify.files.version import __version__
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 FOLDER = "pictures"
-"""Of the cache."""
+"""Subfolder of the cache."""
 MIN_PICTURES = 1000
-"""Fewer are decoded in about a second: not worth a file."""
+"""Fewer images are decoded in about a second and are not cached."""
 MAX_CACHE_BYTES = 4 * 2**30
-"""Bytes of all such files together; the least recently used go first."""
+"""Total size of these files; the least recently used are deleted first."""
 
 
 def fingerprint(paths: Sequence[Path], what: object) -> str | None:
-    """What pixels in a format, or their scale, depend on, in 32 characters; None where a file cannot be looked at."""
-    import PIL  # its release: another one may decode otherwise
+    """Return a key, 32 characters, of everything that the result depends on; None if a file cannot be accessed."""
+    import PIL  # another release may decode differently
 
     digest = hashlib.sha256(f"{__version__} {PIL.__version__} {what!r}".encode())
     try:
@@ -45,10 +46,10 @@ def fingerprint(paths: Sequence[Path], what: object) -> str | None:
 
 
 def _version(path: Path) -> bytes:
-    """What changes when a file's content does.
+    """Return a value that changes whenever the content of a file does.
 
-    A program can set a file's time of modification, as unpackers do, but not its time of status change (`ctime`), and a
-    file that takes another's place has another inode. Windows has no such time, so there the content itself is read.
+    Programs such as unpackers can set a file's modification time, but not its status change time (`ctime`), and a
+    replaced file has another inode. Windows has no `ctime`, so the content itself is hashed there.
     """
     if sys.platform == "win32":
         return hashlib.sha256(path.read_bytes()).digest()
@@ -57,12 +58,12 @@ def _version(path: Path) -> bytes:
 
 
 def load_decoded(key: str, shape: tuple[int, ...]) -> Pixels | None:
-    """The pixels of a fingerprint, of a shape `(N, C, H, W)`, mapped; None where they are not kept, or not whole."""
+    """Return the cached pixels `(N, C, H, W)` of a fingerprint, memory-mapped; None if missing or damaged."""
     folder = private_folder(FOLDER)
     if folder is None or not is_sealed(path := folder / f"{key}.npy"):
         return None
     try:
-        # Mode c: what is written to the array stays in memory.
+        # Mode c (copy on write): changes to the array stay in memory.
         pixels: Pixels = np.load(path, mmap_mode="c", allow_pickle=False)
         os.utime(path)
     except (OSError, ValueError, EOFError):
@@ -71,7 +72,7 @@ def load_decoded(key: str, shape: tuple[int, ...]) -> Pixels | None:
 
 
 def keep_decoded(key: str, pixels: Pixels) -> None:
-    """Keep pixels under a fingerprint. A cache that cannot be written is done without."""
+    """Save pixels under a fingerprint; do nothing if the cache cannot be written."""
     folder = private_folder(FOLDER)
     if pixels.nbytes > MAX_CACHE_BYTES or folder is None:
         return

@@ -1,7 +1,8 @@
-"""Gray images with more than 8 bits a pixel: 16-bit PNG and PGM, 16-bit, 32-bit and float TIFF.
+"""Grayscale images with more than 8 bits per pixel: 16-bit PNG and PGM; 16-bit, 32-bit and float TIFF.
 
-No file says which of its values is white: a 12-bit camera writes 16-bit files, and programs write 8-bit values, shares
-or degrees into any of them. So black and white follow from the values of the whole data set, and stay with the run.
+The files do not say which value is white: a 12-bit camera writes 16-bit files, and programs store 8-bit values,
+fractions or temperatures in any of these types. So black and white are determined from the complete dataset and
+stored with the run.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 Values = np.ndarray[Any, np.dtype[Any]]
 
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-"""Of cameras, scanners and the files that they write."""
+"""Usual bit depths of cameras and scanners."""
 
 OVERSHOOT = 0.1
-"""By how much of the range values may lie outside it: resizing and sharpening go a little over white."""
+"""Fraction of the range by which values may exceed it: resizing and sharpening overshoot white a little."""
 
 
 class ValuesError(Exception):
-    """The values of an image cannot be brought to 0..255; what is wrong with them."""
+    """The values of an image cannot be scaled to 0..255; the message says why."""
 
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The smallest and the largest value, and whether they are whole numbers by type."""
+    """Smallest and largest value of an image, and whether its values are integers by type."""
 
     low: float
     high: float
@@ -42,15 +43,15 @@ class ValueRange:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image has more than 8 bits a pixel, in one channel; Pillow reduces those in color by itself."""
+    """Return whether an image is grayscale with more than 8 bits per pixel. Pillow itself reduces color images to 8."""
     return image.mode[0] in "IF"  # I, F, I;16, I;16B, ...
 
 
 def values_of(image: Image.Image) -> Values:
-    """The values `(H, W)` of a deep image.
+    """Return the values `(H, W)` of a deep image.
 
     Raises:
-        ValuesError: One is NaN or infinite.
+        ValuesError: A value is NaN or infinite.
     """
     values = np.asarray(image)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -59,16 +60,16 @@ def values_of(image: Image.Image) -> Values:
 
 
 def range_of(values: Values) -> ValueRange:
-    """The range of one image's values."""
+    """Return the range of one image's values."""
     return ValueRange(float(values.min()), float(values.max()), values.dtype.kind in "iu")
 
 
 def black_and_white(ranges: Iterable[ValueRange]) -> tuple[float, float]:
-    """Which values become 0 and 255, for images of these ranges.
+    """Return the values to map to 0 and 255, for images with these ranges.
 
-    Whole numbers from 0 on are taken to fill the smallest usual bit depth that holds them; floats, 0..1 or 0..255 where
-    they fill at least half of it. Anything else, such as degrees or heights, is spread from its smallest value to its
-    largest.
+    Nonnegative integers are assumed to fill the smallest usual bit depth that holds them, and floats to fill 0..1 or
+    0..255 if they fill at least half of it. Anything else, such as temperatures or heights, is scaled from its
+    smallest value to its largest.
     """
     found = reduce(ValueRange.__or__, ranges)
     if found.whole and found.low >= 0:
@@ -84,20 +85,19 @@ def black_and_white(ranges: Iterable[ValueRange]) -> tuple[float, float]:
 
 
 def to_bytes(values: Values, black: float, white: float) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Bring `(H, W)` values to 0..255.
+    """Scale values `(H, W)` to 0..255.
 
     Raises:
-        ValuesError: They reach beyond black or white.
+        ValuesError: A value is below black or above white.
     """
     found, is_bit_depth = range_of(values), black == 0 and white in [2**bits - 1 for bits in BIT_DEPTHS]
     over = 0 if is_bit_depth and found.whole else OVERSHOOT * (white - black)
     if found.low < black - over or found.high > white + over:
         raise ValuesError(
             f"values from {found.low:g} to {found.high:g}; those of the other images are from {black:g} to {white:g}: "
-            "bring "
-            "it to the same range, or set dataset.value_range"
+            "bring it to the same range, or set dataset.value_range"
         )
     if values.dtype.kind in "iu" and black == 0:
-        return (values.astype(np.int64) * 256 // (int(white) + 1)).astype(np.uint8)  # of 16 bits, the upper 8
+        return (values.astype(np.int64) * 256 // (int(white) + 1)).astype(np.uint8)  # the upper 8 of 16 bits
     scaled = (values.astype(np.float64) - black) * (255 / ((white - black) or 1))
     return scaled.round().clip(0, 255).astype(np.uint8)

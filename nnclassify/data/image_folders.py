@@ -1,8 +1,8 @@
-"""What the folders under `dataset.root` are: splits, classes, or neither.
+"""Finds the splits and classes of a folder of images.
 
-Two layouts are known: root/train/<class>/ with root/test/<class>/ and root/val/<class>/ beside it, and root/<class>/.
-Folders are told apart by their names, in any case, and by whether they hold folders: where `train` holds images, and
-stands beside `bus` and `car`, it is a class.
+There are two layouts: root/train/<class>/, with optional root/test/<class>/ and root/val/<class>/, and
+root/<class>/. A folder is recognized by its name, in any case, and by whether it contains folders: a folder `train`
+that contains images, next to `bus` and `car`, is a class.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SPLIT_NAMES = {
     "test": ("test", "testing"),
     "validation": ("val", "valid", "validation"),
 }
-"""What folders of splits are called, in any case."""
+"""Names of split folders, in any case."""
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/"
 
@@ -43,9 +43,9 @@ class SplitFolder:
     """The images of one split.
 
     Attributes:
-        root: Its folder.
-        paths: The files, class by class.
-        targets: Their classes `(N,)`.
+        root: Folder of the split.
+        paths: The files, sorted by class.
+        targets: Class indices, `(N,)`.
     """
 
     root: Path
@@ -55,14 +55,14 @@ class SplitFolder:
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder of images, as it is understood.
+    """The splits and classes found in a folder of images.
 
     Attributes:
         class_names: The classes, sorted.
-        train: The training images, or all.
-        test: What the `test` folder holds; None: there is none.
-        validation: The images of the validation split, if there are any.
-        notes: What was not taken as it stands, one line each.
+        train: The training images; all images if there are no split folders.
+        test: The images of the `test` folder, or None.
+        validation: The images of the validation folder, or None.
+        notes: What was skipped or interpreted, one line each.
     """
 
     class_names: list[str]
@@ -74,7 +74,7 @@ class Layout:
 
 @dataclass
 class _Roles:
-    """The folders under root, by what they are for."""
+    """The folders under root, sorted into splits and others."""
 
     root: Path
     splits: dict[str, Path] = field(default_factory=dict)
@@ -83,15 +83,14 @@ class _Roles:
 
 
 def find_layout(root: Path, validation: str | None) -> Layout:
-    """Understand a folder of images.
+    """Find the splits and classes of a folder of images.
 
     Args:
         root: The folder.
-        validation: The folder to validate on, relative to root, where the config names one.
+        validation: The validation folder relative to root, if the config names one.
 
     Raises:
-        DataError: No class, an empty class, a class in test that is not in train, or folders that can be understood in
-            two ways.
+        DataError: There is no class, an empty class, a test class without training images, or an ambiguous layout.
     """
     roles = _roles(root, validation)
     train_root = roles.splits.get("train", root)
@@ -117,10 +116,10 @@ def find_layout(root: Path, validation: str | None) -> Layout:
 
 
 def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[str, Listing]:
-    """The images of a test or validation folder by class; a class may be missing there, and is then named.
+    """Return the images of a test or validation folder by class, and note the classes that are missing there.
 
     Raises:
-        DataError: A class that training lacks; no image at all.
+        DataError: A class is not among the training classes, or there are no images at all.
     """
     folders = class_folders(root, None, notes)
     found: dict[str, Listing] = {name: Listing() for name in class_names}
@@ -163,14 +162,14 @@ def _note_look_alikes(names: list[str], notes: list[str]) -> None:
 
 
 def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
-    """An archive often unpacks into a folder of its own, which is then the only "class"."""
+    """Reject a root whose only class contains folders: archives often unpack into an extra folder."""
     only = next(iter(folders.values()))
     if len(folders) == 1 and len(_subfolders(only)) > 1:
         raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {only}?")
 
 
 def _roles(root: Path, validation: str | None) -> _Roles:
-    """Tell splits from classes."""
+    """Sort the folders under root into splits and others."""
     roles = _Roles(root)
     named = _subfolders(root)
     for path in named:
@@ -193,7 +192,7 @@ def _roles(root: Path, validation: str | None) -> _Roles:
 
 
 def _settle(roles: _Roles) -> None:
-    """Say what becomes of folders that are neither a split with classes nor an ordinary class."""
+    """Decide about, and note, folders that are neither a split with classes nor an ordinary class."""
     namesakes = [path for path in roles.others if _split_of(path.name) is not None]
     others = [path for path in roles.others if path not in namesakes]
     if "train" in roles.splits:
@@ -229,15 +228,15 @@ def _is_class(name: str, kind: str) -> bool:
 
 
 def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -> dict[str, Path]:
-    """The class folders of a split by class name, sorted; what lies beside them is noted.
+    """Return the class folders of a split by class name, sorted, and note what else the split contains.
 
     Args:
-        root: The split's folder.
-        chosen: Those of its folders that are classes; None: all.
-        notes: Takes a line on what is left out.
+        root: Folder of the split.
+        chosen: The folders in it that are classes; None for all.
+        notes: List to which lines on skipped files and folders are appended.
 
     Raises:
-        DataError: Two folders of one name, or of one place; a link that leads nowhere.
+        DataError: Two folders have the same name or are the same folder, or a link is broken.
     """
     found: list[Path] = []
     beside: list[Path] = []
@@ -261,10 +260,10 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
 
 
 def _named_apart(folders: list[Path]) -> dict[str, Path]:
-    """Folders by class name, sorted.
+    """Return folders by class name, sorted.
 
     Raises:
-        DataError: Two that are one, or that a reader could not tell apart.
+        DataError: Two folders are the same, or their names look the same.
     """
     by_name: dict[str, Path] = {}
     places: dict[tuple[int, int], Path] = {}

@@ -1,4 +1,4 @@
-"""One image file to an array of shape (C, H, W): decoding, rotation, mode and size."""
+"""Decodes one image file into an array of shape (C, H, W): format, rotation, color mode and size."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Resize = Literal["squash", "crop", "pad"]
 Result = TypeVar("Result")
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own limit against decompression bombs; beyond it an image is an error, not a warning."""
+"""Pillow's own limit against decompression bombs; a larger image is an error, not a warning."""
 
 FIRST_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-"""What a file is most often, and so is tried first."""
+"""The most frequent formats, which are tried first."""
 OTHER_PROGRAMS = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FPX", "MIC"}
-"""What Pillow recognizes, but reads only with another program, such as Ghostscript, or not at all."""
+"""Formats that Pillow recognizes but can read only with another program, such as Ghostscript, or not at all."""
 
 FRAMES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX", "IM"}
-"""What may hold several frames or pages; not a second image for the screen alone (MPO), nor layers (PSD)."""
+"""Formats with several frames or pages. MPO (a preview for the screen) and PSD (layers) do not count."""
 
 ORIENTATION = 0x0112
-"""EXIF's tag of how an image is to be turned."""
+"""EXIF tag of an image's orientation."""
 
 TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -49,16 +49,16 @@ TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-"""EXIF's orientations, and what Pillow calls the turn that each asks for."""
+"""Pillow's transposition for each EXIF orientation."""
 
 
 class Picture(NamedTuple):
-    """An image that was read.
+    """A decoded image.
 
     Attributes:
         pixels: uint8 `(C, H, W)`.
-        is_deep: Whether its file has more than 8 bits a pixel, in one channel.
-        has_frames: Whether its file holds more frames or pages than the one that was read, the first.
+        is_deep: Whether the file is grayscale with more than 8 bits per pixel.
+        has_frames: Whether the file has more frames or pages than the first, which was read.
     """
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
@@ -74,11 +74,11 @@ class ImageFormat:
         height: H in pixels.
         width: W in pixels.
         mode: `rgb` (C = 3) or `gray` (C = 1).
-        resize: How another aspect ratio is met: `squash` it, `crop` its center, or `pad` it with black.
+        resize: How to change the aspect ratio: `squash` the image, `crop` its center, or `pad` it with black.
         max_value: The value of white: 255 for uint8 images, 1 for float ones.
-        black: The value in 16-bit, 32-bit and float files that becomes 0.
-        white: The value in such files that becomes 255; None: no image of the data set had such values, and
-            each file's own decide.
+        black: The value mapped to 0 in 16-bit, 32-bit and float files.
+        white: The value mapped to 255 in such files; None if the dataset has none of them: each file is then scaled
+            by its own values.
     """
 
     height: int
@@ -92,36 +92,36 @@ class ImageFormat:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def shape(self) -> tuple[int, int, int]:
-        """One example's shape `(C, H, W)`."""
+        """Return the shape of one example, `(C, H, W)`."""
         return 3 if self.mode == "rgb" else 1, self.height, self.width
 
     def is_sound(self) -> bool:
-        """Whether white is over black, both finite."""
+        """Return whether black and white are finite, and white is above black."""
         high = math.inf if self.white is None else self.white
         return self.max_value > 0 and -math.inf < self.black < high and self.white != math.inf
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Decode a file that Pillow reads, its EXIF rotation obeyed, into uint8 `(C, H, W)`, 0..255.
+        """Decode an image file and apply its EXIF rotation; return uint8 `(C, H, W)`, 0..255.
 
         Raises:
-            InputError: The file is missing, no image, truncated, or too large to be honest.
+            InputError: The file is missing, not an image, truncated, or has too many pixels.
         """
         return self.decode(path).pixels
 
     def decode(self, path: Path) -> Picture:
-        """The same, and what else there is to know of the file.
+        """Decode an image file as `read` does, and also return whether it is deep or has several frames.
 
         Raises:
-            InputError: As `read`.
+            InputError: As for `read`.
         """
         return look_at(path, self._picture)
 
     def decode_image(self, image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """The same of an image in memory, which is left as it is.
+        """Convert an image in memory, which is not changed, as `read` does.
 
         Args:
             image: The image.
-            name: What to call it.
+            name: Its name in error messages.
 
         Raises:
             InputError: Its pixels cannot be read, or there are too many.
@@ -132,16 +132,16 @@ class ImageFormat:
             return self.convert(image if turn is None else image.transpose(turn))
 
     def _picture(self, image: Image.Image) -> Picture:
-        longest = max(self.width, self.height)  # either way up: the rotation comes after
+        longest = max(self.width, self.height)  # not yet rotated, so either side may become the height
         if min(image.size) > longest:
-            image.draft(image.mode, (longest, longest))  # lets JPEG decode at a fraction of its size
+            image.draft(image.mode, (longest, longest))  # lets the JPEG decoder work at a fraction of the size
         image.load()
         turn = _turn(image)
         turned = image if turn is None else image.transpose(turn)
         return Picture(self.convert(turned), is_deep(image), _has_frames(image))
 
     def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Bring an image into this mode and size: uint8 `(C, H, W)`."""
+        """Convert an image to this mode and size: uint8 `(C, H, W)`."""
         from PIL import Image, ImageOps
 
         image = self._to_mode(image, "RGB" if self.mode == "rgb" else "L")
@@ -157,12 +157,13 @@ class ImageFormat:
         return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
 
     def _widened(self, image: Image.Image) -> Image.Image:
-        """An image so narrow that less than a pixel of it would remain, made a pixel wide."""
+        """Widen an image that is so narrow that less than one pixel of it would remain to one pixel."""
         size = max(image.width, -(-image.height // self.height)), max(image.height, -(-image.width // self.width))
         return image if size == image.size else image.resize(size)
 
     def _to_mode(self, image: Image.Image, mode: str) -> Image.Image:
-        """To RGB or L; transparency over white, as a viewer shows it; more than 8 bits by `black` and `white`."""
+        """Convert to RGB or L: transparency over white, as viewers do; more than 8 bits scaled by `black` and
+        `white`."""
         from PIL import Image
 
         if is_deep(image):
@@ -178,19 +179,19 @@ class ImageFormat:
 
 @cache
 def picture_formats() -> list[str]:
-    """What is read as an image, by Pillow's names: all that this Pillow was built with and reads by itself."""
+    """Return the names of the formats that this build of Pillow reads without another program."""
     from PIL import Image
 
-    Image.init()  # looks at what this Pillow was built with, once
+    Image.init()  # loads Pillow's plugins, once
     first = [name for name in FIRST_FORMATS if name in Image.OPEN]
     return first + sorted(name for name in Image.OPEN if name not in OTHER_PROGRAMS and name not in first)
 
 
 def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
-    """What a function makes of an image file.
+    """Open an image file and return `look(image)`.
 
     Raises:
-        InputError: The file is missing, no image, truncated, or too large to be honest.
+        InputError: The file is missing, not an image, truncated, or has too many pixels.
     """
     try:
         return _look_at(path, path, look)
@@ -201,7 +202,7 @@ def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
 
 
 def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
-    """What a function makes of an image, from its file or from memory; every error names the file."""
+    """Return `look(image)` of an image from its file or from memory; errors name the file."""
     from PIL import Image, UnidentifiedImageError
 
     formats = picture_formats()
@@ -221,7 +222,7 @@ def _check_size(image: Image.Image, name: Path | str) -> None:
 
 @contextmanager
 def _explained(name: Path | str) -> Iterator[None]:
-    """Turn whatever Pillow raises of an image into an error that names it; not that it knows no such format."""
+    """Turn whatever Pillow raises about an image, other than an unknown format, into an `InputError` that names it."""
     from PIL import UnidentifiedImageError
 
     try:
@@ -240,7 +241,7 @@ def _unidentified(path: Path) -> str:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How an image's EXIF data says that it is to be turned. Damaged EXIF data says nothing: the pixels are whole."""
+    """Return the rotation given by an image's EXIF data. Damaged EXIF data is ignored: the pixels are intact."""
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # as many kinds as there are ways to damage it
@@ -253,7 +254,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _has_frames(image: Image.Image) -> bool:
-    """Whether there are more frames than the one that was read. A second one that is damaged is one, too."""
+    """Return whether a file has more than one frame. A damaged second frame counts."""
     try:
         return image.format in FRAMES and bool(getattr(image, "is_animated", False))
     except Exception:

@@ -1,6 +1,6 @@
-"""The images under a folder: one walk, for training and for `predict`.
+"""Lists the images under a folder, for training and for `predict`.
 
-Folders are walked through to the bottom, links are followed, and nothing is left out without being counted.
+Subfolders are searched at any depth, links are followed, and every file that is skipped is counted.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from typing import Literal
 from nnclassify.errors import DataError, counted, one_line, some
 
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
-"""What operating systems and network drives leave in folders, in lower case, in addition to hidden files."""
+"""Files that operating systems and network drives leave in folders, in lower case, in addition to hidden files."""
 
 TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
-"""Notes and annotations that lie beside images. Any other file is opened, whatever its name ends with."""
+"""Notes and annotations next to images. Every other file is opened, whatever its extension."""
 
 MAX_DEPTH = 100
-"""Folders in folders."""
+"""Limit of nested folders."""
 
 SYSTEM, TEXTS, SPECIAL, AGAIN = "system file", "text file", "special file", "repeated link"
-"""What is passed over: special are pipes and devices, repeated are links to folders that are read anyway."""
+"""Reasons to skip an entry: special files are pipes and devices; a repeated link leads to a folder that is read
+anyway."""
 
 
 @dataclass
 class Listing:
-    """What lies under a folder.
+    """The contents of a folder.
 
     Attributes:
-        pictures: The files to open, in the order of their paths' parts.
-        deeper: The folders within the folder that hold some of them.
-        passed_over: What is not opened, by the reason.
+        pictures: The files to open, sorted by the parts of their paths.
+        deeper: The subfolders that contain some of them.
+        passed_over: The entries that are skipped, by reason.
     """
 
     pictures: list[Path] = field(default_factory=list)
@@ -42,15 +43,15 @@ class Listing:
     passed_over: dict[str, list[Path]] = field(default_factory=dict)
 
     def leave(self, path: Path, reason: str) -> None:
-        """Pass over a file or folder."""
+        """Record a skipped file or folder."""
         self.passed_over.setdefault(reason, []).append(path)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, sorted by name; an entry knows whether it is a file without another look at the disk.
+    """Return the entries of a folder, sorted by name; an entry knows its type without another system call.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as found:
@@ -60,29 +61,29 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def is_system(name: str) -> bool:
-    """Whether a file or folder is hidden, or an operating system's own."""
+    """Return whether a file or folder is hidden or belongs to an operating system."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
 def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "dangling"]:
-    """What an entry is, or leads to where it is a link."""
+    """Return the type of an entry; for a link, the type of its target."""
     try:
         if entry.is_dir():
             return "folder"
         if entry.is_file():
             return "file"
         return "special" if Path(entry.path).exists() else "dangling"
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link to itself
         return "dangling"
 
 
 def list_pictures(folder: Path) -> Listing:
-    """Every image under a folder, at any depth.
+    """List every image under a folder, at any depth.
 
-    A link that leads nowhere counts as an image, so that reading names it.
+    A broken link counts as an image, so that reading it reports it.
 
     Raises:
-        DataError: A folder that cannot be read, or too many in one another.
+        DataError: A folder cannot be read, or folders are nested too deeply.
     """
     listing = Listing()
     _walk(folder, 0, listing, {identity(parent) for parent in folder.absolute().parents})
@@ -121,10 +122,10 @@ def _reason_to_pass(name: str, kind: str) -> str | None:
 
 
 def identity(folder: Path) -> tuple[int, int]:
-    """What a folder has in common with all links to it.
+    """Return an identifier that a folder shares with all links to it.
 
     Raises:
-        DataError: It cannot be looked at.
+        DataError: The folder cannot be accessed.
     """
     try:
         status = folder.stat()
@@ -134,19 +135,20 @@ def identity(folder: Path) -> tuple[int, int]:
 
 
 def clean_name(name: str) -> str:
-    """A folder's name as a class name: accents composed, as Linux and Windows write them and macOS may not; no spaces
-    around it."""
+    """Return a folder's name as a class name: accents composed, as on Linux and Windows but not always on macOS, and
+    surrounding spaces removed."""
     return unicodedata.normalize("NFC", name).strip()
 
 
 def look_alike(name: str) -> str:
-    """What two names share that a reader takes for one: case, spaces, forms of a character and invisible ones apart."""
+    """Return a key that is equal for names that look alike: it ignores case, spaces, variants and invisible
+    characters."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return " ".join("".join(sign for sign in plain if unicodedata.category(sign) != "Cf").split())
 
 
 def passed_over(listings: Iterable[Listing]) -> Iterator[str]:
-    """One line for each reason to pass over files."""
+    """Yield one line per reason for skipped files."""
     whole: dict[str, list[Path]] = {}
     for listing in listings:
         for reason, paths in listing.passed_over.items():

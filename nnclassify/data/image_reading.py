@@ -1,4 +1,4 @@
-"""Reads the images of a data set: all in one format, each once; problems are reported at the end."""
+"""Reads the images of a dataset in one format, each file once; problems are reported at the end."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SMALL_FILE = 8192
-"""Bytes, on average: a JPEG of about 170 pixels a side."""
+"""Average size in bytes, as of a JPEG of about 170 x 170 pixels."""
 
 MAX_NAMED = 10
-"""Files that are named one by one."""
+"""Number of files to name individually in messages."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Images that were read.
+    """The result of reading images.
 
     Attributes:
-        pixels: uint8 `(N, C, H, W)`; 0 where one could not be read.
-        errors: What is wrong with each row that could not be read.
-        deep: The rows with more than 8 bits a pixel.
-        frames: The rows whose files hold more frames or pages than the one that was read.
+        pixels: uint8 `(N, C, H, W)`; zeros for images that could not be read.
+        errors: Error message of each row that could not be read.
+        deep: The rows with more than 8 bits per pixel.
+        frames: The rows whose files have more frames or pages than the first, which was read.
     """
 
     pixels: Pixels
@@ -50,7 +50,7 @@ class Decoded:
 
 
 def read_pictures(paths: Iterable[Path], picture: ImageFormat, until_deep: bool = False) -> Decoded:
-    """Decode images, large ones on all cores; with `until_deep` only up to one with more than 8 bits a pixel."""
+    """Decode images, large ones on all cores. With `until_deep`, stop at the first with more than 8 bits per pixel."""
     paths = list(paths)
     pixels = np.zeros(shape_of(len(paths), picture), dtype=np.uint8)
     errors: dict[int, str] = {}
@@ -76,8 +76,8 @@ def read_pictures(paths: Iterable[Path], picture: ImageFormat, until_deep: bool 
 
 
 def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
-    """Call a function that opens images with each row of a list, in several threads where that is faster."""
-    # Threads that decode small files only wait for each other in Python: two take twice as long as one.
+    """Call `look(row)` for each row of a list of images, in several threads if that is faster."""
+    # With small files, threads mostly wait for Python's lock: two threads take twice as long as one.
     sizes = [path.stat().st_size for path in paths[:: len(paths) // 50 + 1] if path.is_file()]
     num_readers, at_once = (1, 64) if sum(sizes) < SMALL_FILE * len(sizes) else (os.cpu_count() or 1, 1)
 
@@ -92,18 +92,19 @@ def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
 
 
 def ignore_warnings() -> None:
-    """Have Pillow's warnings ignored: odd metadata harms no pixel, and on images too large our limit decides.
+    """Ignore Pillow's warnings: odd metadata does not affect pixels, and our own limit rejects images that are too
+    large.
 
-    For good, or until the end of `process.unchanged`: the filters are those of the whole process, and threads that set
-    them back undo each other.
+    This lasts until the end of `process.unchanged`, or of the process: warning filters belong to the process, and
+    threads that restore them interfere with each other.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_or_recall(paths: Sequence[Path], picture: ImageFormat, until_deep: bool = False) -> Decoded:
-    """As `read_pictures`, but what an earlier run decoded is taken from the cache.
+    """Decode images as `read_pictures` does, but use what an earlier run has cached.
 
-    Only lists are kept of which nothing needs to be told.
+    Only results without errors and notes are cached.
     """
     key = _key(paths, picture)
     kept = None if key is None else load_decoded(key, shape_of(len(paths), picture))
@@ -117,18 +118,18 @@ def read_or_recall(paths: Sequence[Path], picture: ImageFormat, until_deep: bool
 
 
 def _key(paths: Sequence[Path], what: object) -> str | None:
-    """Under which the cache keeps what is known of images; None where they are too few for that."""
+    """Return the cache key of images; None if there are too few of them to cache."""
     return fingerprint(paths, what) if len(paths) >= MIN_PICTURES else None
 
 
 def shape_of(num_pictures: int, picture: ImageFormat) -> tuple[int, int, int, int]:
-    """The shape `(N, C, H, W)` of images in a format."""
+    """Return the shape `(N, C, H, W)` of images in a format."""
     return num_pictures, 3 if picture.mode == "rgb" else 1, picture.height, picture.width
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How the values of images with more than 8 bits a pixel become 0 to 255; see `ImageFormat`."""
+    """How images with more than 8 bits per pixel are scaled to 0..255; see `ImageFormat`."""
 
     num_deep: int
     black: float
@@ -136,7 +137,8 @@ class Scale:
 
 
 def measure_or_recall(paths: Sequence[Path]) -> Scale:
-    """The scale of all images with more than 8 bits a pixel, of which there is one; or the one that is kept of them.
+    """Return the scale of all images with more than 8 bits per pixel, of which there is at least one, or its cached
+    value.
 
     Raises:
         DataError: Their values cannot be compared.
@@ -159,7 +161,7 @@ def measure_or_recall(paths: Sequence[Path]) -> Scale:
 
 
 def measure(paths: Sequence[Path]) -> list[ValueRange]:
-    """The ranges of all images with more than 8 bits a pixel; those that cannot be read are named elsewhere."""
+    """Return the ranges of all images with more than 8 bits per pixel. Unreadable images are reported elsewhere."""
     ranges: list[ValueRange] = []
 
     def look(row: int) -> None:
@@ -179,14 +181,14 @@ def _range_if_deep(image: Image.Image) -> ValueRange | None:
 
 
 class Reader:
-    """Reads the splits of a data set, one after the other.
+    """Reads the splits of a dataset, one after the other.
 
     Attributes:
-        picture: The format; black and white are found when the first image with more than 8 bits is met.
-        paths: All images of the data set.
-        unread: What is wrong with those that could not be read.
-        frames: Those whose files hold more than the frame or page that was read.
-        num_deep: How many of all have more than 8 bits a pixel; 0 where black and white were given.
+        picture: The image format; black and white are set at the first image with more than 8 bits per pixel.
+        paths: All images of the dataset.
+        unread: Error messages of the images that could not be read.
+        frames: The images whose files have more frames or pages than the first.
+        num_deep: Number of images with more than 8 bits per pixel; 0 if the config gives black and white.
     """
 
     def __init__(self, picture: ImageFormat) -> None:
@@ -197,7 +199,7 @@ class Reader:
         self.num_deep = 0
 
     def pool(self, split: SplitFolder) -> UnsplitExamples:
-        """The images of a split, which are decoded when it is known which of them are wanted."""
+        """Return the images of a split; they are decoded once it is known which of them are used."""
         paths = split.paths
         self.paths += paths
 
@@ -233,10 +235,10 @@ class Reader:
             )
 
     def refuse_unread(self) -> None:
-        """Refuse images that cannot be read.
+        """Reject images that cannot be read.
 
         Raises:
-            DataError: There is one; the first is named, and how many there are.
+            DataError: There is such an image; the message names the first and gives their number.
         """
         if self.unread:
             first = self.unread[min(self.unread)]
@@ -244,7 +246,7 @@ class Reader:
             raise DataError(f"{first}{more}; fix it, or set dataset.on_bad_file: skip")
 
     def notes(self) -> list[str]:
-        """What to tell of the images that were read, and of those that were not."""
+        """Return the notes on skipped images, multi-frame files and scaled values."""
         notes = [f"skipped: {path} could not be read" for path in sorted(self.unread)[:MAX_NAMED]]
         if len(self.unread) > MAX_NAMED:
             notes.append(f"skipped: {len(self.unread) - MAX_NAMED} more files could not be read")
@@ -259,6 +261,6 @@ class Reader:
 
 
 def frames_note(paths: list[Path]) -> list[str]:
-    """A line on files of which only the first frame or page was read; none where there is no such file."""
+    """Return a line on files of which only the first frame or page is used, if there are any."""
     found = f"several frames or pages in {counted(len(paths), 'file')} ({some(paths)}): only the first of each is used"
     return [found] if paths else []

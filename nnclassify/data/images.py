@@ -1,4 +1,4 @@
-"""Images: the classic sets through torchvision, and a user's own folder."""
+"""Image datasets: MNIST, CIFAR and others from torchvision, and folders of images."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Downloaded(ImageDataset):
     """Folder that holds the dataset, relative to the working directory. Downloads are saved there."""
 
     def read(self, seed: int) -> RawDataset:
-        """Read both splits with torchvision's own class; no network is touched where the files are there.
+        """Read both splits with torchvision's class; the network is used only if files are missing.
 
         Raises:
-            DataError: The files are not there and cannot be downloaded, or are damaged.
+            DataError: The files are damaged, or are missing and cannot be downloaded.
         """
         train, test = self._open(train=True), self._open(train=False)
         inputs, test_inputs = _channels_first(train.data), _channels_first(test.data)
@@ -74,7 +74,7 @@ class Downloaded(ImageDataset):
             return dataset(self.root, train=train, download=True)
         except Exception as cause:  # torchvision raises what urllib, tarfile, pickle and its own checks raise
             for folder in made:
-                with contextlib.suppress(OSError):  # torchvision may have made it or not, and left something in it
+                with contextlib.suppress(OSError):  # torchvision may have left files in it, or not created it
                     folder.rmdir()
             raise DataError(
                 f"{self.root}: {self.name_of()} is missing or damaged, and could not be downloaded "
@@ -83,18 +83,18 @@ class Downloaded(ImageDataset):
             ) from cause
 
     def origin(self, split: str = "train") -> str:
-        """The folder and the split."""
+        """Return the folder, the name and the split."""
         return f"{self.root}: {self.name_of()} {split}"
 
     def files(self) -> str:
-        """The files that belong under `root`, for the error message."""
+        """Return the files that belong under `root`, for the error message."""
         folder = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}.get(self.name_of(), "")
         idx = "{train,t10k}-{images-idx3,labels-idx1}-ubyte"
         return f"{self.root}/{folder}/raw/{idx}"
 
 
 def _channels_first(data: Any) -> Tensor:
-    """torchvision's array, `(N, H, W)` or `(N, H, W, 3)`, as uint8 `(N, C, H, W)`."""
+    """Convert torchvision's array, `(N, H, W)` or `(N, H, W, 3)`, to uint8 `(N, C, H, W)`."""
     import torch
 
     pixels = torch.as_tensor(data)
@@ -125,7 +125,7 @@ class Cifar10(Downloaded):
     name: Literal["cifar10"] = "cifar10"
 
     def files(self) -> str:
-        """The archive, or the folder in it."""
+        """Return the archive or its unpacked folder."""
         return f"{self.root}/cifar-10-python.tar.gz or {self.root}/cifar-10-batches-py/"
 
 
@@ -135,7 +135,7 @@ class Cifar100(Downloaded):
     name: Literal["cifar100"] = "cifar100"
 
     def files(self) -> str:
-        """The archive, or the folder in it."""
+        """Return the archive or its unpacked folder."""
         return f"{self.root}/cifar-100-python.tar.gz or {self.root}/cifar-100-python/"
 
 
@@ -173,27 +173,27 @@ class Folder(ImageDataset, UnsplitDataset):
         return value
 
     def origin(self, split: str = "train") -> str:
-        """The folder."""
+        """Return the folder."""
         return self.root
 
     def picture_format(self) -> ImageFormat:
-        """Size, mode and resize in one."""
+        """Return the image format given by `size`, `mode`, `resize` and `value_range`."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         black, white = self.value_range or (0.0, None)
         return ImageFormat(height, width, self.mode, self.resize, black=black, white=white)
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same folder, its 16-bit, 32-bit and float images brought to 0..255 as those of the run were."""
+        """Return the same folder with the pixel range that the run used for 16-bit, 32-bit and float images."""
         picture = transform.picture
         if picture is None or picture.white is None:
             return self
         return self.model_copy(update={"value_range": [picture.black, picture.white]})
 
     def read(self, seed: int) -> RawDataset:
-        """List the files; they are decoded when the splits are known.
+        """List the files; they are decoded once the splits are drawn.
 
         Raises:
-            DataError: No such folder, no class, an empty class, a class in test that is not in train.
+            DataError: There is no such folder, no class, an empty class, or a test class without training images.
         """
         root = Path(self.root)
         if not is_folder(root):
@@ -220,7 +220,7 @@ class Folder(ImageDataset, UnsplitDataset):
         )
 
     def _finish(self, reader: Reader, source: RawDataset) -> RawDataset:
-        """Once everything is read: what could not be, and what the images turned out to be."""
+        """Report unreadable files, and complete the image format, once everything is read."""
         if self.on_bad_file == "error":
             reader.refuse_unread()
         return replace(source, picture=reader.picture, notes=[*source.notes, *reader.notes()])

@@ -1,4 +1,4 @@
-"""From the labels of a column to classes: which spellings are one class, in which order, and what looks odd."""
+"""Turns the labels of a column into classes: equivalent spellings, their order, and warnings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nnclassify.data.image_listing import clean_name, look_alike
 from nnclassify.errors import some
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")
-"""Words for a missing value that are also class names: `none` among attacks, `-` next to `+`."""
+"""Words for a missing value that may also be class names: `none` among kinds of attack, `-` next to `+`."""
 
 MANY_CLASSES, MANY_NUMBERS, FEW_ROWS = 20, 5, 5
-"""With more classes than this, and fewer rows per class than that, a numeric label is suspected to be continuous."""
+"""A numeric label with more classes, and fewer rows per class, than these is suspected to be continuous."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Classes:
     """The classes of a table.
 
     Attributes:
-        names: In order: by value where all are numbers, else by name.
+        names: The class names, sorted by value if all are numbers, otherwise by name.
         index: The class index of each spelling.
-        notes: Spellings that were taken as one class, or that look like one and are not.
+        notes: Lines on spellings that were merged, or that look alike and were not.
     """
 
     names: list[str]
@@ -33,10 +33,10 @@ class Classes:
 
 
 def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
-    """The classes that spellings `{label: rows}` stand for.
+    """Return the classes for the spellings of a column, `{label: rows}`.
 
-    Spaces around a label and decomposed accents do not count, and where all labels are numbers, the same number is the
-    same class.
+    Surrounding spaces and decomposed accents are ignored. If all labels are numbers, equal numbers are the same
+    class.
     """
     notes = []
     stripped: dict[str, int] = {}
@@ -49,7 +49,7 @@ def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
         )
     values = {label: _value(label, decimal) for label in stripped}
     groups = _grouped({label: label for label in stripped} if None in values.values() else values)
-    # The spelling of most rows; of several such, the shortest.
+    # The most frequent spelling, and the shortest among equally frequent ones.
     name = {group: min(group, key=lambda label: (-stripped[label], len(label), label)) for group in groups}
     notes += [
         f"labels {_listed(group)} are the same number and are used as one class: {name[group]!r}"
@@ -64,7 +64,7 @@ def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
 
 
 def sorted_labels(labels: Sequence[str], decimal: str = ".") -> list[str]:
-    """Classes in order: by value where all are numbers, else by name. It depends on nothing else."""
+    """Sort classes by value if all are numbers, otherwise by name."""
     values = {label: as_number(label, decimal) for label in labels}
     if None in values.values():
         return sorted(labels)
@@ -72,7 +72,8 @@ def sorted_labels(labels: Sequence[str], decimal: str = ".") -> list[str]:
 
 
 def matched(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
-    """The place of each class among known ones: the same text, or where all are numbers, the same number."""
+    """Return the index of each class among the known ones, by name or, if all are numbers, by value; None if
+    unknown."""
     place: dict[Hashable, int] = {clean_name(name): index for index, name in enumerate(known)}
     numbers = [_value(name, ".") for name in known]
     if None not in numbers:
@@ -81,12 +82,12 @@ def matched(found: Sequence[str], known: Sequence[str]) -> list[int | None]:
 
 
 def missing_labels(names: Sequence[str]) -> list[str]:
-    """The spellings that always mean a missing label."""
+    """Return the spellings that always mean a missing label."""
     return [name for name in names if name.lower() in MISSING and name.lower() not in AMBIGUOUS]
 
 
 def label_notes(names: Sequence[str]) -> list[str]:
-    """What to say of classes that may not be meant as they are written."""
+    """Return notes on class names that may not be intended."""
     plus_and_minus = "+" in names
     quoted = all(len(name) > 2 and name[0] == name[-1] == "'" for name in names)
     notes = ["single quotes are kept as part of the class names"] if quoted else []
@@ -98,7 +99,7 @@ def label_notes(names: Sequence[str]) -> list[str]:
 
 
 def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tuple[str, bool]:
-    """What is odd about a label with these classes, and whether nothing can be learned from it; empty: nothing is."""
+    """Return a warning on a label with these classes, if any, and whether it is too continuous to learn from."""
     values = [as_number(name, decimal) for name in names]
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(names):
@@ -115,7 +116,7 @@ def why_no_class(names: Sequence[str], num_rows: int, decimal: str = ".") -> tup
 
 
 def _value(label: str, decimal: str) -> Decimal | None:
-    """The number that a label spells, to the last digit: two codes of twenty digits are not the same float."""
+    """Return the exact number that a label spells: different codes of twenty digits may be equal as floats."""
     return None if as_number(label, decimal) is None else Decimal(label.replace(decimal, "."))
 
 
@@ -127,7 +128,7 @@ def _grouped(keys: Mapping[str, Hashable]) -> list[tuple[str, ...]]:
 
 
 def _look_alikes(names: Sequence[str], decimal: str) -> list[str]:
-    """Classes that a reader takes for one."""
+    """Return notes on classes whose names look the same."""
     keys: dict[str, Hashable] = {}
     for name in names:
         keys[name] = look_alike(name) if (value := _value(name, decimal)) is None else value

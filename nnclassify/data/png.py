@@ -1,4 +1,4 @@
-"""PNG files reduced to their pixels."""
+"""PNG files without their metadata."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES = 2**28
-"""Of a file that is taken apart."""
+"""Size limit for files to be stripped."""
 
 
 def pixels_alone(path: Path) -> io.BytesIO | None:
-    """A PNG file without its ancillary chunks: texts, profiles, EXIF data, times.
+    """Return a PNG file without its ancillary chunks: text, profiles, EXIF data, times.
 
-    Pillow refuses an image for a damaged one of them. A chunk's name begins with a capital where it is needed to
-    decode the pixels (PNG specification, 5.4); `tRNS` is kept too, for it says what is transparent.
+    Pillow rejects an image if one of them is damaged. The name of a chunk begins with a capital letter if the chunk is
+    needed to decode the pixels (PNG specification, 5.4); `tRNS`, the transparency, is kept too.
 
     Returns:
-        None where it is no PNG file, is cut short, or has no such chunk.
+        The stripped file, or None if the file is not a PNG, is truncated, or has no such chunk.
     """
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)

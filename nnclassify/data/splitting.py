@@ -1,4 +1,4 @@
-"""Draws splits: seeded, stratified, each example in one part at most."""
+"""Draws the splits: seeded, stratified, no example in two splits."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def counts_of(targets: Labels, num_classes: int) -> Labels:
-    """Examples of each class, `(K,)`, of class indices `(N,)` or multi-hot targets `(N, K)`."""
+    """Count the examples of each class, `(K,)`, from class indices `(N,)` or multi-hot targets `(N, K)`."""
     counts: Labels = targets.sum(axis=0) if targets.ndim == 2 else np.bincount(targets, minlength=num_classes)
     return counts
 
 
 def strata(targets: Labels) -> Labels:
-    """The stratum of each example, `(N,)`: its class; with multi-hot targets `(N, K)` its rarest class, or K.
+    """Return the stratum of each example, `(N,)`: its class. For multi-hot targets `(N, K)`: its rarest class, or K if
+    none.
 
-    The rarest classes are those that a random split would lose, so they come first, as in Sechidis, Tsoumakas and
-    Vlahavas, 2011, "On the stratification of multi-label data".
+    The rarest classes come first because a random split would lose them; see Sechidis, Tsoumakas and Vlahavas, 2011,
+    "On the stratification of multi-label data".
     """
     if targets.ndim == 1:
         return targets
@@ -33,13 +34,13 @@ def strata(targets: Labels) -> Labels:
 
 
 def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Hold out a fraction of `rows`, the same share of each stratum (class) to within one example.
+    """Hold out a fraction of `rows`, the same fraction of each stratum (class) to within one example.
 
-    The remainders go to the classes that are owed most (largest remainder method), so the number held out is
-    `round(fraction * N)`; a class always keeps one example where it has one.
+    Remainders are assigned by the largest remainder method, so the number held out is `round(fraction * N)`; but a
+    class always keeps at least one example.
 
     Returns:
-        The rows kept and the rows held out, both in ascending order.
+        The kept rows and the held-out rows, both in ascending order.
     """
     labels = strata(targets[rows])
     counts = np.bincount(labels, minlength=1)
@@ -55,7 +56,7 @@ def stratified_split(targets: Labels, rows: Rows, fraction: float, rng: np.rando
 
 
 def limited(targets: Labels, rows: Rows, limit: int | None, seed: int) -> Rows:
-    """At most `limit` of the rows, the same share of each class; None: all of them."""
+    """Return a stratified random subset of at most `limit` rows; all rows if `limit` is None."""
     if limit is None or limit >= len(rows):
         return rows
     _, chosen = stratified_split(targets, rows, limit / len(rows), numpy_rng(seed, "split", "limit"))

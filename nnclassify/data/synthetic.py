@@ -1,4 +1,4 @@
-"""Datasets drawn at will: small problems whose answer is known. Training and test examples are drawn apart."""
+"""Generated datasets: small problems whose solution is known. Training and test examples are drawn separately."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Toy(Dataset):
         """Draw inputs `(N, num_features)` and class indices `(N,)`, in random order."""
 
     def class_names(self) -> list[str]:
-        """The classes by name."""
+        """Return the names of the classes."""
         return ["0", "1"]
 
     def feature_names(self) -> list[str]:
-        """The columns by name."""
+        """Return the names of the columns."""
         return ["x", "y"]
 
     def read(self, seed: int) -> RawDataset:
-        """Draw the training pool and the test pool together, then part them.
+        """Draw the training and test examples together, then separate them.
 
-        Together, because some generators place their classes at random, and the test must be of the same
-        problem. Each example is a draw of its own.
+        Some generators place their classes at random, so the test examples must come from the same call. Every
+        example is drawn independently.
         """
         import torch
 
@@ -61,11 +61,11 @@ class Toy(Dataset):
         )
 
     def num_columns(self) -> int:
-        """How many values an example has."""
+        """Return the number of values per example."""
         return len(self.feature_names())
 
     def _check_memory(self, num_examples: int) -> None:
-        """Refuse what would not fit into memory, before anything is drawn: float64, and once more when shuffled."""
+        """Reject a size that does not fit into memory: float64, and once more for shuffling."""
         needed, available = 2 * 8 * num_examples * self.num_columns(), available_memory()
         if available is not None and needed > available:
             raise DataError(
@@ -85,7 +85,7 @@ class Xor(Toy):
     """Standard deviation of the Gaussian noise added to both coordinates."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Corners in turn, so that each holds a quarter of any stretch, plus Gaussian noise."""
+        """Draw the corners in turn, so that each has a quarter of any slice, and add Gaussian noise."""
         corner = np.arange(num_examples) % 4
         bits = np.stack([corner // 2, corner % 2], axis=1)
         noise = numpy_rng(seed, "xor").normal(0.0, self.noise, size=bits.shape)
@@ -100,17 +100,17 @@ class Rgb(Toy):
     """Number of training colors."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Uniform integer colors."""
+        """Draw uniform integer colors."""
         colors = numpy_rng(seed, "rgb").integers(0, 256, size=(num_examples, 3)).astype(np.float64)
         luma = colors @ np.array([0.299, 0.587, 0.114])
         return colors, (luma >= 128).astype(np.int64)
 
     def class_names(self) -> list[str]:
-        """Dark, then light."""
+        """Return dark, then light."""
         return ["dark", "light"]
 
     def feature_names(self) -> list[str]:
-        """The channels."""
+        """Return the color channels."""
         return ["red", "green", "blue"]
 
 
@@ -122,7 +122,7 @@ class Moons(Toy):
     """Standard deviation of the Gaussian noise added to both coordinates."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Shuffled by the generator."""
+        """Draw with scikit-learn, which also shuffles."""
         from sklearn.datasets import make_moons
 
         inputs, targets = make_moons(num_examples, noise=self.noise, random_state=stream_seed(seed, "moons") % 2**32)
@@ -139,7 +139,7 @@ class Circles(Toy):
     """Ratio of the inner to the outer radius."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Shuffled by the generator."""
+        """Draw with scikit-learn, which also shuffles."""
         from sklearn.datasets import make_circles
 
         random_state = stream_seed(seed, "circles") % 2**32
@@ -159,7 +159,7 @@ class Blobs(Toy):
     """Standard deviation of each blob. Centers lie in -10..10."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Shuffled by the generator."""
+        """Draw with scikit-learn, which also shuffles."""
         from sklearn.datasets import make_blobs
 
         inputs, targets = make_blobs(
@@ -172,15 +172,15 @@ class Blobs(Toy):
         return inputs, targets
 
     def class_names(self) -> list[str]:
-        """Numbered."""
+        """Return the class numbers as names."""
         return [str(index) for index in range(self.num_classes)]
 
     def num_columns(self) -> int:
-        """Counted without their names: there may be billions."""
+        """Return `num_features` without building the names, of which there may be billions."""
         return self.num_features
 
     def feature_names(self) -> list[str]:
-        """`x` and `y`, or numbered."""
+        """Return `x` and `y`, or numbered names."""
         return ["x", "y"] if self.num_features == 2 else [f"x{index}" for index in range(self.num_features)]
 
 
@@ -196,7 +196,7 @@ class Spirals(Toy):
     """Number of turns of each arm around the origin."""
 
     def draw(self, num_examples: int, seed: int) -> tuple[Values, Labels]:
-        """Uniform along the radius, classes in random order."""
+        """Draw uniformly along the radius, classes in random order."""
         rng = numpy_rng(seed, "spirals")
         targets = rng.permutation(np.arange(num_examples) % self.num_classes)
         radius = np.sqrt(rng.uniform(0.01, 1.0, size=num_examples))
@@ -205,5 +205,5 @@ class Spirals(Toy):
         return inputs + rng.normal(0.0, self.noise, size=inputs.shape), targets
 
     def class_names(self) -> list[str]:
-        """Numbered."""
+        """Return the class numbers as names."""
         return [str(index) for index in range(self.num_classes)]

@@ -1,5 +1,4 @@
-"""Class indices from the ways in which people write them down: one-hot rows, floats, columns, classes from 1; and
-multi-hot rows, where an example may be of several classes."""
+"""Reads targets: class indices from 0 or 1, labels -1 and 1, floats, one-hot rows, and multi-hot rows."""
 
 from __future__ import annotations
 
@@ -17,19 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Numbering:
-    """Which label stands for which class.
+    """The label of each class.
 
     Attributes:
-        labels: The label of each class, in the order of the classes.
+        labels: Labels in the order of the class indices.
     """
 
     labels: list[int]
 
     def indices(self, labels: Labels, path: str) -> Labels:
-        """Class indices `(N,)` of labels `(N,)`.
+        """Convert labels `(N,)` to class indices `(N,)`.
 
         Raises:
-            LabelError: One stands for no class.
+            LabelError: A label is not a class.
         """
         order = np.array(self.labels)
         places = np.searchsorted(order, labels).clip(max=len(order) - 1)
@@ -42,19 +41,19 @@ class Numbering:
 
 @dataclass(frozen=True)
 class Columns:
-    """The classes of multi-hot targets, which need no numbering: each has a column of its own.
+    """The classes of multi-hot targets, one per column.
 
     Attributes:
-        labels: The numbers of the columns.
+        labels: The column numbers.
     """
 
     labels: list[int]
 
     def indices(self, labels: Labels, path: str) -> Labels:
-        """The same multi-hot targets `(N, K)`.
+        """Return multi-hot targets `(N, K)` unchanged.
 
         Raises:
-            LabelError: They have another number of columns.
+            LabelError: The number of columns is wrong.
         """
         if labels.shape[1] != len(self.labels):
             raise LabelError(
@@ -64,10 +63,10 @@ class Columns:
 
 
 def columns_of(labels: Labels, num_names: int | None, path: str) -> Columns:
-    """The classes of multi-hot targets `(N, K)`: as many as the config names, if it does.
+    """Return the classes of multi-hot targets `(N, K)`, as many as the config names, or one per column.
 
     Raises:
-        LabelError: There are more columns than names, or fewer.
+        LabelError: The number of columns differs from the number of names.
     """
     columns = Columns(list(range(num_names or labels.shape[1])))
     columns.indices(labels, path)
@@ -75,16 +74,16 @@ def columns_of(labels: Labels, num_names: int | None, path: str) -> Columns:
 
 
 def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[str]) -> Numbering:
-    """How the training labels number their classes: from 0, from 1, or -1 and 1.
+    """Determine how the training labels number their classes: from 0, from 1, or as -1 and 1.
 
     Args:
-        labels: Of the training examples.
-        num_names: How many classes the config names, if it does.
-        path: Their file.
-        notes: Takes a line where they do not begin with 0.
+        labels: Labels of the training examples.
+        num_names: Number of classes that the config names, or None.
+        path: File of the labels.
+        notes: List to which a line is appended if the labels do not begin with 0.
 
     Raises:
-        DataError: A label that is too large for every class to have an example.
+        DataError: A label is too large for every class to have an example.
     """
     highest = int(labels.max(initial=-1))
     known = set(np.unique(labels).tolist())
@@ -100,16 +99,16 @@ def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[s
 
 
 def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
-    """Labels `(N,)` as whole numbers.
+    """Read labels as integers `(N,)`.
 
     Args:
-        targets: Whole numbers `(N,)` or `(N, 1)`, by type or by value; or one-hot rows `(N, K)`.
-        path: Their file.
-        notes: Takes a line where they are not whole numbers `(N,)` by type.
+        targets: Integers `(N,)` or `(N, 1)`, by type or by value; or one-hot rows `(N, K)`.
+        path: File of the targets.
+        notes: List to which a line is appended if the targets are not integers `(N,)` by type.
 
     Raises:
-        LabelError: They are something else: several classes per example, shares of classes, measurements.
-        MissingValueError: One is NaN or infinite.
+        LabelError: They are something else, such as several classes per example, class probabilities or measurements.
+        MissingValueError: A value is NaN or infinite.
     """
     found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
     if targets.is_complex() or targets.ndim not in (1, 2) or (targets.ndim == 2 and targets.shape[1] == 0):
@@ -134,12 +133,12 @@ def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
 
 
 def read_multi_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
-    """Multi-hot targets `(N, K)`: any number of ones per row.
+    """Read multi-hot targets `(N, K)`: any number of ones per row.
 
     Args:
         targets: 0 and 1, of any number type.
-        path: Their file.
-        notes: Takes nothing: they are read as the config says.
+        path: File of the targets.
+        notes: Unused, for the signature of `read_labels`.
 
     Raises:
         LabelError: They are something else.
@@ -158,7 +157,7 @@ def read_multi_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
 
 
 def _from_one_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
-    """The place of the 1 in each row `(N, K)`."""
+    """Return the column of the 1 in each one-hot row `(N, K)`."""
     found = f"{path}: {targets.dtype} of shape {tuple(targets.shape)}"
     ones = targets == 1
     if not (ones | (targets == 0)).all():

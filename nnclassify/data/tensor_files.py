@@ -1,4 +1,4 @@
-"""Tensor files: inputs and targets that the user has prepared, mapped into memory, not copied."""
+"""Tensor files: inputs and targets prepared by the user, memory-mapped rather than copied."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
-"""An array in an .npz may be this large however small it was packed, and this many times its packed size."""
+"""An array in an .npz file may have this size, or be this many times as large as its compressed data."""
 
 
 class Tensors(ImageDataset, UnsplitDataset):
@@ -58,7 +58,7 @@ class Tensors(ImageDataset, UnsplitDataset):
     floats 1, or 255 if any value is above 1."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Half of a test split, or two of them."""
+        """Yield errors for test inputs without test targets, and for `test` beside test inputs."""
         own_test = self.test_inputs is not None
         if own_test != (self.test_targets is not None):
             given, other = ("test_inputs", "test_targets") if own_test else ("test_targets", "test_inputs")
@@ -69,15 +69,15 @@ class Tensors(ImageDataset, UnsplitDataset):
             yield from super().conflicts()
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same files, their images brought to the white of the run's."""
+        """Return the same files with the run's value of white."""
         picture = transform.picture
         return self if picture is None else self.model_copy(update={"white": picture.max_value})
 
     def read(self, seed: int) -> RawDataset:
-        """Map the files.
+        """Map the files into memory.
 
         Raises:
-            DataError: A file is missing, damaged or of another kind; inputs and targets do not match.
+            DataError: A file is missing, damaged or of another type, or inputs and targets do not match.
         """
         notes: list[str] = []
         read = read_multi_hot if self.is_multi_hot else read_labels
@@ -110,7 +110,7 @@ class Tensors(ImageDataset, UnsplitDataset):
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether `targets` says so."""
+        """Whether `targets` is `multi_hot`."""
         return self.targets == "multi_hot"
 
     def _numbering(self, labels: Labels, notes: list[str]) -> Numbering | Columns:
@@ -120,11 +120,11 @@ class Tensors(ImageDataset, UnsplitDataset):
         return numbering_of(labels, num_names, self.train_targets, notes)
 
     def origin(self, split: str = "train") -> str:
-        """The file with the targets."""
+        """Return the file of the targets."""
         return self.test_targets if split == "test" and self.test_targets is not None else self.train_targets
 
     def origin_of_inputs(self, split: str = "train") -> str:
-        """The file with the inputs."""
+        """Return the file of the inputs."""
         return self.test_inputs if split == "test" and self.test_inputs is not None else self.train_inputs
 
 
@@ -158,10 +158,10 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
 
 
 def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
-    """Images that are `(N, H, W, C)`, as most programs but torch write them, turned to `(N, C, H, W)`.
+    """Transpose images `(N, H, W, C)`, as most programs except torch write them, to `(N, C, H, W)`.
 
-    That they are is certain where three values come last and two sides come before, or where one or four come after
-    two equal sides; elsewhere the shape is taken as it is.
+    The layout is unambiguous if three values come last, after two larger sides, or if one or four come after two
+    equal sides; otherwise the shape is used as it is, with a note.
     """
     if inputs.ndim != 4 or inputs.shape[3] not in (1, 3, 4) or inputs.shape[1] in (1, 3):
         return inputs
@@ -180,9 +180,9 @@ def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
 
 
 def white_of(inputs: Tensor) -> int | None:
-    """The value of white in images `(N, C, H, W)`: 255 in uint8, 1 or 255 in floats, whichever holds all values.
+    """Return the value of white in images `(N, C, H, W)`: 255 for uint8; for floats 1, or 255 if a value is above 1.
 
-    None: they are no images, or normalized already by a recipe that only the user knows.
+    Returns None for examples that are not images, and for images that the user has already normalized.
     """
     import torch
 
@@ -197,7 +197,7 @@ def white_of(inputs: Tensor) -> int | None:
 
 
 def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, notes: list[str]) -> Tensor:
-    """Images in the units of the others: 0..255 or 0..1."""
+    """Scale images from 0..own to 0..white."""
     if white is None or own is None or own == white:
         return inputs
     notes.append(f"{path}: images in 0..{own}, scaled to 0..{white}")
@@ -210,10 +210,10 @@ def _picture(inputs: Tensor, white: int) -> ImageFormat:
 
 
 def load_tensor(path: str) -> Tensor:
-    """One tensor from a .pt, .npy or .npz file, mapped where the format allows it; pickles are not executed.
+    """Load one tensor from a .pt, .npy or .npz file, memory-mapped if the format allows it. No pickle is executed.
 
     Raises:
-        DataError: The file is missing, damaged, of another kind, or holds something else.
+        DataError: The file is missing, damaged, of another type, or does not contain one tensor.
     """
     file, _, key = path.partition(".npz:")
     location = Path(f"{file}.npz" if key else path)
@@ -224,7 +224,7 @@ def load_tensor(path: str) -> Tensor:
         return _load_torch(location) if is_torch else _load_numpy(location, key)
     except DataError:
         raise
-    except Exception as cause:  # zipfile, pickle, struct and numpy each raise their own
+    except Exception as cause:  # zipfile, pickle, struct and numpy raise different exceptions
         raise DataError(f"{location}: cannot be read ({one_line(cause)}); expected one tensor") from cause
 
 
@@ -239,7 +239,7 @@ def _load_torch(location: Path) -> Tensor:
 
 
 def _check_inflated(location: Path) -> None:
-    """Two megabytes can inflate to two gigabytes."""
+    """Reject an archive whose arrays are too large for its size: two megabytes can inflate to two gigabytes."""
     with zipfile.ZipFile(location) as archive:
         for entry in archive.infolist():
             if entry.file_size > max(SMALL_BYTES, MAX_INFLATION * entry.compress_size):
@@ -248,7 +248,7 @@ def _check_inflated(location: Path) -> None:
 
 def _load_numpy(location: Path, key: str) -> Tensor:
     if location.suffix.lower() == ".npy":
-        # Mode c: pages are private when written to, so the file is safe and torch gets a writable array.
+        # Mode c (copy on write): the file is safe, and torch gets a writable array.
         return as_tensor(np.lib.format.open_memmap(location, mode="c"), location)
     if location.suffix.lower() != ".npz":
         raise DataError(f"{location}: expected a tensor in .pt, .npy or .npz")
@@ -263,10 +263,10 @@ def _load_numpy(location: Path, key: str) -> Tensor:
 
 
 def as_tensor(array: np.ndarray[Any, Any], location: Path | str) -> Tensor:
-    """An array of numbers in this machine's byte order.
+    """Convert an array of numbers to a tensor in native byte order.
 
     Raises:
-        DataError: It holds something else.
+        DataError: The array contains something else.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""From raw examples to what a network sees: normalizing.
+"""Normalization: from raw examples to network inputs.
 
-One `Transform` serves training, evaluation and prediction. It is fixed from the training split and stored in
-the checkpoint, so an input means the same to a net wherever the net is used.
+The same `Transform` is used for training, evaluation and prediction. It is fitted to the training split and stored
+in the checkpoint.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Tta = Literal["none", "mirror", "mirror_translate"]
 Normalize = Literal["standard", "minmax", "unit", "none"]
 
 LARGEST = 1.8e19
-"""A normalized value beyond it has no square in float32: the first products of a net are infinite."""
+"""Larger normalized values have no square in float32, so the first products of a network are infinite."""
 
 CONSTANT = 1e-12
-"""Of a column's mean: a smaller standard deviation is rounding alone, and dividing by it would turn it into noise."""
+"""Smallest standard deviation relative to the mean: below it, the deviation is rounding error, not information."""
 
 STATISTICS_CHUNK = 2048
-"""Examples read at a time for the statistics: bounds memory, changes no result."""
+"""Examples read at a time for the statistics, to limit memory; it does not affect the result."""
 
 
 class EvaluationSettings(Settings):
@@ -47,11 +47,11 @@ class Transform:
     """Raw inputs `(N, ...)` to network inputs `(N, ...)`: `(raw - shift) / scale`.
 
     Attributes:
-        input_shape: One example's shape: `(C, H, W)`, or `(num_features,)`.
-        picture: How an image file becomes a raw input; None where examples are no images.
-        feature_names: The columns in order; None where they have no names.
+        input_shape: Shape of one example: `(C, H, W)` or `(num_features,)`.
+        picture: How an image file becomes a raw input; None if the examples are not images.
+        feature_names: Names of the columns, in order; None if they have no names.
         shift: Float64, broadcastable to `input_shape`, in raw units.
-        scale: Float64, same shape, never zero.
+        scale: Float64, same shape, positive.
     """
 
     input_shape: tuple[int, ...]
@@ -61,9 +61,9 @@ class Transform:
     scale: Tensor
 
     def __call__(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
-        """Normalize raw inputs of any number type into `dtype`.
+        """Normalize raw inputs of any number type and convert them to `dtype`.
 
-        Tables arrive in float64 and are normalized there: two columns may differ in the tenth digit only.
+        Tables are float64 and are normalized in float64: values of a column may differ in the tenth digit only.
         """
         import torch
 
@@ -74,7 +74,7 @@ class Transform:
         return raw.to(dtype).sub_(shift).div_(scale) if raw.dtype == torch.uint8 else (raw.to(dtype) - shift) / scale
 
     def too_large(self, raw: Tensor) -> dict[int, str]:
-        """Of raw inputs `(N, ...)`, the rows that hold a value too large to compute with, and which value."""
+        """Return a message for each row of raw inputs `(N, ...)` with a value too large to compute with."""
         import torch
 
         if raw.dtype == torch.uint8:
@@ -91,7 +91,7 @@ class Transform:
         return found
 
     def state(self) -> dict[str, Any]:
-        """Primitives and tensors, for a checkpoint."""
+        """Return the state for a checkpoint: primitives and tensors."""
         picture = None if self.picture is None else dict(vars(self.picture))
         return {
             "input_shape": list(self.input_shape),
@@ -103,10 +103,10 @@ class Transform:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Transform:
-        """The inverse of `state`.
+        """Restore a transform from `state()`.
 
         Raises:
-            ValueError: It is no such state.
+            ValueError: The state is invalid.
         """
         shape, names, shift, scale = tuple(state["input_shape"]), state["feature_names"], state["shift"], state["scale"]
         picture = None if state["picture"] is None else TypeAdapter(ImageFormat).validate_python(state["picture"])
@@ -119,11 +119,11 @@ class Transform:
 
 
 def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> None:
-    """Refuse statistics that are not finite, do not fit one example, or divide by 0."""
+    """Reject statistics that are not finite, do not fit one example, or divide by 0."""
     import torch
 
     for value in (shift, scale):
-        # NumPy's broadcast_shapes: torch's imports sympy, which takes half a second.
+        # Use NumPy's broadcast_shapes: torch's imports sympy, which takes half a second.
         if value.dtype != torch.float64 or np.broadcast_shapes(tuple(value.shape), shape) != shape:
             raise ValueError("the transform's shift or scale does not fit its input shape")
     if not (shift.isfinite() & scale.isfinite() & (scale > 0)).all():
@@ -131,15 +131,14 @@ def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> N
 
 
 def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> tuple[Tensor, Tensor]:
-    """Shift and scale from the training rows `indices` of raw `inputs` `(M, ...)`.
+    """Compute shift and scale from the training rows `indices` of raw `inputs` `(M, ...)`.
 
-    Images `(N, C, H, W)` get one pair a channel, tables `(N, num_features)` one a column. `standard` is the
-    mean and the standard deviation; `minmax` maps the smallest value to 0 and the largest to 1; `unit` does the
-    same with one pair for all columns, and with 0 and 255 for images in uint8. A constant column is only
-    shifted.
+    Images `(N, C, H, W)` get one pair per channel, tables `(N, num_features)` one per column. `standard` uses the mean
+    and the standard deviation; `minmax` maps the smallest value to 0 and the largest to 1; `unit` does the same with
+    one pair for all columns, and with 0 and 255 for uint8 images. A constant column is only shifted.
 
     Returns:
-        Two float64 tensors that broadcast against one example.
+        Shift and scale, float64 tensors that broadcast against one example.
     """
     import torch
 
@@ -160,7 +159,7 @@ def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> 
 
 
 def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Per channel or column, in float64; uint8 pixels are summed as integers, so exactly."""
+    """Compute per channel or column in float64; uint8 pixels are summed as integers and so exactly."""
     import torch
 
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
@@ -181,12 +180,12 @@ def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sums_of_bytes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """The exact sums of uint8 values and of their squares, per channel or column."""
+    """Compute the exact sums of uint8 values and of their squares, per channel or column."""
     import torch
 
     total, squares = torch.zeros(2, inputs.shape[1], dtype=torch.float64).unbind()
     if inputs.ndim == 2:
-        for rows in indices.split(256):  # 256 x 255^2 < 2^24: float32 adds that many without rounding
+        for rows in indices.split(256):  # 256 x 255^2 < 2^24, so float32 sums that many exactly
             values = inputs.index_select(0, rows).float()
             total += values.sum(dim=0)
             squares += values.square_().sum(dim=0)
