@@ -35,9 +35,9 @@ class PaperNet(nn.Module):
         self.shifts = nn.ParameterList(nn.Parameter(torch.zeros(len(weight))) for weight in weights[1:7])
         self.head = nn.Parameter(weights[7])
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """`(N, 3, 32, 32)` to `(N, 10)`."""
-        values = functional.gelu(functional.conv2d(pictures, self.get_buffer("whiten"), self.whiten_bias))
+        values = functional.gelu(functional.conv2d(images, self.get_buffer("whiten"), self.whiten_bias))
         for place, (conv, bias) in enumerate(zip(self.convs, self.shifts, strict=True)):
             values = functional.conv2d(values, conv, padding=1)
             if place % 2 == 0:
@@ -52,10 +52,10 @@ def paper_training(net: PaperNet, batches: list[tuple[Tensor, Tensor]], bias_ste
     """Triangular rates, Nesterov's momentum, decays apart from the rates, slow weights; returns those."""
     momenta = {name: torch.zeros_like(weight) for name, weight in net.named_parameters()}
     slow = copy.deepcopy(dict(net.named_parameters()))
-    for step, (pictures, targets) in enumerate(batches):
+    for step, (images, targets) in enumerate(batches):
         factor = np.interp(step, [0, 0.23 * STEPS, STEPS], [0.2, 1, 0.07])
         wanted = functional.one_hot(targets, 10) * 0.8 + 0.02
-        loss = -(wanted * net(pictures).log_softmax(1)).sum()
+        loss = -(wanted * net(images).log_softmax(1)).sum()
         gradients = torch.autograd.grad(loss, list(net.parameters()))
         with torch.no_grad():
             for (name, weight), gradient in zip(net.named_parameters(), gradients, strict=True):
@@ -97,8 +97,8 @@ def test_the_network_is_the_papers(built: tuple[Components, Trainer]) -> None:
     assert model.get_parameter("output_linear.weight").shape == (10, 256)
     learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert 1.96e6 < learned < 1.98e6  # "1.97 million parameters"
-    pictures = torch.randn(2, 64, 15, 15)
-    assert torch.equal(model.get_submodule("block_2_conv")(pictures), pictures)
+    images = torch.randn(2, 64, 15, 15)
+    assert torch.equal(model.get_submodule("block_2_conv")(images), images)
 
 
 def test_training_is_the_papers(built: tuple[Components, Trainer]) -> None:

@@ -68,7 +68,7 @@ def test_auto_multiplies_in_tf32_on_cuda(precision: str, expected: tuple[str, bo
         (nn.Linear(3, 8), False),
     ],
 )
-def test_pictures_are_channels_last_where_no_convolution_writes_past_its_memory(
+def test_images_are_channels_last_where_no_convolution_writes_past_its_memory(
     convolution: nn.Module, expected: bool
 ) -> None:
     assert find_placement("cpu", "float32").suited_to(nn.Sequential(convolution)).channels_last == expected

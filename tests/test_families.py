@@ -103,10 +103,10 @@ def test_dataset_keeps_its_splits_apart(name: str, tmp_path: Path, monkeypatch: 
             assert not set(split.indices.tolist()) & set(splits.train.indices.tolist())
     assert len(splits.class_names) == splits.num_classes == len(splits.class_counts())
     assert splits.train.all_targets().dtype == torch.int64
-    if splits.picture is not None:
+    if splits.image_format is not None:
         assert splits.train.inputs.dtype == torch.uint8
-        channels = 3 if splits.picture.mode == "rgb" else 1
-        assert splits.input_shape == (channels, splits.picture.height, splits.picture.width)
+        channels = 3 if splits.image_format.mode == "rgb" else 1
+        assert splits.input_shape == (channels, splits.image_format.height, splits.image_format.width)
 
 
 @pytest.mark.parametrize("name", families()["scheduler"])

@@ -32,7 +32,7 @@ def test_an_override_with_an_odd_index_is_a_message(tmp_path: Path, index: str) 
         load_config(str(tmp_path / "a.yaml"), [f"model.hidden.{index}=3"])
 
 
-def test_a_picture_that_is_a_program_is_not_run(tmp_path: Path) -> None:
+def test_a_image_that_is_a_program_is_not_run(tmp_path: Path) -> None:
     """Pillow hands EPS to Ghostscript, whatever the file's name says."""
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     with pytest.raises(InputError, match="not a readable image"):

@@ -271,7 +271,7 @@ def test_the_command_line_from_a_table_to_predictions(nnclassify: Program, place
 
 
 @pytest.mark.slow
-def test_pictures_show_all_classes_and_there_is_no_confusion_plot(here: Path) -> None:
+def test_images_show_all_classes_and_there_is_no_confusion_plot(here: Path) -> None:
     rng = np.random.default_rng(0)
     np.save("x.npy", rng.integers(0, 255, (60, 1, 8, 8)).astype(np.uint8))
     np.save("y.npy", rng.integers(0, 2, (60, 3)).astype(bool))

@@ -25,7 +25,7 @@ from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
 from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
-from nnclassify.data.image_reading import read_pictures
+from nnclassify.data.image_reading import decode_images
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.predict import predict
@@ -81,7 +81,7 @@ def whole_runs(rounds: int, overrides: Callable[[str], list[str]]) -> Iterator[R
     for job in WHOLE:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            # Where training is cut short, testing is too: the script looks at each picture once, `tta` six times.
+            # Where training is cut short, testing is too: the script looks at each image once, `tta` six times.
             loaded = prepare(job, folder, overrides(job.config), min(10_000, job.limit // 5))
             (folder / "job.yaml").write_text(loaded.config.to_yaml())
             components = build_components(loaded.config)
@@ -154,14 +154,14 @@ def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
         sets = [f"dataset={{name: folder, root: {folder.parent}, size: 32, validation: 0, limit: 1000}}", "epochs=1"]
         result = train(load_config("cifar_cnn", sets), with_monitor=False)
         classifier: Classifier = result.classifier
-        picture = classifier.transform.picture
-        assert picture is not None
+        image_format = classifier.transform.image_format
+        assert image_format is not None
         paths = sorted(few.iterdir())
-        raw = torch.from_numpy(read_pictures(paths, picture).pixels)
+        raw = torch.from_numpy(decode_images(paths, image_format).pixels)
         examples = Examples(raw, torch.zeros(len(raw), dtype=torch.int64), torch.arange(len(raw)))
         works: list[Callable[[], object]] = [
             partial(_decoded, paths),
-            partial(read_pictures, paths, picture),
+            partial(decode_images, paths, image_format),
             lambda: list(predict(classifier, [str(few)])),
             partial(evaluate, classifier, examples),
         ]
@@ -195,7 +195,7 @@ def peak_share(rounds: int, overrides: list[str]) -> Ratio:
     square = torch.rand(2048, 2048).bfloat16()
     peak = max(2 * 2048**3 / _timed(partial(torch.mm, square, square)) for _ in range(5))
     remark = (
-        f"of {peak / 1e9:.0f} GFLOP/s; {counter.get_total_flops() / 2e9:.1f} GFLOP a picture, {max(rates):.0f} a second"
+        f"of {peak / 1e9:.0f} GFLOP/s; {counter.get_total_flops() / 2e9:.1f} GFLOP per image, {max(rates):.0f} a second"
     )
     shares = [rate * counter.get_total_flops() / 2 / peak for rate in rates]
     return Ratio("cifar_fast, share of the bfloat16 matrix peak", shares, "", remark)

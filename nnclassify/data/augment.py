@@ -77,17 +77,17 @@ class Augmentation:
             centers = torch.rand(num_examples, 2, generator=torch_rng(seed, "cutout", epoch))
         return cls(flips, shifts, augment.crop, centers, augment.cutout)
 
-    def apply(self, pictures: Tensor, rows: Tensor) -> Tensor:
+    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
         """Flip and shift raw images `(B, C, H, W)`; `rows` `(B,)` are their positions in the split."""
         import torch
 
         if self.flips is not None:
-            flips = self.flips[rows].to(pictures.device, non_blocking=True)
-            pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
+            flips = self.flips[rows].to(images.device, non_blocking=True)
+            images = torch.where(flips[:, None, None, None], images.flip(3), images)
         if self.shifts is not None:
-            moves = self.shifts[rows].to(pictures.device, non_blocking=True)
-            pictures = shift(pictures, moves, self.crop)
-        return pictures
+            moves = self.shifts[rows].to(images.device, non_blocking=True)
+            images = shift(images, moves, self.crop)
+        return images
 
     def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
         """Set the cutout squares of normalized images `(B, C, H, W)` to 0; `rows` `(B,)` as in `apply`."""
@@ -103,7 +103,7 @@ class Augmentation:
         return inputs.masked_fill(square.to(inputs.device, non_blocking=True), 0.0)
 
 
-def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:
+def shift(images: Tensor, shifts: Tensor, border: int) -> Tensor:
     """Crop images `(B, C, H, W)`, padded by reflection, at each example's own offset `(B, 2)`.
 
     Works on the complete batch: one gather along the rows, then one along the columns.
@@ -111,12 +111,12 @@ def shift(pictures: Tensor, shifts: Tensor, border: int) -> Tensor:
     import torch
     from torch.nn import functional
 
-    _, channels, height, width = pictures.shape
+    _, channels, height, width = images.shape
     border_h, border_w = min(border, height - 1), min(border, width - 1)
     # Pad in float: reflection padding does not support uint8, and every value up to 255 is exact in float.
-    padded = functional.pad(pictures.float(), (border_w, border_w, border_h, border_h), mode="reflect")
-    down = shifts[:, :1].clamp(max=2 * border_h) + torch.arange(height, device=pictures.device)
-    right = shifts[:, 1:].clamp(max=2 * border_w) + torch.arange(width, device=pictures.device)
+    padded = functional.pad(images.float(), (border_w, border_w, border_h, border_h), mode="reflect")
+    down = shifts[:, :1].clamp(max=2 * border_h) + torch.arange(height, device=images.device)
+    right = shifts[:, 1:].clamp(max=2 * border_w) + torch.arange(width, device=images.device)
     rows = down[:, None, :, None].expand(-1, channels, -1, padded.shape[3])
     columns = right[:, None, None, :].expand(-1, channels, height, -1)
-    return padded.gather(2, rows).gather(3, columns).to(pictures.dtype)
+    return padded.gather(2, rows).gather(3, columns).to(images.dtype)

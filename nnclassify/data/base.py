@@ -55,7 +55,7 @@ class RawDataset:
     class_names: list[str]
     test: UnsplitExamples | None = None
     validation: UnsplitExamples | None = None
-    picture: ImageFormat | None = None
+    image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     lines: Tensor | None = None
@@ -135,7 +135,7 @@ class Dataset(Settings):
                 f"{self.origin_of_inputs()}: examples of shape {tuple(train.inputs.shape[1:])} have no values; "
                 "expected at least one"
             )
-        if source.picture is not None:
+        if source.image_format is not None:
             check_different(train, self.origin_of_inputs())
         # Check after reading: skipped files may leave a class without examples.
         targets = train.all_targets().numpy()
@@ -149,7 +149,7 @@ class Dataset(Settings):
             validation=validation,
             test=test,
             class_names=source.class_names,
-            picture=source.picture,
+            image_format=source.image_format,
             feature_names=source.feature_names,
             lines=source.lines,
             notes=source.notes,

@@ -95,7 +95,7 @@ class Splits:
         validation: The examples that the best epoch is selected by, or None.
         test: The examples that are only reported on, or None.
         class_names: Names of the classes, in the order of the class indices.
-        picture: How an image file becomes an input; None for tables.
+        image_format: How an image file becomes an input; None for tables.
         feature_names: Names of the columns; None if they have no names.
         lines: Line number of each row of the storage in its table file, `(M,)`; None if there is no such file.
         notes: Warnings about the data, one line each, such as skipped files or odd columns. Every command that reads
@@ -106,7 +106,7 @@ class Splits:
     validation: Examples | None
     test: Examples | None
     class_names: list[str]
-    picture: ImageFormat | None = None
+    image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
     lines: Tensor | None = None
     notes: list[str] = field(default_factory=list)

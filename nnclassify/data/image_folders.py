@@ -20,7 +20,7 @@ from nnclassify.data.image_listing import (
     identity,
     is_system,
     kind_of,
-    list_pictures,
+    list_images,
     look_alike,
     passed_over,
 )
@@ -99,8 +99,8 @@ def find_layout(root: Path, validation: str | None) -> Layout:
         raise DataError(f"{train_root}: no class folder; expected one folder of images per class: {EXPECTED}")
     _refuse_one_around_all(train_root, folders)
     _note_look_alikes(list(folders), roles.notes)
-    classes = {name: list_pictures(folder) for name, folder in folders.items()}
-    if empty := [folders[name] for name, listing in classes.items() if not listing.pictures]:
+    classes = {name: list_images(folder) for name, folder in folders.items()}
+    if empty := [folders[name] for name, listing in classes.items() if not listing.paths]:
         raise DataError(f"{empty[0]}: empty class; add images, or remove the folder")
     found = {
         name: _classes_of(path, list(folders), roles.notes) for name, path in roles.splits.items() if name != "train"
@@ -130,8 +130,8 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
         known = name if name in class_names else same[0]
         if known != name:
             notes.append(f"{folder}: used as class {known}, whose name differs in case")
-        found[known] = list_pictures(folder)
-    if missing := [name for name, listing in found.items() if not listing.pictures]:
+        found[known] = list_images(folder)
+    if missing := [name for name, listing in found.items() if not listing.paths]:
         if len(missing) == len(class_names):
             raise DataError(f"{root / missing[0]}: no images, here or in any other class; add some, or remove {root}")
         notes.append(f"{root}: no images of class {', '.join(missing)}; the metrics cover the other classes only")
@@ -139,8 +139,8 @@ def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[st
 
 
 def _joined(root: Path, classes: dict[str, Listing]) -> SplitFolder:
-    paths = [path for listing in classes.values() for path in listing.pictures]
-    counts = [len(listing.pictures) for listing in classes.values()]
+    paths = [path for listing in classes.values() for path in listing.paths]
+    counts = [len(listing.paths) for listing in classes.values()]
     return SplitFolder(root, paths, np.repeat(np.arange(len(counts), dtype=np.int64), counts))
 
 
@@ -197,7 +197,7 @@ def _settle(roles: _Roles) -> None:
     others = [path for path in roles.others if path not in namesakes]
     if "train" in roles.splits:
         train = roles.splits["train"]
-        if others and len(roles.splits) == 1 and any(list_pictures(path).pictures for path in others):
+        if others and len(roles.splits) == 1 and any(list_images(path).paths for path in others):
             raise DataError(
                 f"{train}: contains folders, and next to it is {some(others)}; if it is a class, move its images "
                 "out of their folders, otherwise move the others away"

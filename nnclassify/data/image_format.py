@@ -52,7 +52,7 @@ TURNS = {
 """Pillow's transposition for each EXIF orientation."""
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """A decoded image.
 
     Attributes:
@@ -108,13 +108,13 @@ class ImageFormat:
         """
         return self.decode(path).pixels
 
-    def decode(self, path: Path) -> Picture:
+    def decode(self, path: Path) -> DecodedImage:
         """Decode an image file as `read` does, and also return whether it is deep or has several frames.
 
         Raises:
             InputError: As for `read`.
         """
-        return look_at(path, self._picture)
+        return look_at(path, self._decoded)
 
     def decode_image(self, image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Convert an image in memory, which is not changed, as `read` does.
@@ -131,14 +131,14 @@ class ImageFormat:
             turn = _turn(image)
             return self.convert(image if turn is None else image.transpose(turn))
 
-    def _picture(self, image: Image.Image) -> Picture:
+    def _decoded(self, image: Image.Image) -> DecodedImage:
         longest = max(self.width, self.height)  # not yet rotated, so either side may become the height
         if min(image.size) > longest:
             image.draft(image.mode, (longest, longest))  # lets the JPEG decoder work at a fraction of the size
         image.load()
         turn = _turn(image)
         turned = image if turn is None else image.transpose(turn)
-        return Picture(self.convert(turned), is_deep(image), _has_frames(image))
+        return DecodedImage(self.convert(turned), is_deep(image), _has_frames(image))
 
     def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Convert an image to this mode and size: uint8 `(C, H, W)`."""
@@ -178,7 +178,7 @@ class ImageFormat:
 
 
 @cache
-def picture_formats() -> list[str]:
+def file_formats() -> list[str]:
     """Return the names of the formats that this build of Pillow reads without another program."""
     from PIL import Image
 
@@ -205,7 +205,7 @@ def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], R
     """Return `look(image)` of an image from its file or from memory; errors name the file."""
     from PIL import Image, UnidentifiedImageError
 
-    formats = picture_formats()
+    formats = file_formats()
     try:
         with _explained(path), Image.open(source, formats=formats) as image:
             _check_size(image, path)

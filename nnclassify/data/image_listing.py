@@ -33,12 +33,12 @@ class Listing:
     """The contents of a folder.
 
     Attributes:
-        pictures: The files to open, sorted by the parts of their paths.
+        paths: The files to open, sorted by the parts of their paths.
         deeper: The subfolders that contain some of them.
         passed_over: The entries that are skipped, by reason.
     """
 
-    pictures: list[Path] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
     deeper: list[Path] = field(default_factory=list)
     passed_over: dict[str, list[Path]] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "da
         return "dangling"
 
 
-def list_pictures(folder: Path) -> Listing:
+def list_images(folder: Path) -> Listing:
     """List every image under a folder, at any depth.
 
     A broken link counts as an image, so that reading it reports it.
@@ -98,7 +98,7 @@ def _walk(folder: Path, depth: int, listing: Listing, seen: set[tuple[int, int]]
         listing.leave(folder, AGAIN)
         return
     seen.add(place)
-    has_pictures = False
+    has_images = False
     for entry in entries(folder):
         path = folder / entry.name
         kind = kind_of(entry)
@@ -107,9 +107,9 @@ def _walk(folder: Path, depth: int, listing: Listing, seen: set[tuple[int, int]]
         elif kind == "folder":
             _walk(path, depth + 1, listing, seen)
         else:
-            listing.pictures.append(path)
-            has_pictures = True
-    if depth > 0 and has_pictures:
+            listing.paths.append(path)
+            has_images = True
+    if depth > 0 and has_images:
         listing.deeper.append(folder)
 
 

@@ -49,10 +49,10 @@ class Decoded:
     frames: tuple[int, ...] = ()
 
 
-def read_pictures(paths: Iterable[Path], picture: ImageFormat, until_deep: bool = False) -> Decoded:
+def decode_images(paths: Iterable[Path], image_format: ImageFormat, until_deep: bool = False) -> Decoded:
     """Decode images, large ones on all cores. With `until_deep`, stop at the first with more than 8 bits per pixel."""
     paths = list(paths)
-    pixels = np.zeros(shape_of(len(paths), picture), dtype=np.uint8)
+    pixels = np.zeros(shape_of(len(paths), image_format), dtype=np.uint8)
     errors: dict[int, str] = {}
     deep: list[int] = []
     frames: list[int] = []
@@ -61,7 +61,7 @@ def read_pictures(paths: Iterable[Path], picture: ImageFormat, until_deep: bool 
         if until_deep and deep:
             return
         try:
-            found = picture.decode(paths[row])
+            found = image_format.decode(paths[row])
         except InputError as error:
             errors[row] = str(error)
             return
@@ -101,17 +101,17 @@ def ignore_warnings() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_or_recall(paths: Sequence[Path], picture: ImageFormat, until_deep: bool = False) -> Decoded:
-    """Decode images as `read_pictures` does, but use what an earlier run has cached.
+def decode_or_load(paths: Sequence[Path], image_format: ImageFormat, until_deep: bool = False) -> Decoded:
+    """Decode images as `decode_images` does, but use what an earlier run has cached.
 
     Only results without errors and notes are cached.
     """
-    key = _key(paths, picture)
-    kept = None if key is None else load_decoded(key, shape_of(len(paths), picture))
+    key = _key(paths, image_format)
+    kept = None if key is None else load_decoded(key, shape_of(len(paths), image_format))
     if kept is not None:
         return Decoded(kept)
-    decoded = read_pictures(paths, picture, until_deep)
-    is_plain = not decoded.errors and not decoded.frames and (not decoded.deep or picture.white is not None)
+    decoded = decode_images(paths, image_format, until_deep)
+    is_plain = not decoded.errors and not decoded.frames and (not decoded.deep or image_format.white is not None)
     if key is not None and is_plain:
         keep_decoded(key, decoded.pixels)
     return decoded
@@ -122,9 +122,9 @@ def _key(paths: Sequence[Path], what: object) -> str | None:
     return fingerprint(paths, what) if len(paths) >= MIN_PICTURES else None
 
 
-def shape_of(num_pictures: int, picture: ImageFormat) -> tuple[int, int, int, int]:
+def shape_of(num_images: int, image_format: ImageFormat) -> tuple[int, int, int, int]:
     """Return the shape `(N, C, H, W)` of images in a format."""
-    return num_pictures, 3 if picture.mode == "rgb" else 1, picture.height, picture.width
+    return num_images, 3 if image_format.mode == "rgb" else 1, image_format.height, image_format.width
 
 
 @dataclass(frozen=True)
@@ -184,15 +184,15 @@ class Reader:
     """Reads the splits of a dataset, one after the other.
 
     Attributes:
-        picture: The image format; black and white are set at the first image with more than 8 bits per pixel.
+        image_format: The image format; black and white are set at the first image with more than 8 bits per pixel.
         paths: All images of the dataset.
         unread: Error messages of the images that could not be read.
         frames: The images whose files have more frames or pages than the first.
         num_deep: Number of images with more than 8 bits per pixel; 0 if the config gives black and white.
     """
 
-    def __init__(self, picture: ImageFormat) -> None:
-        self.picture = picture
+    def __init__(self, image_format: ImageFormat) -> None:
+        self.image_format = image_format
         self.paths: list[Path] = []
         self.unread: dict[Path, str] = {}
         self.frames: list[Path] = []
@@ -214,23 +214,23 @@ class Reader:
 
     def _read(self, paths: list[Path]) -> Decoded:
         self._check_memory(len(paths))
-        decoded = read_or_recall(paths, self.picture, self.picture.white is None)
-        if decoded.deep and self.picture.white is None:
+        decoded = decode_or_load(paths, self.image_format, self.image_format.white is None)
+        if decoded.deep and self.image_format.white is None:
             scale = measure_or_recall(self.paths)
             self.num_deep = scale.num_deep
-            self.picture = replace(self.picture, black=scale.black, white=scale.white)
-            decoded = read_or_recall(paths, self.picture)
+            self.image_format = replace(self.image_format, black=scale.black, white=scale.white)
+            decoded = decode_or_load(paths, self.image_format)
         self.unread |= {paths[row]: error for row, error in decoded.errors.items()}
         self.frames += [paths[row] for row in decoded.frames]
         return decoded
 
-    def _check_memory(self, num_pictures: int) -> None:
+    def _check_memory(self, num_images: int) -> None:
         available = available_memory()
-        needed = int(np.prod(shape_of(num_pictures, self.picture), dtype=np.int64))
+        needed = int(np.prod(shape_of(num_images, self.image_format), dtype=np.int64))
         if available is not None and needed > available:
-            size = f"{self.picture.height}x{self.picture.width}"
+            size = f"{self.image_format.height}x{self.image_format.width}"
             raise DataError(
-                f"dataset.size: {num_pictures} images of {size} take {needed / 1e9:.1f} GB of memory, and "
+                f"dataset.size: {num_images} images of {size} take {needed / 1e9:.1f} GB of memory, and "
                 f"{available / 1e9:.1f} GB are free; lower dataset.size, or set dataset.limit"
             )
 
@@ -251,7 +251,7 @@ class Reader:
         if len(self.unread) > MAX_NAMED:
             notes.append(f"skipped: {len(self.unread) - MAX_NAMED} more files could not be read")
         notes += frames_note(self.frames)
-        black, white = self.picture.black, self.picture.white
+        black, white = self.image_format.black, self.image_format.white
         if self.num_deep and ((black, white) != (0, 65535) or self.num_deep + len(self.unread) < len(self.paths)):
             notes.append(
                 f"{counted(self.num_deep, 'gray image')} of more than 8 bits a pixel: their values {black:g} to "

@@ -50,7 +50,7 @@ class Downloaded(ImageDataset):
             train=UnsplitExamples(np.asarray(train.targets, dtype=np.int64), inputs),
             test=UnsplitExamples(np.asarray(test.targets, dtype=np.int64), test_inputs),
             class_names=[str(name).split(" - ")[0] for name in train.classes],  # MNIST's are "0 - zero"
-            picture=ImageFormat(height, width, "rgb" if channels == 3 else "gray"),
+            image_format=ImageFormat(height, width, "rgb" if channels == 3 else "gray"),
         )
 
     def _open(self, train: bool) -> Any:
@@ -176,7 +176,7 @@ class Folder(ImageDataset, UnsplitDataset):
         """Return the folder."""
         return self.root
 
-    def picture_format(self) -> ImageFormat:
+    def image_format(self) -> ImageFormat:
         """Return the image format given by `size`, `mode`, `resize` and `value_range`."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         black, white = self.value_range or (0.0, None)
@@ -184,10 +184,10 @@ class Folder(ImageDataset, UnsplitDataset):
 
     def as_trained(self, transform: Transform) -> Self:
         """Return the same folder with the pixel range that the run used for 16-bit, 32-bit and float images."""
-        picture = transform.picture
-        if picture is None or picture.white is None:
+        image_format = transform.image_format
+        if image_format is None or image_format.white is None:
             return self
-        return self.model_copy(update={"value_range": [picture.black, picture.white]})
+        return self.model_copy(update={"value_range": [image_format.black, image_format.white]})
 
     def read(self, seed: int) -> RawDataset:
         """List the files; they are decoded once the splits are drawn.
@@ -200,7 +200,7 @@ class Folder(ImageDataset, UnsplitDataset):
             raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
         named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
         layout = find_layout(root, named)
-        reader = Reader(self.picture_format())
+        reader = Reader(self.image_format())
         notes = layout.notes
         validation = layout.validation
         if validation is not None and self.validation is not None and named is None:
@@ -214,7 +214,7 @@ class Folder(ImageDataset, UnsplitDataset):
             test=None if layout.test is None else reader.pool(layout.test),
             validation=None if validation is None else reader.pool(validation),
             class_names=layout.class_names,
-            picture=reader.picture,
+            image_format=reader.image_format,
             notes=notes,
             finish=partial(self._finish, reader),
         )
@@ -223,4 +223,4 @@ class Folder(ImageDataset, UnsplitDataset):
         """Report unreadable files, and complete the image format, once everything is read."""
         if self.on_bad_file == "error":
             reader.refuse_unread()
-        return replace(source, picture=reader.picture, notes=[*source.notes, *reader.notes()])
+        return replace(source, image_format=reader.image_format, notes=[*source.notes, *reader.notes()])

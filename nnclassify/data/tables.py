@@ -185,7 +185,7 @@ class Digits(ImageDataset, UnsplitDataset):
         return RawDataset(
             train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(pixels)),
             class_names=[str(name) for name in bunch.target_names],
-            picture=ImageFormat(height=8, width=8, mode="gray"),
+            image_format=ImageFormat(height=8, width=8, mode="gray"),
         )
 
 

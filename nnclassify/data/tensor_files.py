@@ -70,8 +70,8 @@ class Tensors(ImageDataset, UnsplitDataset):
 
     def as_trained(self, transform: Transform) -> Self:
         """Return the same files with the run's value of white."""
-        picture = transform.picture
-        return self if picture is None else self.model_copy(update={"white": picture.max_value})
+        image_format = transform.image_format
+        return self if image_format is None else self.model_copy(update={"white": image_format.max_value})
 
     def read(self, seed: int) -> RawDataset:
         """Map the files into memory.
@@ -104,7 +104,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             train=UnsplitExamples(numbering.indices(labels, self.train_targets), inputs),
             test=test,
             class_names=self.class_names or [str(label) for label in numbering.labels],
-            picture=None if own is None or white is None else _picture(inputs, white),
+            image_format=None if own is None or white is None else _image_format(inputs, white),
             notes=notes,
         )
 
@@ -204,7 +204,7 @@ def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, n
     return inputs.float() * (white / own)
 
 
-def _picture(inputs: Tensor, white: int) -> ImageFormat:
+def _image_format(inputs: Tensor, white: int) -> ImageFormat:
     channels, height, width = inputs.shape[1:]
     return ImageFormat(height, width, "rgb" if channels == 3 else "gray", max_value=white)
 

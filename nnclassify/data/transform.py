@@ -48,14 +48,14 @@ class Transform:
 
     Attributes:
         input_shape: Shape of one example: `(C, H, W)` or `(num_features,)`.
-        picture: How an image file becomes a raw input; None if the examples are not images.
+        image_format: How an image file becomes a raw input; None if the examples are not images.
         feature_names: Names of the columns, in order; None if they have no names.
         shift: Float64, broadcastable to `input_shape`, in raw units.
         scale: Float64, same shape, positive.
     """
 
     input_shape: tuple[int, ...]
-    picture: ImageFormat | None
+    image_format: ImageFormat | None
     feature_names: list[str] | None
     shift: Tensor
     scale: Tensor
@@ -92,10 +92,10 @@ class Transform:
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint: primitives and tensors."""
-        picture = None if self.picture is None else dict(vars(self.picture))
+        image_format = None if self.image_format is None else dict(vars(self.image_format))
         return {
             "input_shape": list(self.input_shape),
-            "picture": picture,
+            "picture": image_format,
             "feature_names": self.feature_names,
             "shift": self.shift,
             "scale": self.scale,
@@ -109,13 +109,13 @@ class Transform:
             ValueError: The state is invalid.
         """
         shape, names, shift, scale = tuple(state["input_shape"]), state["feature_names"], state["shift"], state["scale"]
-        picture = None if state["picture"] is None else TypeAdapter(ImageFormat).validate_python(state["picture"])
-        if picture is not None and (shape != picture.shape() or not picture.is_sound()):
+        image_format = None if state["picture"] is None else TypeAdapter(ImageFormat).validate_python(state["picture"])
+        if image_format is not None and (shape != image_format.shape() or not image_format.is_sound()):
             raise ValueError("the image format does not fit the input shape, or white is not above black")
         if names is not None and shape != (len(names),):
             raise ValueError("the feature names do not fit the input shape")
         _check_statistics(shape, shift, scale)
-        return cls(shape, picture, names, shift, scale)
+        return cls(shape, image_format, names, shift, scale)
 
 
 def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> None:

@@ -131,8 +131,8 @@ def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
     dataset = config.dataset
     if dataset.name != "folder":
         return config, dataset.build(config.seed)
-    num_pictures = len(dataset.read(dataset.seed or config.seed).train.targets)
-    limit = min(dataset.limit or num_pictures, num_pictures)
+    num_images = len(dataset.read(dataset.seed or config.seed).train.targets)
+    limit = min(dataset.limit or num_images, num_images)
     if limit <= FOLDER_LIMIT:
         return config, dataset.build(config.seed)
     dataset = dataset.model_copy(update={"limit": FOLDER_LIMIT})

@@ -63,7 +63,7 @@ def _packed(splits: Splits) -> dict[str, Any]:
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
     validation_is_test = packed.pop("validation_is_test")
-    for name, kind in {**dict.fromkeys(SPLITS, Examples), "picture": ImageFormat}.items():
+    for name, kind in {**dict.fromkeys(SPLITS, Examples), "image_format": ImageFormat}.items():
         if packed[name] is not None:
             packed[name] = kind(**packed[name])
     return Splits(**{**packed, "validation": packed["test"]} if validation_is_test else packed)

@@ -35,10 +35,10 @@ def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[Cl
     """Precision, recall, F1 and support of each class."""
     reports = []
     for index, name in enumerate(class_names):
-        hits, support = confusion[index][index], sum(confusion[index])
+        num_correct, support = confusion[index][index], sum(confusion[index])
         predicted = sum(row[index] for row in confusion)
-        f1 = 2 * hits / (support + predicted) if support + predicted else 0.0
-        precision, recall = (hits / whole if whole else 0.0 for whole in (predicted, support))
+        f1 = 2 * num_correct / (support + predicted) if support + predicted else 0.0
+        precision, recall = (num_correct / whole if whole else 0.0 for whole in (predicted, support))
         reports.append(ClassReport(name, precision, recall, f1, support))
     return reports
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 
-def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson_interval(num_correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
     """The Wilson score interval of a share (Wilson, 1927); 95% by default.
 
     Raises:
@@ -17,8 +17,8 @@ def wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tupl
     """
     if count < 1:
         raise ValueError("an interval needs at least one example")
-    share, spread = hits / count, z**2 / count
+    share, spread = num_correct / count, z**2 / count
     center = share + spread / 2
     margin = z * math.sqrt(share * (1 - share) / count + spread / (4 * count))
     low, high = (center - margin) / (1 + spread), (center + margin) / (1 + spread)
-    return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
+    return (0.0 if num_correct == 0 else low), (1.0 if num_correct == count else high)

@@ -67,10 +67,10 @@ class Judged:
             return both.sum(dim=0).double(), self.targets.sum(dim=0).double(), self.predictions.sum(dim=0).double()
         right = self.targets[self.predictions == self.targets]
         num_classes = self.probabilities.shape[1]
-        hits, support, predicted = (
+        correct, support, predicted = (
             classes.bincount(minlength=num_classes).double() for classes in (right, self.targets, self.predictions)
         )
-        return hits, support, predicted
+        return correct, support, predicted
 
 
 @dataclass(frozen=True)
@@ -156,15 +156,15 @@ def balanced_accuracy(predictions: Tensor, targets: Tensor) -> float:
 
 def _f1_macro(judged: Judged) -> float:
     """The mean of the classes' F1: of all of them where targets are multi-hot, else of those that occur."""
-    hits, support, predicted = judged.counts
-    f1 = 2 * hits / (support + predicted).clamp(min=1)
+    correct, support, predicted = judged.counts
+    f1 = 2 * correct / (support + predicted).clamp(min=1)
     return float((f1 if judged.is_multi_hot else f1[support + predicted > 0]).mean())
 
 
 def _f1_micro(judged: Judged) -> float:
     """F1 over the decisions about all classes together."""
-    hits, support, predicted = judged.counts
-    return 2 * float(hits.sum()) / max(float((support + predicted).sum()), 1.0)
+    correct, support, predicted = judged.counts
+    return 2 * float(correct.sum()) / max(float((support + predicted).sum()), 1.0)
 
 
 def _hamming_loss(judged: Judged) -> float:
@@ -207,10 +207,10 @@ def _matthews(judged: Judged) -> float:
 
     0 where all examples, or all predictions, are of one class.
     """
-    hits, support, predicted = judged.counts
+    correct, support, predicted = judged.counts
     count = support.sum()
     spread = ((count**2 - support @ support) * (count**2 - predicted @ predicted)).sqrt()
-    return float((hits.sum() * count - support @ predicted) / spread) if spread > 0 else 0.0
+    return float((correct.sum() * count - support @ predicted) / spread) if spread > 0 else 0.0
 
 
 def _log_loss(judged: Judged) -> float:

@@ -19,14 +19,14 @@ class Totals:
     Attributes:
         loss: Sum of weighted losses, on the CPU, of what is not `unread`.
         weight: Sum of the weights; the number of examples if all weights are equal.
-        hits: Right predictions, on the device.
+        num_correct: Right predictions, on the device.
         count: Examples.
         unread: Losses `(N,)` and weights `(N,)` or None, on the device, in their order.
     """
 
     loss: Tensor
     weight: Tensor
-    hits: Tensor
+    num_correct: Tensor
     count: int = 0
     unread: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
 
@@ -39,7 +39,7 @@ class Totals:
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
         """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)` or `(N, K)`."""
         self.unread.append((losses.detach(), loss_fn.weights(targets)))
-        self.hits += exact(loss_fn.predictions(outputs), targets).sum()
+        self.num_correct += exact(loss_fn.predictions(outputs), targets).sum()
         self.count += len(targets)
         if losses.device.type == "cpu":  # nothing to wait for, so nothing to hold
             self._read()
@@ -51,7 +51,7 @@ class Totals:
 
     def accuracy(self) -> float:
         """Share of right predictions, 0..1; NaN of nothing."""
-        return float(self.hits) / self.count if self.count else math.nan
+        return float(self.num_correct) / self.count if self.count else math.nan
 
     def state(self) -> dict[str, Any]:
         """Primitives, for a checkpoint in mid-epoch."""
@@ -59,7 +59,7 @@ class Totals:
         return {
             "loss": float(self.loss),
             "weight": float(self.weight),
-            "hits": int(self.hits),
+            "hits": int(self.num_correct),
             "count": self.count,
         }
 
@@ -67,8 +67,9 @@ class Totals:
     def from_state(cls, state: dict[str, Any], device: torch.device) -> Totals:
         """The inverse of `state`."""
         totals = cls.zeros(device)
-        for name in ("loss", "weight", "hits"):
-            getattr(totals, name).fill_(state[name])
+        totals.loss.fill_(state["loss"])
+        totals.weight.fill_(state["weight"])
+        totals.num_correct.fill_(state["hits"])
         totals.count = state["count"]
         return totals
 

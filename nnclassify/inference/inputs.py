@@ -22,8 +22,8 @@ from nnclassify.data.csv_inputs import FrameRows, Rows, inputs_of, listed, numbe
 from nnclassify.data.csv_rows import CsvFile, CsvFormat, as_number
 from nnclassify.data.image_depth import OVERSHOOT
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.data.image_listing import list_pictures, passed_over
-from nnclassify.data.image_reading import Decoded, frames_note, ignore_warnings, read_pictures, shape_of
+from nnclassify.data.image_listing import list_images, passed_over
+from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings, shape_of
 from nnclassify.data.tensor_files import as_tensor, load_tensor
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line
@@ -136,27 +136,27 @@ class InputReader:
         path = Path(item)
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
             yield from self._tensor(load_tensor(item), item)
-        elif self.transform.picture is not None:
-            yield from self._pictures(path, self.transform.picture)
+        elif self.transform.image_format is not None:
+            yield from self._images(path, self.transform.image_format)
         elif _is(Path.is_file, path):
             yield from self._rows(CsvFile(path, self.written))
         else:
             yield RawInput(item, self._values(item))
 
-    def _pictures(self, path: Path, picture: ImageFormat) -> Iterator[RawInput]:
-        for batch, decoded in _decoded(iter(_pictures_at(path, self.note)), picture):
+    def _images(self, path: Path, image_format: ImageFormat) -> Iterator[RawInput]:
+        for batch, decoded in _decoded(iter(_image_paths(path, self.note)), image_format):
             for text in frames_note([batch[row] for row in decoded.frames]):
                 self.note(text)
-            raw = _raw_pixels(decoded.pixels, picture)
+            raw = _raw_pixels(decoded.pixels, image_format)
             for row, file in enumerate(batch):
                 yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row))
 
     def _image(self, name: str, image: Image.Image) -> Tensor:
-        picture = self.transform.picture
-        if picture is None:
+        image_format = self.transform.image_format
+        if image_format is None:
             raise InputError(f"{name}: an image; this net takes {self._takes()}")
         ignore_warnings()
-        return _raw_pixels(picture.decode_image(image, name), picture)
+        return _raw_pixels(image_format.decode_image(image, name), image_format)
 
     def _takes(self) -> str:
         shape, names = self.transform.input_shape, self.transform.feature_names
@@ -169,9 +169,9 @@ class InputReader:
             inputs = inputs.long()  # torch computes next to nothing with these
         inputs, is_batch = _shaped(inputs, self.transform.input_shape, item)
         finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
-        picture = self.transform.picture
-        if picture is not None and all(finite):
-            inputs = _in_units(inputs, picture.max_value, item)
+        image_format = self.transform.image_format
+        if image_format is not None and all(finite):
+            inputs = _in_units(inputs, image_format.max_value, item)
         for row, values in enumerate(inputs):
             name = f"{item}[{row}]" if is_batch or is_file else item
             yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
@@ -214,34 +214,34 @@ def _is(kind: Callable[[Path], bool], path: Path) -> bool:
         return False
 
 
-def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], picture: ImageFormat) -> Tensor:
+def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: ImageFormat) -> Tensor:
     """Decoded images in the units that the net was trained in: uint8, or floats in 0..1."""
     raw = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
-    return raw.float() / 255 if picture.max_value == 1 else raw
+    return raw.float() / 255 if image_format.max_value == 1 else raw
 
 
-def _pictures_at(path: Path, note: Note) -> list[Path]:
+def _image_paths(path: Path, note: Note) -> list[Path]:
     """An image, or all images of a folder."""
     if is_regular(path):
         return [path]
     if not is_folder(path):
         raise InputError(f"{path}: {why_no_file(path)}; expected an image or a folder of images")
-    listing = list_pictures(path)
+    listing = list_images(path)
     for text in passed_over([listing]):
         note(text)
-    if not listing.pictures:
+    if not listing.paths:
         raise InputError(f"{path}: an empty folder; expected images")
-    return listing.pictures
+    return listing.paths
 
 
-def _decoded(paths: Iterator[Path], picture: ImageFormat) -> Iterator[tuple[list[Path], Decoded]]:
+def _decoded(paths: Iterator[Path], image_format: ImageFormat) -> Iterator[tuple[list[Path], Decoded]]:
     """Images a batch at a time, in order; while one is used, the next is decoded."""
-    most = at_once(shape_of(1, picture))
+    most = at_once(shape_of(1, image_format))
     with ThreadPoolExecutor(1) as ahead:
         waiting: deque[tuple[list[Path], Future[Decoded]]] = deque()
         while True:
             if batch := list(itertools.islice(paths, most)):
-                waiting.append((batch, ahead.submit(read_pictures, batch, picture)))
+                waiting.append((batch, ahead.submit(decode_images, batch, image_format)))
             if not waiting:
                 return
             if len(waiting) > 1 or not batch:

@@ -90,7 +90,7 @@ class Cnn(DenseModel):
 
         from nnclassify.models.layers import HEADS, Stack
 
-        channels, height, width = picture_shape("cnn", input_shape)
+        channels, height, width = image_shape("cnn", input_shape)
         shape = (channels, height, width)
         stack = Stack()
         for index, block in enumerate(self.blocks):
@@ -144,7 +144,7 @@ class Cnn(DenseModel):
         return after
 
 
-def picture_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
+def image_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
     """The input shape as (C, H, W).
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from nnclassify.models.base import Model
-from nnclassify.models.cnn import picture_shape
+from nnclassify.models.cnn import image_shape
 from nnclassify.settings import PositiveInt
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Resnet(Model):
 
         from nnclassify.models.layers import ResidualBlock, Stack
 
-        channels, _, _ = picture_shape("resnet", input_shape)
+        channels, _, _ = image_shape("resnet", input_shape)
         stack = Stack()
         stack.add("stem_conv", nn.Conv2d(channels, self.width, 3, padding=1, bias=False))
         stack.add("stem_norm", nn.BatchNorm2d(self.width))

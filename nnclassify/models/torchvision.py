@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nnclassify.errors import ModelError, counted, one_line, suggestion
 from nnclassify.models.base import Model
-from nnclassify.models.cnn import picture_shape
+from nnclassify.models.cnn import image_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +31,7 @@ class Torchvision(Model):
         """
         from torchvision import models
 
-        channels, _, _ = picture_shape("torchvision", input_shape)
+        channels, _, _ = image_shape("torchvision", input_shape)
         if channels != 3:
             found = f"model: torchvision on images with {counted(channels, 'channel')}"
             raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))

@@ -84,7 +84,7 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
     _check_augment(config, splits)
-    transform = Transform(splits.input_shape, splits.picture, splits.feature_names, shift, scale)
+    transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale)
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
             check_values(examples, transform, config.dataset.origin_of_inputs(name), splits.lines)

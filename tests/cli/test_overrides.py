@@ -92,7 +92,7 @@ def test_runs_and_overrides_are_told_apart(words: list[str], run: str | None, ov
     assert run_and_overrides(words[0], words[1:], None, None) == (run, overrides)
 
 
-def test_pictures_with_an_equals_sign_are_inputs(here: Path) -> None:
+def test_images_with_an_equals_sign_are_inputs(here: Path) -> None:
     for name in ("x=1.png", "seed=1.png"):
         (here / name).write_text("")
     words = ["x=1.png", "-1,2", "seed=1.png", "y=2.png", "./dataset.x=1", "dataset.decimal=,"]

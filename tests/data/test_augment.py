@@ -13,27 +13,27 @@ from nnclassify.errors import DataError
 
 
 def test_shift_is_numpys_reflection() -> None:
-    picture = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).reshape(2, 3, 4, 5)
-    shifted = shift(picture, torch.tensor([[0, 4], [3, 1]]), border=2)
-    padded = np.pad(picture.numpy(), [(0, 0), (0, 0), (2, 2), (2, 2)], mode="reflect")
+    image = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).reshape(2, 3, 4, 5)
+    shifted = shift(image, torch.tensor([[0, 4], [3, 1]]), border=2)
+    padded = np.pad(image.numpy(), [(0, 0), (0, 0), (2, 2), (2, 2)], mode="reflect")
     assert np.array_equal(shifted[0].numpy(), padded[0, :, 0:4, 4:9])
     assert np.array_equal(shifted[1].numpy(), padded[1, :, 3:7, 1:6])
     assert shifted.dtype == torch.uint8
 
 
-def test_no_shift_leaves_the_picture() -> None:
-    picture = torch.arange(60, dtype=torch.uint8).reshape(1, 3, 4, 5)
-    assert torch.equal(shift(picture, torch.tensor([[2, 2]]), border=2), picture)
+def test_no_shift_leaves_the_image() -> None:
+    image = torch.arange(60, dtype=torch.uint8).reshape(1, 3, 4, 5)
+    assert torch.equal(shift(image, torch.tensor([[2, 2]]), border=2), image)
 
 
-def test_flip_mirrors_about_half_of_the_pictures() -> None:
+def test_flip_mirrors_about_half_of_the_images() -> None:
     drawn = Augmentation.draw(Augment(flip=True), seed=0, epoch=1, num_examples=1000)
     assert drawn is not None and drawn.flips is not None
     assert 400 < int(drawn.flips.sum()) < 600
-    picture = torch.arange(6.0).reshape(1, 1, 2, 3).expand(1000, 1, 2, 3)
-    changed = drawn.apply(picture, torch.arange(1000))
+    image = torch.arange(6.0).reshape(1, 1, 2, 3).expand(1000, 1, 2, 3)
+    changed = drawn.apply(image, torch.arange(1000))
     assert torch.equal(changed[drawn.flips][0, 0], torch.tensor([[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]))
-    assert torch.equal(changed[~drawn.flips][0], picture[0])
+    assert torch.equal(changed[~drawn.flips][0], image[0])
 
 
 def test_alternating_flips_follow_from_the_first_epoch() -> None:
@@ -47,15 +47,15 @@ def test_alternating_flips_follow_from_the_first_epoch() -> None:
     assert not torch.equal(flips(1, 1), flips(0, 1))
 
 
-def test_cutout_is_a_square_of_zeros_within_the_picture() -> None:
+def test_cutout_is_a_square_of_zeros_within_the_image() -> None:
     drawn = Augmentation.draw(Augment(cutout=3), seed=0, epoch=1, num_examples=400)
     assert drawn is not None and drawn.centers is not None
     cut = drawn.cut(torch.ones(400, 2, 6, 8), torch.arange(400)) == 0
-    for picture, (down, right) in zip(cut, drawn.centers.tolist(), strict=True):
+    for image, (down, right) in zip(cut, drawn.centers.tolist(), strict=True):
         row, column = int(down * 6), int(right * 8)
         expected = np.zeros((6, 8), dtype=bool)
         expected[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = True
-        assert np.array_equal(picture[0].numpy(), expected) and torch.equal(picture[0], picture[1])
+        assert np.array_equal(image[0].numpy(), expected) and torch.equal(image[0], image[1])
     assert cut.any(dim=0).all()  # anywhere, the corners too
 
 
@@ -66,6 +66,6 @@ def test_cutout_is_a_square_of_zeros_within_the_picture() -> None:
         ({"cutout": 9}, r"dataset.augment.cutout: found 9 for images of 8x8 pixels; expected at most 8"),
     ],
 )
-def test_an_augmentation_larger_than_the_pictures_is_refused(augment: dict[str, int], message: str) -> None:
+def test_an_augmentation_larger_than_the_images_is_refused(augment: dict[str, int], message: str) -> None:
     with pytest.raises(DataError, match=message):
         trainer_of(dataset={"name": "digits", "limit": 50, "augment": augment})

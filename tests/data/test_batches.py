@@ -68,15 +68,15 @@ def test_chunks_and_a_start_in_mid_epoch_change_nothing(
 
 
 def test_augmentation_is_a_function_of_seed_epoch_and_example() -> None:
-    pictures = torch.arange(8 * 30.0).reshape(8, 1, 5, 6)
+    images = torch.arange(8 * 30.0).reshape(8, 1, 5, 6)
     augment = Augment(flip=True, crop=2)
     drawn = Augmentation.draw(augment, seed=0, epoch=1, num_examples=8)
     again = Augmentation.draw(augment, seed=0, epoch=1, num_examples=8)
     other = Augmentation.draw(augment, seed=0, epoch=2, num_examples=8)
     assert drawn is not None and again is not None and other is not None
     rows = torch.tensor([6, 1])
-    assert torch.equal(drawn.apply(pictures, torch.arange(8))[rows], again.apply(pictures[rows], rows))
-    assert not torch.equal(drawn.apply(pictures, torch.arange(8)), other.apply(pictures, torch.arange(8)))
+    assert torch.equal(drawn.apply(images, torch.arange(8))[rows], again.apply(images[rows], rows))
+    assert not torch.equal(drawn.apply(images, torch.arange(8)), other.apply(images, torch.arange(8)))
 
 
 def test_batch_norm_never_meets_a_batch_of_one() -> None:

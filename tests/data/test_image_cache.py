@@ -32,9 +32,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_second_reading_decodes_nothing(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = image_reading.read_or_recall(files, FORMAT).pixels
-    monkeypatch.setattr(image_reading, "read_pictures", lambda *arguments: pytest.fail("decoded again"))
-    again = image_reading.read_or_recall(files, FORMAT).pixels
+    first = image_reading.decode_or_load(files, FORMAT).pixels
+    monkeypatch.setattr(image_reading, "decode_images", lambda *arguments: pytest.fail("decoded again"))
+    again = image_reading.decode_or_load(files, FORMAT).pixels
     assert np.array_equal(first, again)
     assert again[:, 0, 0, 0].tolist() == [10, 20, 30]
 
@@ -51,14 +51,14 @@ def test_a_touched_file_another_format_or_order_is_another_list(files: list[Path
 def test_unreadable_files_are_not_kept(files: list[Path]) -> None:
     files[1].write_bytes(b"no image")
     for _ in range(2):
-        assert list(image_reading.read_or_recall(files, FORMAT).errors) == [1]
+        assert list(image_reading.decode_or_load(files, FORMAT).errors) == [1]
 
 
 def test_a_damaged_cache_is_not_used(files: list[Path], tmp_path: Path) -> None:
-    image_reading.read_or_recall(files, FORMAT)
+    image_reading.decode_or_load(files, FORMAT)
     kept = next((tmp_path / "cache").rglob("*.npy"))
     kept.write_bytes(kept.read_bytes()[:100])
-    pixels = image_reading.read_or_recall(files, FORMAT).pixels
+    pixels = image_reading.decode_or_load(files, FORMAT).pixels
     assert pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
 
 
@@ -110,24 +110,24 @@ def npy(pixels: np.ndarray[Any, Any]) -> bytes:
     ],
 )
 def test_what_is_kept_is_trusted_only_if_it_is_right(spoil: Callable[[Path], object], files: list[Path]) -> None:
-    image_reading.read_or_recall(files, FORMAT)
+    image_reading.decode_or_load(files, FORMAT)
     folder = private_folder("pictures")
     assert folder is not None
     spoil(next(folder.glob("*.npy")))
     for _ in range(2):  # where it was wrong, it is made anew
-        assert image_reading.read_or_recall(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
+        assert image_reading.decode_or_load(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
 
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_another_content_of_the_same_size_and_time_is_read(in_place: bool, files: list[Path]) -> None:
-    image_reading.read_or_recall(files, FORMAT)
+    image_reading.decode_or_load(files, FORMAT)
     status, other = files[0].stat(), files[1].read_bytes()
     assert len(other) == status.st_size
     if not in_place:
         files[0].unlink()
     files[0].write_bytes(other)
     os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert image_reading.read_or_recall(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [20, 20, 30]
+    assert image_reading.decode_or_load(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [20, 20, 30]
 
 
 def test_folders_that_change_places_are_read_again(files: list[Path], tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_folders_that_change_places_are_read_again(files: list[Path], tmp_path: 
         Image.new("RGB", (4, 4), (value, value, value)).save(tmp_path / name / "x.png")
         os.utime(tmp_path / name / "x.png", (0, 0))
     paths = [tmp_path / "a/x.png", tmp_path / "b/x.png"]
-    image_reading.read_or_recall(paths, FORMAT)
+    image_reading.decode_or_load(paths, FORMAT)
     for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
         (tmp_path / old).rename(tmp_path / new)
-    assert image_reading.read_or_recall(paths, FORMAT).pixels[:, 0, 0, 0].tolist() == [50, 40]
+    assert image_reading.decode_or_load(paths, FORMAT).pixels[:, 0, 0, 0].tolist() == [50, 40]

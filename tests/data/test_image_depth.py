@@ -13,7 +13,7 @@ from PIL import Image
 from nnclassify import run
 from nnclassify.data import Splits, image_reading
 from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
-from nnclassify.data.image_format import ImageFormat, Picture
+from nnclassify.data.image_format import DecodedImage, ImageFormat
 from nnclassify.errors import DataError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import splits_of
@@ -95,14 +95,14 @@ def test_every_kind_keeps_its_shades(kind: str, here: Path) -> None:
     assert any("more than 8 bits" in note for note in splits.notes) == (kind not in ("pgm", "16-bit png"))
 
 
-def test_deep_pictures_are_told_where_others_are_not(here: Path) -> None:
+def test_deep_images_are_told_where_others_are_not(here: Path) -> None:
     save(here / "root/dark/0", SHADES, "16-bit png")
     (here / "root/light").mkdir()
     Image.fromarray((SHADES * 500).astype(np.uint8)).save(here / "root/light/0.png")
     assert any(note.startswith("1 gray image of more than 8 bits a pixel") for note in build(mode="rgb").notes)
 
 
-def test_a_later_start_decodes_no_deep_picture_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_start_decodes_no_deep_image_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
     monkeypatch.setattr(image_reading, "MIN_PICTURES", 2)
     for index in range(4):
@@ -111,9 +111,9 @@ def test_a_later_start_decodes_no_deep_picture_again(here: Path, monkeypatch: py
     decoded: list[Path] = []
     decode = ImageFormat.decode
 
-    def counted(picture: ImageFormat, path: Path) -> Picture:
+    def counted(image_format: ImageFormat, path: Path) -> DecodedImage:
         decoded.append(path)
-        return decode(picture, path)
+        return decode(image_format, path)
 
     monkeypatch.setattr(ImageFormat, "decode", counted)
     first = build()
@@ -148,7 +148,7 @@ def test_not_a_number_is_named(here: Path) -> None:
         build()
 
 
-def test_pictures_that_are_all_alike_are_refused(here: Path) -> None:
+def test_images_that_are_all_alike_are_refused(here: Path) -> None:
     for name in ("a", "b"):
         save(here / f"root/{name}/0", SHADES * 0 + 0.5, "pgm")
     with pytest.raises(

@@ -12,7 +12,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
-from nnclassify.data.image_listing import list_pictures
+from nnclassify.data.image_listing import list_images
 from nnclassify.errors import DataError
 
 
@@ -39,7 +39,7 @@ def said(splits: Splits, *words: str) -> bool:
     return any(all(word in note for word in words) for note in splits.notes)
 
 
-def test_pictures_of_all_depths_are_used_and_said(here: Path) -> None:
+def test_images_of_all_depths_are_used_and_said(here: Path) -> None:
     paint("a/0.png", "a/2019/may/1.png", "a/2020/2.png", "b/3.png")
     splits = build()
     assert counts(splits) == (["a", "b"], [3, 1], 0, 0)
@@ -57,7 +57,7 @@ def test_links_are_followed_once(here: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["nowhere", "x.png"])
-def test_a_dangling_picture_is_named_and_a_dangling_class_too(target: str, here: Path) -> None:
+def test_a_dangling_image_is_named_and_a_dangling_class_too(target: str, here: Path) -> None:
     paint("a/0.png", "b/1.png")
     Path("root/b/x.png").symlink_to(target)
     with pytest.raises(DataError, match=r"root/b/x.png: not a readable image"):
@@ -139,7 +139,7 @@ def test_folders_that_can_be_understood_in_two_ways_are_refused(files: list[str]
     assert "\n" not in str(caught.value)
 
 
-def test_unlabeled_pictures_and_other_folders_beside_train_are_said(here: Path) -> None:
+def test_unlabeled_images_and_other_folders_beside_train_are_said(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png", "test/7.png", "val/a/2.png", "extra/x.png")
     splits = build(validation=None)
     assert counts(splits) == (["a", "b"], [1, 1], 1, 0)
@@ -174,7 +174,7 @@ def test_a_name_that_is_not_utf_8_is_read(here: Path) -> None:
 
 def test_the_order_is_that_of_the_parts_of_a_path(here: Path) -> None:
     paint("b.png", "a/c.png", "a-b.png", "a/B/x.png", "a.png")
-    files = [str(path.relative_to("root")) for path in list_pictures(Path("root")).pictures]
+    files = [str(path.relative_to("root")) for path in list_images(Path("root")).paths]
     assert files == ["a/B/x.png", "a/c.png", "a-b.png", "a.png", "b.png"]
 
 
@@ -194,7 +194,7 @@ def test_all_bad_files_of_all_splits_are_counted(here: Path) -> None:
     assert said(build(on_bad_file="skip"), "skipped: root/train/b/y.png")
 
 
-def test_a_test_folder_without_any_picture_is_refused(here: Path) -> None:
+def test_a_test_folder_without_any_image_is_refused(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png")
     Path("root/test/a").mkdir(parents=True)
     with pytest.raises(DataError, match=r"root/test/a: no images, here or in any other class"):

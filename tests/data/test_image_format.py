@@ -68,7 +68,7 @@ def test_sixteen_bit_gray_is_scaled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
-def test_a_file_that_is_no_picture_is_named(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(content)
     with pytest.raises(
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_picture_is_named(content: bytes, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif"])
-def test_a_truncated_picture_is_named(suffix: str, tmp_path: Path) -> None:
+def test_a_truncated_image_is_named(suffix: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, size=(64, 64, 3))
     whole = save(tmp_path / f"whole.{suffix}", noise).read_bytes()
     path = tmp_path / f"cut.{suffix}"
@@ -131,7 +131,7 @@ def test_every_mode_is_brought_to_bytes(mode: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
-def test_a_picture_that_is_one_pixel_wide_is_read(size: tuple[int, int], resize: Resize, tmp_path: Path) -> None:
+def test_a_image_that_is_one_pixel_wide_is_read(size: tuple[int, int], resize: Resize, tmp_path: Path) -> None:
     Image.new("L", size, 70).save(tmp_path / "a.png")
     pixels = ImageFormat(8, 8, "gray", resize).read(tmp_path / "a.png")
     assert pixels.max() == 70

@@ -17,7 +17,7 @@ from PIL import Image
 
 from nnclassify.data import Splits
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.data.image_reading import read_pictures
+from nnclassify.data.image_reading import decode_images
 from nnclassify.errors import DataError, InputError
 
 
@@ -136,7 +136,7 @@ def test_a_validation_folder(here: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", None])
-def test_a_corrupt_or_truncated_picture_is_named_or_skipped(content: bytes | None, here: Path) -> None:
+def test_a_corrupt_or_truncated_image_is_named_or_skipped(content: bytes | None, here: Path) -> None:
     paint_split(here / "root", ["cat", "dog"])
     bad = here / "root/dog/2.png"
     bad.write_bytes(bad.read_bytes()[:-30] if content is None else content)
@@ -147,7 +147,7 @@ def test_a_corrupt_or_truncated_picture_is_named_or_skipped(content: bytes | Non
     assert splits.notes == ["skipped: root/dog/2.png could not be read"]
 
 
-def test_a_split_whose_every_picture_is_bad_is_none(here: Path) -> None:
+def test_a_split_whose_every_image_is_bad_is_none(here: Path) -> None:
     paint_split(here / "root/train", ["cat", "dog"])
     paint_split(here / "root/test", ["cat", "dog"], each=1)
     for name in ["cat", "dog"]:
@@ -155,7 +155,7 @@ def test_a_split_whose_every_picture_is_bad_is_none(here: Path) -> None:
     assert build(name="folder", root="root", on_bad_file="skip").test is None
 
 
-def test_a_class_whose_every_picture_is_bad_cannot_be_skipped_away(here: Path) -> None:
+def test_a_class_whose_every_image_is_bad_cannot_be_skipped_away(here: Path) -> None:
     paint_split(here / "root", ["cat", "dog"], each=1)
     (here / "root/dog/0.png").write_bytes(b"")
     with pytest.raises(DataError, match="no training examples of class dog"):
@@ -206,9 +206,9 @@ def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytes
     paths[70].write_bytes(b"no image")
     paths[71].unlink()
     picture = ImageFormat(2, 3, "gray")
-    one_by_one = read_pictures(paths, picture)
+    one_by_one = decode_images(paths, picture)
     monkeypatch.setattr("nnclassify.data.image_reading.SMALL_FILE", 0)
-    decoded = read_pictures(paths, picture)
+    decoded = decode_images(paths, picture)
     pixels, errors = decoded.pixels, decoded.errors
     assert (pixels == one_by_one.pixels).all() and list(errors) == list(one_by_one.errors) == [70, 71]
     assert pixels[:, 0, 1, 2].tolist() == [0 if row in errors else row for row in range(150)]

@@ -69,10 +69,10 @@ def test_train_and_test_files(here: Path) -> None:
         (np.full((4, 2, 5, 5), 9, dtype=np.uint8), None),
     ],
 )
-def test_what_counts_as_pictures(inputs: Any, max_value: int | None, here: Path) -> None:
+def test_what_counts_as_images(inputs: Any, max_value: int | None, here: Path) -> None:
     inputs[0, 0, 0, 0] -= 0.01 if inputs.dtype == np.float32 else 1  # images that are all alike are refused
-    picture = build(**save(inputs)).picture
-    assert (None if picture is None else picture.max_value) == max_value
+    image_format = build(**save(inputs)).image_format
+    assert (None if image_format is None else image_format.max_value) == max_value
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_tensors_that_do_not_fit_are_named(inputs: Any, targets: Any, message: s
         build(**files)
 
 
-def test_only_pictures_can_be_augmented(here: Path) -> None:
+def test_only_images_can_be_augmented(here: Path) -> None:
     with pytest.raises(DataError, match=r"dataset.augment: examples of shape \(6,\); only images"):
         build(**save(), augment={"flip": True})
 
@@ -234,7 +234,7 @@ def test_the_units_of_the_test_split_are_those_of_training(factor: float, white:
     files = save(as_bytes if white == 255 else as_floats)
     torch.save(torch.as_tensor(as_floats if white == 255 else as_bytes), "x2.pt")
     splits = build(**files, test=0.2, test_inputs="x2.pt", test_targets="y.pt")
-    assert splits.test is not None and splits.picture is not None and splits.picture.max_value == white
+    assert splits.test is not None and splits.image_format is not None and splits.image_format.max_value == white
     assert torch.allclose(splits.test.inputs.double(), torch.from_numpy(pixels * float(factor)), atol=1e-4)
     assert "x2.pt: images in 0.." in splits.notes[0]
 

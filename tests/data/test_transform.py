@@ -41,12 +41,12 @@ def test_statistics_of_bytes_are_exact(shape: tuple[int, ...], low: int) -> None
 
 
 @pytest.mark.parametrize("normalize", ["standard", "minmax", "unit"])
-def test_pictures_are_normalised_by_channel(normalize: Normalize) -> None:
+def test_images_are_normalised_by_channel(normalize: Normalize) -> None:
     rng = torch.Generator().manual_seed(0)
-    pictures = torch.randint(0, 256, (3000, 3, 2, 4), generator=rng, dtype=torch.uint8)
-    pictures[:, 1] //= 2
-    shift, scale = fit_normalization(pictures, torch.arange(2999), normalize)
-    train = pictures[:2999].double()
+    images = torch.randint(0, 256, (3000, 3, 2, 4), generator=rng, dtype=torch.uint8)
+    images[:, 1] //= 2
+    shift, scale = fit_normalization(images, torch.arange(2999), normalize)
+    train = images[:2999].double()
     expected = {
         "standard": (train.mean((0, 2, 3)), train.std((0, 2, 3), correction=0)),
         "minmax": (train.amin((0, 2, 3)), train.amax((0, 2, 3)) - train.amin((0, 2, 3))),
@@ -69,10 +69,10 @@ def test_columns_that_differ_in_a_late_digit_are_told_apart() -> None:
 
 
 def test_transform_survives_its_state() -> None:
-    picture = ImageFormat(4, 5, "gray", "pad")
-    transform = Transform((1, 4, 5), picture, None, *torch.tensor([3.0, 2.0]).double().reshape(2, 1, 1, 1))
+    image_format = ImageFormat(4, 5, "gray", "pad")
+    transform = Transform((1, 4, 5), image_format, None, *torch.tensor([3.0, 2.0]).double().reshape(2, 1, 1, 1))
     again = Transform.from_state(transform.state())
-    assert (again.input_shape, again.picture) == (transform.input_shape, picture)
+    assert (again.input_shape, again.image_format) == (transform.input_shape, image_format)
     raw = torch.arange(20, dtype=torch.uint8).reshape(1, 1, 4, 5)
     assert torch.equal(again(raw, torch.float32), (raw.float() - 3) / 2)
 

@@ -12,12 +12,12 @@ from nnclassify.inference.evaluate import Evaluation
 
 def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:
     confusion = confusion_matrix(predictions, targets, 2)
-    hits, count = int((predictions == targets).sum()), len(targets)
+    num_correct, count = int((predictions == targets).sum()), len(targets)
     nothing = torch.zeros(count)
     reports = class_reports(confusion, ["a", "b"])
     by_class = balanced_accuracy(predictions, targets)
-    metrics = {"loss": 0.5, "accuracy": hits / count, "balanced_accuracy": by_class}
-    return Evaluation(count, metrics, wilson_interval(hits, count), reports, confusion, nothing, nothing)
+    metrics = {"loss": 0.5, "accuracy": num_correct / count, "balanced_accuracy": by_class}
+    return Evaluation(count, metrics, wilson_interval(num_correct, count), reports, confusion, nothing, nothing)
 
 
 def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) -> Evaluation:

@@ -36,7 +36,7 @@ def test_a_working_net_learns_a_batch_by_heart(hidden: list[int], lr: float, lea
     assert reached is not None and (reached > 0.95) == learns
 
 
-def test_the_picture_of_a_range_test_is_drawn(tmp_path: Path) -> None:
+def test_the_image_of_a_range_test_is_drawn(tmp_path: Path) -> None:
     rates = tuple(torch.logspace(-4, 0, 9).tolist())
     path = save_range_test(
         RangeTest(rates, (1.0, 1.0, 0.9, 0.8, 0.6, 0.4, 0.3, 0.5, 1.1), 0.01), 0.1, tmp_path / "r.png"

@@ -31,9 +31,9 @@ def test_what_is_read_once_is_what_was_read(dataset: dict[str, Any], monkeypatch
     settings = config_of(dataset=dataset).dataset
     whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda: settings.build(0))
     assert all(map(torch.equal, rows(whole), rows(shared)))
-    assert (shared.class_names, shared.picture, shared.feature_names) == (
+    assert (shared.class_names, shared.image_format, shared.feature_names) == (
         whole.class_names,
-        whole.picture,
+        whole.image_format,
         whole.feature_names,
     )
     assert shared.validation_is_test is whole.validation_is_test

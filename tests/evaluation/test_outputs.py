@@ -24,7 +24,7 @@ DIGITS = {"name": "digits", "limit": 100}
 CNN = {"name": "cnn", "blocks": [{"channels": 4, "pool": "max"}]}
 
 
-def pictures() -> Tensor:
+def images() -> Tensor:
     """`(5, 2, 4, 6)`."""
     return torch.randn(5, 2, 4, 6, generator=torch.Generator().manual_seed(0))
 
@@ -55,9 +55,9 @@ def test_outputs_are_the_mean_over_the_views(tta: Tta) -> None:
     rows = torch.arange(5)
     transform = Transform((2, 4, 6), None, None, torch.zeros(2, 1, 1), torch.ones(2, 1, 1))
     placement = find_placement("cpu", "float32").suited_to(nn.Conv2d(1, 1, 1))
-    outputs = outputs_of(model, Examples(pictures(), rows, rows), transform, placement, tta)
-    torch.testing.assert_close(outputs, by_hand(model, pictures(), tta))
-    assert sum(weight for weight, _ in views(pictures(), tta)) == 1
+    outputs = outputs_of(model, Examples(images(), rows, rows), transform, placement, tta)
+    torch.testing.assert_close(outputs, by_hand(model, images(), tta))
+    assert sum(weight for weight, _ in views(images(), tta)) == 1
 
 
 def test_training_evaluation_and_prediction_use_the_same_views(here: Path) -> None:

@@ -64,8 +64,8 @@ def test_examples_are_found_again_by_predictions_path(here: Path) -> None:
     assert result.test is not None and result.components.splits.test is not None
     raw, targets = result.components.splits.test.select(torch.arange(len(result.components.splits.test)))
     assert torch.equal(result.classifier.probabilities(raw), result.test.probabilities)
-    hits = int((result.test.probabilities.argmax(1) == targets).sum())
-    assert result.test.accuracy == hits / len(targets)
+    num_correct = int((result.test.probabilities.argmax(1) == targets).sum())
+    assert result.test.accuracy == num_correct / len(targets)
     assert sum(map(sum, result.test.confusion)) == len(targets)
 
 

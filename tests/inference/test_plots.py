@@ -120,7 +120,7 @@ def test_regions_name_few_classes_in_a_legend_and_many_in_the_plane() -> None:
     assert overlapping(named) == []
 
 
-def test_pictures_say_what_was_predicted_and_what_is_true() -> None:
+def test_images_say_what_was_predicted_and_what_is_true() -> None:
     names = [*HOSTILE[:-1], "M" * 40, "airplane"]
     pictures, evaluation = predicted(names, torch.rand(13, 3, 4, 4), wrong=13)
     for draw in (samples, mistakes):
@@ -134,7 +134,7 @@ def test_pictures_say_what_was_predicted_and_what_is_true() -> None:
     ("shape", "dtype"),
     [((1, 1, 1), torch.uint8), ((3, 2, 3000), torch.float32), ((2, 5, 5), torch.float64), ((4, 1, 9), torch.uint8)],
 )
-def test_pictures_of_any_shape_and_number_type_are_drawn(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_images_of_any_shape_and_number_type_are_drawn(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     pictures, evaluation = predicted(["a", "b"], torch.full((4, *shape), 7).to(dtype), wrong=1)
     titles = [
         text for text in written(lambda: samples(pictures, evaluation, ["a", "b"])) if "predicted" in text.get_text()
@@ -190,7 +190,7 @@ def test_a_large_confusion_matrix_is_named_along_its_sides_and_lists_its_largest
 
 
 @pytest.mark.slow
-def test_pictures_of_a_thousand_classes_take_seconds() -> None:
+def test_images_of_a_thousand_classes_take_seconds() -> None:
     names = [f"class {number}" for number in range(1000)]
     pictures, evaluation = predicted(names, torch.zeros(3000, 3, 8, 8), wrong=500)
     for draw in (

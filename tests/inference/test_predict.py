@@ -49,13 +49,13 @@ def test_digits_saved_as_png_are_predicted_as_from_memory(folder: Path, tmp_path
     expected = net.probabilities(raw)
     assert [prediction.top[0][0] for prediction in predictions] == [str(label) for label in expected.argmax(1).tolist()]
     assert [prediction.top[0][1] for prediction in predictions] == pytest.approx(expected.amax(1).tolist())
-    hits = sum(
+    num_correct = sum(
         prediction.top[0][0] == str(target) for prediction, target in zip(predictions, targets.tolist(), strict=True)
     )
-    assert hits >= 50
+    assert num_correct >= 50
 
 
-def test_a_color_picture_of_any_size_goes_through_the_same_transform(folder: Path, tmp_path: Path) -> None:
+def test_a_color_image_of_any_size_goes_through_the_same_transform(folder: Path, tmp_path: Path) -> None:
     net = classifier("digits", folder)
     raw, _ = net.config.dataset.build(0).train.select(torch.arange(1))
     small = Image.fromarray(raw[0, 0].numpy())
@@ -114,7 +114,7 @@ def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, 
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "uint32", "int64", "float32"])
-def test_pictures_are_read_in_every_type_of_numbers(dtype: str, folder: Path, tmp_path: Path) -> None:
+def test_images_are_read_in_every_type_of_numbers(dtype: str, folder: Path, tmp_path: Path) -> None:
     pixels = np.arange(64).reshape(1, 8, 8) * 4
     for name, as_type in [("byte.npy", "uint8"), ("other.npy", dtype)]:
         np.save(tmp_path / name, pixels.astype(as_type))
@@ -129,7 +129,7 @@ def test_values_that_no_net_computes_with_are_errors_of_their_own(folder: Path) 
     assert last.error is not None and "column 'green': -1e+30" in last.error
 
 
-def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path: Path) -> None:
+def test_bad_images_are_named_and_the_others_predicted(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     Image.new("L", (8, 8)).save(tmp_path / "b.png")
     np.save(tmp_path / "c.npy", np.zeros((2, 3, 8, 8), dtype=np.uint8))
@@ -148,7 +148,7 @@ def test_bad_pictures_are_named_and_the_others_predicted(folder: Path, tmp_path:
 
 
 @pytest.fixture(scope="module", params=[1, 255])
-def picture_net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+def image_classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     """A net on dark and light images `(3, 6, 6)` whose white is 1 or 255."""
     place = tmp_path_factory.mktemp("pictures")
     targets = np.arange(40) % 2
@@ -162,28 +162,28 @@ def picture_net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     return trained.classifier
 
 
-def test_a_picture_is_predicted_alike_in_whatever_units_and_layout(picture_net: Classifier, tmp_path: Path) -> None:
+def test_a_image_is_predicted_alike_in_whatever_units_and_layout(image_classifier: Classifier, tmp_path: Path) -> None:
     dark = np.random.default_rng(1).integers(60, 80, (2, 3, 6, 6)).astype(np.uint8)
     arrays: list[Any] = [dark, dark.astype(np.int64), dark.astype(np.float64), dark / 255, dark.transpose(0, 2, 3, 1)]
     for index, array in enumerate(arrays):
         np.save(tmp_path / f"{index}.npy", array)
     Image.fromarray(dark[0].transpose(1, 2, 0)).save(tmp_path / "x.png")
-    found = [next(predict(picture_net, [str(tmp_path / f"{index}.npy")])) for index in range(len(arrays))]
-    found.append(only(predict(picture_net, [str(tmp_path / "x.png")])))
+    found = [next(predict(image_classifier, [str(tmp_path / f"{index}.npy")])) for index in range(len(arrays))]
+    found.append(only(predict(image_classifier, [str(tmp_path / "x.png")])))
     assert [prediction.top[0][0] for prediction in found] == ["0"] * 6
     assert [prediction.top[0][1] for prediction in found] == pytest.approx([found[0].top[0][1]] * 6, abs=1e-5)
 
 
-def test_values_that_are_no_pictures_are_refused(picture_net: Classifier, tmp_path: Path) -> None:
-    white = picture_net.transform.picture.max_value if picture_net.transform.picture else 0
+def test_values_that_are_no_images_are_refused(image_classifier: Classifier, tmp_path: Path) -> None:
+    white = image_classifier.transform.image_format.max_value if image_classifier.transform.image_format else 0
     for name, low, high in (("a", -2, 2), ("b", 0, 4000)):
         np.save(tmp_path / f"{name}.npy", np.linspace(low, high, 108).reshape(1, 3, 6, 6))
-        error = only(predict(picture_net, [str(tmp_path / f"{name}.npy")])).error or ""
+        error = only(predict(image_classifier, [str(tmp_path / f"{name}.npy")])).error or ""
         assert f"values from {low} to {high}; this net takes images in 0..{white}" in error
     values = np.zeros((2, 3, 6, 6))
     values[1, 0, 0, 0] = np.nan
     np.save(tmp_path / "c.npy", values)
-    good, bad = predict(picture_net, [str(tmp_path / "c.npy")])
+    good, bad = predict(image_classifier, [str(tmp_path / "c.npy")])
     assert good.error is None and bad.error is not None and "c.npy[1]: holds NaN or infinity" in bad.error
 
 

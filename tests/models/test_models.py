@@ -89,7 +89,7 @@ def test_a_network_larger_than_this_machines_memory_is_refused(monkeypatch: pyte
     assert build(name="mlp").get_parameter("output_linear.weight").shape == (3, 192)
 
 
-def test_a_picture_size_that_a_network_does_not_take_is_refused() -> None:
+def test_a_image_size_that_a_network_does_not_take_is_refused() -> None:
     network = build(shape=(3, 32, 32), name="torchvision", architecture="alexnet")
     with pytest.raises(ModelError, match=r"model: layer features.\d+ \(MaxPool2d\) does not take inputs of shape"):
         check_forward(network, torch.zeros(2, 3, 32, 32), 3)
@@ -107,9 +107,9 @@ def test_same_padding_is_torchs_for_odd_and_even_kernels(kernel: int) -> None:
     network = Cnn(blocks=[block]).network((3, 9, 7), 2)
     conv = network.get_submodule("block_0_conv")
     assert isinstance(conv, nn.Conv2d)
-    pictures = torch.randn(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
-    padded = network.get_submodule("block_0_pad")(pictures) if kernel % 2 == 0 else pictures
-    expected = functional.conv2d(pictures, conv.weight, conv.bias, padding="same")
+    images = torch.randn(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    padded = network.get_submodule("block_0_pad")(images) if kernel % 2 == 0 else images
+    expected = functional.conv2d(images, conv.weight, conv.bias, padding="same")
     assert torch.allclose(conv(padded), expected, atol=1e-6)
 
 
@@ -117,10 +117,10 @@ def test_same_padding_is_torchs_for_odd_and_even_kernels(kernel: int) -> None:
 def test_dirac_copies_its_inputs(kernel: int) -> None:
     block = {"channels": 5, "kernel": kernel, "padding": "same", "bias": False, "batch_norm": False, "init": "dirac"}
     network = build(name="cnn", blocks=[{**block, "activation": "none"}])
-    pictures = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    padded = network.get_submodule("block_0_pad")(pictures) if kernel == 2 else pictures
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    padded = network.get_submodule("block_0_pad")(images) if kernel == 2 else images
     outputs = network.get_submodule("block_0_conv")(padded)
-    assert torch.equal(outputs[:, :3], pictures)
+    assert torch.equal(outputs[:, :3], images)
     assert outputs[:, 3:].std() > 0.1  # the other channels start as ever
 
 
@@ -136,13 +136,13 @@ def test_every_option_of_a_block_and_of_the_output() -> None:
     conv, pool, batch_norm = (network.get_submodule(f"block_0_{name}") for name in names[:3])
     assert isinstance(batch_norm, nn.BatchNorm2d)
     assert (batch_norm.eps, batch_norm.momentum, batch_norm.weight.requires_grad) == (1e-12, 0.4, False)
-    pictures = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    found = functional.gelu(batch_norm(functional.max_pool2d(conv(pictures), 2)))
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = functional.gelu(batch_norm(functional.max_pool2d(conv(images), 2)))
     found = functional.avg_pool2d(functional.gelu(network.get_submodule("block_1_conv")(found)), 3).flatten(1)
     expected = found @ network.get_parameter("output_linear.weight").T * 0.25
     assert found.shape == (2, 6) and "output_linear.bias" not in dict(network.named_parameters())
     assert isinstance(pool, nn.MaxPool2d)
-    torch.testing.assert_close(network.train()(pictures), expected)
+    torch.testing.assert_close(network.train()(images), expected)
 
 
 @pytest.mark.parametrize(
@@ -180,26 +180,26 @@ def test_relu_before_max_pooling_is_the_same_after_it() -> None:
     blocks = [{"channels": 4, "batch_norm": False, "pool": "max"}]
     network = Cnn.model_validate({"name": "cnn", "blocks": blocks}).build((2, 9, 9), 3)
     assert [name for name, _ in network.named_children()][:3] == ["block_0_conv", "block_0_pool", "block_0_activation"]
-    pictures = torch.randn(5, 2, 9, 9).round(decimals=1)  # a round number is often there twice
+    images = torch.randn(5, 2, 9, 9).round(decimals=1)  # a round number is often there twice
     conv = network.get_submodule("block_0_conv")
-    as_written = functional.max_pool2d(functional.relu(conv(pictures)), 2)
-    found = nn.Sequential(*list(network.children())[:3])(pictures)
+    as_written = functional.max_pool2d(functional.relu(conv(images)), 2)
+    found = nn.Sequential(*list(network.children())[:3])(images)
     weight = conv.get_parameter("weight")
     gradients = [torch.autograd.grad(outputs.square().sum(), weight)[0] for outputs in (found, as_written)]
     assert torch.equal(found, as_written) and torch.equal(*gradients)
 
 
 @pytest.mark.parametrize("head", ["average", "max"])
-def test_a_head_pools_each_channel_over_the_picture(head: str) -> None:
+def test_a_head_pools_each_channel_over_the_image(head: str) -> None:
     network = build(shape=(3, 5, 4), name="cnn", blocks=[{"channels": 6}], head=head).eval()
-    pictures = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
     features = network.get_submodule("block_0_activation")(
-        network.get_submodule("block_0_norm")(network.get_submodule("block_0_conv")(pictures))
+        network.get_submodule("block_0_norm")(network.get_submodule("block_0_conv")(images))
     ).flatten(2)
     pooled = features.mean(dim=2) if head == "average" else features.max(dim=2).values
     linear = network.get_submodule("output_linear")
     assert isinstance(linear, nn.Linear) and linear.in_features == 6
-    torch.testing.assert_close(network(pictures), linear(pooled))
+    torch.testing.assert_close(network(images), linear(pooled))
 
 
 @pytest.mark.parametrize("name", families()["model"])

@@ -17,7 +17,7 @@ from nnclassify.training.build import build_components
 EXACT = {"name": "whitening", "eps": 1e-9}
 
 
-def pictures() -> Tensor:
+def images() -> Tensor:
     """Two hundred, their channels mixed and shifted."""
     noise = torch.randn(200, 2, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return torch.einsum("ij,njhw->nihw", torch.tensor([[3.0, 1.0], [0.5, 0.2]], dtype=torch.float64), noise) + 4
@@ -37,15 +37,15 @@ def covariance(columns: Tensor) -> Tensor:
 
 def test_a_convolution_whitens_its_patches() -> None:
     block = {"channels": 16, "kernel": 2, "init": EXACT, "batch_norm": False}
-    conv = whitened(pictures(), name="cnn", blocks=[block]).get_submodule("block_0_conv")
-    outputs = conv(pictures()).detach().permute(0, 2, 3, 1).flatten(0, 2)
+    conv = whitened(images(), name="cnn", blocks=[block]).get_submodule("block_0_conv")
+    outputs = conv(images()).detach().permute(0, 2, 3, 1).flatten(0, 2)
     torch.testing.assert_close(covariance(outputs)[:8, :8], torch.eye(8, dtype=torch.float64), atol=1e-5, rtol=0)
     assert torch.equal(conv.get_parameter("weight")[8:], -conv.get_parameter("weight")[:8])
     assert [parameter.requires_grad for parameter in conv.parameters()] == [False, True]
 
 
 def test_a_later_layer_whitens_what_it_is_given() -> None:
-    inputs = pictures()[:, :, 0, 0]
+    inputs = images()[:, :, 0, 0]
     network = whitened(inputs, name="mlp", hidden=[5, {"units": 6, "init": EXACT}], activation="tanh")
     assert isinstance(network, nn.Sequential)
     outputs = network[:3](inputs).detach()[:, :3]  # hidden_0_linear, hidden_0_activation, hidden_1_linear
@@ -67,7 +67,7 @@ def test_units_that_make_no_pairs_are_refused(channels: int) -> None:
     with pytest.raises(
         ModelError, match=r"^model.blocks.1st: init whitening with \d+ units over 8 inputs each; .* 16: "
     ):
-        whitened(pictures(), name="cnn", blocks=[{"channels": channels, "kernel": 2, "init": "whitening"}])
+        whitened(images(), name="cnn", blocks=[{"channels": channels, "kernel": 2, "init": "whitening"}])
 
 
 def test_parts_whiten_over_the_training_examples() -> None:

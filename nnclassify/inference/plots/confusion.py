@@ -31,8 +31,8 @@ def confusion(counts: Sequence[Sequence[int]], class_names: Sequence[str], run: 
     """The confusion matrix, each row colored by its shares."""
     draw = _numbered if len(class_names) <= MAX_NUMBERED else _listed
     figure = draw(np.array(counts), class_names)
-    hits, count = int(np.trace(counts)), int(np.sum(counts))
-    figure.suptitle(title(run, f"confusion matrix, {hits:,} of {count:,} examples right"))
+    num_correct, count = int(np.trace(counts)), int(np.sum(counts))
+    figure.suptitle(title(run, f"confusion matrix, {num_correct:,} of {count:,} examples right"))
     return figure
 
 

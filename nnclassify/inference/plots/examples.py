@@ -39,7 +39,7 @@ def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[st
     num_rows = -(-count // columns)
     figure = Figure(figsize=(max(CELL * columns, 6), _height(examples) * num_rows + 0.5), layout="constrained")
     figure.suptitle(title(run, f"{count} of {len(examples):,} images"))
-    _pictures(figure, num_rows, columns, examples, rows, evaluation, class_names)
+    _draw_images(figure, num_rows, columns, examples, rows, evaluation, class_names)
     return figure
 
 
@@ -59,7 +59,7 @@ def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[s
     figure.suptitle(heading)
     for part, (which, rows) in zip(np.asarray(figure.subfigures(len(groups), 1)).ravel(), groups, strict=True):
         part.suptitle(f"wrong predictions with the {which} loss", fontsize=10)
-        _pictures(part, 1, NUM_MISTAKES, examples, rows, evaluation, class_names)
+        _draw_images(part, 1, NUM_MISTAKES, examples, rows, evaluation, class_names)
     return figure
 
 
@@ -73,7 +73,7 @@ def _wrong(examples: Examples, evaluation: Evaluation) -> Tensor:
     return (~exact(evaluation.predictions, examples.all_targets())).nonzero()[:, 0]
 
 
-def _pictures(
+def _draw_images(
     figure: FigureBase,
     num_rows: int,
     num_columns: int,
@@ -90,8 +90,8 @@ def _pictures(
     inputs, targets = examples.select(rows)
     describe = _one_class if not evaluation.is_multi_hot else _several_classes
     right = exact(evaluation.predictions[rows], targets).tolist()
-    for axes, picture, target, row, is_right in zip(grid, inputs, targets, rows.tolist(), right, strict=False):
-        axes.imshow(_displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    for axes, image, target, row, is_right in zip(grid, inputs, targets, rows.tolist(), right, strict=False):
+        axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         predicted, true = describe(evaluation, row, target, names)
         words = f"predicted {predicted}\n" + ("correct" if is_right else f"true {true}")
         axes.set_title(words, fontsize=7.5, color=RIGHT if is_right else WRONG)
@@ -113,14 +113,14 @@ def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Se
     return predicted, true
 
 
-def _displayed(picture: Tensor) -> np.ndarray:
+def _displayed(image: Tensor) -> np.ndarray:
     """`(C, H, W)` of any number type as what imshow takes, from the darkest value to the brightest.
 
     Of images with other than one or three channels, the mean of the channels is shown.
     """
-    step = -(-max(picture.shape) // MAX_SIDE)
-    values = picture[:, ::step, ::step].float()
-    if picture.dtype == torch.uint8:
+    step = -(-max(image.shape) // MAX_SIDE)
+    values = image[:, ::step, ::step].float()
+    if image.dtype == torch.uint8:
         values = values / 255
     else:
         low, high = values.min(), values.max()

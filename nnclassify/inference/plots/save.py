@@ -54,7 +54,7 @@ def save_plots(
             note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the figures of each class")
         else:
             jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
-        if classifier.transform.picture is not None:
+        if classifier.transform.image_format is not None:
             jobs["samples"] = lambda: samples(examples, evaluation, names, run)
             jobs["mistakes"] = lambda: mistakes(examples, evaluation, names, run)
         if classifier.transform.input_shape == (2,) and not classifier.is_multi_hot:
