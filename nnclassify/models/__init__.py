@@ -1,4 +1,4 @@
-"""The model family: what learns."""
+"""The model family: the networks."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What every model shares: the output activation, and the defaults of its layers."""
+"""The base classes of models: output activation and layer defaults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Model(Settings):
     """Options that every model has."""
 
     is_bounded: ClassVar[bool] = False
-    """Whether no option can make it larger than any machine's memory."""
+    """Whether the options limit the network's size to what any machine can hold."""
 
     output: Output = "none"
     """Activation after the last layer. The loss states what it expects; most expect logits (`none`)."""
@@ -34,10 +34,10 @@ class Model(Settings):
     computed from them: use dropout between layers."""
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """The network, from `(N, *input_shape)` to `(N, num_outputs)`, output activation included.
+        """Build the network, from `(N, *input_shape)` to `(N, num_outputs)`, including the output activation.
 
         Raises:
-            ModelError: The layers do not fit the input; names the layer and both shapes.
+            ModelError: A layer does not fit its input; the message names the layer and both shapes.
         """
         from collections import OrderedDict
 
@@ -66,13 +66,13 @@ class Model(Settings):
 
     @abstractmethod
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """The network up to its raw outputs."""
+        """Build the network without output activation."""
 
     def _check_size(self, input_shape: tuple[int, ...], num_outputs: int) -> None:
         """Count the parameters without allocating them.
 
         Raises:
-            ModelError: They do not fit into memory; a system may grant it all the same, and end the process later.
+            ModelError: They do not fit into memory. The system might grant it anyway, and kill the process later.
         """
         import torch
 
@@ -88,7 +88,7 @@ class Model(Settings):
             )
 
     def fit(self, network: nn.Module, sample: Sample) -> None:
-        """Set the weights that start from the training examples, in place: none, but where a member says so."""
+        """Set, in place, the weights that are initialized from training examples. Most models have none."""
 
 
 class DenseModel(Model):
@@ -113,7 +113,7 @@ class DenseModel(Model):
     """Initial value of the biases of the last layer. Default: `bias_init`."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Options of layers that this model does not have."""
+        """Yield options of layers that this model does not have."""
         if self.dropout and not self.hidden:
             yield "dropout", f"found {self.dropout:g} without a hidden layer; add one, or remove dropout"
         if self.output_bias_init is not None and not self.output_bias:
@@ -123,16 +123,16 @@ class DenseModel(Model):
 
     @abstractmethod
     def has_batch_norm(self) -> bool:
-        """Whether any layer normalizes over the batch."""
+        """Return whether any layer uses batch normalization."""
 
     def layer_inits(self) -> Iterator[tuple[str, Init]]:
-        """The layers with weights, first to last: their names in the network, and how they start."""
+        """Yield the name in the network and the initialization of each layer with weights, first to last."""
         for index, layer in enumerate(self.hidden):
             yield f"hidden_{index}_linear", layer.init or self.init
         yield "output_linear", self.init
 
     def fit(self, network: nn.Module, sample: Sample) -> None:
-        """Set the weights of the layers that whiten their inputs, first to last."""
+        """Set the weights of layers with `init: whitening`, first to last."""
         for name, init in self.layer_inits():
             if isinstance(init, WhiteningInit):
                 from nnclassify.models.layers import whiten
@@ -140,7 +140,7 @@ class DenseModel(Model):
                 whiten(network, name, sample, init.eps)
 
     def _add_hidden(self, stack: Stack, width: int, normalized: bool) -> int:
-        """Append the fully connected layers, from `width` inputs; returns the last one's width."""
+        """Append the fully connected layers for `width` inputs, and return the width of the last one."""
         from torch import nn
 
         from nnclassify.models.layers import ACTIVATIONS, Dropout, batch_norm, initialize

@@ -1,4 +1,4 @@
-"""The convolutional network: blocks, then hidden layers."""
+"""The convolutional network: convolutional blocks, then fully connected layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]
 
 MAX_SIZE = 256
-"""Pixels of a kernel, a stride or a padding: four times the largest kernels in use."""
+"""Limit of kernel sizes, strides and paddings in pixels, four times the largest kernels in use."""
 
 
 class Block(Settings):
@@ -52,7 +52,7 @@ class Block(Settings):
     """Weight initialization. Default: the model's."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Padding that `same` or the kernel has no use for; options of a pooling that is not there."""
+        """Yield errors for padding that does not fit the block, and for pooling options without pooling."""
         if self.padding == "same" and self.stride != 1:
             yield "padding", f"found 'same' with stride {self.stride}; expected stride 1, or padding in pixels"
         if self.padding != "same" and self.padding >= self.kernel:
@@ -77,14 +77,14 @@ class Cnn(DenseModel):
     channel over the image (global pooling), which needs far fewer weights."""
 
     def has_batch_norm(self) -> bool:
-        """In any block or hidden layer."""
+        """Return whether any block or hidden layer uses batch normalization."""
         return any(block.batch_norm for block in self.blocks) or any(layer.batch_norm for layer in self.hidden)
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """`(N, C, H, W)` to `(N, num_outputs)`.
+        """Build the network, `(N, C, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: Examples are no images, or a block's kernel or pooling does not fit what is left.
+            ModelError: The examples are not images, or a block's kernel or pooling is larger than its input.
         """
         from torch import nn
 
@@ -103,7 +103,7 @@ class Cnn(DenseModel):
         return stack.sequential()
 
     def layer_inits(self) -> Iterator[tuple[str, Init]]:
-        """The convolutions, then the linear layers."""
+        """Yield the convolutions, then the linear layers."""
         for index, block in enumerate(self.blocks):
             yield f"block_{index}_conv", block.init or self.init
         yield from super().layer_inits()
@@ -117,8 +117,8 @@ class Cnn(DenseModel):
         after = shape_after(where, block, shape)
         padding = block.padding
         if padding == "same":
-            # Of an even kernel's odd number of zeros, the one left over goes to the right and below, as in torch's
-            # own `same`, which copies the image with a warning.
+            # With an even kernel, the padding is odd; the extra zero goes to the right and the bottom, as with
+            # torch's `same`, which would copy the image with a warning.
             padding = (block.kernel - 1) // 2
             if block.kernel % 2 == 0:
                 stack.add(f"{name}_pad", nn.ZeroPad2d((0, 1, 0, 1)))
@@ -134,8 +134,8 @@ class Cnn(DenseModel):
         activation = block.activation or self.activation
         last = [("activation", ACTIVATIONS[activation]())]
         if block.pool_after == "activation":
-            # The maximum of what relu leaves is what relu leaves of the maximum, to the bit, as is its gradient: so
-            # relu works on what is pooled, a fraction.
+            # relu and max pooling commute bit for bit, gradients included, so relu is applied to the smaller,
+            # pooled images.
             last.insert(0 if (activation, block.pool) == ("relu", "max") else 1, ("pool", pool))
         for kind, layer in last:
             stack.add(f"{name}_{kind}", layer)
@@ -145,7 +145,7 @@ class Cnn(DenseModel):
 
 
 def image_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
-    """The input shape as (C, H, W).
+    """Return the input shape as (C, H, W).
 
     Raises:
         ModelError: It is not the shape of images.
@@ -159,10 +159,10 @@ def image_shape(model: str, input_shape: tuple[int, ...]) -> Shape:
 
 
 def shape_after(where: ConfigPath, block: Block, shape: Shape) -> Shape:
-    """The shape (C, H, W) after a block.
+    """Return the shape (C, H, W) after a block.
 
     Raises:
-        ModelError: Nothing is left, or `same` padding is asked for with a stride.
+        ModelError: The output would be empty, or `same` padding is combined with a stride.
     """
     if block.padding == "same" and block.stride != 1:
         what = f"padding 'same' with stride {block.stride}; expected stride 1, or padding in pixels"

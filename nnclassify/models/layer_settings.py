@@ -1,4 +1,4 @@
-"""The words in which models describe their layers: activations, initializations, hidden layers."""
+"""Layer options of the models: activations, initializations, hidden layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
 
 
 class PlainInit(Settings):
-    """An initialization without options, named as in torch; `default` is torch's own of the layer. Biases:
+    """An initialization without options, named as in torch; `default` is the layer's own in torch. For biases, see
     `bias_init`.
 
     `dirac`: the first channels of a convolution preserve its inputs; its other channels, and linear layers, are
@@ -71,7 +71,7 @@ Init = Annotated[
 
 
 BiasInit = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)] | Literal["default"]
-"""A number, or torch's own: uniform within one over the root of the layer's number of inputs."""
+"""A number, or `default` for torch's own: uniform within 1 / sqrt(number of inputs of the layer)."""
 
 
 class Norm(Settings):
@@ -94,7 +94,7 @@ def _units_alone(value: Any) -> Any:
 
 
 class Layer(Settings):
-    """A hidden layer: linear, batch normalization, activation, dropout. Options left out are taken from the model."""
+    """A hidden layer: linear, batch normalization, activation, dropout. Options not given are taken from the model."""
 
     units: PositiveInt
     """Number of units (outputs)."""

@@ -1,4 +1,4 @@
-"""The torch side of the models' vocabulary: activations, initializations, stacks of named layers."""
+"""The layers as torch modules: activations, initializations, stacks of named layers."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from nnclassify.models.layer_settings import (
 )
 
 Sample = Callable[[], Iterable[Tensor]]
-"""Some of the training examples as a network takes them, `(B, *input_shape)` at a time, read when it is called."""
+"""Function that reads some of the training examples as network inputs, `(B, *input_shape)` at a time."""
 
 
 class Exponential(nn.Module):
     """exp(x), elementwise."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Apply to any shape."""
         return torch.exp(inputs)
 
 
 class Dropout(nn.Dropout):
-    """torch's dropout, whose masks on a CPU cost a third: torch draws 64 random bits a value, here they decide on two.
+    """torch's dropout at a third of its cost on a CPU: one 64-bit random number decides about two values, not one.
 
-    The probability is rounded to a multiple of 2**-32. Masks follow from torch's own generator.
+    The probability is rounded to a multiple of 2**-32. The mask is drawn from torch's own generator.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Apply to any shape."""
         cut = round(self.p * 2**32)
         if not self.training or inputs.device.type != "cpu" or cut in (0, 2**32):
             return super().forward(inputs)
@@ -52,23 +52,23 @@ class Dropout(nn.Dropout):
 
 
 class Scale(nn.Module):
-    """Multiplication by a number that does not learn."""
+    """Multiplication by a constant."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Apply to any shape."""
         return inputs * self.factor
 
     def extra_repr(self) -> str:
-        """The factor."""
+        """Return the factor, for `repr`."""
         return f"{self.factor:g}"
 
 
 class GlobalMaxPool(nn.Module):
-    """The largest value of each channel: as AdaptiveMaxPool2d(1), but deterministic on CUDA as well."""
+    """Global maximum of each channel: like AdaptiveMaxPool2d(1), but deterministic on CUDA too."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`(N, C, H, W)` to `(N, C, 1, 1)`."""
@@ -104,19 +104,19 @@ OUTPUTS: dict[Output, Callable[[], nn.Module]] = {
 
 
 def output_activation(output: Output) -> nn.Module:
-    """The module after the last layer."""
+    """Return the module after the last layer."""
     return OUTPUTS[output]()
 
 
 def initialize(
     layer: nn.Linear | nn.Conv2d, init: Init, bias_init: BiasInit | None = None, where: ConfigPath = ("model",)
 ) -> None:
-    """Set the starting weights and biases of one layer, which starts as torch's own, in place.
+    """Initialize weights and biases of a new layer in place.
 
     Raises:
-        ModelError: The layer, which stands at `where` in the YAML, cannot start so.
+        ModelError: The initialization does not fit the layer; `where` is its position in the YAML.
     """
-    # Of a mere shape there are no values; torch would import its compiler to find that out.
+    # A meta tensor has no values; torch would import its compiler to find that out.
     if layer.weight.is_meta:
         return
     _initialize_bias(layer, init, bias_init)
@@ -130,7 +130,7 @@ def initialize(
         nn.init.constant_(layer.weight, init.value)
     elif isinstance(init, WhiteningInit):
         _check_whitening(layer, where)
-        layer.weight.requires_grad_(not init.frozen)  # its values come with the data: see `Model.fit`
+        layer.weight.requires_grad_(not init.frozen)  # the values are set from the data: see `Model.fit`
     else:
         _PLAIN[init.name](layer.weight)
 
@@ -153,7 +153,7 @@ def _check_whitening(layer: nn.Linear | nn.Conv2d, where: ConfigPath) -> None:
 
 
 def _dirac(weight: Tensor) -> None:
-    """Let the first channels copy their inputs; with an even kernel, from where padding `same` has its center."""
+    """Make the first channels copy their inputs; with an even kernel, at the center that padding `same` uses."""
     if weight.ndim == 4:
         copies = range(min(weight.shape[0], weight.shape[1]))
         with torch.no_grad():
@@ -162,7 +162,7 @@ def _dirac(weight: Tensor) -> None:
 
 
 _PLAIN: dict[str, Callable[[Tensor], object]] = {
-    # He et al., 2015 (arXiv:1502.01852) for ReLUs; Glorot and Bengio, 2010, for the saturating ones.
+    # He et al., 2015 (arXiv:1502.01852), for ReLU; Glorot and Bengio, 2010, for saturating activations.
     "kaiming_uniform": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
     "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
     "xavier_uniform": nn.init.xavier_uniform_,
@@ -175,10 +175,10 @@ _PLAIN: dict[str, Callable[[Tensor], object]] = {
 
 @torch.no_grad()
 def whiten(network: nn.Module, name: str, sample: Sample, eps: float) -> None:
-    """Set the weights of the layer of that name, of a network of layers one after another, in place.
+    """Set the weights of the named layer of a sequential network in place, so that its outputs are whitened.
 
-    Rows are the eigenvectors of the covariance of the layer's inputs (of a convolution: of its patches), each over
-    the root of its eigenvalue plus `eps`, the largest first; then the same with the other sign (Jordan, 2024,
+    Rows are the eigenvectors of the covariance of the layer's inputs (for a convolution, of its patches), each
+    divided by the square root of its eigenvalue plus `eps`, largest first; then the same rows negated (Jordan, 2024,
     arXiv:2404.00498, section 3.2, after Page, 2019).
     """
     layer = network.get_submodule(name)
@@ -192,7 +192,7 @@ def whiten(network: nn.Module, name: str, sample: Sample, eps: float) -> None:
 
 
 def _covariance(network: nn.Module, name: str, layer: nn.Linear | nn.Conv2d, sample: Sample) -> Tensor:
-    """Covariance `(F, F)` of what the layer sees at each of its positions, in float64, on the CPU."""
+    """Return the covariance `(F, F)` of the layer's inputs over all positions, in float64 on the CPU."""
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for batch in sample():
         inputs = batch
@@ -201,7 +201,7 @@ def _covariance(network: nn.Module, name: str, layer: nn.Linear | nn.Conv2d, sam
                 break
             inputs = child(inputs)
         if isinstance(layer, nn.Conv2d):
-            assert not isinstance(layer.padding, str)  # ours are in pixels
+            assert not isinstance(layer.padding, str)  # our convolutions have padding in pixels
             patches = functional.unfold(inputs, layer.kernel_size, padding=layer.padding, stride=layer.stride)
             inputs = patches.transpose(1, 2).flatten(0, 1)
         columns = inputs.cpu().double()
@@ -211,14 +211,14 @@ def _covariance(network: nn.Module, name: str, layer: nn.Linear | nn.Conv2d, sam
 
 
 def batch_norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], units: int, options: Norm) -> nn.Module:
-    """A batch norm over `units` columns or channels."""
+    """Return a batch normalization layer for `units` columns or channels."""
     layer = kind(units, eps=options.eps, momentum=options.momentum)
     layer.weight.requires_grad_(options.scale)
     return layer
 
 
 class Stack:
-    """Collects layers under telling names and ends as one `nn.Sequential`.
+    """Collects named layers and returns them as one `nn.Sequential`.
 
     The names follow the YAML: `hidden_0_linear` is the linear layer of `model.hidden.0`.
     """
@@ -227,19 +227,19 @@ class Stack:
         self.layers: OrderedDict[str, nn.Module] = OrderedDict()
 
     def add(self, name: str, layer: nn.Module) -> None:
-        """Append one layer; an identity is left out."""
+        """Append one layer, unless it is an identity."""
         if not isinstance(layer, nn.Identity):
             self.layers[name] = layer
 
     def sequential(self) -> nn.Sequential:
-        """The network."""
+        """Return the network."""
         return nn.Sequential(self.layers)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al., 2015, arXiv:1512.03385).
+    """Two 3x3 convolutions with a shortcut (He et al., 2015, arXiv:1512.03385).
 
-    Where the shape changes, the shortcut is a 1x1 convolution with batch norm (the paper's option B).
+    If the shape changes, the shortcut is a 1x1 convolution with batch normalization (the paper's option B).
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -255,17 +255,17 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """`(N, C_in, H, W)` to `(N, C, H / stride, W / stride)`."""
+        """Map `(N, C_in, H, W)` to `(N, C, H / stride, W / stride)`."""
         outputs = torch.relu(self.norm1(self.conv1(inputs)))
         outputs = self.norm2(self.conv2(outputs))
         return torch.relu(outputs + self.shortcut(inputs))
 
 
 def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
-    """Pass two inputs through an untrained network, so that shapes which do not fit are refused before training.
+    """Pass two inputs through an untrained network to reject shapes that do not fit before training.
 
     Raises:
-        ModelError: A layer does not take what it is given, or the outputs are not `(N, num_outputs)`.
+        ModelError: A layer does not accept its input, or the outputs are not `(N, num_outputs)`.
     """
     seen: list[tuple[str, tuple[int, ...]]] = []
 

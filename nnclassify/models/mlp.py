@@ -21,17 +21,17 @@ class Mlp(DenseModel):
     """Apply batch normalization in every hidden layer that does not set its own."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Also of a batch norm that has no layer to stand in."""
+        """Yield errors, also for batch normalization without a hidden layer."""
         yield from super().conflicts()
         if self.batch_norm and not self.hidden:
             yield "batch_norm", "found true without a hidden layer to normalize; add hidden layers, or remove it"
 
     def has_batch_norm(self) -> bool:
-        """In any layer."""
+        """Return whether any layer uses batch normalization."""
         return any(self.batch_norm if layer.batch_norm is None else layer.batch_norm for layer in self.hidden)
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """`(N, *input_shape)` to `(N, num_outputs)`."""
+        """Build the network, `(N, *input_shape)` to `(N, num_outputs)`."""
         from torch import nn
 
         from nnclassify.models.layers import Stack

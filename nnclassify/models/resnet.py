@@ -1,4 +1,4 @@
-"""The small residual network for 32x32 images."""
+"""The residual network for 32x32 images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NumBlocks = Annotated[int, Field(ge=1, le=1000)]
 class Resnet(Model):
     """The residual network for CIFAR-10 of He et al. (2015, arXiv:1512.03385, section 4.2).
 
-    A first convolution, stages of residual blocks, global average pooling and a linear layer. Every stage but the
+    A first convolution, stages of residual blocks, global average pooling and a linear layer. Every stage after the
     first halves height and width and doubles the channels. The defaults are ResNet-20.
     """
 
@@ -30,10 +30,10 @@ class Resnet(Model):
     """Number of residual blocks in each stage."""
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """`(N, C, H, W)` to `(N, num_outputs)`.
+        """Build the network, `(N, C, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: Examples are no images.
+            ModelError: The examples are not images.
         """
         from torch import nn
 

@@ -1,4 +1,4 @@
-"""Any classifier of torchvision.models, by name, its head replaced."""
+"""Classifiers from torchvision.models, by name, with a new head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Torchvision(Model):
-    """A network from torchvision.models with a new head for these classes; it needs images of three channels."""
+    """A network from torchvision.models with a new last layer for these classes; requires images with three
+    channels."""
 
     name: Literal["torchvision"] = "torchvision"
     architecture: str = "resnet18"
@@ -24,10 +25,11 @@ class Torchvision(Model):
     is_bounded = True
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """`(N, 3, H, W)` to `(N, num_outputs)`.
+        """Build the network, `(N, 3, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: No such network, no such weights, weights that cannot be downloaded, or no RGB images.
+            ModelError: The architecture or its weights do not exist, the weights cannot be downloaded, or the images
+                are not RGB.
         """
         from torchvision import models
 
@@ -49,14 +51,14 @@ class Torchvision(Model):
             network: nn.Module = models.get_model(self.architecture, weights=self._weights(), **extra)
         except ModelError:
             raise
-        except Exception as cause:  # a download fails in as many ways as there are networks
+        except Exception as cause:  # every architecture fails in its own way
             raise ModelError(
                 f"model {self.architecture}: weights {self.weights!r} could not be downloaded ({one_line(cause)}); put "
                 "the "
                 "file under ~/.cache/torch/hub/checkpoints, or remove `weights`"
             ) from cause
         if extra:
-            setattr(network, "aux_logits", False)  # noqa: B010 - one output, as every other network
+            setattr(network, "aux_logits", False)  # noqa: B010 - a single output, like all other networks
         _replace_head(network, num_outputs)
         return network
 
@@ -74,7 +76,7 @@ class Torchvision(Model):
 
 
 def _replace_head(network: nn.Module, num_outputs: int) -> None:
-    """Put a fresh last layer in place of the ImageNet one: the last Linear, or SqueezeNet's last 1x1 conv."""
+    """Replace the ImageNet classifier by a new last layer: the last Linear, or SqueezeNet's last 1x1 convolution."""
     from torch import nn
 
     heads = [

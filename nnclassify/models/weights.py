@@ -1,4 +1,4 @@
-"""Weights of a network, compared with it before they are loaded."""
+"""Loads weights into a network, after a comparison."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 def check_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Compare weights with a network.
+    """Check that weights fit a network.
 
     Raises:
-        ValueError: They have other names, shapes or number types.
+        ValueError: Names, shapes or number types differ.
     """
     own = network.state_dict()
     if differing := sorted(own.keys() ^ weights.keys()):
@@ -23,10 +23,10 @@ def check_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give a network its weights.
+    """Load weights into a network.
 
     Raises:
-        ValueError: As `check_weights`.
+        ValueError: As for `check_weights`.
     """
     check_weights(network, weights)
     network.load_state_dict(weights)
