@@ -1,1 +1,1 @@
-"""How weights change: optimizers, their update rules, Muon, averages of weights."""
+"""Optimizers, their update rules, Muon, and averages of weights."""

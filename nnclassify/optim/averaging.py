@@ -1,6 +1,6 @@
-"""Averages of a network's weights over its training: what is evaluated and kept where a config asks for one.
+"""Averages of a network's weights over training, which are evaluated and saved in place of the weights if enabled.
 
-Nothing here imports torch before an average is made: a config names these.
+This module imports torch only when an average is computed, since configs use it.
 """
 
 from __future__ import annotations
@@ -20,37 +20,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Weights:
-    """A network's own tensors, or their like, by name."""
+    """Parameters and buffers by name: a network's own, or copies."""
 
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
 
     @classmethod
     def of(cls, model: nn.Module) -> Weights:
-        """Those of a network; to change them is to change it."""
+        """Return a network's own tensors; changing them changes the network."""
         return cls(dict(model.named_parameters()), dict(model.named_buffers()))
 
     def all(self) -> dict[str, Tensor]:
-        """Parameters, then buffers."""
+        """Return parameters, then buffers."""
         return {**self.parameters, **self.buffers}
 
 
 @dataclass(frozen=True)
 class Ema:
-    """The exponential moving average of the weights.
+    """Exponential moving average of the weights.
 
     Attributes:
-        decay: The share of the average that stays at an update.
+        decay: Weight of the previous average in each update.
     """
 
     decay: float
 
     def decay_at(self, step: int, total_steps: int) -> float:
-        """The decay of an update (from 0): (1 + step) / (10 + step) at most, so that the start is soon forgotten."""
+        """Return the decay of a step (from 0), at most (1 + step) / (10 + step), so that the initial weights fade
+        quickly."""
         return min(self.decay, (1 + step) / (10 + step))
 
     def update(self, averaged: Weights, model: Weights, decay: float | Tensor) -> None:
-        """averaged += (1 - decay) (model - averaged), in place; buffers are copied."""
+        """Update in place: averaged += (1 - decay) (model - averaged). Buffers are copied."""
         import torch
 
         with torch.no_grad():
@@ -76,21 +77,21 @@ class Lookahead(Settings):
     progress^power."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Slow weights that go all of the way are the network's own."""
+        """Yield an error for a step size of 1, with which the slow weights are the network's own."""
         if self.share == 1:
             yield "share", "found 1, which averages nothing; lower share, or remove lookahead"
 
     def decay_at(self, step: int, total_steps: int) -> float:
-        """The share of the slow weights that stays after an update (from 0); 1 where they do not meet."""
+        """Return the weight of the previous slow weights after a step (from 0); 1 if this step does not update them."""
         updates = step + 1
         if updates % self.every:
             return 1.0
         return float((1 - self.share) * (updates / total_steps) ** self.power)
 
     def update(self, averaged: Weights, model: Weights, decay: float | Tensor) -> None:
-        """Where decay is under 1: averaged += (1 - decay) (model - averaged), and model takes that; all in place.
+        """If decay < 1: averaged += (1 - decay) (model - averaged), then model = averaged, in place.
 
-        So do the running statistics of batch norm, which belong to the weights.
+        This includes the running statistics of batch normalization, which belong to the weights.
         """
         import torch
 
@@ -100,7 +101,7 @@ class Lookahead(Settings):
             every = model.all()
             for name, slow in averaged.all().items():
                 fast = every[name]
-                # Inside a compiled step the decay is a tensor: there is no other way to leave values as they are.
+                # In a compiled step, the decay is a tensor and cannot be branched on: torch.where selects the values.
                 if not slow.is_floating_point():
                     slow.copy_(torch.where(decay < 1, fast, slow) if isinstance(decay, torch.Tensor) else fast)
                     continue
@@ -112,5 +113,5 @@ Averaging = Ema | Lookahead
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
-    """A copy that is evaluated, never trained."""
+    """Return a copy for evaluation, without gradients."""
     return copy.deepcopy(model).requires_grad_(False)

@@ -1,7 +1,7 @@
-"""Muon for matrices and for convolutions, whose filters are the rows of a matrix.
+"""Muon for matrices and for convolutions, reshaped to one row per filter.
 
-torch.optim.Muon takes matrices alone. Orthogonalising does not ask in which order the columns are, so a convolution
-serves as the matrix that lies in memory, whatever its memory format.
+torch.optim.Muon accepts matrices only. Orthogonalization does not depend on the order of the columns, so a
+convolution is used as the matrix in memory, whatever its memory format.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from torch import Tensor, optim
 from nnclassify.optim.rates import Rate, at_rate
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""a, b and c of the quintic polynomial a x + b x^3 + c x^5 that brings singular values near 1 (Jordan, 2024)."""
+"""a, b and c of the quintic polynomial a x + b x^3 + c x^5 that moves singular values close to 1 (Jordan, 2024)."""
 EPS = 1e-7
-"""A matrix is divided by its norm, or by this where the norm is smaller."""
+"""Lower bound of the norm that a matrix is divided by."""
 
 
 class FilterMuon(optim.Optimizer):
-    """Orthogonalised momentum (Jordan, 2024, kellerjordan.github.io/posts/muon).
+    """Orthogonalized momentum (Jordan, 2024, kellerjordan.github.io/posts/muon).
 
     Args:
-        groups: As torch.optim takes them.
+        groups: Parameter groups as in torch.optim.
         lr: Learning rate of groups that do not set their own.
         weight_decay: Weight decay of groups that do not set their own.
         momentum: Momentum factor.
-        nesterov: Look ahead along the momentum first.
-        ns_steps: Newton-Schulz iterations.
-        normalized: Bring each matrix to a norm of the root of its rows before its step.
+        nesterov: Use Nesterov momentum.
+        ns_steps: Number of Newton-Schulz iterations.
+        normalized: Scale each matrix to a norm of sqrt(number of rows) before its update.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class FilterMuon(optim.Optimizer):
         super().__init__(list(groups), options)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # torch overloads it: with a closure, its loss
-        """One update from the parameters' own gradients; a closure is called first, for its loss."""
+    def step(self, closure: Any = None) -> Any:  # torch overloads it: returns the loss of the closure, if there is one
+        """Update the parameters from their gradients, after calling the closure, if there is one, for the loss."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             params = [parameter for parameter in group["params"] if parameter.grad is not None]
@@ -70,7 +70,7 @@ class FilterMuon(optim.Optimizer):
 def update_filters(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], momenta: list[Tensor], lr: Rate
 ) -> None:
-    """One update of matrices `(R, C)` and convolutions `(R, C, H, W)`, in place."""
+    """Update matrices `(R, C)` and convolutions `(R, C, H, W)` in place."""
     matrices = [_in_memory_order(param, param).view(len(param), -1) for param in params]
     pairs = zip(momenta, params, strict=True)
     buffers = [_in_memory_order(buffer, param).view(len(param), -1) for buffer, param in pairs]
@@ -87,12 +87,13 @@ def update_filters(
 
 
 def _update_matrix(options: dict[str, Any], matrix: Tensor, gradient: Tensor, buffer: Tensor, lr: float) -> None:
-    """torch.optim.Muon's update of a matrix `(R, C)`, operation by operation, so that it ends in the same bits.
+    """Update a matrix `(R, C)` as torch.optim.Muon does, in the same order of operations, so that the result is
+    identical.
 
     buffer   <- momentum buffer + (1 - momentum) gradient
     matrix   <- (1 - lr weight_decay) matrix - lr sqrt(max(1, R / C)) orthogonalized(buffer)
 
-    In a compiled step `lr` is a tensor `()`.
+    In a compiled step, `lr` is a tensor `()`.
     """
     momentum = options["momentum"]
     buffer.lerp_(gradient, 1 - momentum)
@@ -105,12 +106,12 @@ def _update_matrix(options: dict[str, Any], matrix: Tensor, gradient: Tensor, bu
 
 
 def _orthogonalized(matrix: Tensor, num_steps: int) -> Tensor:
-    """U S V^T `(R, C)` to nearly U V^T: Newton-Schulz iterations in bfloat16, on the side with fewer rows."""
+    """Map U S V^T `(R, C)` to approximately U V^T: Newton-Schulz iterations in bfloat16 on the side with fewer rows."""
     a, b, c = NS_COEFFICIENTS
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.bfloat16()
     x = x.T if is_tall else x  # (r, c), r <= c
-    x.div_(x.norm().clamp(min=EPS))  # now no singular value is over 1
+    x.div_(x.norm().clamp(min=EPS))  # now all singular values are at most 1
     for _ in range(num_steps):
         gram = x @ x.T  # (r, r)
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)  # a x + (b gram + c gram^2) x
@@ -118,5 +119,5 @@ def _orthogonalized(matrix: Tensor, num_steps: int) -> Tensor:
 
 
 def _in_memory_order(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """Dimensions in the order in which the parameter's lie in memory: those of channels_last are (R, H, W, C)."""
+    """Permute dimensions to the parameter's order in memory: with channels_last, (R, H, W, C)."""
     return tensor if parameter.is_contiguous() else tensor.permute(0, 2, 3, 1)

@@ -1,6 +1,7 @@
-"""The optimizer family: how gradients change weights.
+"""The optimizer family.
 
-`fused` where torch has it: one kernel updates all parameters, which saves most of a tiny net's update.
+`fused` is set if torch supports it: one kernel updates all parameters, which saves most of the update time of a tiny
+network.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Group = dict[str, Any]
-"""A parameter group as torch.optim takes it: params, lr, weight_decay, and epochs where they stop learning."""
+"""A parameter group as torch.optim takes it: params, lr, weight_decay; and `epochs` if it is frozen after some."""
 
 
 class ParameterGroup(Settings):
@@ -40,10 +41,10 @@ class Optimizer(Settings):
     """Options that every optimizer has."""
 
     usual_lr: ClassVar[tuple[float, float] | None] = None
-    """From a tenth (a third for momentum-free SGD and Adagrad) to ten times the customary rate; None: of the default.
-    `check` looks for a better rate here."""
+    """Customary learning rates, from a tenth of the usual one (a third for SGD without momentum and Adagrad) to ten
+    times it; None: relative to the default. `check` searches this range for a better learning rate."""
     strong_weight_decay: ClassVar[float] = 0.05
-    """More than this is suspicious: weights go to zero."""
+    """Largest unsuspicious weight decay: more drives the weights to zero."""
 
     lr: PositiveFloat
     """Learning rate, before the scheduler's factor is applied."""
@@ -53,36 +54,39 @@ class Optimizer(Settings):
     """Parameter groups with their own options."""
 
     def build(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[optim.Optimizer]:
-        """The torch optimizers that together update all parameters, given with their names; mostly one.
+        """Return the torch optimizers, usually one, that together update all parameters.
+
+        Args:
+            parameters: The parameters with their names.
 
         Raises:
-            ModelError: A group fits no parameter, or none is left that learns to the end.
+            ModelError: A group matches no parameter, or every parameter is frozen before the end of the run.
         """
         return self.create(self.grouped(parameters))
 
     @abstractmethod
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """The torch optimizers for these groups."""
+        """Return the torch optimizers for these groups."""
 
     def common(self) -> dict[str, Any]:
-        """The options that every torch optimizer takes."""
+        """Return the arguments that every torch optimizer takes."""
         return {"lr": self.lr, "weight_decay": self.weight_decay}
 
     def decay(self, weight_decay: float, lr: float) -> float:
-        """What torch calls the weight decay of parameters with this learning rate."""
+        """Return torch's `weight_decay` argument for parameters with this learning rate."""
         return weight_decay
 
     def lr_range(self) -> tuple[float, float]:
-        """From the lowest to the highest customary learning rate, with these options."""
+        """Return the lowest and the highest customary learning rate for these options."""
         default = type(self).model_fields["lr"].get_default()
         customary = self.lr if default is None else default
         return self.usual_lr or (customary / 10, customary * 10)
 
     def grouped(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[Group]:
-        """Parameters in their groups: those that no group fits first, then the groups in order.
+        """Return the parameter groups: parameters that no group matches first, then the groups in order.
 
         Raises:
-            ModelError: As `build`.
+            ModelError: As for `build`.
         """
         members: list[list[nn.Parameter]] = [[] for _ in range(len(self.groups) + 1)]
         for name, parameter in parameters:
@@ -127,23 +131,23 @@ class Sgd(Optimizer):
     learning rate, and so times lr_factor."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Nesterov's look ahead is along the momentum; to decouple a decay of zero changes nothing."""
+        """Yield errors for Nesterov without momentum, and for decoupling without weight decay."""
         if self.nesterov and self.momentum == 0:
             yield "nesterov", "found true with momentum 0; set momentum: 0.9, or remove nesterov"
         if self.decoupled and not any([self.weight_decay, *(group.weight_decay for group in self.groups)]):
             yield "decoupled", "found true with weight_decay 0; set weight_decay, or remove decoupled"
 
     def decay(self, weight_decay: float, lr: float) -> float:
-        """torch multiplies by the learning rate: divided by it beforehand where the two are decoupled."""
+        """Divide by the learning rate if decoupled, since torch multiplies by it."""
         return weight_decay / lr if self.decoupled else weight_decay
 
     def lr_range(self) -> tuple[float, float]:
-        """Momentum m multiplies the length of the steps by 1 / (1 - m)."""
+        """Scale the range for momentum m, which lengthens the steps by 1 / (1 - m)."""
         low, high = super().lr_range()
         return low * (1 - self.momentum), high * max(0.2, 1 - self.momentum)
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.SGD."""
+        """Return torch.optim.SGD."""
         from torch import optim
 
         nesterov = self.nesterov and self.momentum > 0
@@ -164,7 +168,7 @@ class AdaptiveMoments(Optimizer):
     """Added to the denominator for numerical stability."""
 
     def moments(self) -> dict[str, Any]:
-        """The options that both torch optimizers take."""
+        """Return the arguments that torch's Adam and AdamW share."""
         return {"betas": (self.beta1, self.beta2), "eps": self.eps, "fused": True, **self.common()}
 
 
@@ -174,7 +178,7 @@ class Adam(AdaptiveMoments):
     name: Literal["adam"] = "adam"
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.Adam."""
+        """Return torch.optim.Adam."""
         from torch import optim
 
         return [optim.Adam(list(groups), **self.moments())]
@@ -189,7 +193,7 @@ class AdamW(AdaptiveMoments):
     """Decoupled weight decay."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.AdamW."""
+        """Return torch.optim.AdamW."""
         from torch import optim
 
         return [optim.AdamW(list(groups), **self.moments())]
@@ -210,7 +214,7 @@ class RmsProp(Optimizer):
     """Added to the denominator for numerical stability."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.RMSprop."""
+        """Return torch.optim.RMSprop."""
         from torch import optim
 
         return [optim.RMSprop(list(groups), alpha=self.alpha, momentum=self.momentum, eps=self.eps, **self.common())]
@@ -227,7 +231,7 @@ class Adagrad(Optimizer):
     """Added to the denominator for numerical stability."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.Adagrad."""
+        """Return torch.optim.Adagrad."""
         from torch import optim
 
         return [optim.Adagrad(list(groups), eps=self.eps, **self.common())]
@@ -246,7 +250,7 @@ class Adadelta(Optimizer):
     """Added to the denominator for numerical stability."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """torch.optim.Adadelta."""
+        """Return torch.optim.Adadelta."""
         from torch import optim
 
         return [optim.Adadelta(list(groups), rho=self.rho, eps=self.eps, **self.common())]
@@ -276,7 +280,7 @@ class Muon(Optimizer):
     `convolutions` is true."""
 
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
-        """FilterMuon, and torch.optim.AdamW where there is something left."""
+        """Return FilterMuon, and torch.optim.AdamW for the other parameters, if any."""
         from torch import optim
 
         from nnclassify.optim.muon import FilterMuon
@@ -295,7 +299,7 @@ class Muon(Optimizer):
 
 
 def _having(groups: Sequence[Group], wanted: Callable[[nn.Parameter], bool]) -> list[Group]:
-    """The groups with those of their parameters that are wanted; those that keep none are left out."""
+    """Return the groups reduced to the parameters that fulfill a condition, without empty groups."""
     kept = [{**group, "params": [parameter for parameter in group["params"] if wanted(parameter)]} for group in groups]
     return [group for group in kept if group["params"]]
 

@@ -1,4 +1,4 @@
-"""Learning rates: numbers to an eager step, tensors where steps are compiled or recorded and the rate still changes."""
+"""Learning rates: numbers in an eager step, tensors in a compiled or recorded step if they change during the run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ Rate = float | Tensor
 
 
 def fused_rate(lr: Rate) -> Rate:
-    """A rate as CUDA's fused kernels read it: whatever the weights' number type, from a float32."""
+    """Return a rate in the form that CUDA's fused kernels read: a float32 tensor, whatever the weights' number type."""
     return lr.float() if isinstance(lr, Tensor) else lr
 
 
 def at_rate(update: Callable[..., None], params: list[Tensor], lr: Rate) -> None:
-    """An update of parameters, `update(lr=...)`, that is proportional to its learning rate.
+    """Call `update(lr=...)`, whose change of the parameters is proportional to the learning rate.
 
-    Of a rate that is a tensor torch would read the value, and wait for the GPU: the update is done at a rate of 1, and
-    the parameters then go that part of the way. (The compiler reads it where it is needed, and waits for nothing.)
+    torch would read the value of a tensor rate and so wait for the GPU. Instead, the update is computed at a rate of
+    1, and the parameters are interpolated by the rate. (Compiled code reads the rate on the device, without
+    waiting.)
     """
     if not isinstance(lr, Tensor) or torch.compiler.is_compiling():
         update(lr=lr)

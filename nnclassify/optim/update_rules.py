@@ -1,13 +1,13 @@
-"""What an optimizer does to its parameters, as a function of tensors: the part of it that can be compiled.
+"""The update of each optimizer as a function of tensors, which can be compiled.
 
-`torch.optim`'s classes keep the options and the state, so checkpoints stay what they are; the arithmetic is
-their own functional form. Eagerly it runs fused where torch has such a kernel; inside a compiled step it is
-written out, and the compiler fuses it.
+Options and state stay in `torch.optim`'s classes, so checkpoints do not depend on this; the arithmetic is torch's
+functional form. Eager steps use torch's fused kernels where they exist; in a compiled step, the formulas are written
+out, and the compiler fuses them.
 
 With gradient g (to which L2 weight decay adds decay * w), learning rate lr and step t, a rule changes the weights w by:
 
-    sgd       m = momentum * m + (1 - dampening) * g;  w -= lr * m, or lr * (g + momentum * m) with Nesterov's momentum
-              (Sutskever et al., 2013, as torch writes it: the rate is outside the momentum)
+    sgd       m = momentum * m + (1 - dampening) * g;  w -= lr * m, or lr * (g + momentum * m) with Nesterov momentum
+              (Sutskever et al., 2013, in torch's form: the learning rate is outside the momentum)
     adam      m = lerp(m, g, 1 - beta1);  v = lerp(v, g^2, 1 - beta2);
               w -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)  (Kingma and Ba, 2015)
     adamw     the same, after w *= 1 - lr * decay in place of L2 decay  (Loshchilov and Hutter, 2019)
@@ -39,7 +39,7 @@ from nnclassify.optim.muon import FilterMuon, update_filters
 from nnclassify.optim.rates import Rate, at_rate, fused_rate
 
 States = list[list[Tensor]]
-"""One list a state (momentum, step, ...), each with one tensor a parameter."""
+"""One list per state (momentum, step, ...), each with one tensor per parameter."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Group:
     """Parameters that share their options.
 
     Attributes:
-        optimizer: Keeps the state.
-        options: The group's options but for the learning rate.
-        initial_lr: The learning rate, before the scheduler's factor.
-        parameters: Those that learn.
-        names: The states that the update reads and writes.
-        epochs: How many epochs they learn; None: all.
+        optimizer: The optimizer that holds the state.
+        options: Options of the group, except for the learning rate.
+        initial_lr: Learning rate before the scheduler's factor is applied.
+        parameters: The trainable parameters.
+        names: Names of the states that the update reads and writes.
+        epochs: Number of epochs after which the group is frozen; None for never.
     """
 
     optimizer: optim.Optimizer
@@ -63,24 +63,25 @@ class Group:
     epochs: int | None = None
 
     def states(self) -> States:
-        """The state's own tensors, to be changed in place; ask again after `load_state_dict`."""
+        """Return the optimizer's own state tensors, to be updated in place; `load_state_dict` replaces them."""
         return [[self.optimizer.state[parameter][name] for parameter in self.parameters] for name in self.names]
 
     @property
     def rule(self) -> Rule | None:
-        """The update as a function of tensors; None: the optimizer has only its own `step`, which is not compiled."""
+        """Return the update as a function of tensors, or None if the optimizer has only its own `step`, which is not
+        compiled."""
         return RULES.get(type(self.optimizer))
 
     @torch.no_grad()
     def update(self, parameters: list[Tensor], gradients: list[Tensor], states: States, lr: Rate) -> None:
-        """Change parameters and states in place, the group's own or, where there is a rule, their like."""
+        """Update parameters and states in place: the group's own or, with a rule, any others of the same shapes."""
         if self.rule is None:
             self._step(gradients, lr)
         else:
             self.rule.update(self.options, parameters, gradients, dict(zip(self.names, states, strict=True)), lr)
 
     def _step(self, gradients: list[Tensor], lr: Rate) -> None:
-        """`optimizer.step()` for this group alone: optimizers skip parameters that have no gradient."""
+        """Call `optimizer.step()` for this group only: optimizers skip parameters without a gradient."""
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         for group in self.optimizer.param_groups:
@@ -92,12 +93,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Rule:
-    """One optimizer class whose update can be compiled.
+    """The compilable update of an optimizer class.
 
     Attributes:
-        states: The names of its states, given a group's options.
-        update: (options, parameters, gradients, states, learning rate): changes parameters and states in place.
-        dtype: The number type that it computes in; None: the parameters' own.
+        states: Function of a group's options that returns the names of its states.
+        update: Function of (options, parameters, gradients, states, learning rate) that updates parameters and states
+            in place.
+        dtype: Number type of the computation; None for the parameters' own.
     """
 
     states: Callable[[dict[str, Any]], list[str]]
@@ -106,7 +108,7 @@ class Rule:
 
 
 def groups_of(optimizer: optim.Optimizer) -> list[Group]:
-    """The groups of an optimizer. The states that a rule names are there from the start (zero, as each begins)."""
+    """Return the groups of an optimizer, with the states that rules use already created, as zeros."""
     groups = []
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
@@ -119,7 +121,7 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
                 kept = optimizer.state[parameter]
                 if name not in kept:
                     kept[name] = _step_count(parameter) if name == "step" else torch.zeros_like(parameter)
-                elif kept[name].device != parameter.device:  # torch leaves a step's number where it was read
+                elif kept[name].device != parameter.device:  # torch leaves "step" where it was loaded
                     kept[name] = kept[name].to(parameter.device)
         members = list(group["params"])
         groups.append(Group(optimizer, options, group["initial_lr"], members, names, group.get("epochs")))
@@ -127,17 +129,17 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
 
 
 def load_optimizer(optimizer: optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Give an optimizer the states that were saved; torch compares only how many there are.
+    """Load the saved state of an optimizer; torch itself compares only the number of parameters.
 
     Raises:
-        ValueError: They are of other parameters or options.
+        ValueError: The state belongs to other parameters or options.
     """
     own = optimizer.state_dict()
     for mine, theirs in zip(own["param_groups"], saved["param_groups"], strict=True):
         needed = {"params", "lr", "initial_lr"}
         if not needed <= theirs.keys() <= mine.keys():
             raise ValueError(f"optimizer options {', '.join(sorted(needed ^ theirs.keys()))}")
-        for name in sorted(theirs.keys() - {"lr"}):  # the schedule's
+        for name in sorted(theirs.keys() - {"lr"}):  # the scheduler sets lr
             if mine[name] != theirs[name] or type(mine[name]) is not type(theirs[name]):
                 raise ValueError(f"optimizer option {name}: {theirs[name]!r}, expected {mine[name]!r}")
     expected = _described(own["state"] if type(optimizer) in RULES or not saved["state"] else _first_states(optimizer))
@@ -151,7 +153,7 @@ def load_optimizer(optimizer: optim.Optimizer, saved: dict[str, Any]) -> None:
 
 
 def _first_states(optimizer: optim.Optimizer) -> dict[int, dict[str, Any]]:
-    """The states that an optimizer without a rule has after its first step, which is taken on a copy."""
+    """Return the states that an optimizer without a rule has after its first step, which is taken on a copy."""
     rehearsal = copy.deepcopy(optimizer)
     for group in rehearsal.param_groups:
         for parameter in group["params"]:
@@ -163,7 +165,7 @@ def _first_states(optimizer: optim.Optimizer) -> dict[int, dict[str, Any]]:
 
 
 def _described(states: dict[int, dict[str, Any]]) -> dict[tuple[int, str], tuple[tuple[int, ...] | None, object]]:
-    """Shape and number type of every state, by parameter and name; of a number, its type alone."""
+    """Return shape and number type of every state by parameter and name; for a number, only its type."""
     return {
         (index, name): (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else (None, type(value))
         for index, state in states.items()
@@ -226,11 +228,11 @@ def _adam(
 def _adam_written_out(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    """The same for the compiler, which would compute torch's two powers again for each few weights."""
+    """Adam for the compiler, which would compute torch's two powers again for every few weights."""
     (beta1, beta2), decay, steps = options["betas"], options["weight_decay"], states["step"]
     for step in steps:
         step += 1
-    count = steps[0].to(params[0].dtype)  # kept in float32, whatever the weights are in
+    count = steps[0].to(params[0].dtype)  # kept in float32 whatever the weights' type
     rate = _once(lr / (1 - beta1**count))
     root = _once((1 - beta2**count).sqrt())
     for param, grad, mean, square in zip(params, grads, states["exp_avg"], states["exp_avg_sq"], strict=True):
@@ -244,7 +246,7 @@ def _adam_written_out(
 
 
 def _once(value: Tensor) -> Tensor:
-    """A number `()` as a sum: the compiler computes a sum once, and all else where it is used."""
+    """Turn a number `()` into a sum: the compiler computes a sum once, and anything else wherever it is used."""
     return torch.stack([value, torch.zeros_like(value)]).sum()
 
 
@@ -293,10 +295,10 @@ def _adagrad(
 def _adagrad_written_out(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
-    """The same where torch, which reads the number of the step, would wait for the GPU."""
+    """Adagrad without torch's read of the step number, which would wait for the GPU."""
     for step in states["step"]:
         step += 1
-    count = states["step"][0].to(params[0].dtype)  # kept in float32, whatever the weights are in
+    count = states["step"][0].to(params[0].dtype)  # kept in float32 whatever the weights' type
     rate = _once(lr / (1 + (count - 1) * options["lr_decay"]))
     for param, grad, total in zip(params, grads, states["sum"], strict=True):
         if options["weight_decay"]:
@@ -344,4 +346,4 @@ RULES: dict[type[optim.Optimizer], Rule] = {
     optim.Adadelta: Rule(lambda options: ["step", "square_avg", "acc_delta"], _adadelta),
     FilterMuon: Rule(lambda options: ["momentum_buffer"], _muon, torch.bfloat16),
 }
-"""The optimizers that can be compiled. Any other trains eagerly, with its own `step`."""
+"""The optimizers that can be compiled. All others train eagerly, with their own `step`."""
