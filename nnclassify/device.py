@@ -1,4 +1,4 @@
-"""Where the arithmetic runs, and in which number type."""
+"""Device, number types and memory format of a network."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Placement:
-    """How a network and its inputs are held.
+    """Device, number types and memory format of a network and its inputs.
 
     Attributes:
-        device: Where they are.
-        dtype: Number type of weights and inputs: float32, or float64.
-        autocast_dtype: Number type of matrix products and convolutions; None: the same as `dtype`.
-        channels_last: Whether images are held as (N, H, W, C), which convolutions are faster on.
+        device: The device.
+        dtype: Number type of weights and inputs: float32 or float64.
+        autocast_dtype: Number type of matrix products and convolutions under autocast; None if the same as `dtype`.
+        channels_last: Whether images are stored as (N, H, W, C), which is faster for convolutions.
     """
 
     device: torch.device
@@ -37,30 +37,30 @@ class Placement:
     channels_last: bool = False
 
     def suited_to(self, model: nn.Module) -> Placement:
-        """The same place, in the memory format that is best for a network."""
+        """Return the same placement with the best memory format for a network."""
         return replace(self, channels_last=_suits_channels_last(model, self.device))
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Within it, forward passes run in the autocast type."""
+        """Return a context in which forward passes use `autocast_dtype`."""
         if self.autocast_dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast_dtype)
 
     def to(self, model: nn.Module) -> nn.Module:
-        """Bring a network here, in this number type and memory format."""
+        """Move a network to the device, number type and memory format."""
         model = model.to(self.device, self.dtype)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
     def to_memory_format(self, inputs: Tensor) -> Tensor:
-        """Bring prepared inputs `(N, ...)` into this memory format."""
+        """Convert normalized inputs `(N, ...)` to the memory format."""
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
 
 def find_device(wanted: str) -> torch.device:
-    """The device that a config asks for; `auto` is CUDA, else MPS, else the CPU.
+    """Return the device for a config's `device`. With `auto`: CUDA if available, else MPS, else the CPU.
 
     Raises:
-        DeviceError: It is not available.
+        DeviceError: The device is not available.
     """
     if wanted == "auto":
         if torch.cuda.is_available():
@@ -81,10 +81,12 @@ def find_device(wanted: str) -> torch.device:
 
 
 def find_placement(device: str, precision: str) -> Placement:
-    """Device and number types for a config's `device` and `precision`; `suited_to` a network, its memory format too.
+    """Return device and number types for a config's `device` and `precision`.
+
+    The memory format depends on the network: see `suited_to`.
 
     Raises:
-        DeviceError: The device is not available, or cannot compute in that type.
+        DeviceError: The device is not available, or does not support the number type.
     """
     found = find_device(device)
     if found.type == "mps" and precision == "float64":
@@ -99,11 +101,12 @@ def find_placement(device: str, precision: str) -> Placement:
 
 
 def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:
-    """Whether to hold images as (N, H, W, C): where there are convolutions, of which none writes past its memory.
+    """Return whether to store images as (N, H, W, C): if there are convolutions, and none of them is unsafe.
 
-    On a CPU without AVX-512, the gradient of a 1x1 convolution with a stride and fewer than 8 input channels (as many
-    as a vector of AVX2 has floats) does so in this format: oneDNN's kernel ends the process, or does worse, with torch
-    2.11 to 2.15 at least. So few channels gain nothing from the format, so it is not asked which CPU this is.
+    On a CPU without AVX-512, oneDNN's kernel for the gradient of a 1x1 convolution with a stride and fewer than 8
+    input channels (the number of floats in an AVX2 vector) writes out of bounds in this format, with torch 2.11 to
+    2.15 at least. That can crash the process. This few channels do not benefit from the format, so it is not used
+    for them on any CPU.
     """
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     overruns = [
@@ -114,9 +117,9 @@ def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:
 
 
 def set_matmul_precision(device: torch.device, precision: str) -> None:
-    """Have CUDA multiply float32 as `precision` says, and in an order that does not change from run to run.
+    """Set the precision of float32 matrix products on CUDA, and select deterministic algorithms.
 
-    `auto` takes TF32, whose products have 10 bits behind the point; `float32` means all 23.
+    `auto` allows TF32, with 10 mantissa bits; `float32` uses all 23.
     """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if precision == "auto" else "highest")
@@ -125,18 +128,18 @@ def set_matmul_precision(device: torch.device, precision: str) -> None:
 
 
 def holds(device: torch.device, num_bytes: int) -> bool:
-    """Whether raw examples of this many bytes should stay on a device for the whole run.
+    """Return whether raw examples of this size should stay on a device for the complete run.
 
-    They should where they fit into a quarter of a GPU's free memory: layers, gradients and prepared batches need room.
+    They should if they fit into a quarter of a GPU's free memory; layers, gradients and batches need the rest.
     """
     return device.type == "cuda" and num_bytes <= torch.cuda.mem_get_info(device)[0] // 4
 
 
 def chunk_limits(device: torch.device) -> tuple[int, int]:
-    """Prepared bytes, and examples, that training should be handed at a time.
+    """Return the maximum size of a chunk of normalized inputs, in bytes and in examples.
 
-    On a CPU about a core's share of the cache. On a GPU enough that waiting for the results once a chunk costs
-    nothing, and so few that the progress bar moves.
+    On a CPU, a chunk fits into about one core's share of the cache. On a GPU, it is large enough that waiting for
+    results once per chunk costs nothing, and small enough that the progress bar moves.
     """
     if device.type != "cuda":
         return 8 * 2**20, 4096

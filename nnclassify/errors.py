@@ -1,20 +1,20 @@
-"""Every error that a user can cause or must act on.
+"""All errors that a user can cause or must act on.
 
     NNClassifyError
-    ├── ConfigError       the YAML, or an override of it, is wrong; carries every problem found
-    ├── InputError        a command's arguments or a file to predict are wrong
+    ├── ConfigError       the YAML or an override is invalid; lists every problem found
+    ├── InputError        a command's arguments or a file to predict are invalid
     ├── DataError         a dataset cannot be read or cannot be learned from
     │   ├── MissingValueError   a value is missing, NaN or infinite
-    │   └── LabelError          labels are no class indices, or a class has no example
+    │   └── LabelError          labels are not class indices, or a class has no examples
     ├── ModelError        a network does not fit its input or its loss
-    ├── DeviceError       a device was asked for that is not available
+    ├── DeviceError       the requested device is not available
     ├── CheckpointError   a run or a checkpoint is missing, damaged or of another kind
-    ├── SaveError         something could not be written: a full disk, a folder without permission
-    ├── TrainingError     training failed: diverged, or stopped by an error
+    ├── SaveError         a file could not be written: a full disk, no permission
+    ├── TrainingError     training failed: it diverged, or an error stopped it
     └── Interrupted       a signal stopped the run; everything is saved
 
-A message is one line that says where, what was found, what was expected and what to do. The exit codes are
-part of the command line's interface: 2 for what the user can fix before the run, 3 for a run that failed.
+A message is one line that says where the problem is, what was found, what was expected and what to do. Exit codes
+are part of the command line's interface: 2 for what the user can fix before the run, 3 for a run that failed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 ConfigPath = tuple[str | int, ...]
-"""A place in a config: keys, and the places of a list's entries from 0."""
+"""A position in a config: keys, and list indices from 0."""
 
 
 class NNClassifyError(Exception):
-    """Base of all errors that end a command with a message instead of a traceback.
+    """Base class of all errors that end a command with a message instead of a traceback.
 
     Attributes:
-        path: The key of the config that the message begins with; empty where it is about something else.
+        path: The config key that the message begins with; empty if it is not about a key.
     """
 
     exit_code = 2
@@ -42,15 +42,15 @@ class NNClassifyError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """One line per problem, safe to print on a terminal whatever names contain."""
+        """Return one line per problem, safe to print on a terminal whatever the names contain."""
         return [printable(str(self))]
 
 
 class ConfigError(NNClassifyError):
-    """The config is wrong.
+    """The config is invalid.
 
     Attributes:
-        problems: One line a problem, each with its file, line and path.
+        problems: One line per problem, with file, line and key.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -59,19 +59,19 @@ class ConfigError(NNClassifyError):
 
     @property
     def lines(self) -> list[str]:
-        """Each of the problems."""
+        """Return one line per problem."""
         return [printable(problem) for problem in self.problems]
 
 
 class InputError(NNClassifyError):
-    """A command's arguments, or an input to predict, are wrong."""
+    """A command's arguments, or an input to predict, are invalid."""
 
 
 class DataError(NNClassifyError):
     """A dataset cannot be read, or cannot be learned from.
 
     Attributes:
-        problems: All that is wrong with it, one line each.
+        problems: One line per problem.
     """
 
     def __init__(self, message: str | Sequence[str] = "", path: ConfigPath = ()) -> None:
@@ -80,7 +80,7 @@ class DataError(NNClassifyError):
 
     @property
     def lines(self) -> list[str]:
-        """Each of the problems."""
+        """Return one line per problem."""
         return [printable(problem) for problem in self.problems] if len(self.problems) > 1 else super().lines
 
 
@@ -89,7 +89,7 @@ class MissingValueError(DataError):
 
 
 class LabelError(DataError):
-    """Labels are no class indices, or a class has no example."""
+    """Labels are not class indices, or a class has no examples."""
 
 
 class ModelError(NNClassifyError):
@@ -97,15 +97,15 @@ class ModelError(NNClassifyError):
 
 
 class DeviceError(NNClassifyError):
-    """A device was asked for that this machine does not have."""
+    """The requested device is not available on this machine."""
 
 
 class CheckpointError(NNClassifyError):
-    """A run or a checkpoint is missing, damaged, or not a checkpoint at all."""
+    """A run or a checkpoint is missing, damaged, or not a checkpoint."""
 
 
 class SaveError(NNClassifyError):
-    """Something could not be written; what was there before is untouched."""
+    """A file could not be written; its previous version is unchanged."""
 
     exit_code = 3
 
@@ -117,10 +117,10 @@ class TrainingError(NNClassifyError):
 
 
 class Interrupted(NNClassifyError):
-    """A signal stopped the run after everything was saved.
+    """A signal stopped the run; everything is saved.
 
     Attributes:
-        exit_code: 128 + the signal's number: 130 for Ctrl-C.
+        exit_code: 128 + the signal number, such as 130 for Ctrl-C.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -129,7 +129,7 @@ class Interrupted(NNClassifyError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's, torch's, which says so in a RuntimeError, or a library's that is loaded."""
+    """Return whether an error of Python, of torch, or of loading a library means that memory ran out."""
     words = ("allocate memory", "out of memory", "failed to map segment")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError | ImportError) and any(said in str(error) for said in words)
@@ -137,14 +137,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 _JOINERS = "\u200c\u200d"
-"""Invisible characters that Persian words and joined emoji are spelled with."""
+"""Invisible characters that are part of Persian words and joined emoji."""
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with each control character, line break, change of direction or stray surrogate as an escape.
+    """Escape control characters, line breaks, bidirectional controls and surrogates in a text.
 
-    Names come from files and command lines: shown raw, they could break a line in two, color a terminal, or reverse
-    the letters after them. An undecodable byte of a file name, which Python holds as a surrogate, is shown as `\\xff`.
+    Names come from files and command lines: printed as they are, they could break a line, color a terminal, or
+    reverse the following letters. An undecodable byte in a file name, which Python represents as a surrogate,
+    becomes `\\xff`.
     """
     if text.isprintable():
         return text
@@ -166,18 +167,18 @@ def _escaped(character: str) -> str:
 
 
 def one_line(cause: object, limit: int = 200) -> str:
-    """The first line of an error's text, for use inside another message."""
+    """Return the first line of an error's text, for use in another message."""
     text = str(cause).strip() or type(cause).__name__
     return text.splitlines()[0][:limit].rstrip(". ")
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 file`, `2 files`."""
+    """Return `1 file`, `2 files`."""
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def some(items: Sequence[object], limit: int = 3) -> str:
-    """The first few, and how many more there are: `a, b, c and 4 more`."""
+    """Return the first few items and the number of others: `a, b, c and 4 more`."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(map(str, items[:limit])) + more
 
@@ -194,27 +195,27 @@ SYNONYMS = {
     "num_epochs": ("epochs",),
     "random_state": ("seed",),
 }
-"""What other tools call a key of ours; of several, the first that is allowed is meant."""
+"""Keys of other tools and our names for them; the first one allowed in the context is suggested."""
 
 
 def dotted(path: ConfigPath) -> str:
-    """A path for people, who count from one: `model.blocks.4th.kernel`."""
+    """Return a config path with list positions counted from one: `model.blocks.4th.kernel`."""
     parts = [ordinal(part + 1) if isinstance(part, int) else printable(part[:MAX_WORD]) for part in path]
     return ".".join(parts) or "the config"
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    """Return 1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
     teen = number // 10 % 10 == 1
     return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 MAX_WORD = 100
-"""Characters of a word that has a near one among ours: comparing takes time that grows with the square."""
+"""Longest word to find a similar name for, in characters: the comparison takes quadratic time."""
 
 
 def nearest(found: object, allowed: Iterable[str]) -> str | None:
-    """The allowed name that is meant by another; None where none is near."""
+    """Return the allowed name most similar to another, or None if none is similar."""
     allowed, word = list(allowed), str(found)[: MAX_WORD + 1].lower()
     if len(word) > MAX_WORD:
         return None
@@ -223,6 +224,6 @@ def nearest(found: object, allowed: Iterable[str]) -> str | None:
 
 
 def suggestion(found: object, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing where no allowed name is near."""
+    """Return `; did you mean 'x'?`, or nothing if no allowed name is similar."""
     near = nearest(found, allowed)
     return "" if near is None else f"; did you mean {near!r}?"

@@ -1,7 +1,7 @@
-"""The loss family: what training makes small, and how outputs become probabilities.
+"""The loss family: the loss functions, and the conversion of outputs to probabilities.
 
-A loss says how many outputs it wants for K classes, so the network's last layer follows from it. With one
-output for two classes, the output speaks for class 1; for more, it is the class's place on a scale from 0.
+A loss determines the number of outputs for K classes, and so the size of the network's last layer. With a single
+output for two classes, a high output means class 1; for more classes, the output is the class index itself.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ class LossFunction:
     """A loss at run time.
 
     Attributes:
-        num_outputs: Outputs that the network must have.
-        threshold: With one output: above it, class 1 is predicted, and each further class 1 higher.
-        losses: (outputs `(N, num_outputs)`, targets `(N,)`, class weights) to one loss an example, `(N,)`,
-            each already multiplied by its class's weight. Multi-hot targets are `(N, K)`.
-        probabilities: Outputs to probabilities `(N, K)` that sum to 1, but where targets are multi-hot.
-        class_weights: `(K,)`, or None where all weigh the same.
-        top: With one output: the last class that it can name.
+        num_outputs: Number of outputs that the network must have.
+        threshold: With a single output: the smallest output for class 1; every further class is 1 higher.
+        losses: Function of outputs `(N, num_outputs)`, targets `(N,)` and class weights, which returns one loss per
+            example, `(N,)`, multiplied by the weight of its class. Multi-hot targets are `(N, K)`.
+        probabilities: Function of outputs that returns probabilities `(N, K)`. They sum to 1 unless targets are
+            multi-hot.
+        class_weights: Class weights `(K,)`, or None if there are none.
+        top: With a single output: the highest class index that it can predict.
     """
 
     num_outputs: int
@@ -45,71 +46,76 @@ class LossFunction:
     top: int = 1
 
     def weights(self, targets: Tensor) -> Tensor | None:
-        """Each example's weight `(N,)`; None: one each. The mean loss is sum(losses) / sum(weights)."""
+        """Return the weight of each example, `(N,)`, or None for equal weights. The mean loss is sum(losses) /
+        sum(weights)."""
         return None if self.class_weights is None else self.class_weights.to(targets.device)[targets]
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """One loss an example, `(N,)`."""
+        """Return one loss per example, `(N,)`."""
         weights = self.class_weights
         return self.losses(outputs, targets, None if weights is None else weights.to(outputs.device, outputs.dtype))
 
     def mean(self, losses: Tensor, targets: Tensor) -> Tensor:
-        """The mean `()` of losses `(N,)`, each weighted by its class as torch's own losses weight it."""
+        """Return the mean `()` of losses `(N,)`, weighted by class as in torch's own losses."""
         weights = self.weights(targets)
         return losses.mean() if weights is None else losses.sum() / weights.sum()
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """The most probable class of each example, `(N,)`; the same as `probabilities(outputs).argmax(1)`."""
+        """Return the most probable class of each example, `(N,)`: `probabilities(outputs).argmax(1)`."""
         if self.num_outputs == 1:
             return (outputs[:, 0] - self.threshold).ceil().nan_to_num().clamp(0, self.top).long()
         return outputs.argmax(dim=1)
 
 
 class MultiHotLoss(LossFunction):
-    """A loss over multi-hot targets `(N, K)` of 0 and 1: each output decides on one class, whatever the others say.
+    """A loss for multi-hot targets `(N, K)` of 0 and 1: each output is an independent decision about one class.
 
-    Its probabilities `(N, K)` do not sum to 1.
+    The probabilities `(N, K)` do not sum to 1.
     """
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """The classes whose probability is at least 0.5, as 1 among 0, `(N, K)`."""
+        """Return predictions `(N, K)`: 1 for each class with a probability of at least 0.5, else 0."""
         return multi_hot(self.probabilities(outputs))
 
 
 MULTI_HOT_THRESHOLD = 0.5
-"""From this probability on, an example is said to be of a class."""
+"""Smallest probability at which a class is predicted."""
 
 
 def multi_hot(probabilities: Tensor) -> Tensor:
-    """What probabilities `(N, K)` say, each by itself: 1 for the classes that an example is of, else 0."""
+    """Return predictions `(N, K)` of 0 and 1 from the probabilities of the classes."""
     return (probabilities >= MULTI_HOT_THRESHOLD).long()
 
 
 class Loss(Settings):
-    """What every loss offers."""
+    """Base class of the losses."""
 
     @abstractmethod
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """The loss for these classes, given how often each occurs in training.
+        """Return the loss for these classes.
+
+        Args:
+            class_counts: Number of training examples per class.
 
         Raises:
             DataError: An option does not fit the classes.
         """
 
     def build_multi_hot(self, num_classes: int) -> LossFunction:
-        """The loss over multi-hot targets `(N, K)`.
+        """Return the loss for multi-hot targets `(N, K)`.
 
         Raises:
-            DataError: It is defined for one class per example alone.
+            DataError: The loss requires exactly one class per example.
         """
         raise DataError(f"loss: {self.refuses_multi_hot()}", ("loss",))
 
     def refuses(self, output: str) -> str | None:
-        """Why this loss cannot train a network whose last activation is `output`, and what to use; else None."""
+        """Return why this loss cannot train a network with this output activation, and what to use, or None if it
+        can."""
         return None
 
     def refuses_multi_hot(self) -> str | None:
-        """Why this loss cannot learn from multi-hot targets, and what to use; None where it can."""
+        """Return why this loss does not support multi-hot targets, and what to use, or None if it does."""
         return f"{self.name_of()} takes one class per example, but the targets are multi-hot; use loss: bce_with_logits"
 
 
@@ -120,10 +126,10 @@ class WeightedLoss(Loss):
     """Weight of each class, in order, or `balanced`: N / (K * count of the class), as in scikit-learn."""
 
     def weights(self, class_counts: Sequence[int]) -> Tensor | None:
-        """The class weights `(K,)`.
+        """Return the class weights `(K,)`, or None.
 
         Raises:
-            DataError: A list of another length than there are classes.
+            DataError: The number of weights is not the number of classes.
         """
         import torch
 
@@ -149,7 +155,7 @@ class CrossEntropy(WeightedLoss):
     arXiv:1512.00567)."""
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """One output a class."""
+        """Return the loss; it takes one output per class."""
         from torch.nn import functional
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -166,7 +172,7 @@ class Nll(WeightedLoss):
     name: Literal["nll"] = "nll"
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """One output a class."""
+        """Return the loss; it takes one output per class."""
         from torch.nn import functional
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -175,7 +181,7 @@ class Nll(WeightedLoss):
         return LossFunction(len(class_counts), 0.0, losses, _softmax, self.weights(class_counts))
 
     def refuses(self, output: str) -> str | None:
-        """Raw outputs have no lower bound, so neither has this loss."""
+        """Reject unbounded outputs: without log-probabilities, the loss has no lower bound."""
         if output in ("log_softmax", "softmax"):
             return None
         return "nll expects log-probabilities: set model.output: log_softmax, or use loss: cross_entropy"
@@ -189,12 +195,12 @@ class Focal(WeightedLoss):
     """Focusing parameter: the loss of an example is multiplied by (1 - p)^gamma; 0 is cross-entropy."""
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """One output a class."""
+        """Return the loss; it takes one output per class."""
         from torch.nn import functional
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             log_p = functional.log_softmax(outputs, dim=1).gather(1, targets[:, None])[:, 0]
-            # expm1, because the gradient of (1 - p)^gamma at p = 1 is NaN for gamma under 1.
+            # Use expm1: for gamma below 1, the gradient of (1 - p)^gamma at p = 1 is NaN.
             miss = (-log_p.expm1()).clamp_min(1e-12)
             scaled = -log_p * miss**self.gamma
             return scaled if weights is None else scaled * weights[targets]
@@ -203,7 +209,7 @@ class Focal(WeightedLoss):
 
 
 class EncodedLoss(Loss):
-    """A loss that compares outputs with numbers: with one-hot targets, or with the class index itself."""
+    """A loss that compares outputs with numbers: one-hot targets, or the class index."""
 
     targets: Targets = "one_hot"
     """`one_hot`: one output per class, compared with 0 or 1; `index`: a single output, compared with the class index,
@@ -211,14 +217,14 @@ class EncodedLoss(Loss):
 
     @abstractmethod
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """What each output costs, `(N, num_outputs)`, held against a number."""
+        """Return the loss of each output, `(N, num_outputs)`, compared with a number."""
 
     @abstractmethod
     def separate(self, outputs: Tensor) -> Tensor:
-        """The probability that each output means by itself, `(N, num_outputs)`."""
+        """Return each output's own probability, `(N, num_outputs)`."""
 
     def build_multi_hot(self, num_classes: int) -> LossFunction:
-        """One output a class; an example's loss is the mean over them."""
+        """Return the loss; it takes one output per class, and is the mean over the classes."""
         if (reason := self.refuses_multi_hot()) is not None:
             raise DataError(f"loss: {reason}", ("loss",))
 
@@ -228,7 +234,7 @@ class EncodedLoss(Loss):
         return MultiHotLoss(num_classes, 0.0, losses, self.separate)
 
     def refuses_multi_hot(self) -> str | None:
-        """One output for the class's number cannot name several classes."""
+        """Reject `targets: index`: a single output cannot predict several classes."""
         if self.targets == "index":
             return "targets: index takes one class per example, but the targets are multi-hot; use targets: one_hot"
         return None
@@ -241,7 +247,7 @@ class Bce(EncodedLoss):
     name: Literal["bce"] = "bce"
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """One output for two classes, else K."""
+        """Return the loss; it takes one output for two classes, else K."""
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -253,17 +259,17 @@ class Bce(EncodedLoss):
         return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _between(len(class_counts)))
 
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """Binary cross-entropy."""
+        """Return the binary cross-entropy of probabilities."""
         from torch.nn import functional
 
         return functional.binary_cross_entropy(outputs, wanted, reduction="none")
 
     def separate(self, outputs: Tensor) -> Tensor:
-        """They are probabilities."""
+        """Return the outputs, which are probabilities."""
         return outputs
 
     def refuses(self, output: str) -> str | None:
-        """The logarithm needs 0..1."""
+        """Reject outputs outside 0..1, whose logarithm does not exist."""
         if output in ("sigmoid", "softmax"):
             return None
         return "bce expects outputs in 0..1: set model.output: sigmoid, or use loss: bce_with_logits"
@@ -275,7 +281,7 @@ class BceWithLogits(EncodedLoss):
     name: Literal["bce_with_logits"] = "bce_with_logits"
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """One output for two classes, else K."""
+        """Return the loss; it takes one output for two classes, else K."""
         from torch.nn import functional
 
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
@@ -286,19 +292,19 @@ class BceWithLogits(EncodedLoss):
         def probabilities(outputs: Tensor) -> Tensor:
             if num_outputs == 1:
                 return _between(len(class_counts))(outputs.sigmoid())
-            # Shares of sigmoids, computed from logarithms: far below zero every sigmoid is 0.
+            # Normalize the sigmoids by their logarithms: far below zero, every sigmoid is 0.
             return functional.logsigmoid(outputs).softmax(dim=1)
 
         return LossFunction(num_outputs, 0.0, losses, probabilities)
 
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """Binary cross-entropy of the sigmoid."""
+        """Return the binary cross-entropy of the sigmoid."""
         from torch.nn import functional
 
         return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none")
 
     def separate(self, outputs: Tensor) -> Tensor:
-        """The sigmoid of each."""
+        """Return the sigmoid of each output."""
         return outputs.sigmoid()
 
 
@@ -308,7 +314,7 @@ class Mse(EncodedLoss):
     name: Literal["mse"] = "mse"
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """One output a class."""
+        """Return the loss; it takes one output per class, or a single one with `targets: index`."""
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
             return self.compare(outputs, _one_hot(targets, outputs)).mean(dim=1)
@@ -318,16 +324,16 @@ class Mse(EncodedLoss):
         return LossFunction(len(class_counts), 0.5, losses, project_to_simplex)
 
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        """The squared error."""
+        """Return the squared error."""
         return (outputs - wanted).square()
 
     def separate(self, outputs: Tensor) -> Tensor:
-        """The nearest probabilities."""
+        """Clip the outputs to 0..1."""
         return outputs.clamp(0, 1)
 
 
 def _unchecked_bce(outputs: Tensor, wanted: Tensor) -> Tensor:
-    """Binary cross-entropy `(N,)` that takes class numbers over 1, as Keras does: a mistake that can be declared."""
+    """Binary cross-entropy `(N,)` that accepts class indices above 1, as Keras does, so that `check` can explain it."""
     share = outputs.clamp(1e-7, 1 - 1e-7)
     return -(wanted * share.log() + (1 - wanted) * (1 - share).log()).mean(dim=1)
 
@@ -337,7 +343,7 @@ def _binary_outputs(class_counts: Sequence[int]) -> int:
 
 
 def _one_hot(targets: Tensor, outputs: Tensor) -> Tensor:
-    """Targets `(N,)` in the shape and number type of outputs: 0 or 1, for one output or one a class."""
+    """Return targets `(N,)` in the shape and number type of the outputs: 0 or 1, for one output or one per class."""
     from torch.nn import functional
 
     if outputs.shape[1] == 1:
@@ -350,9 +356,9 @@ def _softmax(outputs: Tensor) -> Tensor:
 
 
 def _between(num_classes: int) -> Callable[[Tensor], Tensor]:
-    """A place on the scale 0..K-1, `(N, 1)`, to probabilities `(N, K)`: shared by the two classes that it lies between.
+    """Return the function from outputs in 0..K-1, `(N, 1)`, to probabilities `(N, K)`.
 
-    For two classes that is the probability of class 1, and its rest.
+    The probability is split between the two nearest classes: for K = 2, the output is the probability of class 1.
     """
 
     def probabilities(places: Tensor) -> Tensor:
@@ -370,13 +376,14 @@ def _shares(outputs: Tensor) -> Tensor:
 
 
 def project_to_simplex(outputs: Tensor) -> Tensor:
-    """The nearest probabilities `(N, K)` to outputs `(N, K)` in squared error: what a squared loss means by them.
+    """Return the probabilities `(N, K)` nearest to outputs `(N, K)` in squared error: the meaning of a squared loss.
 
-    The order of the outputs is kept. Source: Martins and Astudillo, 2016 (arXiv:1602.02068), algorithm 1.
+    The order of the outputs is preserved. Source: Martins and Astudillo, 2016 (arXiv:1602.02068), algorithm 1.
     """
     import torch
 
-    # Shifting a row changes nothing, and without it a large one would swallow the 1 that is subtracted.
+    # Shift each row to a maximum of 0, which does not change the result; a large value would absorb the 1
+    # subtracted below.
     outputs = outputs - outputs.amax(dim=1, keepdim=True)
     descending = outputs.sort(dim=1, descending=True).values
     excess = descending.cumsum(dim=1) - 1

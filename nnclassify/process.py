@@ -1,10 +1,10 @@
-"""Whatever changes the process: signals, memory, garbage collection, loggers. The command line calls it.
+"""Process-wide settings: signals, memory, garbage collection, loggers. The command line sets them.
 
-A library call changes nothing: what it has to set while it runs is set back by `unchanged`.
+A library call leaves the process unchanged: `unchanged` restores whatever it sets.
 
-Ctrl-C, SIGTERM and SIGUSR1 end the program at once, or, while a net trains, after a batch and a save. `__main__`
-installs the first as its first act, before anything slow is imported: no signal meets a program that does not know it.
-The exit code is 128 + the signal's number, as shells have it.
+Ctrl-C, SIGTERM and SIGUSR1 end the program at once, or, during training, after the current batch and a save.
+`__main__` installs these handlers first, before any slow import, so that no signal arrives without a handler. The
+exit code is 128 + the signal number, as in shells.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from types import FrameType
 from typing import Any
 
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-"""The signals that ask to stop: Ctrl-C; a scheduler's end of time; Slurm's `--signal=USR1@60`."""
+"""The signals that stop a run: Ctrl-C; a scheduler's time limit; Slurm's `--signal=USR1@60`."""
 
 
 ALLOCATIONS_BEFORE_COLLECTION = 50_000
-"""Python's own few hundred have it look for garbage in what torch imports, for a fifth of the start-up, and every few
-batches of a tiny net."""
+"""Python's default of a few hundred makes it collect garbage while it imports torch, a fifth of the start-up time,
+and every few batches of a tiny network."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""mallopt's names for its settings (malloc.h)."""
+"""mallopt's parameter numbers (malloc.h)."""
 
 
 def configure() -> None:
-    """Set up the command line's process, apart from its signals and streams."""
+    """Configure the process of the command line, except for signals and streams."""
     gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTION)
     configure_malloc()
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its remarks on fonts and cache folders help no user
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its messages on fonts and caches help no user
 
 
 def configure_malloc() -> None:
-    """Have the C library keep freed blocks instead of giving them back to the system after every step.
+    """Make the C library keep freed blocks instead of returning them to the system after every step.
 
-    A step frees and asks for the same large blocks again; handed back, each costs a page fault a page. glibc alone
-    has these settings (`man mallopt`); elsewhere nothing is done. 32 MiB is the most that glibc takes.
+    Every step frees and allocates the same large blocks; if they are returned, each costs one page fault per page.
+    Only glibc has these parameters (`man mallopt`); elsewhere this does nothing. 32 MiB is glibc's maximum.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -57,10 +57,10 @@ def configure_malloc() -> None:
 
 @contextlib.contextmanager
 def unchanged() -> Iterator[None]:
-    """Within it a library call may set what it needs of the process; afterwards all of that is as it was.
+    """Return a context that restores all process-wide settings that a library call may change.
 
-    That is: warning filters; the random states of Python, NumPy and torch; torch's threads and how it multiplies; the
-    longest field of a CSV file; the environment, and the loggers of torch's compiler.
+    These are: warning filters; the random states of Python, NumPy and torch; torch's threads and matrix precision;
+    the field size limit of the CSV module; the environment; and the loggers of torch's compiler.
     """
     import numpy as np
     import torch
@@ -87,7 +87,7 @@ def unchanged() -> Iterator[None]:
 
 
 def _set_back(get: Callable[[], Any], put: Callable[[Any], object], value: Any) -> None:
-    if get() != value:  # some setters do more than set
+    if get() != value:  # some setters have side effects
         put(value)
 
 
@@ -100,14 +100,15 @@ def _set_environment(wanted: dict[str, str]) -> None:
 
 
 def end_on_signals() -> None:
-    """From now on a signal ends the program at once. Files are never half-written: see `files/atomic_write.py`."""
+    """Make signals end the program at once. Files are never half-written: see `files/atomic_write.py`."""
     for number in STOPPING:
         signal.signal(number, _end)
 
 
 @contextlib.contextmanager
 def ended_by_the_kernel() -> Iterator[None]:
-    """Within it a signal ends the program though it waits in a library, which Python's own handlers would wait for."""
+    """Return a context in which a signal ends the program even inside a library call, which would delay Python's
+    handlers."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPPING}
     try:
         yield
@@ -117,7 +118,7 @@ def ended_by_the_kernel() -> Iterator[None]:
 
 
 def die_with_parent() -> None:
-    """Have the kernel send SIGTERM when the launcher ends, however that ends: so no worker is left behind."""
+    """Make the kernel send SIGTERM when the launcher ends for any reason, so that no worker process is left running."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
@@ -128,26 +129,27 @@ def die_with_parent() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """No exception: libraries catch those, and a finalizer may hang."""
-    with contextlib.suppress(OSError):  # nobody may be reading
+    """Exit without an exception: libraries catch exceptions, and a finalizer may hang."""
+    with contextlib.suppress(OSError):  # the reader of the pipe may be gone
         os.write(2, b"interrupted\n")
     os._exit(128 + number)
 
 
 @contextlib.contextmanager
 def asking_to_stop(ask: Callable[[int], None]) -> Iterator[None]:
-    """Within it, a signal calls `ask` with its number; a second Ctrl-C ends the program at once."""
+    """Return a context in which a signal calls `ask` with its number; a second Ctrl-C ends the program at once."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        # A launcher passes on the Ctrl-C that its workers have met already: there, two are one.
+        # A launcher forwards Ctrl-C to workers that have received it already, so two do not mean impatience
+        # there.
         if asked and number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
             _end(number, frame)
         asked = True
         ask(number)
 
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals there alone
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
         yield
         return
     before = {number: signal.signal(number, handle) for number in STOPPING}
@@ -159,7 +161,8 @@ def asking_to_stop(ask: Callable[[int], None]) -> Iterator[None]:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be taken without swapping, within the limit of a container; None: this system does not say."""
+    """Return the bytes available without swapping, within the container's limit, or None if the system does not
+    tell."""
     amounts = [amount for amount in (_of_the_system(), _of_the_container()) if amount is not None]
     return min(amounts, default=None)
 
@@ -168,17 +171,17 @@ def _of_the_system() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):  # not Linux, or a very old one
+    except (OSError, StopIteration):  # not Linux, or a very old kernel
         pages = getattr(os, "sysconf_names", {}).keys() & {"SC_PHYS_PAGES"}
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if pages else None
 
 
 def _of_the_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a control group leaves (`Documentation/admin-guide/cgroup-v2.rst`); file pages in its count can be freed."""
+    """Return the bytes left by a control group (`Documentation/admin-guide/cgroup-v2.rst`); file pages can be freed."""
     try:
         limit = (folder / "memory.max").read_text(encoding="ascii").strip()
         used = int((folder / "memory.current").read_text(encoding="ascii"))
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-    except (OSError, ValueError):  # no control groups, or of the first version
+    except (OSError, ValueError):  # no control groups, or version 1
         return None
     return None if limit == "max" else max(0, int(limit) - used + int(statistics.get("file", 0)))

@@ -1,7 +1,7 @@
-"""The scheduler family: the factor on the learning rate at each step.
+"""The scheduler family: the factor applied to the learning rate at each step.
 
-A schedule is a pure function of the step (and, for plateau, of the losses so far): nothing to save, and a run
-that resumes is where it was. The factor is set before every optimizer step.
+A schedule is a pure function of the step (and, for plateau, of the losses so far), so it has no state to save and
+resumes exactly. The factor is set before every optimizer step.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ FactorOrZero = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class ScheduleState:
-    """Where training stands.
+    """The progress of training.
 
     Attributes:
-        step: Optimizer updates so far, from 0.
-        total_steps: Updates in the whole run.
-        steps_per_epoch: Updates in an epoch.
-        losses: The validation loss of each epoch done (the training loss where there is no validation).
+        step: Number of optimizer steps so far.
+        total_steps: Number of optimizer steps in the run.
+        steps_per_epoch: Number of optimizer steps per epoch.
+        losses: Validation loss of each completed epoch; training loss if there is no validation split.
     """
 
     step: int
@@ -45,29 +45,29 @@ class Scheduler(Settings):
     """Linear warmup from zero over this many epochs; fractions are allowed."""
 
     def factor(self, state: ScheduleState) -> float:
-        """The factor on the learning rate for the update that comes next."""
+        """Return the learning rate factor of the next optimizer step."""
         warmup_steps = round(self.warmup * state.steps_per_epoch)
         if state.step < warmup_steps:
             return (state.step + 1) / warmup_steps
         return self.multiplier(state, (state.step - warmup_steps) / max(1, state.total_steps - warmup_steps))
 
     def first_drop(self) -> int | None:
-        """The number of epochs after which the factor drops for the first time; None: it has no such steps."""
+        """Return the number of epochs before the first drop, or None if the factor does not drop in steps."""
         return None
 
     @abstractmethod
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """The factor after warm-up; `progress` runs from 0 towards 1 over what is left of the run."""
+        """Return the factor after warmup; `progress` increases from 0 to 1 over the rest of the run."""
 
 
 class EpochScheduler(Scheduler):
-    """A scheduler that counts epochs, or optimizer steps."""
+    """A scheduler that counts epochs or optimizer steps."""
 
     unit: Literal["epoch", "step"] = "epoch"
     """Whether the other options count epochs or optimizer steps."""
 
     def count(self, state: ScheduleState) -> int:
-        """Epochs or steps done."""
+        """Return the number of completed epochs or steps."""
         return state.step if self.unit == "step" else state.step // state.steps_per_epoch
 
 
@@ -77,7 +77,7 @@ class Constant(Scheduler):
     name: Literal["constant"] = "constant"
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """1."""
+        """Return 1."""
         return 1.0
 
 
@@ -91,11 +91,11 @@ class Step(EpochScheduler):
     """Multiplicative factor of learning rate decay."""
 
     def first_drop(self) -> int | None:
-        """Where epochs are counted."""
+        """Return `every`, if it counts epochs."""
         return self.every if self.unit == "epoch" else None
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """gamma^(epochs // every)."""
+        """Return gamma^(epochs // every)."""
         return float(self.gamma ** (self.count(state) // self.every))
 
 
@@ -116,11 +116,11 @@ class MultiStep(EpochScheduler):
         return milestones
 
     def first_drop(self) -> int | None:
-        """Where epochs are counted."""
+        """Return the first milestone, if it counts epochs."""
         return self.milestones[0] if self.unit == "epoch" else None
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """gamma^(milestones passed)."""
+        """Return gamma^(number of milestones passed)."""
         return float(self.gamma ** sum(milestone <= self.count(state) for milestone in self.milestones))
 
 
@@ -132,7 +132,7 @@ class Exponential(EpochScheduler):
     """Multiplicative factor of learning rate decay."""
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """gamma^epochs."""
+        """Return gamma^epochs."""
         return float(self.gamma ** self.count(state))
 
 
@@ -145,7 +145,7 @@ class Cosine(Scheduler):
     """Factor of the learning rate at the end of the run."""
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """end + (1 - end) (1 + cos(pi progress)) / 2."""
+        """Return end + (1 - end) (1 + cos(pi progress)) / 2."""
         return _cosine(1.0, self.end, progress)
 
 
@@ -157,7 +157,7 @@ class Linear(Scheduler):
     """Factor of the learning rate at the end of the run."""
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """1 - (1 - end) progress."""
+        """Return 1 - (1 - end) progress."""
         return 1.0 - (1.0 - self.end) * progress
 
 
@@ -176,7 +176,7 @@ class OneCycle(Scheduler):
     """Annealing strategy: cosine or linear."""
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """From start up to 1 at `peak`, down to `end` at the last step."""
+        """Increase from `start` to 1 at `peak`, then decrease to `end` at the last step."""
         slope = _cosine if self.anneal == "cosine" else _line
         if progress < self.peak:
             return slope(self.start, 1.0, progress / self.peak)
@@ -198,16 +198,16 @@ class Plateau(Scheduler):
     """Lower bound of the factor of the learning rate."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """The least factor is the first one."""
+        """Yield an error if the lower bound is 1."""
         if self.end == 1:
             yield "end", "found 1, so the learning rate never decreases; lower end, or use scheduler: constant"
 
     def first_drop(self) -> int | None:
-        """The first epoch has the best loss, and the next ones are worse."""
+        """Return the earliest possible drop: the first epoch has the best loss, and all later ones are worse."""
         return self.patience + 2
 
     def multiplier(self, state: ScheduleState, progress: float) -> float:
-        """gamma^(times that patience ran out), from the losses so far alone."""
+        """Return gamma^(number of reductions so far), from the losses alone."""
         best, waited, factor = math.inf, 0, 1.0
         for loss in state.losses:
             better = loss < best - self.threshold * abs(best) if math.isfinite(best) else True

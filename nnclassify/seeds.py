@@ -1,7 +1,7 @@
-"""Independent random streams from one seed, so that drawing more from one never shifts another.
+"""Independent random streams from one seed: drawing more numbers from one stream does not change the others.
 
-A stream is named by words and numbers: `("order", epoch)`, `("split", "test")`. What is drawn from it is a
-function of the seed and the name alone: no state to save, nothing that workers or a resume could change.
+A stream is named by words and numbers, such as `("order", epoch)` or `("split", "test")`. Its numbers depend on the
+seed and the name only, so there is no state to save, and workers and resuming have no influence.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ def _sequence(seed: int, stream: tuple[str | int, ...]) -> np.random.SeedSequenc
 
 
 def numpy_rng(seed: int, *stream: str | int) -> np.random.Generator:
-    """A NumPy generator for the named stream."""
+    """Return a NumPy generator for the named stream."""
     return np.random.default_rng(_sequence(seed, stream))
 
 
 def stream_seed(seed: int, *stream: str | int) -> int:
-    """A 63-bit seed for the named stream, for libraries that take an integer."""
+    """Return a 63-bit seed for the named stream, for libraries that take an integer."""
     return int(_sequence(seed, stream).generate_state(1, np.uint64)[0] >> 1)
 
 
 def torch_rng(seed: int, *stream: str | int) -> torch.Generator:
-    """A torch CPU generator for the named stream."""
+    """Return a torch CPU generator for the named stream."""
     import torch
 
     return torch.Generator().manual_seed(stream_seed(seed, *stream))
 
 
 def seed_everything(seed: int) -> None:
-    """Set every global random state from the run's seed: initial weights and dropout follow from it."""
+    """Seed every global random generator, from which initial weights and dropout are drawn."""
     import torch
 
     torch.manual_seed(stream_seed(seed, "torch"))
@@ -48,7 +48,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """Every global random state that a forward pass may draw from, as primitives and tensors."""
+    """Return every global random state that a forward pass may use, as primitives and tensors."""
     import torch
 
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
@@ -62,7 +62,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """The inverse of `random_state`."""
+    """Restore a state returned by `random_state`."""
     import torch
 
     torch.set_rng_state(state["torch"])

@@ -1,8 +1,7 @@
-"""The base of every settings class, and the small types that several of them share.
+"""The base class of settings, and field types that several of them share.
 
-A settings class is at once the YAML's schema, the source of the error messages, the documentation and the
-factory. None of these modules imports torch before something is built, so that a wrong config is reported
-in a blink.
+A settings class is the YAML's schema, the source of the error messages, the documentation and the factory in one.
+None of these modules imports torch before something is built, so that an invalid config is reported at once.
 """
 
 from __future__ import annotations
@@ -18,27 +17,28 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 NEW = "new"
-"""The validation context of a config that a user has written; the config of a run was accepted when it began."""
+"""Validation context of a config that a user has written. The config of an existing run was accepted when it began."""
 CONFLICT = "conflict"
-"""The type of the error of options that exclude each other: its context has `conflicts`, (key, text) pairs."""
+"""Error type of options that exclude each other; its context has `conflicts`, pairs of key and text."""
 
 
 class Settings(BaseModel):
-    """Frozen, strict and closed: no unknown key, no text where a number belongs, no NaN."""
+    """Frozen, strict and closed: unknown keys, strings in place of numbers, and NaN are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def name_of(self) -> str:
-        """The name by which the YAML chooses it, where it is a member of a family."""
+        """Return the name that selects this class in the YAML."""
         return str(getattr(self, "name", type(self).__name__))
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Options that are right alone and would be ignored together: the key to change, and what is wrong."""
+        """Yield options that are valid by themselves but ignored in combination: the key to change, and what is
+        wrong."""
         yield from ()
 
     @model_validator(mode="after")
     def _without_conflicts(self, info: ValidationInfo) -> Self:
-        """Only of new configs: a run that ignored an option can still be used."""
+        """Check new configs only: a run that ignored an option can still be used."""
         if info.context == NEW and (conflicts := list(self.conflicts())):
             raise PydanticCustomError(CONFLICT, "options that exclude each other", {"conflicts": conflicts})
         return self
@@ -49,11 +49,11 @@ def _expand_name(value: Any) -> Any:
 
 
 ByName = BeforeValidator(_expand_name)
-"""Lets a member of a family be written as its name alone: `dataset: iris`."""
+"""Allows a member of a family to be written as its name: `dataset: iris`."""
 
 
 def _switch(value: Any) -> Any:
-    """YAML 1.1's words for true and false, which many editors and people still write."""
+    """Convert YAML 1.1's words for true and false, which many editors and people still write."""
     words = {"on": True, "yes": True, "off": False, "no": False}
     return words.get(value.lower(), value) if isinstance(value, str) else value
 
@@ -65,16 +65,16 @@ def _on_or_off(value: Any) -> Any:
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 MAX_INT = 2**31 - 1
-"""No count in a config comes near it, and torch takes no more than 64 bits."""
+"""Limit of integers: far above any count in a config, and within the 64 bits of torch."""
 MAX_FLOAT = 3e38
-"""Float32, in which nets compute, ends a little above."""
+"""Limit of numbers, slightly below the largest float32."""
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
-"""true or false; on, yes, off and no mean the same."""
+"""true or false; on, yes, off and no are accepted too."""
 AutoSwitch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
-"""auto, on or off; true and false mean the latter two."""
+"""auto, on or off; true and false are accepted for on and off."""
 FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(max_length=4096)]
-"""A file or a folder; `~` is the user's home."""
+"""A file or folder; `~` is expanded to the home directory."""
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
 PositiveFloat = Annotated[float, Field(gt=0, le=MAX_FLOAT)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_FLOAT)]
@@ -83,7 +83,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def all_different(names: list[str]) -> list[str]:
-    """A validator of lists of names."""
+    """Validate that the names in a list are unique."""
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"names that differ ({twice[0]!r} appears twice)")
     return names
@@ -96,17 +96,17 @@ FINDING_PATTERN = r"^NN[0-9]{3}$"
 
 
 def yaml_quoted(text: str) -> str:
-    """A text in a config, in quotes."""
+    """Return a text in quotes for a config."""
     return json.dumps(text) if "'" in text or not text.isprintable() else f"'{text}'"
 
 
 def yaml_list(names: Iterable[str]) -> str:
-    """Names as a list in a config: `[a, 'b c']`."""
+    """Return names as a list for a config: `[a, 'b c']`."""
     return "[" + ", ".join(name if _PLAIN.fullmatch(name) else yaml_quoted(name) for name in names) + "]"
 
 
 def settings_in(annotation: Any) -> Iterator[type[Settings]]:
-    """Every settings class that a field's type can hold."""
+    """Yield every settings class that a field's type can hold."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         yield annotation
     for inner in get_args(annotation):
@@ -114,13 +114,13 @@ def settings_in(annotation: Any) -> Iterator[type[Settings]]:
 
 
 def names_of(member: type[Settings]) -> tuple[str, ...]:
-    """The names by which the YAML chooses a class; empty where it is no member of a family."""
+    """Return the names that select a class in the YAML; empty if it is not a member of a family."""
     field = member.model_fields.get("name")
     return tuple(name for name in get_args(field.annotation) if isinstance(name, str)) if field is not None else ()
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested mappings and lists by dotted path: `{"model.hidden.0.units": 100}`."""
+    """Return nested mappings and lists by dotted path: `{"model.hidden.0.units": 100}`."""
     if isinstance(value, dict):
         items = [(str(key), child) for key, child in value.items()]
     elif isinstance(value, list) and any(isinstance(child, dict) for child in value):
