@@ -6,9 +6,9 @@
     classifier = nnclassify.load("runs/iris_mlp")
     print(classifier.predict([5.1, 3.5, 1.4, 0.2])[0].label)
 
-These functions do what the commands of the same names do. They print nothing, raise an `NNClassifyError` for whatever
-is wrong, and leave the process as it was: threads, random states, warning filters, signal handlers, environment.
-Importing the package is quick: torch is imported by the first call.
+These functions do what the commands of the same names do. They print nothing, raise an `NNClassifyError` for anything
+the caller can fix, and leave the process as it was: threads, random states, warning filters, signal handlers and
+environment. Importing the package is fast: torch is imported on the first call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["Classifier", "__version__", "check", "evaluate", "load", "load_confi
 
 
 def __getattr__(name: str) -> Any:
-    """`Classifier`, when it is first asked for: it needs torch."""
+    """Import `Classifier` on first use, because it needs torch."""
     if name == "Classifier":
         from nnclassify.inference.classifier import Classifier
 
@@ -43,19 +43,22 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What the front door offers, and what every module has."""
+    """Return the public names and the attributes that every module has."""
     return sorted({*globals(), *__all__})
 
 
 def load_config(config: AnyConfig, overrides: Overrides = ()) -> LoadedConfig:
-    """Read, override and check a config; `.config` of the result has its values.
+    """Read, override and check a config.
 
     Args:
-        config: A YAML file, the name of a shipped config, its content as a dict, or a `RunConfig`.
+        config: A YAML file, the name of a shipped config, a dict with the same content, or a `RunConfig`.
         overrides: `["optimizer.lr=0.1"]` as on the command line, or `{"optimizer.lr": 0.1}`.
 
+    Returns:
+        The config with its name, source and notes; its `.config` has the values.
+
     Raises:
-        ConfigError: Every problem at once, one line each.
+        ConfigError: The config is wrong; the message lists all problems, one per line.
     """
     from nnclassify.config.from_python import load_any
 
@@ -72,25 +75,26 @@ def train(
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
 ) -> RunResult:
-    """Train a config into a new run folder under `root`.
+    """Train a classifier and save it in a new run folder under `root`.
 
-    Ctrl-C raises KeyboardInterrupt, as in any library; the run can then be resumed from its last save.
+    Ctrl-C raises `KeyboardInterrupt`; the run can then be resumed from its last checkpoint.
 
     Args:
-        config: See `load_config`; to resume, the run: its folder, or its name under `root`.
-        root: The folder that gets the run folder.
+        config: See `load_config`. To resume: the run folder, or the name of the run under `root`.
+        root: The folder in which the run folder is created.
         overrides: See `load_config`.
-        resume: Continue a run that was interrupted.
-        monitor: Look for signs that training goes wrong: see `RunResult.findings`.
-        observers: Are told of updates and epochs.
-        note: Receives what there is to know of data and training, a line each; left out: see `RunResult.notes`.
+        resume: Continue an interrupted run instead of starting a new one.
+        monitor: Watch for signs of failing training; `RunResult.findings` lists them.
+        observers: Additional observers, called after updates and epochs.
+        note: Called with each note about the data and the training, one line each; None: the notes are collected in
+            `RunResult.notes`.
 
     Returns:
-        The figures (`figures()`), the history (`rows`), the run `folder` and the `classifier`.
+        The metrics (`figures()`), the history (`rows`), the run `folder` and the `classifier`.
 
     Raises:
-        ConfigError, DataError, ModelError, DeviceError: What is wrong before training.
-        TrainingError: Training failed: the last good checkpoint is kept.
+        ConfigError, DataError, ModelError, DeviceError: Something is wrong before training starts.
+        TrainingError: Training failed; the last good checkpoint is kept.
     """
     from nnclassify import run
 
@@ -102,15 +106,15 @@ def train(
 def load(
     run: str | os.PathLike[str] | None = None, device: str = "auto", root: str | os.PathLike[str] = "checkpoints"
 ) -> Classifier:
-    """A trained classifier.
+    """Load a trained classifier.
 
     Args:
         run: A run folder, a checkpoint file, or the name of a run under `root`; None: the newest run there.
         device: auto, cpu, cuda, cuda:N or mps.
-        root: Where runs lie.
+        root: The folder that contains the runs.
 
     Raises:
-        CheckpointError: There is none, or it is damaged.
+        CheckpointError: The checkpoint is missing or damaged.
         DeviceError: The device is not available.
     """
     from nnclassify.inference.classifier import load_run
@@ -121,13 +125,16 @@ def load(
 def predict(
     run: str | os.PathLike[str] | Classifier | None, inputs: object, top_k: int = 1, device: str = "auto"
 ) -> Predictions:
-    """Predict the classes of inputs: see `Classifier.predict`, which keeps the classifier for more.
+    """Predict the classes of inputs. To predict several times, call `load` once and then `Classifier.predict`.
 
     Args:
-        run: A classifier, or what `load` takes.
-        inputs: Paths, PIL images, arrays, rows of numbers or a data frame.
-        top_k: Classes to name in each `Prediction.top`.
-        device: See `load`; a classifier is where it is.
+        run: A classifier, or a run as in `load`.
+        inputs: Paths, PIL images, arrays, rows of numbers or a data frame; see `Classifier.predict`.
+        top_k: The number of classes in each `Prediction.top`.
+        device: See `load`; ignored if `run` is a classifier.
+
+    Raises:
+        InputError: The inputs are of an unsupported type.
     """
     from nnclassify.inference.classifier import load_run
 
@@ -140,16 +147,16 @@ def evaluate(
     overrides: Overrides = (),
     device: str = "auto",
 ) -> Evaluation:
-    """The figures of a trained classifier on a split of its dataset, or on other data.
+    """Evaluate a trained classifier on a split of its dataset, or on other data.
 
     Args:
-        run: A classifier, or what `load` takes.
+        run: A classifier, or a run as in `load`.
         split: `train`, `validation` or `test`; None: `test` if there is one.
-        overrides: Of `dataset` and `evaluation`, such as `{"dataset.path": "other.csv"}`: see `load_config`.
-        device: See `load`; a classifier is where it is.
+        overrides: Changes to `dataset` and `evaluation`, such as `{"dataset.path": "other.csv"}`; see `load_config`.
+        device: See `load`; ignored if `run` is a classifier.
 
     Raises:
-        DataError: The data cannot be read, or does not fit.
+        DataError: The data cannot be read, or does not fit the network.
     """
     from nnclassify.config.from_python import assignments
     from nnclassify.inference.classifier import load_run
@@ -159,12 +166,15 @@ def evaluate(
 
 
 def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = ()) -> Diagnosis:
-    """Why a net would not learn, before it is trained: `findings`, ranked, and the `change` that helps.
+    """Check whether a network will learn, before training it, and find out why not.
 
     Args:
         config: See `load_config`.
-        minutes: Processor time for it.
+        minutes: The time limit, in minutes of processor time.
         overrides: See `load_config`.
+
+    Returns:
+        The `findings`, most likely cause first, and the `change` to the config that helps.
 
     Raises:
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.

@@ -1,4 +1,4 @@
-"""The wiring, top to bottom: config -> data -> transform -> model -> trainer -> run folder -> figures."""
+"""Train a config from start to end: config -> data -> transform -> model -> trainer -> run folder -> metrics."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from nnclassify.training.trainer import Observer, Trainer
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run.
+    """The result of a finished run.
 
     Attributes:
-        folder: Where its files are.
-        components: What it was built from.
-        plan: How its last steps were executed.
-        rows: The history.
-        best_epoch: The epoch of `best.pt`.
-        classifier: `best.pt`, read back from disk.
-        test: Its figures on the test split; None where there is none.
-        baselines: What the test figures are held against; None where there are none.
-        findings: What the monitor saw, and what the comparison with the baselines says.
-        notes: What there was to know of data and training, of a run that Python started.
-        is_new: Whether anything was trained or evaluated; False of a finished run that was resumed.
+        folder: The run folder.
+        components: The dataset, transform, model and loss that were built from the config.
+        plan: How the last steps were executed.
+        rows: The history, one row per epoch.
+        best_epoch: The epoch of `best.pt`, counted from 1.
+        classifier: The classifier loaded from `best.pt`.
+        test: The evaluation on the test split; None if the dataset has none.
+        baselines: The baselines on the test split; None if there is none, or if they could not be computed.
+        findings: The findings of the monitor and of the comparison with the baselines.
+        notes: Notes about the data and the training; empty if a `note` callback received them.
+        is_new: Whether this call trained anything; False if a finished run was resumed.
     """
 
     folder: RunFolder
@@ -66,13 +66,13 @@ class RunResult:
     is_new: bool = True
 
     def figures(self) -> dict[str, Any]:
-        """What `train --json` prints. Train and validation are those of the best epoch."""
+        """Return what `train --json` prints. The train and validation metrics are those of the best epoch."""
         best = self.rows[self.best_epoch - 1]
         seconds = sum(row.seconds for row in self.rows)
         examples = sum(row.seconds * row.examples_per_second for row in self.rows)
         has_validation = best.validation_loss is not None
         loss = best.validation_loss
-        # An earlier release went on where it was not finite; JSON has no word for that.
+        # An earlier release continued with a loss that was not finite, which JSON cannot represent.
         loss = loss if loss is None or math.isfinite(loss) else None
         validation = {"loss": loss, "accuracy": best.validation_accuracy}
         if best.validation_metric is not None:
@@ -106,22 +106,22 @@ def train(
     root: Path = CHECKPOINTS,
     heeding: Callable[[Callable[[int], None]], AbstractContextManager[None]] = asking_to_stop,
 ) -> RunResult:
-    """Train a config into a run folder, and report what `best.pt`, read back from disk, reaches.
+    """Train a config into a run folder, and evaluate `best.pt` as read back from disk.
 
     Args:
         loaded: The config.
-        resume: The run to continue; None: a new one.
-        observers: Further observers of the training.
-        note: Receives, one line each, what the user should know of the data and of a resumed run, and what the monitor
-            finds.
-        with_monitor: Whether there is a monitor.
-        ranks: The processes that train together; the others `assist` this one.
-        root: Where a new run folder is made.
-        heeding: Within it, a signal asks to stop.
+        resume: The run to continue; None: start a new one.
+        observers: Additional observers of the training.
+        note: Called with each note about the data, a resumed run or a finding of the monitor, one line each.
+        with_monitor: Whether to watch for signs of failing training.
+        ranks: The processes that train together; this one trains, writes and prints, the others run `assist`.
+        root: The folder in which a new run folder is created.
+        heeding: Returns a context manager that handles signals during training: a signal calls the given function
+            with its number.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
-        NNClassifyError: As `build_components` and `Trainer.fit`.
+        NNClassifyError: See `build_components` and `Trainer.fit`.
     """
     components, trainer = _built(loaded, ranks)
     for text in [*loaded.notes, *components.splits.notes]:
@@ -161,7 +161,7 @@ def train_quietly(
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
 ) -> RunResult:
-    """As `train`, for Python: nothing of the process changes, and no signal is handled. See `nnclassify.train`."""
+    """Train for a Python caller, without changing the process or handling signals; see `nnclassify.train`."""
     notes: list[str] = []
     note = note or notes.append
     folder = None
@@ -191,9 +191,9 @@ def train_with_others(
     note: Callable[[str], None],
     with_monitor: bool,
 ) -> RunResult | None:
-    """As `train`, with the other processes that torchrun has started, if any; None in those that only assist.
+    """Train with the other processes started by torchrun, if any; the first process returns the result, others None.
 
-    Where torchrun has started them again after one was lost, the run that they had begun is continued.
+    If torchrun has restarted the processes after one was lost, continue their run.
     """
     with process_group() as ranks:
         if not ranks.is_main:
@@ -210,11 +210,11 @@ def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Components, Train
 
 
 def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
-    """Train beside the process that trains, writes and prints.
+    """Train in a process other than the first one, which writes and prints.
 
     Raises:
         Interrupted: A signal stopped the run.
-        NNClassifyError: As `train`.
+        NNClassifyError: See `train`.
     """
     components, trainer = _built(loaded, ranks)
     if folder := ranks.all_gather_object("")[0]:
@@ -226,7 +226,7 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
 
 
 def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monitor: Monitor) -> None:
-    """Train; where that diverges, keep the best checkpoint so far and say what came first."""
+    """Train; if training diverges, save the best checkpoint so far and name the first value that was not finite."""
     try:
         trainer.fit()
     except SaveError as error:
@@ -243,9 +243,9 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
 def _checkpointer(
     trainer: Trainer, folder: RunFolder, components: Components, note: Callable[[str], None], *, goes_on: bool
 ) -> Checkpointer:
-    """What keeps the checkpoints of a run that begins; or of a resumed one, once the trainer has its state.
+    """Create the checkpointer of a new run; or restore the trainer's state, and create that of a resumed run.
 
-    A finished run is not trained again, so what its `best.pt` lacks is written from `last.pt`.
+    A finished run is not trained again: a missing `best.pt` is written from `last.pt`.
     """
     facts, every = components.facts(), components.config.checkpoint_every
     if not goes_on:
@@ -255,12 +255,12 @@ def _checkpointer(
     for text in resumed.notes:
         note(text)
     if checkpointer.why_unsaved is not None:
-        note(f"{checkpointer.why_unsaved}: written again, from {folder.last}")
+        note(f"{checkpointer.why_unsaved}: written again from {folder.last}")
     if trainer.finished:
         note(f"{folder.path}: already finished; to train longer: --resume --set epochs=N")
     else:
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
-        note(f"{folder.path}: continues after {len(trainer.rows)} epochs{batches}")
+        note(f"{folder.path}: continuing after {len(trainer.rows)} epochs{batches}")
     return checkpointer
 
 
@@ -273,7 +273,7 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
 
 
 def _baselines(components: Components, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
-    """What the net is compared with; None, with a note why, where it cannot be computed: the result stands without."""
+    """Compute the baselines; return None, with a note, if that fails: the result of the run does not depend on it."""
     try:
         return baselines(components.splits, components.transform, judged)
     except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
@@ -284,7 +284,7 @@ def _baselines(components: Components, judged: Examples, note: Callable[[str], N
 def _result(
     folder: RunFolder, components: Components, trainer: Trainer, monitor: Monitor, *, is_new: bool
 ) -> RunResult:
-    """What `best.pt` reaches, compared with the baselines: on the test split, else on what comes closest to one."""
+    """Evaluate `best.pt` and compare it with the baselines, on the test, validation or training split."""
     classifier = Classifier.load(folder.best, str(components.placement.device))
     for text in classifier.notes:
         monitor.say(text)
@@ -309,20 +309,23 @@ def _result(
 
 
 def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:
-    """The newest run of a config that began, or went on, after a moment (nanoseconds); None: there is none."""
+    """Return the newest run of a config that was started or resumed after a moment (in nanoseconds), or None."""
     known = [] if moment is None else runs_of(loaded.name)
     return known[-1] if known and (known[-1].started_at() or 0) >= (moment or 0) else None
 
 
 def save_run_plots(result: RunResult, note: Callable[[str], None] = lambda text: None) -> list[Path]:
-    """The plots of a run that was just trained; of a finished one that was resumed, those that are missing.
+    """Draw the plots of a run; for a finished run that was resumed, only those that are missing.
 
     Args:
         result: The run.
-        note: Receives which plots make no sense for it.
+        note: Called with each plot that does not apply to the run.
+
+    Returns:
+        The files that were written.
 
     Raises:
-        SaveError: One could not be written.
+        SaveError: A plot could not be written.
     """
     from nnclassify.inference.plots.save import save_plots  # matplotlib is slow to import
 

@@ -129,7 +129,7 @@ def test_a_run_is_trained_where_it_is_told(tmp_path: Path) -> None:
     assert result.figures()["epochs"] == 2
     again = nnclassify.train(result.folder.path, tmp_path / "deep/runs", ["epochs=3"], resume=True)
     assert (again.folder, len(again.rows)) == (result.folder, 3)
-    assert any("continues after 2 epochs" in note for note in again.notes)
+    assert any("continuing after 2 epochs" in note for note in again.notes)
     with pytest.raises(CheckpointError, match="no run to resume"):
         nnclassify.train("nothing", tmp_path, resume=True)
 

@@ -1,1 +1,1 @@
-"""From outputs to figures: metrics, and the baselines that a network is held against."""
+"""From outputs to metrics, and the baselines that a network is compared with."""

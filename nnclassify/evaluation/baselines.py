@@ -1,8 +1,8 @@
-"""What a net must beat, in closed form and in well under a second: a linear model, and always the majority.
+"""Two baselines in closed form, in well under a second: a linear model, and always the most common class.
 
-Not `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)` of scikit-learn, with which the tests compare it: that
-takes 1.8 times as long (1.7 s against 0.9 s for 10,000 examples of 784 columns), its import adds a second to every
-`train`, and it solves for columns alone, which for 100,000 of them takes 80 GB.
+The tests compare the linear model with scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`. That
+is not used here: it takes 1.8 times as long (1.7 s instead of 0.9 s for 10,000 examples of 784 columns), its import
+adds a second to every `train`, and its matrix of columns by columns takes 80 GB for 100,000 columns.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
-"""Training examples that are used at most, and the side that larger images are averaged down to: a linear model of
-CIFAR-10 loses nothing by it, and takes a tenth of the time."""
+"""Maximum number of training examples, and the side to which larger images are averaged down: for CIFAR-10 the linear
+model is as accurate with it, and takes a tenth of the time."""
 MAX_EQUATIONS, MAX_WORK = 4096, 10**11
-"""Linear equations that are solved at most, and multiplications to set them up: of a wide table fewer examples are
-used, and an equation for each of them solved instead of one for each column."""
+"""Maximum number of linear equations, and of multiplications to set them up. For a wide table, fewer examples are used,
+and there is one equation per example instead of one per column."""
 MAX_CHUNK = 2**24
-"""Numbers that are prepared at a time."""
+"""Maximum number of values to prepare at a time."""
 RIDGE = 0.01
-"""Share of the mean variance that is added to each: inputs that repeat one another make the equations singular."""
+"""The fraction of the mean variance that is added to each variance: repeated inputs make the equations singular."""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Accuracies on the test split, or on what stands in for it.
+    """Accuracies of the baselines on the split that the network is evaluated on.
 
     Attributes:
         linear: Of a linear discriminant (Fisher, 1936; Hastie, Tibshirani and Friedman, 2009, section 4.3); with
-            multi-hot targets, of a linear regression for each class (section 4.2).
-        majority: Of always naming the commonest class of the training split, or its commonest multi-hot row.
-        linear_balanced_accuracy: Of the linear model, the balanced accuracy; see `metrics.decisions`.
+            multi-hot targets, of one linear regression per class (section 4.2).
+        majority: Of always predicting the most common class of the training split, or its most common multi-hot row.
+        linear_balanced_accuracy: The balanced accuracy of the linear model; see `metrics.decisions`.
     """
 
     linear: float
@@ -50,7 +50,7 @@ class Baselines:
 
 
 def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselines:
-    """Fit on the training split and judge on a split."""
+    """Fit the baselines on the training split and evaluate them on `judged`."""
     columns = _flattened(splits.train.select(torch.zeros(1, dtype=torch.int64))[0], transform).shape[1]
     train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
     inputs = torch.cat(list(_features(train, transform)))
@@ -69,13 +69,13 @@ def baselines(splits: Splits, transform: Transform, judged: Examples) -> Baselin
 
 
 def commonest(targets: Tensor) -> tuple[Tensor, float]:
-    """The most common target, a class or a multi-hot row, and its share."""
+    """Return the most common target (a class or a multi-hot row) and its relative frequency."""
     values, counts = targets.unique(dim=0, return_counts=True)
     return values[counts.argmax()], float(counts.max()) / len(targets)
 
 
 def _discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Weights `(columns, K)` and offsets `(K,)` of inputs `(N, columns)`, which are changed, and targets `(N,)`."""
+    """Fit weights `(columns, K)` and offsets `(K,)` to inputs `(N, columns)`, changed in place, and targets `(N,)`."""
     counts = targets.bincount(minlength=num_classes)
     sums = torch.zeros(num_classes, inputs.shape[1], dtype=inputs.dtype).index_add_(0, targets, inputs)
     means = sums / counts.clamp(min=1)[:, None]
@@ -85,7 +85,7 @@ def _discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Te
 
 
 def _regression(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Weights `(columns, K)` and offsets `(K,)` whose scores are the least squares fit to targets `(N, K)`."""
+    """Fit weights `(columns, K)` and offsets `(K,)` to targets `(N, K)` by least squares; inputs change in place."""
     wanted = targets.to(inputs.dtype)
     mean, shares = inputs.mean(dim=0), wanted.mean(dim=0)
     apart = inputs.sub_(mean)
@@ -94,10 +94,10 @@ def _regression(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tens
 
 
 def _directions(apart: Tensor, means: Tensor) -> Tensor:
-    """The directions `(columns, K)` that tell the classes apart: the means `(K, columns)` by the inverse of
-    W = A'A / N + r I, of inputs A `(N, columns)` less their means.
+    """Return the directions `(columns, K)` that separate the classes: W^-1 M, where M are the means `(K, columns)`,
+    transposed, and W = A'A / N + r I for centered inputs A `(N, columns)`.
 
-    Of more columns than examples, by the identity W^-1 M = (M - A' (A A' + N r I)^-1 A M) / r (Woodbury, 1950).
+    With more columns than examples, W^-1 M = (M - A' (A A' + N r I)^-1 A M) / r (Woodbury, 1950).
     """
     count, columns = apart.shape
     ridge = RIDGE * float(apart.square().sum(dim=1).double().sum()) / apart.numel() + torch.finfo(apart.dtype).tiny
@@ -113,19 +113,19 @@ def _directions(apart: Tensor, means: Tensor) -> Tensor:
 
 
 def _some(examples: Examples, limit: int) -> Examples:
-    """At most this many examples, evenly spaced."""
+    """Return at most `limit` examples, evenly spaced."""
     rows = torch.linspace(0, len(examples) - 1, min(limit, len(examples))).long()
     return Examples(examples.inputs, examples.targets, examples.indices[rows])
 
 
 def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:
-    """Inputs `(B, columns)`, a few examples at a time."""
+    """Yield inputs `(B, columns)` in chunks."""
     for rows in torch.arange(len(examples)).split(max(1, min(1024, MAX_CHUNK // math.prod(transform.input_shape)))):
         yield _flattened(examples.select(rows)[0], transform)
 
 
 def _flattened(raw: Tensor, transform: Transform) -> Tensor:
-    """Raw examples as `(B, columns)`, large images averaged down."""
+    """Return raw examples as `(B, columns)`, with large images averaged down."""
     prepared = transform(raw, torch.float32)
     if prepared.ndim == 4 and prepared[0].numel() > 4 * MAX_SIDE**2:
         prepared = functional.adaptive_avg_pool2d(prepared, MAX_SIDE)

@@ -1,7 +1,7 @@
-"""Which classes are taken for which: confusion matrices, and precision, recall and F1 of each class.
+"""Confusion matrices, and the precision, recall and F1 of each class.
 
-Not from scikit-learn: the import of `sklearn.metrics` would add 1.1 s to every `train` and `evaluate`. Its
-figures are those of the tests.
+The tests compare them with scikit-learn, which is not used here: importing `sklearn.metrics` would add 1.1 s to every
+`train` and `evaluate`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def confusion_matrix(predictions: Tensor, targets: Tensor, num_classes: int) -> list[list[int]]:
-    """Counts `(K, K)`: rows are the true classes, columns the predicted ones."""
+    """Count examples by true class (rows) and predicted class (columns), `(K, K)`."""
     cells = torch.bincount(targets * num_classes + predictions, minlength=num_classes**2)
     rows: list[list[int]] = cells.reshape(num_classes, num_classes).tolist()
     return rows
@@ -22,7 +22,7 @@ def confusion_matrix(predictions: Tensor, targets: Tensor, num_classes: int) -> 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """How well one class is told from the others; a share of nothing is 0."""
+    """Precision, recall, F1 and number of examples of one class; a ratio with denominator 0 is 0."""
 
     name: str
     precision: float
@@ -32,7 +32,7 @@ class ClassReport:
 
 
 def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[ClassReport]:
-    """Precision, recall, F1 and support of each class."""
+    """Compute the report of each class from counts `(K, K)`."""
     reports = []
     for index, name in enumerate(class_names):
         num_correct, support = confusion[index][index], sum(confusion[index])
@@ -44,14 +44,14 @@ def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[Cl
 
 
 def multi_hot_reports(confusion: Sequence[list[list[int]]], class_names: list[str]) -> list[ClassReport]:
-    """Precision, recall, F1 and support of each class, of counts `(K, 2, 2)`."""
+    """Compute the report of each class from counts `(K, 2, 2)`."""
     pairs = zip(confusion, class_names, strict=True)
     return [class_reports(table, ["", name])[1] for table, name in pairs]
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many examples of one class are taken for another; classes by their index."""
+    """The number of examples of class `target` that are predicted as class `predicted`, both as indices."""
 
     target: int
     predicted: int
@@ -59,7 +59,7 @@ class Confusion:
 
 
 def largest_confusions(confusion: Sequence[Sequence[int]], limit: int) -> list[Confusion]:
-    """The cells off the diagonal of a confusion matrix that are not 0, the largest first."""
+    """Return the nonzero cells off the diagonal of a confusion matrix, largest first, at most `limit`."""
     matrix = torch.tensor(confusion)
     cells = matrix.fill_diagonal_(0).flatten()
     order = cells.sort(descending=True, stable=True).indices[: min(limit, int(cells.count_nonzero()))]

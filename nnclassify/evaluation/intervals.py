@@ -1,7 +1,7 @@
-"""How sure a share is.
+"""Confidence intervals of proportions.
 
-The closed form, not `scipy.stats.binomtest(...).proportion_ci(method="wilson")`, with which the tests compare it:
-the import of `scipy.stats` would add 0.9 s to every `train` and `evaluate`.
+The tests compare them with `scipy.stats.binomtest(...).proportion_ci(method="wilson")`, which is not used here:
+importing `scipy.stats` would add 0.9 s to every `train` and `evaluate`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import math
 
 
 def wilson_interval(num_correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson, 1927); 95% by default.
+    """Compute the Wilson score interval of a proportion (Wilson, 1927).
+
+    Args:
+        hits: The number of successes.
+        count: The number of trials.
+        z: The quantile of the normal distribution; the default gives a 95% interval.
 
     Raises:
-        ValueError: Of nothing.
+        ValueError: `count` is 0.
     """
     if count < 1:
         raise ValueError("an interval needs at least one example")

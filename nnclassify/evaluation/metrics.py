@@ -1,11 +1,11 @@
-"""The metrics: figures of a network's outputs and the targets of a split.
+"""Metrics of the outputs of a network on a split.
 
-To add one, write its function here and a `Metric` for it in `METRICS`: `select_by`, the history, the texts, plots,
-`compare`, `result.json` and `--json` follow.
+To add a metric, write its function here and add a `Metric` to `METRICS`: `select_by`, the history, texts, plots,
+`compare`, `result.json` and `--json` then include it.
 
-They are written in torch, and the tests compare them with scikit-learn's. The import of `sklearn.metrics` after torch
-takes 1.1 s, which every `train` and `evaluate` would pay at its end, and its functions take 1 to 5 ms for 90 examples,
-longer than a whole epoch of a tiny net. This module imports torch only when it computes: a config names metrics.
+The metrics are written in torch, and the tests compare them with scikit-learn's. Importing `sklearn.metrics` after
+torch would add 1.1 s to every `train` and `evaluate`, and its functions take 1 to 5 ms for 90 examples, longer than an
+epoch of a tiny network. This module defers the import of torch, because a config refers to metrics by name.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """Outputs of a split beside its targets, and what several metrics need of them, computed once.
+    """The outputs and targets of a split, and what several metrics compute from them, cached.
 
     Attributes:
-        outputs: `(N, num_outputs)`, on the CPU.
-        targets: `(N,)`, or multi-hot `(N, K)`.
+        outputs: The outputs `(N, num_outputs)`, on the CPU.
+        targets: The class indices `(N,)`, or multi-hot targets `(N, K)`.
         loss_fn: The loss, which turns outputs into probabilities and predictions.
     """
 
@@ -39,29 +39,29 @@ class Judged:
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether an example may be of several classes, or of none."""
+        """Whether an example may belong to several classes, or to none."""
         return self.targets.ndim == 2
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """`(N, K)`."""
+        """The probabilities `(N, K)`."""
         return self.loss_fn.probabilities(self.outputs)
 
     @cached_property
     def predictions(self) -> Tensor:
-        """`(N,)`, or multi-hot `(N, K)`."""
+        """The predicted classes `(N,)`, or multi-hot predictions `(N, K)`."""
         return self.loss_fn.predictions(self.outputs)
 
     @cached_property
     def score(self) -> Score:
-        """Mean loss and accuracy."""
+        """The mean loss and the accuracy."""
         from nnclassify.evaluation.totals import score
 
         return score(self.outputs, self.targets, self.loss_fn)
 
     @cached_property
     def counts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each class, in float64 `(K,)`: right predictions, examples, predictions."""
+        """The number of correct predictions, examples and predictions of each class, float64 `(K,)` each."""
         if self.is_multi_hot:
             both = self.predictions & self.targets
             return both.sum(dim=0).double(), self.targets.sum(dim=0).double(), self.predictions.sum(dim=0).double()
@@ -75,17 +75,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a split.
+    """A metric.
 
     Attributes:
-        name: As `select_by` and JSON have it.
-        label: As texts and plots have it.
-        compute: The figure; called where `refuses` and `undefined` have nothing to say.
-        higher_is_better: Whether the best epoch has the highest value; else the lowest.
-        targets: Which it is defined for: one class per example, multi-hot, or both.
-        min_classes: Classes that it needs.
-        needs_every_class: Whether it is undefined on a split without examples of a class; with multi-hot targets,
-            also on one where all examples are of a class.
+        name: The name in `select_by` and JSON.
+        label: The name in texts and plots.
+        compute: The function; called only if `refuses` and `undefined` return None.
+        higher_is_better: Whether the best epoch has the highest value; otherwise the lowest.
+        targets: The targets that it is defined for: one class per example, multi-hot, or both.
+        min_classes: The minimum number of classes.
+        needs_every_class: Whether it is undefined on a split without examples of some class; with multi-hot targets,
+            also on a split where all examples belong to some class.
     """
 
     name: str
@@ -97,17 +97,17 @@ class Metric:
     needs_every_class: bool = False
 
     def refuses(self, *, is_multi_hot: bool, num_classes: int | None = None) -> str | None:
-        """Why it does not fit a dataset; None where it does. Left out, the number of classes is not yet known."""
+        """Return the reason why the metric does not fit a dataset, or None; `num_classes` is None if not yet known."""
         if self.targets == "class" and is_multi_hot:
-            return f"{self.name} takes one class per example, and targets are multi-hot"
+            return f"{self.name} takes one class per example, but the targets are multi-hot"
         if self.targets == "multi_hot" and not is_multi_hot:
-            return f"{self.name} is for multi-hot targets, and every example has one class"
+            return f"{self.name} needs multi-hot targets, but every example has one class"
         if num_classes is not None and num_classes < self.min_classes:
-            return f"{self.name} needs at least {self.min_classes} classes, and there are {num_classes}"
+            return f"{self.name} needs at least {self.min_classes} classes, but there are {num_classes}"
         return None
 
     def undefined(self, targets: Tensor, class_names: Sequence[str]) -> str | None:
-        """Why it has no value on a split with these targets; None where it has one."""
+        """Return the reason why the metric has no value on a split with these targets, or None."""
         if not self.needs_every_class:
             return None
         if targets.ndim == 2:
@@ -120,7 +120,11 @@ class Metric:
 
 
 def measured(judged: Judged, class_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """The value of every metric that fits, by name; and why others that fit have no value on this split."""
+    """Compute all metrics that fit the targets.
+
+    Returns:
+        The value of each metric, by name; and the reason for each one that has no value on this split.
+    """
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name, metric in METRICS.items():
@@ -134,10 +138,10 @@ def measured(judged: Judged, class_names: Sequence[str]) -> tuple[dict[str, floa
 
 
 def decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each decision is right, and the group that it belongs to, `(D,)` each.
+    """Return whether each of D decisions is correct, and its group, `(D,)` each.
 
-    A decision is about an example, and its group is the true class; with multi-hot targets it is about an example
-    and a class, and its group is the class with the true answer.
+    There is one decision per example, grouped by true class; with multi-hot targets there is one per example and
+    class, grouped by class and true answer.
     """
     import torch
 
@@ -148,38 +152,38 @@ def decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def balanced_accuracy(predictions: Tensor, targets: Tensor) -> float:
-    """The mean over the groups of `decisions` of the share that is right: over the classes, the mean recall."""
+    """Average the fraction of correct `decisions` over their groups; with one class per example, the mean recall."""
     right, groups = decisions(predictions, targets)
     _, group, counts = groups.unique(return_inverse=True, return_counts=True)
     return float((group.bincount(weights=right.double()) / counts).mean())
 
 
 def _f1_macro(judged: Judged) -> float:
-    """The mean of the classes' F1: of all of them where targets are multi-hot, else of those that occur."""
+    """Average the F1 of all classes with multi-hot targets, else of the classes that occur or are predicted."""
     correct, support, predicted = judged.counts
     f1 = 2 * correct / (support + predicted).clamp(min=1)
     return float((f1 if judged.is_multi_hot else f1[support + predicted > 0]).mean())
 
 
 def _f1_micro(judged: Judged) -> float:
-    """F1 over the decisions about all classes together."""
+    """Compute F1 over the decisions about all classes together."""
     correct, support, predicted = judged.counts
     return 2 * float(correct.sum()) / max(float((support + predicted).sum()), 1.0)
 
 
 def _hamming_loss(judged: Judged) -> float:
-    """The share of all N x K decisions that are wrong."""
+    """Compute the fraction of all N x K decisions that are wrong."""
     return float((judged.predictions != judged.targets).double().mean())
 
 
 def _top_5_accuracy(judged: Judged) -> float:
-    """How often the true class is among the five most probable; of equal ones, the first in order."""
+    """Compute how often the true class is among the five most probable; the lower index wins a tie."""
     first = judged.probabilities.argsort(dim=1, descending=True, stable=True)[:, :5]
     return float((first == judged.targets[:, None]).any(dim=1).double().mean())
 
 
 def _roc_auc(judged: Judged) -> float:
-    """The area under the ROC curve of two classes; of more, the mean over the classes, each against the rest."""
+    """Compute the area under the ROC curve; for more than two classes, the mean over one-vs-rest curves."""
     from torch.nn import functional
 
     probabilities, is_of = judged.probabilities, judged.targets
@@ -187,14 +191,14 @@ def _roc_auc(judged: Judged) -> float:
         is_of = functional.one_hot(judged.targets, probabilities.shape[1])
     pairs = [*zip(probabilities.T, is_of.T.bool(), strict=True)]
     if not judged.is_multi_hot and len(pairs) == 2:
-        pairs = pairs[1:]  # the two are the same
+        pairs = pairs[1:]  # both areas are equal
     return sum(_area(scores, positive) for scores, positive in pairs) / len(pairs)
 
 
 def _area(scores: Tensor, positive: Tensor) -> float:
-    """How often an example that is `positive` has the higher of two scores `(N,)`, and half as often the same.
+    """Compute how often a positive example has a higher score than a negative one; a tie counts as one half.
 
-    From the sum of its ranks, as in the test of Mann and Whitney, 1947; equal scores share their mean rank.
+    Computed from the rank sum, as in the test of Mann and Whitney, 1947; equal scores share their mean rank.
     """
     _, place, counts = scores.unique(return_inverse=True, return_counts=True)
     ranks = (counts.cumsum(0).double() - (counts - 1) / 2)[place]
@@ -203,9 +207,9 @@ def _area(scores: Tensor, positive: Tensor) -> float:
 
 
 def _matthews(judged: Judged) -> float:
-    """Matthews' correlation between classes and predictions (Gorodkin, 2004, for several classes).
+    """Compute the Matthews correlation coefficient (Gorodkin, 2004, for several classes).
 
-    0 where all examples, or all predictions, are of one class.
+    It is 0 if all examples, or all predictions, are of one class.
     """
     correct, support, predicted = judged.counts
     count = support.sum()
@@ -214,7 +218,7 @@ def _matthews(judged: Judged) -> float:
 
 
 def _log_loss(judged: Judged) -> float:
-    """The mean negative logarithm of the true class's probability, which is kept off 0 and 1 by one rounding step."""
+    """Compute the mean negative log-probability of the true class, clipped to [eps, 1 - eps]."""
     import torch
 
     step = torch.finfo(judged.probabilities.dtype).eps

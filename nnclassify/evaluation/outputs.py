@@ -1,4 +1,4 @@
-"""Outputs of a network for a whole split: what validation, evaluation and prediction share."""
+"""Compute the outputs of a network for a split, for validation, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from nnclassify.device import Placement
 from nnclassify.errors import DataError
 
 MAX_BATCH, MAX_BATCH_BYTES = 1000, 64 * 2**20
-"""Examples at a time, and bytes of their inputs. The training's batch size plays no part in it."""
+"""Maximum number of examples in a batch, and of bytes of its inputs. The batch size of the config is for training."""
 CHECKED_AT_ONCE = 2048
-"""Examples whose values are looked at together."""
+"""Number of examples whose values are checked at a time."""
 CPU_BATCH, CPU_BATCH_BYTES = 16, 2 * 2**20
-"""On a CPU few enough to keep the outputs of a layer in the cache, but this many if the bytes above allow."""
+"""Limits on a CPU, which keep the outputs of a layer in the cache: at least this many examples, at most this many
+bytes."""
 
 
 def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
-    """Refuse views of what is no image.
+    """Check that test-time augmentation applies to the inputs.
 
     Raises:
-        DataError: Examples have no mirror image, or are too small to be moved.
+        DataError: The examples are not images, or too small.
     """
     if tta != "none" and (len(input_shape) != 3 or min(input_shape[1:]) < 2):
         raise DataError(
@@ -36,10 +37,10 @@ def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
 
 
 def check_values(examples: Examples, transform: Transform, origin: str, lines: Tensor | None) -> None:
-    """Refuse examples that a net cannot compute with, finite as they are.
+    """Check that the network can compute with the examples, whose values are known to be finite.
 
     Raises:
-        DataError: A value is not finite in float32 once it is normalized, or nearly so; names its place.
+        DataError: A normalized value is too large for float32; the message says where it is.
     """
     if not (transform.shift.isfinite() & transform.scale.isfinite()).all():
         row = int(examples.select(torch.arange(len(examples)))[0].flatten(1).abs().amax(dim=1).argmax())
@@ -55,9 +56,9 @@ def check_values(examples: Examples, transform: Transform, origin: str, lines: T
 
 
 def views(inputs: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
-    """What outputs are averaged over: weights that sum to 1, each with inputs `(B, ...)`.
+    """Yield the views that test-time augmentation averages over: weights that sum to 1, each with inputs `(B, ...)`.
 
-    The six of `mirror_translate` and their weights are those of Jordan, 2024 (arXiv:2404.00498, section 3.5).
+    The six views of `mirror_translate` and their weights are from Jordan, 2024 (arXiv:2404.00498, section 3.5).
     """
     moved: list[Tensor] = []
     if tta == "mirror_translate":
@@ -75,8 +76,10 @@ def views(inputs: Tensor, tta: Tta) -> Iterator[tuple[float, Tensor]]:
 def outputs_of(
     model: nn.Module, examples: Examples, transform: Transform, placement: Placement, tta: Tta = "none"
 ) -> Tensor:
-    """Outputs `(N, num_outputs)` on the CPU, in the order of the split; the network is left in training mode
-    or out of it, as it was."""
+    """Compute the outputs `(N, num_outputs)` of a split in evaluation mode, in order, and move them to the CPU.
+
+    The network is returned to the mode that it was in.
+    """
     # The one synchronization point:
     return torch.cat(list(outputs_by_batch(model, examples, transform, placement, tta))).cpu()
 
@@ -84,7 +87,7 @@ def outputs_of(
 def outputs_by_batch(
     model: nn.Module, examples: Examples, transform: Transform, placement: Placement, tta: Tta = "none"
 ) -> Iterator[Tensor]:
-    """The same a batch at a time, `(B, num_outputs)` on the device."""
+    """Yield the outputs in batches, `(B, num_outputs)` on the device; see `outputs_of`."""
     was_training = model.training
     model.eval()
     try:

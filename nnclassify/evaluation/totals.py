@@ -1,4 +1,4 @@
-"""Sums over the examples of an epoch. They are divided once, so ragged batches are exact."""
+"""Sums over the examples of an epoch, divided once at the end: means are exact with batches of any size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Totals:
     """Sums over the examples of an epoch; only their reading synchronizes.
 
     Attributes:
-        loss: Sum of weighted losses, on the CPU, of what is not `unread`.
-        weight: Sum of the weights; the number of examples if all weights are equal.
-        num_correct: Right predictions, on the device.
-        count: Examples.
-        unread: Losses `(N,)` and weights `(N,)` or None, on the device, in their order.
+        loss: The sum of the weighted losses, on the CPU, without those in `unread`.
+        weight: The sum of the weights; the number of examples if all weights are equal.
+        num_correct: The number of correct predictions, on the device.
+        count: The number of examples.
+        unread: Losses `(B,)` and weights `(B,)` or None of the latest batches, on the device, in order.
     """
 
     loss: Tensor
@@ -32,29 +32,29 @@ class Totals:
 
     @classmethod
     def zeros(cls, device: torch.device) -> Totals:
-        """Nothing counted yet."""
+        """Create totals of no examples."""
         loss, weight = torch.zeros(2, dtype=torch.float64).unbind()
         return cls(loss, weight, torch.zeros((), dtype=torch.int64, device=device))
 
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
-        """Count examples: their losses `(N,)`, outputs `(N, num_outputs)` and targets `(N,)` or `(N, K)`."""
+        """Add a batch: its losses `(B,)`, outputs `(B, num_outputs)` and targets `(B,)` or `(B, K)`."""
         self.unread.append((losses.detach(), loss_fn.weights(targets)))
         self.num_correct += exact(loss_fn.predictions(outputs), targets).sum()
         self.count += len(targets)
-        if losses.device.type == "cpu":  # nothing to wait for, so nothing to hold
+        if losses.device.type == "cpu":  # reading does not wait for a device
             self._read()
 
     def mean_loss(self) -> float:
-        """Weighted mean loss; NaN of nothing."""
+        """Return the weighted mean loss; NaN without examples."""
         self._read()
         return float(self.loss) / float(self.weight) if self.count else math.nan
 
     def accuracy(self) -> float:
-        """Share of right predictions, 0..1; NaN of nothing."""
+        """Return the fraction of correct predictions, 0..1; NaN without examples."""
         return float(self.num_correct) / self.count if self.count else math.nan
 
     def state(self) -> dict[str, Any]:
-        """Primitives, for a checkpoint in mid-epoch."""
+        """Return the sums as primitives, for a checkpoint in mid-epoch."""
         self._read()
         return {
             "loss": float(self.loss),
@@ -65,7 +65,7 @@ class Totals:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], device: torch.device) -> Totals:
-        """The inverse of `state`."""
+        """Create totals from what `state` returned."""
         totals = cls.zeros(device)
         totals.loss.fill_(state["loss"])
         totals.weight.fill_(state["weight"])
@@ -81,19 +81,19 @@ class Totals:
 
 
 def _add_in_order(total: Tensor, values: Tensor) -> Tensor:
-    """The total with values `(N,)` added one after the other: however they are cut into calls, the sum is the same.
+    """Add values `(N,)` to the total one by one, so that the sum does not depend on how they are split into calls.
 
-    A resume in mid-epoch cuts anew, and its sums must not differ in the last digit. On the CPU, where `cumsum` is a
-    plain loop.
+    A run resumed in mid-epoch splits them differently, and its sums must not differ in the last digit. On the CPU,
+    `cumsum` is a plain loop.
     """
     return torch.cat([total[None], values.to(total.device, total.dtype)]).cumsum(0)[-1]
 
 
 def exact(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Whether each example is predicted right, bool `(N,)`.
+    """Return whether each example is predicted correctly, bool `(N,)`.
 
-    With multi-hot targets, that is in all of its classes: the share of such examples is scikit-learn's
-    `accuracy_score`, the subset accuracy.
+    With multi-hot targets, all classes of the example must be correct; the mean is the subset accuracy, as in
+    scikit-learn's `accuracy_score`.
     """
     same = predictions == targets
     return same if same.ndim == 1 else same.all(dim=1)
@@ -101,14 +101,14 @@ def exact(predictions: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Score:
-    """Loss and accuracy of a split."""
+    """The mean loss and the accuracy of a split."""
 
     loss: float
     accuracy: float
 
 
 def score(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> Score:
-    """The exact score of outputs `(N, num_outputs)` against targets `(N,)`."""
+    """Compute the mean loss and accuracy of outputs `(N, num_outputs)` for targets `(N,)` or `(N, K)`."""
     totals = Totals.zeros(outputs.device)
     totals.add(loss_fn(outputs, targets), outputs, targets, loss_fn)
     return Score(totals.mean_loss(), totals.accuracy())

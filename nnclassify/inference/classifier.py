@@ -1,4 +1,4 @@
-"""A trained net, read back from its checkpoint alone: the one way in which nets are used after training."""
+"""A trained network, loaded from its checkpoint alone: the one way in which networks are used after training."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import CHECKPOINTS, find_checkpoint
 
 PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
-"""The keys of a dataset that say where its data is."""
+"""The keys of a dataset that give the location of its data."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained net with all that it needs: the one way in which nets are used after training.
+    """A trained network with everything that it needs to predict.
 
     Attributes:
-        path: The checkpoint.
-        config: The run's config.
-        model: On its device, in evaluation mode.
+        path: The checkpoint file.
+        config: The config of the run.
+        model: The network, on its device and in evaluation mode.
         loss_fn: The loss, which turns outputs into probabilities.
-        transform: From raw inputs to the net's.
-        class_names: In the order of the outputs.
-        placement: Where it computes.
-        notes: What is wrong with a later generation of the checkpoint, and which of two runs it is.
-        split_digests: By which the run knows its data again; None: an earlier release saved none.
-        is_moved: Whether its data is looked for elsewhere than it was trained from.
+        transform: The transform from raw inputs to network inputs.
+        class_names: The names of the K classes, in the order of the outputs.
+        placement: The device, number type and memory format.
+        notes: Which run was chosen, and what is wrong with a later generation of the checkpoint, one line each.
+        split_digests: The digest of each split, to recognize the training data; None: saved by a release without
+            digests.
+        is_moved: Whether an override changed the location of the data.
     """
 
     path: Path
@@ -60,12 +61,12 @@ class Classifier:
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether an example may be of several classes, or of none."""
+        """Whether an example may belong to several classes, or to none."""
         return isinstance(self.loss_fn, MultiHotLoss)
 
     @property
     def classes(self) -> list[str]:
-        """The classes, in the order of probabilities."""
+        """The names of the K classes, in the order of the probabilities."""
         return list(self.class_names)
 
     @unchanged()
@@ -78,19 +79,19 @@ class Classifier:
                 - a path (`str` or `Path`) of an image, a folder of images, a CSV file or a tensor file (.pt, .npy,
                   .npz); a `str` may also hold the values of one example, such as `"5.1,3.5,1.4,0.2"`
                 - a PIL image, of any size
-                - an array or a tensor: one example or `N`, of the net's input shape. Images are `(C, H, W)` or
-                  `(H, W, C)`, gray ones also `(H, W)`; uint8 in 0..255, or floats in 0..1 or 0..255
+                - an array or a tensor: one example of the network's input shape, or a batch of N. Images are
+                  `(C, H, W)` or `(H, W, C)`, gray ones also `(H, W)`; uint8 in 0..255, or floats in 0..1 or 0..255
                 - a list of numbers: one example
-                - a data frame (pandas, polars, pyarrow): a row per example, columns found by name
-            top_k: Classes to name in each `Prediction.top`; `Prediction.probabilities` has all.
-            note: Receives what was not predicted or not used whole, a line each; left out: see `Predictions.notes`.
+                - a data frame (pandas, polars, pyarrow): one example per row; columns are matched by name
+            top_k: The number of classes in each `Prediction.top`; `Prediction.probabilities` has all.
+            note: Called with a line for each file or frame that is not used; None: see `Predictions.notes`.
 
         Returns:
-            A `Prediction` per example, in order, and `probabilities` `(N, K)` of all of them. An input that cannot be
-            read has an `error`.
+            One `Prediction` per example, in order, and the `probabilities` `(N, K)`. An input that cannot be read has
+            an `error`.
 
         Raises:
-            InputError: The inputs are none of these.
+            InputError: The inputs are of an unsupported type.
         """
         notes: list[str] = []
         found = list(predict(self, inputs, top_k, note or notes.append))
@@ -98,10 +99,15 @@ class Classifier:
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Classifier:
-        """Read a checkpoint; where it is damaged, the generation before it: see `notes`.
+        """Load a checkpoint; if it is damaged, load the generation before it and say so in `notes`.
+
+        Args:
+            path: The checkpoint file.
+            device: auto, cpu, cuda, cuda:N or mps.
 
         Raises:
-            CheckpointError: It is missing, damaged, or its weights are not of its config.
+            CheckpointError: The checkpoint is missing or damaged, or its weights do not match its config.
+            DeviceError: The device is not available.
         """
         found = load_newest(path)
         classifier = cls.from_checkpoint(found.checkpoint, found.path, device)
@@ -110,17 +116,18 @@ class Classifier:
     @classmethod
     @unchanged()
     def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
-        """Build the net that a checkpoint describes.
+        """Build a classifier from the content of a checkpoint.
 
         Raises:
-            CheckpointError: The weights are not of its config.
+            CheckpointError: The weights do not match the config.
+            DeviceError: The device is not available.
         """
         try:
             config = RunConfig.model_validate(checkpoint.config)
             transform = Transform.from_state(checkpoint.transform)
             loss_fn = config.loss_function(checkpoint.class_counts)
             build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
-            with torch.device("meta"):  # a config may ask for more memory than there is: compare shapes first
+            with torch.device("meta"):  # the config may ask for more memory than available: compare shapes first
                 outline = build()
             placement = find_placement(device, config.precision).suited_to(outline)
             check_weights(outline.to(placement.dtype), checkpoint.model)
@@ -132,17 +139,21 @@ class Classifier:
 
     @unchanged()
     def outputs(self, examples: Examples) -> Tensor:
-        """The net's outputs `(N, num_outputs)` on the CPU, in the order of the examples."""
+        """Compute the outputs `(N, num_outputs)`, on the CPU and in the order of the examples."""
         set_matmul_precision(self.placement.device, self.config.precision)
         return outputs_of(self.model, examples, self.transform, self.placement, self.config.evaluation.tta)
 
     def overridden(self, overrides: Sequence[str], allowed: Sequence[str] = ("dataset", "evaluation")) -> Classifier:
-        """The same net, used otherwise, or with its data found elsewhere: `evaluation.tta=mirror`.
+        """Return the classifier with other settings of its dataset or evaluation, such as `evaluation.tta=mirror`.
+
+        Args:
+            overrides: `KEY=VALUE` each.
+            allowed: The sections or keys that may be set.
 
         Raises:
             ConfigError: An override is wrong.
-            DataError: The net's inputs have no such views.
-            InputError: It would change what was trained, or targets are of another kind.
+            DataError: Test-time augmentation does not apply to the inputs.
+            InputError: An override would change the trained network, or the type of the targets.
         """
         source = YamlSource(str(self.path), self.config.model_dump(mode="json", exclude_none=True))
         for assignment in map(Override.of, overrides):
@@ -159,7 +170,7 @@ class Classifier:
         return replace(self, config=config, is_moved=before != now)
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
+        """Compute the probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
         targets = torch.zeros(len(raw), dtype=torch.int64)
         return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
 
@@ -167,11 +178,11 @@ class Classifier:
 def load_run(
     run: str | os.PathLike[str] | Classifier | None, device: str = "auto", root: str | os.PathLike[str] = CHECKPOINTS
 ) -> Classifier:
-    """The classifier of a run, as the command line finds it; a classifier is returned as it is.
+    """Load the classifier of a run, found as on the command line. A `Classifier` is returned unchanged.
 
     Raises:
-        CheckpointError: There is none, or it is damaged.
-        InputError: `run` is something else.
+        CheckpointError: The checkpoint is missing or damaged.
+        InputError: `run` is of an unsupported type.
     """
     if isinstance(run, Classifier):
         return run
@@ -184,17 +195,17 @@ def load_run(
 
 
 def _without_download(config: RunConfig) -> RunConfig:
-    """The checkpoint holds every weight: pretrained ones need not be had again."""
+    """Disable the download of pretrained weights: the checkpoint contains all weights."""
     if getattr(config.model, "weights", None) is None:
         return config
     return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
 
 
 def check_columns(classifier: Classifier, found: list[str] | None) -> None:
-    """Refuse other columns than the net's.
+    """Check that the columns are those that the network was trained on.
 
     Raises:
-        DataError: Both have names, and they differ.
+        DataError: Both have names, and the names differ.
     """
     names = classifier.transform.feature_names
     if names is not None and found is not None and names != found:

@@ -1,4 +1,4 @@
-"""Runs side by side: what differs in their configs, and what they reached."""
+"""Compare runs: the differences between their configs, and their metrics."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class ComparedRun:
     """One run of a comparison.
 
     Attributes:
-        name: The run.
+        name: The name of the run.
         differences: The config values that are not the same in all runs, by dotted path.
-        parameters: Numbers in the network.
-        epochs: Trained.
-        seconds: Of training.
-        accuracies: Of train, validation and test; None where unknown.
-        metrics: What is known of validation and test, by split and by metric.
-        rows: The history.
+        parameters: The number of parameters of the network.
+        epochs: The number of epochs trained.
+        seconds: The training time.
+        accuracies: The accuracy on the train, validation and test splits; None if unknown.
+        metrics: The known metrics of the validation and test splits, by split and by name.
+        rows: The history, one row per epoch.
     """
 
     name: str
@@ -45,31 +45,31 @@ class ComparedRun:
     rows: list[Row]
 
     def figures(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return everything except the history, for JSON."""
         return {key: value for key, value in vars(self).items() if key != "rows"}
 
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of one config that differ in their seeds and names alone.
+    """Runs of one config that differ only in their seeds and names.
 
     Attributes:
-        label: What tells the config from the others of a comparison.
-        runs: At least one.
+        label: The values that distinguish the config from the others in the comparison.
+        runs: The runs, at least one.
     """
 
     label: str
     runs: list[ComparedRun]
 
     def accuracy(self) -> float:
-        """The mean of what its runs reach on validation examples, else on training examples."""
+        """Return the mean accuracy of the runs on the validation split, or on the training split without one."""
         judged = "train" if any(run.accuracies["validation"] is None for run in self.runs) else "validation"
         reached = [run.accuracies[judged] or 0.0 for run in self.runs]
         return sum(reached) / len(reached)
 
 
 def grouped(runs: Sequence[ComparedRun]) -> list[RunGroup]:
-    """The runs of a comparison by their configs, the best config first."""
+    """Group the runs of a comparison by config, the best config first."""
     groups: dict[str, list[ComparedRun]] = {}
     for run in runs:
         groups.setdefault(repr(_settings(run)), []).append(run)
@@ -79,7 +79,7 @@ def grouped(runs: Sequence[ComparedRun]) -> list[RunGroup]:
 
 
 def _settings(run: ComparedRun) -> dict[str, Any]:
-    """The config values that differ, without seeds and names, by the shortest key that says which is meant."""
+    """Return the config values that differ, without seeds and names, by the shortest unambiguous key."""
     keys = {key: key.removesuffix(".name") for key in run.differences if key != "name" and _end(key) != "seed"}
     ends = Counter(map(_end, keys.values()))
     return {_end(key) if ends[_end(key)] == 1 else key: run.differences[whole] for whole, key in keys.items()}
@@ -90,7 +90,7 @@ def _end(key: str) -> str:
 
 
 MAX_SETTINGS = 60
-"""Letters of the settings that tell a config from the others; where there are more, its runs are named alone."""
+"""The longest list of settings in a label, in characters; if it is longer, only the runs are named."""
 
 
 def _label(runs: Sequence[ComparedRun]) -> str:
@@ -107,7 +107,7 @@ class _Split(BaseModel):
     accuracy: Annotated[float, Field(ge=0, le=1)]
 
     def metrics(self) -> dict[str, float]:
-        """Those with a value."""
+        """Return the metrics that have a finite value, by name."""
         return {name: value for name, value in dict(self).items() if name in METRICS and _is_finite(value)}
 
 
@@ -116,7 +116,7 @@ def _is_finite(value: Any) -> bool:
 
 
 class _Result(BaseModel):
-    """What is read of `result.json`."""
+    """The part of `result.json` that a comparison needs."""
 
     epochs: Annotated[int, Field(ge=0)]
     train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -125,14 +125,14 @@ class _Result(BaseModel):
 
 
 def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None) -> list[ComparedRun]:
-    """Read runs (names, folders or checkpoints) and put them side by side.
+    """Read runs and compare them.
 
     Args:
-        runs: RUN each.
-        note: Receives which run was taken where more than one could be meant, and what is damaged.
+        runs: Names of runs, run folders or checkpoint files.
+        note: Called with a line for each name that is ambiguous, and for each damaged file.
 
     Raises:
-        CheckpointError: One is not there, or damaged.
+        CheckpointError: A checkpoint is missing or damaged.
     """
     paths = [find_checkpoint(run, note=note) for run in runs]
     found = [load_newest(path) for path in paths]
@@ -149,7 +149,7 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
 
 
 def _of_test(checkpoint: Checkpoint, result: _Result | None) -> dict[str, float]:
-    """What the run's result says of these weights: an older generation, or a `last.pt`, is of another epoch."""
+    """Return the test metrics of a checkpoint; empty if the run's result is for the weights of another epoch."""
     if result is None or result.test is None or result.best_epoch != checkpoint.epoch:
         return {}
     return result.test.metrics()
@@ -187,7 +187,7 @@ def _compared(
 
 
 def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
-    """The final figures of the run that a checkpoint belongs to; None of a run that has not finished."""
+    """Read the result of the run that a checkpoint belongs to; None if the run has not finished."""
     path = checkpoint.parent / "result.json"
     try:
         return _Result.model_validate_json(content_of(path))
@@ -196,5 +196,5 @@ def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
     except OSError as cause:
         note(f"{path}: cannot be read ({one_line(cause)}); the run is shown without its metrics")
     except ValueError:
-        note(f"{path}: not the metrics of a run; it is shown without them")
+        note(f"{path}: does not contain the metrics of a run; the run is shown without them")
     return None

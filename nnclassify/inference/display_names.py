@@ -1,4 +1,4 @@
-"""Names that others gave to classes, columns and runs, as a terminal and a plot show them."""
+"""Names of classes, columns and runs, which may contain anything, as terminals and plots show them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _JOINER = "\u200d"
 
 
 def num_columns(text: str) -> int:
-    """Columns that a terminal takes for a text: two for a Chinese character or an emoji, none for an accent."""
+    """Return the width of a text in terminal columns: two for a Chinese character or emoji, none for an accent."""
     if text.isascii():
         return len(text)
     return sum(map(_columns_of, text))
@@ -26,9 +26,9 @@ def _columns_of(character: str) -> int:
 
 
 def readable(name: str, limit: int) -> str:
-    """A name on one line, at most `limit` columns wide: control characters as escapes, and cut in the middle.
+    """Return a name on one line of at most `limit` columns, with control characters escaped, shortened in the middle.
 
-    An empty name, or one of nothing but spaces, is shown in quotes.
+    An empty name, or one that consists of spaces, is quoted.
     """
     shown = printable(name)
     if not num_columns(shown.strip()):
@@ -37,14 +37,14 @@ def readable(name: str, limit: int) -> str:
 
 
 def readable_names(names: Sequence[str], limit: int) -> list[str]:
-    """Each of the names as `readable`; where two look alike once they are cut, each has its index added."""
+    """Apply `readable` to each name, and append the index to names that would look the same."""
     shown = [readable(name, limit) for name in names]
     counts = Counter(shown)
     return [name if counts[name] == 1 else f"{name} [{index}]" for index, name in enumerate(shown)]
 
 
 def _cut(text: str, limit: int) -> str:
-    """The beginning and the end of a text. What is drawn as one character is not cut in two."""
+    """Return the beginning and the end of a text, without splitting what is drawn as one character."""
     clusters = _clusters(text)
     head = _within(clusters, limit // 2)
     tail = _within(clusters[::-1], limit - 1 - num_columns("".join(head)))
@@ -62,7 +62,7 @@ def _within(clusters: Sequence[str], limit: int) -> list[str]:
 
 
 def _clusters(text: str) -> list[str]:
-    """Characters with the accents on them, and joined emoji."""
+    """Split a text into what is drawn as one character each: accents stay on their letters, joined emoji together."""
     clusters: list[str] = []
     for character in text:
         if clusters and (_columns_of(character) == 0 or clusters[-1].endswith(_JOINER)):

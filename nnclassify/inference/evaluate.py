@@ -1,4 +1,4 @@
-"""The exact figures of a trained net on a split."""
+"""Evaluate a trained network on a split."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from nnclassify.losses import multi_hot
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one split.
+    """Metrics, confusion matrix and predictions on one split of N examples and K classes.
 
     Attributes:
-        num_examples: N.
+        num_examples: The number of examples, N.
         metrics: The value of each metric, by name.
-        accuracy_interval: 95%, Wilson.
-        classes: One report a class.
-        confusion: `(K, K)` counts: rows are the true classes, columns the predicted ones. With multi-hot targets
+        accuracy_interval: The 95% Wilson interval of the accuracy, as fractions.
+        classes: One report per class.
+        confusion: Counts `(K, K)`: rows are the true classes, columns the predicted ones. With multi-hot targets
             `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
-        losses: Of each example, `(N,)`.
-        probabilities: Of each example, `(N, K)`.
-        undefined: Metrics without a value on this split, each with the reason.
-        is_multi_hot: Whether an example may be of several classes, or of none.
-        split: Which split it is: see `Scored`; empty where it is not known.
-        notes: What there is to know of the examples.
+        losses: The loss of each example, `(N,)`.
+        probabilities: The probabilities of each example, `(N, K)`.
+        undefined: The metrics that have no value on this split, each with the reason.
+        is_multi_hot: Whether an example may belong to several classes, or to none.
+        split: The name of the split: see `Scored`; empty if unknown.
+        notes: Notes about the examples, one line each.
     """
 
     num_examples: int
@@ -57,21 +57,21 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """0..1."""
+        """The fraction of examples that are predicted correctly, 0..1."""
         return self.metrics["accuracy"]
 
     @property
     def predictions(self) -> Tensor:
-        """The classes `(N,)`; or multi-hot, `(N, K)`."""
+        """The predicted classes `(N,)`, or multi-hot predictions `(N, K)`."""
         return multi_hot(self.probabilities) if self.is_multi_hot else self.probabilities.argmax(dim=1)
 
     def summary(self) -> dict[str, Any]:
-        """The metrics of the whole split, for JSON; one without a value is null, and `undefined` says why."""
+        """Return the metrics for JSON; those without a value are null, with the reason in `undefined`."""
         reasons = {"undefined": self.undefined} if self.undefined else {}
         return {**self.metrics, **dict.fromkeys(self.undefined), **reasons}
 
     def figures(self) -> dict[str, Any]:
-        """All but the single examples, for JSON."""
+        """Return everything except what is stored per example, for JSON."""
         return {
             "num_examples": self.num_examples,
             **self.summary(),
@@ -82,10 +82,10 @@ class Evaluation:
 
 
 def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
-    """The exact figures of a split. The training's batch size plays no part in them.
+    """Evaluate a classifier. The result does not depend on the batch size.
 
     Raises:
-        TrainingError: The net says NaN or infinity of an example.
+        TrainingError: The loss of an example is not finite.
     """
     judged = Judged(classifier.outputs(examples), examples.all_targets(), classifier.loss_fn)
     if not math.isfinite(judged.score.loss):
@@ -116,10 +116,10 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
 
 
 def splits_of(classifier: Classifier) -> Splits:
-    """The run's own splits, drawn again.
+    """Read the data of a run and split it as in training.
 
     Raises:
-        DataError: The data is not there, or its classes or shape are not the run's.
+        DataError: The data is missing, or its classes, columns or shape are not those of the run.
     """
     config = classifier.config
     splits = config.dataset.as_trained(classifier.transform).build(config.seed)
@@ -138,10 +138,10 @@ def splits_of(classifier: Classifier) -> Splits:
 
 
 def choose_split(splits: Splits, name: str | None) -> tuple[str, Examples]:
-    """The split of that name; left out, the test split, else validation, else train.
+    """Return a split and its name; by default, the first that exists of test, validation and train.
 
     Raises:
-        DataError: There is no such split.
+        DataError: The dataset does not have the split.
     """
     for candidate in [name] if name else ["test", "validation", "train"]:
         examples = splits.split(candidate)

@@ -1,4 +1,4 @@
-"""A user's own inputs as raw tensors: files, values, images, arrays, rows of numbers, data frames."""
+"""Read a user's inputs as raw tensors: files, values, images, arrays, rows of numbers, data frames."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from nnclassify.files.paths import is_folder, is_regular, why_no_file
 Note = Callable[[str], object]
 
 INPUTS_AT_ONCE, VALUES_AT_ONCE = 1000, 2**26
-"""Inputs are predicted this many at a time, or fewer large ones: 64 MB as bytes, 256 MB as floats."""
+"""Limits of a batch: the number of inputs, and of their values (64 MB as bytes, 256 MB as floats)."""
 TENSOR_FILES = (".pt", ".pth", ".npy", ".npz")
 EXPECTED = "expected paths, PIL images, arrays, rows of numbers or a data frame"
 
 
 @dataclass(frozen=True)
 class RawInput:
-    """One input before the net sees it: a raw tensor of the net's input shape, or why there is none."""
+    """One input: a raw tensor of the network's input shape, or the reason why it could not be read."""
 
     name: str
     values: Tensor | None = None
@@ -47,17 +47,17 @@ class RawInput:
 
 
 def at_once(shape: tuple[int, ...]) -> int:
-    """How many inputs of a shape are held at a time."""
+    """Return the batch size for inputs of a shape."""
     return max(1, min(INPUTS_AT_ONCE, VALUES_AT_ONCE // math.prod(shape)))
 
 
 def items_of(inputs: object) -> Iterator[tuple[str, object]]:
-    """Every item of what a user hands over, with its name: `inputs[2]`, or `inputs` where it is a single one.
+    """Yield each item with its name: `inputs[2]`, or `inputs` for a single item.
 
-    A path, an image, an array, a data frame and a row of numbers are single items; any other iterable holds items.
+    A path, an image, an array, a data frame and a row of numbers are single items; any other iterable contains items.
 
     Raises:
-        InputError: It is none of these.
+        InputError: An item is of an unsupported type.
     """
     if _is_item(inputs):
         yield "inputs", inputs
@@ -84,12 +84,12 @@ def _is_path(item: object) -> bool:
 
 
 def _is_frame(item: object) -> bool:
-    """Whether it is a table with named columns, of any library."""
+    """Return whether an item is a table with named columns, from any library."""
     return hasattr(item, "columns") and hasattr(item, "__array__")
 
 
 def _holds_paths(item: Any) -> bool:
-    """Whether it is an array, or a column of a table, of paths."""
+    """Return whether an item is an array of paths, or a column of a table with paths."""
     array = np.asarray(item)
     return array.ndim == 1 and array.dtype.kind in "OU" and len(array) > 0 and all(map(_is_path, array.tolist()))
 
@@ -100,12 +100,12 @@ def _kind(item: object) -> str:
 
 @dataclass(frozen=True)
 class InputReader:
-    """Reads inputs as a net takes them.
+    """Reads inputs as raw tensors for a network.
 
     Attributes:
-        transform: The net's.
-        written: How the CSV file is written that the net was trained on.
-        note: Receives, one line each, what is not predicted or not used whole: files beside images, later frames.
+        transform: The transform of the network.
+        written: The format of the CSV file that the network was trained on.
+        note: Called with a line for each file that is not an image, and for each image with further frames.
     """
 
     transform: Transform
@@ -113,10 +113,10 @@ class InputReader:
     note: Note
 
     def read(self, name: str, item: Any) -> Iterator[RawInput]:
-        """The examples of one item; what cannot be read becomes a `RawInput` with an `error`.
+        """Yield the examples of one item; one that cannot be read becomes a `RawInput` with an `error`.
 
         Args:
-            name: What to call the item in results, where it is no path.
+            name: The name of the item in results; paths name themselves.
             item: See `items_of`.
         """
         try:
@@ -132,7 +132,7 @@ class InputReader:
             yield RawInput(name if not _is_path(item) else str(item), error=str(error))
 
     def _named(self, item: str) -> Iterator[RawInput]:
-        """What a command line names: a file, a folder, or values."""
+        """Read what a user names in text: a file, a folder, or values."""
         path = Path(item)
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
             yield from self._tensor(load_tensor(item), item)
@@ -166,7 +166,7 @@ class InputReader:
         if inputs.is_complex() or inputs.dtype == torch.uint64:
             raise InputError(f"{item}: {inputs.dtype}; expected real numbers, such as uint8 or float32")
         if inputs.dtype in (torch.uint16, torch.uint32):
-            inputs = inputs.long()  # torch computes next to nothing with these
+            inputs = inputs.long()  # torch supports few operations on these types
         inputs, is_batch = _shaped(inputs, self.transform.input_shape, item)
         finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
         image_format = self.transform.image_format
@@ -177,7 +177,7 @@ class InputReader:
             yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
 
     def _rows(self, rows: Rows) -> Iterator[RawInput]:
-        """Rows of a CSV file, written like the one that the net was trained on, or of a data frame."""
+        """Read the rows of a data frame, or of a CSV file in the format of the training file."""
         self._check_flat(rows.where())
         names, (num_features,) = self.transform.feature_names, self.transform.input_shape
         for line, numbers in inputs_of(rows, names, num_features):
@@ -193,7 +193,7 @@ class InputReader:
             raise InputError(f"{where}: this net takes tensors of shape {shape}; give a .pt or .npy file")
 
     def _values(self, item: str) -> Tensor:
-        """Values of the command line, separated by commas, or as in the file that the net was trained on."""
+        """Read values separated by commas, or written as in the training file."""
         self._check_flat(item)
         names, (num_features,) = self.transform.feature_names, self.transform.input_shape
         as_file = self.written.delimiter in item
@@ -202,7 +202,9 @@ class InputReader:
         if len(texts) != num_features:
             if len(texts) == 1 and as_number(item, decimal) is None:
                 what = why_no_file(Path(item))
-                raise InputError(f"{item}: {what}, and no values; this net takes {num_features} values{listed(names)}")
+                raise InputError(
+                    f"{item}: {what}, and not a list of values; this net takes {num_features} values{listed(names)}"
+                )
             raise InputError(f"{item}: {len(texts)} values; this net takes {num_features}{listed(names)}")
         return torch.tensor(numbers_of(texts, names, item, decimal), dtype=torch.float64)
 
@@ -215,13 +217,13 @@ def _is(kind: Callable[[Path], bool], path: Path) -> bool:
 
 
 def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: ImageFormat) -> Tensor:
-    """Decoded images in the units that the net was trained in: uint8, or floats in 0..1."""
+    """Convert decoded images to the range that the network was trained on: uint8, or floats in 0..1."""
     raw = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     return raw.float() / 255 if image_format.max_value == 1 else raw
 
 
 def _image_paths(path: Path, note: Note) -> list[Path]:
-    """An image, or all images of a folder."""
+    """List an image, or all images in a folder."""
     if is_regular(path):
         return [path]
     if not is_folder(path):
@@ -235,7 +237,7 @@ def _image_paths(path: Path, note: Note) -> list[Path]:
 
 
 def _decoded(paths: Iterator[Path], image_format: ImageFormat) -> Iterator[tuple[list[Path], Decoded]]:
-    """Images a batch at a time, in order; while one is used, the next is decoded."""
+    """Yield decoded images in batches, in order; the next batch is decoded while one is used."""
     most = at_once(shape_of(1, image_format))
     with ThreadPoolExecutor(1) as ahead:
         waiting: deque[tuple[list[Path], Future[Decoded]]] = deque()
@@ -250,24 +252,24 @@ def _decoded(paths: Iterator[Path], image_format: ImageFormat) -> Iterator[tuple
 
 
 def _tensor_of(item: Any, name: str) -> Tensor:
-    """An array, a tensor or rows of numbers as a tensor on the CPU, which may share its memory."""
+    """Convert an array, a tensor or rows of numbers to a tensor on the CPU, sharing memory where possible."""
     if isinstance(item, Tensor):
         return item.detach().cpu().to_dense().resolve_conj().resolve_neg()
     try:
-        array = np.require(item, requirements=["C", "W"])  # what torch takes without a warning
+        array = np.require(item, requirements=["C", "W"])  # torch warns about read-only arrays
         return as_tensor(array.astype(np.float64) if array.dtype == np.longdouble else array, name)
     except (TypeError, ValueError) as cause:
-        raise InputError(f"{name}: no array of numbers ({one_line(cause)}); {EXPECTED}") from cause
+        raise InputError(f"{name}: not an array of numbers ({one_line(cause)}); {EXPECTED}") from cause
 
 
 def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, bool]:
-    """One example or several as `(N, *shape)`, and whether they are several.
+    """Return inputs as `(N, *shape)`, and whether they were a batch.
 
-    Images whose channels come last are turned; gray ones may have no axis for their channel.
+    Images may have their channels last; gray images may lack the channel axis.
     """
     found = tuple(inputs.shape)
     if inputs.numel() == 0:
-        raise InputError(f"{item}: shape {found}, no examples; expected at least one")
+        raise InputError(f"{item}: found no examples (shape {found}), expected at least one")
     for candidate, is_batch in ((inputs, True), (inputs[None], False)):
         for turned in _arrangements(candidate, shape):
             if tuple(turned.shape[1:]) == shape:
@@ -276,7 +278,7 @@ def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, 
 
 
 def _arrangements(inputs: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
-    """The ways in which inputs `(N, ...)` may be meant: as they are, channels last, without a channel."""
+    """Yield the possible layouts of inputs `(N, ...)`: as given, channels last, without a channel axis."""
     yield inputs
     if inputs.ndim == 4:
         yield inputs.permute(0, 3, 1, 2)
@@ -285,10 +287,10 @@ def _arrangements(inputs: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
 
 
 def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
-    """Images in the units that the net was trained in: 0..255 or 0..1.
+    """Scale images to the range that the network was trained on: 0..255 or 0..1.
 
-    Integers and uint8 are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie a little outside, as resizing
-    leaves them.
+    Integers are in 0..255, booleans and floats up to 1 in 0..1. Floats may lie slightly outside of the range, which
+    resizing can cause.
     """
     low, high = float(inputs.min()), float(inputs.max())
     is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool

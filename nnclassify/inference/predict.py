@@ -1,4 +1,4 @@
-"""Predictions for what a user hands over: files, values, images, arrays, data frames; see `inputs`."""
+"""Predict the classes of files, values, images, arrays and data frames; `inputs` reads them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from nnclassify.inference.inputs import InputReader, Note, RawInput, at_once, it
 from nnclassify.losses import MULTI_HOT_THRESHOLD
 
 CSV_KEYS = ("dataset.delimiter", "dataset.decimal", "dataset.encoding")
-"""What may be another way in a CSV file to predict than in the one trained on."""
+"""The options in which a CSV file to predict may differ from the training file."""
 
 Top = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a net says of one input.
+    """The prediction for one input.
 
     Attributes:
-        input: The file, the row, or the values.
-        top: Class and probability, the most probable first; empty where the input could not be read.
-        error: Why it could not be read.
-        labels: Where targets are multi-hot: the classes that are predicted, the most probable first; else None.
-        probabilities: Of every class, `(K,)`; empty where the input could not be read.
+        input: The file, row or values.
+        top: Pairs of class and probability, most probable first; empty if the input could not be read.
+        error: The reason why the input could not be read, or None.
+        labels: With multi-hot targets, the predicted classes, most probable first; otherwise None.
+        probabilities: The probabilities of all classes, `(K,)`; empty if the input could not be read.
     """
 
     input: str
@@ -66,7 +66,7 @@ class Prediction:
         return self.top[0]
 
     def figures(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the prediction for JSON."""
         if self.error is not None:
             return {"input": self.input, "error": self.error}
         top = [{"label": name, "probability": share} for name, share in self.top]
@@ -76,11 +76,11 @@ class Prediction:
 
 
 class Predictions(Sequence[Prediction]):
-    """What a net says of several inputs, in their order.
+    """The predictions for several inputs, in order.
 
     Attributes:
-        classes: The K classes, in the order of `probabilities`.
-        notes: What was not predicted or not used whole, a line each.
+        classes: The names of the K classes, in the order of `probabilities`.
+        notes: A line for each file or frame that was not used.
     """
 
     def __init__(self, predictions: Sequence[Prediction], classes: Sequence[str], notes: Sequence[str] = ()) -> None:
@@ -95,7 +95,7 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: slice) -> Predictions: ...
 
     def __getitem__(self, index: int | slice) -> Prediction | Predictions:
-        """One of them, or some."""
+        """Return one prediction, or a slice of them."""
         if isinstance(index, slice):
             return Predictions(self._predictions[index], self.classes, self.notes)
         return self._predictions[index]
@@ -108,12 +108,12 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def errors(self) -> list[str]:
-        """Why inputs could not be read, a line each."""
+        """The error of each input that could not be read, one line each."""
         return [prediction.error for prediction in self if prediction.error is not None]
 
     @property
     def probabilities(self) -> Tensor:
-        """Of every class for every input, `(N, K)`.
+        """The probabilities of all classes for all inputs, `(N, K)`.
 
         Raises:
             InputError: An input could not be read.
@@ -126,39 +126,39 @@ class Predictions(Sequence[Prediction]):
 
 
 class TrainedNet(Protocol):
-    """What predicting needs of a `Classifier`."""
+    """The part of a `Classifier` that `predict` needs."""
 
     @property
     def config(self) -> RunConfig:
-        """The run's config."""
+        """The config of the run."""
 
     @property
     def transform(self) -> Transform:
-        """From raw inputs to the net's."""
+        """The transform from raw inputs to network inputs."""
 
     @property
     def class_names(self) -> list[str]:
-        """In the order of the outputs."""
+        """The names of the classes, in the order of the outputs."""
 
     @property
     def is_multi_hot(self) -> bool:
-        """Whether an example may be of several classes, or of none."""
+        """Whether an example may belong to several classes, or to none."""
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Probabilities `(N, K)` of raw inputs `(N, ...)`."""
+        """Compute the probabilities `(N, K)` of raw inputs `(N, ...)`."""
 
 
 def predict(net: TrainedNet, inputs: object, top_k: int = 1, note: Note = lambda text: None) -> Iterator[Prediction]:
-    """Predict every input; one that cannot be read becomes a prediction with an `error`.
+    """Predict each input; one that cannot be read becomes a prediction with an `error`.
 
     Args:
-        net: The trained net.
+        net: The trained network.
         inputs: See `Classifier.predict`.
-        top_k: Classes to name of each, at most K; all, where targets are multi-hot.
-        note: Receives, one line each, what is not predicted or not used whole: files beside images, later frames.
+        top_k: The number of classes in each `Prediction.top`, at most K; with multi-hot targets always K.
+        note: Called with a line for each file that is not an image, and for each image with further frames.
 
     Raises:
-        InputError: The inputs are of no kind that is known.
+        InputError: The inputs are of an unsupported type.
     """
     reader = InputReader(net.transform, _written(net), note)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
@@ -169,7 +169,7 @@ def predict(net: TrainedNet, inputs: object, top_k: int = 1, note: Note = lambda
 
 
 def _answers(net: TrainedNet, batch: Sequence[RawInput], top_k: int) -> Iterator[Prediction]:
-    """A prediction for each input, in order."""
+    """Yield a prediction for each input, in order."""
     values = [item.values for item in batch if item.values is not None]
     answers = iter(_answered(net, torch.stack(values), top_k) if values else ())
     for item in batch:
@@ -188,8 +188,7 @@ def _labels(top: Top) -> tuple[str, ...]:
 
 
 def _answered(net: TrainedNet, raw: Tensor, top_k: int) -> list[tuple[Top, Tensor] | str]:
-    """The most probable classes of each row, and the probabilities of all `(K,)`; or why the net cannot compute with
-    it: the others are answered."""
+    """Return the most probable classes and the probabilities `(K,)` of each row, or the reason why it has none."""
     answers: dict[int, tuple[Top, Tensor] | str] = dict(net.transform.too_large(raw))
     rows = [row for row in range(len(raw)) if row not in answers]
     if rows:
@@ -203,7 +202,7 @@ def _answered(net: TrainedNet, raw: Tensor, top_k: int) -> list[tuple[Top, Tenso
 
 
 def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[Top]:
-    """The most probable classes of each row of `(B, K)`."""
+    """Return the most probable classes of each row of `(B, K)`."""
     # A stable sort, so that a tie goes to the same class as in evaluation.
     shares, order = probabilities.sort(dim=1, descending=True, stable=True)
     pairs = zip(order[:, :top_k].tolist(), shares[:, :top_k].tolist(), strict=True)
@@ -211,6 +210,6 @@ def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[Top]
 
 
 def _written(net: TrainedNet) -> CsvFormat:
-    """How the CSV file is written that the net was trained on."""
+    """Return the format of the CSV file that the network was trained on."""
     dataset = net.config.dataset
     return dataset.format() if isinstance(dataset, Csv) else CsvFormat()

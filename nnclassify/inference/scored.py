@@ -1,4 +1,4 @@
-"""The examples that a trained net is judged by: a split of its own data, or all of other data."""
+"""Choose the examples to evaluate on: a split of the run's own data, or all examples of other data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nnclassify.process import unchanged
 
 @dataclass(frozen=True)
 class Scored:
-    """Examples to score.
+    """Examples to evaluate on.
 
     Attributes:
-        split: Which split they are; `all` where they are all of other data than the run's.
+        split: The name of the split; `all` for all examples of other data.
         examples: The examples.
-        notes: What the user should know of them.
+        notes: Notes about the examples, one line each.
     """
 
     split: str
@@ -33,18 +33,18 @@ class Scored:
 
 
 def scored(classifier: Classifier, split: str | None = None) -> Scored:
-    """The split of that name; left out, the test split, or all examples of data that is not the run's.
+    """Choose a split of the run's own data (by default the test split), or all examples of other data.
 
-    A run knows its own data by the digests of its splits, wherever it lies now.
+    A run recognizes its own data by the digests of its splits, even if the data has been moved.
 
     Raises:
-        DataError: The data cannot be read, or does not fit the net.
+        DataError: The data cannot be read, or does not fit the network.
     """
     if not classifier.is_moved:
         return _of_own(classifier, splits_of(classifier), split)
     try:
         own = splits_of(classifier)
-    except DataError:  # it may lack a class, or be too small to be split; what else is wrong comes up again below
+    except DataError:  # other data may lack a class or be too small to split; other errors are raised again below
         own = None
     if own is not None and (split is not None or _is_known(classifier, *choose_split(own, None))):
         return _of_own(classifier, own, split)
@@ -53,11 +53,11 @@ def scored(classifier: Classifier, split: str | None = None) -> Scored:
 
 @unchanged()
 def evaluate_run(classifier: Classifier, split: str | None = None) -> Evaluation:
-    """The figures of what `scored` chooses.
+    """Evaluate a classifier on the examples that `scored` chooses.
 
     Raises:
-        DataError: As `scored`.
-        InputError: There is no split of that name.
+        DataError: See `scored`.
+        InputError: `split` is not the name of a split.
     """
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"split: found {split!r}, expected train, validation or test")
@@ -84,7 +84,7 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Scored
 
 
 def _of_other(classifier: Classifier) -> Scored:
-    """All examples of data that the net was not trained on, or the test split that the data brings along."""
+    """Choose all examples of data that the network was not trained on, or its test split if it has one."""
     config, transform = classifier.config, classifier.transform
     dataset = config.dataset.as_trained(transform)
     seed = config.seed if dataset.seed is None else dataset.seed
@@ -110,9 +110,9 @@ def _of_other(classifier: Classifier) -> Scored:
 
 
 def _in_classes(pool: UnsplitExamples, source: RawDataset, class_names: list[str], origin: str) -> UnsplitExamples:
-    """The same examples with the run's class indices; a class may be absent, but none may be new.
+    """Return the examples with the class indices of the run; classes may be absent, but not new.
 
-    Multi-hot targets have a column for each class, so all must be there, in the run's order.
+    Multi-hot targets have one column per class, so all classes must be present, in the order of the run.
     """
     if pool.targets.ndim == 2:
         if matched(source.class_names, class_names) != list(range(len(class_names))):

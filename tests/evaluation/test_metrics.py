@@ -154,7 +154,7 @@ def test_a_metric_is_added_in_one_place(here: Path, monkeypatch: pytest.MonkeyPa
     [
         ({"select_by": "f1"}, "select_by: found 'f1', expected one of loss, accuracy, balanced_accuracy, f1_macro, "),
         ({"select_by": 3}, "select_by: found 3, expected one of loss, accuracy"),
-        ({"select_by": "f1_micro"}, "select_by: f1_micro is for multi-hot targets, and every example has one class"),
+        ({"select_by": "f1_micro"}, "select_by: f1_micro needs multi-hot targets, but every example has one class"),
         (
             {"select_by": "roc_auc", "dataset": {"name": "iris", "validation": 0}},
             "found 'roc_auc', which needs a validation split",
@@ -168,7 +168,7 @@ def test_what_cannot_be_selected_by_is_refused(values: dict[str, Any], message: 
 
 
 def test_a_metric_without_a_value_in_validation_is_refused_before_training() -> None:
-    with pytest.raises(DataError, match=r"^select_by: top_5_accuracy needs at least 6 classes, and there are 3"):
+    with pytest.raises(DataError, match=r"^select_by: top_5_accuracy needs at least 6 classes, but there are 3"):
         trainer_of(dataset="iris", select_by="top_5_accuracy")
     blobs = {"name": "blobs", "num_examples": 30, "validation": 0.04}
     with pytest.raises(DataError, match=r"^select_by: roc_auc has no value on the validation split, where no example"):

@@ -102,9 +102,9 @@ def test_top_k_is_sorted_and_sums_to_one(folder: Path) -> None:
         ("1,2,", "1,2,: column 'blue': missing value"),
         ("1," * 5000 + "1", "5001 values; this net takes 3"),
         ("1,2,inf", "1,2,inf: column 'blue': found 'inf', expected a finite number"),
-        ("nope.csv", "nope.csv: no such file, and no values; this net takes 3 values (red, green, blue)"),
+        ("nope.csv", "nope.csv: no such file, and not a list of values; this net takes 3 values (red, green, blue)"),
         ("nope.npy", "nope.npy: no such file; expected a tensor"),
-        ("", "no values"),
+        ("", "not a list of values"),
     ],
 )
 def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_bad_images_are_named_and_the_others_predicted(folder: Path, tmp_path: P
     assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
-    assert "no examples; expected at least one" in (found[5].error or "")
+    assert "), expected at least one" in (found[5].error or "")
     assert "File name too long" in (found[6].error or "")
 
 

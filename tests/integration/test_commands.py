@@ -180,7 +180,10 @@ def test_odd_files_in_a_run_folder_are_named(text: str, second: object, nnclassi
     for name in ("result.json", "history.jsonl"):
         (odd / name).write_bytes(text.encode("latin-1"))
     compared, drawn = nnclassify("compare", "odd", "--json"), nnclassify("plots", "odd", "--json")
-    assert "checkpoints/odd/result.json: not the metrics of a run; it is shown without them\n" in compared.stderr
+    assert (
+        "checkpoints/odd/result.json: does not contain the metrics of a run; the run is shown without them\n"
+        in compared.stderr
+    )
     assert json.loads(compared.stdout)["runs"][0]["accuracies"]["test"] is None
     assert drawn.stderr.startswith("checkpoints/odd/history.jsonl: ") and "the curves end at" in drawn.stderr
     assert len(json.loads(drawn.stdout)["plots"]) == 4
@@ -208,7 +211,7 @@ def test_two_features_get_their_decision_regions_and_may_be_negative(nnclassify:
     refused = nnclassify("predict", "-inf,1", "-", "--run", "xor")
     assert refused.returncode == 2 and refused.stderr.splitlines() == [
         "error: -inf,1: column 'x': found '-inf', expected a finite number; correct it or remove the row",
-        "error: -: no such file, and no values; this net takes 2 values (x, y)",
+        "error: -: no such file, and not a list of values; this net takes 2 values (x, y)",
     ]
 
 
