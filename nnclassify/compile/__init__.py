@@ -1,1 +1,1 @@
-"""One function, made fast: traced, compiled ahead of time, kept on disk, or recorded as a CUDA graph."""
+"""Fast execution of a function of tensors: traced, compiled ahead of time and cached, or captured as a CUDA graph."""

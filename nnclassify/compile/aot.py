@@ -1,8 +1,8 @@
-"""Training steps as machine code for a CPU: compiled ahead of time, kept on disk, loaded in milliseconds.
+"""Training steps as machine code for a CPU: compiled ahead of time, cached on disk, loaded in milliseconds.
 
-`torch.compile` traces again in every process and looks its caches up, for seconds. Here the step is traced once
-(tracing.py), compiled by the same compiler into a library (AOTInductor), and found again by a digest of all that it
-depends on: a run that finds its library never imports the compiler.
+`torch.compile` traces in every process and looks up its caches, which takes seconds. Here the step is traced once
+(tracing.py) and compiled by the same compiler into a library (AOTInductor). The library is cached under a digest of
+everything that it depends on, so a run with a cached library never imports the compiler.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from nnclassify.errors import DeviceError, one_line
 
 
 class CompiledSteps:
-    """Several training steps in one call.
+    """Compiled code for several training steps per call.
 
     Attributes:
-        single: One step.
-        tensors: What the steps read and change, beside the batches.
-        group_size: Steps of a call, at most; more than one are a loop around the step.
-        described: All that the step was built from, beside the tensors: what tells two steps apart.
-        note: Receives, one line each, what the user should know.
-        is_exact: Steps at once are to the bit the same steps one by one.
+        single: The function for one step.
+        tensors: The tensors that a step reads and updates, in addition to the batch.
+        group_size: Maximum number of steps per call; above 1, the code is a loop around the step.
+        described: Text that identifies the step, except for the tensors: part of the library's key.
+        note: Function that shows the user one line.
+        is_exact: A group of steps gives bit for bit the same result as single steps.
     """
 
     is_exact = True
@@ -65,7 +65,7 @@ class CompiledSteps:
             Outputs `(N * B, num_outputs)` and losses `(N * B,)`.
 
         Raises:
-            DeviceError: It cannot be compiled here; nothing was changed.
+            DeviceError: The step cannot be compiled here; no tensor was changed.
         """
         count = len(inputs)
         given = [self._padded(values) for values in (inputs, targets, rates)]
@@ -76,11 +76,12 @@ class CompiledSteps:
         return outputs[:count].flatten(0, 1), losses[:count].flatten()
 
     def library(self) -> KeptLibrary:
-        """Where the machine code is kept, or will be."""
+        """Return the cached library of these steps, which may not exist yet."""
         return kept_library(self.described, self.tensors, self.group_size, torch.get_num_threads())
 
     def set_aside(self, reason: str) -> str:
-        """Have no later run load or compile it; returns where that is kept, as the end of a sentence."""
+        """Prevent later runs from loading or compiling the step; return where this is recorded, as the end of a
+        sentence."""
         marker = self.library().set_aside(reason)
         return "" if marker is None else f"; set aside in {marker}"
 
@@ -90,17 +91,17 @@ class CompiledSteps:
             raise DeviceError(f"compile: {verdict}")
 
         def make(path: Path) -> None:
-            with warnings.catch_warnings(action="ignore"):  # what torch's tracer and compiler tell their own authors
+            with warnings.catch_warnings(action="ignore"):  # they are for torch's developers
                 compile_graph(traced(self.single, self.group_size, arguments), arguments, path)
 
-        # Whatever the compiler raises, there is one thing to do about it.
+        # The compiler raises many exceptions, and all of them mean the same here.
         try:
             return kept.open(make, self.note)
         except Exception as cause:
             raise DeviceError(f"compile: this step cannot be compiled ({one_line(cause)})") from cause
 
     def _padded(self, values: Tensor) -> Tensor:
-        """`(N, ...)` as `(group_size, ...)`, whose rest is never looked at; laid out alike, which no library checks."""
+        """Pad `(N, ...)` to `(group_size, ...)` with the same strides, which the compiled code does not check."""
         if len(values) == self.group_size:
             return values
         padded = values.new_empty_strided((self.group_size, *values.shape[1:]), values.stride()).zero_()
@@ -109,22 +110,23 @@ class CompiledSteps:
 
 
 def kept_library(described: str, tensors: list[Tensor], group_size: int, num_threads: int) -> KeptLibrary:
-    """Where the machine code of a step is kept, or will be: found by all that it depends on."""
+    """Return the library, which may not exist yet, whose key is a digest of everything that the machine code depends
+    on."""
     layout = [(list(tensor.shape), list(tensor.stride()), str(tensor.dtype)) for tensor in tensors]
     facts = [described, group_size, layout, num_threads, machine_facts(), package_digest()]
     return KeptLibrary(hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32])
 
 
 def machine_facts() -> list[str]:
-    """What machine code depends on beside its source."""
-    tells = hasattr(torch.cpu, "get_capabilities")  # older releases do not
+    """Return what machine code depends on in addition to its source: torch and the CPU."""
+    tells = hasattr(torch.cpu, "get_capabilities")  # older releases do not have it
     processor = repr(sorted(torch.cpu.get_capabilities().items())) if tells else platform.processor()
     return [str(torch.__version__), processor]
 
 
 @cache
 def package_digest() -> str:
-    """Of this package's source: any of it may decide on the machine code."""
+    """Return a digest of this package's source, any part of which may affect the machine code."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for source in sorted(package.rglob("*.py")):

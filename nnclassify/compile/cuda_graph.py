@@ -1,8 +1,8 @@
-"""Training steps as a CUDA graph: recorded once, then replayed in one launch, several steps a replay.
+"""Training steps as a CUDA graph: captured once, then replayed, several steps per launch.
 
-A small network's step is a few dozen kernels of microseconds each, and the CPU takes longer to launch one than the GPU
-to run it. What is recorded is the eager step, at learning rates that it reads from memory (`optim/rates.py` has what
-that takes). No compiler is needed.
+A small network's step consists of a few dozen kernels of microseconds each, and the CPU takes longer to launch a
+kernel than the GPU to run it. The captured step is the eager one, with learning rates read from GPU memory (see
+`optim/rates.py`). It needs no compiler.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from nnclassify.errors import DeviceError, one_line
 
 Results = tuple[Tensor, Tensor]
 Step = Callable[[Tensor, Tensor, Tensor], Results]
-"""(inputs `(B, ...)`, targets `(B,)`, rates `(R,)`) to outputs `(B, num_outputs)` and losses `(B,)`; changes the
-network in place."""
+"""Function of (inputs `(B, ...)`, targets `(B,)`, rates `(R,)`) that updates the network in place and returns
+outputs `(B, num_outputs)` and losses `(B,)`."""
 
 
 class CapturedSteps:
-    """Several training steps in one replay.
+    """A CUDA graph of several training steps.
 
     Attributes:
-        step: One step, over tensors that stay where they are.
-        group_size: Steps of a replay; fewer are replayed one by one.
-        device: A CUDA device.
-        is_exact: Not all of CUDA's kernels add in the same order each time.
+        step: The function for one step, on tensors with fixed addresses.
+        group_size: Number of steps per replay; smaller groups are replayed step by step.
+        device: The CUDA device.
+        is_exact: False, since some CUDA kernels add in a varying order.
     """
 
     is_exact = False
@@ -41,14 +41,15 @@ class CapturedSteps:
         self._recordings: dict[int, Recording] = {}
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
-        """Take N steps, of the shapes that `CompiledSteps.run` names; does not synchronize.
+        """Take N steps, with the shapes of `CompiledSteps.run`; does not synchronize.
 
         Raises:
-            DeviceError: The step cannot be recorded; nothing was changed.
+            DeviceError: The step cannot be captured; no tensor was changed.
         """
         size = self.group_size if len(inputs) == self.group_size else 1
         parts = list(zip(inputs.split(size), targets.split(size), rates.split(size), strict=True))
-        # The first time, libraries make plans and workspaces, which cannot be recorded; the second, before any step.
+        # Capture at the second call: in the first, libraries create plans and workspaces, which cannot be
+        # captured.
         if size in self._seen and size not in self._recordings:
             self._recordings[size] = Recording.of(self._steps, parts[0], self.device)
         self._seen.add(size)
@@ -56,7 +57,7 @@ class CapturedSteps:
         return joined([take(part) for part in parts])
 
     def set_aside(self, reason: str) -> str:
-        """Nothing is kept of a recording: it ends with its process."""
+        """Return an empty text: a captured graph ends with its process, so there is nothing to record."""
         return ""
 
     def _steps(self, given: tuple[Tensor, ...]) -> Results:
@@ -65,12 +66,12 @@ class CapturedSteps:
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded once, at fixed places of the GPU's memory.
+    """A captured CUDA graph with its memory.
 
     Attributes:
-        given: Where it reads.
-        found: Where it writes.
-        replay: Runs it.
+        given: Tensors that it reads its arguments from.
+        found: Tensors that it writes its results to.
+        replay: Function that runs it.
     """
 
     given: tuple[Tensor, ...]
@@ -81,13 +82,13 @@ class Recording:
     def of(
         cls, steps: Callable[[tuple[Tensor, ...]], Results], given: tuple[Tensor, ...], device: torch.device
     ) -> Recording:
-        """Record steps; none is taken.
+        """Capture steps without taking them.
 
         Raises:
-            DeviceError: They cannot be recorded.
+            DeviceError: The steps cannot be captured.
         """
         places = tuple(values.clone() for values in given)
-        # Whatever cannot be recorded, there is one thing to do about it.
+        # torch raises many exceptions, and all of them mean the same here.
         try:
             replay, found = record(lambda: steps(places), device)
         except Exception as cause:
@@ -95,19 +96,20 @@ class Recording:
         return cls(places, found, replay)
 
     def run(self, given: tuple[Tensor, ...]) -> Results:
-        """Replay over values of the same shapes."""
+        """Replay the graph with values of the same shapes."""
         for place, values in zip(self.given, given, strict=True):
             place.copy_(values)
         self.replay()
         outputs, losses = self.found
-        return outputs.clone(), losses.clone()  # the next replay writes over them
+        return outputs.clone(), losses.clone()  # the next replay overwrites them
 
 
 def record(work: Callable[[], Results], device: torch.device) -> tuple[Callable[[], None], Results]:
-    """A function that runs the kernels of some work again, and where they leave its results; none is run yet."""
+    """Capture `work` without running it; return the function that replays its kernels, and the tensors of its
+    results."""
     graph = torch.cuda.CUDAGraph()
-    # torch's own stream for recording lies on the first device that ever recorded. Other threads may use the GPU
-    # meanwhile: only this one's forbidden calls end the recording.
+    # Use a new stream: torch's own stays on the first device that ever captured a graph. With `thread_local`,
+    # other threads may use the GPU during the capture.
     stream = torch.cuda.Stream(device)
     with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         found = work()
@@ -115,6 +117,6 @@ def record(work: Callable[[], Results], device: torch.device) -> tuple[Callable[
 
 
 def joined(results: list[Results]) -> Results:
-    """Outputs and losses of steps, one after another."""
+    """Concatenate the outputs and losses of several steps."""
     outputs, losses = zip(*results, strict=True)
     return torch.cat(outputs), torch.cat(losses)

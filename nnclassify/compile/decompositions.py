@@ -1,7 +1,7 @@
-"""Operators written out so that the compiler makes fast loops of them: of torch's own forms it makes slow ones.
+"""Decompositions of operators that the compiler turns into faster loops than torch's own decompositions.
 
-Each takes what the operator of its name takes (ATen's, positionally) and computes the same. For a case that it does
-not cover it returns NotImplemented, and torch's own form is used.
+Each function takes the positional arguments of the ATen operator of its name and computes the same result. It
+returns NotImplemented in cases that it does not cover; torch's own implementation is then used.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ def batch_norm(
     momentum: float,
     eps: float,
 ) -> Any:
-    """`aten.native_batch_norm`. Mean first, then the squares of what is left: torch's way, one example at a time
-    (Welford), divides once an example. The running statistics are updated where the operator's schema hides it."""
+    """Decompose `aten.native_batch_norm` in training mode.
+
+    The variance is computed from the deviations from the mean. torch's one-pass algorithm (Welford) divides once per
+    example. The running statistics are updated in place, although the operator's schema does not say so.
+    """
     if not training:
         return NotImplemented
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
@@ -58,8 +61,11 @@ def max_pool(
     dilation: Sequence[int] = (1, 1),
     ceil_mode: bool = False,
 ) -> Any:
-    """`aten.max_pool2d_with_indices`; where windows lie side by side, its second result is the place in the window,
-    from 0, as a number of the inputs' type: masks of one type are fast."""
+    """Decompose `aten.max_pool2d_with_indices` for windows that do not overlap.
+
+    The second result is the position of the maximum within its window, from 0, in the number type of the inputs,
+    because masks of a single type are fast.
+    """
     if not _side_by_side(kernel, stride, padding, dilation, ceil_mode):
         return NotImplemented
     size_h, size_w = _pair(kernel)
@@ -69,7 +75,7 @@ def max_pool(
     for place in range(1, size_h * size_w):
         row, column = divmod(place, size_w)
         values = inputs[:, :, row:height:size_h, column:width:size_w]
-        better = (values > best) | (values != values)  # NaN wins; of isnan() the compiler makes a slow loop
+        better = (values > best) | (values != values)  # NaN wins; isnan() would compile to a slow loop
         best, places = torch.where(better, values, best), torch.where(better, float(place), places)
     return best.clone(), _kept(places)
 
@@ -84,12 +90,12 @@ def max_pool_backward(
     ceil_mode: bool,
     places: Tensor,
 ) -> Any:
-    """`aten.max_pool2d_with_indices_backward`, after `max_pool`."""
+    """Decompose `aten.max_pool2d_with_indices_backward` for the positions that `max_pool` returns."""
     if not _side_by_side(kernel, stride, padding, dilation, ceil_mode):
         return NotImplemented
     size_h, size_w = _pair(kernel)
     height, width = inputs.shape[2:]
-    # A window of no gradient is added where the last ones leave rows or columns over; what is too much of it is cut.
+    # If the windows leave rows or columns over, append a window without gradient, and crop it at the end.
     for dim, whole in ((3, -(-width // size_w)), (2, -(-height // size_h))):
         if places.shape[dim] < whole:
             none = torch.zeros_like(places.narrow(dim, 0, 1))
@@ -100,7 +106,8 @@ def max_pool_backward(
     here = places[:, :, :, None, :, None] == rows * size_w + columns
     spread = torch.where(here, gradient[:, :, :, None, :, None], 0.0)
     count, channels, windows_h, _, windows_w, _ = spread.shape
-    # Kept while the place in the window has axes of its own: read without them, each value would cost divisions.
+    # Store the result while the position in the window has its own axes; computed later, each value would cost
+    # divisions.
     strides = list(spread.stride())
     if inputs.stride(1) == 1:  # (N, H, W, C) in memory
         parts = (size_h * windows_w * size_w, windows_w * size_w, size_w, 1)
@@ -110,18 +117,22 @@ def max_pool_backward(
 
 
 def add(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
-    """`aten.add`, its factor written out: some releases of the compiler make `addmm` of a sum with a matrix product,
-    and lose the factor (torch 2.11 to 2.14: every SGD step of a layer that meets its gradient directly)."""
+    """Decompose `aten.add` with a factor into a product and a sum.
+
+    Some compiler releases convert a sum with a matrix product to `addmm` and drop the factor (torch 2.11 to 2.14:
+    every SGD step of a layer whose gradient is a matrix product).
+    """
     return NotImplemented if isinstance(alpha, int | float) and alpha == 1 else inputs + other * alpha
 
 
 def add_(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
-    """The same in place."""
+    """Decompose `aten.add_` like `add`."""
     return NotImplemented if isinstance(alpha, int | float) and alpha == 1 else inputs.add_(other * alpha)
 
 
 def _kept(values: Tensor, stride: Sequence[int] | None = None) -> Tensor:
-    """The same values, computed once, there (asked for in a layout, they are); else wherever they are used, again."""
+    """Compute the values once and store them, with the given strides; by default, the compiler recomputes them at
+    each use."""
     return force_stride_order(values, values.stride() if stride is None else stride)
 
 
@@ -132,7 +143,7 @@ def _pair(sizes: Sequence[int]) -> tuple[int, int]:
 def _side_by_side(
     kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil_mode: bool
 ) -> bool:
-    """Whether each value is in one window at most, and each window is whole and small."""
+    """Return whether windows are small and complete and do not overlap."""
     same = not stride or _pair(stride) == _pair(kernel)
     return same and not any(padding) and set(dilation) == {1} and not ceil_mode and kernel[0] * kernel[-1] <= 9
 

@@ -1,4 +1,4 @@
-"""Machine code on disk: found again by what it was compiled from, loaded only where nobody else can have changed it."""
+"""Cache of compiled libraries. A library is loaded only if no other user can have changed it."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from nnclassify.compile.torch_private import Library, aot_compile, load_library
 from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim, unusable
 
 FOLDER = "steps"
-"""Of the cache."""
+"""Subfolder of the cache."""
 MAX_LIBRARY_BYTES = 2**28
-"""Bytes of all libraries together; the least recently used go first."""
+"""Maximum total size of all libraries; the least recently used are deleted first."""
 LEFTOVER_SECONDS = 24 * 3600
-"""Age from which the folder of a compilation is a leftover, whoever made it."""
+"""Age above which the folder of a compilation is deleted, whichever process made it."""
 
 
 class KeptLibrary:
-    """A library in the cache, which may not be there yet.
+    """A library in the cache, which may not exist yet.
 
     Attributes:
-        key: A digest of all that the machine code depends on.
+        key: Digest of everything that the machine code depends on.
     """
 
     def __init__(self, key: str) -> None:
         self.key = key
 
     def is_kept(self) -> bool:
-        """Whether an earlier run has compiled it, so that it need only be loaded."""
+        """Return whether an earlier run has compiled it, so that it only needs to be loaded."""
         path = self._path(".so")
         return path is not None and is_sealed(path) and self.verdict() is None
 
     def verdict(self) -> str | None:
-        """Why an earlier run has set it aside for good; None: none has."""
+        """Return why an earlier run has set the library aside, or None if it has not."""
         path = self._path(".wrong")
         try:
             return None if path is None else f"{path.read_text(encoding='utf-8').strip()}; set aside in {path}"
@@ -50,7 +50,8 @@ class KeptLibrary:
             return None
 
     def set_aside(self, reason: str) -> Path | None:
-        """Have no later run compile or load it; returns what says so, None where nothing can be kept."""
+        """Prevent later runs from compiling or loading the library; return the file that says so, or None without a
+        cache."""
         library, marker = self._path(".so"), self._path(".wrong")
         if library is None or marker is None:
             return None
@@ -62,14 +63,14 @@ class KeptLibrary:
         return marker
 
     def open(self, make: Callable[[Path], None], note: Callable[[str], None]) -> Library:
-        """Load it; where it is not there, or not as it was kept, make it first.
+        """Load the library; compile it first if it is missing or has been changed.
 
         Args:
-            make: Compiles into a path; takes seconds to a minute.
-            note: Receives why a library that might have been there is not used.
+            make: Function that compiles it into a path, which takes seconds to a minute.
+            note: Function that shows the user why a cached library cannot be used.
 
         Raises:
-            RuntimeError: It cannot be loaded. What `make` raises.
+            RuntimeError: The library cannot be loaded. Also raises what `make` raises.
         """
         path = self._path(".so")
         if path is not None and is_sealed(path):
@@ -97,8 +98,8 @@ class KeptLibrary:
 
 
 def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) -> None:
-    """Compile a graph for arguments of these shapes into a library; takes seconds to a minute."""
-    # Of the compiler's own choice are a folder that a reboot empties, and a warning that there is no CUDA.
+    """Compile a graph for arguments of these shapes into a library, which takes seconds to a minute."""
+    # By default, the compiler uses a folder that a reboot empties, and warns that there is no CUDA.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(private_folder("compiled") or path.parent / "compiled"))
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     aot_compile(graph, arguments, path)
@@ -106,7 +107,7 @@ def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) ->
 
 @contextlib.contextmanager
 def _workplace(folder: Path | None) -> Iterator[Path]:
-    """A folder to compile in, which is gone afterwards; what killed compilations left behind goes too."""
+    """Yield a temporary folder to compile in, after deleting those of compilations that were killed."""
     if folder is not None:
         for leftover in _leftovers(folder):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -116,13 +117,13 @@ def _workplace(folder: Path | None) -> Iterator[Path]:
 
 
 def _leftovers(folder: Path) -> list[Path]:
-    """Folders of compilations whose process is gone, or that are too old to be under way."""
+    """Return the folders of compilations whose process has ended, or that are too old to be in progress."""
     return [place for place in folder.iterdir() if place.is_dir() and (_is_orphaned(place) or _is_old(place))]
 
 
 def _is_orphaned(place: Path) -> bool:
     host, _, rest = place.name.rpartition("-")[0].rpartition("-")
-    if host != socket.gethostname() or not rest.isdecimal() or sys.platform == "win32":  # there, signal 0 kills
+    if host != socket.gethostname() or not rest.isdecimal() or sys.platform == "win32":  # where signal 0 kills
         return False
     try:
         os.kill(int(rest), 0)

@@ -1,7 +1,7 @@
-"""Every private name of torch that this package uses.
+"""All private names of torch that this package uses.
 
-No release promises to keep them, so none is looked up before it is needed, and an eager run needs none. A name that is
-missing raises `MissingName`: the step cannot be compiled, one line says which name is missing, and training is eager.
+No release promises to keep them, so a name is looked up only when it is needed, and eager runs need none. A missing
+name raises `MissingName`: the step cannot be compiled, a line says which name is missing, and training is eager.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch import Tensor, fx, optim
 
 
 class MissingName(Exception):
-    """This release of torch lacks a private name."""
+    """This release of torch does not have a private name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"torch {torch.__version__} lacks {name}")
 
 
 class PrivateName(Enum):
-    """The private names without which no step is compiled."""
+    """The private names that compilation needs."""
 
     RUNNER = "torch._C._aoti.AOTIModelContainerRunnerCpu"
     AOT_COMPILE = "torch._inductor.aot_compile"
@@ -40,10 +40,10 @@ class PrivateName(Enum):
     IS_COMPILING = "torch.compiler._is_compiling_flag"
 
     def get(self) -> Any:
-        """The object of this name; the compiler's modules take seconds to import.
+        """Return the object; importing the compiler's modules takes seconds.
 
         Raises:
-            MissingName: There is none.
+            MissingName: It does not exist.
         """
         try:
             return pkgutil.resolve_name(self.value)
@@ -51,7 +51,7 @@ class PrivateName(Enum):
             raise MissingName(self.value) from cause
 
     def option(self) -> str:
-        """The key of a compiler option in the options of `aot_compile`.
+        """Return the key of a compiler option for the options of `aot_compile`.
 
         Raises:
             MissingName: There is no such option.
@@ -61,51 +61,52 @@ class PrivateName(Enum):
 
 
 def import_all() -> None:
-    """Import all of them: what modules compute while they are imported must not become part of a traced graph.
+    """Import all of them, so that computations during imports do not become part of a traced graph.
 
     Raises:
-        MissingName: One is missing.
+        MissingName: A name does not exist.
     """
     for name in PrivateName:
         name.get()
 
 
 class Library(Protocol):
-    """A compiled library, ready to run."""
+    """A compiled library that can be called."""
 
     def run(self, arguments: list[Tensor]) -> list[Tensor]:
-        """Call it; tensors that it changes are changed in place."""
+        """Run the code; tensors that it updates are changed in place."""
 
 
 def load_library(path: Path) -> Library:
-    """Load what `aot_compile` wrote.
+    """Load a library written by `aot_compile`.
 
     Raises:
-        RuntimeError: It is damaged, or of another torch.
+        RuntimeError: It is damaged, or was compiled by another torch.
     """
-    num_models = 1  # that can run at the same time
+    num_models = 1  # number of concurrent calls that it supports
     return cast(Library, PrivateName.RUNNER.get()(str(path), num_models))
 
 
 def aot_compile(graph: fx.GraphModule, arguments: list[Tensor], path: Path) -> None:
-    """Compile a graph for arguments of these shapes into a library; takes seconds to a minute."""
+    """Compile a graph for arguments of these shapes into a library, which takes seconds to a minute."""
     options: dict[str, object] = {
         PrivateName.OUTPUT_PATH.option(): str(path),
-        # Dropout draws from torch's own generator, so that its masks are those of the eager step.
+        # Draw dropout masks from torch's own generator, as the eager step does.
         PrivateName.FALLBACK_RANDOM.option(): True,
     }
-    if torch.__version__ < "2.14":  # compared as releases, not as text
-        # torch 2.11 plans the memory of a loop's body with the peaks of the graph around it: "End index out of bounds".
+    if torch.__version__ < "2.14":  # torch.__version__ compares as a release, not as text
+        # torch 2.11 plans the memory of a loop's body with the peaks of the surrounding graph: "End index out of
+        # bounds".
         options[PrivateName.ALLOW_BUFFER_REUSE.option()] = False
     compile_ahead = PrivateName.AOT_COMPILE.get()
-    if hasattr(torch._inductor.config.aot_inductor, "enable_line_tables"):  # torch 2.11 never writes such tables
+    if hasattr(torch._inductor.config.aot_inductor, "enable_line_tables"):  # torch 2.11 has no such tables
         options["aot_inductor.enable_line_tables"] = False
     with torch.no_grad():
         compile_ahead(graph, tuple(arguments), options=options)
 
 
 def force_stride_order(values: Tensor, strides: Sequence[int]) -> Tensor:
-    """The same values, computed once and stored with these strides."""
+    """Return the values, computed once and stored with these strides."""
     return cast(Tensor, PrivateName.FORCE_STRIDE_ORDER.get()(values, strides))
 
 
@@ -115,17 +116,17 @@ def while_loop(
     carried: tuple[Tensor, ...],
     fixed: tuple[Tensor, ...],
 ) -> list[Tensor]:
-    """While `is_unfinished(*carried, *fixed)`: `carried = body(*carried, *fixed)`. Returns the last `carried`."""
+    """Run `carried = body(*carried, *fixed)` while `is_unfinished(*carried, *fixed)`; return the last `carried`."""
     return cast(list[Tensor], PrivateName.WHILE_LOOP.get()(is_unfinished, body, carried, fixed))
 
 
 def make_fx(
     function: Callable[..., Any], arguments: list[Tensor], decompositions: dict[Any, Callable[..., Any]]
 ) -> fx.GraphModule:
-    """The operations of a function of tensors; it is not run. Tensors that it closes over become part of the graph.
+    """Trace a function of tensors without running it. Tensors in its closure become part of the graph.
 
     Raises:
-        MissingName: Tracing cannot be told to allow such tensors.
+        MissingName: The option that allows such tensors does not exist.
     """
     trace, allow = PrivateName.MAKE_FX.get(), "_allow_non_fake_inputs"
     if allow not in inspect.signature(trace).parameters:
@@ -135,7 +136,8 @@ def make_fx(
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Within it, `torch.compiler.is_compiling()`: torch's optimizers take numbers that change per step as tensors."""
+    """Return a context with `torch.compiler.is_compiling()`, in which torch's optimizers take changing numbers as
+    tensors."""
     before = PrivateName.IS_COMPILING.get()
     torch.compiler._is_compiling_flag = True
     try:
@@ -145,11 +147,11 @@ def compiling() -> Iterator[None]:
 
 
 def skip_dynamo_import() -> None:
-    """Keep torch.optim's bookkeeping from importing the compiler, which takes longer than importing torch itself.
+    """Keep torch.optim from importing the compiler, which takes longer than importing torch itself.
 
-    torch marks that bookkeeping as never to be compiled, and imports the compiler on the first call only to record
-    the mark (torch/_compile.py). Nothing here compiles it either, so the mark is set beforehand. In a release that no
-    longer reads the mark this changes nothing.
+    torch marks functions of its optimizers as never to be compiled, and to set the mark, it imports the compiler at
+    the first call (torch/_compile.py). Here the mark is set beforehand, since nothing here compiles these functions
+    either. In releases that do not read the mark, this has no effect.
     """
     for method in vars(optim.Optimizer).values():
         if isinstance(method, FunctionType) and method.__code__.co_filename.endswith("_compile.py"):

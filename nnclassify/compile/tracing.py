@@ -1,4 +1,4 @@
-"""From the Python of a training step to a graph of tensor operations, with a loop around it: what is compiled."""
+"""Traces a training step into a graph of tensor operations, with a loop around it, for the compiler."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from nnclassify.compile import torch_private
 from nnclassify.compile.decompositions import DECOMPOSITIONS
 
 SingleStep = Callable[..., tuple[Tensor, Tensor]]
-"""(inputs `(B, ...)`, targets `(B,)`, rates `(R,)`, *tensors) to outputs `(B, num_outputs)` and losses `(B,)`; changes
-tensors in place."""
+"""Function of (inputs `(B, ...)`, targets `(B,)`, rates `(R,)`, *tensors) that updates the tensors in place and
+returns outputs `(B, num_outputs)` and losses `(B,)`."""
 
 
 def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.GraphModule:
-    """The graph of up to `group_size` steps; none is taken.
+    """Return the graph of up to `group_size` steps, without taking any.
 
     Args:
-        single: One step.
-        group_size: Steps, at most; with 1, there is no loop.
+        single: The function for one step.
+        group_size: Maximum number of steps; with 1, there is no loop.
         arguments: Inputs `(group_size, B, ...)`, targets `(group_size, B)`, rates `(group_size, R)`, the number of
-            steps to take `()`, and the step's tensors. Only shapes matter.
+            steps to take `()`, and the step's tensors. Only the shapes matter.
 
     Returns:
-        From the same arguments to outputs `(group_size, B, num_outputs)` and losses `(group_size, B)`.
+        The graph, which maps these arguments to outputs `(group_size, B, num_outputs)` and losses `(group_size, B)`.
     """
     inputs, targets, rates, _, *tensors = arguments
     torch_private.import_all()
@@ -35,7 +35,7 @@ def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.G
     if group_size == 1:
 
         def once(inputs: Tensor, targets: Tensor, rates: Tensor, count: Tensor, *tensors: Tensor) -> list[Tensor]:
-            """One step, without a loop around it."""
+            """Take one step, without a loop."""
             outputs, losses = step(inputs[0], targets[0], rates[0], *tensors)
             return [outputs[None], losses[None]]
 
@@ -47,17 +47,18 @@ def traced(single: SingleStep, group_size: int, arguments: list[Tensor]) -> fx.G
 
 
 def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> fx.GraphModule:
-    """A loop around a functionalized step.
+    """Return a graph with a loop around a functionalized step.
 
-    The arguments of a step are numbered as it takes them: 0 inputs, 1 targets, 2 rates, from 3 on its tensors, then the
-    constants that were lifted out of it. The loop carries what a step changes, and is given the rest:
+    The arguments of a step are numbered in its order: 0 inputs, 1 targets, 2 rates, from 3 on its tensors, then the
+    constants that were lifted out of it. The loop carries what a step changes and gets the rest as fixed arguments:
 
         carried: index (), outputs (group_size, B, num_outputs), losses (group_size, B),
                  then argument n for n in changed
-        given:   inputs (group_size, B, ...), targets (group_size, B), rates (group_size, R), count (),
+        fixed:   inputs (group_size, B, ...), targets (group_size, B), rates (group_size, R), count (),
                  then argument n for n in kept
 
-    Turn `index` takes row `index` of inputs, targets and rates as arguments 0, 1 and 2; the loop ends at `count`.
+    Iteration `index` uses row `index` of inputs, targets and rates as arguments 0, 1 and 2. The loop ends at
+    `count`.
     """
     constants = _lift_constants(step)
     changed, copies = _pull_changes(step)
@@ -65,7 +66,7 @@ def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> f
     kept = [place for place in range(3, num_arguments) if place not in changed]
 
     def body(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """Carries the step's number, all outputs and losses so far, and what changes."""
+        """Take step `index`, write row `index` of outputs and losses, and replace the carried tensors."""
         carried, (inputs, targets, rates, _, *fixed) = rest[:num_changed], rest[num_changed:]
         row = index.reshape(1)
         values: dict[int, Tensor] = dict(zip([*changed, *kept], [*carried, *fixed], strict=True))
@@ -75,7 +76,7 @@ def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> f
         return index + 1, outputs, losses.index_copy(0, row, step_losses[None]), *new
 
     def is_unfinished(index: Tensor, outputs: Tensor, losses: Tensor, *rest: Tensor) -> Tensor:
-        return index < rest[num_changed + 3]  # count: after what is carried, inputs, targets and rates
+        return index < rest[num_changed + 3]  # count follows the carried tensors, inputs, targets and rates
 
     example = step.graph.output_node().args[0]
     shapes = [node.meta["val"] for node in cast(list[fx.Node], example)[:2]]
@@ -99,7 +100,7 @@ def _looped(step: fx.GraphModule, group_size: int, arguments: list[Tensor]) -> f
 
 
 def _lift_constants(step: fx.GraphModule) -> list[Tensor]:
-    """Have a step take as its last arguments the tensors that it holds: a loop's body may hold none."""
+    """Turn the tensors that a step contains into its last arguments: the body of a loop must not contain any."""
     held = [node for node in step.graph.nodes if node.op == "get_attr"]
     last = [node for node in step.graph.nodes if node.op == "placeholder"][-1]
     for number, node in enumerate(reversed(held)):
@@ -111,11 +112,12 @@ def _lift_constants(step: fx.GraphModule) -> list[Tensor]:
 
 
 def _pull_changes(step: fx.GraphModule) -> tuple[list[int], dict[int, int]]:
-    """Have a functionalized step return the new values that it writes into its arguments.
+    """Make a functionalized step return the new values that it writes into its arguments.
 
     Returns:
-        The arguments' numbers, in the order of the values; and of those that become the same as another one (the
-        average's buffers), which: a loop carries a value once.
+        The numbers of the changed arguments, in the order of the returned values; and the arguments that become
+        equal to another one (the buffers of the average), with its number, since a loop carries each value only
+        once.
     """
     inputs = [node for node in step.graph.nodes if node.op == "placeholder"]
     changes: dict[fx.Node, int] = {}
@@ -142,5 +144,5 @@ def _pull_changes(step: fx.GraphModule) -> tuple[list[int], dict[int, int]]:
 
 
 def make_graph(function: Callable[..., Any], arguments: list[Tensor]) -> fx.GraphModule:
-    """The operations of a function of tensors, its backward passes among them; it is not run."""
+    """Trace a function of tensors, including its backward passes, without running it."""
     return torch_private.make_fx(function, arguments, DECOMPOSITIONS)
