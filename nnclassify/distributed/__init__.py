@@ -1,1 +1,1 @@
-"""Several processes, one batch: who they are, what each computes, and how they add it up."""
+"""Training with several processes that share each batch."""

@@ -1,4 +1,4 @@
-"""Batch norm over a batch that several processes hold parts of: the same statistics as one process would have."""
+"""Batch normalization over a batch that is split over several processes, with the statistics of the complete batch."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from nnclassify.distributed.ranks import Ranks
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over the processes. So is its gradient: the loss of each process depends on the parts of all."""
+    """The sum over the processes. Its gradient is summed too, since the loss of each process depends on all parts."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
-        """Any shape to the same shape."""
+        """Sum a tensor of any shape."""
         ctx.ranks = ranks
         return ranks.all_reduce([part])[0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """The gradient, of the same shape; none for the ranks."""
+        """Return the summed gradient, of the same shape, and None for the ranks."""
         return ctx.ranks.all_reduce([gradient.contiguous()])[0], None
 
 
 class SharedBatchNorm(nn.SyncBatchNorm):
-    """SyncBatchNorm for every device: torch's own synchronizes on GPUs only.
+    """SyncBatchNorm for every device; torch's own supports GPUs only.
 
-    The mean and the variance are those of the batch over all processes. Within `over_all` every process must take part
-    in every forward and backward pass; one without examples passes an empty batch.
+    Mean and variance are those of the batch over all processes. Inside `over_all`, every process must take part in
+    every forward and backward pass, with an empty batch if it has no examples.
 
     Attributes:
-        ranks: The processes whose batches are one.
+        ranks: The processes that share a batch.
     """
 
     ranks = Ranks()
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
-        """`(N, C, ...)`, this process's part, to the same shape."""
+        """Normalize this process's part `(N, C, ...)` of the batch."""
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(input)
-        values = input.to(self.running_mean.dtype)  # statistics are never of a shorter type
+        values = input.to(self.running_mean.dtype)  # statistics are never computed in a shorter type
         dims = [dim for dim in range(values.ndim) if dim != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]
         sums = _add(torch.cat([values.sum(dims), values.new_tensor([values.numel() / values.shape[1]])]), self.ranks)
@@ -71,7 +71,7 @@ _add: Callable[[Tensor, Ranks], Tensor] = _Sum.apply
 
 
 def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
-    """Put one of ours in the place of each batch norm of a network, with its weights and statistics; all of them."""
+    """Replace every batch norm layer of a network, keeping weights and statistics; return the new layers."""
     found = []
     for name, child in list(model.named_children()):
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -87,7 +87,7 @@ def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
 
 @contextlib.contextmanager
 def over_all(norms: Sequence[SharedBatchNorm], ranks: Ranks) -> Iterator[None]:
-    """Within it the statistics are those of all processes; outside, of the batch of this process."""
+    """Return a context in which batch statistics cover all processes; outside, they cover this process only."""
     for norm in norms:
         norm.ranks = ranks
     try:

@@ -1,4 +1,4 @@
-"""The gradient of one batch that several processes compute together."""
+"""The gradients of a batch that is split over several processes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Compute = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Tensor]]]
 
 @dataclass(frozen=True)
 class Shared:
-    """What every process knows after a batch; the same in all of them.
+    """The results of a batch, identical in all processes.
 
     Attributes:
-        outputs: Of the whole batch, `(B, num_outputs)`.
-        losses: The loss of each example of the whole batch, `(B,)`.
-        gradients: Of the mean loss of the whole batch, one a parameter.
-        stop_requested: Whether any of them was asked to stop.
+        outputs: Outputs for the complete batch, `(B, num_outputs)`.
+        losses: The loss of each example of the complete batch, `(B,)`.
+        gradients: Gradients of the mean loss of the complete batch, one per parameter.
+        stop_requested: Whether any process was asked to stop.
     """
 
     outputs: Tensor
@@ -33,7 +33,7 @@ class Shared:
 
 
 class SharedBatch:
-    """Splits each batch over the processes and adds up what they find; batch norm adds up its own (`batch_norm`)."""
+    """Splits each batch over the processes and sums their results; batch norm layers sum their own statistics."""
 
     def __init__(self, model: nn.Module, loss_fn: LossFunction, dtype: torch.dtype, ranks: Ranks) -> None:
         self.loss_fn = loss_fn
@@ -42,15 +42,16 @@ class SharedBatch:
         self.norms = share_batch_norm(model)
 
     def run(self, compute: Compute, inputs: Tensor, targets: Tensor, *, stop_requested: bool) -> Shared:
-        """Forward and backward of this process's part of a batch `(B, ...)`, then the sum over all parts.
+        """Run forward and backward on this process's part of a batch, then sum over all processes.
 
         Args:
-            compute: From a part's inputs and targets to its outputs, its losses and the gradients of their sum.
-            inputs: The whole batch; only this process's part of it is used.
-            targets: Its classes, `(B,)`.
+            compute: Function of a part's inputs and targets that returns outputs, losses and the gradients of the
+                summed loss.
+            inputs: The complete batch, `(B, ...)`; only this process's part is used.
+            targets: Targets of the complete batch, `(B,)`.
             stop_requested: Whether this process was asked to stop.
         """
-        part = self.ranks.shard(len(targets))  # of fewer examples than processes, some have none
+        part = self.ranks.shard(len(targets))  # empty in some processes if there are fewer examples than processes
         outputs = torch.zeros(len(targets), self.loss_fn.num_outputs, dtype=self.dtype, device=targets.device)
         losses = outputs.new_zeros(len(targets))
         with over_all(self.norms, self.ranks):

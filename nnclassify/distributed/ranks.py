@@ -1,12 +1,13 @@
-"""Several processes that train one net: who they are, what each computes, and how they add it up.
+"""The processes that train one network: rank, part of each batch, and collective operations.
 
-Each batch of the config is split over the processes. What they must agree on after it travels in one sum: the
-gradients, every example's outputs and losses, and whether one was asked to stop. So all processes hold the same
-numbers and take the same decisions, and one of them writes. Batch norm adds up its statistics itself (`batch_norm.py`).
+Each batch of the config is split over the processes. After it, one all-reduce exchanges everything that they must agree
+on: gradients, outputs and losses of every example, and whether any process was asked to stop. So all processes have the
+same numbers and make the same decisions, and one of them writes. Batch norm layers exchange their own statistics
+(`batch_norm.py`).
 
-The sum is by hand, not by DistributedDataParallel: that regroups gradients after its first step, so a resumed run
-would add them in another order and end in other bits; and its mean over processes is wrong for batches that do not
-split evenly, and for weighted classes.
+DistributedDataParallel is not used: it regroups the gradients after its first step, so a resumed run would add them
+in another order and differ in the last bits; and its mean over processes is wrong for batches that do not divide
+evenly and for class weights.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes of a run, as one of them sees it.
+    """The processes of a run, from the point of view of one of them.
 
     Attributes:
-        rank: Which one this is, from 0; that one writes.
-        world_size: The number of processes.
-        first_of_node: The first process on the machine that this one runs on.
+        rank: Number of this process, from 0; rank 0 writes and prints.
+        world_size: Number of processes.
+        first_of_node: Rank of the first process on this machine.
     """
 
     rank: int = 0
@@ -50,17 +51,16 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this process writes and prints."""
         return self.rank == 0
 
     def shard(self, count: int) -> slice:
-        """This process's part of `count` examples: all parts together are all of them, none twice; rank 0's is
-        never smaller than another's."""
+        """Return this process's part of `count` examples. The parts do not overlap, and rank 0 has the largest."""
         first, last = (-(-rank * count // self.world_size) for rank in (self.rank, self.rank + 1))
         return slice(first, last)
 
     def all_reduce(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """The sums over the processes of tensors of one type, in one exchange.
+        """Sum tensors of one type over the processes, in one exchange.
 
         Raises:
             TrainingError: Another process has ended.
@@ -76,7 +76,7 @@ class Ranks:
         return [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
     def gather_rows(self, part: Tensor, count: int) -> Tensor:
-        """All `count` rows, of which this process has its shard `(M, ...)`.
+        """Return all `count` rows, given this process's shard `(M, ...)`.
 
         Raises:
             TrainingError: Another process has ended.
@@ -88,7 +88,7 @@ class Ranks:
         return self.all_reduce([whole])[0]
 
     def all_gather_object(self, value: Value) -> list[Value]:
-        """The value of every process, in the order of ranks.
+        """Return the value of every process, in the order of ranks.
 
         Raises:
             TrainingError: Another process has ended.
@@ -108,7 +108,7 @@ def _lost(cause: Exception) -> TrainingError:
 
 
 def join() -> Ranks:
-    """Join the processes that torchrun or Slurm started beside this one; alone where there are none.
+    """Join the processes started by torchrun or Slurm; return a world of size 1 if there are none.
 
     Raises:
         TrainingError: The launcher, or another process, has ended.
@@ -133,13 +133,13 @@ def join() -> Ranks:
 
 
 LAUNCHER_SECONDS = 5.0
-"""How long to wait for torchrun's store, which is there before any worker is."""
+"""Time to wait for torchrun's store, which exists before any worker does."""
 _LOCAL = (("RANK", "0"), ("WORLD_SIZE", "1"))
-"""What torchrun says of the processes on this machine, and what holds where nobody says."""
+"""torchrun's environment variables for this machine, and their values without torchrun."""
 
 
 def _check_launcher() -> None:
-    """Fail in seconds where torchrun's store is gone: torch would keep trying for half an hour."""
+    """Fail within seconds if torchrun's store is gone; torch itself would retry for half an hour."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
     address, deadline = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), time.monotonic() + LAUNCHER_SECONDS
@@ -155,24 +155,25 @@ def _check_launcher() -> None:
 
 
 START_SECONDS = 1800.0
-"""How long the processes of a start wait for each other."""
+"""Time to wait for all processes to start."""
 
 
 def name_of_start(store: dist.Store, rank: int, world_size: int) -> str:
-    """A name that the processes which start now give themselves, and none before them has given.
+    """Return a name for this start of the processes that no earlier start has used.
 
-    torchrun's store outlives the processes, and torch looks up in it where the others listen: one that is started
-    again may find where a dead one did, and wait there for half an hour (pytorch/pytorch#135712; a count of restarts
-    does not help, since each machine has its own). So each says that it is there, by a word of its own, reads what the
-    others say, and calls the start by all these words; who is dead says nothing under a name with a new word in it.
+    torchrun's store outlives the processes, and torch looks up the addresses of the others in it: a restarted process
+    may find the address of a dead one and wait there for half an hour (pytorch/pytorch#135712). A count of restarts
+    does not help, since each machine has its own. So each process writes a random word, reads the words of the others,
+    and hashes all of them into a name. A name is final when every process has written under it: a dead process cannot
+    do that, since it does not know the new words.
 
     Args:
-        store: Where all can read and write.
-        rank: Of this process.
-        world_size: The number of processes.
+        store: Key-value store that all processes share.
+        rank: Rank of this process.
+        world_size: Number of processes.
 
     Raises:
-        RuntimeError: After half an hour, torch's own patience, not all are there.
+        RuntimeError: Not all processes have started within half an hour, torch's own timeout.
     """
     deadline = time.monotonic() + START_SECONDS
     store.set(f"word/{rank}", uuid.uuid4().hex)
@@ -189,10 +190,10 @@ def name_of_start(store: dist.Store, rank: int, world_size: int) -> str:
 
 @contextmanager
 def process_group() -> Iterator[Ranks]:
-    """As `join`; the processes leave together at the end: done, or asked to stop.
+    """Return a context with the ranks of `join`, which the processes leave together when training ends or is stopped.
 
-    A process that ended without leaving was sometimes aborted by torch as it exited ("terminate called without an
-    active exception"), and torchrun then reported a failure. When one has failed, none waits for it.
+    A process that exited without leaving the group was sometimes aborted by torch ("terminate called without an
+    active exception"), and torchrun then reported a failure. After an error, a process does not wait for the others.
     """
     ranks = join()
     try:
@@ -209,8 +210,10 @@ def _leave() -> None:
 
 
 def restarted_by() -> int | None:
-    """Where torchrun has started this process again after one was lost: when torchrun itself began, in nanoseconds
-    as file times have them (0 where the system does not tell); None: this is the first start."""
+    """Return when torchrun itself began, if it has restarted this process after one was lost; None at the first start.
+
+    The time is in nanoseconds, like file times, or 0 if the system does not provide it.
+    """
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
         return None
     try:

@@ -1,6 +1,6 @@
-"""One copy of the examples a node: its first process reads them, and all map what it read.
+"""One copy of the examples per node: its first process reads them, and all processes map them into memory.
 
-The copy lies in a file that has no name (`memfd_create`), so it ends with the processes, whatever ends those.
+The copy is in a file without a name (`memfd_create`), which disappears with the processes, however they end.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
-    """The examples of a run; on each node one process reads them.
+    """Return the examples of a run; on each node, one process reads them.
 
     Args:
         ranks: The processes of the run.
-        read: Reads the examples.
+        read: Function that reads the examples.
 
     Raises:
-        NNClassifyError: As `read`, in every process.
+        NNClassifyError: `read` has failed; raised in every process.
         TrainingError: Another process has ended.
     """
     if ranks.world_size == 1 or sys.platform != "linux":
@@ -48,14 +48,14 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
         if other_problem:
             raise DataError(other_problem)
     splits = _unpacked(torch.load(answers[ranks.first_of_node][1], mmap=True, weights_only=True))
-    ranks.all_gather_object(())  # until all have mapped it
+    ranks.all_gather_object(())  # wait until all have mapped it
     if file is not None:
         os.close(file)
     return splits
 
 
 def _packed(splits: Splits) -> dict[str, Any]:
-    """Tensors and primitives; storages that splits share are written once."""
+    """Return splits as tensors and primitives; storages that splits share are stored once."""
     whole = {**vars(splits), "validation": None} if splits.validation_is_test else vars(splits)
     plain = {name: vars(value) if isinstance(value, Examples | ImageFormat) else value for name, value in whole.items()}
     return {**plain, "validation_is_test": splits.validation_is_test}
