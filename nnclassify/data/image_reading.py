@@ -92,8 +92,7 @@ def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
 
 
 def ignore_warnings() -> None:
-    """Ignore Pillow's warnings: odd metadata does not affect pixels, and our own limit rejects images that are too
-    large.
+    """Ignore Pillow's warnings: odd metadata does not affect pixels, and our own limit rejects huge images.
 
     This lasts until the end of `process.unchanged`, or of the process: warning filters belong to the process, and
     threads that restore them interfere with each other.
@@ -137,8 +136,7 @@ class Scale:
 
 
 def measure_or_recall(paths: Sequence[Path]) -> Scale:
-    """Return the scale of all images with more than 8 bits per pixel, of which there is at least one, or its cached
-    value.
+    """Return the scale of all images with more than 8 bits per pixel (at least one), from the cache if it is there.
 
     Raises:
         DataError: Their values cannot be compared.

@@ -19,8 +19,7 @@ def counts_of(targets: Labels, num_classes: int) -> Labels:
 
 
 def strata(targets: Labels) -> Labels:
-    """Return the stratum of each example, `(N,)`: its class. For multi-hot targets `(N, K)`: its rarest class, or K if
-    none.
+    """Return the stratum of each example, `(N,)`: its class, or with multi-hot targets its rarest class (K if none).
 
     The rarest classes come first because a random split would lose them; see Sechidis, Tsoumakas and Vlahavas, 2011,
     "On the stratification of multi-label data".

@@ -14,8 +14,7 @@ Output = Literal["none", "sigmoid", "softmax", "log_softmax", "relu"]
 
 
 class PlainInit(Settings):
-    """An initialization without options, named as in torch; `default` is the layer's own in torch. For biases, see
-    `bias_init`.
+    """An initialization without options, named as in torch; `default` is torch's for the layer. Biases: `bias_init`.
 
     `dirac`: the first channels of a convolution preserve its inputs; its other channels, and linear layers, are
     initialized as by `default`.

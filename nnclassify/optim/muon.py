@@ -87,8 +87,7 @@ def update_filters(
 
 
 def _update_matrix(options: dict[str, Any], matrix: Tensor, gradient: Tensor, buffer: Tensor, lr: float) -> None:
-    """Update a matrix `(R, C)` as torch.optim.Muon does, in the same order of operations, so that the result is
-    identical.
+    """Update a matrix `(R, C)` with the operations of torch.optim.Muon in the same order, for identical results.
 
     buffer   <- momentum buffer + (1 - momentum) gradient
     matrix   <- (1 - lr weight_decay) matrix - lr sqrt(max(1, R / C)) orthogonalized(buffer)

@@ -1,1 +1,1 @@
-"""Training: build, plan, step, trainer, observers, history."""
+"""Training: building from a config, execution plan, step, trainer, observers, history."""

@@ -1,4 +1,4 @@
-"""What a config describes, built and fitted together: data -> transform -> loss -> model -> trainer."""
+"""Builds everything that a config describes: data -> transform -> loss -> model -> trainer."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from nnclassify.training.plan import plan_execution
 from nnclassify.training.trainer import Observer, Recipe, Trainer
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
-"""Training examples that weights may start from, as many as in Jordan (arXiv:2404.00498), and how many at once."""
+"""Training examples for data-dependent initialization, as many as in Jordan (arXiv:2404.00498), and the batch size."""
 
 
 @dataclass(frozen=True)
 class Components:
-    """All that a config describes, built and fitted together, before anything is trained.
+    """Everything that a config describes, built before training.
 
     Attributes:
         config: The config.
         splits: The examples.
-        transform: Fixed from the training split.
+        transform: The normalization, fitted to the training split.
         loss_fn: The loss.
         model: The untrained network, on its device.
-        placement: Where the arithmetic runs.
+        placement: Device, number types and memory format.
     """
 
     config: RunConfig
@@ -54,7 +54,7 @@ class Components:
     placement: Placement
 
     def facts(self) -> dict[str, Any]:
-        """What every checkpoint of the run says."""
+        """Return the entries that all checkpoints of a run share."""
         return {
             "config": self.config.model_dump(mode="json", exclude_none=True),
             "class_names": self.splits.class_names,
@@ -65,12 +65,12 @@ class Components:
 
 
 def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ranks | None = None) -> Components:
-    """Build everything that a config describes; nothing is written.
+    """Build everything that a config describes, without writing anything.
 
     Args:
         config: The config.
-        splits: Its examples, where they have been read already.
-        ranks: The processes that train together, of which one a node reads the examples.
+        splits: The examples, if they have already been read.
+        ranks: The processes that train together; one per node reads the examples.
 
     Raises:
         DeviceError: The device is not available.
@@ -79,7 +79,7 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    placement = find_placement(config.device, config.precision)  # before the data is read
+    placement = find_placement(config.device, config.precision)  # fail before reading the data
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
@@ -102,10 +102,12 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
 
 
 def _settled(config: RunConfig, splits: Splits) -> RunConfig:
-    """The config with what the data decided where it was left out: it means the same when it is read again.
+    """Return the config with `validation: 0` if there are too few examples for the default validation split.
+
+    The config of the run then means the same when it is read again.
 
     Raises:
-        DataError: An option needs a validation split, of which the default share is not one example.
+        DataError: An option needs a validation split.
     """
     if splits.validation is not None or config.dataset.validation in (0, "test"):
         return config
@@ -117,7 +119,7 @@ def _settled(config: RunConfig, splits: Splits) -> RunConfig:
 
 
 def _check_metric(metric: Metric, splits: Splits, validation: Examples) -> None:
-    """Refuse to select by what would have no value."""
+    """Reject a `select_by` metric that has no value on the validation split."""
     names = splits.class_names
     reason = metric.refuses(is_multi_hot=splits.is_multi_hot, num_classes=len(names))
     if reason is None and (lack := metric.undefined(validation.all_targets(), names)) is not None:
@@ -135,18 +137,18 @@ def _check_augment(config: RunConfig, splits: Splits) -> None:
 
 
 def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[Tensor]:
-    """Examples from all over a split, as the network takes them: the same ones in every process of a run."""
+    """Yield evenly spaced examples of a split as network inputs, the same in every process of a run."""
     for rows in torch.linspace(0, len(examples) - 1, min(MAX_SAMPLE, len(examples))).long().split(SAMPLE_BATCH):
         raw, _ = examples.select(rows)
         yield placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
 
 
 def build_trainer(components: Components, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
-    """The trainer of a run, at its start.
+    """Return the trainer of a run, at its start.
 
     Raises:
-        DataError: `select_by` names a metric without a value on the validation split.
-        ModelError: The batches are too small for the network, or for the processes.
+        DataError: `select_by` is a metric without a value on the validation split.
+        ModelError: The batches are too small for the network, or for the number of processes.
     """
     config, splits = components.config, components.splits
     if splits.validation is not None and not splits.validation_is_test:

@@ -1,7 +1,7 @@
-"""All that an update reads and changes: weights, their average, the optimizers' states, and the network over them.
+"""The tensors that an update reads and changes: weights, their average, optimizer states; and the network over them.
 
-A step written against this, and not against modules and optimizers, can be run on the network's own tensors, or be
-traced over stand-ins and compiled.
+A step written in terms of these, rather than of modules and optimizers, can run on the network's own tensors, or be
+traced with others and compiled.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from nnclassify.optim.update_rules import Group, States, groups_of
 
 @dataclass(frozen=True)
 class FunctionalState:
-    """A network with its optimizers, as tensors.
+    """A network and its optimizers as tensors.
 
     Attributes:
-        forward: The network, in training mode: inputs `(B, ...)` to outputs `(B, num_outputs)`.
-        groups: The parameters that learn in this epoch, with how they are updated.
+        forward: The network in training mode: inputs `(B, ...)` to outputs `(B, num_outputs)`.
+        groups: The parameter groups that are trained in this epoch, with their update rules.
         learned: The names of each group's parameters.
-        weights: Of the network.
-        averages: Of the average over time; None where there is none.
-        states: Of each group.
+        weights: The network's parameters and buffers.
+        averages: The averaged parameters and buffers; None without an average.
+        states: The optimizer states of each group.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -43,7 +43,8 @@ class FunctionalState:
     def of(
         cls, model: nn.Module, averaged: nn.Module | None, optimizers: Sequence[optim.Optimizer], epoch: int
     ) -> FunctionalState:
-        """The network's own tensors; ask again after an optimizer's `load_state_dict`, which makes new ones."""
+        """Return a network's own tensors. Call it again after an optimizer's `load_state_dict`, which replaces its
+        tensors."""
         every = [group for optimizer in optimizers for group in groups_of(optimizer)]
         groups = [group for group in every if group.epochs is None or epoch <= group.epochs]
         names = {parameter: name for name, parameter in model.named_parameters()}
@@ -57,34 +58,34 @@ class FunctionalState:
         )
 
     def same_as(self, other: FunctionalState) -> bool:
-        """Whether both are the same tensors, of which the same ones learn."""
+        """Return whether both consist of the same tensor objects and train the same parameters."""
         if self.learned != other.learned or len(self.tensors) != len(other.tensors):
             return False
         return all(mine is theirs for mine, theirs in zip(self.tensors, other.tensors, strict=True))
 
     def described(self) -> str:
-        """What is learned, and how, beside the learning rates."""
+        """Return a text that identifies the trained parameters and their updates, except for the learning rates."""
         facts = zip(self.groups, self.learned, strict=True)
         return repr([(type(group.optimizer).__name__, sorted(group.options.items()), names) for group, names in facts])
 
     def not_functional(self) -> str | None:
-        """The optimizer whose update no rule gives as a function of tensors, so that steps are eager; mostly None."""
+        """Return an optimizer that has no functional update, which requires eager steps, or None if all have one."""
         return next((type(group.optimizer).__name__ for group in self.groups if group.rule is None), None)
 
     def parameters(self) -> list[Tensor]:
-        """What learns, group by group."""
+        """Return the trained parameters, group by group."""
         return [self.weights.parameters[name] for names in self.learned for name in names]
 
     @cached_property
     def tensors(self) -> list[Tensor]:
-        """Every tensor once, in an order of its own."""
+        """Every tensor once, in a fixed order."""
         states = [tensor for group in self.states for state in group for tensor in state]
         averages = [] if self.averages is None else self.averages.all().values()
         return [*self.weights.all().values(), *averages, *states]
 
     @cached_property
     def names(self) -> list[str]:
-        """What each of `tensors` is, in words."""
+        """Names of `tensors`, for messages."""
         weights = list(self.weights.all())
         averages = [] if self.averages is None else [f"the average of {name}" for name in self.averages.all()]
         groups = zip(self.groups, self.learned, strict=True)
@@ -92,7 +93,7 @@ class FunctionalState:
         return [*weights, *averages, *states]
 
     def over(self, model: nn.Module, tensors: Sequence[Tensor]) -> FunctionalState:
-        """The same over other tensors, given in the order of `tensors`."""
+        """Return the same state over other tensors, given in the order of `tensors`."""
         given = iter(tensors)
 
         def alike(weights: Weights) -> Weights:
@@ -106,13 +107,13 @@ class FunctionalState:
         return replace(self, forward=forward, weights=weights, averages=averages, states=states)
 
     def update(self, gradients: Sequence[Tensor], rates: Sequence[Rate]) -> None:
-        """Change parameters and states in place, each group at its learning rate."""
+        """Update parameters and states in place, each group with its own learning rate."""
         left: Iterator[Tensor] = iter(gradients)
         for group, names, states, rate in zip(self.groups, self.learned, self.states, rates, strict=True):
             parameters = [self.weights.parameters[name] for name in names]
             group.update(parameters, [next(left) for _ in names], states, rate)
 
     def average(self, averaging: Averaging | None, decay: Rate) -> None:
-        """Have the average, where there is one, follow the weights; in place."""
+        """Update the average of the weights in place, if there is one."""
         if averaging is not None and self.averages is not None:
             averaging.update(self.averages, self.weights, decay)

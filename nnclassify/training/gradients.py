@@ -1,4 +1,4 @@
-"""Forward and backward pass of one batch: what every way to train a network, or to try it, begins with."""
+"""Forward and backward pass of one batch, shared by all forms of the training step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nnclassify.device import Placement
 from nnclassify.losses import LossFunction
 
 Gradients = tuple[Tensor, Tensor, list[Tensor]]
-"""Outputs `(B, num_outputs)` and losses `(B,)` of a batch, both detached, and one gradient per parameter."""
+"""Outputs `(B, num_outputs)` and losses `(B,)` of a batch, detached, and one gradient per parameter."""
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""(losses `(B,)`, targets `(B,)`) to the number `()` that is differentiated."""
+"""Function of (losses `(B,)`, targets `(B,)`) that returns the scalar `()` to differentiate."""
 
 
 def loss_and_gradients(
@@ -25,29 +25,29 @@ def loss_and_gradients(
     targets: Tensor,
     objective: Objective | None = None,
 ) -> Gradients:
-    """Run a batch forward and backward; the parameters' own `grad` is left alone.
+    """Run a batch forward and backward, without touching the `grad` of the parameters.
 
     Args:
         forward: The network.
         loss_fn: The loss.
-        placement: Number type, and autocast of the forward pass.
-        parameters: What to differentiate with respect to.
-        inputs: Prepared, `(B, ...)`.
+        placement: Number types, including autocast for the forward pass.
+        parameters: Tensors to differentiate with respect to.
+        inputs: Normalized inputs, `(B, ...)`.
         targets: `(B,)`.
-        objective: What is differentiated; None: the mean loss.
+        objective: Scalar to differentiate; the mean loss if None.
     """
     with placement.autocast():
         outputs = forward(inputs)
     outputs = outputs.to(placement.dtype)
     losses = loss_fn(outputs, targets)
     loss = (objective or loss_fn.mean)(losses, targets)
-    # Not loss.backward(): inside a compiled or recorded step there is no parameter whose `grad` could be set.
+    # Not loss.backward(): a compiled or captured step has no parameters whose `grad` could be set.
     gradients = torch.autograd.grad(loss, parameters)
     return outputs.detach(), losses.detach(), list(gradients)
 
 
 def clipped(gradients: list[Tensor], limit: float | None) -> list[Tensor]:
-    """Scaled down together where their norm is over the limit, as torch.nn.utils.clip_grad_norm_ does."""
+    """Scale gradients to a total norm of at most `limit`, as torch.nn.utils.clip_grad_norm_ does."""
     if limit is None:
         return gradients
     norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()

@@ -1,4 +1,4 @@
-"""The history of a run: one row per epoch, in `history.jsonl`, and as a table in `results.csv`."""
+"""The history of a run: one row per epoch, in `history.jsonl` and, as a table, in `results.csv`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 @dataclass(frozen=True)
 class Row:
-    """One epoch.
+    """The figures of one epoch.
 
     Attributes:
-        epoch: From 1.
-        step: Optimizer updates so far.
-        train_loss: Mean over the epoch, as the examples were met.
-        train_accuracy: Share of correct predictions over the epoch, 0..1.
-        validation_loss: After the epoch; None where there is no such split.
-        validation_accuracy: After the epoch, 0..1; None where there is no such split.
-        lr: Of the epoch's last update.
-        seconds: Of training, validation apart.
-        examples_per_second: Of training.
-        validation_metric: The metric that `select_by` names, where that is neither of the two above; else None.
+        epoch: Number of the epoch, from 1.
+        step: Number of optimizer steps so far.
+        train_loss: Mean loss over the epoch, computed before each update.
+        train_accuracy: Fraction of correct predictions over the epoch, 0..1, computed before each update.
+        validation_loss: Validation loss after the epoch; None without a validation split.
+        validation_accuracy: Validation accuracy after the epoch, 0..1; None without a validation split.
+        lr: Learning rate of the epoch's last step.
+        seconds: Training time, without validation.
+        examples_per_second: Training examples per second.
+        validation_metric: Value of the `select_by` metric if it is neither loss nor accuracy, else None.
     """
 
     epoch: PositiveCount
@@ -53,14 +53,14 @@ class Row:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def state(self) -> dict[str, Any]:
-        """Primitives, for JSON and for a checkpoint."""
+        """Return a dict of primitives, for JSON and checkpoints."""
         state = asdict(self)
         if self.validation_metric is None:
             del state["validation_metric"]
         return state
 
     def validated(self, metric: str) -> float | None:
-        """The validation figure of that name: the loss, the accuracy, or what `select_by` named."""
+        """Return the validation value of a metric: the loss, the accuracy, or the `select_by` metric."""
         known = {"loss": self.validation_loss, "accuracy": self.validation_accuracy}
         return known.get(metric, self.validation_metric)
 
@@ -69,14 +69,14 @@ _ROW = TypeAdapter(Row)
 
 
 def read_rows(path: Path, *, may_be_cut: bool = False) -> list[Row]:
-    """The whole history.
+    """Read the complete history.
 
     Args:
         path: `history.jsonl`.
-        may_be_cut: Leave out a last line without an end: its process was killed, or is writing it now.
+        may_be_cut: Ignore an incomplete last line: the process was killed, or is still writing it.
 
     Raises:
-        OSError, ValueError: It cannot be read, or is no history.
+        OSError, ValueError: The file cannot be read, or is not a history.
     """
     content = content_of(path)
     if may_be_cut:
@@ -85,29 +85,29 @@ def read_rows(path: Path, *, may_be_cut: bool = False) -> list[Row]:
 
 
 def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> list[Row]:
-    """The history of a run, which goes beyond its best epoch; what the checkpoint knows of it where it cannot be read.
+    """Return the complete history of a run, which continues after its best epoch, or `known` if it cannot be read.
 
     Args:
         path: `history.jsonl`.
         known: The rows in the checkpoint.
-        note: Receives why the history ends at the checkpoint's epoch.
+        note: Function that shows the user why the history ends at the checkpoint's epoch.
     """
     try:
         rows = read_rows(path)
     except (OSError, ValueError) as cause:
         note(f"{path}: cannot be read ({one_line(cause)}); the curves end at the epoch of the checkpoint")
         return known
-    if repr(rows[: len(known)]) != repr(known):  # in words, since NaN is not equal to itself
+    if repr(rows[: len(known)]) != repr(known):  # compared as text, since NaN is not equal to itself
         note(f"{path}: not the history of this checkpoint; the curves end at the epoch of the checkpoint")
         return known
     return rows
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add one row.
+    """Append one row.
 
     Raises:
-        SaveError: It could not be written.
+        SaveError: The file could not be written.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -117,21 +117,21 @@ def append_row(path: Path, row: Row) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write a whole history, in place of what was there.
+    """Write a complete history, replacing the file.
 
     Raises:
-        SaveError: It could not be written.
+        SaveError: The file could not be written.
     """
     write_text(path, "".join(json.dumps(row.state()) + "\n" for row in rows))
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
-    """Write a whole history as CSV, in place of what was there: the keys of `history.jsonl` as columns.
+    """Write a complete history as CSV, replacing the file, with the keys of `history.jsonl` as columns.
 
-    Numbers are written so that reading them gives the same bits; a cell is empty where a figure is unknown.
+    Numbers are written with all their digits, so reading them restores the same bits. Unknown values are empty cells.
 
     Raises:
-        SaveError: It could not be written; the file before is untouched.
+        SaveError: The file could not be written; the previous one is unchanged.
     """
     states = [row.state() for row in rows]
     columns = dict.fromkeys(key for state in states for key in state)

@@ -1,4 +1,4 @@
-"""Where a run stopped being finite: in its inputs, its loss, its outputs or its weights, and at which step."""
+"""Finds the first NaN or infinity of a run: its step, and whether it is in the inputs, loss, outputs or weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not finite.
+    """A value that is NaN or infinite.
 
     Attributes:
-        batch: The first batch of the chunk that it shows in, from 0.
+        batch: The first batch of the chunk in which it appears, from 0.
         source: `inputs`, `loss`, `outputs` or `weights`.
     """
 
@@ -21,7 +21,7 @@ class Fault:
     source: str
 
     def text(self, step: int) -> str:
-        """One clause that names the step, when the fault shows in the update of number `step`."""
+        """Describe the fault in one clause; `step` is the number of the step in which it appears."""
         return {
             "inputs": f"step {step}: an input is NaN or infinite",
             "loss": f"step {step}: the loss is NaN or infinite, the outputs are finite",
@@ -31,19 +31,19 @@ class Fault:
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether every number is finite; synchronizes once."""
+    """Return whether every value is finite; synchronizes once."""
     return bool(nn.utils.get_total_norm([tensor.detach() for tensor in tensors]).isfinite())
 
 
 def find_fault(inputs: Tensor, outputs: Tensor, losses: Tensor, batch_size: int, model: nn.Module) -> Fault | None:
-    """The first fault in a chunk; None where there is none.
+    """Return the first fault in a chunk, or None.
 
     Args:
-        inputs: `(M, ...)`, the chunk's, of which the first N were trained on.
-        outputs: `(N, num_outputs)`, each as its step met it.
+        inputs: Inputs of the chunk, `(M, ...)`; the first N examples were trained on.
+        outputs: Outputs `(N, num_outputs)`, each computed before the update of its step.
         losses: The losses, `(N,)`.
-        batch_size: Examples an update.
-        model: After the chunk.
+        batch_size: Examples per update.
+        model: The network after the chunk.
     """
     bad = (~losses.isfinite()).nonzero()
     if len(bad) == 0:
@@ -55,5 +55,5 @@ def find_fault(inputs: Tensor, outputs: Tensor, losses: Tensor, batch_size: int,
         return Fault(batch, "inputs")
     if outputs[rows].isfinite().all():
         return Fault(batch, "loss")
-    # Weights that are NaN spoil every example; an overflow on the way to the outputs spoils some.
+    # NaN weights affect every example; an overflow in the forward pass affects some.
     return Fault(batch, "outputs" if outputs[rows].isfinite().any() else "weights")

@@ -1,11 +1,11 @@
-"""How a run is executed: where, in which number type, and by whom its steps are run. Decided here, once.
+"""How a run is executed: device, number types, threads, and whether its steps are eager, compiled or captured.
 
-Every decision is a function of the config, the network, static facts of the machine and whether the compiled step is
-kept from an earlier run, never of a stop-watch: the same config on the same machine takes the same steps, bit for
-bit, and a compiled step rounds otherwise than an eager one. (A run that resumes continues as it began: see
-`ExecutionPlan.as_begun`; its own config.yaml says what was done.)
-The constants below are estimates, from runs on 2 cores of an AMD EPYC (AVX-512, bf16) that
-were not alone there; they are set so that a wrong estimate leaves the run eager.
+Every decision is a function of the config, the network, fixed properties of the machine and whether the compiled step
+is cached from an earlier run, never of measured time. So the same config on the same machine takes the same steps bit
+for bit, although a compiled step rounds differently from an eager one. (A resumed run continues as it began: see
+`ExecutionPlan.as_begun`; its own config.yaml records what was done.)
+The constants below are estimates from runs on 2 cores of a shared AMD EPYC (AVX-512, bf16). They are chosen so that
+a wrong estimate leaves the run eager.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ from nnclassify.training.precision import training_autocast
 Compile = Literal["auto", "on", "off"]
 
 MAX_GROUP = 256
-"""Steps of a call: enough that entering and leaving it costs nothing, few enough that signals are heeded."""
+"""Maximum steps per call: enough to make the overhead of a call negligible, few enough to react to signals."""
 TINY_FLOPS = 4_000_000
-"""A step of fewer operations (forward) is more overhead than arithmetic: one thread, and many steps a call."""
+"""Below this many operations (forward), overhead dominates a step: use one thread, and many steps per call."""
 LARGE_FLOPS = 1e9
-"""A step of more is all arithmetic, and torch's own kernels do that as well: `auto` leaves it to them."""
+"""Above this many operations, arithmetic dominates, and torch's kernels are as fast: `auto` does not compile."""
 OVERHEAD_SECONDS = 40e-6
-"""What PyTorch's dispatcher takes for one layer, forward, backward and update: what compiling saves at least."""
+"""PyTorch's overhead per layer (forward, backward and update), which is the least that compiling saves."""
 COMPILE_SECONDS, COMPILE_LAYER_SECONDS = 15.0, 1.0
-"""A compilation: once, and for each layer."""
+"""Compilation time: constant part, and part per layer."""
 LOAD_SECONDS = 0.02
-"""Finding, loading and first calling a library that is there."""
+"""Time to find, load and first call a cached library."""
 CAPTURE_SECONDS = 0.05
-"""Recording a CUDA graph: a guess, since no GPU was at hand."""
+"""Time to capture a CUDA graph; a guess, not measured on a GPU."""
 REPAY = 2.0
-"""Compile where this many times its cost is saved: then a wrong estimate still loses nothing."""
+"""Compile if this many times its cost is saved, so that a wrong estimate does no harm."""
 GROUP_BYTES = 2**20
-"""Prepared inputs of a call, at most."""
+"""Maximum size of the inputs of a call."""
 CAPTURED_GROUP, CAPTURED_BYTES = 16, 2**24
-"""The same of a CUDA graph, each of whose steps has its own place among the graph's kernels."""
+"""The same limits for a CUDA graph, in which each step has its own kernels."""
 CAPTURED_LARGE_FLOPS = 1e12
-"""A step of more keeps any GPU busy for longer than launching its kernels takes."""
+"""Above this many operations, a step keeps any GPU busy for longer than it takes to launch its kernels."""
 
 
 class Execution(StrEnum):
-    """Who runs the steps."""
+    """How steps are executed."""
 
     EAGER = "eager"
     """PyTorch, operation by operation."""
@@ -68,7 +68,8 @@ class Execution(StrEnum):
 
     @classmethod
     def fast_on(cls, device: torch.device) -> Execution:
-        """The one that is not eager: a GPU waits for launches, which a CUDA graph saves without a compiler."""
+        """Return the fast execution for a device: a CUDA graph on a GPU, which saves launches without a compiler;
+        else compiled."""
         return cls.CUDA_GRAPH if device.type == "cuda" else cls.COMPILED
 
 
@@ -77,14 +78,15 @@ class ExecutionPlan:
     """How the steps of a run are executed.
 
     Attributes:
-        placement: Device, number type and memory format of network and inputs; with the autocast of training, which
-            validation and prediction may not share.
-        num_threads: Of the CPU.
-        world_size: Processes that compute each batch together.
-        group_size: Steps of one call, at most.
-        execution: Who runs a call.
-        compile: What the config asks for; `on`: an execution that is not available ends the run.
-        key: A digest of all that decides what a step computes, beside its tensors: compiled steps are kept under it.
+        placement: Device, number types and memory format of network and inputs. Its autocast type is for training;
+            validation and prediction may use another.
+        num_threads: Number of CPU threads.
+        world_size: Number of processes that share each batch.
+        group_size: Maximum number of steps per call.
+        execution: How a call is executed.
+        compile: The option of the config; with `on`, an execution that is not available ends the run.
+        key: Digest of everything that determines what a step computes, except for its tensors; compiled steps are
+            cached under it.
     """
 
     placement: Placement
@@ -97,29 +99,29 @@ class ExecutionPlan:
 
     @property
     def setting(self) -> Literal["on", "off"]:
-        """The value of `compile` that has steps executed like this."""
+        """Value of the `compile` option that reproduces this execution."""
         return "off" if self.execution is Execution.EAGER else "on"
 
     def eager(self) -> ExecutionPlan:
-        """The same plan, with eager steps."""
+        """Return the same plan with eager steps."""
         return replace(self, execution=Execution.EAGER)
 
     def as_begun(self, *, is_compiled: bool) -> ExecutionPlan:
-        """The plan of a run that began with such steps, where the config leaves it open.
+        """Return the plan with the execution that the run began with, unless the config sets `compile`.
 
-        Compiled steps that were kept may have come or gone since.
+        Compiled steps in the cache may have been added or deleted since.
         """
         if self.compile != "auto":
             return self
         return replace(self, execution=self.execution_of(is_compiled=is_compiled))
 
     def execution_of(self, *, is_compiled: bool) -> Execution:
-        """Who runs steps that are to be compiled or recorded, or not to be."""
+        """Return the execution for steps that should or should not be compiled or captured."""
         fits = self.world_size == 1 and self.placement.autocast_dtype != torch.float16
         return Execution.fast_on(self.placement.device) if is_compiled and fits else Execution.EAGER
 
     def description(self) -> dict[str, str | int]:
-        """What was decided, in the order of the decisions: `train --verbose` and `result.json` show it."""
+        """Return the decisions in the order in which they are made, for `train --verbose` and `result.json`."""
         dtype = self.placement.dtype
         return {
             "device": str(self.placement.device),
@@ -142,15 +144,15 @@ def plan_execution(
     state: FunctionalState,
     world_size: int,
 ) -> ExecutionPlan:
-    """Decide how a run is executed; network, optimizers and random state are left as they are.
+    """Decide how a run is executed, without changing the network, optimizers or random state.
 
     Args:
         config: The config.
-        batches: The training batches, of which the first few may be tried in bfloat16.
-        model: The untrained network, where and as it is trained.
+        batches: The training batches; the first few may be tried in bfloat16.
+        model: The untrained network, on the device and in the number type that it is trained in.
         loss_fn: The loss.
-        state: What a step of the first epoch changes.
-        world_size: Processes that compute each batch together.
+        state: The tensors that a step of the first epoch changes.
+        world_size: Number of processes that share each batch.
 
     Raises:
         DeviceError: What the config asks for is not available.
@@ -161,7 +163,7 @@ def plan_execution(
     workload = workload_of(
         model, batches.transform.input_shape, config.batch_size, config.epochs, len(batches.examples)
     )
-    if config.precision == "auto" and is_alone:  # several machines might not decide alike, so they keep float32
+    if config.precision == "auto" and is_alone:  # machines might decide differently, so several processes use float32
         autocast = training_autocast(batches, model, loss_fn, workload.flops)
         placement = replace(placement, autocast_dtype=autocast)
     batch_bytes = config.batch_size * math.prod(batches.transform.input_shape) * placement.dtype.itemsize
@@ -184,7 +186,8 @@ def plan_execution(
 
 
 def _key(plan: ExecutionPlan, config: RunConfig, batches: Batches, loss_fn: LossFunction) -> str:
-    """All that decides what a step does, beside the tensors that it is given: learning rates are among those."""
+    """Return a digest of everything that determines a step, except for its tensors, which include the learning
+    rates."""
     of_step = {"model", "loss", "optimizer", "clip_grad_norm", "batch_size"}
     facts = config.model_dump(mode="json", include=of_step)
     facts["targets"] = list(batches.examples.targets.shape[1:])
@@ -196,7 +199,7 @@ def _key(plan: ExecutionPlan, config: RunConfig, batches: Batches, loss_fn: Loss
 
 
 def _is_kept(plan: ExecutionPlan, state: FunctionalState) -> bool:
-    """Whether an earlier run has compiled this step, so that it need only be loaded."""
+    """Return whether an earlier run has compiled this step, so that it only needs to be loaded."""
     if Execution.fast_on(plan.placement.device) is not Execution.COMPILED:
         return False
     described = f"{plan.key} {state.described()}"
@@ -205,13 +208,13 @@ def _is_kept(plan: ExecutionPlan, state: FunctionalState) -> bool:
 
 @dataclass(frozen=True)
 class Workload:
-    """What a step of a run costs, counted, not measured.
+    """The cost of a step, counted rather than measured.
 
     Attributes:
-        num_layers: Modules that compute something.
+        num_layers: Number of modules without submodules.
         flops: Operations of the forward pass of one batch.
-        num_steps: Updates in the whole run.
-        whole_batches: Batches of an epoch that are not cut short.
+        num_steps: Number of optimizer steps in the run.
+        whole_batches: Number of complete batches per epoch.
     """
 
     num_layers: int
@@ -223,7 +226,7 @@ class Workload:
 def workload_of(
     model: nn.Module, input_shape: tuple[int, ...], batch_size: int, epochs: int, examples: int
 ) -> Workload:
-    """Count a network's layers, and its operations from the sizes of weights and the positions they are used at."""
+    """Count a network's layers, and its operations from the number of weights and the positions they are applied at."""
     layers = [module for module in model.modules() if not list(module.children())]
     positions = math.prod(input_shape[1:]) if len(input_shape) == 3 else 1
     flops = 0.0
@@ -236,18 +239,17 @@ def workload_of(
 
 
 def num_threads(workload: Workload) -> int | None:
-    """CPU threads; None: torch's choice. Waking a second one takes longer than all the arithmetic of a tiny step."""
+    """Return the number of CPU threads, or None for torch's choice: a second thread would slow down a tiny step."""
     return 1 if workload.flops < TINY_FLOPS else None
 
 
 def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> int:
-    """Steps that one call takes, at most; on a CPU a power of two, so that data sets of about one size share what is
-    compiled.
+    """Return the maximum number of steps per call; a power of two on a CPU, so that similar datasets share code.
 
     Args:
-        workload: What a step costs.
-        device: Where it runs.
-        batch_bytes: Of a prepared batch.
+        workload: The cost of a step.
+        device: The device.
+        batch_bytes: Size of the inputs of a batch.
     """
     captured = Execution.fast_on(device) is Execution.CUDA_GRAPH
     if not captured and (workload.flops >= TINY_FLOPS or device.type != "cpu"):
@@ -258,10 +260,10 @@ def group_size(workload: Workload, device: torch.device, batch_bytes: int) -> in
 
 
 def compiles(wanted: Compile, workload: Workload, device: torch.device, *, kept: bool) -> bool:
-    """Whether to run steps that are compiled, or recorded as a CUDA graph.
+    """Return whether to compile steps, or capture them as a CUDA graph.
 
-    `auto` does where the dispatcher's time that is saved over the whole run is twice what a compilation costs, or
-    what loading costs where it is kept from an earlier run, or what recording costs.
+    `auto` does so if the overhead saved over the complete run is at least twice the cost of compiling, of loading a
+    cached library, or of capturing.
     """
     if wanted != "auto":
         return wanted == "on"

@@ -1,7 +1,7 @@
-"""Whether training may multiply in bfloat16: where the machine is fast at it, the net is large, and its loss agrees.
+"""Decides whether training uses bfloat16: if the machine supports it, the network is large, and its loss agrees.
 
-Weights, their updates, validation and prediction stay in float32 (on CUDA, `device.set_matmul_precision` has its
-products in TF32): only the products of training are shorter.
+Only the matrix products and convolutions of training use bfloat16. Weights, updates, validation and prediction stay
+in float32 (on CUDA, `device.set_matmul_precision` enables TF32 for their products).
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from nnclassify.losses import LossFunction
 from nnclassify.training.gradients import loss_and_gradients
 
 LARGE_FLOPS = 1e8
-"""Operations of a batch's forward pass from which converting to bfloat16 costs less than the products save."""
+"""Operations of a batch's forward pass above which bfloat16 saves more than the conversion costs."""
 MAX_LOSS_ERROR = 0.01
-"""The share by which a batch's loss may differ: bfloat16 has 8 bits, and a loss averages many roundings."""
+"""Maximum relative difference of a batch's loss: bfloat16 has 8 bits, and a loss averages many roundings."""
 MIN_GRADIENT_COSINE = 0.99
-"""How alike the two gradients of a batch must point: rounding turns them by less where it does no harm."""
+"""Minimum cosine similarity of the two gradients of a batch: harmless rounding changes their direction by less."""
 CHECKED_BATCHES = 3
-"""Batches that are tried in both number types."""
+"""Number of batches to compare."""
 
 
 def is_fast(device: torch.device) -> bool:
-    """Whether a device has instructions for bfloat16 products: AVX-512 BF16 or AMX, or CUDA's from Ampere on."""
+    """Return whether a device has instructions for bfloat16 products: AVX-512 BF16, AMX, or CUDA's from Ampere on."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    tells = device.type == "cpu" and hasattr(torch.cpu, "get_capabilities")  # older releases do not
+    tells = device.type == "cpu" and hasattr(torch.cpu, "get_capabilities")  # older releases do not have it
     capabilities = torch.cpu.get_capabilities() if tells else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def training_autocast(batches: Batches, model: nn.Module, loss_fn: LossFunction, flops: float) -> torch.dtype | None:
-    """What `precision: auto` multiplies in while training: bfloat16, or None for float32.
+    """Return the autocast type of `precision: auto` in training: bfloat16, or None for float32.
 
-    A function of the config and the machine alone; the network and the random state are left as they were.
+    The result depends on the config and the machine only; network and random state are not changed.
 
     Args:
         batches: The training batches; the first few of epoch 1 are tried.
@@ -58,7 +58,7 @@ def training_autocast(batches: Batches, model: nn.Module, loss_fn: LossFunction,
 
 
 def agrees(model: nn.Module, loss_fn: LossFunction, placement: Placement, inputs: Tensor, targets: Tensor) -> bool:
-    """Whether loss and gradient of a batch are in bfloat16 what they are in float32, as far as training cares."""
+    """Return whether loss and gradient of a batch agree in bfloat16 and float32 well enough for training."""
     loss, gradient = _loss_and_gradient(model, loss_fn, placement, inputs, targets)
     short = replace(placement, autocast_dtype=torch.bfloat16)
     short_loss, short_gradient = _loss_and_gradient(model, loss_fn, short, inputs, targets)
@@ -69,11 +69,12 @@ def agrees(model: nn.Module, loss_fn: LossFunction, placement: Placement, inputs
 def _loss_and_gradient(
     model: nn.Module, loss_fn: LossFunction, placement: Placement, inputs: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The mean loss `()` and all gradients in one vector, of a copy: batch norm counts every batch that it sees."""
+    """Return the mean loss `()` and the gradient as one vector, computed on a copy because batch norm layers have
+    state."""
     model = copy.deepcopy(model).train()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     devices = [placement.device] if placement.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(0)  # the same dropout for both number types
+        torch.manual_seed(0)  # the same dropout masks in both number types
         _, losses, gradients = loss_and_gradients(model, loss_fn, placement, parameters, inputs, targets)
     return loss_fn.mean(losses, targets), torch.cat([gradient.flatten() for gradient in gradients])

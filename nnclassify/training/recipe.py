@@ -1,4 +1,4 @@
-"""How to train, apart from what: what the trainer is told beside network, loss, optimizers and data."""
+"""The settings of the training loop, apart from network, loss, optimizers and data."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from nnclassify.schedulers import Scheduler
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train, apart from what.
+    """The settings of the training loop.
 
     Attributes:
-        epochs: Passes over the training examples.
+        epochs: Number of passes over the training examples.
         batch_size: Examples per update; the last batch of an epoch may have fewer.
-        scheduler: The factor on every learning rate.
-        clip_grad_norm: Largest norm of the gradient; None: any.
-        averaging: The average of the weights that is evaluated; None: the weights themselves are.
-        tta: Views that outputs are averaged over in validation.
-        patience: Epochs without a better validation figure before the run stops; None: never.
-        select_by: The metric of validation that decides which epoch is best.
-        may_select: Whether there is a split that may choose; without one the last epoch is the best.
-        report_steps: Observers are told at each multiple of this many updates; None: after each chunk.
+        scheduler: The scheduler; its factor applies to every learning rate.
+        clip_grad_norm: Maximum norm of the gradient; None for no limit.
+        averaging: The average of the weights that is evaluated; None to evaluate the weights themselves.
+        tta: Test-time augmentation in validation.
+        patience: Number of epochs without improvement after which the run stops; None for never.
+        select_by: The validation metric that selects the best epoch.
+        may_select: Whether there is a validation split to select by; otherwise, the last epoch is the best.
+        report_steps: Observers are called at each multiple of this many steps; None to call them after each chunk.
     """
 
     epochs: int

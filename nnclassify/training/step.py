@@ -1,9 +1,8 @@
-"""One training step, and the one function that runs a few of them: eagerly, compiled whole, or recorded whole.
+"""The training step, and its execution for a group of batches: eager, compiled, or captured as a CUDA graph.
 
-What is run is the same Python either way: forward, loss, backward, clipping, update, average. What differs is who
-executes it: PyTorch's dispatcher, operation by operation, or one function for all steps of a group, which is machine
-code on a CPU and a recorded graph on CUDA. Groups lie at fixed places of an epoch, so a run that resumes meets the same
-ones.
+The same Python code defines all of them: forward, loss, backward, clipping, update, average. An eager step is
+executed operation by operation; a fast execution runs all steps of a group in one call, as machine code on a CPU or
+as a captured graph on CUDA. Groups have fixed positions in an epoch, so a resumed run has the same groups.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ from nnclassify.training.recipe import Recipe
 
 
 class StepFunction:
-    """Updates a network, a few steps at a call.
+    """Updates a network, a group of steps per call.
 
     Attributes:
-        recipe: What a step does.
-        plan: How steps are executed; the eager ones of the same plan once a fast one has failed.
-        has_compiled: Whether steps of this run have been compiled or recorded ones.
-        shared: The other processes of the run; None where this one is alone.
-        stop_requested: Whether this process was asked to stop; after a shared step, whether any was.
-        note: Receives, one line each, what the user should know.
-        proven: The one function, with its proof; None where steps are eager.
+        recipe: The settings of the training loop.
+        plan: How steps are executed; changes to eager if a fast execution fails.
+        has_compiled: Whether this run has taken compiled or captured steps.
+        shared: The other processes of the run; None if there are none.
+        stop_requested: Whether this process was asked to stop; after a shared step, whether any process was.
+        note: Function that shows the user one line.
+        proven: The fast steps, which are compared with eager ones; None if steps are eager.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class StepFunction:
         self.begin(epoch=1)
 
     def begin(self, epoch: int) -> None:
-        """Have those parameters learn that do in this epoch (from 1); no gradient is computed for the others."""
+        """Prepare an epoch (from 1): enable gradients for the parameters that are trained in it, and no others."""
         self._epoch = epoch
         self._states = [optimizer.state for optimizer in self.optimizers]
         state = FunctionalState.of(self.model, self.averaged, self.optimizers, epoch)
@@ -82,10 +81,10 @@ class StepFunction:
             self._functional_state = state
             self.proven = self._fast(state)
         for optimizer in self.optimizers:
-            optimizer.zero_grad()  # torch's own step, in float16, passes over parameters without a gradient
+            optimizer.zero_grad()  # in float16, torch's own optimizers step; they skip parameters without a gradient
 
     def _fast(self, state: FunctionalState) -> Proven | None:
-        """The one function for a group of steps, which proves itself against the eager step; None: steps are eager."""
+        """Return the fast steps, which are compared with eager ones, or None if steps are eager."""
         if self.plan.execution is Execution.EAGER:
             return None
         size = self.plan.group_size
@@ -98,30 +97,30 @@ class StepFunction:
         return Proven(fast, partial(self._defined, state), state, self._rounding(state))
 
     def _rounding(self, state: FunctionalState) -> float:
-        """The rounding error of the shortest numbers that a step computes with."""
+        """Return the machine epsilon of the shortest number type that a step computes in."""
         of_rules = [group.rule.dtype for group in state.groups if group.rule is not None]
         dtypes = [self.placement.dtype, self.placement.autocast_dtype, *of_rules]
         return max(torch.finfo(dtype).eps for dtype in dtypes if dtype is not None)
 
     def functional_state(self) -> FunctionalState:
-        """The tensors as they are now: an optimizer that was loaded has others."""
+        """Return the current tensors; loading an optimizer replaces its tensors."""
         if any(seen is not now.state for seen, now in zip(self._states, self.optimizers, strict=True)):
             self.begin(self._epoch)
         assert self._functional_state is not None
         return self._functional_state
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run continues with."""
+        """Return the state that a resumed run continues with."""
         return {"scaler": self.scaler.state_dict(), "is_compiled": self.plan.execution is not Execution.EAGER}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue with a state; an earlier release did not say how its steps were executed."""
+        """Restore a state. Those of an early release do not record how steps were executed."""
         self.scaler.load_state_dict(state["scaler"])
         if "is_compiled" in state:
             self._execute(self.plan.as_begun(is_compiled=state["is_compiled"]))
 
     def _execute(self, plan: ExecutionPlan) -> None:
-        """Take all later steps by this plan."""
+        """Use a plan for all later steps."""
         if plan != self.plan:
             self.plan, self._functional_state = plan, None
             self.begin(self._epoch)
@@ -129,21 +128,21 @@ class StepFunction:
     def run(
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
-        """As many updates as there are factors on the learning rates; does not synchronize.
+        """Take one step per learning rate factor; does not synchronize.
 
         Args:
-            inputs: Prepared, `(M, ...)`: the batches of these steps, one after another.
+            inputs: Normalized inputs of all batches, concatenated, `(M, ...)`.
             targets: `(M,)`.
             factors: The scheduler's factor for each step.
-            decays: The decay of the average for each step; not read without an average.
+            decays: The decay of the average for each step; ignored without an average.
 
         Returns:
-            Each example's outputs `(M, num_outputs)` and loss `(M,)`, as its step met them.
+            Outputs `(M, num_outputs)` and losses `(M,)`, computed before the update of each step.
         """
         state, size, inputs = self.functional_state(), self.recipe.batch_size, self._cast_inputs(inputs)
         rates = [[group.initial_lr * factor for group in state.groups] for factor in factors]
         if self.proven is not None and len(inputs) == len(factors) * size:
-            # A rate that changes from step to step is an input of the one function; a number would be part of it.
+            # Pass learning rates as a tensor: a number would become a constant of the compiled step.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
             try:
@@ -163,7 +162,8 @@ class StepFunction:
         return torch.cat(outputs), torch.cat(losses)
 
     def _go_on_eagerly(self, cause: DeviceError) -> None:
-        """Nothing was changed: the same steps, and all later ones, are taken eagerly, where that may be."""
+        """Take these steps and all later ones eagerly, unless the config requires compiled ones; no tensor was
+        changed."""
         if self.plan.compile == "on":
             raise DeviceError(f"{cause}; set `compile: off`") from cause
         self._execute(self.plan.eager())
@@ -171,33 +171,33 @@ class StepFunction:
         self.note(f"{cause}; all {which}")
 
     def _cast_inputs(self, inputs: Tensor) -> Tensor:
-        """Inputs in the number type that the first layer would bring them to: here, faster than in a compiled step."""
+        """Cast inputs to the type of the first layer, which is faster here than in a compiled step."""
         layers = self.model.children() if isinstance(self.model, nn.Sequential) else ()
         first = next((layer for layer in layers if not isinstance(layer, nn.Flatten)), None)
         multiplies = isinstance(first, nn.Linear | nn.Conv2d)
         return inputs.to(self.placement.autocast_dtype) if multiplies and self.placement.autocast_dtype else inputs
 
     def _over(self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        """One update `(B, ...)`, `(B,)`, `(groups + 1,)` over these tensors: what is compiled."""
+        """Take one step `(B, ...)`, `(B,)`, `(groups + 1,)` on the given tensors: the function that is compiled."""
         return self._at(self.functional_state().over(self.model, tensors), inputs, targets, rates)
 
     def _at(self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
-        """One update at rates that are tensors: what is recorded."""
+        """Take one step with rates as tensors: the function that is captured."""
         *of_groups, decay = rates.unbind()
         return self._step(inputs, targets, of_groups, decay, state)
 
     def _defined(self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
-        """One update `(1, B, ...)`, `(1, B)`, `(1, groups + 1)` as an eager run takes it: what a fast one must be."""
+        """Take one step `(1, B, ...)`, `(1, B)`, `(1, groups + 1)` eagerly: the reference for fast steps."""
         *of_groups, decay = rates[0].tolist()
         return self._step(inputs[0], targets[0], of_groups, decay, state)
 
     def _step(
         self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, state: FunctionalState
     ) -> tuple[Tensor, Tensor]:
-        """One update: the definition of training, which every other way to execute it is held against.
+        """Take one step. This is the definition of training, with which every other execution is compared.
 
         Returns:
-            Detached outputs `(B, num_outputs)` and losses `(B,)`.
+            Outputs `(B, num_outputs)` and losses `(B,)`, detached.
         """
         outputs, losses, gradients = self._gradients(state, inputs, targets)  # forward, loss, backward
         if self.scaled:
@@ -208,7 +208,7 @@ class StepFunction:
         return outputs, losses
 
     def _gradients(self, state: FunctionalState, inputs: Tensor, targets: Tensor) -> Gradients:
-        """Forward and backward of a batch, alone or with the other processes; in float16, of the scaled loss."""
+        """Run a batch forward and backward, alone or with the other processes; in float16, with a scaled loss."""
         compute = partial(loss_and_gradients, state.forward, self.loss_fn, self.placement, state.parameters())
         if self.shared is not None:
             of_part = partial(compute, objective=lambda losses, _: losses.sum())
@@ -220,7 +220,7 @@ class StepFunction:
         return compute(inputs, targets)
 
     def _update_scaled(self, state: FunctionalState, gradients: list[Tensor], rates: Sequence[Rate]) -> None:
-        """The update from gradients of a scaled loss, which float16 needs; torch's scaler steps the optimizers."""
+        """Update from the gradients of a scaled loss, as float16 needs; torch's GradScaler steps the optimizers."""
         groups = state.groups
         optimizers = list(dict.fromkeys(group.optimizer for group in groups))
         parameters = [parameter for group in groups for parameter in group.parameters]
@@ -239,6 +239,6 @@ class StepFunction:
 
 
 def _loss_to_device(device: torch.device, loss_fn: LossFunction) -> LossFunction:
-    """The loss with its class weights there: a step that is recorded cannot fetch them."""
+    """Return the loss with its class weights on the device, since a captured step cannot copy them."""
     weights = loss_fn.class_weights
     return loss_fn if weights is None else replace(loss_fn, class_weights=weights.to(device))

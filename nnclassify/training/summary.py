@@ -1,4 +1,4 @@
-"""What a config builds, before it is trained: layers, operations, memory, and how it is executed."""
+"""Summary of what a config builds: layers, operations, memory, and execution plan."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class LayerSummary:
     """One call of a layer in the forward pass.
 
     Attributes:
-        name: Its path in the network, such as `blocks.0.conv`.
-        kind: Its class.
-        output_shape: Of a batch: `(N, C, H, W)` or `(N, units)`.
-        parameters: Its own, counted where they are first used.
-        multiply_adds: Of one example: products of matrices and convolutions, nothing else.
+        name: Path of the layer in the network, such as `blocks.0.conv`.
+        kind: Class of the layer.
+        output_shape: Output shape for a batch: `(N, C, H, W)` or `(N, units)`.
+        parameters: Number of parameters, counted at the first call.
+        multiply_adds: Multiply-adds per example in matrix products and convolutions.
     """
 
     name: str
@@ -37,15 +37,15 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that training holds.
+    """Memory used in training, in bytes.
 
     Attributes:
-        parameters: Weights and biases, and buffers such as running means.
-        gradients: Of the parameters that learn.
-        optimizer: The optimizers' state after a step.
-        average: The averaged weights; 0 without an average.
-        activations: Estimated: the layers' outputs for one batch. The backward pass keeps most of them, and some
-            tensors inside layers.
+        parameters: Weights, biases and buffers such as running means.
+        gradients: Gradients of the trained parameters.
+        optimizer: Optimizer state after a step.
+        average: Averaged weights; 0 without an average.
+        activations: Estimate: the outputs of the layers for one batch. The backward pass keeps most of them, and
+            some tensors inside layers.
     """
 
     parameters: int
@@ -57,15 +57,15 @@ class Memory:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a config builds.
+    """Summary of what a config builds.
 
     Attributes:
-        layers: In the order of the forward pass.
-        batch_size: N of the output shapes: the batch size, or the whole split where that is smaller.
-        parameters: In the whole network.
-        trainable_parameters: Those that learn.
-        multiply_adds: Of the forward pass of one example, in the whole network.
-        memory: Bytes.
+        layers: The layers, in the order of the forward pass.
+        batch_size: N of the output shapes: the batch size, or the size of the training split if that is smaller.
+        parameters: Number of parameters.
+        trainable_parameters: Number of trainable parameters.
+        multiply_adds: Multiply-adds of the forward pass per example.
+        memory: Memory used in training.
         plan: How the run is executed.
     """
 
@@ -78,16 +78,16 @@ class Summary:
     plan: dict[str, Any]
 
     def figures(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the summary as a dict for JSON."""
         layers = [{**vars(layer), "output_shape": list(layer.output_shape)} for layer in self.layers]
         return {**vars(self), "layers": layers, "memory": vars(self.memory)}
 
 
 def summarize(loaded: LoadedConfig) -> Summary:
-    """Build a config as training does, and run one training batch through the network.
+    """Build a config as for training, and run one training batch through the network.
 
     Raises:
-        NNClassifyError: As `build_components` and `build_trainer`.
+        NNClassifyError: As for `build_components` and `build_trainer`.
     """
     with located(loaded.source):
         trainer = build_trainer(build_components(loaded.config))
@@ -115,7 +115,7 @@ def summarize(loaded: LoadedConfig) -> Summary:
 
 
 class _Forward:
-    """One forward pass in training mode, observed with hooks on every layer."""
+    """A forward pass in training mode, observed by hooks on every layer."""
 
     def __init__(self, trainer: Trainer, batch: Tensor) -> None:
         self.layers: list[LayerSummary] = []
@@ -123,7 +123,7 @@ class _Forward:
         self._counter = FlopCounterMode(display=False)
         self._started: list[int] = []
         self._seen: set[nn.Parameter] = set()
-        self._outputs: list[Tensor] = []  # all of them are kept, so that no memory is used twice
+        self._outputs: list[Tensor] = []  # kept alive so that no address is used twice
         with ExitStack() as hooks, torch.no_grad(), trainer.plan.placement.autocast():
             for name, module in _layers(trainer.model):
                 hooks.callback(module.register_forward_pre_hook(lambda *_: self._enter()).remove)
@@ -133,12 +133,12 @@ class _Forward:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one example."""
+        """Multiply-adds per example."""
         return self._per_example(self._counter.get_total_flops())
 
     @property
     def activation_bytes(self) -> int:
-        """Of the outputs, each memory counted once: a view or a change in place takes none."""
+        """Bytes of the outputs. Shared storage, such as that of views and in-place operations, is counted once."""
         storages = {output.untyped_storage().data_ptr(): output.untyped_storage() for output in self._outputs}
         storages.pop(self._batch.untyped_storage().data_ptr(), None)
         return sum(storage.nbytes() for storage in storages.values())
@@ -160,7 +160,7 @@ class _Forward:
 
 
 def _layers(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The modules without others within; attention is a whole, since it uses the weights of what is within itself."""
+    """Yield the modules without submodules, and attention, which uses its submodules' weights directly."""
     for name, module in model.named_children():
         if isinstance(module, nn.MultiheadAttention) or next(module.children(), None) is None:
             if not isinstance(module, nn.Identity):
@@ -174,7 +174,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def _optimizer_bytes(trainer: Trainer, learning: Iterable[nn.Parameter]) -> int:
-    """The state that a step of the optimizers leaves: the network is not used after it."""
+    """Return the size of the optimizer state after a step; the network is not used afterwards."""
     for parameter in learning:
         parameter.grad = torch.zeros_like(parameter)
     for optimizer in trainer.optimizers:

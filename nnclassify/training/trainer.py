@@ -1,10 +1,10 @@
-"""The training loop: one path for every device, number type and execution. Observers are told what happens.
+"""The training loop, the same for every device, number type and execution. Observers are called at its events.
 
-epoch    all training examples once, in an order of its own; then validation, and a row of the history
-  chunk    a few thousand examples, prepared at once (`Batches.epoch`); observers hear of its steps
-    group    up to `plan.group_size` batches that one call of the step function takes, at fixed places of the epoch
+epoch    all training examples once, in the order of this epoch; then validation, and a row of the history
+  chunk    a few thousand examples, prepared together (`Batches.epoch`); observers are called after it
+    group    up to `plan.group_size` batches, one call of the step function, at a fixed position in the epoch
       batch    `batch_size` examples
-        step     one update from one batch: gradients, clip, update, average (`StepFunction`)
+        step     one update from one batch: gradients, clipping, update, average (`StepFunction`)
 """
 
 from __future__ import annotations
@@ -38,39 +38,39 @@ from nnclassify.training.step import StepFunction
 
 
 class Observer:
-    """What watches training, and changes nothing that it depends on; derive from it to look at some events."""
+    """Base class of what observes training without influencing it; override the methods for the events of interest."""
 
     def run_started(self, trainer: Trainer) -> None:
-        """Called before the first step, or the first after a resume."""
+        """Called before the first step of this process."""
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Called after one or more updates."""
+        """Called after one or more steps."""
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Called after an epoch and its validation; `trainer.is_best` says whether it is the best so far."""
+        """Called after an epoch and its validation; `trainer.is_best` tells whether it is the best so far."""
 
     def noted(self, trainer: Trainer, text: str) -> None:
-        """Called with a line that the user should see: how the run is executed has changed."""
+        """Called with a line for the user: the execution of the run has changed."""
 
     def run_ended(self, trainer: Trainer) -> None:
-        """Called after the last update, also when a signal or `patience` stopped the run early."""
+        """Called after the last step, also if a signal or `patience` stopped the run early."""
 
 
 class Trainer:
     """Trains one network.
 
     Attributes:
-        model: The network that learns.
-        averaged: Its average over time, where the recipe asks for one.
-        step: Updates so far.
-        epoch: The epoch under way or just done, from 1.
-        batch: Batches done in this epoch.
+        model: The network that is trained.
+        averaged: The average of its weights, or None.
+        step: Number of optimizer steps so far.
+        epoch: The current epoch, from 1.
+        batch: Number of completed batches in this epoch.
         rows: The history so far.
         best_epoch: The best epoch so far; 0 before the first.
-        is_best: Whether the epoch just done is that.
+        is_best: Whether the last completed epoch is the best one.
         ranks: The processes that train together.
-        stop_signal: The number of the signal that asks to stop after this batch; the processes have agreed on it.
-        stop_requested: The number of the signal that this process was sent.
+        stop_signal: The signal number after which training stops at this batch; the same in all processes.
+        stop_requested: The signal number that this process has received.
     """
 
     def __init__(
@@ -118,18 +118,18 @@ class Trainer:
 
     @property
     def total_steps(self) -> int:
-        """Updates in the whole run."""
+        """Number of optimizer steps in the complete run."""
         return self.recipe.epochs * len(self.train_batches)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to train."""
+        """Whether training is complete."""
         patience = self.recipe.patience
         ran_out = patience is not None and self.recipe.may_select and len(self.rows) - self.best_epoch >= patience
         return len(self.rows) >= self.recipe.epochs or (ran_out and self.batch == 0)
 
     def fit(self) -> None:
-        """Train from where the trainer stands to the end, or until a signal asks to stop.
+        """Train until the end, or until a signal asks to stop.
 
         Raises:
             TrainingError: The loss became NaN or infinite.
@@ -145,7 +145,7 @@ class Trainer:
             observer.run_ended(self)
 
     def ask_to_stop(self, signal_number: int) -> None:
-        """Stop after this batch, with everything saved; a signal handler may call it."""
+        """Stop after this batch, with everything saved; can be called from a signal handler."""
         self.stop_requested = signal_number
         if self.ranks.world_size == 1:
             self.stop_signal = signal_number
@@ -155,11 +155,11 @@ class Trainer:
             observer.noted(self, text)
 
     def lr(self) -> float:
-        """The learning rate of the next update (of the first parameter group)."""
+        """Return the learning rate of the last step, for the first parameter group."""
         return float(self.optimizers[0].param_groups[0]["lr"])
 
     def evaluated_model(self) -> nn.Module:
-        """What validation, `best.pt` and prediction use: the average where there is one."""
+        """Return the network for validation, `best.pt` and prediction: the average if there is one."""
         return self.model if self.averaged is None else self.averaged
 
     def _train_epoch(self) -> None:
@@ -176,7 +176,7 @@ class Trainer:
                 break
 
     def _reported(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """The same batches, in chunks that end where observers want to hear of an update."""
+        """Yield the same batches in chunks that also end at each multiple of `report_steps`."""
         every = self.recipe.report_steps
         for chunk in chunks:
             while every is not None and (left := (every - self.step % every) * chunk.batch_size) < len(chunk.targets):
@@ -211,7 +211,7 @@ class Trainer:
         self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
         if self.ranks.world_size > 1:
-            # Each process's dropout follows from the step: so one checkpoint serves all of them.
+            # Seed dropout by rank and step, so that one checkpoint serves all processes.
             torch.manual_seed(stream_seed(self.train_batches.seed, "rank", self.ranks.rank, self.step))
             self.step_function.stop_requested = self.stop_requested is not None
         found = self.step_function.run(inputs, targets, factors, decays)
@@ -220,25 +220,26 @@ class Trainer:
         return found
 
     def losses_so_far(self) -> list[float]:
-        """The loss that a schedule may react to, of each epoch done: validation's, else training's."""
+        """Return the losses that a scheduler may use, one per epoch: of validation, or of training without
+        validation."""
         return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
 
     def schedule_state(self, step: int, losses: Sequence[float]) -> ScheduleState:
-        """Where a schedule stands at a step (from 0), after epochs that ended with these losses."""
+        """Return the state of a schedule at a step (from 0), given the losses of the completed epochs."""
         return ScheduleState(step, self.total_steps, len(self.train_batches), losses)
 
     def _factors(self) -> Callable[[int], float]:
-        """From a step to the factor on its learning rates, in this epoch."""
+        """Return the function from a step to its learning rate factor, for this epoch."""
         losses = self.losses_so_far()
         return lambda step: self.recipe.scheduler.factor(self.schedule_state(step, losses))
 
     def decay(self, step: int) -> float:
-        """The decay of the average after a step (from 0); 1 without an average."""
+        """Return the decay of the average after a step (from 0); 1 without an average."""
         averaging = self.recipe.averaging
         return 1.0 if averaging is None else averaging.decay_at(step, self.total_steps)
 
     def set_lr(self, factor: float) -> None:
-        """Have the optimizers say which learning rates the last update had."""
+        """Set the learning rates shown by the optimizers to those of the last step."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -251,7 +252,7 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         validated = self._validate()
-        if self.stop_signal is not None:  # perhaps not all was validated: a resume begins with that
+        if self.stop_signal is not None:  # validation may be incomplete; a resumed run repeats it
             return
         row = Row(
             epoch=self.epoch,
@@ -273,7 +274,8 @@ class Trainer:
             observer.epoch_done(self, row)
 
     def _validate(self) -> dict[str, float] | None:
-        """Loss and accuracy, and as `metric` what else the recipe selects by; None of no split, or once stopped."""
+        """Return loss and accuracy, and the `select_by` metric as `metric`; None without a validation split, or if
+        stopped."""
         if self.validation is None:
             return None
         part = self.validation.part(self.ranks.shard(len(self.validation)))
@@ -301,7 +303,7 @@ class Trainer:
             self.best, self.best_epoch = figures, self.epoch
 
     def _figures(self, row: Row) -> tuple[float, float]:
-        """What an epoch is chosen by: the larger, the better."""
+        """Return the values that an epoch is selected by; larger is better."""
         select_by = self.recipe.select_by
         chosen = row.validated(select_by)
         if chosen is None or row.validation_loss is None or row.validation_accuracy is None:
@@ -310,7 +312,7 @@ class Trainer:
         return chosen if METRICS[select_by].higher_is_better else -chosen, of_equals
 
     def state(self) -> dict[str, Any]:
-        """All that an exact resume needs, as primitives and tensors."""
+        """Return everything that an exact resume needs, as primitives and tensors."""
         return {
             "model": self.model.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
@@ -328,10 +330,10 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
-        """Stand where `state` was taken.
+        """Restore a state returned by `state`.
 
         Raises:
-            ValueError, RuntimeError: It is of another network, optimizer or recipe.
+            ValueError, RuntimeError: The state belongs to another network, optimizer or recipe.
         """
         self._check_place(state, rows)
         load_weights(self.model, state["model"])
@@ -342,7 +344,7 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             load_optimizer(optimizer, saved)
         is_same_device = state.get("device_type", self.placement.device.type) == self.placement.device.type
-        of_step = ("scaler", "is_compiled") if is_same_device else ("scaler",)  # elsewhere, it means another thing
+        of_step = ("scaler", "is_compiled") if is_same_device else ("scaler",)  # is_compiled depends on the device
         self.step_function.load_state({name: state[name] for name in of_step if name in state})
         self.step_function.has_compiled = state["step"] > 0 and state.get("is_compiled", False)
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
@@ -354,13 +356,13 @@ class Trainer:
         set_random_state(state["random"])
 
     def _check_place(self, state: dict[str, Any], rows: Sequence[Row]) -> None:
-        """Refuse a state that no run of this recipe can reach, or whose best epoch is wrong."""
+        """Reject a state that no run of this recipe can reach, or whose best epoch is wrong."""
         num_batches = len(self.train_batches)
         if state["batch"] > num_batches or state["step"] != len(rows) * num_batches + state["batch"]:
             raise ValueError(f"step {state['step']} is not batch {state['batch']} of epoch {state['epoch']}")
         if (count := state["totals"]["count"]) > self.train_batches.num_examples:
             raise ValueError(f"totals: {count} examples counted, of {self.train_batches.num_examples}")
         figures = [self._figures(row) for row in rows]
-        # As text: an earlier release recorded NaN, which equals nothing.
+        # Compare as text: an early release recorded NaN, which is not equal to itself.
         if state["best_epoch"] and str(figures[state["best_epoch"] - 1]) != str(tuple(map(float, state["best"]))):
             raise ValueError(f"best: {state['best']} is not what epoch {state['best_epoch']} reached")
