@@ -13,7 +13,7 @@ from typing import Any
 
 from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
-from nnclassify.data import Examples
+from nnclassify.data import Examples, Splits
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
@@ -46,6 +46,7 @@ class RunResult:
         rows: The history, one row per epoch.
         best_epoch: The epoch of `best.pt`, counted from 1.
         classifier: The classifier loaded from `best.pt`.
+        validation: The evaluation on the validation split; None if the dataset has none.
         test: The evaluation on the test split; None if the dataset has none.
         baselines: The baselines on the test split; None if there is none, or if they could not be computed.
         findings: The findings of the monitor and of the comparison with the baselines.
@@ -59,6 +60,7 @@ class RunResult:
     rows: list[Row]
     best_epoch: int
     classifier: Classifier
+    validation: Evaluation | None
     test: Evaluation | None
     baselines: Baselines | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -70,13 +72,6 @@ class RunResult:
         best = self.rows[self.best_epoch - 1]
         seconds = sum(row.seconds for row in self.rows)
         examples = sum(row.seconds * row.examples_per_second for row in self.rows)
-        has_validation = best.validation_loss is not None
-        loss = best.validation_loss
-        # An earlier release continued with a loss that was not finite, which JSON cannot represent.
-        loss = loss if loss is None or math.isfinite(loss) else None
-        validation = {"loss": loss, "accuracy": best.validation_accuracy}
-        if best.validation_metric is not None:
-            validation[self.components.config.select_by] = best.validation_metric
         return {
             "run": str(self.folder.path),
             "epochs": len(self.rows),
@@ -88,11 +83,22 @@ class RunResult:
             "plan": self.plan.description(),
             "best_epoch": self.best_epoch,
             "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
-            "validation": validation if has_validation else None,
+            "validation": self._validation(best),
             "test": None if self.test is None else self.test.summary(),
             "baselines": None if self.baselines is None else vars(self.baselines),
             "findings": [finding.state() for finding in self.findings],
         }
+
+    def _validation(self, best: Row) -> dict[str, Any] | None:
+        """Return every metric of the validation split; those that the history records as they are there."""
+        if best.validation_loss is None:
+            return None
+        # An earlier release continued with a loss that was not finite, which JSON cannot represent.
+        loss = best.validation_loss if math.isfinite(best.validation_loss) else None
+        recorded = {"loss": loss, "accuracy": best.validation_accuracy}
+        if best.validation_metric is not None:
+            recorded[self.components.config.select_by] = best.validation_metric
+        return {**({} if self.validation is None else self.validation.summary()), **recorded}
 
 
 def train(
@@ -288,7 +294,8 @@ def _result(
     classifier = Classifier.load(folder.best, str(components.placement.device))
     for text in classifier.notes:
         monitor.say(text)
-    name, judged = choose_split(components.splits, None)
+    splits = components.splits
+    name, judged = choose_split(splits, None)
     reached = evaluate(classifier, judged)
     found = _baselines(components, judged, monitor.say)
     if found is not None and (finding := compared(reached, found, str(folder.config))) is not None:
@@ -301,11 +308,20 @@ def _result(
         rows=trainer.rows,
         best_epoch=trainer.best_epoch,
         classifier=classifier,
+        validation=reached if judged is splits.validation else _validated(classifier, splits, trainer),
         test=test,
         baselines=held_against,
         findings=monitor.findings,
         is_new=is_new,
     )
+
+
+def _validated(classifier: Classifier, splits: Splits, trainer: Trainer) -> Evaluation | None:
+    """Return the evaluation on the validation split; None without one, or if its loss was not finite in training."""
+    loss = trainer.rows[trainer.best_epoch - 1].validation_loss
+    if splits.validation is None or loss is None or not math.isfinite(loss):
+        return None
+    return evaluate(classifier, splits.validation)
 
 
 def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:

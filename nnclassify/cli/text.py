@@ -188,7 +188,7 @@ def comparison_text(compared: Sequence[ComparedRun]) -> str:
         for run in compared
     ]
     header = ["run", "parameters", "epochs", "seconds", "train", "validation", "test"]
-    for name in dict.fromkeys(name for run in compared for name in run.metrics["validation"] if name not in _ALWAYS):
+    for name in dict.fromkeys(run.select_by for run in compared if run.select_by != "accuracy"):
         for split in ("validation", "test"):
             header.append(f"{split} {METRICS[name].label}")
             for row, run in zip(rows, compared, strict=True):

@@ -45,7 +45,8 @@ from nnclassify.diagnosis.trials.stand_in import FACTORS, StandIn, is_alike
 from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of, minutes_needed
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.errors import DataError, NNClassifyError
-from nnclassify.training.build import Components, build_components
+from nnclassify.evaluation.metrics import METRICS
+from nnclassify.training.build import Components, build_components, check_metric
 
 RULES = (*data.RULES, *output_and_loss.RULES, *architecture.RULES, *optimization.RULES, *untrained_network.RULES)
 
@@ -110,6 +111,7 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
 
     Raises:
         ConfigError: The config is wrong.
+        DataError: An option does not fit the data, such as a `select_by` without a value on the validation split.
         ModelError: The network does not fit the data.
         DeviceError: The device is not available.
     """
@@ -144,6 +146,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     config = loaded.config
     with located(loaded.source):
         components = build_components(config, splits)
+        check_metric(METRICS[config.select_by], splits)
     given = rule_inputs_of(components)
     if multiplications(components) * config.batch_size < SMALL_STEP:
         torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from nnclassify.errors import one_line, some
-from nnclassify.evaluation.metrics import METRICS
+from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.files.paths import content_of
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import RunFolder, find_checkpoint
@@ -31,6 +31,7 @@ class ComparedRun:
         epochs: The number of epochs trained.
         seconds: The training time.
         accuracies: The accuracy on the train, validation and test splits; None if unknown.
+        select_by: The metric that selects the best epoch.
         metrics: The known metrics of the validation and test splits, by split and by name.
         rows: The history, one row per epoch.
     """
@@ -41,6 +42,7 @@ class ComparedRun:
     epochs: int
     seconds: float
     accuracies: dict[str, float | None]
+    select_by: str
     metrics: dict[str, dict[str, float]]
     rows: list[Row]
 
@@ -61,21 +63,32 @@ class RunGroup:
     label: str
     runs: list[ComparedRun]
 
-    def accuracy(self) -> float:
-        """Return the mean accuracy of the runs on the validation split, or on the training split without one."""
-        judged = "train" if any(run.accuracies["validation"] is None for run in self.runs) else "validation"
-        reached = [run.accuracies[judged] or 0.0 for run in self.runs]
-        return sum(reached) / len(reached)
+    def reached(self, metric: Metric) -> float:
+        """Return the mean of a metric over the runs on the validation split; NaN if it is unknown for one of them.
+
+        The accuracy is that on the training split if a run has no validation split.
+        """
+        known = [run.metrics["validation"].get(metric.name) for run in self.runs]
+        if metric is METRICS["accuracy"] and None in known:
+            known = [run.accuracies["train"] for run in self.runs]
+        return sum(math.nan if value is None else value for value in known) / len(known)
+
+
+def ranked_by(runs: Sequence[ComparedRun]) -> Metric:
+    """Return the metric to rank runs by: the one that selects the best epoch of all of them, or the accuracy."""
+    metrics = {run.select_by for run in runs}
+    return METRICS[metrics.pop() if len(metrics) == 1 else "accuracy"]
 
 
 def grouped(runs: Sequence[ComparedRun]) -> list[RunGroup]:
-    """Group the runs of a comparison by config, the best config first."""
-    groups: dict[str, list[ComparedRun]] = {}
+    """Group the runs of a comparison by config, the best config first, those without a known metric last."""
+    members: dict[str, list[ComparedRun]] = {}
     for run in runs:
-        groups.setdefault(repr(_settings(run)), []).append(run)
-    return sorted(
-        (RunGroup(_label(members), members) for members in groups.values()), key=lambda group: -group.accuracy()
-    )
+        members.setdefault(repr(_settings(run)), []).append(run)
+    metric = ranked_by(runs)
+    groups = [RunGroup(_label(group), group) for group in members.values()]
+    sign = -1 if metric.higher_is_better else 1
+    return sorted(groups, key=lambda group: (math.isnan(group.reached(metric)), sign * group.reached(metric)))
 
 
 def _settings(run: ComparedRun) -> dict[str, Any]:
@@ -121,6 +134,7 @@ class _Result(BaseModel):
     epochs: Annotated[int, Field(ge=0)]
     train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     best_epoch: Annotated[int, Field(ge=1)]
+    validation: _Split | None = None
     test: _Split | None = None
 
 
@@ -148,16 +162,19 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     ]
 
 
-def _of_test(checkpoint: Checkpoint, result: _Result | None) -> dict[str, float]:
-    """Return the test metrics of a checkpoint; empty if the run's result is for the weights of another epoch."""
-    if result is None or result.test is None or result.best_epoch != checkpoint.epoch:
-        return {}
-    return result.test.metrics()
+def _metrics(checkpoint: Checkpoint, best: Row | None, result: _Result | None) -> dict[str, dict[str, float]]:
+    """Return the metrics of a checkpoint by split and by name, from the history and from the run's result.
 
-
-def _of_validation(best: Row | None, select_by: str) -> dict[str, float]:
-    values = {} if best is None else {name: best.validated(name) for name in ("loss", "accuracy", select_by)}
-    return {name: value for name, value in values.items() if value is not None and _is_finite(value)}
+    The result is left out if it is for the weights of another epoch, as for an older generation or a `last.pt`.
+    """
+    select_by = checkpoint.config.get("select_by", "accuracy")
+    known = {} if best is None else {name: best.validated(name) for name in ("loss", "accuracy", select_by)}
+    validation = {name: value for name, value in known.items() if value is not None and _is_finite(value)}
+    if result is None or result.best_epoch != checkpoint.epoch:
+        return {"validation": validation, "test": {}}
+    of_splits = {"validation": result.validation, "test": result.test}
+    found = {name: {} if split is None else split.metrics() for name, split in of_splits.items()}
+    return {**found, "validation": {**found["validation"], **validation}}
 
 
 def _compared(
@@ -169,7 +186,7 @@ def _compared(
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     weights = [weight for name, weight in checkpoint.model.items() if not name.endswith(buffers)]
     best = known[checkpoint.epoch - 1] if checkpoint.epoch else None
-    test = _of_test(checkpoint, result)
+    metrics = _metrics(checkpoint, best, result)
     return ComparedRun(
         name=path.parent.name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,
@@ -179,9 +196,10 @@ def _compared(
         accuracies={
             "train": None if best is None else best.train_accuracy,
             "validation": None if best is None else best.validation_accuracy,
-            "test": test.get("accuracy"),
+            "test": metrics["test"].get("accuracy"),
         },
-        metrics={"validation": _of_validation(best, checkpoint.config.get("select_by", "accuracy")), "test": test},
+        select_by=checkpoint.config.get("select_by", "accuracy"),
+        metrics=metrics,
         rows=rows,
     )
 

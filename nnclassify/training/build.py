@@ -118,9 +118,15 @@ def _settled(config: RunConfig, splits: Splits) -> RunConfig:
     return config.without_validation()
 
 
-def _check_metric(metric: Metric, splits: Splits, validation: Examples) -> None:
-    """Reject a `select_by` metric that has no value on the validation split."""
-    names = splits.class_names
+def check_metric(metric: Metric, splits: Splits) -> None:
+    """Reject a `select_by` metric that has no value on the validation split.
+
+    Raises:
+        DataError: The metric has no value there.
+    """
+    validation, names = splits.validation, splits.class_names
+    if validation is None or splits.validation_is_test:
+        return
     reason = metric.refuses(is_multi_hot=splits.is_multi_hot, num_classes=len(names))
     if reason is None and (lack := metric.undefined(validation.all_targets(), names)) is not None:
         reason = f"{metric.name} has no value on the validation split, where {lack}; set a larger dataset.validation"
@@ -151,8 +157,7 @@ def build_trainer(components: Components, observers: Sequence[Observer] = (), ra
         ModelError: The batches are too small for the network, or for the number of processes.
     """
     config, splits = components.config, components.splits
-    if splits.validation is not None and not splits.validation_is_test:
-        _check_metric(METRICS[config.select_by], splits, splits.validation)
+    check_metric(METRICS[config.select_by], splits)
     ranks = ranks or Ranks()
     skip_dynamo_import()
     has_batch_norm = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in components.model.modules())

@@ -85,7 +85,10 @@ def test_a_comparison_has_a_row_per_run_where_there_are_more_runs_than_keys() ->
     def runs(number: int) -> list[ComparedRun]:
         shares = {"train": 0.5, "validation": None, "test": None}
         unknown: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
-        return [ComparedRun(f"run-{n}", {"lr": n, "name": None}, 1, 2, 3.0, shares, unknown, []) for n in range(number)]
+        return [
+            ComparedRun(f"run-{n}", {"lr": n, "name": None}, 1, 2, 3.0, shares, "accuracy", unknown, [])
+            for n in range(number)
+        ]
 
     assert comparison_text(runs(2)).splitlines()[-3:] == [
         "      run-0  run-1",

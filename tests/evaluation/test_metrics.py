@@ -16,6 +16,7 @@ from sklearn import metrics as sklearn_metrics
 from nnclassify.cli.text import comparison_text, result_text
 from nnclassify.config.run_config import validate
 from nnclassify.config.yaml_reader import YamlSource
+from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, DataError
 from nnclassify.evaluation.metrics import METRICS, Judged, Metric, balanced_accuracy, measured
 from nnclassify.inference.compare import compare
@@ -133,7 +134,17 @@ def test_the_best_epoch_is_that_of_the_metric(here: Path, name: str) -> None:
 def test_rows_have_their_usual_keys_where_nothing_else_is_selected_by(here: Path) -> None:
     result = train(loaded(config_of(select_by="loss", dataset="iris")))
     assert "validation_metric" not in json.loads(result.folder.history.read_text().splitlines()[0])
-    assert result.figures()["validation"].keys() == {"loss", "accuracy"}
+
+
+def test_a_result_has_every_metric_of_validation_as_of_test(here: Path) -> None:
+    train(loaded(config_of(dataset="iris", select_by="roc_auc")))
+    reached = json.loads(Path("checkpoints/test/result.json").read_text())
+    assert reached["validation"].keys() == reached["test"].keys() >= {"f1_macro", "roc_auc", "log_loss"}
+    (run,) = compare(["test"])
+    assert run.metrics["validation"] == {
+        name: value for name, value in reached["validation"].items() if value is not None
+    }
+    assert comparison_text([run]).splitlines()[0].endswith("validation ROC AUC  test ROC AUC")
 
 
 def test_a_metric_is_added_in_one_place(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,5 +182,8 @@ def test_a_metric_without_a_value_in_validation_is_refused_before_training() -> 
     with pytest.raises(DataError, match=r"^select_by: top_5_accuracy needs at least 6 classes, but there are 3"):
         trainer_of(dataset="iris", select_by="top_5_accuracy")
     blobs = {"name": "blobs", "num_examples": 30, "validation": 0.04}
-    with pytest.raises(DataError, match=r"^select_by: roc_auc has no value on the validation split, where no example"):
+    what = r"select_by: roc_auc has no value on the validation split, where no example"
+    with pytest.raises(DataError, match=what):
         trainer_of(dataset=blobs, select_by="roc_auc")
+    with pytest.raises(DataError, match=what):  # `check` says the same, before any trial
+        diagnose(loaded(config_of(dataset=blobs, select_by="roc_auc")))

@@ -44,7 +44,7 @@ def test_final_figures_are_those_of_best_read_back_from_disk(here: Path) -> None
     figures = result.figures()
     test, validation = evaluate(again, splits.test), evaluate(again, splits.validation)
     assert figures["test"] == test.metrics and {"loss", "accuracy", "roc_auc", "log_loss"} < test.metrics.keys()
-    assert figures["validation"] == pytest.approx({"loss": validation.loss, "accuracy": validation.accuracy})
+    assert figures["validation"] == pytest.approx(validation.summary())
     assert load_checkpoint(again.path).epoch == figures["best_epoch"]
 
 

@@ -3,11 +3,13 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -19,8 +21,9 @@ from nnclassify.diagnosis.range_plot import range_test_figure
 from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.errors import InputError
 from nnclassify.evaluation.confusion import class_reports, confusion_matrix
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.plots.comparison import compared_curves
 from nnclassify.inference.plots.confusion import confusion
@@ -79,7 +82,19 @@ def row(epoch: int, train_loss: float, validation_loss: float | None, accuracy: 
 def compared(name: str, accuracy: float = 0.5, /, **differences: Any) -> ComparedRun:
     rows = [row(epoch, 1 / epoch, 1.1 / epoch, accuracy) for epoch in range(1, 4)]
     accuracies = {"train": accuracy, "validation": accuracy, "test": None}
-    return ComparedRun(name, differences, 10, 3, 1.0, accuracies, {}, rows)
+    metrics: dict[str, dict[str, float]] = {"validation": {"accuracy": accuracy}, "test": {}}
+    return ComparedRun(name, differences, 10, 3, 1.0, accuracies, "accuracy", metrics, rows)
+
+
+def selected(name: str, select_by: str, value: float, **differences: Any) -> ComparedRun:
+    run = compared(name, 1 - value, **differences)
+    rows = [replace(row, validation_metric=value) for row in run.rows]
+    return replace(
+        run,
+        select_by=select_by,
+        metrics={"validation": {select_by: value, "accuracy": 1 - value}, "test": {}},
+        rows=rows,
+    )
 
 
 def written(draw: Callable[[], Figure]) -> list[Text]:
@@ -215,6 +230,17 @@ def test_compared_runs_have_one_legend_entry_per_config_with_the_keys_that_diffe
     assert "run-2: lr 0.2" in words and "lr 0.1, scheduler $x (2 runs)" in words
     assert words.index("run-2: lr 0.2") < words.index("lr 0.1, scheduler $x (2 runs)")
     assert {"3 runs of 2 configs", "validation loss", "training accuracy"} <= set(words)
+
+
+@pytest.mark.parametrize(("metric", "best"), [("roc_auc", "run-2"), ("log_loss", "run-0")])
+def test_runs_are_ranked_and_drawn_by_the_metric_that_all_of_them_selected_by(metric: str, best: str) -> None:
+    runs = [selected(f"run-{number}", metric, value, lr=number) for number, value in enumerate((0.1, 0.5, 0.9))]
+    assert grouped(runs)[0].runs[0].name == best
+    (panel,) = [axes for axes in compared_curves(runs).axes if METRICS[metric].label in axes.get_title()]
+    assert {float(np.asarray(line.get_ydata())[0]) for line in panel.get_lines()} == {0.1, 0.5, 0.9}
+    others = [*runs, compared("run-3", 0.95, lr=3)]
+    assert grouped(others)[0].runs[0].name == "run-3"  # what all of them know: accuracies of 0.9, 0.5, 0.1, 0.95
+    assert len(compared_curves(others).axes) == 4
 
 
 def test_of_many_configs_the_best_ten_are_told_apart() -> None:

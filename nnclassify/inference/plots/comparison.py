@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nnclassify.inference.compare import ComparedRun, RunGroup, grouped
+from nnclassify.errors import counted
+from nnclassify.inference.compare import ComparedRun, RunGroup, grouped, ranked_by
 from nnclassify.inference.display_names import num_columns, readable
 from nnclassify.inference.plots.figures import COLORS, FAINT, add_curve, add_legend, finish_curves, finite, save
 
@@ -27,36 +28,49 @@ def save_compared_curves(runs: Sequence[ComparedRun], path: Path) -> Path:
 
 
 def compared_curves(runs: Sequence[ComparedRun]) -> Figure:
-    """Loss and accuracy on training and on validation examples. The best configs have a color each, others are gray.
+    """Loss and accuracy on training and on validation examples, and the metric that all runs selected by.
 
-    Of a config with several runs, such as of several seeds, the line is their mean, and a band goes from the lowest to
-    the highest.
+    The best configs have a color each, others are gray. Of a config with several runs, such as of several seeds, the
+    line is their mean, and a band goes from the lowest to the highest.
     """
-    groups = grouped(runs)
-    splits = ["train"]
+    groups, metric = grouped(runs), ranked_by(runs)
+    panels = [("train_loss", "training loss"), ("train_accuracy", "training accuracy")]
     if any(row.validation_loss is not None for run in runs for row in run.rows):
-        splits.append("validation")
+        panels += [("validation_loss", "validation loss"), ("validation_accuracy", "validation accuracy")]
+    if metric.name not in ("loss", "accuracy"):
+        panels.append(("validation_metric", f"validation {metric.label}"))
     labels = [readable(group.label, MAX_LABEL) for group in groups[: len(COLORS)]]
     if others := groups[len(COLORS) :]:
-        labels.append(f"{len(others)} configs of lower accuracy")
-    columns = 2 if len(labels) > 2 and max(map(num_columns, labels)) <= MAX_LABEL // 2 else 1
-    height = 7 + 0.21 * -(-len(labels) // columns)
-    figure = Figure(figsize=(max(5.5 * len(splits), 7.5), height), layout="constrained")
+        labels.append(
+            f"{counted(len(others), 'config')} of {'lower' if metric.higher_is_better else 'higher'} {metric.label}"
+        )
+    legend_columns = 2 if len(labels) > 2 and max(map(num_columns, labels)) <= MAX_LABEL // 2 else 1
+    columns = -(-len(panels) // 2)
+    height = 7 + 0.21 * -(-len(labels) // legend_columns)
+    figure = Figure(figsize=(max(5.5 * columns, 7.5), height), layout="constrained")
     configs = "one config" if len(groups) == 1 else f"{len(groups)} configs"
     figure.suptitle(f"{len(runs)} runs of {configs}" if len(groups) < len(runs) else f"{len(runs)} runs")
-    grid = figure.subplots(2, len(splits), sharex=True, squeeze=False)
-    for split, (loss, accuracy) in zip(splits, grid.T, strict=True):
-        words = "training" if split == "train" else split
-        loss.set_title(f"{words} loss")
-        accuracy.set_title(f"{words} accuracy")
-        for index, group in enumerate(groups):
-            color = COLORS[index] if index < len(COLORS) else FAINT
-            _draw_group(loss, group, f"{split}_loss", color)
-            _draw_group(accuracy, group, f"{split}_accuracy", color)
-    finish_curves(list(grid[0]), list(grid[1]))
+    drawn = _drawn_panels(figure, panels, columns, groups)
+    finish_curves(
+        *([axes for name, axes in drawn.items() if name.endswith(kind)] for kind in ("loss", "accuracy", "metric"))
+    )
     handles = [Line2D([], [], color=color, linewidth=2) for color in [*COLORS[: len(groups)], FAINT][: len(labels)]]
-    add_legend(figure, handles, labels, columns)
+    add_legend(figure, handles, labels, legend_columns)
     return figure
+
+
+def _drawn_panels(
+    figure: Figure, panels: Sequence[tuple[str, str]], columns: int, groups: Sequence[RunGroup]
+) -> dict[str, Axes]:
+    """The curves of each value of a row, with its title, column by column; by the value's name."""
+    grid = figure.subplots(2, columns, squeeze=False).T.flatten()
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    for (name, title), axes in zip(panels, grid, strict=False):
+        axes.set_title(title)
+        for index, group in enumerate(groups):
+            _draw_group(axes, group, name, COLORS[index] if index < len(COLORS) else FAINT)
+    return {name: axes for (name, _), axes in zip(panels, grid, strict=False)}
 
 
 def _draw_group(axes: Axes, group: RunGroup, name: str, color: str) -> None:
