@@ -98,7 +98,7 @@ def train(
     """
     from nnclassify import run
 
-    return run.train_quietly(
+    return run.train_isolated(
         config, root, overrides, resume=resume, with_monitor=monitor, observers=observers, note=note
     )
 
@@ -160,7 +160,7 @@ def evaluate(
     """
     from nnclassify.config.from_python import assignments
     from nnclassify.inference.classifier import load_run
-    from nnclassify.inference.scored import evaluate_run
+    from nnclassify.inference.evaluation_examples import evaluate_run
 
     return evaluate_run(load_run(run, device).overridden(assignments(overrides)), split)
 
@@ -180,7 +180,7 @@ def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = ()) ->
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.
     """
     from nnclassify.diagnosis.check import diagnose
-    from nnclassify.process import unchanged
+    from nnclassify.process import preserve_process_state
 
-    with unchanged():
+    with preserve_process_state():
         return diagnose(load_config(config, overrides), minutes)

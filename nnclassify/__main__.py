@@ -3,12 +3,12 @@
 import os
 
 from nnclassify.cli import streams
-from nnclassify.process import configure, die_with_parent, end_on_signals
+from nnclassify.process import configure, die_with_parent, exit_on_signals
 
 
 def main() -> None:
     """Run the command line; signals and streams are set up before it is imported."""
-    end_on_signals()
+    exit_on_signals()
     streams.install()
     configure()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # before torch is imported: the launcher may end in these seconds

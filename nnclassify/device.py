@@ -36,7 +36,7 @@ class Placement:
     autocast_dtype: torch.dtype | None = None
     channels_last: bool = False
 
-    def suited_to(self, model: nn.Module) -> Placement:
+    def with_memory_format_for(self, model: nn.Module) -> Placement:
         """Return the same placement with the best memory format for a network."""
         return replace(self, channels_last=_suits_channels_last(model, self.device))
 
@@ -56,7 +56,7 @@ class Placement:
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs
 
 
-def find_device(wanted: str) -> torch.device:
+def resolve_device(wanted: str) -> torch.device:
     """Return the device for a config's `device`. With `auto`: CUDA if available, else MPS, else the CPU.
 
     Raises:
@@ -80,15 +80,15 @@ def find_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def find_placement(device: str, precision: str) -> Placement:
+def resolve_placement(device: str, precision: str) -> Placement:
     """Return device and number types for a config's `device` and `precision`.
 
-    The memory format depends on the network: see `suited_to`.
+    The memory format depends on the network: see `with_memory_format_for`.
 
     Raises:
         DeviceError: The device is not available, or does not support the number type.
     """
-    found = find_device(device)
+    found = resolve_device(device)
     if found.type == "mps" and precision == "float64":
         text = "precision: float64 is not supported on mps; use `precision: float32` or `device: cpu`"
         raise DeviceError(text, ("precision",))
@@ -127,7 +127,7 @@ def set_matmul_precision(device: torch.device, precision: str) -> None:
         torch.backends.cudnn.deterministic = True
 
 
-def holds(device: torch.device, num_bytes: int) -> bool:
+def fits_on(device: torch.device, num_bytes: int) -> bool:
     """Return whether raw examples of this size should stay on a device for the complete run.
 
     They should if they fit into a quarter of a GPU's free memory; layers, gradients and batches need the rest.

@@ -1,6 +1,6 @@
 """Process-wide settings: signals, memory, garbage collection, loggers. The command line sets them.
 
-A library call leaves the process unchanged: `unchanged` restores whatever it sets.
+A library call leaves the process preserve_process_state: `preserve_process_state` restores whatever it sets.
 
 Ctrl-C, SIGTERM and SIGUSR1 end the program at once, or, during training, after the current batch and a save.
 `__main__` installs these handlers first, before any slow import, so that no signal arrives without a handler. The
@@ -56,7 +56,7 @@ def configure_malloc() -> None:
 
 
 @contextlib.contextmanager
-def unchanged() -> Iterator[None]:
+def preserve_process_state() -> Iterator[None]:
     """Return a context that restores all process-wide settings that a library call may change.
 
     These are: warning filters; the random states of Python, NumPy and torch; torch's threads and matrix precision;
@@ -99,14 +99,14 @@ def _set_environment(wanted: dict[str, str]) -> None:
             os.environ[name] = value
 
 
-def end_on_signals() -> None:
+def exit_on_signals() -> None:
     """Make signals end the program at once. Files are never half-written: see `files/atomic_write.py`."""
     for number in STOPPING:
         signal.signal(number, _end)
 
 
 @contextlib.contextmanager
-def ended_by_the_kernel() -> Iterator[None]:
+def default_signal_handlers() -> Iterator[None]:
     """Return a context in which a signal ends the program even inside a library call, which would delay Python's
     handlers."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPPING}
@@ -136,7 +136,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def asking_to_stop(ask: Callable[[int], None]) -> Iterator[None]:
+def stop_on_signals(ask: Callable[[int], None]) -> Iterator[None]:
     """Return a context in which a signal calls `ask` with its number; a second Ctrl-C ends the program at once."""
     asked = False
 

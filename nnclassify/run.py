@@ -23,7 +23,7 @@ from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate
-from nnclassify.process import asking_to_stop, unchanged
+from nnclassify.process import preserve_process_state, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
 from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes, TableWriter
 from nnclassify.runs.resumable import own_config
@@ -110,7 +110,7 @@ def train(
     with_monitor: bool = True,
     ranks: Ranks | None = None,
     root: Path = CHECKPOINTS,
-    heeding: Callable[[Callable[[int], None]], AbstractContextManager[None]] = asking_to_stop,
+    signal_handling: Callable[[Callable[[int], None]], AbstractContextManager[None]] = stop_on_signals,
 ) -> RunResult:
     """Train a config into a run folder, and evaluate `best.pt` as read back from disk.
 
@@ -120,10 +120,9 @@ def train(
         observers: Additional observers of the training.
         note: Called with each note about the data, a resumed run or a finding of the monitor, one line each.
         with_monitor: Whether to watch for signs of failing training.
-        ranks: The processes that train together; this one trains, writes and prints, the others run `assist`.
+        ranks: The processes that train together; this one trains, writes and prints, the others run `train_as_worker`.
         root: The folder in which a new run folder is created.
-        heeding: Returns a context manager that handles signals during training: a signal calls the given function
-            with its number.
+        signal_handling: Returns a context manager within which a signal calls the given function with its number.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
@@ -134,8 +133,8 @@ def train(
         note(text)
     folder = resume or create_run_folder(loaded.name, root)
     trainer.ranks.all_gather_object(str(folder.path) if resume else "")
-    with folder.alone():
-        checkpointer = _checkpointer(trainer, folder, components, note, goes_on=resume is not None)
+    with folder.locked():
+        checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
@@ -143,11 +142,11 @@ def train(
             table.restore(trainer)
             return _result(folder, components, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
-        watching = [monitor] if with_monitor else []
+        monitors = [monitor] if with_monitor else []
         writers = [HistoryWriter(folder), config_writer, checkpointer, table]
-        trainer.observers = [*writers, *watching, Notes(note), *observers]
+        trainer.observers = [*writers, *monitors, Notes(note), *observers]
         remove(folder.result)
-        with heeding(trainer.ask_to_stop):
+        with signal_handling(trainer.request_stop):
             _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
@@ -156,8 +155,8 @@ def train(
         return result
 
 
-@unchanged()
-def train_quietly(
+@preserve_process_state()
+def train_isolated(
     config: AnyConfig,
     root: str | os.PathLike[str] = CHECKPOINTS,
     overrides: Overrides = (),
@@ -185,12 +184,12 @@ def train_quietly(
         note=note,
         with_monitor=with_monitor,
         root=Path(root),
-        heeding=lambda ask: nullcontext(),
+        signal_handling=lambda ask: nullcontext(),
     )
     return replace(result, notes=notes)
 
 
-def train_with_others(
+def train_distributed(
     loaded: LoadedConfig,
     resume: RunFolder | None,
     observers: Sequence[Observer],
@@ -203,7 +202,7 @@ def train_with_others(
     """
     with process_group() as ranks:
         if not ranks.is_main:
-            assist(loaded, ranks)
+            train_as_worker(loaded, ranks)
             return None
         folder = resume or begun_since(loaded, restarted_by())
         return train(loaded, resume=folder, observers=observers, note=note, with_monitor=with_monitor, ranks=ranks)
@@ -215,7 +214,7 @@ def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Components, Train
         return components, build_trainer(components, ranks=ranks)
 
 
-def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
+def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
     """Train in a process other than the first one, which writes and prints.
 
     Raises:
@@ -225,7 +224,7 @@ def assist(loaded: LoadedConfig, ranks: Ranks) -> None:
     components, trainer = _built(loaded, ranks)
     if folder := ranks.all_gather_object("")[0]:
         resume_run(trainer, RunFolder(Path(folder)), components.config, components.facts())
-    with asking_to_stop(trainer.ask_to_stop):
+    with stop_on_signals(trainer.request_stop):
         trainer.fit()
     if trainer.stop_signal is not None:
         raise Interrupted("interrupted", trainer.stop_signal)
@@ -247,14 +246,14 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
 
 
 def _checkpointer(
-    trainer: Trainer, folder: RunFolder, components: Components, note: Callable[[str], None], *, goes_on: bool
+    trainer: Trainer, folder: RunFolder, components: Components, note: Callable[[str], None], *, is_resumed: bool
 ) -> Checkpointer:
     """Create the checkpointer of a new run; or restore the trainer's state, and create that of a resumed run.
 
     A finished run is not trained again: a missing `best.pt` is written from `last.pt`.
     """
     facts, every = components.facts(), components.config.checkpoint_every
-    if not goes_on:
+    if not is_resumed:
         return Checkpointer(folder, {**facts, "run_id": new_run_id()}, every)
     resumed = resume_run(trainer, folder, components.config, facts)
     checkpointer = Checkpointer(folder, {**facts, "run_id": resumed.run_id}, every, resumed.best)

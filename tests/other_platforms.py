@@ -73,9 +73,9 @@ def main() -> None:
     for name in SIGNALS:
         if hasattr(signal, name):
             delattr(signal, name)
-    from nnclassify.process import end_on_signals
+    from nnclassify.process import exit_on_signals
 
-    end_on_signals()
+    exit_on_signals()
     hide()
     from nnclassify.cli.main import main as run_command_line
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nnclassify.config.run_config import load_config, located
-from nnclassify.device import find_device, find_placement, set_matmul_precision
+from nnclassify.device import resolve_device, resolve_placement, set_matmul_precision
 from nnclassify.errors import DeviceError
 from nnclassify.training.build import build_components
 
@@ -20,14 +20,14 @@ from nnclassify.training.build import build_components
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:-1", "meta", ""])
 def test_a_device_of_another_kind_is_named(wanted: str) -> None:
     with pytest.raises(DeviceError, match=f"device: found {wanted!r}, expected auto, cpu, cuda, cuda:N or mps"):
-        find_device(wanted)
+        resolve_device(wanted)
 
 
 def test_a_cuda_device_that_is_not_here_is_named() -> None:
     with pytest.raises(
         DeviceError, match=r"device: cuda:99 is not available \(CUDA devices: \d+\); use `device: auto`"
     ):
-        find_device("cuda:99")
+        resolve_device("cuda:99")
 
 
 def test_a_device_or_precision_that_is_not_here_is_named_with_its_line(here: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_device_or_precision_that_is_not_here_is_named_with_its_line(here: Pat
 
 def test_float16_needs_a_gpu() -> None:
     with pytest.raises(DeviceError, match="precision: float16 needs a GPU"):
-        find_placement("cpu", "float16")
+        resolve_placement("cpu", "float16")
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("auto", ("high", True)), ("float32", ("highest", False))])
@@ -71,7 +71,9 @@ def test_auto_multiplies_in_tf32_on_cuda(precision: str, expected: tuple[str, bo
 def test_images_are_channels_last_where_no_convolution_writes_past_its_memory(
     convolution: nn.Module, expected: bool
 ) -> None:
-    assert find_placement("cpu", "float32").suited_to(nn.Sequential(convolution)).channels_last == expected
+    assert (
+        resolve_placement("cpu", "float32").with_memory_format_for(nn.Sequential(convolution)).channels_last == expected
+    )
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ WHITENING = {"name": "cnn", "blocks": [{"channels": 2, "kernel": 2, "init": "whi
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, here: Path) -> Iterator[Elsewhere]:
     """Every device that a config asks for is elsewhere."""
-    monkeypatch.setattr("nnclassify.device.find_device", lambda wanted: DEVICE)
+    monkeypatch.setattr("nnclassify.device.resolve_device", lambda wanted: DEVICE)
     before = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     with Elsewhere() as mode:

@@ -24,8 +24,8 @@ from nnclassify.evaluation.baselines import baselines
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate, splits_of
+from nnclassify.inference.evaluation_examples import examples_to_evaluate
 from nnclassify.inference.predict import predict
-from nnclassify.inference.scored import scored
 from nnclassify.losses import MultiHotLoss
 from nnclassify.run import save_run_plots
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
@@ -231,7 +231,7 @@ def test_other_data_is_scored_in_the_same_columns(data: Path) -> None:
     run.train(loaded(config_of(**multi_hot(dataset=dataset))))
     classifier = Classifier.load(data / "checkpoints/test/best.pt", "cpu")
     (data / "new.csv").write_text("green,c,blue,a,red,b\n1,0,0,1,0,2\n0,1,1,0,0,1\n")
-    found = scored(classifier.overridden(["dataset.path=new.csv"]))
+    found = examples_to_evaluate(classifier.overridden(["dataset.path=new.csv"]))
     assert found.examples.all_targets().tolist() == [[0, 1, 0], [0, 0, 1]]
     with pytest.raises(InputError, match="the run was trained on multi-hot targets"):
         classifier.overridden(["dataset.label=red"])

@@ -135,7 +135,7 @@ def stop_at(step: int) -> None:
 
     def steps_done(self: EpochLines, trainer: Trainer, num_steps: int) -> None:
         if trainer.step >= step:
-            trainer.ask_to_stop(signal.SIGTERM)
+            trainer.request_stop(signal.SIGTERM)
 
     mock.patch.object(EpochLines, "steps_done", steps_done).start()
 

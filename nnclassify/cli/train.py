@@ -89,11 +89,11 @@ def _loaded(
 
 def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, verbose: bool) -> RunResult | None:
     from nnclassify.cli.progress import EpochLines, PlanLine, ProgressBar
-    from nnclassify.run import train_with_others
+    from nnclassify.run import train_distributed
 
     progress = ProgressBar() if is_terminal(sys.stderr) else EpochLines()
     looking = [PlanLine(note), progress] if verbose else [progress]
-    return train_with_others(loaded, folder, looking, progress.note, monitor)
+    return train_distributed(loaded, folder, looking, progress.note, monitor)
 
 
 def check(

@@ -42,11 +42,11 @@ def evaluate(
     run, changes = run_and_overrides(run, words, run_option, overrides)
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
-    from nnclassify.inference.scored import scored
+    from nnclassify.inference.evaluation_examples import examples_to_evaluate
 
     path = _find(run)
     classifier = _load(path, device).overridden(changes)
-    chosen = scored(classifier, split)
+    chosen = examples_to_evaluate(classifier, split)
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_examples(classifier, chosen.examples)

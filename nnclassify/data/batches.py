@@ -19,7 +19,7 @@ from torch import Tensor
 from nnclassify.data import Examples
 from nnclassify.data.augment import Augment, Augmentation
 from nnclassify.data.transform import Transform
-from nnclassify.device import Placement, chunk_limits, holds
+from nnclassify.device import Placement, chunk_limits, fits_on
 from nnclassify.seeds import torch_rng
 
 
@@ -54,7 +54,7 @@ class Chunk:
             yield self.inputs[start:end], self.targets[start:end]
             start, batch = end, batch + num_batches
 
-    def parted(self, num_examples: int) -> tuple[Chunk, Chunk]:
+    def split_at(self, num_examples: int) -> tuple[Chunk, Chunk]:
         """Split into the first `num_examples`, a multiple of the batch size, and the rest."""
         rest = self.first_batch + num_examples // self.batch_size
         return (
@@ -83,7 +83,7 @@ class Batches:
         augment: Augment | None = None,
         min_batch: int = 1,
     ) -> None:
-        self.examples = resident(examples, placement.device)
+        self.examples = to_device_if_fits(examples, placement.device)
         self.transform = transform
         self.placement = placement
         self.batch_size = batch_size
@@ -127,7 +127,7 @@ class Batches:
                 inputs = augmentation.cut(inputs, rows)
             targets = targets.to(self.placement.device, non_blocking=True)
             chunk = Chunk(inputs, targets, self.batch_size, group_size, start)
-            yield chunk if start >= first_batch else chunk.parted((first_batch - start) * self.batch_size)[1]
+            yield chunk if start >= first_batch else chunk.split_at((first_batch - start) * self.batch_size)[1]
 
     def _chunk_batches(self, group_size: int) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
@@ -136,6 +136,6 @@ class Batches:
         return group_size * max(1, batches // group_size)
 
 
-def resident(examples: Examples, device: torch.device) -> Examples:
+def to_device_if_fits(examples: Examples, device: torch.device) -> Examples:
     """Move examples that are read in every epoch to the GPU if they fit."""
-    return examples.on(device) if holds(device, len(examples) * examples.inputs[:1].nbytes) else examples
+    return examples.to(device) if fits_on(device, len(examples) * examples.inputs[:1].nbytes) else examples

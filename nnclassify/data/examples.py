@@ -43,11 +43,11 @@ class Examples:
         chosen = self.indices[rows.to(self.indices.device, non_blocking=True)]
         return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
-    def part(self, rows: slice) -> Examples:
+    def subset(self, rows: slice) -> Examples:
         """Return a slice of this split as a split."""
         return Examples(self.inputs, self.targets, self.indices[rows])
 
-    def on(self, device: torch.device) -> Examples:
+    def to(self, device: torch.device) -> Examples:
         """Copy the examples of this split, and no others of the storage, to a device."""
         import torch
 
@@ -62,7 +62,7 @@ class Examples:
         """Return this split's class indices `(N,)`, or its multi-hot targets `(N, K)`."""
         return self.targets[self.indices]
 
-    def place(self, row: int, origin: str, lines: Tensor | None) -> str:
+    def location(self, row: int, origin: str, lines: Tensor | None) -> str:
         """Return the source of example `row` of this split for messages: the line of a file, or its number there."""
         index = int(self.indices[row])
         return f"{origin}: example {index}" if lines is None else f"{origin}:{int(lines[index])}"

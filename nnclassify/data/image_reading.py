@@ -94,8 +94,8 @@ def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
 def ignore_warnings() -> None:
     """Ignore Pillow's warnings: odd metadata does not affect pixels, and our own limit rejects huge images.
 
-    This lasts until the end of `process.unchanged`, or of the process: warning filters belong to the process, and
-    threads that restore them interfere with each other.
+    This lasts until the end of `process.preserve_process_state`, or of the process: warning filters belong to the
+    process, and threads that restore them interfere with each other.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -19,7 +19,7 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 NumExamples = Annotated[int, Field(ge=4, le=10_000_000)]
 
 
-class Toy(Dataset):
+class SyntheticDataset(Dataset):
     """A generated dataset."""
 
     num_examples: NumExamples = 1000
@@ -75,7 +75,7 @@ class Toy(Dataset):
             )
 
 
-class Xor(Toy):
+class Xor(SyntheticDataset):
     """The four corners of the unit square, taken in turn, with noise; the class is the XOR of the coordinates."""
 
     name: Literal["xor"] = "xor"
@@ -92,7 +92,7 @@ class Xor(Toy):
         return bits + noise, bits[:, 0] ^ bits[:, 1]
 
 
-class Rgb(Toy):
+class Rgb(SyntheticDataset):
     """Random RGB colors with values 0..255, labeled light or dark by their luma (ITU-R BT.601, threshold 128)."""
 
     name: Literal["rgb"] = "rgb"
@@ -114,7 +114,7 @@ class Rgb(Toy):
         return ["red", "green", "blue"]
 
 
-class Moons(Toy):
+class Moons(SyntheticDataset):
     """Two interleaving half circles (`sklearn.datasets.make_moons`)."""
 
     name: Literal["moons"] = "moons"
@@ -129,7 +129,7 @@ class Moons(Toy):
         return inputs, targets
 
 
-class Circles(Toy):
+class Circles(SyntheticDataset):
     """A large circle containing a smaller circle (`sklearn.datasets.make_circles`)."""
 
     name: Literal["circles"] = "circles"
@@ -147,7 +147,7 @@ class Circles(Toy):
         return inputs, targets
 
 
-class Blobs(Toy):
+class Blobs(SyntheticDataset):
     """Gaussian blobs around random centers (`sklearn.datasets.make_blobs`)."""
 
     name: Literal["blobs"] = "blobs"
@@ -184,7 +184,7 @@ class Blobs(Toy):
         return ["x", "y"] if self.num_features == 2 else [f"x{index}" for index in range(self.num_features)]
 
 
-class Spirals(Toy):
+class Spirals(SyntheticDataset):
     """Spiral arms that wind around the origin, one per class."""
 
     name: Literal["spirals"] = "spirals"

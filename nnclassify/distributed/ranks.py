@@ -30,7 +30,7 @@ from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from nnclassify.errors import Interrupted, TrainingError, one_line
-from nnclassify.process import ended_by_the_kernel
+from nnclassify.process import default_signal_handlers
 
 Value = TypeVar("Value")
 
@@ -120,7 +120,7 @@ def join() -> Ranks:
     has_gpus = torch.cuda.device_count() >= local_size
     if has_gpus:
         torch.cuda.set_device(local_rank)
-    with ended_by_the_kernel():
+    with default_signal_handlers():
         try:
             _check_launcher()
             store, rank, world_size = next(rendezvous("env://"))

@@ -45,13 +45,13 @@ def check_values(examples: Examples, transform: Transform, origin: str, lines: T
     if not (transform.shift.isfinite() & transform.scale.isfinite()).all():
         row = int(examples.select(torch.arange(len(examples)))[0].flatten(1).abs().amax(dim=1).argmax())
         raise DataError(
-            f"{examples.place(row, origin, lines)}: a value too large to normalize; correct it or remove the example"
+            f"{examples.location(row, origin, lines)}: a value too large to normalize; correct it or remove the example"
         )
     if examples.inputs.dtype == torch.uint8:
         return
     for rows in torch.arange(len(examples)).split(CHECKED_AT_ONCE):
         for row, problem in transform.too_large(examples.select(rows)[0]).items():
-            place = examples.place(int(rows[row]), origin, lines)
+            place = examples.location(int(rows[row]), origin, lines)
             raise DataError(f"{place}: {problem}; correct it or remove the example")
 
 

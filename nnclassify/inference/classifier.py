@@ -15,14 +15,14 @@ from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
 from nnclassify.data.transform import Transform
-from nnclassify.device import Placement, find_placement, set_matmul_precision
+from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, one_line, some
 from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.inference.inputs import Note
 from nnclassify.inference.predict import Predictions, predict
 from nnclassify.losses import LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
-from nnclassify.process import unchanged
+from nnclassify.process import preserve_process_state
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import CHECKPOINTS, find_checkpoint
 
@@ -69,7 +69,7 @@ class Classifier:
         """The names of the K classes, in the order of the probabilities."""
         return list(self.class_names)
 
-    @unchanged()
+    @preserve_process_state()
     def predict(self, inputs: object, top_k: int = 1, note: Note | None = None) -> Predictions:
         """Predict the classes of inputs, as `nnclassify predict` does.
 
@@ -114,7 +114,7 @@ class Classifier:
         return replace(classifier, notes=found.notes, split_digests=found.checkpoint.split_digests)
 
     @classmethod
-    @unchanged()
+    @preserve_process_state()
     def from_checkpoint(cls, checkpoint: Checkpoint, path: Path, device: str = "auto") -> Classifier:
         """Build a classifier from the content of a checkpoint.
 
@@ -129,7 +129,7 @@ class Classifier:
             build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
             with torch.device("meta"):  # the config may ask for more memory than available: compare shapes first
                 outline = build()
-            placement = find_placement(device, config.precision).suited_to(outline)
+            placement = resolve_placement(device, config.precision).with_memory_format_for(outline)
             check_weights(outline.to(placement.dtype), checkpoint.model)
             model = build().to(placement.dtype)
             load_weights(model, checkpoint.model)
@@ -137,7 +137,7 @@ class Classifier:
             raise CheckpointError(f"{path}: weights and config do not match ({one_line(cause)})") from cause
         return cls(path, config, placement.to(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
 
-    @unchanged()
+    @preserve_process_state()
     def outputs(self, examples: Examples) -> Tensor:
         """Compute the outputs `(N, num_outputs)`, on the CPU and in the order of the examples."""
         set_matmul_precision(self.placement.device, self.config.precision)
@@ -178,7 +178,7 @@ class Classifier:
 def load_run(
     run: str | os.PathLike[str] | Classifier | None, device: str = "auto", root: str | os.PathLike[str] = CHECKPOINTS
 ) -> Classifier:
-    """Load the classifier of a run, found as on the command line. A `Classifier` is returned unchanged.
+    """Load the classifier of a run, found as on the command line. A `Classifier` is returned preserve_process_state.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.

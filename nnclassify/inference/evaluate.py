@@ -34,7 +34,7 @@ class Evaluation:
         probabilities: The probabilities of each example, `(N, K)`.
         undefined: The metrics that have no value on this split, each with the reason.
         is_multi_hot: Whether an example may belong to several classes, or to none.
-        split: The name of the split: see `Scored`; empty if unknown.
+        split: The name of the split: see `EvaluationExamples`; empty if unknown.
         notes: Notes about the examples, one line each.
     """
 

@@ -88,7 +88,7 @@ class RunFolder:
         """The files that a run may write, without the generations before."""
         return [self.config, self.history, self.results, self.best, self.last, self.result, self.diagnosis]
 
-    def is_held(self) -> bool:
+    def is_locked(self) -> bool:
         """Whether a process trains into the folder now; False where that cannot be found out."""
         try:
             if not self.lock.is_file():
@@ -105,7 +105,7 @@ class RunFolder:
         return False
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Within it no other process trains into the folder; what a killed one left half-written is removed.
 
         The lock is the kernel's: it ends with the process, whatever ends that.

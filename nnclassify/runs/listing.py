@@ -113,7 +113,7 @@ def _listed(folder: RunFolder) -> ListedRun:
 
 
 def _state(folder: RunFolder, result: _Result | None, problems: Sequence[str]) -> State:
-    if folder.is_held():
+    if folder.is_locked():
         return "running"
     if problems:
         return "damaged"

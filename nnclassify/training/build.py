@@ -15,7 +15,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
 from nnclassify.data.transform import Transform, fit_normalization
-from nnclassify.device import Placement, find_placement, set_matmul_precision
+from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, ModelError
@@ -79,7 +79,7 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    placement = find_placement(config.device, config.precision)  # fail before reading the data
+    placement = resolve_placement(config.device, config.precision)  # fail before reading the data
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
     check_tta(config.evaluation.tta, splits.input_shape)
@@ -91,7 +91,7 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
-    placement = placement.suited_to(model)
+    placement = placement.with_memory_format_for(model)
     set_matmul_precision(placement.device, config.precision)
     model = placement.to(model)
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))

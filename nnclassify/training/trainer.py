@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.data import Examples
-from nnclassify.data.batches import Batches, Chunk, resident
+from nnclassify.data.batches import Batches, Chunk, to_device_if_fits
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import TrainingError
 from nnclassify.evaluation.metrics import METRICS, Judged
@@ -91,7 +91,7 @@ class Trainer:
         self.loss_fn = loss_fn
         self.optimizers = list(optimizers)
         self.train_batches = train_batches
-        self.validation = validation and resident(validation, train_batches.placement.device)
+        self.validation = validation and to_device_if_fits(validation, train_batches.placement.device)
         self.recipe = recipe
         self.observers = list(observers)
         self.placement = train_batches.placement
@@ -144,7 +144,7 @@ class Trainer:
         for observer in self.observers:
             observer.run_ended(self)
 
-    def ask_to_stop(self, signal_number: int) -> None:
+    def request_stop(self, signal_number: int) -> None:
         """Stop after this batch, with everything saved; can be called from a signal handler."""
         self.stop_requested = signal_number
         if self.ranks.world_size == 1:
@@ -180,7 +180,7 @@ class Trainer:
         every = self.recipe.report_steps
         for chunk in chunks:
             while every is not None and (left := (every - self.step % every) * chunk.batch_size) < len(chunk.targets):
-                first, chunk = chunk.parted(left)
+                first, chunk = chunk.split_at(left)
                 yield first
             yield chunk
 
@@ -278,7 +278,7 @@ class Trainer:
         stopped."""
         if self.validation is None:
             return None
-        part = self.validation.part(self.ranks.shard(len(self.validation)))
+        part = self.validation.subset(self.ranks.shard(len(self.validation)))
         outputs = [torch.zeros(0, self.loss_fn.num_outputs, dtype=self.placement.dtype, device=self.placement.device)]
         model, tta = self.evaluated_model(), self.recipe.tta
         for batch in outputs_by_batch(model, part, self.train_batches.transform, self.placement, tta):

@@ -11,9 +11,9 @@ from torch import Tensor
 from nnclassify.data import Examples
 from nnclassify.data import batches as batches_module
 from nnclassify.data.augment import Augment, Augmentation
-from nnclassify.data.batches import Batches, resident
+from nnclassify.data.batches import Batches, to_device_if_fits
 from nnclassify.data.transform import Transform, fit_normalization
-from nnclassify.device import find_placement
+from nnclassify.device import resolve_placement
 
 
 def batches_of(num_examples: int = 23, **options: Any) -> Batches:
@@ -22,7 +22,7 @@ def batches_of(num_examples: int = 23, **options: Any) -> Batches:
     rows = torch.arange(num_examples)
     shift_, scale = fit_normalization(inputs, rows, "none")
     transform = Transform((1, 4, 5), None, None, shift_, scale)
-    placement = find_placement("cpu", "float32")
+    placement = resolve_placement("cpu", "float32")
     return Batches(Examples(inputs, rows, rows), transform, placement, **{"batch_size": 5, "seed": 3, **options})
 
 
@@ -90,8 +90,8 @@ def test_examples_on_a_device_are_the_same_rows_in_the_same_order(monkeypatch: p
     storage = torch.arange(40).reshape(10, 4)
     examples = Examples(storage, torch.arange(10) % 3, torch.tensor([7, 2, 9]))
     monkeypatch.setattr("nnclassify.data.examples.MOVED_AT_ONCE", 2)
-    monkeypatch.setattr(batches_module, "holds", lambda device, num_bytes: num_bytes == 3 * 4 * 8)
-    moved = resident(examples, torch.device("cpu"))
+    monkeypatch.setattr(batches_module, "fits_on", lambda device, num_bytes: num_bytes == 3 * 4 * 8)
+    moved = to_device_if_fits(examples, torch.device("cpu"))
     assert moved.inputs.shape == (3, 4)  # and no others of the storage
     for rows in (torch.arange(3), torch.tensor([2, 0])):
         assert all(torch.equal(a, b) for a, b in zip(moved.select(rows), examples.select(rows), strict=True))

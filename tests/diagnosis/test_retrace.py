@@ -27,7 +27,7 @@ class StopAfter(Observer):
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Ask."""
         if row.epoch == self.epoch:
-            trainer.ask_to_stop(15)
+            trainer.request_stop(15)
 
 
 @pytest.mark.parametrize(

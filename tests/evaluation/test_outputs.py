@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnclassify import run
 from nnclassify.data import Examples
 from nnclassify.data.transform import Transform, Tta
-from nnclassify.device import find_placement
+from nnclassify.device import resolve_placement
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluation.outputs import outputs_of, views
 from nnclassify.inference.classifier import Classifier
@@ -54,7 +54,7 @@ def test_outputs_are_the_mean_over_the_views(tta: Tta) -> None:
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.GELU(), nn.Flatten(), nn.Linear(24, 2))
     rows = torch.arange(5)
     transform = Transform((2, 4, 6), None, None, torch.zeros(2, 1, 1), torch.ones(2, 1, 1))
-    placement = find_placement("cpu", "float32").suited_to(nn.Conv2d(1, 1, 1))
+    placement = resolve_placement("cpu", "float32").with_memory_format_for(nn.Conv2d(1, 1, 1))
     outputs = outputs_of(model, Examples(images(), rows, rows), transform, placement, tta)
     torch.testing.assert_close(outputs, by_hand(model, images(), tta))
     assert sum(weight for weight, _ in views(images(), tta)) == 1

@@ -81,8 +81,8 @@ def test_a_signal_before_training_ends_at_once_and_leaves_nothing(tmp_path: Path
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import signal, time\n"
-        "from nnclassify.process import asking_to_stop\n"
-        "with asking_to_stop(lambda number: print('asked', number, flush=True)):\n"
+        "from nnclassify.process import stop_on_signals\n"
+        "with stop_on_signals(lambda number: print('asked', number, flush=True)):\n"
         "    print('ready', flush=True)\n"
         "    while True: time.sleep(0.01)\n"
     )

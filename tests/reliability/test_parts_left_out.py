@@ -26,7 +26,7 @@ class _StopAt(Observer):
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         if trainer.step == self.step:
-            trainer.ask_to_stop(15)
+            trainer.request_stop(15)
 
 
 def test_parts_left_out(scale: float, outcome: Outcome) -> None:

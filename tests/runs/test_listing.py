@@ -66,9 +66,9 @@ def test_the_best_epoch_is_that_of_the_configs_metric(tmp_path: Path) -> None:
 
 def test_a_run_that_another_process_trains_is_running_and_is_not_disturbed(tmp_path: Path) -> None:
     folder = made(tmp_path, "a")
-    with folder.alone():
+    with folder.locked():
         assert only(tmp_path).state == "running"
-        with pytest.raises(CheckpointError, match="another process is training in it"), folder.alone():
+        with pytest.raises(CheckpointError, match="another process is training in it"), folder.locked():
             pass
     assert only(tmp_path).state == "interrupted"
 

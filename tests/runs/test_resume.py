@@ -60,7 +60,7 @@ class StopAt(Observer):
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         if trainer.step == self.step:
-            trainer.ask_to_stop(15)
+            trainer.request_stop(15)
 
 
 def start(name: str, *changes: str, stop_at: int = 0) -> RunFolder:
@@ -387,7 +387,7 @@ def test_a_run_goes_on_as_it_began_or_as_it_is_asked_to(compiled: bool, monkeypa
 
 def test_two_processes_never_train_into_one_folder() -> None:
     folder = start("run", stop_at=4)
-    with folder.alone(), pytest.raises(CheckpointError, match="another process is training in it"):
+    with folder.locked(), pytest.raises(CheckpointError, match="another process is training in it"):
         go_on(folder)
 
 

@@ -73,7 +73,7 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
 
 
 def _train_step(
-    trainer: Trainer, inputs: Tensor, targets: Tensor, clock: ScheduleState
+    trainer: Trainer, inputs: Tensor, targets: Tensor, schedule_state: ScheduleState
 ) -> tuple[str, str | None] | None:
     """One update as the trainer makes it, but eager, in one process, and without a loss scale.
 
@@ -93,10 +93,10 @@ def _train_step(
     if found is not None:
         is_left_out = step.scaled and found[0] == "gradient"  # the scale is lowered, and nothing is updated
         return None if is_left_out else found
-    factor = recipe.scheduler.factor(clock)
+    factor = recipe.scheduler.factor(schedule_state)
     trainer.set_lr(factor)
     state.update(clipped(gradients, recipe.clip_grad_norm), [group.initial_lr * factor for group in state.groups])
-    state.average(recipe.averaging, trainer.decay(clock.step))
+    state.average(recipe.averaging, trainer.decay(schedule_state.step))
     bad = _not_finite(dict(trainer.model.named_parameters()))
     return None if bad is None else ("weight, after the update,", bad)
 

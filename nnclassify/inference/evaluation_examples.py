@@ -14,11 +14,11 @@ from nnclassify.errors import DataError, InputError, LabelError, some
 from nnclassify.evaluation.outputs import check_values
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, splits_of
-from nnclassify.process import unchanged
+from nnclassify.process import preserve_process_state
 
 
 @dataclass(frozen=True)
-class Scored:
+class EvaluationExamples:
     """Examples to evaluate on.
 
     Attributes:
@@ -32,7 +32,7 @@ class Scored:
     notes: list[str] = field(default_factory=list)
 
 
-def scored(classifier: Classifier, split: str | None = None) -> Scored:
+def examples_to_evaluate(classifier: Classifier, split: str | None = None) -> EvaluationExamples:
     """Choose a split of the run's own data (by default the test split), or all examples of other data.
 
     A run recognizes its own data by the digests of its splits, even if the data has been moved.
@@ -51,17 +51,17 @@ def scored(classifier: Classifier, split: str | None = None) -> Scored:
     return _of_other(classifier)
 
 
-@unchanged()
+@preserve_process_state()
 def evaluate_run(classifier: Classifier, split: str | None = None) -> Evaluation:
-    """Evaluate a classifier on the examples that `scored` chooses.
+    """Evaluate a classifier on the examples that `examples_to_evaluate` chooses.
 
     Raises:
-        DataError: See `scored`.
+        DataError: See `examples_to_evaluate`.
         InputError: `split` is not the name of a split.
     """
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"split: found {split!r}, expected train, validation or test")
-    chosen = scored(classifier, split)
+    chosen = examples_to_evaluate(classifier, split)
     return replace(evaluate(classifier, chosen.examples), split=chosen.split, notes=tuple(chosen.notes))
 
 
@@ -70,7 +70,7 @@ def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:
     return digests is not None and digests.get(name) == examples.digest()
 
 
-def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Scored:
+def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> EvaluationExamples:
     name, examples = choose_split(splits, split)
     origin = classifier.config.dataset.origin(name)
     check_values(examples, classifier.transform, classifier.config.dataset.origin_of_inputs(name), splits.lines)
@@ -80,10 +80,10 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Scored
             f"{origin}: the {name} split has changed since the run was trained (its digest differs): examples "
             f"that the net was trained on may be among these {len(examples)}"
         )
-    return Scored(name, examples, notes)
+    return EvaluationExamples(name, examples, notes)
 
 
-def _of_other(classifier: Classifier) -> Scored:
+def _of_other(classifier: Classifier) -> EvaluationExamples:
     """Choose all examples of data that the network was not trained on, or its test split if it has one."""
     config, transform = classifier.config, classifier.transform
     dataset = config.dataset.as_trained(transform)
@@ -106,7 +106,7 @@ def _of_other(classifier: Classifier) -> Scored:
     check_values(examples, transform, origin_of_inputs, source.lines)
     which = f"all {len(examples)} examples" if name == "all" else f"its test split of {len(examples)} examples"
     note = f"{origin}: not the data that the run was trained on; evaluated: {which}"
-    return Scored(name, examples, [*source.notes, note])
+    return EvaluationExamples(name, examples, [*source.notes, note])
 
 
 def _in_classes(pool: UnsplitExamples, source: RawDataset, class_names: list[str], origin: str) -> UnsplitExamples:

@@ -14,7 +14,7 @@ from nnclassify import run
 from nnclassify.errors import DataError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate
-from nnclassify.inference.scored import scored
+from nnclassify.inference.evaluation_examples import examples_to_evaluate
 
 ROWS = [(row % 10, row * 7 % 13, "low" if row % 10 < 5 else "high") for row in range(60)]
 
@@ -27,7 +27,7 @@ def write(path: str, header: str, rows: Sequence[tuple[object, ...]]) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A run on t.csv in the folder that tests stand in."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("scored"))
+        patch.chdir(tmp_path_factory.mktemp("examples_to_evaluate"))
         write("t.csv", "a,b,label", ROWS)
         run.train(loaded(config_of(dataset={"name": "csv", "path": "t.csv"}, epochs=20)))
         yield
@@ -39,7 +39,7 @@ def net(*overrides: str) -> Classifier:
 
 def test_columns_are_found_by_name_and_the_same_rows_are_known_again() -> None:
     write("turned.csv", "label,b,extra,a", [(label, b, 1, a) for a, b, label in ROWS])
-    mine, moved = scored(net()), scored(net("dataset.path=turned.csv"))
+    mine, moved = examples_to_evaluate(net()), examples_to_evaluate(net("dataset.path=turned.csv"))
     assert (mine.split, len(mine.examples), mine.notes) == ("test", 12, [])
     assert (moved.split, moved.notes) == ("test", [])
     assert torch.equal(mine.examples.select(torch.arange(12))[0], moved.examples.select(torch.arange(12))[0])
@@ -48,31 +48,33 @@ def test_columns_are_found_by_name_and_the_same_rows_are_known_again() -> None:
 def test_other_columns_are_refused_by_name() -> None:
     write("other.csv", "a,c,label", ROWS)
     with pytest.raises(DataError, match=r"other\.csv:1: no column 'b' \(dataset\.features\); columns: a, c, label"):
-        scored(net("dataset.path=other.csv"))
+        examples_to_evaluate(net("dataset.path=other.csv"))
 
 
 def test_all_rows_of_another_file_are_scored_in_the_classes_of_the_run() -> None:
     write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "low"), (1, 0, "low")])
-    found = scored(net("dataset.path=new.csv"))
+    found = examples_to_evaluate(net("dataset.path=new.csv"))
     assert (found.split, len(found.examples)) == ("all", 3)
     assert found.notes == ["new.csv: not the data that the run was trained on; evaluated: all 3 examples"]
     assert evaluate(net(), found.examples).confusion[0] == [0, 0]  # nothing is high
     write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "middle")])
     with pytest.raises(DataError, match=r"new\.csv: class 'middle' is not one of the run's: high, low"):
-        scored(net("dataset.path=new.csv"))
+        examples_to_evaluate(net("dataset.path=new.csv"))
 
 
 def test_a_split_that_is_not_what_it_was_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write(str(tmp_path / "t.csv"), "a,b,label", [(5, 5, "high"), *ROWS])
     classifier = net()
-    assert scored(replace(classifier, split_digests=None)).notes == []  # an earlier release knew no digests
+    assert (
+        examples_to_evaluate(replace(classifier, split_digests=None)).notes == []
+    )  # an earlier release knew no digests
     monkeypatch.chdir(tmp_path)
-    (note,) = scored(classifier).notes
+    (note,) = examples_to_evaluate(classifier).notes
     assert note.startswith("t.csv: the test split has changed since the run was trained")
-    assert "test split has changed" in scored(classifier.overridden(["dataset.seed=4"])).notes[0]
+    assert "test split has changed" in examples_to_evaluate(classifier.overridden(["dataset.seed=4"])).notes[0]
 
 
 def test_a_value_that_no_net_computes_with_is_refused_by_line() -> None:
     write("far.csv", "a,b,label", [(3, 1, "low"), (4, -3.4e38, "low")])
     with pytest.raises(DataError, match=r"far\.csv:3: column 'b': -3\.4e\+38, .+ after normalizing, is too large"):
-        scored(net("dataset.path=far.csv"))
+        examples_to_evaluate(net("dataset.path=far.csv"))
