@@ -1,4 +1,4 @@
-"""The last line of defense: an error that nobody foresaw becomes one line and a file to report."""
+"""Turn an unexpected error into one line, and a file with the traceback to report."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nnclassify.errors import one_line
 from nnclassify.files.cache import cache_folder, trim
 
 MAX_BYTES = 1_000_000
-"""What all reports together may take; the oldest go first."""
+"""The maximum size of all reports together; the oldest are deleted first."""
 PREFIX = "nnclassify-bug-"
 LIBRARIES = ("torch", "torchvision", "numpy", "pydantic", "typer", "matplotlib", "pillow")
 
 
 def report(error: BaseException) -> str:
-    """Keep the traceback in a file, and say in one line what happened and where the file is."""
+    """Save the traceback in a file, and return one line with the error and the file."""
     kept = _keep(_text(error))
     what = f"{type(error).__name__}: {one_line(error)}"
-    where = "the traceback could not be kept" if kept is None else f"the traceback is in {kept}"
+    where = "the traceback could not be saved" if kept is None else f"the traceback is in {kept}"
     return f"a bug in nnclassify {__version__} ({what}); please report it: {where}"
 
 
@@ -49,7 +49,7 @@ def _release(library: str) -> str:
 
 
 def _keep(text: str) -> Path | None:
-    """Write the report into the cache folder, else into the folder for temporary files; None: into neither."""
+    """Write the report into the cache folder, or into the temporary folder; return None if neither is writable."""
     for folder in (_in_the_cache, tempfile.gettempdir):
         try:
             place = Path(folder())

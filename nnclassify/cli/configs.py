@@ -1,4 +1,4 @@
-"""The command line's `configs` commands: the shipped configs, the reference and the schema of the YAML."""
+"""The commands under `configs`: the shipped configs, and the reference and the schema of the YAML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def list_configs(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the shipped configs."""
     if context.invoked_subcommand is not None:
         if as_json:
-            raise InputError(f"configs --json {context.invoked_subcommand}: write --json at the end")
+            raise InputError(f"configs --json {context.invoked_subcommand}: put --json at the end")
         return
     if as_json:
         print_json({"configs": [{"name": name, "summary": text} for name, text in shipped.summaries().items()]})
@@ -59,7 +59,10 @@ def show_config(
     device: DeviceKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a shipped config; with overrides, as it would be trained, every default written out."""
+    """Print a shipped config.
+
+    With overrides, prints the resolved config with all defaults.
+    """
     path = shipped.find_shipped(name)
     text = shipped.text_of(path)
     short = {"epochs": epochs, "lr": lr, "seed": seed, "batch_size": batch_size, "device": device}
@@ -80,7 +83,7 @@ def copy_config(
     target: Annotated[Path | None, typer.Argument(help="A file or a folder. Default: the working directory.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a shipped config to edit it."""
+    """Copy a shipped config, to edit it."""
     copy = shipped.copy_shipped(name, target)
     if as_json:
         print_json({"name": name, "path": str(copy)})
@@ -91,7 +94,10 @@ def copy_config(
 
 @configs_app.command("reference")
 def print_reference(as_json: JsonOption = False) -> None:
-    """Print the YAML reference in markdown: every key with its values, default and meaning."""
+    """Print the YAML reference in Markdown.
+
+    It lists each key with its values, default and meaning.
+    """
     from nnclassify.config.reference import markdown
 
     if as_json:
@@ -102,7 +108,10 @@ def print_reference(as_json: JsonOption = False) -> None:
 
 @configs_app.command("schema")
 def print_schema(as_json: JsonOption = False) -> None:
-    """Print the JSON schema of the YAML, for completion in editors; --json prints it on one line."""
+    """Print the JSON schema of the YAML.
+
+    Editors use it to complete and check keys. With --json, it is printed on one line.
+    """
     from nnclassify.config.reference import json_schema
 
     if as_json:

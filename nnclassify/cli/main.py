@@ -1,7 +1,6 @@
-"""The command line: parse, call, print, exit code. Nothing else happens here.
+"""The command line: parse, call, print, exit code.
 
-Every command imports what it needs when it runs: `--help` and the shell's completion load neither torch nor
-matplotlib.
+Commands import what they need when they run: `--help` and shell completion import neither torch nor matplotlib.
 """
 
 from __future__ import annotations
@@ -48,22 +47,22 @@ app.add_typer(configs_app, name="configs")
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit code: see `_ended_by`."""
+    """Run the command line, and exit with its exit code."""
     try:
         app()
         code = 0
-    except SystemExit as end:  # typer's own, with the code of a command or of wrong usage
+    except SystemExit as end:  # from typer, with the exit code of a command or of wrong usage
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:
         code = _ended_by(error)
     if (failure := output_failure()) is not None:
-        note(f"error: standard output: not written ({one_line(failure)}); free space, or write to another place")
+        note(f"error: standard output: not written ({one_line(failure)}); free space, or write to another disk")
         code = code or SaveError.exit_code
     sys.exit(code)
 
 
 def _ended_by(error: BaseException) -> int:
-    """Say what ended a command, a line per problem and never a traceback; the exit code."""
+    """Print the error that ended a command, one line per problem and never a traceback, and return the exit code."""
     if isinstance(error, NNClassifyError):
         for line in error.lines:
             note(f"error: {line}")

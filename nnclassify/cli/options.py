@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, and how the shell completes them."""
+"""Options and arguments that several commands share, and their shell completion."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nnclassify.files import shipped
 
 
 def complete_config(incomplete: str) -> list[str]:
-    """The shipped configs that begin so, for the shell's completion."""
+    """Return the shipped configs that start with `incomplete`, for shell completion."""
     return [name for name in shipped.shipped_configs() if name.startswith(incomplete)]
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """The runs that begin so, for the shell's completion."""
+    """Return the runs that start with `incomplete`, for shell completion."""
     from nnclassify.runs.folder import runs
 
-    with contextlib.suppress(NNClassifyError):  # a shell that completes a word is no place for messages
+    with contextlib.suppress(NNClassifyError):  # a message would appear in the middle of the command line
         return [run.name for run in runs() if run.name.startswith(incomplete)]
     return []
 
@@ -41,7 +41,7 @@ RunArgument = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 RunOption = Annotated[
     str | None,
-    typer.Option("--run", metavar="RUN", help="The same as RUN; give one of the two.", autocompletion=complete_run),
+    typer.Option("--run", metavar="RUN", help="Same as RUN; use one or the other.", autocompletion=complete_run),
 ]
 ConfigArgument = Annotated[
     str,
@@ -49,7 +49,11 @@ ConfigArgument = Annotated[
 ]
 ConfigOrRunArgument = Annotated[
     str | None,
-    typer.Argument(metavar="CONFIG", help="A YAML file, a shipped config or a run.", autocompletion=complete_config),
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file or a shipped config; with --resume also a run.",
+        autocompletion=complete_config,
+    ),
 ]
 Words = Annotated[
     list[str] | None,
@@ -66,6 +70,7 @@ BatchSizeOption = Annotated[str | None, typer.Option(metavar="N", help="Short fo
 DeviceKeyOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="Short for device=DEVICE.")]
 PRECEDENCE = (
     "KEY=VALUE, --set and the short options such as --lr override the config. "
-    "The last --set of a key counts; a key that two forms set to different values is an error."
+    "If --set is repeated for a key, the last value is used; setting a key to different values in two forms is an "
+    "error."
 )
-"""What the help of a command that takes a config ends with."""
+"""The last paragraph of the help of commands that take a config."""

@@ -1,8 +1,8 @@
-"""The words of a command line that are neither options nor files: `key=value`, and which run is meant.
+"""Overrides and runs on the command line.
 
-`optimizer.lr=0.1` is the same as `--set optimizer.lr=0.1`, and `--lr 0.1` is short for either. All of them override the
-config. Of one form, the last one counts, as in a file that is read from top to bottom; two forms that give a key two
-values are refused, since their order on the command line is not known here.
+`optimizer.lr=0.1` is the same as `--set optimizer.lr=0.1`, and `--lr 0.1` is short for either. If one form sets a key
+several times, the last value is used. Two forms that set a key to different values are an error, because their order
+on the command line is not known here.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from nnclassify.errors import InputError, some, suggestion
 from nnclassify.runs.folder import CHECKPOINTS
 
 SHORT = {"epochs": "epochs", "lr": "optimizer.lr", "seed": "seed", "batch_size": "batch_size", "device": "device"}
-"""The keys that options are short for, by the name of the option's parameter."""
+"""The keys that the short options set, by parameter name."""
 OF_A_RUN = ("dataset", "evaluation")
-"""The keys that can be set where a trained run is used."""
+"""The sections of the config that can be overridden for a trained run."""
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\.[A-Za-z0-9_]+)*=")
 
 
 def gathered(set_options: Sequence[str] | None, words: Sequence[str] | None, **short: str | None) -> list[str]:
-    """All overrides of a command line, in the order in which they apply: --set, words, short options.
+    """Collect the overrides of a command line in the order in which they apply: --set, words, short options.
 
     Args:
         set_options: The values of `--set`.
         words: `key=value` without an option.
-        short: The values of the options of `SHORT`; None of one that is not given.
+        short: The values of the options in `SHORT`, or None.
 
     Raises:
-        InputError: Two forms give a key two values, or a later form would undo an earlier one.
+        InputError: Two forms set a key to different values, or a later form would undo an earlier one.
     """
     given = {name: value for name, value in short.items() if value is not None}
     forms = [
@@ -62,11 +62,11 @@ def _refuse_conflict(earlier: Override, later: Override) -> None:
 
 @dataclass(frozen=True)
 class Parted:
-    """Words of a command line, by what they mean.
+    """The words of a command line, by kind.
 
     Attributes:
-        names: Runs, files, values: all but overrides.
-        overrides: `key=value`, whose key is one of a config.
+        names: Runs, files and values.
+        overrides: `key=value` with a key of the config.
     """
 
     names: list[str]
@@ -74,18 +74,18 @@ class Parted:
 
 
 def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN) -> Parted:
-    """Tell overrides from runs and files.
+    """Separate overrides from runs and files.
 
-    A word is an override where it has the form `key=value` and its key begins with a key of the config. Where there is
-    a run or a file of that name too, that one is meant if the key cannot be set here; if it can, the word is refused.
+    A word is an override if it has the form `key=value` and its key begins with a key of the config. If a run or a file
+    has the same name, the word means that one, unless the key can be set here: then the word is ambiguous.
 
     Args:
         words: The words.
-        instead: How a run or a file is named without doubt, for the message: `{}` stands for the word.
+        instead: The unambiguous way to name a run or a file, for the message; `{}` stands for the word.
         settable: The keys of the config that can be set here.
 
     Raises:
-        InputError: A word may be both, or is neither and its key is nearly one of the config.
+        InputError: A word is ambiguous, or looks like an override with a misspelled key.
     """
     parted = Parted([], [])
     for word in words:
@@ -93,7 +93,7 @@ def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN)
         if found is None or _is_there(word):
             if found is not None and found[1] in settable:
                 raise InputError(
-                    f"{word}: an override, and a run or a file too; write --set {word}, or {instead.format(word)}"
+                    f"{word}: both an override and a run or a file; write --set {word}, or {instead.format(word)}"
                 )
             parted.names.append(word)
         elif found[1] in RunConfig.model_fields:
@@ -110,26 +110,26 @@ def _is_there(word: str) -> bool:
 
 
 def one_run(names: Sequence[str], option: str | None) -> str | None:
-    """The run that is named, as a word or with `--run`; None: none is.
+    """Return the run that is named by a word or by `--run`, or None.
 
     Raises:
-        InputError: Two are named.
+        InputError: Two runs are named.
     """
     if len(names) > 1:
         raise InputError(f"RUN: found {some(names)}; expected one run, and overrides such as evaluation.tta=mirror")
     if names and option is not None and names[0] != option:
-        raise InputError(f"{names[0]} and --run {option}: two runs; give one of them")
+        raise InputError(f"{names[0]} and --run {option}: found two runs, expected one")
     return names[0] if names else option
 
 
 def all_runs(names: Sequence[str] | None, options: Sequence[str] | None) -> list[str]:
-    """The runs to compare, as words or with `--run`.
+    """Return the runs to compare, named by words or by `--run`.
 
     Raises:
-        InputError: None is named, or other ones in the two ways.
+        InputError: No run is named, or words and `--run` name different runs.
     """
     if names and options and list(names) != list(options):
-        raise InputError(f"{some(names)} and --run {some(options)}: other runs; give them in one way")
+        raise InputError(f"{some(names)} and --run {some(options)}: different runs; use either words or --run")
     if found := list(names or options or []):
         return found
     raise InputError("RUN: missing; expected runs, run folders or checkpoints")
@@ -138,11 +138,11 @@ def all_runs(names: Sequence[str] | None, options: Sequence[str] | None) -> list
 def run_and_overrides(
     run: str | None, words: Sequence[str] | None, option: str | None, set_options: Sequence[str] | None
 ) -> tuple[str | None, list[str]]:
-    """The run that a command uses (None: the newest), and what is set otherwise than it was trained with.
+    """Return the run that a command uses (None: the newest) and its overrides.
 
     Args:
-        run: The first word, if there is one.
-        words: The others.
+        run: The first word, or None.
+        words: The other words.
         option: The value of `--run`.
         set_options: The values of `--set`.
 
@@ -154,10 +154,10 @@ def run_and_overrides(
 
 
 def inputs_and_overrides(words: Sequence[str], set_options: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """The inputs to predict, and what is set otherwise than the run was trained with.
+    """Return the inputs to predict and the overrides.
 
     Raises:
-        InputError: No input, or words that are ambiguous or contradict each other.
+        InputError: There is no input, or words are ambiguous or contradict each other.
     """
     parted = part(words, "./{}")
     if not parted.names:
@@ -168,23 +168,23 @@ def inputs_and_overrides(words: Sequence[str], set_options: Sequence[str] | None
 def config_and_overrides(
     config: str | None, words: Sequence[str] | None, option: str | None, *, resume: bool
 ) -> tuple[str, list[str]]:
-    """The config or run that `train` takes, and the words after it.
+    """Return the config or run to train, and the overrides.
 
     Args:
-        config: The first word, if there is one: CONFIG, or with `--run` perhaps an override.
-        words: The others.
+        config: The first word, or None: CONFIG, or with `--run` an override.
+        words: The other words.
         option: The value of `--run`.
         resume: Whether `--resume` is given.
 
     Raises:
-        InputError: No config, two runs, or `--run` without `--resume`.
+        InputError: There is no config, there are two runs, or `--run` is given without `--resume`.
     """
     if option is None:
         if config is None:
-            raise InputError("CONFIG: missing; expected a YAML file or a name of `nnclassify configs`")
+            raise InputError("CONFIG: missing; expected a YAML file or a name from `nnclassify configs`")
         return config, list(words or [])
     if not resume:
-        raise InputError(f"--run {option}: the run that --resume continues; add --resume, or give a CONFIG")
+        raise InputError(f"--run {option}: names the run that --resume continues; add --resume, or give a CONFIG")
     parted = part([*([] if config is None else [config]), *(words or [])], "./{}", settable=())
     one_run(parted.names, option)
     return option, parted.overrides

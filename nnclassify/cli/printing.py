@@ -1,4 +1,4 @@
-"""What a command prints: notes and errors to standard error, results as JSON to standard output."""
+"""Printing: notes and errors to standard error, JSON results to standard output."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nnclassify.errors import printable
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON object: in ASCII, so that every terminal and script can read it."""
+    """Print one JSON object, in ASCII so that every terminal and script can read it."""
     typer.echo(json.dumps(content, allow_nan=False))
 
 
 def note(text: str) -> None:
-    """Print a line that the user should see; of several processes, one speaks."""
+    """Print a line for the user; with several processes, only the first one prints."""
     if os.environ.get("RANK", "0") == "0":
         say(text)
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, with control characters escaped."""
+    """Print a line to standard error, with control characters escaped."""
     print(printable(text), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a run shows while it trains: a bar on a terminal, plain lines elsewhere."""
+"""The progress of training: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BAR_SECONDS = 0.25
 
 
 class ProgressBar(Observer):
-    """A tqdm bar on a terminal."""
+    """Shows progress as a tqdm bar on a terminal."""
 
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
 
     def run_started(self, trainer: Trainer) -> None:
-        """Draw it where the run stands."""
+        """Draw the bar at the step where the run starts or continues."""
         self.bar = tqdm(
             total=trainer.recipe.epochs * len(trainer.train_batches),
             initial=trainer.step,
@@ -36,22 +36,22 @@ class ProgressBar(Observer):
         )
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Move it."""
+        """Advance the bar."""
         if self.bar is not None:
             self.bar.set_description(f"epoch {trainer.epoch}/{trainer.recipe.epochs}", refresh=False)
             self.bar.update(num_steps)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Say what the epoch reached."""
+        """Show the metrics of the epoch."""
         if self.bar is not None:
             self.bar.set_postfix_str(_figures(row, trainer.recipe.select_by), refresh=False)
 
     def note(self, text: str) -> None:
-        """Write what the user should know above the bar."""
+        """Print a note above the bar."""
         tqdm.write(printable(text), file=sys.stderr)
 
     def run_ended(self, trainer: Trainer) -> None:
-        """Leave the last state on the screen."""
+        """Close the bar, which stays on the screen."""
         if self.bar is not None:
             self.bar.close()
 
@@ -63,22 +63,22 @@ class PlanLine(Observer):
         self.say = say
 
     def run_started(self, trainer: Trainer) -> None:
-        """Print it before the first step."""
+        """Print the plan before the first step."""
         decisions = trainer.plan.description().items()
         self.say("plan: " + ", ".join(f"{name} {value}" for name, value in decisions))
 
 
 ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20
-"""Runs of up to this many epochs have a line per epoch; longer ones for their first epochs, then evenly spaced ones."""
+"""Runs of up to ALL_LINES epochs have a line per epoch; longer ones have FIRST_LINES, then SHARES evenly spaced."""
 BURIED = 10
-"""Lines under which a warning is no longer seen."""
+"""The number of later lines after which a warning is repeated at the end."""
 
 
 class EpochLines(Observer):
-    """Plain lines where there is no terminal: about 40 at most, however many epochs there are.
+    """Shows progress as plain lines, about 40 at most, where there is no terminal.
 
-    The first epochs of a long run have a line each, then those whose number is a power of four, and twenty spread
-    evenly over the run. At its end follow the best epoch and the last, and the warnings that many lines came after.
+    A long run has a line for each of its first epochs, for epochs that are a power of four, and for twenty evenly
+    spaced ones. At the end, the best and the last epoch follow, and the warnings that scrolled away.
     """
 
     def __init__(self) -> None:
@@ -88,13 +88,13 @@ class EpochLines(Observer):
         self.warnings: list[tuple[int, str]] = []
 
     def note(self, text: str) -> None:
-        """Write what the user should know; a warning perhaps once more at the end."""
+        """Print a note; a warning may be repeated at the end."""
         self._write(text)
         if text.startswith("warning: "):
             self.warnings.append((self.num_lines, text))
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Write a line where the epoch has one."""
+        """Print the line of the epoch, if it has one."""
         is_best = trainer.is_best and trainer.recipe.may_select
         best = "  best" if is_best else ""
         done, figures = f"epoch {row.epoch}/{trainer.recipe.epochs}", _figures(row, trainer.recipe.select_by)
@@ -106,7 +106,7 @@ class EpochLines(Observer):
             self._show(row.epoch, line)
 
     def run_ended(self, trainer: Trainer) -> None:
-        """Write the best and the last epoch where they had no line, and warnings that were buried."""
+        """Print the best and the last epoch unless they were printed before, and repeat warnings that scrolled away."""
         for epoch, line in sorted(self.ends.values()):
             if epoch not in self.shown:
                 self._show(epoch, line)
@@ -125,7 +125,7 @@ class EpochLines(Observer):
 
 
 def _has_line(epoch: int, epochs: int) -> bool:
-    """Whether an epoch of a run of `epochs` has its own line."""
+    """Return whether an epoch of a run of `epochs` has its own line."""
     is_power_of_four = epoch.bit_count() == 1 and epoch.bit_length() % 2 == 1
     return epochs <= ALL_LINES or epoch <= FIRST_LINES or is_power_of_four or epoch % -(-epochs // SHARES) == 0
 

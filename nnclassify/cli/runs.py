@@ -1,4 +1,4 @@
-"""`nnclassify runs`: the runs here, as a table."""
+"""The command `runs`: list the runs in a folder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 
 def list_runs(
-    root: Annotated[Path | None, typer.Argument(help="The folder with the runs. Default: checkpoints/.")] = None,
+    root: Annotated[
+        Path | None, typer.Argument(help="The folder that contains the runs. Default: checkpoints/.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs here: config, epochs, accuracies, when they were saved and how they stand; the newest last."""
+    """List the runs in a folder, newest last.
+
+    Prints the config, epochs, accuracies, time of the last save, and state of each run.
+    """
     from nnclassify.runs.folder import CHECKPOINTS
     from nnclassify.runs.listing import listed
 

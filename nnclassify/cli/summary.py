@@ -1,4 +1,4 @@
-"""`nnclassify summary CONFIG`: what a config builds, before it is trained."""
+"""The command `summary`: show the network of a config before training."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ def summary(
     device: DeviceKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a config builds: layers, output shapes, parameters, operations, memory, how it is executed."""
+    """Summarize the network of a config.
+
+    Prints its layers, output shapes, parameters, operations and memory, and how it would be executed.
+    """
     from nnclassify.cli.overrides import gathered
     from nnclassify.config.run_config import load_config
 
     changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
     loaded = load_config(config, changes)
-    from nnclassify.training.summary import summarize  # after the config is known to be right: torch is slow to import
+    from nnclassify.training.summary import summarize  # after the config is checked: torch is slow to import
 
     found = summarize(loaded)
     if as_json:
@@ -66,7 +69,7 @@ def _text(found: Summary) -> str:
         [
             table(["layer", "kind", "output shape", "parameters", "multiply-adds"], rows),
             "",
-            f"parameters: {found.parameters:,}, of which {found.trainable_parameters:,} learn",
+            f"parameters: {found.parameters:,}, {found.trainable_parameters:,} of them trainable",
             f"operations: {found.multiply_adds:,} multiply-adds per example (forward; matrix products, convolutions)",
             "memory: " + ", ".join(f"{name} {_bytes(size)}" for name, size in held.items() if size),
             "plan: " + ", ".join(f"{name} {value}" for name, value in found.plan.items()),
@@ -75,7 +78,7 @@ def _text(found: Summary) -> str:
 
 
 def _bytes(size: int) -> str:
-    """Bytes in the largest unit that they reach."""
+    """Format a number of bytes with a unit, such as `1.5 MB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:
             return f"{size / scale:.1f} {unit}"

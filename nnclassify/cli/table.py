@@ -1,4 +1,4 @@
-"""Plain columns for a terminal."""
+"""Tables for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nnclassify.inference.display_names import num_columns
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain columns: the first to the left, the others to the right; names are shown on one line."""
+    """Format a table, with the first column left-aligned, the others right-aligned, and control characters escaped."""
     lines = [[printable(cell) for cell in line] for line in (header, *rows)]
     widths = [max(num_columns(line[column]) for line in lines) for column in range(len(header))]
     filled = [[" " * (width - num_columns(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines]

@@ -1,4 +1,4 @@
-"""Results as text, for people: what the command line prints where it is not asked for JSON."""
+"""Results as text: what the command line prints without `--json`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
 
 _FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters with which a formula starts in a spreadsheet."""
 MAX_SHOWN_CLASSES = 20
-"""A confusion matrix of more classes does not fit a terminal; of more, the worst and the largest are shown."""
+"""Above this number of classes, a confusion matrix does not fit a terminal: only the worst classes and the largest
+confusions are shown."""
 MAX_NAME, MAX_WIDTH = 40, 120
-"""Columns of a name in a table, and of a table."""
+"""Maximum width of a name in a table, and of a table, in columns."""
 
 
 def result_text(result: RunResult, with_plots: bool) -> str:
-    """What a finished run reached."""
+    """Describe the result of a finished run."""
     figures = result.figures()
     lines = [f"run: {result.folder.path}" + (f", plots in {result.folder.plots}" if with_plots else "")]
     lines.append(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
@@ -54,13 +55,13 @@ def result_text(result: RunResult, with_plots: bool) -> str:
 
 
 def _selected(figures: dict[str, Any], select_by: str) -> str:
-    """What the best epoch was selected by, where that is neither loss nor accuracy."""
+    """Return the metric that selected the best epoch, unless it is the loss or the accuracy."""
     value = None if select_by in _ALWAYS else figures.get(select_by)
     return "" if value is None else f", {METRICS[select_by].label} {value:.4f}"
 
 
 def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
-    """The figures of one split, its classes, and the confusion matrix where it fits."""
+    """Describe an evaluation: metrics, classes, and the confusion matrix if it fits."""
     low, high = map(percent, evaluation.accuracy_interval)
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
@@ -85,11 +86,11 @@ def _multi_hot_line(evaluation: Evaluation) -> str:
 
 
 _ALWAYS = {"loss", "accuracy"}
-"""Metrics that every table and line has anyway."""
+"""Metrics that every table and line contains."""
 
 
 def _other_metrics(evaluation: Evaluation) -> list[str]:
-    """The other metrics on one line, and a line for each that has no value on this split."""
+    """Return the other metrics on one line, and a line for each metric without a value on this split."""
     told = _ALWAYS | ({"hamming_loss", "f1_macro", "f1_micro"} if evaluation.is_multi_hot else set())
     known = [f"{METRICS[name].label} {value:.4f}" for name, value in evaluation.metrics.items() if name not in told]
     lacking = [f"no {METRICS[name].label}: {reason}" for name, reason in evaluation.undefined.items()]
@@ -105,7 +106,7 @@ def _class_table(classes: Sequence[ClassReport]) -> str:
 
 
 def _worst_classes(classes: Sequence[ClassReport]) -> str:
-    """The classes with the lowest F1, of equal ones the largest first; a class without examples has no F1."""
+    """Return the table of the nonempty classes with the lowest F1; in a tie, larger classes come first."""
     known = sorted((report for report in classes if report.support), key=lambda report: (report.f1, -report.support))
     shown = known[:MAX_SHOWN_CLASSES]
     others = len(classes) - len(shown)
@@ -113,7 +114,7 @@ def _worst_classes(classes: Sequence[ClassReport]) -> str:
 
 
 def _confusion_table(evaluation: Evaluation) -> str:
-    """The matrix, with the classes' numbers over its columns where their names are too wide."""
+    """Return the confusion matrix; if the class names are too wide, the columns are numbered."""
     names = readable_names([report.name for report in evaluation.classes], MAX_NAME)
     heads = names
     if sum(max(num_columns(name), 4) + 2 for name in names) > MAX_WIDTH:
@@ -138,7 +139,7 @@ def _largest_confusions(evaluation: Evaluation) -> str:
 
 
 def predictions_text(predictions: Sequence[Prediction]) -> str:
-    """One line per input that could be read; with multi-hot targets it has the classes that are predicted."""
+    """Return one line per input that could be read: its top classes, or for multi-hot targets the predicted ones."""
     return "\n".join(
         printable(f"{prediction.input}: {_named(prediction)}") for prediction in predictions if prediction.top
     )
@@ -153,7 +154,7 @@ def _named(prediction: Prediction) -> str:
 
 
 def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """One CSV row per input and class named; with multi-hot targets, a column says whether the class is predicted."""
+    """Return one CSV row per input and top class; with multi-hot targets, a column says whether it is predicted."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     is_multi_hot = any(prediction.labels is not None for prediction in predictions)
@@ -167,9 +168,9 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
 
 
 def _cell(name: str) -> str:
-    """A name on one line, and as text where a spreadsheet would run it as a formula: with an apostrophe before it."""
+    """Return a name on one line, with an apostrophe in front if a spreadsheet would run it as a formula."""
     shown = printable(name)
-    begins = unicodedata.normalize("NFKC", shown[:1])  # some take the wide signs of Chinese and Japanese too
+    begins = unicodedata.normalize("NFKC", shown[:1])  # some spreadsheets accept full-width signs too
     return f"'{shown}" if begins in _FORMULA and not _are_numbers(shown) else shown
 
 
@@ -181,7 +182,7 @@ def _are_numbers(text: str) -> bool:
 
 
 def comparison_text(compared: Sequence[ComparedRun]) -> str:
-    """A row per run, then the config values that differ: a row per key, or per run where those are more."""
+    """Return a table with a row per run, and a table of the config values that differ."""
     rows = [
         [run.name, f"{run.parameters:,}", str(run.epochs), f"{run.seconds:.1f}"]
         + [_percent(accuracy) for accuracy in run.accuracies.values()]

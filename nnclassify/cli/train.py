@@ -1,7 +1,4 @@
-"""Commands that take a config: train it, check it, explain what was found.
-
-Each imports what it needs when it runs: `--help` and the shell's completion load neither torch nor matplotlib.
-"""
+"""The commands `train` and `check`, which take a config, and `explain`, which describes a finding of `check`."""
 
 from __future__ import annotations
 
@@ -47,7 +44,8 @@ def train(
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
     run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN", help="With --resume: that run.", autocompletion=complete_run)
+        str | None,
+        typer.Option("--run", metavar="RUN", help="With --resume: the run to continue.", autocompletion=complete_run),
     ] = None,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
     verbose: Annotated[
@@ -69,7 +67,7 @@ def train(
         from nnclassify.cli.text import result_text
 
         print(result_text(result, plots))
-    if plots:  # last: they take seconds, and what was printed stays whatever becomes of them
+    if plots:  # last, because plots take seconds: the results are printed even if drawing fails
         from nnclassify.run import save_run_plots
 
         save_run_plots(result, note)
@@ -78,7 +76,7 @@ def train(
 def _loaded(
     config: str, changes: Sequence[str], *, resume: bool, is_run: bool
 ) -> tuple[RunFolder | None, LoadedConfig]:
-    """The run to continue (None: a new one) and its config."""
+    """Return the run to continue (None: start a new one) and the config."""
     from nnclassify.config.run_config import load_config
     from nnclassify.runs.resumable import resumable, resumable_run
 
@@ -106,14 +104,17 @@ def check(
     batch_size: BatchSizeOption = None,
     device: DeviceKeyOption = None,
     as_json: JsonOption = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print every finding, with the reason.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print all findings, with explanations.")] = False,
     fix: Annotated[
-        Path | None, typer.Option(metavar="OUT.yaml", help="Write the config with the changes that helped.")
+        Path | None, typer.Option(metavar="OUT.yaml", help="Write a copy of the config with the changes that helped.")
     ] = None,
-    lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the learning-rate range test.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, max=10_000, help="Processor time of the check, in minutes.")] = 1.0,
+    lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Plot the learning-rate range test.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, max=10_000, help="Time limit, in minutes of CPU time.")] = 1.0,
 ) -> None:
-    """Find out why a network does not learn: the cause, the evidence, and the line of YAML to change."""
+    """Find out why a network does not learn.
+
+    Prints the cause, the evidence, and the line of YAML to change.
+    """
     from nnclassify.cli.overrides import gathered
 
     changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
@@ -132,7 +133,10 @@ def check(
 def explain(
     finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")], as_json: JsonOption = False
 ) -> None:
-    """Print the page of a finding: what it looks at, why it matters, the fix, examples."""
+    """Explain a finding of `check`.
+
+    Prints what it looks at, why it matters, what to do, and an example.
+    """
     from nnclassify.diagnosis.pages import page_of, page_text
 
     page = page_of(finding)

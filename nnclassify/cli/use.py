@@ -1,7 +1,4 @@
-"""Commands that use what was trained: evaluate, predict, draw, compare.
-
-Each imports what it needs when it runs: `--help` and the shell's completion load neither torch nor matplotlib.
-"""
+"""The commands that take runs: `evaluate`, `predict`, `plots` and `compare`."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def evaluate(
     words: RunWords = None,
     split: Annotated[
         str | None,
-        typer.Option(help="train, validation or test. Default: test if there is one; all examples of other data."),
+        typer.Option(help="train, validation or test. Default: test if there is one; of other data, all examples."),
     ] = None,
     overrides: SetOption = None,
     run_option: RunOption = None,
@@ -57,14 +54,14 @@ def evaluate(
 
 
 def _find(run: str | None) -> Path:
-    """The checkpoint that RUN means; says which, where that is not plain."""
+    """Find the checkpoint of a run, with a note if the name is ambiguous or left out."""
     from nnclassify.runs.folder import find_checkpoint
 
     return find_checkpoint(run, note=note)
 
 
 def _load(path: Path, device: str) -> Classifier:
-    """The trained net; says so, where its newest generation is damaged."""
+    """Load the classifier, with a note if its newest generation is damaged."""
     from nnclassify.inference.classifier import Classifier
 
     classifier = Classifier.load(path, device)
@@ -74,7 +71,7 @@ def _load(path: Path, device: str) -> Classifier:
 
 
 def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
-    """Values may begin with a minus; what begins with one and is no value or file is an option that does not exist."""
+    """Refuse words that start with `-` unless they are values or files: they are misspelled options."""
     from nnclassify.errors import suggestion
 
     for text in inputs:
@@ -86,7 +83,7 @@ def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
 
 
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
-"""The beginning of values whose first is negative; `-` alone and `-,1` are reported as values."""
+"""The start of a list of values that begins with a negative one; `-` and `-,1` are reported as bad values."""
 
 
 def predict(
@@ -101,7 +98,8 @@ def predict(
     run: Annotated[
         str | None,
         typer.Option(
-            help="A run, a run folder or a checkpoint file. Default: the newest.", autocompletion=complete_run
+            help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
+            autocompletion=complete_run,
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")] = 1,
@@ -128,10 +126,11 @@ def predict(
 
 
 def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
-    """The classifier of a run, with overrides of how inputs are read.
+    """Load the classifier of a run, with overrides of how inputs are read.
 
     Raises:
-        InputError: There is no such run, or it does not rank its classes.
+        CheckpointError: The checkpoint is missing or damaged.
+        InputError: `--top-k` was given, but the targets are multi-hot.
     """
     from nnclassify.inference.predict import CSV_KEYS
 
@@ -144,10 +143,10 @@ def _predicting_classifier(run: str | None, device: str, overrides: list[str], t
 
 
 def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
-    """Print what was predicted, and on stderr why an input was not read; such an input sets the exit code.
+    """Print predictions to stdout, and errors to stderr.
 
     Raises:
-        typer.Exit: An input was not read.
+        typer.Exit: An input could not be read.
     """
     from nnclassify.cli.text import predictions_csv, predictions_text
 
@@ -170,7 +169,10 @@ def draw_plots(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the plots of a run again: curves, confusion matrix, samples, mistakes, decision regions."""
+    """Redraw the plots of a run.
+
+    Draws the curves, the confusion matrix, samples, mistakes and decision regions, as far as they apply.
+    """
     from nnclassify.cli.overrides import run_and_overrides
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
@@ -191,12 +193,15 @@ def compare(
     ] = None,
     run_options: Annotated[
         list[str] | None,
-        typer.Option("--run", metavar="RUN", help="The same as RUN; repeat it.", autocompletion=complete_run),
+        typer.Option("--run", metavar="RUN", help="Same as RUN; can be repeated.", autocompletion=complete_run),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="The file to save the plot of the curves to.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare runs: config differences, size, time, accuracies, curves."""
+    """Compare runs in a table and a plot.
+
+    Prints parameters, time, accuracies and the differences between the configs, and plots the curves.
+    """
     from nnclassify.cli.overrides import all_runs
 
     runs = all_runs(runs, run_options)
@@ -205,7 +210,7 @@ def compare(
     if plot is not None:
         from nnclassify.inference.plots.figures import format_of
 
-        format_of(plot)  # before anything is read
+        format_of(plot)  # refuse an unknown format before reading anything
     from nnclassify.cli.text import comparison_text
     from nnclassify.inference.compare import compare as compare_runs
 

@@ -14,7 +14,7 @@ from nnclassify.losses import LossFunction
 
 @dataclass
 class Totals:
-    """Sums over the examples of an epoch; only their reading synchronizes.
+    """Sums over the examples of an epoch. Only reading them synchronizes with the device.
 
     Attributes:
         loss: The sum of the weighted losses, on the CPU, without those in `unread`.

@@ -42,7 +42,7 @@ def test_a_report_that_the_cache_cannot_take_goes_to_the_temporary_folder(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     assert str(tmp_path / "temporary/nnclassify-bug-") in report(ValueError("x"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file/below"))
-    assert report(ValueError("x")).endswith("please report it: the traceback could not be kept")
+    assert report(ValueError("x")).endswith("please report it: the traceback could not be saved")
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_images_with_an_equals_sign_are_inputs(here: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        ("dataset.x=1", "dataset.x=1: an override, and a run or a file too; write --set dataset.x=1, or ./dataset.x=1"),
+        ("dataset.x=1", "dataset.x=1: both an override and a run or a file; write --set dataset.x=1, or ./dataset.x=1"),
         ("datset.x=2", "datset.x=2: no such file or run, and no key of the config begins with 'datset'; did you mean"),
         ("dataset.x=2", "INPUT: missing; expected images"),
     ],
