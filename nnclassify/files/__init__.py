@@ -1,1 +1,1 @@
-"""Bytes on disk, knowing nothing of networks: atomic writes, checked reading, the cache folder, shipped configs."""
+"""Files on disk: atomic writes, checked reading, the cache folder, shipped configs. Independent of networks."""

@@ -1,8 +1,8 @@
-"""Files that are there whole or not at all, whatever stops the process that writes them.
+"""Atomic writes: a file is complete or does not exist, whatever stops the process that writes it.
 
-A file is written under a temporary name in the same folder, flushed, fsynced and renamed, and the folder fsynced.
-The generation before can be kept: it is linked to its new name before the new file takes its place, so there is
-no moment without either.
+A file is written under a temporary name in the same folder, flushed, fsynced and renamed; then the folder is
+fsynced. To keep the previous version, it is linked to its new name before the new file replaces it, so that at least
+one of them exists at any time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO
 from nnclassify.errors import NNClassifyError, SaveError, one_line
 
 PARTIAL = ".partial"
-"""The end of a temporary file's name."""
+"""Suffix of temporary files."""
 
 
 def write_whole(
@@ -29,20 +29,20 @@ def write_whole(
     private: bool = False,
     check: Callable[[Path], object] | None = None,
 ) -> None:
-    """Write a file so that it is there whole or not at all.
+    """Write a file atomically.
 
     Args:
         path: The file.
-        write: Writes the content to an open file.
-        size: Bytes that it will take, to be looked for before a byte is written.
-        keep_previous: Whether the file before stays, as `previous(path)`.
-        private: Whether nobody but the user may read or write it, whatever the umask.
-        check: Reads the new file, under its temporary name, and raises an error where it is not what it should be.
+        write: Function that writes the content to an open file.
+        size: Expected size in bytes; checked against the free space before writing.
+        keep_previous: Keep the previous version as `previous(path)`.
+        private: Allow only the user to read and write the file, whatever the umask.
+        check: Function that reads the new file, under its temporary name, and raises an error if it is wrong.
 
     Raises:
-        SaveError: It could not be written; the file before is untouched.
+        SaveError: The file could not be written; the previous version is unchanged.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # of two processes, each writes its own
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # each process uses its own
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise OSError("a device, a pipe or the like, which a file would take the place of")
@@ -67,32 +67,32 @@ def write_whole(
 
 
 def save_error(path: Path, cause: BaseException) -> SaveError:
-    """The error of a file that could not be written."""
+    """Return the error for a file that could not be written."""
     if isinstance(cause, NNClassifyError):
         return SaveError(
             f"{path}: not saved because it cannot be read back ({one_line(cause)}); the previous one is kept"
         )
-    if isinstance(cause.__context__, OSError):  # torch.save says "unexpected pos" of a full disk
+    if isinstance(cause.__context__, OSError):  # torch.save reports a full disk as "unexpected pos"
         cause = cause.__context__
     return SaveError(f"{path}: not saved ({one_line(cause)}); free space or fix permissions")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all.
+    """Write a text file atomically.
 
     Raises:
-        SaveError: It could not be written; the file before is untouched.
+        SaveError: The file could not be written; the previous version is unchanged.
     """
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 def previous(path: Path) -> Path:
-    """Where the generation before is kept."""
+    """Return the path of the previous version of a file."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def _keep(path: Path) -> None:
-    """Give the file its second name, `previous(path)`; it keeps the first until the new file takes that."""
+    """Link the file to `previous(path)`; it keeps its own name until the new file replaces it."""
     link = previous(path).with_name(previous(path).name + PARTIAL)
     link.unlink(missing_ok=True)
     try:
@@ -100,14 +100,14 @@ def _keep(path: Path) -> None:
     except (
         OSError,
         NotImplementedError,
-    ):  # a file system, or a Python, without links: for a moment only the generation before is there
+    ):  # without hard links, only the previous version exists for a moment
         path.replace(previous(path))
     else:
         link.replace(previous(path))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable, where a folder can be opened: on Windows it cannot, and need not be."""
+    """Make renames in a folder durable. Windows can neither open folders nor needs this."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:
@@ -119,17 +119,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove the temporary files that a killed process left behind.
+    """Remove the temporary files of a process that was killed.
 
     Raises:
-        SaveError: One cannot be removed.
+        SaveError: A file cannot be removed.
     """
     for partial in sorted(folder.rglob(f"*{PARTIAL}")):
         remove(partial)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there.
+    """Remove a file if it exists.
 
     Raises:
         SaveError: It cannot be removed.

@@ -1,7 +1,7 @@
-"""Where things are kept that could be made again: compiled steps, decoded images.
+"""The cache folder for what can be recreated: compiled steps and decoded images.
 
-What is kept is trusted later: a library is run, pixels are learned from. So a file is kept only where nobody but the
-user can write, with its digest beside it, and is used again only if both still hold.
+Cached files are trusted later: libraries are executed, and networks are trained on pixels. So a file is cached only
+where nobody but the user can write, next to its digest, and is used only if both conditions still hold.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from pathlib import Path
 from nnclassify.files.atomic_write import write_whole
 
 DIGEST = ".sha256"
-"""The end of the name of a file with another file's digest, a line as `sha256sum` writes it."""
+"""Suffix of digest files, which have the format of `sha256sum`."""
 
 
 def cache_folder() -> Path | None:
-    """The system's cache folder for `nnclassify`, on Linux $XDG_CACHE_HOME/nnclassify or ~/.cache/nnclassify.
+    """Return the system's cache folder for `nnclassify`; on Linux, $XDG_CACHE_HOME/nnclassify or ~/.cache/nnclassify.
 
-    It is not created here. None: the user has no home. A relative $XDG_CACHE_HOME is ignored, as its specification says
-    (https://specifications.freedesktop.org/basedir-spec/latest/).
+    The folder is not created. Returns None if the user has no home folder. A relative $XDG_CACHE_HOME is ignored, as
+    its specification requires (https://specifications.freedesktop.org/basedir-spec/latest/).
     """
     import platformdirs  # takes 10 ms
 
     try:
         return platformdirs.user_cache_path("nnclassify", appauthor=False)
-    except RuntimeError:  # $HOME is not set, and the system does not know the user
+    except RuntimeError:  # $HOME is not set, and the user is not in the password database
         return None
 
 
 def private_folder(name: str) -> Path | None:
-    """A folder of the cache, made where it is missing; None where there is none that only the user can write."""
+    """Return a subfolder of the cache, created if missing; None if others can write to it, or it cannot be created."""
     root = cache_folder()
     if root is None:
         return None
@@ -49,7 +49,7 @@ def private_folder(name: str) -> Path | None:
 
 
 def unusable(name: str) -> str:
-    """Why there is no `private_folder` of that name, in one line."""
+    """Return in one line why `private_folder` returns None for a name."""
     root = cache_folder()
     if root is None:
         return "no home folder for a cache; set HOME or XDG_CACHE_HOME"
@@ -57,20 +57,20 @@ def unusable(name: str) -> str:
 
 
 def is_private(path: Path) -> bool:
-    """Whether nobody but the user can have made, or can change, what is at a path in the cache."""
+    """Return whether only the user can have created, and can change, a path in the cache."""
     return unsafe(path) is None
 
 
 def unsafe(path: Path) -> str | None:
-    """Why what is at a path in the cache cannot be trusted, in one line; None: it can.
+    """Return in one line why a path in the cache cannot be trusted, or None if it can.
 
-    The path and every folder up to the cache folder belong to the user (root is somebody else), and nobody else may
-    write to them. A link counts as its owner's and as what it leads to.
+    The path and all its parents up to the cache folder must belong to the user (not even to root), and nobody else
+    may have write permission. For a link, this applies to the link and its target.
     """
     root, path = cache_folder(), Path(os.path.normpath(path))
     if root is None or not path.is_relative_to(root):
         return f"{path}: not in the cache folder"
-    if sys.platform == "win32":  # a profile's folders are the user's own, and modes say nothing
+    if sys.platform == "win32":  # the folders of a profile belong to its user, and modes have no meaning
         return None
     for place in [path, *path.parents][: len(path.relative_to(root).parts) + 1]:
         try:
@@ -85,18 +85,18 @@ def unsafe(path: Path) -> str | None:
 
 
 def seal(path: Path) -> None:
-    """Store a file's digest next to it.
+    """Store the digest of a file next to it.
 
     Raises:
-        SaveError: It cannot be read, or the digest cannot be written.
+        SaveError: The file cannot be read, or the digest cannot be written.
     """
     write_whole(_beside(path), lambda file: file.write(_digest_line(path).encode()), private=True)
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file is private, and has the content that it had when it was sealed."""
+    """Return whether a file is private and has the content for which `seal` stored the digest."""
     try:
-        regular = all(stat.S_ISREG(place.lstat().st_mode) for place in (path, _beside(path)))  # a pipe would not end
+        regular = all(stat.S_ISREG(place.lstat().st_mode) for place in (path, _beside(path)))  # a pipe would block
         return (
             regular
             and is_private(path)
@@ -108,14 +108,14 @@ def is_sealed(path: Path) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Remove a file and its digest, where that is possible."""
+    """Remove a file and its digest if possible."""
     for place in (path, _beside(path)):
         with contextlib.suppress(OSError):
             place.unlink(missing_ok=True)
 
 
 def trim(folder: Path, pattern: str, max_bytes: int) -> None:
-    """Remove the least recently used of the files that match, until the rest is within bounds."""
+    """Delete the least recently used matching files until the others fit into `max_bytes`."""
     total = 0
     for path in sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True):
         total += path.stat().st_size
@@ -128,6 +128,6 @@ def _beside(path: Path) -> Path:
 
 
 def _digest_line(path: Path) -> str:
-    """With the name: a file that was renamed is not what was sealed."""
+    """Return the digest with the file's name, so that a renamed file does not match."""
     with path.open("rb") as file:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"

@@ -1,4 +1,4 @@
-"""What is at a path that a user names."""
+"""Checks of the paths that a user gives."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from pathlib import Path
 from nnclassify.errors import InputError
 
 MAX_SHOWN = 100
-"""Characters of a path that is too long to be one."""
+"""Longer paths are cut to this many characters in messages."""
 
 
 def look(path: Path) -> os.stat_result | None:
-    """What is at a path, links followed; None: nothing.
+    """Return the stat result of a path, following links, or None if it does not exist.
 
     Raises:
-        InputError: It cannot be looked at: no permission, a loop of links, a name that is too long.
+        InputError: The path cannot be accessed: no permission, a loop of links, or a name that is too long.
     """
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as cause:  # the latter of a NUL character
+    except (OSError, ValueError) as cause:  # ValueError: a NUL character
         raise unreadable(path, cause) from cause
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a regular file is at a path: one that has an end, and that reading does not use up.
+    """Return whether a path is a regular file, rather than one without an end or that reading consumes.
 
     Raises:
-        InputError: It cannot be looked at.
+        InputError: The path cannot be accessed.
     """
     found = look(path)
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is at a path, or a link leads to one.
+    """Return whether a path is a folder or a link to one.
 
     Raises:
-        InputError: It cannot be looked at.
+        InputError: The path cannot be accessed.
     """
     found = look(path)
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def why_no_file(path: Path) -> str:
-    """What is at a path where no regular file is: `no such file`, `a folder`, or `not a regular file`.
+    """Return why a path is not a regular file: `no such file`, `a folder`, or `not a regular file`.
 
     Raises:
-        InputError: It cannot be looked at.
+        InputError: The path cannot be accessed.
     """
     if look(path) is None:
         return "no such file"
@@ -58,10 +58,10 @@ def why_no_file(path: Path) -> str:
 
 
 def content_of(path: Path) -> bytes:
-    """The content of a regular file: reading a pipe would wait for ever.
+    """Return the content of a regular file; reading a pipe could block forever.
 
     Raises:
-        OSError: It is no regular file, or cannot be read.
+        OSError: The file is not a regular file, or cannot be read.
     """
     if path.exists() and not path.is_file():
         raise OSError("not a regular file")
@@ -69,7 +69,7 @@ def content_of(path: Path) -> bytes:
 
 
 def unreadable(path: Path, cause: Exception) -> InputError:
-    """The error of a path that cannot be looked at."""
+    """Return the error for a path that cannot be accessed."""
     reason = cause.strerror if isinstance(cause, OSError) else cause
     shown = str(path) if len(str(path)) <= MAX_SHOWN else f"{str(path)[:MAX_SHOWN]}..."
     return InputError(f"{shown}: cannot be read ({reason})")

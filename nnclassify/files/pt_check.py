@@ -1,13 +1,14 @@
-"""Look at a `.pt` file before torch reads it: a damaged or a hostile one is refused without being unpickled.
+"""Checks a `.pt` file before torch reads it: damaged or malicious files are rejected without being unpickled.
 
-`torch.load` with `weights_only=True` runs no code of a file, but it checks no checksum, inflates what is deflated,
-trusts the length that a file gives for a tensor, and builds whatever containers a file describes. So first:
+`torch.load` with `weights_only=True` runs no code from a file. But it verifies no checksums, inflates compressed
+entries, trusts the length that a file gives for a tensor, and builds any containers that a file describes. So these are
+checked first:
 
-- the zip: as `stored_zip` reads it, with the entries that `torch.save` writes and no others;
-- the pickle: run here on stand-ins for tensors, only by the instructions of plain data and tensors, with fewer values
-  than a limit, and dictionaries whose keys are text or numbers: others can be made to collide, at a cost that is
-  quadratic;
-- the tensors: each within its storage, each storage as long as its record.
+- the zip archive: read by `stored_zip`, with only the entries that `torch.save` writes;
+- the pickle: executed here with placeholders for tensors, restricted to the opcodes of plain data and tensors, to a
+maximum number of values, and to dictionaries whose keys are strings or numbers (other keys can be made to collide,
+which takes quadratic time);
+- the tensors: each must fit into its storage, and each storage must have the length of its record.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from nnclassify.files.stored_zip import Entry, content_of, read_entries
 from nnclassify.files.stored_zip import Refused as Refused
 
 MAX_PICKLE_BYTES, MAX_OPCODES, MAX_DEPTH = 64 * 2**20, 5_000_000, 64
-"""A history of 100,000 epochs stays below each of these."""
+"""Limits of the pickle; a history of 100,000 epochs stays below each of them."""
 MAX_INTEGER = 2**63
-"""torch and NumPy have none beyond."""
+"""Limit of integers, as in torch and NumPy."""
 
 ITEM_BYTES = {
     "DoubleStorage": 8,
@@ -55,11 +56,11 @@ ENTRY = re.compile(
 
 
 def check_archive(path: Path) -> Any:
-    """Refuse a file that torch should not see; returns what it holds, with stand-ins for tensors.
+    """Reject a file that torch should not read; return its content with placeholders for tensors.
 
     Raises:
-        Refused: It is damaged, or nothing that `torch.save` writes of plain data and tensors.
-        Exception: A damaged file fails in as many ways as it has bytes.
+        Refused: The file is damaged, or is not what `torch.save` writes for plain data and tensors.
+        Exception: A damaged file can raise almost anything.
     """
     with path.open("rb") as file:
         entries = {entry.name: entry for entry in read_entries(file)}
@@ -77,16 +78,16 @@ def check_archive(path: Path) -> Any:
 
 
 def plain_content(path: Path) -> dict[str, Any]:
-    """What a checkpoint says beside its tensors, read without torch; empty where there is none that can be read."""
+    """Return a checkpoint's content except for tensors, without importing torch; empty if the file cannot be read."""
     try:
         content = check_archive(path)
-    except Exception:  # not there, or damaged in any way
+    except Exception:  # missing, or damaged in any way
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def _folder(names: list[str]) -> str:
-    """The one folder of all entries, which is named after the file."""
+    """Return the folder that contains all entries; it is named after the file."""
     found = [ENTRY.fullmatch(name) for name in names]
     folders = {match["folder"] if match else "" for match in found}
     if len(folders) != 1 or folders == {""} or f"{min(folders)}/data.pkl" not in names:
@@ -95,12 +96,15 @@ def _folder(names: list[str]) -> str:
 
 
 def _size(value: Any, known: dict[int, tuple[int, int]], levels: int = MAX_DEPTH) -> tuple[int, int]:
-    """Values and levels, counted as often as they are reached: a list of one list twice, of one list twice, ..."""
+    """Return the number of values and levels; values that are reached several times are counted each time.
+
+    The number grows exponentially for nested lists of the form [x, x], and is infinite for one that contains itself.
+    """
     children = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
     if not children:
         return 1, 1
     if id(value) not in known:
-        known[id(value)] = MAX_OPCODES, MAX_DEPTH  # what holds itself has no end
+        known[id(value)] = MAX_OPCODES, MAX_DEPTH  # the result if it contains itself
         sizes = [_size(child, known, levels - 1) for child in children] if levels else [known[id(value)]]
         known[id(value)] = 1 + len(children) + sum(size for size, _ in sizes), 1 + max(depth for _, depth in sizes)
     size, depth = known[id(value)]
@@ -111,14 +115,14 @@ def _size(value: Any, known: dict[int, tuple[int, int]], levels: int = MAX_DEPTH
 
 @dataclass(frozen=True)
 class _Global:
-    """A placeholder for a function or a class: neither is looked up."""
+    """A placeholder for a function or class, which is not looked up."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class _Storage:
-    """A placeholder for a record of numbers."""
+    """A placeholder for a storage of a tensor."""
 
     num_items: int
 
@@ -130,14 +134,14 @@ class _Tensor:
 
 @dataclass
 class _Machine:
-    """Runs a pickle, and builds its containers.
+    """Executes a pickle and builds its containers.
 
     Attributes:
-        folder: Where the records of numbers are.
-        entries: Of the archive.
+        folder: Folder of the storages in the archive.
+        entries: Entries of the archive.
         stack: The values since the last mark.
         marked: The stacks before each mark.
-        memo: Values by their number.
+        memo: Values by memo number.
     """
 
     folder: str
@@ -147,7 +151,7 @@ class _Machine:
     memo: dict[int, Any] = field(default_factory=dict)
 
     def run(self, content: bytes) -> Any:
-        """The value that a pickle describes."""
+        """Return the value that a pickle describes."""
         for count, (opcode, argument, _) in enumerate(pickletools.genops(content), 1):
             if count > MAX_OPCODES:
                 raise Refused(f"describes more than {MAX_OPCODES} values")
@@ -162,35 +166,35 @@ class _Machine:
         return self.stack[0]
 
     def mark(self, _: None) -> None:
-        """Begin a new stack."""
+        """Push a mark: begin a new stack."""
         self.marked.append(self.stack)
         self.stack = []
 
     def since_mark(self) -> list[Any]:
-        """The values since the last mark, taken from the stack."""
+        """Pop and return the values since the last mark."""
         values, self.stack = self.stack, self.marked.pop()
         return values
 
     def several(self, _: None) -> None:
-        """A tuple of the values since the mark."""
+        """Push a tuple of the values since the last mark."""
         values = tuple(self.since_mark())
         self.stack.append(values)
 
     def joined(self, length: int) -> None:
-        """A tuple of the last values."""
+        """Push a tuple of the last values."""
         values = tuple(self.stack[-length:])
         if len(values) != length:
             raise Refused("damaged (a tuple has too few values)")
         self.stack[-length:] = [values]
 
     def append(self, values: list[Any]) -> None:
-        """Add values to the list at the end of the stack."""
+        """Append values to the list at the top of the stack."""
         if type(self.stack[-1]) is not list:
             raise Refused("damaged (appends to something that is not a list)")
         self.stack[-1] += values
 
     def set_items(self, values: list[Any]) -> None:
-        """Add keys and values to the dict at the end of the stack."""
+        """Add keys and values to the dict at the top of the stack."""
         target, keys = self.stack[-1], values[::2]
         if not isinstance(target, dict) or len(values) % 2:
             raise Refused("damaged (sets an item of something that is not a dict)")
@@ -199,19 +203,19 @@ class _Machine:
         target.update(zip(keys, values[1::2], strict=True))
 
     def put(self, number: int) -> None:
-        """Remember the last value; the unpickler keeps room for every number below it."""
+        """Store the top of the stack in the memo; the unpickler allocates space for all lower numbers."""
         if number > len(self.memo):
             raise Refused(f"describes more than {MAX_OPCODES} values, or numbers them with gaps")
         self.memo[number] = self.stack[-1]
 
     def push_global(self, name: str) -> None:
-        """Name a function or a class."""
+        """Push a placeholder for a function or class."""
         if name not in GLOBALS:
             raise Refused(f"names {name.replace(' ', '.')}, which is neither plain data nor a tensor")
         self.stack.append(_Global(name))
 
     def call(self, _: None) -> None:
-        """Stand for what a function returns."""
+        """Push a placeholder for the result of a function."""
         arguments, function = self.stack.pop(), self.stack.pop()
         match function, arguments:
             case _Global("collections OrderedDict"), ():
@@ -229,7 +233,7 @@ class _Machine:
                 raise Refused("damaged (a tensor is described by other values than torch.save writes)")
 
     def load_storage(self, _: None) -> None:
-        """Stand for a record of numbers, whose length must be what the pickle says."""
+        """Push a placeholder for a storage, after comparing its length with the record."""
         match self.stack.pop():
             case ("storage", _Global(kind), str(key), str(), int(num_items)) if kind[6:] in ITEM_BYTES:
                 entry = self.entries.get(f"{self.folder}{key}")
@@ -247,7 +251,7 @@ def _integer(value: int) -> int:
 
 
 def _check_tensor(storage: _Storage, offset: int, shape: tuple[Any, ...], stride: tuple[Any, ...]) -> None:
-    """A tensor is dense and inside its storage."""
+    """Check that a tensor is dense and within its storage."""
     numbers = [offset, *shape, *stride]
     if len(shape) != len(stride) or any(type(number) is not int for number in numbers):
         raise Refused("damaged (a tensor's shape and strides do not match)")

@@ -1,8 +1,8 @@
-"""Zip files as `torch.save` writes them, read strictly: what every reader of zip files would see, or nothing.
+"""Strict reader of zip files as `torch.save` writes them, which rejects every file that readers could disagree about.
 
-A zip file says most things twice, and readers differ in what they believe: Python's looks for the first byte of a file
-behind what was prepended to it, torch's does not. So a file is refused unless its entries lie one after another from
-its first byte to its directory, and whatever is said twice is said alike.
+A zip file contains most information twice, and readers differ in which copy they use: if bytes are prepended to a
+file, Python's reader skips them and torch's does not. So a file is rejected unless its entries follow one another
+without gaps from its first byte to its directory, and both copies of everything agree.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from nnclassify.errors import NNClassifyError
 _END, _LOCATOR, _END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
 _ENTRY, _LOCAL = struct.Struct("<4s4H2H3L5H2L"), struct.Struct("<4s5H3L2H")
 _FULL_16, _FULL_32 = 2**16 - 1, 2**32 - 1
-"""The content of a field that is too small: the value is in a zip64 record."""
+"""Value of a field that is too small; the actual value is in a zip64 record."""
 _DESCRIBED_LATER, _UTF_8 = 0x8, 0x800
 MAX_ENTRIES = 1_000_000
 CHUNK = 1 << 20
 
 
 class Refused(NNClassifyError):
-    """What is wrong with a file, for use inside a caller's message."""
+    """What is wrong with a file, as part of the caller's message."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One stored file.
+    """A stored file.
 
     Attributes:
         name: Its path.
-        offset: Where its content begins.
-        size: Of its content.
-        crc: The checksum of its content.
+        offset: Offset of its content.
+        size: Size of its content.
+        crc: CRC-32 of its content.
     """
 
     name: str
@@ -53,11 +53,11 @@ class _Directory:
 
 
 def read_entries(file: IO[bytes]) -> list[Entry]:
-    """The entries of a zip file in their order, every checksum compared.
+    """Return the entries of a zip file in their order, after checking all checksums.
 
     Raises:
-        Refused: It is no zip file, is damaged, or could be read in more than one way.
-        struct.error: It ends too early.
+        Refused: The file is not a zip file, is damaged, or can be read in several ways.
+        struct.error: The file is truncated.
     """
     directory = _find_directory(file)
     entries: list[Entry] = []
@@ -67,7 +67,7 @@ def read_entries(file: IO[bytes]) -> list[Entry]:
         entries.append(entry)
     if end != directory.start:
         raise Refused("holds bytes between its last entry and its directory")
-    names = {entry.name.lower() for entry in entries}  # torch looks for names without regard to case
+    names = {entry.name.lower() for entry in entries}  # torch ignores case when it looks up names
     if len(names) != len(entries):
         raise Refused("holds an entry twice")
     for entry in entries:
@@ -77,13 +77,13 @@ def read_entries(file: IO[bytes]) -> list[Entry]:
 
 
 def content_of(file: IO[bytes], entry: Entry) -> bytes:
-    """The content of an entry."""
+    """Return the content of an entry."""
     file.seek(entry.offset)
     return file.read(entry.size)
 
 
 def _find_directory(file: IO[bytes]) -> _Directory:
-    """From the record at the very end of the file, and zip64's before it, where there is one."""
+    """Read the record at the very end of the file, and the zip64 records before it, if there are any."""
     length = file.seek(0, 2)
     if length < _END.size:
         raise Refused("not a zip file")
@@ -109,7 +109,7 @@ def _find_directory(file: IO[bytes]) -> _Directory:
 
 
 def _listed(file: IO[bytes], directory: _Directory) -> Iterator[tuple[tuple[int, ...], bytes, int]]:
-    """The directory's entries: flags, checksum, offset; the name; the size."""
+    """Yield the directory's entries: (flags, checksum, offset), name, size."""
     place, end = directory.start, directory.start + directory.size
     for _ in range(directory.count):
         fields = _unpacked(file, _ENTRY, place)
@@ -130,7 +130,7 @@ def _listed(file: IO[bytes], directory: _Directory) -> Iterator[tuple[tuple[int,
 
 
 def _widened(values: list[int], extra: bytes) -> list[int]:
-    """The values that did not fit their fields, from the one extra field that there may be: zip64's."""
+    """Return the values, with those that exceed their fields read from the only allowed extra field, zip64's."""
     wide = [index for index, value in enumerate(values) if value == _FULL_32]
     if len(extra) != (4 + 8 * len(wide) if wide else 0):
         raise Refused("holds extra fields, which no checkpoint has")
@@ -144,7 +144,7 @@ def _widened(values: list[int], extra: bytes) -> list[int]:
 
 
 def _stored(file: IO[bytes], header: tuple[int, ...], name: bytes, size: int, place: int) -> tuple[Entry, int]:
-    """The entry that begins at `place`, and where it ends; its own header must say what the directory says."""
+    """Return the entry that begins at `place`, and its end, after comparing its own header with the directory."""
     flags, crc, offset = header
     mark, _, own_flags, method, _, _, own_crc, packed, own_size, of_name, of_extra = _unpacked(file, _LOCAL, place)
     if mark != b"PK\3\4" or offset != place or (own_flags, method) != (flags, 0):
@@ -165,7 +165,7 @@ def _stored(file: IO[bytes], header: tuple[int, ...], name: bytes, size: int, pl
 
 
 def _described(file: IO[bytes], place: int, crc: int, size: int) -> int:
-    """Where the description after an entry's content ends; its lengths have eight bytes where four are too few."""
+    """Return the end of the data descriptor after an entry, whose lengths have eight bytes if four are too few."""
     shape = struct.Struct("<4sL2Q" if size >= _FULL_32 else "<4s3L")
     if _unpacked(file, shape, place) != (b"PK\7\x08", crc, size, size):
         raise Refused("damaged (what follows an entry is not what its directory says)")

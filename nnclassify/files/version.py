@@ -1,3 +1,3 @@
-"""The version of the package, apart from the front door so that any module may ask for it."""
+"""The version of the package, in a module without imports."""
 
 __version__ = "0.1.0"
