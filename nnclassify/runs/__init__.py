@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its checkpoints, how it resumes, and what records it while it trains."""
+"""Runs on disk: run folders, checkpoints, resuming, and the observers that record a run."""

@@ -1,9 +1,9 @@
-"""Checkpoints: one file that stands alone, written so that a kill at any moment leaves a good one.
+"""Checkpoints: self-contained files, written so that a kill at any time leaves a valid one.
 
-Primitives and tensors only. Written by `files/atomic_write.py`, and read back before it takes the place of the one
-before, which is kept as `<name>.previous.pt`. Read after `files/pt_check.py` has looked at it, with
-`weights_only=True`; a SHA-256 over the content is compared, since `torch.load` alone accepts flipped bits, and the
-content is held against `runs/schema.py`.
+They contain primitives and tensors only. `files/atomic_write.py` writes a checkpoint and reads it back before it
+replaces the previous one, which is kept as `<name>.previous.pt`. To read one, `files/pt_check.py` checks it before
+`torch.load` with `weights_only=True`; then a SHA-256 over the content is compared, since `torch.load` accepts
+flipped bits, and the content is validated by `runs/schema.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from nnclassify.runs.schema import Checkpoint as Checkpoint
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file before it stays until the new one is whole, and then as its generation before.
+    """Write a checkpoint, keeping the previous one under another name.
 
     Raises:
-        TrainingError: A weight holds NaN or infinity: there is nothing worth keeping.
-        SaveError: It could not be written, or not read back; the one before is untouched.
+        TrainingError: A weight is NaN or infinite, so the checkpoint would be useless.
+        SaveError: The file could not be written or read back; the previous one is unchanged.
     """
     content = plain({**vars(checkpoint), "history": packed_history(checkpoint.history)})
     if (bad := _not_finite(content)) is not None:
@@ -44,10 +44,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint and make sure that it is what was written.
+    """Read and validate a checkpoint.
 
     Raises:
-        CheckpointError: It is missing, no checkpoint, damaged, or of a later format.
+        CheckpointError: The file is missing, damaged, not a checkpoint, or of a later format.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a checkpoint such as checkpoints/<run>/best.pt")
@@ -58,7 +58,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise
     except PermissionError as cause:
         raise CheckpointError(f"{path}: cannot be read ({cause.strerror}); fix permissions") from cause
-    except Exception as cause:  # a damaged file fails in as many ways as it has bytes
+    except Exception as cause:  # a damaged file can raise almost anything
         raise CheckpointError(
             f"{path}: damaged, or not a checkpoint ({one_line(cause)}); expected one that `train` wrote, whole"
         ) from cause
@@ -69,9 +69,9 @@ class Found:
     """A checkpoint that could be read.
 
     Attributes:
-        path: Where it was read from.
-        checkpoint: What it holds.
-        notes: What is wrong with a later generation that could not be read; empty where there is none.
+        path: Path that it was read from.
+        checkpoint: The checkpoint.
+        notes: What is wrong with the latest version, if it could not be read.
     """
 
     path: Path
@@ -80,11 +80,11 @@ class Found:
 
 
 def load_newest(path: Path) -> Found:
-    """Read a checkpoint; where it is damaged or missing, the generation before it.
+    """Read a checkpoint, or its previous version if it is damaged or missing.
 
     Raises:
-        CheckpointError: Neither can be read: names what is wrong with the later one; or that is closed to the user; or
-            it is of another run than the `last.pt` beside it.
+        CheckpointError: Neither version can be read (the message says what is wrong with the latest); the user has
+            no permission; or the checkpoint belongs to another run than `last.pt` next to it.
     """
     found = _newest(path)
     folder = RunFolder(path.parent)
@@ -97,7 +97,7 @@ def load_newest(path: Path) -> Found:
 
 
 def _is_of_run(checkpoint: Checkpoint, folder: RunFolder) -> bool:
-    """Whether a checkpoint has the identity of a run's `last.pt`; True where that tells none."""
+    """Return whether a checkpoint belongs to the same run as a folder's `last.pt`; True if that has no identity."""
     last = plain_content(folder.last)
     return not last or checkpoint.run_id == last.get("run_id")
 
@@ -140,7 +140,8 @@ def _checked(path: Path, content: Any) -> Checkpoint:
 
 
 def _not_finite(content: dict[str, Any]) -> str | None:
-    """The first weight that is not finite, of the network, its average or its best state; None: all are."""
+    """Return the name of the first weight with NaN or infinity, in the network, its average or its best state, or
+    None."""
     training = content["training"] or {}
     for weights in (content["model"], training.get("model"), training.get("averaged"), training.get("best_model")):
         for name, weight in weights.items() if isinstance(weights, dict) else ():
@@ -150,9 +151,9 @@ def _not_finite(content: dict[str, Any]) -> str | None:
 
 
 def plain(value: Any, moved: dict[int, Tensor] | None = None) -> Any:
-    """The same in dicts, lists, tuples, primitives and tensors on the CPU: state dicts hide attributes and graphs.
+    """Return a value as dicts, lists, tuples, primitives and CPU tensors: state dicts have attributes, and graphs.
 
-    A tensor that is there twice stays one: `moved` has those of the value around this one.
+    A tensor that appears twice remains one: `moved` holds those that have already been moved.
     """
     moved = {} if moved is None else moved
     if isinstance(value, Tensor):
@@ -167,7 +168,7 @@ def plain(value: Any, moved: dict[int, Tensor] | None = None) -> Any:
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """The same numbers, each in memory once, as they are: an expanded tensor repeats some, a bit may negate all."""
+    """Return a tensor with every element stored once, without a negative bit; expanded tensors repeat elements."""
     tensor = tensor.resolve_conj().resolve_neg()
     extent = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
@@ -186,7 +187,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def content_digest(content: Any) -> str:
-    """SHA-256 over names, shapes, types and bytes, the same for the same content."""
+    """Return a SHA-256 over names, shapes, types and bytes."""
     digest = hashlib.sha256()
     for part in _parts(content):
         digest.update(part)

@@ -1,4 +1,4 @@
-"""Run folders: where a run keeps its files, and how a run is found again."""
+"""Run folders: the files of a run, and finding a run by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nnclassify.files.atomic_write import previous, remove_partials
 from nnclassify.files.paths import is_regular, look, unreadable
 
 CHECKPOINTS = Path("checkpoints")
-"""Where runs go, relative to where the user stands."""
+"""Folder of the runs, relative to the working directory."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """The run's name."""
+        """Name of the run."""
         return self.path.name
 
     @property
@@ -38,7 +38,7 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """One row per epoch."""
+        """The history, one row per epoch."""
         return self.path / "history.jsonl"
 
     @property
@@ -48,36 +48,37 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The weights to use."""
+        """The checkpoint with the best weights."""
         return self.path / "best.pt"
 
     @property
     def last(self) -> Path:
-        """What a resume continues from."""
+        """The checkpoint to resume from."""
         return self.path / "last.pt"
 
     @property
     def result(self) -> Path:
-        """The final figures: what `train --json` prints."""
+        """The final figures, as printed by `train --json`."""
         return self.path / "result.json"
 
     @property
     def diagnosis(self) -> Path:
-        """What the monitor found."""
+        """The findings of the monitor."""
         return self.path / "diagnosis.json"
 
     @property
     def lock(self) -> Path:
-        """What a process holds while it trains into the folder."""
+        """The file that a process locks while it trains in the folder."""
         return self.path / ".lock"
 
     @property
     def plots(self) -> Path:
-        """The images."""
+        """Folder of the plots."""
         return self.path / "plots"
 
     def started_at(self) -> int | None:
-        """When the run was last saved, or began, in nanoseconds; None where it did not begin, or is closed to us."""
+        """Return when the run was last saved, or began, in nanoseconds; None if it has not begun, or without
+        permission."""
         with contextlib.suppress(OSError):
             for path in (self.last, previous(self.last), self.config):
                 if path.is_file():
@@ -85,11 +86,11 @@ class RunFolder:
         return None
 
     def files(self) -> list[Path]:
-        """The files that a run may write, without the generations before."""
+        """Return the files that a run may write, without their previous versions."""
         return [self.config, self.history, self.results, self.best, self.last, self.result, self.diagnosis]
 
     def is_locked(self) -> bool:
-        """Whether a process trains into the folder now; False where that cannot be found out."""
+        """Return whether a process is training in the folder; False if this cannot be determined."""
         try:
             if not self.lock.is_file():
                 return False
@@ -106,13 +107,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Within it no other process trains into the folder; what a killed one left half-written is removed.
+        """Return a context in which no other process trains in the folder; leftovers of killed processes are removed.
 
-        The lock is the kernel's: it ends with the process, whatever ends that.
+        The kernel holds the lock and releases it when the process ends, however it ends.
 
         Raises:
-            CheckpointError: Another process trains into the folder, or a folder has the name of a file of the run.
-            SaveError: The folder cannot be written to.
+            CheckpointError: Another process is training in the folder, or a folder has the name of one of the run's
+                files.
+            SaveError: The folder is not writable.
         """
         for path in self.files():
             if path.is_dir():
@@ -130,7 +132,7 @@ class RunFolder:
 
 
 LOOKING_SECONDS = 0.05
-"""How long a process that only asks whether the lock is held may hold it itself: far less."""
+"""Time to wait for processes that hold the lock only to check it, which takes much less."""
 
 
 def _wait_for_lock(descriptor: int, path: Path) -> None:
@@ -146,10 +148,10 @@ def _wait_for_lock(descriptor: int, path: Path) -> None:
 
 
 def _lock(descriptor: int) -> None:
-    """Take the lock, which ends when the descriptor is closed.
+    """Take the lock until the descriptor is closed.
 
     Raises:
-        OSError: It is held.
+        OSError: Another process holds it.
     """
     if sys.platform == "win32":
         import msvcrt
@@ -162,7 +164,7 @@ def _lock(descriptor: int) -> None:
 
 
 def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
-    """A new folder of that name; where there is one already, `name-2`, `name-3`, ...
+    """Create a folder for a run: `name`, or `name-2`, `name-3`, ... if it exists.
 
     Raises:
         InputError: It cannot be created.
@@ -184,10 +186,10 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
 
 
 def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
-    """The runs with a checkpoint, the newest last; folders that the user cannot open are left out.
+    """Return the runs with a checkpoint, newest last, without folders that the user cannot open.
 
     Raises:
-        InputError: The folder cannot be read.
+        InputError: The root cannot be read.
     """
     found = []
     for path in _entries(root):
@@ -198,10 +200,10 @@ def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
 
 
 def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
-    """The runs of that name and its numbered followers that began, the newest last.
+    """Return the runs that have begun with this name, or this name and a number, newest last.
 
     Raises:
-        InputError: The folder cannot be read.
+        InputError: The root cannot be read.
     """
     pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
     found = []
@@ -221,13 +223,13 @@ def _entries(root: Path) -> list[Path]:
 
 
 def _places(run: str, root: Path) -> list[Path]:
-    """Where RUN may lie, in the order in which it is looked for: a name under checkpoints/ first, a path as it is."""
+    """Return the paths that RUN may refer to, in order of precedence: a name under checkpoints/, then a path."""
     named, path = root / run, Path(run)
     return [named, path] if path.name == run else [path, named]
 
 
 def _checkpoint_in(place: Path) -> Path | None:
-    """The checkpoint that a path means: a file itself, a run folder's best.pt, also where only its predecessor is."""
+    """Return the checkpoint at a path: the file itself, or a run folder's best.pt, possibly its previous version."""
     if is_regular(place):
         return place
     best = RunFolder(place).best
@@ -235,26 +237,27 @@ def _checkpoint_in(place: Path) -> Path | None:
 
 
 def named_run(run: str, root: Path = CHECKPOINTS) -> RunFolder | None:
-    """The run of exactly that name or path that has begun, and has its config or its state; None: there is none.
+    """Return the run with exactly this name or path that has begun and has a config or checkpoint, or None.
 
     Raises:
-        InputError: A path cannot be looked at.
+        InputError: A path cannot be accessed.
     """
     folders = [RunFolder(place) for place in _places(run, root)]
     return next((folder for folder in folders if is_regular(folder.config) or is_regular(folder.last)), None)
 
 
 def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[str], None] = lambda text: None) -> Path:
-    """The checkpoint that RUN means: a name under checkpoints/, a run folder, a file; None: the newest run.
+    """Return the checkpoint that RUN refers to: a name under checkpoints/, a run folder, a file; None for the newest
+    run.
 
     Args:
         run: RUN.
-        root: Where runs lie.
-        note: Receives which run was taken, where more than one could be meant.
+        root: Folder of the runs.
+        note: Function that shows the user which run was chosen if RUN is ambiguous.
 
     Raises:
-        CheckpointError: There is none.
-        InputError: A path cannot be looked at.
+        CheckpointError: There is no such run.
+        InputError: A path cannot be accessed.
     """
     if run is None:
         known = runs(root)
@@ -272,7 +275,7 @@ def find_checkpoint(run: str | None, root: Path = CHECKPOINTS, note: Callable[[s
 
 
 def _closed(root: Path) -> str:
-    """Which folders the user cannot open, as a part of a sentence."""
+    """Return a part of a sentence that names the folders that the user cannot open."""
     closed = []
     for path in _entries(root):
         try:
@@ -283,7 +286,7 @@ def _closed(root: Path) -> str:
 
 
 def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
-    """Why RUN is no run, in the words that help most."""
+    """Return the error that explains best why RUN is not a run."""
     for place in places:
         if run and place.is_dir() and place != root:
             return CheckpointError(

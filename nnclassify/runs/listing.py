@@ -1,4 +1,4 @@
-"""The runs under a folder, from their small files alone: no checkpoint is opened, and torch is not imported."""
+"""Lists the runs in a folder from their small files only: it opens no checkpoint and imports no torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Split(BaseModel):
 
 
 class _Result(BaseModel):
-    """What is read of `result.json`."""
+    """The part of `result.json` that is used here."""
 
     best_epoch: Annotated[int, Field(ge=1)]
     validation: _Split | None = None
@@ -39,17 +39,17 @@ class ListedRun:
     """One folder under the root.
 
     Attributes:
-        name: The folder's.
-        state: `running` where a process holds the folder's lock; `not a run` where no file is a run's.
-        problem: Why it is damaged or cannot be read.
-        dataset: The name of the dataset; None where the config cannot be read.
-        model: The name of the model; None where the config cannot be read.
-        epochs: That the config asks for; None where it cannot be read.
-        epochs_done: Rows of the history.
-        best_epoch: The best so far; None before the first epoch.
-        validation_accuracy: Of the best epoch; None where there is no such split.
-        test_accuracy: Of the best epoch; None of a run that has not finished, or without a test split.
-        saved_at: When the run was last saved, in UTC; None where nothing was saved.
+        name: Name of the folder.
+        state: `running` if a process holds the folder's lock; `not a run` if it contains no file of a run.
+        problem: Why the run is damaged or cannot be read.
+        dataset: Name of the dataset; None if the config cannot be read.
+        model: Name of the model; None if the config cannot be read.
+        epochs: Number of epochs in the config; None if it cannot be read.
+        epochs_done: Number of rows in the history.
+        best_epoch: The best epoch so far; None before the first.
+        validation_accuracy: Validation accuracy of the best epoch; None without a validation split.
+        test_accuracy: Test accuracy of the best epoch; None if the run is not finished or has no test split.
+        saved_at: When the run was last saved, in UTC; None if nothing was saved.
     """
 
     name: str
@@ -65,16 +65,16 @@ class ListedRun:
     saved_at: datetime | None = None
 
     def figures(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dict for JSON."""
         saved_at = None if self.saved_at is None else self.saved_at.isoformat(timespec="seconds")
         return {**vars(self), "saved_at": saved_at}
 
 
 def listed(root: Path) -> list[ListedRun]:
-    """Every folder under a root as a run, the newest last; what is no run says so, and comes first.
+    """List every folder under a root as a run, newest last; folders that are not runs come first.
 
     Raises:
-        InputError: The root is no folder, or cannot be read.
+        InputError: The root is not a folder, or cannot be read.
     """
     if not is_folder(root):
         raise InputError(f"{root}: not a folder; expected one with runs in it")
@@ -132,7 +132,7 @@ def _config(folder: RunFolder, problems: list[str]) -> RunConfig | None:
 
 
 def _rows(folder: RunFolder, problems: list[str]) -> list[Row]:
-    """The history; none before the first epoch. A row that a killed process left half-written is not damage."""
+    """Read the history, empty before the first epoch. An incomplete last row of a killed process is not damage."""
     try:
         return read_rows(folder.history, may_be_cut=True)
     except FileNotFoundError:
@@ -143,7 +143,7 @@ def _rows(folder: RunFolder, problems: list[str]) -> list[Row]:
 
 
 def _result(folder: RunFolder, problems: list[str]) -> _Result | None:
-    """The final figures; None of a run that has not finished."""
+    """Read the final figures; None if the run is not finished."""
     try:
         result = _Result.model_validate_json(content_of(folder.result))
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def _result(folder: RunFolder, problems: list[str]) -> _Result | None:
 
 
 def _best(rows: Sequence[Row], config: RunConfig | None, result: _Result | None) -> Row | None:
-    """The row of the best epoch: as the result says, else by the metric that the config selects by."""
+    """Return the row of the best epoch: as in the result, otherwise by the metric that the config selects by."""
     if result is not None and result.best_epoch <= len(rows):
         return rows[result.best_epoch - 1]
     metric = "accuracy" if config is None else config.select_by

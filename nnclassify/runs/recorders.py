@@ -1,4 +1,4 @@
-"""What records a run while it trains: its history, its config, its checkpoints."""
+"""Observers that record a run while it trains: history, config, checkpoints."""
 
 from __future__ import annotations
 
@@ -19,54 +19,54 @@ from nnclassify.training.history import Row, append_row, write_rows, write_table
 from nnclassify.training.trainer import Observer, Trainer
 
 SAVE_SECONDS = 2.0
-"""Epochs shorter than this share a save: a kill loses this much work at most, and a resume does it again."""
+"""Epochs shorter than this share a save. A kill loses at most this much work, which resuming repeats."""
 
 
 class HistoryWriter(Observer):
-    """Keeps `history.jsonl`."""
+    """Writes `history.jsonl`."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
     def run_started(self, trainer: Trainer) -> None:
-        """A resume may go back behind rows that were written after its checkpoint."""
+        """Rewrite the file: a resumed run may go back to before its last rows."""
         write_rows(self.folder.history, trainer.rows)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """One more row."""
+        """Append a row."""
         append_row(self.folder.history, row)
 
 
 class TableWriter(Observer):
-    """Keeps `results.csv`: whole at any time, brought up to date as often as the checkpoints."""
+    """Writes `results.csv`, always as a complete file, and as often as the checkpoints."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.saved_at = time.monotonic()
 
     def run_started(self, trainer: Trainer) -> None:
-        """A resume may go back behind rows that were written after its checkpoint."""
+        """Rewrite the file: a resumed run may go back to before its last rows."""
         self.save(trainer)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Save when the last save is long enough ago."""
+        """Save if the last save was long enough ago."""
         if time.monotonic() - self.saved_at >= SAVE_SECONDS:
             self.save(trainer)
 
     def run_ended(self, trainer: Trainer) -> None:
-        """Save what stands."""
+        """Save the current state."""
         self.save(trainer)
 
     def restore(self, trainer: Trainer) -> None:
-        """Write the file of a finished run again where it is lost, or was not written by an earlier release."""
+        """Write the file of a finished run again if it is missing."""
         if not self.folder.results.is_file():
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """Write all rows; before the first epoch there is no file.
+        """Write all rows; before the first epoch, there is no file.
 
         Raises:
-            SaveError: It could not be written.
+            SaveError: The file could not be written.
         """
         if trainer.rows:
             write_table(self.folder.results, trainer.rows)
@@ -81,10 +81,10 @@ COMPILED_AT_FIRST = (
 
 
 class ConfigWriter(Observer):
-    """Keeps `config.yaml`: the resolved config, and once steps are taken, with `compile` as they are taken.
+    """Writes `config.yaml`: the resolved config and, after the first steps, the `compile` value that reproduces them.
 
-    So a run that is repeated from it ends in the same bits, whatever `auto` would decide then. No value of `compile`
-    repeats a run that was compiled at first and eager later; its file says so.
+    So a run that is repeated from this file gives the same result bit for bit, whatever `auto` would decide then. If
+    a run was compiled first and eager later, no value of `compile` reproduces it, and a comment in the file says so.
     """
 
     def __init__(self, folder: RunFolder, config: RunConfig) -> None:
@@ -93,14 +93,14 @@ class ConfigWriter(Observer):
         self.comment = ""
 
     def run_started(self, trainer: Trainer) -> None:
-        """As it was given: a compiled step is yet to be proven."""
+        """Write the config as given, since a compiled step has not been compared yet."""
         with contextlib.suppress(OSError, UnicodeError):
             kept = self.folder.config.read_text(encoding="utf-8")
             self.comment = COMPILED_AT_FIRST if trainer.step > 0 and kept.startswith(COMPILED_AT_FIRST) else ""
         self._write(self.config)
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Write again what has turned out otherwise."""
+        """Rewrite the file if the execution differs from it."""
         setting, comment = trainer.plan.setting, self.comment
         if trainer.step_function.has_compiled and setting == "off":
             comment = COMPILED_AT_FIRST
@@ -109,7 +109,7 @@ class ConfigWriter(Observer):
             self._write(self.config.model_copy(update={"compile": setting}))
 
     def restore(self, trainer: Trainer) -> None:
-        """Write the file of a finished run again where it is damaged or lost."""
+        """Write the file of a finished run again if it is damaged or missing."""
         try:
             load_config(str(self.folder.config), of_run=True)
         except ConfigError:
@@ -121,14 +121,14 @@ class ConfigWriter(Observer):
 
 
 class Checkpointer(Observer):
-    """Keeps `best.pt` and `last.pt`, both of the same moment or best.pt later: so a resume can only redo.
+    """Writes `best.pt`, then `last.pt`, so that best.pt is never older, and resuming can only repeat work.
 
     Attributes:
-        folder: Where.
-        facts: What every checkpoint of the run says: config, classes, transform.
-        every: When to save beside the end of each epoch; None: see `SAVE_SECONDS`.
+        folder: The run folder.
+        facts: The entries that all checkpoints of the run share: config, classes, transform.
+        every: When to save in addition to the end of each epoch; if None, see `SAVE_SECONDS`.
         best: The best checkpoint so far.
-        why_unsaved: Why `best.pt` is to be written; None where it holds the best.
+        why_unsaved: Why `best.pt` must be written; None if it is up to date.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Checkpointer(Observer):
         self._states: list[dict[str, Any]] = []
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Save where `checkpoint_every` says so."""
+        """Save as often as `checkpoint_every` asks for."""
         if self.every is None:
             return
         steps = self.every.steps
@@ -156,7 +156,7 @@ class Checkpointer(Observer):
             self.save(trainer)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Remember the best; save when asked to, or when the last save is long enough ago."""
+        """Remember the best checkpoint; save if asked to, or if the last save was long enough ago."""
         if trainer.is_best:
             weights = _copied(trainer.evaluated_model().state_dict())
             self.best = Checkpoint(**self.facts, model=weights, epoch=len(trainer.rows), history=self._history(trainer))
@@ -165,15 +165,15 @@ class Checkpointer(Observer):
             self.save(trainer)
 
     def run_ended(self, trainer: Trainer) -> None:
-        """Save what stands."""
+        """Save the current state."""
         self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """Write `best.pt` where there is a better one, then `last.pt`.
+        """Write `best.pt` if there is a better one, then `last.pt`.
 
         Raises:
             SaveError: A file could not be written.
-            TrainingError: A weight is not finite.
+            TrainingError: A weight is NaN or infinite.
         """
         self.save_best()
         best_model, state = None if self.best is None else self.best.model, trainer.state()
@@ -188,17 +188,18 @@ class Checkpointer(Observer):
         self.saved_at = time.monotonic()
 
     def save_best(self) -> None:
-        """Write `best.pt` where there is a better one than on disk.
+        """Write `best.pt` if the one on disk is not the best.
 
         Raises:
-            SaveError: It could not be written.
+            SaveError: The file could not be written.
         """
         if self.best is not None and self.why_unsaved is not None:
             save_checkpoint(self.folder.best, self.best)
             self.why_unsaved = None
 
     def _history(self, trainer: Trainer) -> list[dict[str, Any]]:
-        """All rows as primitives; each is turned into them once, since tiny nets have thousands of epochs."""
+        """Return all rows as primitives. Each row is converted only once, since tiny networks have thousands of
+        epochs."""
         self._states += [row.state() for row in trainer.rows[len(self._states) :]]
         return list(self._states)
 
@@ -211,11 +212,11 @@ def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Notes(Observer):
-    """Says what the user should know of how the run is executed."""
+    """Shows the user changes of the execution."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
     def noted(self, trainer: Trainer, text: str) -> None:
-        """Pass a note on."""
+        """Show a line."""
         self.say(text)

@@ -1,4 +1,4 @@
-"""Which run `--resume` means, found out from configs alone: torch is not needed for it."""
+"""Finds the run that `--resume` refers to, from configs only and without torch."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FREE = (
     "dataset.train_",
     "dataset.test_",
 )
-"""What may change: how long, where, how often it is saved, and the path of the same data."""
+"""Keys that may change: duration, location, saving, and the path of the same data."""
 LEFT_OUT = {"dataset.validation": VALIDATION}
-"""What a key that a config leaves out may mean: an earlier release wrote it down. Where it means something else, such
-as a folder of its own, the split's digest differs."""
+"""The values that keys of older configs may stand for if they are left out. If a run used something else, such as a
+folder for validation, the digest of the split differs."""
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two resolved configs and would change the result, one line per key."""
+    """Return the differences between two resolved configs that would change the result, one line per key."""
     old, new = ({**LEFT_OUT, **flat(config)} for config in (before, now))
     return [
         f"{key}: {old.get(key)} when the run began, now {new.get(key)}"
@@ -44,24 +44,25 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def refusal(folder: RunFolder, changed: Sequence[str]) -> ConfigError:
-    """The error of a run that does not fit a config."""
+    """Return the error for a run that does not fit a config."""
     return ConfigError([f"--resume {folder.name}: {change}; change it back, or start a new run" for change in changed])
 
 
 def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]) -> tuple[RunFolder, LoadedConfig]:
-    """The run to resume, and the config to resume it with.
+    """Return the run to resume, and the config to resume it with.
 
-    A run resumes with its own config. A config resumes its newest run that fits it. A shipped config leaves the run
-    its own number of epochs and the like; the name of one that is also a run's means that run where none fits.
+    A run resumes with its own config. A config resumes its newest run that fits; for a shipped config, the run keeps
+    its own number of epochs and other keys that may change. If a config and a run have the same name, and no run fits
+    the config, the run of that name is resumed.
 
     Args:
         config: A config or a run.
-        overrides: `a.b=value` each.
-        note: Receives each newer run that does not fit.
+        overrides: Overrides, `a.b=value` each.
+        note: Function that shows the user each newer run that does not fit.
 
     Raises:
         CheckpointError: There is no run to resume.
-        ConfigError: The config is wrong, or no run fits it: says what differs from the newest.
+        ConfigError: The config is invalid, or no run fits it; the message names the differences from the newest run.
     """
     named = named_run(config)
     if named is not None and not _is_config(config):
@@ -84,16 +85,16 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
 
 
 def resumable_run(run: str, overrides: Sequence[str], note: Callable[[str], None]) -> tuple[RunFolder, LoadedConfig]:
-    """The run of that name, and its own config, whether or not there is a config of that name.
+    """Return the run with this name and its own config, even if there is a config of the same name.
 
     Args:
         run: RUN.
-        overrides: `a.b=value` each.
-        note: Receives that its config.yaml is damaged.
+        overrides: Overrides, `a.b=value` each.
+        note: Function that shows the user that config.yaml is damaged.
 
     Raises:
         CheckpointError: There is no such run.
-        ConfigError: See `own_config`.
+        ConfigError: As for `own_config`.
     """
     if (folder := named_run(run)) is None:
         raise CheckpointError(f"--run {run}: no such run{suggestion(run, [known.name for known in runs()])}")
@@ -111,18 +112,18 @@ def _is_config(config: str) -> bool:
 def own_config(
     folder: RunFolder, overrides: Sequence[str] = (), note: Callable[[str], None] = lambda text: None
 ) -> LoadedConfig:
-    """The config of a run: its config.yaml; where that is damaged or lost, what the run's checkpoint says.
+    """Return the config of a run: its config.yaml or, if that is damaged or missing, the config in its checkpoint.
 
-    A file that is whole, with a value that is wrong, was edited: what its author meant is not for us to overrule.
+    A complete file with an invalid value has been edited, which is an error: its author may not want the saved config.
 
     Args:
-        folder: The run's.
-        overrides: `a.b=value` each.
-        note: Receives that the file is damaged.
+        folder: Folder of the run.
+        overrides: Overrides, `a.b=value` each.
+        note: Function that shows the user that the file is damaged.
 
     Raises:
-        ConfigError: An override is wrong; or config.yaml is, and was edited, or no checkpoint has the config.
-        InputError: It cannot be looked at.
+        ConfigError: An override is invalid, config.yaml was edited and is invalid, or no checkpoint has the config.
+        InputError: A file cannot be accessed.
     """
     try:
         load_config(str(folder.config), of_run=True)
@@ -141,7 +142,7 @@ def _saved_in(checkpoint: Path) -> YamlSource | None:
 
 
 def _is_whole(config: Path) -> bool:
-    """Whether a file has every key that we write: where a part is lost, its last ones are."""
+    """Return whether a file has every key that we write: if a part of it is lost, it is the end."""
     written = {key for key, field in RunConfig.model_fields.items() if field.default is not None}
     try:
         return written <= read_yaml(config).data.keys()
@@ -150,12 +151,12 @@ def _is_whole(config: Path) -> bool:
 
 
 def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
-    """What differs from a run's own config; nothing where that cannot be read: its checkpoint will tell."""
+    """Return the differences from a run's own config; none if it cannot be read, since its checkpoint decides then."""
     try:
         before = own_config(folder).config
     except (ConfigError, InputError):
         return []
     now = loaded.config
     if before.dataset.validation == 0 and "validation" not in now.dataset.model_fields_set:
-        now = now.without_validation()  # perhaps the data is too small for the default share: the run will tell
+        now = now.without_validation()  # the data may be too small for the default fraction; resuming will tell
     return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, now)))

@@ -1,4 +1,4 @@
-"""Going on with a run: from its newest good checkpoint, if nothing that the result depends on has changed."""
+"""Resumes a run from its newest valid checkpoint, unless something that affects the result has changed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from nnclassify.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Resumed:
-    """A resumed run.
+    """What is known about a resumed run.
 
     Attributes:
-        best: Its best checkpoint so far; None before the first epoch's end.
-        run_id: Its identity; None where an earlier release began it.
-        notes: What the user should know: a damaged checkpoint, another machine, another schedule.
+        best: The best checkpoint so far; None before the end of the first epoch.
+        run_id: The identity of the run; None if an early release began it.
+        notes: Lines for the user: a damaged checkpoint, another machine, another schedule.
     """
 
     best: Checkpoint | None
@@ -37,17 +37,17 @@ class Resumed:
 
 
 def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> Resumed:
-    """Bring a trainer to where the newest good checkpoint of a run stands.
+    """Restore a trainer from the newest valid checkpoint of a run.
 
     Args:
-        trainer: At its start.
-        folder: The run's.
-        config: What it continues with.
-        facts: What its next checkpoints will say of data and transform.
+        trainer: A new trainer.
+        folder: Folder of the run.
+        config: The config to continue with.
+        facts: The entries on data and transform that its next checkpoints will have.
 
     Raises:
-        CheckpointError: No generation of `last.pt` can be read, or its config is of another release.
-        ConfigError: A value that the result depends on has changed, or the training data.
+        CheckpointError: No version of `last.pt` can be read, or its config is of another release.
+        ConfigError: A value that affects the result, or the training data, has changed.
     """
     if not folder.last.is_file() and not previous(folder.last).is_file():
         note = f"{folder.path}: stopped before its first checkpoint; starting again from the beginning"
@@ -70,12 +70,12 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
 
 
 def new_run_id() -> str:
-    """The identity of a run that begins."""
+    """Return the identity of a new run."""
     return secrets.token_hex(8)
 
 
 def machine_state(trainer: Trainer) -> dict[str, Any]:
-    """What the last bits of a result depend on, beside the config."""
+    """Return the facts of the machine that affect the last bits of a result."""
     return {
         "device": trainer.placement.device.type,
         "threads": torch.get_num_threads(),
@@ -85,7 +85,7 @@ def machine_state(trainer: Trainer) -> dict[str, Any]:
 
 
 def missing_best(folder: RunFolder, best: Checkpoint) -> str | None:
-    """Why `best.pt` is not the best checkpoint that `last.pt` carries; None where it is."""
+    """Return why `best.pt` is not the best checkpoint contained in `last.pt`; None if it is."""
     if not folder.best.is_file():
         return f"{folder.best}: not there"
     try:
@@ -100,7 +100,7 @@ def missing_best(folder: RunFolder, best: Checkpoint) -> str | None:
 
 
 def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
-    """The best checkpoint, which every `last.pt` carries: `best.pt` may be damaged, or of an epoch yet to come."""
+    """Return the best checkpoint from `last.pt`, since `best.pt` may be damaged or newer."""
     epoch, weights = training["best_epoch"], training["best_model"]
     if weights is None:
         return None
@@ -127,7 +127,7 @@ def _refuse_changes(
         for fact in ("class_names", "class_counts", "transform")
         if content_digest(plain(facts[fact])) != content_digest(getattr(saved, fact))
     ]
-    digests = saved.split_digests or facts["split_digests"]  # an earlier release saved none
+    digests = saved.split_digests or facts["split_digests"]  # early releases saved none
     differing += [split for split in ("train", "validation") if digests.get(split) != facts["split_digests"].get(split)]
     if differing:
         raise ConfigError(
@@ -136,7 +136,7 @@ def _refuse_changes(
 
 
 def _completed(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
-    """A saved config with the defaults of options that came after it."""
+    """Return a saved config with the defaults of options that were added later."""
     try:
         return RunConfig.model_validate(config).model_dump(mode="json", exclude_none=True)
     except ValidationError as cause:
@@ -154,7 +154,7 @@ def _machine_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
 
 
 def _compile_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
-    """Where the config says `on` or `off`, steps are not executed as the run began."""
+    """Return notes on an execution that the config sets and that differs from the run's beginning."""
     plan = trainer.plan
     device_type = plan.placement.device.type
     if before.get("device_type", device_type) != device_type or "is_compiled" not in before:
@@ -183,7 +183,7 @@ def _schedule_notes(trainer: Trainer, config: RunConfig, before: dict[str, Any])
 
 
 def _factors(trainer: Trainer, config: RunConfig, epochs: int) -> list[float]:
-    """The factor on the learning rate here and at the start of each epoch before, in a run of this many epochs."""
+    """Return the learning rate factors here and at the start of each earlier epoch, for a run of this many epochs."""
     per_epoch = len(trainer.train_batches)
     steps = [trainer.step, *range(0, trainer.step, per_epoch)]
     losses = trainer.losses_so_far()

@@ -1,7 +1,7 @@
-"""What is in a checkpoint: every value, its type and its range, and what must agree with what.
+"""The schema of checkpoints: every value with its type and range, and the consistency of the values.
 
-A file with the right checksums may still have been made by hand. It is held against this before anything of it is
-used, and so is each file that was just written, before the one before it is given up.
+A file with correct checksums may still be handmade. Checkpoints are validated before they are used, and after they
+are written, before the previous one is given up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import ArgsKwargs
 from torch import Tensor
-from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.transform import Transform
@@ -27,9 +27,9 @@ from nnclassify.training.history import PositiveCount, Row
 
 FORMAT: Literal["nnclassify-checkpoint"] = "nnclassify-checkpoint"
 FORMAT_VERSION: Literal[1, 2] = 2
-"""Version 2 packs the history, and may have a `run_id`: a run that an earlier release began has none."""
+"""Version 2 has a packed history and may have a `run_id`, which runs begun by an early release do not have."""
 CLOSED = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
-"""No unknown key, no text where a number belongs, no NaN."""
+"""No unknown keys, no strings in place of numbers, no NaN."""
 
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -44,7 +44,7 @@ def _numbers(dtype: torch.dtype, size: int, value: Tensor) -> Tensor:
 
 
 def _as_list(types: tuple[type, ...], value: list[Any]) -> list[Any]:
-    """A list with a type for each place."""
+    """Validate a list with one type per position."""
     if len(value) != len(types) or any(type(item) is not kind for item, kind in zip(value, types, strict=True)):
         raise ValueError(f"expected {', '.join(kind.__name__ for kind in types)}")
     return value
@@ -72,7 +72,7 @@ def _python_state(value: list[Any]) -> list[Any]:
 
 @with_config(CLOSED)
 class OptimizerState(TypedDict):
-    """`torch.optim.Optimizer.state_dict()`: a state is a tensor, or counts updates."""
+    """`torch.optim.Optimizer.state_dict()`; a state is a tensor or a step count."""
 
     state: dict[Count, dict[str, Tensor | Count]]
     param_groups: list[dict[str, Number | str | list[Count] | tuple[Number, ...]]]
@@ -80,7 +80,7 @@ class OptimizerState(TypedDict):
 
 @with_config(CLOSED)
 class ScalerState(TypedDict):
-    """`torch.amp.GradScaler.state_dict()`; empty where there is none."""
+    """`torch.amp.GradScaler.state_dict()`; empty without a scaler."""
 
     scale: NotRequired[Annotated[float, Field(gt=0)]]
     growth_factor: NotRequired[Annotated[float, Field(gt=1)]]
@@ -121,7 +121,7 @@ class MachineState(TypedDict):
 
 @with_config(ConfigDict(**{**CLOSED, "allow_inf_nan": True}))
 class TrainingState(TypedDict):
-    """`Trainer.state()`, with the best weights and the machine: what an exact resume needs."""
+    """`Trainer.state()`, the best weights and the machine: everything that an exact resume needs."""
 
     model: Weights
     averaged: Weights | None
@@ -157,7 +157,7 @@ _TRAINING, _TRANSFORM = TypeAdapter(TrainingState), TypeAdapter(TransformState)
 
 
 def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
-    """What an adapter makes of a value; its first problem becomes one line."""
+    """Validate a value; the first problem becomes one line."""
     try:
         return adapter.validate_python(value)
     except ValidationError as cause:
@@ -169,9 +169,9 @@ def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
 
 @with_config(CLOSED)
 class PackedHistory(TypedDict):
-    """A history as numbers: a thousand epochs as dicts take longer to write and to read than a tiny net to train.
+    """A history as numbers: as dicts, a thousand epochs take longer to write and read than a tiny network to train.
 
-    `rows` is float64, an epoch a row; a column that is not there is None throughout.
+    `rows` is float64 with one row per epoch; a missing column is None in all epochs.
     """
 
     columns: Annotated[list[str], Field(max_length=100)]
@@ -183,14 +183,14 @@ _WHOLE_NUMBERS, _OPTIONAL = ("epoch", "step"), ("validation_loss", "validation_a
 
 
 def packed_history(history: list[dict[str, Any]]) -> PackedHistory:
-    """What a file holds of a history, whose rows have the same keys and lack the same values."""
+    """Pack a history whose rows have the same keys and lack the same values."""
     columns = [name for name, value in history[0].items() if value is not None] if history else []
     rows = torch.tensor([[row[name] for name in columns] for row in history], dtype=torch.float64)
     return PackedHistory(columns=columns, rows=rows.reshape(len(history), len(columns)))
 
 
 def unpacked_history(packed: Any) -> list[dict[str, Any]]:
-    """The inverse of `packed_history`.
+    """Unpack a history packed by `packed_history`.
 
     Raises:
         ValueError: It is not a history.
@@ -219,7 +219,7 @@ def _whole_config(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole_transform(value: dict[str, Any]) -> dict[str, Any]:
-    return Transform.from_state(_validated(_TRANSFORM, value)).state()  # with what came after it was written
+    return Transform.from_state(_validated(_TRANSFORM, value)).state()  # with the entries that were added later
 
 
 def _whole_history(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -232,12 +232,12 @@ def _whole_history(value: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _as_saved(row: Row) -> dict[str, Any]:
-    """As `Row.state` of a row, which is slow for thousands of them."""
+    """Return the same as `Row.state`, which is slow for thousands of rows."""
     return {name: value for name, value in vars(row).items() if value is not None or name in _OPTIONAL}
 
 
 def _whole_training(value: dict[str, Any]) -> dict[str, Any]:
-    """What the state of a run says more than once is said alike."""
+    """Check that redundant values in the state of a run agree."""
     state: dict[str, Any] = _validated(_TRAINING, value)
     totals = state["totals"]
     counted = {totals["count"] > 0, totals["weight"] > 0, state["batch"] > 0}
@@ -258,19 +258,19 @@ def _different(value: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained net and all that is needed to use it.
+    """A trained network and everything that is needed to use it.
 
     Attributes:
         config: The resolved config, as `RunConfig.model_dump(mode="json")`.
-        class_names: In the order of the class indices.
-        class_counts: Training examples of each class; a loss may depend on them.
+        class_names: Names of the classes, in the order of the class indices.
+        class_counts: Number of training examples per class, which a loss may depend on.
         transform: `Transform.state()`.
-        model: The weights to use: the average, where there is one.
-        epoch: The epoch they are of, from 1; 0 in a `last.pt` from before the first epoch's end.
+        model: The weights to use: the average, if there is one.
+        epoch: The epoch of these weights, from 1; 0 in a `last.pt` written before the end of the first epoch.
         history: `Row.state()` of every epoch so far.
-        training: What an exact resume needs; None in `best.pt`.
-        split_digests: `Splits.digests()` of the data that it was trained on; None where an earlier release wrote it.
-        run_id: The same in every checkpoint of a run, and in those of no other; None where an earlier release began it.
+        training: Everything that an exact resume needs; None in `best.pt`.
+        split_digests: `Splits.digests()` of its data; None if an early release wrote the checkpoint.
+        run_id: Identity of the run, equal in all its checkpoints; None if an early release began it.
     """
 
     config: Annotated[dict[str, Any], AfterValidator(_whole_config)]
@@ -286,17 +286,17 @@ class Checkpoint:
     format: Literal["nnclassify-checkpoint"] = FORMAT
     format_version: Literal[1, 2] = FORMAT_VERSION
 
-    __pydantic_config__ = ConfigDict(**{**CLOSED, "strict": False})  # a strict dataclass is made of no dict
+    __pydantic_config__ = ConfigDict(**{**CLOSED, "strict": False})  # strict dataclasses do not accept dicts
 
 
 _SCHEMA = TypeAdapter(Checkpoint)
 
 
 def checked(content: dict[str, Any]) -> Checkpoint:
-    """The checkpoint of a file's content, `sha256` apart.
+    """Validate a file's content, without `sha256`, and return the checkpoint.
 
     Raises:
-        ValueError: A value is missing, unknown, of another type, out of range, or does not agree with another.
+        ValueError: A value is missing, unknown, of another type, out of range, or inconsistent with others.
     """
     if content.get("format_version") != 1:
         content = {**content, "history": unpacked_history(content.get("history"))}
