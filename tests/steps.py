@@ -62,9 +62,8 @@ def build(
     group_size: int = 2,
     placement: Placement = CPU,
     fast: Execution = Execution.COMPILED,
-    note: Callable[[str], None] | None = None,
 ) -> StepFunction:
-    """A step over a fresh network; where it has to be fast and cannot, an error, or a note to whoever receives one."""
+    """A step over a fresh network."""
     model = placement.to(network())
     loss_fn = CrossEntropy(class_weights=[1.0, 2.0, 3.0], label_smoothing=0.1).build([1, 1, 1])
     optimizers = optimizer.build(list(model.named_parameters()))
@@ -73,10 +72,9 @@ def build(
         placement,
         group_size=group_size,
         execution=fast if compiled else Execution.EAGER,
-        compile="on" if note is None else "auto",
         key=f"{averaging} {clip} {placement}",
     )
-    return StepFunction(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=note or print)
+    return StepFunction(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=print)
 
 
 def proof_of(step: StepFunction) -> Proven:

@@ -102,7 +102,7 @@ class ConfigWriter(Observer):
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Rewrite the file if the execution differs from it."""
         setting, comment = trainer.plan.setting, self.comment
-        if trainer.step_function.has_compiled and setting == "off":
+        if trainer.has_compiled and setting == "off":
             comment = COMPILED_AT_FIRST
         if setting != self.config.compile or comment != self.comment:
             self.comment = comment

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
@@ -19,7 +18,6 @@ from nnclassify.compile.aot import CompiledSteps
 from nnclassify.compile.cuda_graph import CapturedSteps
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks
-from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
 from nnclassify.optim.rates import Rate
 from nnclassify.training.functional_state import FunctionalState
@@ -34,8 +32,8 @@ class StepFunction:
 
     Attributes:
         recipe: The settings of the training loop.
-        plan: How steps are executed; changes to eager if a fast execution fails.
-        has_compiled: Whether this run has taken compiled or captured steps.
+        plan: How steps are executed.
+        has_compiled: Whether it has taken compiled or captured steps.
         shared: The other processes of the run; None if there are none.
         stop_requested: Whether this process was asked to stop; after a shared step, whether any process was.
         note: Function that shows the user one line.
@@ -61,6 +59,7 @@ class StepFunction:
         self.placement = placement
         self.recipe = recipe
         self.plan = plan
+        self.ranks = ranks
         self.note = note
         self.has_compiled = False
         self._functional_state: FunctionalState | None = None
@@ -71,6 +70,14 @@ class StepFunction:
             None if ranks is None or ranks.world_size == 1 else SharedBatch(model, self.loss_fn, placement.dtype, ranks)
         )
         self.begin(epoch=1)
+
+    def with_plan(self, plan: ExecutionPlan) -> StepFunction:
+        """Return a step function that continues with the same tensors, executed by another plan."""
+        tensors = (self.model, self.averaged, self.loss_fn, self.optimizers)
+        other = StepFunction(*tensors, self.recipe, plan, self.ranks, self.note)
+        other.scaler = self.scaler
+        other.begin(self._epoch)
+        return other
 
     def begin(self, epoch: int) -> None:
         """Prepare an epoch (from 1): enable gradients for the parameters that are trained in it, and no others."""
@@ -109,24 +116,14 @@ class StepFunction:
         assert self._functional_state is not None
         return self._functional_state
 
-    def state(self) -> dict[str, Any]:
-        """Return the state that a resumed run continues with."""
-        return {"scaler": self.scaler.state_dict(), "is_compiled": self.plan.execution is not Execution.EAGER}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore a state. Those of an early release do not record how steps were executed."""
-        self.scaler.load_state_dict(state["scaler"])
-        if "is_compiled" in state:
-            self._execute(self.plan.as_begun(is_compiled=state["is_compiled"]))
-
-    def _execute(self, plan: ExecutionPlan) -> None:
-        """Use a plan for all later steps."""
-        if plan != self.plan:
-            self.plan, self._functional_state = plan, None
-            self.begin(self._epoch)
-
     def run(
-        self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        factors: Sequence[float],
+        decays: Sequence[float],
+        *,
+        stop_requested: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Take one step per learning rate factor; does not synchronize.
 
@@ -135,23 +132,24 @@ class StepFunction:
             targets: `(M,)`.
             factors: The scheduler's factor for each step.
             decays: The decay of the average for each step; ignored without an average.
+            stop_requested: Whether this process was asked to stop, which the other processes learn from it.
 
         Returns:
             Outputs `(M, num_outputs)` and losses `(M,)`, computed before the update of each step.
+
+        Raises:
+            DeviceError: A compiled or captured step is wrong or not available; no tensor was changed.
         """
+        self.stop_requested = stop_requested
         state, size, inputs = self.functional_state(), self.recipe.batch_size, self._cast_inputs(inputs)
         rates = [[group.initial_lr * factor for group in state.groups] for factor in factors]
         if self.proven is not None and len(inputs) == len(factors) * size:
             # Pass learning rates as a tensor: a number would become a constant of the compiled step.
             changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
-            try:
-                found = self.proven.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
-            except DeviceError as cause:
-                self._go_on_eagerly(cause)
-            else:
-                self.has_compiled = True
-                return found
+            results = self.proven.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
+            self.has_compiled = True
+            return results
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
@@ -160,15 +158,6 @@ class StepFunction:
             outputs.append(batch_outputs)
             losses.append(batch_losses)
         return torch.cat(outputs), torch.cat(losses)
-
-    def _go_on_eagerly(self, cause: DeviceError) -> None:
-        """Take these steps and all later ones eagerly, unless the config requires compiled ones; no tensor was
-        changed."""
-        if self.plan.compile == "on":
-            raise DeviceError(f"{cause}; set `compile: off`") from cause
-        self._execute(self.plan.eager())
-        which = "later steps run eagerly, which no config repeats" if self.has_compiled else "steps run eagerly"
-        self.note(f"{cause}; all {which}")
 
     def _cast_inputs(self, inputs: Tensor) -> Tensor:
         """Cast inputs to the type of the first layer, which is faster here than in a compiled step."""

@@ -21,7 +21,7 @@ from torch import Tensor, nn, optim
 from nnclassify.data import Examples
 from nnclassify.data.batches import Batches, Chunk, to_device_if_fits
 from nnclassify.distributed.ranks import Ranks
-from nnclassify.errors import TrainingError
+from nnclassify.errors import DeviceError, TrainingError
 from nnclassify.evaluation.metrics import METRICS, Judged
 from nnclassify.evaluation.outputs import outputs_by_batch
 from nnclassify.evaluation.totals import Totals
@@ -32,7 +32,7 @@ from nnclassify.schedulers import ScheduleState
 from nnclassify.seeds import random_state, set_random_state, stream_seed
 from nnclassify.training.history import Row
 from nnclassify.training.nonfinite import find_fault
-from nnclassify.training.plan import ExecutionPlan
+from nnclassify.training.plan import Execution, ExecutionPlan
 from nnclassify.training.recipe import Recipe as Recipe
 from nnclassify.training.step import StepFunction
 
@@ -70,6 +70,7 @@ class Trainer:
         is_best: Whether the last completed epoch is the best one.
         ranks: The processes that train together.
         stop_signal: The signal number after which training stops at this batch; the same in all processes.
+        has_compiled: Whether the run has taken compiled or captured steps.
         stop_requested: The signal number that this process has received.
     """
 
@@ -99,6 +100,7 @@ class Trainer:
         self.step_function = StepFunction(
             model, averaged, loss_fn, self.optimizers, recipe, plan, self.ranks, self._note
         )
+        self.has_compiled = False
         self.step = 0
         self.epoch = 1
         self.batch = 0
@@ -213,11 +215,34 @@ class Trainer:
         if self.ranks.world_size > 1:
             # Seed dropout by rank and step, so that one checkpoint serves all processes.
             torch.manual_seed(stream_seed(self.train_batches.seed, "rank", self.ranks.rank, self.step))
-            self.step_function.stop_requested = self.stop_requested is not None
-        found = self.step_function.run(inputs, targets, factors, decays)
-        if self.step_function.stop_requested:
+        try:
+            results = self._take_steps(inputs, targets, factors, decays)
+        except DeviceError as cause:
+            self._fall_back_to_eager(cause)
+            results = self._take_steps(inputs, targets, factors, decays)
+        self.has_compiled = self.has_compiled or self.step_function.has_compiled
+        if self.ranks.world_size > 1 and self.step_function.stop_requested:
             self.stop_signal = self.stop_requested or signal.SIGTERM
-        return found
+        return results
+
+    def _take_steps(
+        self, inputs: Tensor, targets: Tensor, factors: Sequence[float], decays: Sequence[float]
+    ) -> tuple[Tensor, Tensor]:
+        is_stopping = self.stop_requested is not None
+        return self.step_function.run(inputs, targets, factors, decays, stop_requested=is_stopping)
+
+    def _fall_back_to_eager(self, cause: DeviceError) -> None:
+        """Take the same steps and all later ones eagerly, unless the config requires compiled ones."""
+        if self.plan.compile == "on":
+            raise DeviceError(f"{cause}; set `compile: off`") from cause
+        self._execute(self.plan.eager())
+        which = "later steps run eagerly, which no config repeats" if self.has_compiled else "steps run eagerly"
+        self._note(f"{cause}; all {which}")
+
+    def _execute(self, plan: ExecutionPlan) -> None:
+        """Use a plan for all later steps."""
+        if plan != self.plan:
+            self.step_function = self.step_function.with_plan(plan)
 
     def losses_so_far(self) -> list[float]:
         """Return the losses that a scheduler may use, one per epoch: of validation, or of training without
@@ -317,7 +342,8 @@ class Trainer:
             "model": self.model.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            **self.step_function.state(),
+            "scaler": self.step_function.scaler.state_dict(),
+            "is_compiled": self.plan.execution is not Execution.EAGER,
             "device_type": self.placement.device.type,
             "step": self.step,
             "epoch": self.epoch,
@@ -344,9 +370,10 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             load_optimizer(optimizer, saved)
         is_same_device = state.get("device_type", self.placement.device.type) == self.placement.device.type
-        of_step = ("scaler", "is_compiled") if is_same_device else ("scaler",)  # is_compiled depends on the device
-        self.step_function.load_state({name: state[name] for name in of_step if name in state})
-        self.step_function.has_compiled = state["step"] > 0 and state.get("is_compiled", False)
+        if is_same_device and "is_compiled" in state:  # an early release did not record how steps were executed
+            self._execute(self.plan.as_begun(is_compiled=state["is_compiled"]))
+        self.step_function.scaler.load_state_dict(state["scaler"])
+        self.has_compiled = state["step"] > 0 and state.get("is_compiled", False)
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

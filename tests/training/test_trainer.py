@@ -273,7 +273,7 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
     monkeypatch.setattr("nnclassify.compile.aot.CompiledSteps.run", refuse)
     trainer = executed(trainer_of(compile="on" if must_compile else "auto")[1], Execution.COMPILED)
     if must_compile:
-        with pytest.raises(DeviceError, match="no compiler"):
+        with pytest.raises(DeviceError, match="no compiler; set `compile: off`"):
             trainer.fit()
     else:
         notes: list[str] = []
