@@ -106,10 +106,12 @@ class _SignMomentum(optim.Optimizer):
                     continue
                 state = self.state[parameter]
                 if not state:
-                    state["momentum"], state["num_updates"] = torch.zeros_like(parameter), 0
+                    state.update(momentum=torch.zeros_like(parameter), num_updates=0, factor=1.0)
                 state["num_updates"] += 1
+                state["factor"] *= 0.999
                 state["momentum"].mul_(0.9).add_(parameter.grad)
-                parameter.sub_(group["lr"] * state["momentum"].sign() / state["num_updates"] ** 0.25)
+                length = group["lr"] * state["factor"] / state["num_updates"] ** 0.25
+                parameter.sub_(length * state["momentum"].sign())
 
 
 class Triangle(Scheduler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -94,30 +93,27 @@ class ConfigWriter(Observer):
 
     def run_started(self, trainer: Trainer) -> None:
         """Write the config as given, since a compiled step has not been compared yet."""
-        with contextlib.suppress(OSError, UnicodeError):
-            kept = self.folder.config.read_text(encoding="utf-8")
-            self.comment = COMPILED_AT_FIRST if trainer.step > 0 and kept.startswith(COMPILED_AT_FIRST) else ""
-        self._write(self.config)
+        self._write(self.config, _comment(trainer))
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Rewrite the file if the execution differs from it."""
-        setting, comment = trainer.plan.setting, self.comment
-        if trainer.has_compiled and setting == "off":
-            comment = COMPILED_AT_FIRST
-        if setting != self.config.compile or comment != self.comment:
-            self.comment = comment
-            self._write(self.config.model_copy(update={"compile": setting}))
+        if trainer.plan.setting != self.config.compile or _comment(trainer) != self.comment:
+            self._write(self.config.model_copy(update={"compile": trainer.plan.setting}), _comment(trainer))
 
     def restore(self, trainer: Trainer) -> None:
         """Write the file of a finished run again if it is damaged or missing."""
         try:
             load_config(str(self.folder.config), of_run=True)
         except ConfigError:
-            self._write(self.config.model_copy(update={"compile": trainer.plan.setting}))
+            self._write(self.config.model_copy(update={"compile": trainer.plan.setting}), _comment(trainer))
 
-    def _write(self, config: RunConfig) -> None:
-        self.config = config
-        write_text(self.folder.config, self.comment + config.to_yaml())
+    def _write(self, config: RunConfig, comment: str) -> None:
+        self.config, self.comment = config, comment
+        write_text(self.folder.config, comment + config.to_yaml())
+
+
+def _comment(trainer: Trainer) -> str:
+    return COMPILED_AT_FIRST if trainer.has_compiled and trainer.plan.setting == "off" else ""
 
 
 class Checkpointer(Observer):

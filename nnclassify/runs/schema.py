@@ -74,7 +74,7 @@ def _python_state(value: list[Any]) -> list[Any]:
 class OptimizerState(TypedDict):
     """`torch.optim.Optimizer.state_dict()`; a state is a tensor or a step count."""
 
-    state: dict[Count, dict[str, Tensor | Count]]
+    state: dict[Count, dict[str, Tensor | Number]]
     param_groups: list[dict[str, Number | str | list[Count] | tuple[Number, ...]]]
 
 
@@ -128,6 +128,7 @@ class TrainingState(TypedDict):
     optimizers: Annotated[list[OptimizerState], Field(min_length=1)]
     scaler: ScalerState
     is_compiled: NotRequired[bool]
+    has_compiled: NotRequired[bool]
     device_type: NotRequired[str]
     step: Count
     epoch: PositiveCount

@@ -344,6 +344,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.step_function.scaler.state_dict(),
             "is_compiled": self.plan.execution is not Execution.EAGER,
+            "has_compiled": self.has_compiled,
             "device_type": self.placement.device.type,
             "step": self.step,
             "epoch": self.epoch,
@@ -373,7 +374,8 @@ class Trainer:
         if is_same_device and "is_compiled" in state:  # an early release did not record how steps were executed
             self._execute(self.plan.as_begun(is_compiled=state["is_compiled"]))
         self.step_function.scaler.load_state_dict(state["scaler"])
-        self.has_compiled = state["step"] > 0 and state.get("is_compiled", False)
+        # An earlier release only saved how the next step is executed.
+        self.has_compiled = state.get("has_compiled", state["step"] > 0 and state.get("is_compiled", False))
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.totals = Totals.from_state(state["totals"], self.placement.device)
         self.epoch_seconds = state["epoch_seconds"]

@@ -1,5 +1,6 @@
 """Checkpoints that were made by hand: every checksum is right, the content is not."""
 
+import math
 import random
 import shutil
 from collections.abc import Callable
@@ -51,7 +52,7 @@ FORGERIES: dict[str, Callable[[Content], object]] = {
     "transform.*scale": lambda content: content["transform"].update(scale=1),
     "over 0": lambda content: content["transform"]["scale"].zero_(),
     "transform.*float32|number type|fit": lambda content: content["transform"].update(shift=torch.zeros(7)),
-    "exp_avg": lambda content: content["training"]["optimizers"][0]["state"][0].update(exp_avg=0.5),
+    "exp_avg": lambda content: content["training"]["optimizers"][0]["state"][0].update(exp_avg=math.inf),
     "epoch: 0": lambda content: content.update(epoch=0, training=None),
     "best 9": lambda content: content["training"].update(best_epoch=9),
     "epoch.*greater": lambda content: content.update(epoch=-3),
@@ -85,6 +86,7 @@ def test_a_forged_checkpoint_is_refused_for_what_is_wrong(run: RunFolder, tmp_pa
 MISFITS: dict[str, Callable[[Content], object]] = {
     "optimizer state": lambda training: training["optimizers"][0]["state"].pop(0),
     "exp_avg": lambda training: training["optimizers"][0]["state"][0].update(exp_avg=torch.zeros(3, 2).double()),
+    "exp_avg.*'float'": lambda training: training["optimizers"][0]["state"][0].update(exp_avg=0.5),
     "option betas": lambda training: training["optimizers"][0]["param_groups"][0].update(betas=(0.5, 0.5)),
     "optimizer options": lambda training: training["optimizers"][0]["param_groups"][0].pop("initial_lr"),
     "is not batch": lambda training: training.update(step=training["step"] + 1),

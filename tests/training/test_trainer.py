@@ -17,6 +17,7 @@ from nnclassify.optim.averaging import Ema, Lookahead, Weights, frozen_copy
 from nnclassify.run import train
 from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.recorders import COMPILED_AT_FIRST, Notes
+from nnclassify.runs.resumable import own_config
 from nnclassify.training import plan
 from nnclassify.training.history import Row
 from nnclassify.training.plan import Execution
@@ -288,7 +289,7 @@ def test_a_run_that_was_compiled_at_first_says_so(here: Path, monkeypatch: pytes
             monkeypatch.setattr(Proven, "_fault", lambda *arguments: "made up")
 
     interpret(monkeypatch)
-    monkeypatch.setattr(plan, "compiles", lambda *arguments, **options: True)
+    monkeypatch.setattr(plan, "compiles", lambda setting, *arguments, **options: setting != "off")
     monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
     groups = [{"match": "*.bias", "epochs": 1}]
     notes: list[str] = []
@@ -300,3 +301,8 @@ def test_a_run_that_was_compiled_at_first_says_so(here: Path, monkeypatch: pytes
     assert longer.config.compile == "off"
     train(longer, resume=folder, with_monitor=False)
     assert folder.config.read_text().startswith(COMPILED_AT_FIRST)
+    for epochs in (4, 5):  # damaged, and made again from last.pt: the run is finished, then it continues
+        folder.config.write_text("damaged: [")
+        remade = own_config(folder, [f"epochs={epochs}"])
+        train(remade, resume=folder, with_monitor=False)
+        assert folder.config.read_text().startswith(COMPILED_AT_FIRST)
