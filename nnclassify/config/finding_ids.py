@@ -1,6 +1,6 @@
-"""The ids of all findings, so that a config which accepts an unknown one is refused before anything else is imported.
+"""The ids of all findings, to check the `accept` key of a config without importing `diagnosis`.
 
-`diagnosis/pages.py` has the page of each; a test compares the two.
+`diagnosis/pages.py` has the page of each finding; a test compares the ids.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ FINDING_IDS = [f"NN{number}" for first, last in _FIRST_AND_LAST for number in ra
 
 
 def no_such_finding(found: str) -> str:
-    """What to say of an id that no finding has."""
-    meant = unicodedata.normalize("NFKC", found).upper()  # the wide digits of Japanese and Chinese
+    """Return the error message for an unknown id, with a suggestion."""
+    meant = unicodedata.normalize("NFKC", found).upper()  # full-width digits
     near = difflib.get_close_matches(meant, FINDING_IDS, 1, 0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"no such finding{hint}; expected one of {', '.join(FINDING_IDS)}"

@@ -1,4 +1,4 @@
-"""A config that Python hands over: a path, a dict, or settings; what is wrong with it is told as of a file."""
+"""Configs passed from Python: a path, a dict or settings, checked with the same messages as a YAML file."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from nnclassify.errors import ConfigError, InputError
 from nnclassify.settings import Settings
 
 AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | RunConfig | LoadedConfig
-"""A YAML file, the name of a shipped config, its content as a dict, or one that was loaded or built already."""
+"""A YAML file, the name of a shipped config, a dict, or a config that was loaded or built before."""
 Overrides = Sequence[str] | Mapping[str, Any]
 """`["optimizer.lr=0.1"]` as on the command line, or `{"optimizer.lr": 0.1}`."""
 
 NAME = "run"
-"""What a run is called whose config has neither a name nor a file."""
+"""The name of a run whose config has neither a name nor a file."""
 
 
 def load_any(config: AnyConfig, overrides: Overrides = ()) -> LoadedConfig:
-    """Override and check a config, which is left as it is.
+    """Load, override and check a config. The argument is not modified.
 
     Raises:
-        ConfigError: Every problem at once, one line each.
-        InputError: It is of no kind that is known, or a path cannot be looked at.
+        ConfigError: The config is wrong; the message lists all problems, one per line.
+        InputError: The config is of an unsupported type, or its path cannot be accessed.
     """
     changes = assignments(overrides)
     if isinstance(config, str | os.PathLike):
@@ -39,10 +39,10 @@ def load_any(config: AnyConfig, overrides: Overrides = ()) -> LoadedConfig:
 
 
 def assignments(overrides: Overrides) -> list[str]:
-    """Overrides as the command line has them.
+    """Convert overrides to `KEY=VALUE` strings, as on the command line.
 
     Raises:
-        InputError: They are something else.
+        InputError: The overrides are of an unsupported type.
     """
     if isinstance(overrides, str) or not isinstance(overrides, Sequence | Mapping):
         raise InputError(f"overrides: found {overrides!r}; expected a list such as ['epochs=5'], or a dict")
@@ -52,7 +52,7 @@ def assignments(overrides: Overrides) -> list[str]:
 
 
 def _as_yaml(value: Any, depth: int = 0) -> Any:
-    """The value as a YAML file would give it; of settings, what their author set."""
+    """Convert a value to what a YAML file would contain; of settings, only the options that were set."""
     if depth > MAX_DEPTH:
         raise ConfigError([f"config: more than {MAX_DEPTH} levels"])
     if isinstance(value, Settings):
@@ -71,6 +71,6 @@ def _as_yaml(value: Any, depth: int = 0) -> Any:
 
 
 def _explicit(settings: Settings) -> dict[str, Any]:
-    """Every option that was set, and the name by which the YAML chooses the member."""
+    """Return the options that were set, and the name that selects the class in YAML."""
     wanted = settings.model_fields_set | ({"name"} if getattr(settings, "name", None) else set())
     return {key: getattr(settings, key) for key in type(settings).model_fields if key in wanted}

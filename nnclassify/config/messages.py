@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: one line a place, with what was found, what is allowed, what was meant."""
+"""Error messages for configs: one line per place, with what was found, what was expected, and a suggestion."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from nnclassify.settings import (
 )
 
 Loc = tuple[int | str, ...]
-"""Where pydantic saw an error: the YAML's path, and the names of the union members that it went through."""
+"""The location of an error in pydantic: the path in the YAML, with the names of the union members on the way."""
 
 MAX_TOLD = 50
-"""Problems of one config that are reported: nobody reads more, and each takes a millisecond to describe."""
+"""Maximum number of problems to report: nobody reads more, and describing one takes a millisecond."""
 UNNAMED = ("union_tag_invalid", "union_tag_not_found")
-"""Errors of a mapping whose `name` is not a member's, so that pydantic looks at none of its other keys."""
+"""Errors of a mapping with an unknown `name`, whose other keys pydantic does not check."""
 
 
 def errors_in(data: Any, root: type[Settings], *, is_new: bool = True) -> list[ErrorDetails]:
-    """All that is wrong with the data of a settings class, what stands beside a wrong `name` included.
+    """Find all errors in the data of a settings class, including those next to a wrong `name`.
 
     Args:
         data: The data.
         root: The settings class.
-        is_new: Look for options that exclude each other, too.
+        is_new: Whether to also look for options that exclude each other.
     """
     return _Search(data, root, NEW if is_new else None).errors(data, root, ())
 
 
 def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: type[Settings]) -> list[str]:
-    """One line a place, alternatives of one value joined; of very many, the first in the file."""
+    """Return one line per place, in the order of the file, up to a limit; alternatives for one value are joined."""
     expected: dict[YamlPath, list[ErrorDetails]] = {}
     for error in errors:
         expected.setdefault(path_of(error, source.data), []).append(error)
@@ -60,13 +60,13 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
 
 
 def line_of(where: str, file: str) -> int:
-    """The line in `file:line`; behind every other one for what has none, such as an override."""
+    """Return the line of `file:line`, or a number after all lines for what has none, such as an override."""
     found = re.match(rf"{re.escape(file)}:(\d{{1,9}})(: |$)", where)
     return int(found[1]) if found else 1_000_000_000
 
 
 def path_of(error: ErrorDetails, data: Any) -> YamlPath:
-    """The error's place in the YAML: pydantic's, less the names of union members that it went through."""
+    """Return the path of an error in the YAML: its location in pydantic, without the names of union members."""
     path: list[str | int] = []
     loc = error["loc"]
     for position, part in enumerate(loc):
@@ -83,12 +83,12 @@ def path_of(error: ErrorDetails, data: Any) -> YamlPath:
 
 @dataclass(frozen=True)
 class _Search:
-    """Looks for errors in the parts of a config.
+    """Finds errors in the parts of a config.
 
     Attributes:
-        whole: The data of the whole config.
-        root: Its settings class.
-        context: Of the validation.
+        whole: The data of the entire config.
+        root: The settings class of the config.
+        context: The context for pydantic's validation.
     """
 
     whole: Any
@@ -96,7 +96,7 @@ class _Search:
     context: str | None
 
     def errors(self, data: Any, settings: type[Settings], at: Loc) -> list[ErrorDetails]:
-        """What is wrong with the part at `at`, the data of a settings class."""
+        """Return the errors in `data`, the part of the config at `at`."""
         try:
             settings.model_validate(data, context=self.context)
         except ValidationError as error:
@@ -106,7 +106,7 @@ class _Search:
         return []
 
     def _beside_name(self, error: ErrorDetails) -> list[ErrorDetails]:
-        """What is wrong in a mapping beside its wrong name, whichever member was meant; or in the one that is near."""
+        """Return the other errors in a mapping with a wrong name: for the most similar name, else for all members."""
         value, loc = error.get("input"), error["loc"]
         if not isinstance(value, dict):
             return []
@@ -127,7 +127,7 @@ class _Search:
 
 
 def _placed(error: ErrorDetails, at: Loc) -> list[ErrorDetails]:
-    """An error below `at`; of options that exclude each other, one error at each option to change."""
+    """Move an error below `at`; a conflict of options becomes one error per option to change."""
     loc = (*at, *error["loc"])
     if error["type"] != CONFLICT:
         return [_at(error, loc)]
@@ -135,12 +135,12 @@ def _placed(error: ErrorDetails, at: Loc) -> list[ErrorDetails]:
 
 
 def _is_wrong(path: YamlPath, found: Container[YamlPath]) -> bool:
-    """Whether a place is among those found, or within one of them, such as an unknown key."""
+    """Return whether a place, or a parent of it, is among those found."""
     return any(path[:length] in found for length in range(len(path) + 1))
 
 
 def _of_owners(by_member: Sequence[list[ErrorDetails]], loc: Loc) -> list[ErrorDetails]:
-    """What the members that have a key say of its value; where none has it, that it is unknown to all of them."""
+    """Return the errors from the members that have a key; if none has it, that the key is unknown."""
     everything = [details for found in by_member for details in found]
     owned = [details for details in everything if details["type"] != "extra_forbidden"]
     unknown = everything[0]
@@ -179,7 +179,7 @@ def _describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[
 
 
 def _names(error: ErrorDetails, root: type[Settings]) -> list[str]:
-    """The allowed values of a literal, or the names of the members that may stand at a place."""
+    """Return the allowed values of a literal, or the names of the members of a union."""
     context = error.get("ctx", {})
     quoted = re.findall(r"'([^']+)'", str(context.get("expected_tags") or context.get("expected") or ""))
     return quoted or [name for member in _members_at(error["loc"], root) for name in names_of(member)]
@@ -204,7 +204,7 @@ _WANTED = {
     "too_short": "at least {min_length} in the list",
     "too_long": "at most {max_length} in the list",
 }
-"""What to write instead, by pydantic's kind of error."""
+"""What is expected, by pydantic's error type."""
 
 _PATTERNS = {
     NAME_PATTERN: "up to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
@@ -230,11 +230,11 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxdict = _SHORT.maxtuple = 20
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong = 4, 200, 120
 MAX_SHOWN = 60
-"""Characters of a value that are shown."""
+"""Maximum number of characters of a value in a message."""
 
 
 def shown(value: Any) -> str:
-    """A value in a message: as one would write it, cut where it is long, however large it is."""
+    """Format a value for a message, shortened if it is long."""
     if value is None:
         return "nothing"
     text = printable(_SHORT.repr(value) if isinstance(value, list | dict | str) else yaml_text(value))
@@ -246,7 +246,7 @@ _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def _how_to_write(found: Any, kinds: set[str], key: str) -> str:
-    """How to write a value that is right but for its form; nothing where none is certain."""
+    """Return how to write a value that is right except for its form; empty if that is not certain."""
     right = None
     if isinstance(found, str):
         right = _list_in(found, kinds) or _number_in(found.strip(), kinds)
@@ -261,7 +261,7 @@ def _how_to_write(found: Any, kinds: set[str], key: str) -> str:
 
 
 def _list_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
-    """'4, 4', '4 4' and '4x4' as a list."""
+    """Read '4, 4', '4 4' or '4x4' as a list."""
     numbers = _SEPARATORS.split(text.strip(" ()[]"))
     if "list_type" not in kinds or not all(_PLAIN.fullmatch(number) for number in numbers) or len(numbers) > 100:
         return None
@@ -269,7 +269,7 @@ def _list_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
 
 
 def _number_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
-    """Numbers in quotes, with a decimal comma, with separators of thousands, in percent; and what to say of it."""
+    """Read a number in quotes, with a decimal comma, thousands separators or a percent sign; return it and a remark."""
     if not kinds & _NUMBERS or len(text) > MAX_SHOWN:
         return None
     if _PLAIN.fullmatch(text):
@@ -284,7 +284,7 @@ def _number_in(text: str, kinds: set[str]) -> tuple[str, str] | None:
 
 
 def _cut_number(path: YamlPath, data: Any) -> str | None:
-    """In `{lr: 0,1}` the number is cut at its comma, and `1` is a key without a value."""
+    """Restore a number split at a decimal comma: in `{lr: 0,1}`, YAML reads `1` as a key without a value."""
     for part in path[:-1]:
         data = data[part]
     key = path[-1]
@@ -296,7 +296,7 @@ def _cut_number(path: YamlPath, data: Any) -> str | None:
 
 
 def _members_at(loc: Loc, root: type[Settings]) -> list[type[Settings]]:
-    """The settings classes that may stand at a place that pydantic names."""
+    """Return the settings classes that are allowed at a location."""
     members: list[type[Settings]] = [root]
     for part in loc:
         if isinstance(part, int):
@@ -312,7 +312,7 @@ def _allowed_keys(loc: Loc, root: type[Settings]) -> list[str]:
 
 
 def _nearest_key(loc: Loc, root: type[Settings]) -> str:
-    """A hint to the key that was meant: one of the same place, or one that belongs a level deeper."""
+    """Suggest a key: a similar one at the same level, or one that belongs a level deeper."""
     key = str(loc[-1])
     if len(loc) == 1:
         for meant in reversed(SYNONYMS.get(key, (key,))):

@@ -1,7 +1,6 @@
-"""The reference of the YAML, generated from the settings classes: a JSON schema for editors, markdown for people.
+"""Generate the reference of the YAML from the settings classes: a JSON schema for editors, Markdown for people.
 
-The meaning of a field is stated once, in the docstring under it. It is read from the source only when a reference is
-asked for, so that no other command pays for it.
+The description of a field is the docstring under it, which is read from the source when the reference is generated.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ FAMILIES = ("dataset", "model", "loss", "optimizer", "scheduler")
 
 
 def families() -> dict[str, dict[str, type[Any]]]:
-    """The members of every family by name."""
+    """Return the settings classes of each family, by name."""
     return {
         family: {
             name: member
@@ -36,7 +35,7 @@ def families() -> dict[str, dict[str, type[Any]]]:
 
 
 def field_docs(settings: type[Settings]) -> dict[str, str]:
-    """What each field of a class means, those it inherits included: the docstring under the field."""
+    """Return the docstring under each field of a class, including inherited fields."""
     docs: dict[str, str] = {}
     for base in reversed(settings.__mro__):
         if not issubclass(base, Settings):
@@ -51,7 +50,7 @@ def field_docs(settings: type[Settings]) -> dict[str, str]:
 
 
 def all_settings() -> dict[str, type[Settings]]:
-    """Every settings class that a config can hold, by class name."""
+    """Return all settings classes that a config can contain, by class name."""
     found: dict[str, type[Settings]] = {}
     waiting: list[type[Settings]] = [RunConfig]
     while waiting:
@@ -63,7 +62,7 @@ def all_settings() -> dict[str, type[Settings]]:
 
 
 def json_schema() -> Schema:
-    """The JSON schema of a config, with a description of every key; for an editor's completion and checks."""
+    """Return the JSON schema of a config, with a description of each key."""
     schema = RunConfig.model_json_schema()
     definitions: dict[str, Schema] = schema["$defs"]
     for name, settings in all_settings().items():
@@ -81,7 +80,7 @@ def json_schema() -> Schema:
 
 
 def _allow_name_alone(field: Schema, definitions: dict[str, Schema]) -> None:
-    """`loss: mse` is `loss: {name: mse}`, where the member needs nothing else."""
+    """Allow `loss: mse` for `loss: {name: mse}` if the member has no required options."""
     for holder in (field, *field.get("anyOf", [])):
         if "discriminator" not in holder:
             continue
@@ -97,7 +96,7 @@ def _allowed(member: Schema) -> list[str]:
 
 
 def markdown() -> str:
-    """The reference for people: each key with its type, its default and its meaning."""
+    """Return the reference in Markdown: each key with its type, default and meaning."""
     schema = json_schema()
     lines = [
         "# YAML reference",
@@ -125,12 +124,12 @@ def markdown() -> str:
 
 
 def _definer(settings: type[Settings], key: str) -> type[Settings]:
-    """The class whose declaration of a field applies: the settings class itself, or the base that it inherits from."""
+    """Return the class that declares a field: the settings class itself or one of its bases."""
     return next(base for base in settings.__mro__ if key in inspect.get_annotations(base))
 
 
 def _shared_sections(members: dict[str, type[Settings]], definitions: dict[str, Schema]) -> list[str]:
-    """A section for each base class of a family whose fields apply to members: each field once, with its members."""
+    """Return a section for each base class with fields that members of a family share."""
     shared: dict[type[Settings], dict[str, Schema]] = {}
     for member in members.values():
         part = definitions[member.__name__]
@@ -147,7 +146,7 @@ def _shared_sections(members: dict[str, type[Settings]], definitions: dict[str, 
 
 
 def _section(title: str, part: Schema, member: type[Settings] | None = None) -> list[str]:
-    """A settings class and its fields; of a member of a family, those it declares, with links to the shared ones."""
+    """Return the section of a settings class; for a member of a family, with links to shared fields."""
     rows = {
         key: _row(key, part) for key, field in part["properties"].items() if key != "name" or "description" in field
     }
@@ -181,7 +180,7 @@ def _default(value: Any) -> str:
 
 
 def _type_text(field: Schema) -> str:
-    """A field's values in words."""
+    """Describe the values that a field accepts."""
     if "anyOf" in field:
         texts = [_type_text(choice) for choice in field["anyOf"] if choice.get("type") != "null"]
         refs = [text for text in texts if text.startswith("[")]

@@ -1,4 +1,4 @@
-"""The shape of the YAML, and the way from a file and its overrides to a checked `RunConfig` and back."""
+"""The schema of the YAML: read a file and overrides into a checked `RunConfig`, and write it back."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _known_metric(value: Any) -> Any:
 MetricName = Annotated[
     str, BeforeValidator(_known_metric), Field(json_schema_extra=lambda schema: schema.update(enum=[*METRICS]))
 ]
-"""A member of `METRICS`."""
+"""The name of a metric in `METRICS`."""
 
 
 class RunConfig(Settings):
@@ -127,7 +127,10 @@ class RunConfig(Settings):
         return {**data, **named}
 
     def loss_function(self, class_counts: Sequence[int]) -> LossFunction:
-        """The loss for these classes, given how often each occurs in training.
+        """Build the loss function.
+
+        Args:
+            class_counts: The number of training examples of each class.
 
         Raises:
             DataError: An option of the loss does not fit the classes.
@@ -137,15 +140,15 @@ class RunConfig(Settings):
         return self.loss.build(class_counts)
 
     def averaging(self) -> Averaging | None:
-        """The average of the weights that is evaluated and kept; None: the weights themselves are."""
+        """Return the average of the weights that is evaluated and saved, or None."""
         return self.lookahead if self.ema is None else Ema(self.ema)
 
     def without_validation(self) -> RunConfig:
-        """The same config with no examples held out to choose by."""
+        """Return the config without a validation split."""
         return self.model_copy(update={"dataset": self.dataset.model_copy(update={"validation": 0.0})})
 
     def to_yaml(self) -> str:
-        """The resolved config, every default written out: it trains to the same result again."""
+        """Return the resolved config as YAML, with all defaults; training it gives the same result."""
         return written(self.model_dump(mode="json", exclude_none=True))
 
 
@@ -155,9 +158,9 @@ class LoadedConfig:
 
     Attributes:
         config: The config.
-        source: The YAML with its lines.
-        name: The run's name.
-        notes: What is right and may still surprise, a line each: a schedule that this run is too short for.
+        source: The YAML with its line numbers.
+        name: The name of the run.
+        notes: Notes about valid but surprising settings, such as a schedule that is longer than the run.
     """
 
     config: RunConfig
@@ -168,7 +171,7 @@ class LoadedConfig:
 
 @contextmanager
 def located(source: YamlSource) -> Iterator[None]:
-    """Let an error that begins with a key of the config say in which line, or override, that stands."""
+    """Add the line or the override to errors about a key of the config."""
     try:
         yield
     except NNClassifyError as error:
@@ -183,11 +186,11 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
 
     Args:
         config: A path, or the name of a shipped config.
-        overrides: `a.b=value` each, the value in YAML.
-        of_run: It was accepted when its run began: options that exclude each other stay as they are.
+        overrides: `a.b=value` each, with the value in YAML.
+        of_run: Whether it is the config of a run, accepted when the run started: conflicting options are not checked.
 
     Raises:
-        ConfigError: Every problem at once, one line each.
+        ConfigError: The config is wrong; the message lists all problems, one per line.
     """
     path = find_config(config)
     return load_source(read_yaml(path), path.stem, overrides, of_run=of_run)
@@ -197,13 +200,13 @@ def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *,
     """Override and check a config that has been read.
 
     Args:
-        source: What was read.
-        name: The run's name, where the config has none.
+        source: The YAML.
+        name: The name of the run if the config has none.
         overrides: See `load_config`.
         of_run: See `load_config`.
 
     Raises:
-        ConfigError: Every problem at once, one line each.
+        ConfigError: The config is wrong; the message lists all problems, one per line.
     """
     for assignment in overrides:
         source.override(assignment)
@@ -213,11 +216,11 @@ def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *,
 
 
 def find_config(config: str) -> Path:
-    """The file of that path, else the shipped config of that name.
+    """Find a config by path, or by the name of a shipped config.
 
     Raises:
-        ConfigError: Neither is there.
-        InputError: The path cannot be looked at.
+        ConfigError: There is no such file and no such shipped config.
+        InputError: The path cannot be accessed.
     """
     path = Path(config)
     if config and is_regular(path):
@@ -240,7 +243,7 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
         of_run: See `load_config`.
 
     Raises:
-        ConfigError: Every problem at once, in the order of the file, overrides last.
+        ConfigError: The data is wrong; the message lists all problems, in the order of the file, overrides last.
     """
     errors = errors_in(source.data, RunConfig, is_new=not of_run)
     told = [error for error in errors if path_of(error, source.data) not in source.unreadable]
@@ -255,7 +258,7 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
 
 
 def _misfits_of_sound(data: dict[str, Any], broken: set[str | int]) -> list[_Misfit]:
-    """The misfits among the keys that are right, with stand-ins for required ones that are not."""
+    """Return the misfits among the valid keys, with defaults for required keys that are not valid."""
     sound = {"dataset": "xor", "model": "mlp", **{key: value for key, value in data.items() if key not in broken}}
     found = _misfits(RunConfig.model_validate(sound))
     return [misfit for misfit in found if not broken & {*misfit.needs, *misfit.path[:1]}]
@@ -263,11 +266,11 @@ def _misfits_of_sound(data: dict[str, Any], broken: set[str | int]) -> list[_Mis
 
 @dataclass(frozen=True)
 class _Misfit:
-    """Parts that are right alone and wrong together.
+    """Settings that are valid alone but not together.
 
     Attributes:
         path: The key to change.
-        needs: The other keys of the config that are looked at.
+        needs: The other keys involved.
         text: What is wrong, and what to do.
     """
 
@@ -305,7 +308,7 @@ def _loss_misfits(config: RunConfig) -> Iterator[_Misfit]:
 
 
 def _multi_hot_misfits(config: RunConfig) -> Iterator[_Misfit]:
-    """What only makes sense where an example is of one class."""
+    """Find settings that require one class per example."""
     if (reason := config.loss.refuses_multi_hot()) is not None:
         yield _Misfit(("loss",), ("dataset",), reason)
     elif config.model.output in ("softmax", "log_softmax"):
@@ -318,7 +321,7 @@ def _multi_hot_misfits(config: RunConfig) -> Iterator[_Misfit]:
 
 
 def _surprises(config: RunConfig) -> Iterator[tuple[YamlPath, str]]:
-    """Options that a run of so few epochs never comes to: a trial of two epochs is fine, but should say so."""
+    """Find options that take effect only after the last epoch: fine for a short trial, but worth a note."""
     epochs = config.epochs
     run = f"this run has {counted(epochs, 'epoch')}"
     if config.scheduler.warmup > epochs:

@@ -1,7 +1,7 @@
-"""YAML as data that remembers its lines; limited in size, so that no file can exhaust the machine.
+"""Read YAML with line numbers, and with limits on its size, so that no file can exhaust the machine.
 
-Scalars follow YAML 1.2's core schema: `1e-3` is a number, `010` is ten, and `on`, `no` and `yes` are text.
-A number without a fraction is a whole number, however it is written: `1e3` is 1000.
+Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `010` is ten, and `on`, `no` and `yes` are text.
+A number without a fraction is an integer, however it is written: `1e3` is 1000.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ruamel.yaml.resolver import BaseResolver, implicit_resolvers
 from nnclassify.errors import ConfigError, ConfigPath, dotted, one_line, printable
 
 MAX_BYTES, MAX_DEPTH, MAX_NODES = 300_000, 32, 10_000
-"""A config of hundreds of layers stays far below each of these; reading one as large as they allow takes a second."""
+"""Limits that a config of hundreds of layers is far below; reading one of this size takes a second."""
 MAX_DIGITS = 100
-"""Of a whole number; Python itself refuses to read one of 4,300."""
+"""Maximum length of an integer; Python itself refuses to read 4,300 digits."""
 MAX_KEY = 200
-"""Characters of a key, and of the key of an override."""
+"""Maximum length of a key, also of an override."""
 MAX_ORIGIN = MAX_KEY + len("--set ")
-"""Characters of an override in a message."""
+"""Maximum length of an override in a message."""
 
 YamlPath = ConfigPath
 
@@ -38,7 +38,7 @@ _ORDINAL = re.compile(r"([1-9][0-9]{0,8})(?:st|nd|rd|th)")
 
 
 class _CoreResolver(BaseResolver):
-    """YAML 1.2's core schema, whatever version a `%YAML` directive names."""
+    """Resolves scalars by the core schema of YAML 1.2, whatever version a `%YAML` directive names."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - ruamel's own name
 
@@ -48,12 +48,12 @@ class _CoreResolver(BaseResolver):
 
     @property
     def processing_version(self) -> tuple[int, int]:
-        """What the scanner goes by."""
+        """The YAML version for the scanner."""
         return 1, 2
 
 
 class _BoundedComposer(Composer):
-    """Stops at the limits while it reads."""
+    """Composes nodes, and stops at the limits."""
 
     warn_double_anchors = False
 
@@ -63,7 +63,7 @@ class _BoundedComposer(Composer):
         self.num_levels = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Any:
-        """As ruamel's own, for every node of the document, aliases included."""
+        """Compose a node, and count it; called for all nodes of the document, including aliases."""
         self.num_nodes += 1
         self.num_levels += 1
         if self.num_nodes > MAX_NODES or self.num_levels > MAX_DEPTH:
@@ -74,7 +74,7 @@ class _BoundedComposer(Composer):
 
 
 class _TooMuch(MarkedYAMLError):
-    """A document beyond the limits."""
+    """The document exceeds the limits."""
 
 
 _NUMBER = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -88,7 +88,7 @@ for _tag, _pattern, _first in [
 
 
 class _CautiousResolver(_CoreResolver):
-    """For writing: text that YAML 1.1 or 1.2 takes for something else is put in quotes, so that any reader agrees."""
+    """For writing: quotes text that YAML 1.1 or 1.2 would read as something else."""
 
 
 for _, _tag, _regexp, _first in implicit_resolvers:
@@ -96,10 +96,10 @@ for _, _tag, _regexp, _first in implicit_resolvers:
 
 
 class _Representer(SafeRepresenter):
-    """For writing: floats as YAML 1.1 can read them too."""
+    """For writing: represents floats so that YAML 1.1 can read them too."""
 
     def represent_float(self, data: float) -> ScalarNode:
-        """`1.0e-05`, which 1.1 takes for text without the `.0`."""
+        """Represent `1e-05` as `1.0e-05`: YAML 1.1 reads it as text without the `.0`."""
         node = super().represent_float(data)
         if "." not in node.value:
             node.value = node.value.replace("e", ".0e")
@@ -110,37 +110,37 @@ _Representer.add_representer(float, _Representer.represent_float)
 
 
 def _composed(text: str) -> Node | None:
-    """The nodes of a YAML text."""
+    """Parse a YAML text into nodes."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Resolver, yaml.Composer = _CoreResolver, _BoundedComposer
     return cast(Node | None, yaml.compose(text))
 
 
 class Override(str):
-    """`key=value`, with the words in which the user gave it, for messages.
+    """`key=value`, and how the user wrote it, for messages.
 
     Attributes:
-        origin: Such as `--set epochs=3`, `epochs=3` or `--epochs 3`.
+        origin: What the user wrote, such as `--set epochs=3`, `epochs=3` or `--epochs 3`.
     """
 
     origin: str
 
     def __new__(cls, assignment: str, origin: str) -> Self:
-        """An override as the user wrote it; long ones are shortened."""
+        """Create an override; a long `origin` is shortened."""
         override = super().__new__(cls, assignment)
         override.origin = printable(origin[:MAX_ORIGIN])
         return override
 
     @classmethod
     def of(cls, assignment: str) -> Override:
-        """The override itself; text without words of the user's stands for `--set`."""
+        """Return the assignment as an override; plain text counts as a value of `--set`."""
         return assignment if isinstance(assignment, Override) else cls(assignment, f"--set {assignment}")
 
     def at(self, path: YamlPath) -> Any:
-        """The value that it gives the key at `path`, which is its own or lies within it; `UNSET` where it gives none.
+        """Return the value that the override sets at `path`, its own key or one within it; `UNSET` if it sets none.
 
         Raises:
-            ConfigError: The value is no YAML.
+            ConfigError: The value is not YAML.
         """
         key, _, text = self.partition("=")
         value = _value(text, self.origin)
@@ -153,19 +153,19 @@ class Override(str):
 
 
 UNSET = object()
-"""No value, not even null."""
+"""Returned for a key that is not set, not even to null."""
 
 
 @dataclass
 class YamlSource:
-    """A YAML mapping and where each of its parts stands.
+    """A YAML mapping with the line of each of its parts.
 
     Attributes:
-        file: What to call it in messages.
+        file: The name of the file in messages.
         data: The mapping as Python values.
-        lines: The line of each path, from 1; or, for an override, the text that set it.
-        problems: What is wrong with the YAML itself: duplicate keys, overrides that lead nowhere. A line each.
-        unreadable: The paths of values that `problems` speaks of, which are not in `data` as they are written.
+        lines: The line of each path, counted from 1; for an override, its text.
+        problems: Problems of the YAML itself, one line each: duplicate keys, overrides of keys that do not exist.
+        unreadable: The paths of values that could not be read; `problems` describes them.
     """
 
     file: str
@@ -175,7 +175,7 @@ class YamlSource:
     unreadable: set[YamlPath] = field(default_factory=set)
 
     def where(self, path: YamlPath) -> str:
-        """`file:line`, or the override, of `path`, else of an override within it, else of what it lies in."""
+        """Return `file:line` or the override that sets `path`, or else a part of it, or else its parent."""
         if path not in self.lines:
             for known, origin in self.lines.items():
                 if isinstance(origin, str) and known[: len(path)] == path:
@@ -186,7 +186,7 @@ class YamlSource:
         return self.file
 
     def overrides(self) -> dict[str, Any]:
-        """The values that `override` set, by dotted path."""
+        """Return the values that `override` set, by dotted path."""
         found = {}
         for path, line in self.lines.items():
             if isinstance(line, str):
@@ -197,7 +197,7 @@ class YamlSource:
         return found
 
     def override(self, assignment: str) -> None:
-        """Apply one `a.b=value`, the value in YAML; what is wrong with it is added to `problems`."""
+        """Apply one `a.b=value`, with the value in YAML. Errors are added to `problems`."""
         origin = Override.of(assignment).origin
         key, equals, text = assignment.partition("=")
         parts = key.split(".")
@@ -233,31 +233,31 @@ class YamlSource:
 
 
 def path_of_key(key: str) -> YamlPath:
-    """The path of a key as people and `--set` write it: `model.blocks.3.kernel`, `model.blocks.4th.kernel`."""
+    """Parse a key such as `model.blocks.3.kernel` or `model.blocks.4th.kernel`."""
     return tuple(map(_part, key.split(".")))
 
 
 def _part(text: str) -> str | int:
-    """A part of a key: a name, or the place of a list's entry, as `2` from 0 or as `3rd`."""
+    """Parse a part of a key: a name, or the index of a list entry, as `2` (from 0) or `3rd`."""
     if ordinal := _ORDINAL.fullmatch(text):
         return int(ordinal[1]) - 1
     return int(text) if _INDEX.fullmatch(text) else text
 
 
 def _value(text: str, origin: str) -> Any:
-    """The value that a command line gives: YAML, but for a tab, `|` or `>` alone, which YAML takes for no value."""
+    """Parse a value from the command line as YAML; a single tab, `|` or `>`, which YAML reads as nothing, is text."""
     if not text:
         return None
     return text if text.isspace() or text in ("|", ">") else parse_yaml(text, origin)
 
 
 def _is_text(key: str) -> bool:
-    """Whether every character is whole: a lone surrogate is a byte that is not UTF-8, and no key has one."""
+    """Return whether a key is free of lone surrogates, which stand for bytes that are not UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in key)
 
 
 def has_part(node: Any, part: str | int) -> bool:
-    """Whether a mapping has that key, or a list that index."""
+    """Return whether a mapping has a key, or a list an index."""
     if isinstance(node, dict):
         return part in node
     return isinstance(node, list) and isinstance(part, int) and 0 <= part < len(node)
@@ -268,15 +268,15 @@ def _child(node: Any, part: str | int) -> Any:
 
 
 def _expanded(value: Any) -> Any:
-    """`dataset: iris` is `dataset: {name: iris}`, so that an override can add to it."""
+    """Expand `dataset: iris` to `dataset: {name: iris}`, so that an override can add options."""
     if isinstance(value, str):
         return {"name": value}
     return {} if value is None else value
 
 
 def written(data: Any) -> str:
-    """Plain data as the text of a YAML file, its keys in their order."""
-    yaml: Any = YAML(typ="safe", pure=True)  # which declares its options as None
+    """Return plain data as YAML text, with keys in order."""
+    yaml: Any = YAML(typ="safe", pure=True)  # Any: ruamel declares its options as None
     yaml.default_flow_style, yaml.allow_unicode = False, False
     yaml.Resolver, yaml.Representer = _CautiousResolver, _Representer
     yaml.sort_base_mapping_type_on_output = False
@@ -286,24 +286,24 @@ def written(data: Any) -> str:
 
 
 def yaml_text(value: Any) -> str:
-    """A value as one would write it in a config."""
+    """Format a scalar as in a config."""
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value)
 
 
 def read_yaml(path: Path) -> YamlSource:
-    """Read a file that holds one YAML mapping.
+    """Read a file that contains one YAML mapping.
 
     Raises:
-        ConfigError: No such file, no YAML, no mapping, or beyond the limits.
+        ConfigError: The file cannot be read, is not YAML, contains no mapping, or exceeds the limits.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; expected a smaller config"])
-        is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Windows' shells write
+        is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # written by Windows shells
         text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError([f"{path}: cannot be read ({one_line(cause)}); expected a YAML file in UTF-8"]) from cause
@@ -319,10 +319,10 @@ _KINDS: dict[type, str] = {list: "a list", str: "text alone"}
 
 
 def parse_yaml(text: str, origin: str) -> Any:
-    """One YAML value from an override's text.
+    """Parse the value of an override as YAML.
 
     Raises:
-        ConfigError: Not YAML.
+        ConfigError: The text is not YAML.
     """
     builder = _Builder(origin, has_lines=False)
     value = builder.read(text)
@@ -339,11 +339,11 @@ _SYNTAX_HINTS = {
     "special characters are not allowed": "remove the character that cannot be printed",
     "undefined alias": "a value that starts with `*` needs quotes",
 }
-"""What to do, by a part of yaml's own words; for all others, see `_Builder.read`."""
+"""What to do, by a part of the parser's message; for other messages, see `_Builder.read`."""
 
 
 class _Builder:
-    """Builds Python values from YAML, within limits, and notes lines and duplicate keys."""
+    """Builds Python values from YAML within the limits, and records lines and duplicate keys."""
 
     def __init__(self, origin: str, *, has_lines: bool = True) -> None:
         self.origin = origin
@@ -354,16 +354,21 @@ class _Builder:
         self.num_nodes = 0
 
     def read(self, text: str) -> Any:
-        """The value of a YAML text; None of an empty one.
+        """Parse a YAML text; an empty text is None.
 
         Raises:
-            ConfigError: Not YAML, or beyond the limits.
+            ConfigError: The text is not YAML, or exceeds the limits.
         """
         try:
             node = _composed(text)
         except _TooMuch as cause:
             raise self._too_much(cause.problem_mark) from cause
-        except (YAMLError, ValueError, OverflowError, AssertionError) as cause:  # of `"\\UFFFFFFFF"` and `%YAML 1.3`
+        except (
+            YAMLError,
+            ValueError,
+            OverflowError,
+            AssertionError,
+        ) as cause:  # some are raised by `"\\UFFFFFFFF"` and `%YAML 1.3`
             what = printable(one_line(getattr(cause, "problem", None) or cause))
             hints = (hint for words, hint in _SYNTAX_HINTS.items() if words in what)
             hint = next(hints, "check indentation, colons and brackets")
@@ -380,7 +385,7 @@ class _Builder:
         return self.origin if mark is None else self._at_line(mark.line + 1)
 
     def _at_line(self, line: int) -> str:
-        """`file:line`; an override has no lines."""
+        """Return `file:line`, or the override, which has no lines."""
         return f"{self.origin}:{line}" if self.has_lines else self.origin
 
     def _too_much(self, mark: StringMark | None) -> ConfigError:
@@ -389,7 +394,7 @@ class _Builder:
 
     def _value(self, node: Node, path: YamlPath) -> Any:
         self.num_nodes += 1
-        if self.num_nodes > MAX_NODES or len(path) > MAX_DEPTH:  # aliases are whole values here, and can add up
+        if self.num_nodes > MAX_NODES or len(path) > MAX_DEPTH:  # aliases are copied here, and can add up
             raise self._too_much(node.start_mark)
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, MappingNode):
@@ -448,5 +453,5 @@ class _Builder:
 
 
 def _whole(value: float) -> float | int:
-    """A number without a fraction as a whole one; a float of 2^53 and more has no fraction to lose."""
+    """Convert a float without a fraction to an integer, up to 2^53, where floats stop being exact."""
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
