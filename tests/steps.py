@@ -16,9 +16,9 @@ from nnclassify.optim.averaging import Averaging, Ema, frozen_copy
 from nnclassify.optim.optimizers import AnyOptimizer, Optimizer
 from nnclassify.schedulers import Constant
 from nnclassify.training.plan import Execution, ExecutionPlan
-from nnclassify.training.proof import Proven
 from nnclassify.training.recipe import Recipe
 from nnclassify.training.step import StepFunction
+from nnclassify.training.verification import VerifiedSteps
 
 OPTIMIZERS: list[Callable[[], Optimizer]] = list(get_args(get_args(AnyOptimizer)[0]))
 FACTORS = [1.0, 0.5, 0.25, 0.75]
@@ -77,10 +77,10 @@ def build(
     return StepFunction(model, frozen_copy(model), loss_fn, optimizers, recipe, plan, note=print)
 
 
-def proof_of(step: StepFunction) -> Proven:
+def verified_steps_of(step: StepFunction) -> VerifiedSteps:
     """The proof of a step that is fast."""
-    assert step.proven is not None
-    return step.proven
+    assert step.fast_steps is not None
+    return step.fast_steps
 
 
 def run(step: StepFunction) -> Tensor:

@@ -72,7 +72,7 @@ def test_a_step_that_can_be_recorded_moves_its_rates_alone(
     name: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "nnclassify.training.step.Proven", lambda fast, *rest: fast
+        "nnclassify.training.step.VerifiedSteps", lambda fast, *rest: fast
     )  # a proof reads values; later steps do not
     _, trainer = trainer_of(optimizer={"name": name}, clip_grad_norm=1.0, ema=0.9)
     trainer = executed(trainer, Execution.CUDA_GRAPH)

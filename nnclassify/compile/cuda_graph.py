@@ -21,7 +21,7 @@ Step = Callable[[Tensor, Tensor, Tensor], Results]
 outputs `(B, num_outputs)` and losses `(B,)`."""
 
 
-class CapturedSteps:
+class CudaGraphSteps:
     """A CUDA graph of several training steps.
 
     Attributes:
@@ -38,7 +38,7 @@ class CapturedSteps:
         self.group_size = group_size
         self.device = device
         self._seen: set[int] = set()
-        self._recordings: dict[int, Recording] = {}
+        self._graphs: dict[int, CapturedGraph] = {}
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
         """Take N steps, with the shapes of `CompiledSteps.run`; does not synchronize.
@@ -50,10 +50,10 @@ class CapturedSteps:
         parts = list(zip(inputs.split(size), targets.split(size), rates.split(size), strict=True))
         # Capture at the second call: in the first, libraries create plans and workspaces, which cannot be
         # captured.
-        if size in self._seen and size not in self._recordings:
-            self._recordings[size] = Recording.of(self._steps, parts[0], self.device)
+        if size in self._seen and size not in self._graphs:
+            self._graphs[size] = CapturedGraph.capture(self._steps, parts[0], self.device)
         self._seen.add(size)
-        take = self._recordings[size].run if size in self._recordings else self._steps
+        take = self._graphs[size].run if size in self._graphs else self._steps
         return joined([take(part) for part in parts])
 
     def set_aside(self, reason: str) -> str:
@@ -65,23 +65,23 @@ class CapturedSteps:
 
 
 @dataclass(frozen=True)
-class Recording:
+class CapturedGraph:
     """A captured CUDA graph with its memory.
 
     Attributes:
-        given: Tensors that it reads its arguments from.
-        found: Tensors that it writes its results to.
+        static_inputs: Tensors that it reads its arguments from.
+        static_outputs: Tensors that it writes its results to.
         replay: Function that runs it.
     """
 
-    given: tuple[Tensor, ...]
-    found: Results
+    static_inputs: tuple[Tensor, ...]
+    static_outputs: Results
     replay: Callable[[], None]
 
     @classmethod
-    def of(
+    def capture(
         cls, steps: Callable[[tuple[Tensor, ...]], Results], given: tuple[Tensor, ...], device: torch.device
-    ) -> Recording:
+    ) -> CapturedGraph:
         """Capture steps without taking them.
 
         Raises:
@@ -90,21 +90,21 @@ class Recording:
         places = tuple(values.clone() for values in given)
         # torch raises many exceptions, and all of them mean the same here.
         try:
-            replay, found = record(lambda: steps(places), device)
+            replay, found = capture(lambda: steps(places), device)
         except Exception as cause:
             raise DeviceError(f"compile: this step cannot be captured as a CUDA graph ({one_line(cause)})") from cause
         return cls(places, found, replay)
 
     def run(self, given: tuple[Tensor, ...]) -> Results:
         """Replay the graph with values of the same shapes."""
-        for place, values in zip(self.given, given, strict=True):
+        for place, values in zip(self.static_inputs, given, strict=True):
             place.copy_(values)
         self.replay()
-        outputs, losses = self.found
+        outputs, losses = self.static_outputs
         return outputs.clone(), losses.clone()  # the next replay overwrites them
 
 
-def record(work: Callable[[], Results], device: torch.device) -> tuple[Callable[[], None], Results]:
+def capture(work: Callable[[], Results], device: torch.device) -> tuple[Callable[[], None], Results]:
     """Capture `work` without running it; return the function that replays its kernels, and the tensors of its
     results."""
     graph = torch.cuda.CUDAGraph()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MetricInputs:
     """The outputs and targets of a split, and what several metrics compute from them, cached.
 
     Attributes:
@@ -90,7 +90,7 @@ class Metric:
 
     name: str
     label: str
-    compute: Callable[[Judged], float]
+    compute: Callable[[MetricInputs], float]
     higher_is_better: bool = True
     targets: Literal["any", "class", "multi_hot"] = "any"
     min_classes: int = 2
@@ -119,7 +119,7 @@ class Metric:
         return f"no example is of class {lacking[0]!r}" if lacking else None
 
 
-def measured(judged: Judged, class_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+def measured(given: MetricInputs, class_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
     """Compute all metrics that fit the targets.
 
     Returns:
@@ -128,12 +128,12 @@ def measured(judged: Judged, class_names: Sequence[str]) -> tuple[dict[str, floa
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name, metric in METRICS.items():
-        if metric.refuses(is_multi_hot=judged.is_multi_hot, num_classes=len(class_names)) is not None:
+        if metric.refuses(is_multi_hot=given.is_multi_hot, num_classes=len(class_names)) is not None:
             continue
-        if (reason := metric.undefined(judged.targets, class_names)) is not None:
+        if (reason := metric.undefined(given.targets, class_names)) is not None:
             reasons[name] = reason
         else:
-            values[name] = metric.compute(judged)
+            values[name] = metric.compute(given)
     return values, reasons
 
 
@@ -158,39 +158,39 @@ def balanced_accuracy(predictions: Tensor, targets: Tensor) -> float:
     return float((group.bincount(weights=right.double()) / counts).mean())
 
 
-def _f1_macro(judged: Judged) -> float:
+def _f1_macro(given: MetricInputs) -> float:
     """Average the F1 of all classes with multi-hot targets, else of the classes that occur or are predicted."""
-    correct, support, predicted = judged.counts
+    correct, support, predicted = given.counts
     f1 = 2 * correct / (support + predicted).clamp(min=1)
-    return float((f1 if judged.is_multi_hot else f1[support + predicted > 0]).mean())
+    return float((f1 if given.is_multi_hot else f1[support + predicted > 0]).mean())
 
 
-def _f1_micro(judged: Judged) -> float:
+def _f1_micro(given: MetricInputs) -> float:
     """Compute F1 over the decisions about all classes together."""
-    correct, support, predicted = judged.counts
+    correct, support, predicted = given.counts
     return 2 * float(correct.sum()) / max(float((support + predicted).sum()), 1.0)
 
 
-def _hamming_loss(judged: Judged) -> float:
+def _hamming_loss(given: MetricInputs) -> float:
     """Compute the fraction of all N x K decisions that are wrong."""
-    return float((judged.predictions != judged.targets).double().mean())
+    return float((given.predictions != given.targets).double().mean())
 
 
-def _top_5_accuracy(judged: Judged) -> float:
+def _top_5_accuracy(given: MetricInputs) -> float:
     """Compute how often the true class is among the five most probable; the lower index wins a tie."""
-    first = judged.probabilities.argsort(dim=1, descending=True, stable=True)[:, :5]
-    return float((first == judged.targets[:, None]).any(dim=1).double().mean())
+    first = given.probabilities.argsort(dim=1, descending=True, stable=True)[:, :5]
+    return float((first == given.targets[:, None]).any(dim=1).double().mean())
 
 
-def _roc_auc(judged: Judged) -> float:
+def _roc_auc(given: MetricInputs) -> float:
     """Compute the area under the ROC curve; for more than two classes, the mean over one-vs-rest curves."""
     from torch.nn import functional
 
-    probabilities, is_of = judged.probabilities, judged.targets
-    if not judged.is_multi_hot:
-        is_of = functional.one_hot(judged.targets, probabilities.shape[1])
+    probabilities, is_of = given.probabilities, given.targets
+    if not given.is_multi_hot:
+        is_of = functional.one_hot(given.targets, probabilities.shape[1])
     pairs = [*zip(probabilities.T, is_of.T.bool(), strict=True)]
-    if not judged.is_multi_hot and len(pairs) == 2:
+    if not given.is_multi_hot and len(pairs) == 2:
         pairs = pairs[1:]  # both areas are equal
     return sum(_area(scores, positive) for scores, positive in pairs) / len(pairs)
 
@@ -206,35 +206,35 @@ def _area(scores: Tensor, positive: Tensor) -> float:
     return (float(ranks[positive].sum()) - count * (count + 1) / 2) / (count * others)
 
 
-def _matthews(judged: Judged) -> float:
+def _matthews(given: MetricInputs) -> float:
     """Compute the Matthews correlation coefficient (Gorodkin, 2004, for several classes).
 
     It is 0 if all examples, or all predictions, are of one class.
     """
-    correct, support, predicted = judged.counts
+    correct, support, predicted = given.counts
     count = support.sum()
     spread = ((count**2 - support @ support) * (count**2 - predicted @ predicted)).sqrt()
     return float((correct.sum() * count - support @ predicted) / spread) if spread > 0 else 0.0
 
 
-def _log_loss(judged: Judged) -> float:
+def _log_loss(given: MetricInputs) -> float:
     """Compute the mean negative log-probability of the true class, clipped to [eps, 1 - eps]."""
     import torch
 
-    step = torch.finfo(judged.probabilities.dtype).eps
-    of_true = judged.probabilities.gather(1, judged.targets[:, None]).clamp(step, 1 - step)
+    step = torch.finfo(given.probabilities.dtype).eps
+    of_true = given.probabilities.gather(1, given.targets[:, None]).clamp(step, 1 - step)
     return -float(of_true.double().log().mean())
 
 
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("loss", "loss", lambda judged: judged.score.loss, higher_is_better=False),
-        Metric("accuracy", "accuracy", lambda judged: judged.score.accuracy),
+        Metric("loss", "loss", lambda given: given.score.loss, higher_is_better=False),
+        Metric("accuracy", "accuracy", lambda given: given.score.accuracy),
         Metric(
             "balanced_accuracy",
             "balanced accuracy",
-            lambda judged: balanced_accuracy(judged.predictions, judged.targets),
+            lambda given: balanced_accuracy(given.predictions, given.targets),
         ),
         Metric("f1_macro", "macro F1", _f1_macro),
         Metric("f1_micro", "micro F1", _f1_micro, targets="multi_hot"),

@@ -13,7 +13,7 @@ from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, some
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
 from nnclassify.evaluation.intervals import wilson_interval
-from nnclassify.evaluation.metrics import Judged, measured
+from nnclassify.evaluation.metrics import MetricInputs, measured
 from nnclassify.evaluation.totals import exact
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.losses import multi_hot
@@ -87,31 +87,31 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     Raises:
         TrainingError: The loss of an example is not finite.
     """
-    judged = Judged(classifier.outputs(examples), examples.all_targets(), classifier.loss_fn)
-    if not math.isfinite(judged.score.loss):
+    metric_inputs = MetricInputs(classifier.outputs(examples), examples.all_targets(), classifier.loss_fn)
+    if not math.isfinite(metric_inputs.score.loss):
         raise TrainingError(
             f"{classifier.path}: the loss over {len(examples)} examples is not finite; some inputs are far from "
             "those it was trained on, or it has diverged: check the data, or train with a lower optimizer.lr"
         )
-    names, predictions, targets = classifier.class_names, judged.predictions, judged.targets
+    names, predictions, targets = classifier.class_names, metric_inputs.predictions, metric_inputs.targets
     confusion: list[Any]
-    if judged.is_multi_hot:
+    if metric_inputs.is_multi_hot:
         confusion = [confusion_matrix(*pair, 2) for pair in zip(predictions.T, targets.T, strict=True)]
         classes = multi_hot_reports(confusion, names)
     else:
         confusion = confusion_matrix(predictions, targets, len(names))
         classes = class_reports(confusion, names)
-    values, undefined = measured(judged, names)
+    values, undefined = measured(metric_inputs, names)
     return Evaluation(
         num_examples=len(examples),
         metrics=values,
         accuracy_interval=wilson_interval(int(exact(predictions, targets).sum()), len(examples)),
         classes=classes,
         confusion=confusion,
-        losses=judged.loss_fn(judged.outputs, targets),
-        probabilities=judged.probabilities,
+        losses=metric_inputs.loss_fn(metric_inputs.outputs, targets),
+        probabilities=metric_inputs.probabilities,
         undefined=undefined,
-        is_multi_hot=judged.is_multi_hot,
+        is_multi_hot=metric_inputs.is_multi_hot,
     )
 
 

@@ -68,7 +68,7 @@ class FunctionalState:
         facts = zip(self.groups, self.learned, strict=True)
         return repr([(type(group.optimizer).__name__, sorted(group.options.items()), names) for group, names in facts])
 
-    def not_functional(self) -> str | None:
+    def optimizer_without_rule(self) -> str | None:
         """Return an optimizer that has no functional update, which requires eager steps, or None if all have one."""
         return next((type(group.optimizer).__name__ for group in self.groups if group.rule is None), None)
 

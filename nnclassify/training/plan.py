@@ -175,7 +175,7 @@ def plan_execution(
         compile=config.compile,
     )
     plan = replace(plan, key=_key(plan, config, batches, loss_fn))
-    if (optimizer := state.not_functional()) is not None:
+    if (optimizer := state.optimizer_without_rule()) is not None:
         if config.compile == "on":
             why = f"found on, but no rule in optim/update_rules.py says what {optimizer} does; set auto or off"
             raise DeviceError(f"compile: {why}", ("compile",))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify.compile.aot import CompiledSteps
-from nnclassify.compile.cuda_graph import CapturedSteps
+from nnclassify.compile.cuda_graph import CudaGraphSteps
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.losses import LossFunction
@@ -23,8 +23,8 @@ from nnclassify.optim.rates import Rate
 from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.gradients import Gradients, clipped, loss_and_gradients
 from nnclassify.training.plan import Execution, ExecutionPlan
-from nnclassify.training.proof import Fast, Proven
 from nnclassify.training.recipe import Recipe
+from nnclassify.training.verification import FastSteps, VerifiedSteps
 
 
 class StepFunction:
@@ -34,10 +34,10 @@ class StepFunction:
         recipe: The settings of the training loop.
         plan: How steps are executed.
         has_compiled: Whether it has taken compiled or captured steps.
-        shared: The other processes of the run; None if there are none.
+        shared_batch: The other processes of the run; None if there are none.
         stop_requested: Whether this process was asked to stop; after a shared step, whether any process was.
         note: Function that shows the user one line.
-        proven: The fast steps, which are compared with eager ones; None if steps are eager.
+        fast_steps: The fast steps, which are compared with eager ones; None if steps are eager.
     """
 
     def __init__(
@@ -66,42 +66,42 @@ class StepFunction:
         self.scaled = placement.autocast_dtype == torch.float16
         self.scaler = torch.amp.GradScaler(placement.device.type, enabled=self.scaled)
         self.stop_requested = False
-        self.shared = (
+        self.shared_batch = (
             None if ranks is None or ranks.world_size == 1 else SharedBatch(model, self.loss_fn, placement.dtype, ranks)
         )
-        self.begin(epoch=1)
+        self.begin_epoch(epoch=1)
 
     def with_plan(self, plan: ExecutionPlan) -> StepFunction:
         """Return a step function that continues with the same tensors, executed by another plan."""
         tensors = (self.model, self.averaged, self.loss_fn, self.optimizers)
         other = StepFunction(*tensors, self.recipe, plan, self.ranks, self.note)
         other.scaler = self.scaler
-        other.begin(self._epoch)
+        other.begin_epoch(self._epoch)
         return other
 
-    def begin(self, epoch: int) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Prepare an epoch (from 1): enable gradients for the parameters that are trained in it, and no others."""
         self._epoch = epoch
         self._states = [optimizer.state for optimizer in self.optimizers]
         state = FunctionalState.of(self.model, self.averaged, self.optimizers, epoch)
         if self._functional_state is None or not state.same_as(self._functional_state):
             self._functional_state = state
-            self.proven = self._fast(state)
+            self.fast_steps = self._fast_steps(state)
         for optimizer in self.optimizers:
             optimizer.zero_grad()  # in float16, torch's own optimizers step; they skip parameters without a gradient
 
-    def _fast(self, state: FunctionalState) -> Proven | None:
+    def _fast_steps(self, state: FunctionalState) -> VerifiedSteps | None:
         """Return the fast steps, which are compared with eager ones, or None if steps are eager."""
         if self.plan.execution is Execution.EAGER:
             return None
         size = self.plan.group_size
-        fast: Fast
+        fast: FastSteps
         if self.plan.execution is Execution.CUDA_GRAPH:
-            fast = CapturedSteps(partial(self._at, state), size, self.placement.device)
+            fast = CudaGraphSteps(partial(self._step_at_tensor_rates, state), size, self.placement.device)
         else:
             described = f"{self.plan.key} {state.described()}"
-            fast = CompiledSteps(self._over, state.tensors, size, described, self.note)
-        return Proven(fast, partial(self._defined, state), state, self._rounding(state))
+            fast = CompiledSteps(self._step_on_tensors, state.tensors, size, described, self.note)
+        return VerifiedSteps(fast, partial(self._eager_step, state), state, self._rounding(state))
 
     def _rounding(self, state: FunctionalState) -> float:
         """Return the machine epsilon of the shortest number type that a step computes in."""
@@ -112,7 +112,7 @@ class StepFunction:
     def functional_state(self) -> FunctionalState:
         """Return the current tensors; loading an optimizer replaces its tensors."""
         if any(seen is not now.state for seen, now in zip(self._states, self.optimizers, strict=True)):
-            self.begin(self._epoch)
+            self.begin_epoch(self._epoch)
         assert self._functional_state is not None
         return self._functional_state
 
@@ -143,18 +143,18 @@ class StepFunction:
         self.stop_requested = stop_requested
         state, size, inputs = self.functional_state(), self.recipe.batch_size, self._cast_inputs(inputs)
         rates = [[group.initial_lr * factor for group in state.groups] for factor in factors]
-        if self.proven is not None and len(inputs) == len(factors) * size:
+        if self.fast_steps is not None and len(inputs) == len(factors) * size:
             # Pass learning rates as a tensor: a number would become a constant of the compiled step.
-            changing = [[*of_groups, decay] for of_groups, decay in zip(rates, decays, strict=True)]
+            changing = [[*group_rates, decay] for group_rates, decay in zip(rates, decays, strict=True)]
             steps = torch.tensor(changing, dtype=self.placement.dtype).to(inputs.device, non_blocking=True)
-            results = self.proven.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
+            results = self.fast_steps.run(inputs.unflatten(0, (-1, size)), targets.unflatten(0, (-1, size)), steps)
             self.has_compiled = True
             return results
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         parts = zip(inputs.split(size), targets.split(size), rates, decays, strict=True)
-        for batch_inputs, batch_targets, of_groups, decay in parts:
-            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, of_groups, decay, state)
+        for batch_inputs, batch_targets, group_rates, decay in parts:
+            batch_outputs, batch_losses = self._step(batch_inputs, batch_targets, group_rates, decay, state)
             outputs.append(batch_outputs)
             losses.append(batch_losses)
         return torch.cat(outputs), torch.cat(losses)
@@ -166,19 +166,25 @@ class StepFunction:
         multiplies = isinstance(first, nn.Linear | nn.Conv2d)
         return inputs.to(self.placement.autocast_dtype) if multiplies and self.placement.autocast_dtype else inputs
 
-    def _over(self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    def _step_on_tensors(
+        self, inputs: Tensor, targets: Tensor, rates: Tensor, *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Take one step `(B, ...)`, `(B,)`, `(groups + 1,)` on the given tensors: the function that is compiled."""
-        return self._at(self.functional_state().over(self.model, tensors), inputs, targets, rates)
+        return self._step_at_tensor_rates(self.functional_state().over(self.model, tensors), inputs, targets, rates)
 
-    def _at(self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+    def _step_at_tensor_rates(
+        self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Take one step with rates as tensors: the function that is captured."""
-        *of_groups, decay = rates.unbind()
-        return self._step(inputs, targets, of_groups, decay, state)
+        *group_rates, decay = rates.unbind()
+        return self._step(inputs, targets, group_rates, decay, state)
 
-    def _defined(self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+    def _eager_step(
+        self, state: FunctionalState, inputs: Tensor, targets: Tensor, rates: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Take one step `(1, B, ...)`, `(1, B)`, `(1, groups + 1)` eagerly: the reference for fast steps."""
-        *of_groups, decay = rates[0].tolist()
-        return self._step(inputs[0], targets[0], of_groups, decay, state)
+        *group_rates, decay = rates[0].tolist()
+        return self._step(inputs[0], targets[0], group_rates, decay, state)
 
     def _step(
         self, inputs: Tensor, targets: Tensor, rates: Sequence[Rate], decay: Rate, state: FunctionalState
@@ -199,9 +205,9 @@ class StepFunction:
     def _gradients(self, state: FunctionalState, inputs: Tensor, targets: Tensor) -> Gradients:
         """Run a batch forward and backward, alone or with the other processes; in float16, with a scaled loss."""
         compute = partial(loss_and_gradients, state.forward, self.loss_fn, self.placement, state.parameters())
-        if self.shared is not None:
+        if self.shared_batch is not None:
             of_part = partial(compute, objective=lambda losses, _: losses.sum())
-            found = self.shared.run(of_part, inputs, targets, stop_requested=self.stop_requested)
+            found = self.shared_batch.run(of_part, inputs, targets, stop_requested=self.stop_requested)
             self.stop_requested = found.stop_requested
             return found.outputs, found.losses, found.gradients
         if self.scaled:

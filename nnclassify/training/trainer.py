@@ -22,7 +22,7 @@ from nnclassify.data import Examples
 from nnclassify.data.batches import Batches, Chunk, to_device_if_fits
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DeviceError, TrainingError
-from nnclassify.evaluation.metrics import METRICS, Judged
+from nnclassify.evaluation.metrics import METRICS, MetricInputs
 from nnclassify.evaluation.outputs import outputs_by_batch
 from nnclassify.evaluation.totals import Totals
 from nnclassify.losses import LossFunction
@@ -166,10 +166,10 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         self.model.train()
-        self.step_function.begin(self.epoch)
+        self.step_function.begin_epoch(self.epoch)
         started = time.perf_counter()
         before = self.epoch_seconds
-        for chunk in self._reported(self.train_batches.epoch(self.epoch, self.batch, self.plan.group_size)):
+        for chunk in self._cut_at_reports(self.train_batches.epoch(self.epoch, self.batch, self.plan.group_size)):
             num_steps = self._train_chunk(chunk)
             self.epoch_seconds = before + time.perf_counter() - started
             for observer in self.observers:
@@ -177,7 +177,7 @@ class Trainer:
             if self.stop_signal is not None:
                 break
 
-    def _reported(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    def _cut_at_reports(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Yield the same batches in chunks that also end at each multiple of `report_steps`."""
         every = self.recipe.report_steps
         for chunk in chunks:
@@ -187,7 +187,7 @@ class Trainer:
             yield chunk
 
     def _train_chunk(self, chunk: Chunk) -> int:
-        before, factor_at = self.step, self._factors()
+        before, factor_at = self.step, self._lr_factor_at()
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for inputs, targets in chunk:
@@ -206,7 +206,7 @@ class Trainer:
         self.totals.add(all_losses, all_outputs, chunk.targets[: len(all_losses)], self.step_function.loss_fn)
         fault = find_fault(chunk.inputs, all_outputs, all_losses, chunk.batch_size, self.model)  # synchronizes
         if fault is not None:
-            self._stop_diverged(fault.text(before + fault.batch + 1))
+            self._raise_diverged(fault.text(before + fault.batch + 1))
         return self.step - before
 
     def _run(
@@ -253,7 +253,7 @@ class Trainer:
         """Return the state of a schedule at a step (from 0), given the losses of the completed epochs."""
         return ScheduleState(step, self.total_steps, len(self.train_batches), losses)
 
-    def _factors(self) -> Callable[[int], float]:
+    def _lr_factor_at(self) -> Callable[[int], float]:
         """Return the function from a step to its learning rate factor, for this epoch."""
         losses = self.losses_so_far()
         return lambda step: self.recipe.scheduler.factor(self.schedule_state(step, losses))
@@ -269,7 +269,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
-    def _stop_diverged(self, fault: str) -> None:
+    def _raise_diverged(self, fault: str) -> None:
         raise TrainingError(
             f"epoch {self.epoch}, {fault}; the last good checkpoint is kept; try a lower optimizer.lr (now "
             f"{self.lr():g}), clip_grad_norm: 1, or normalize: standard"
@@ -312,14 +312,14 @@ class Trainer:
             outputs.append(batch)
         whole = self.ranks.gather_rows(torch.cat(outputs).cpu(), len(self.validation))
         targets = self.validation.all_targets().cpu()
-        judged = Judged(whole, targets, self.loss_fn)
-        if not math.isfinite(judged.score.loss):
+        metric_inputs = MetricInputs(whole, targets, self.loss_fn)
+        if not math.isfinite(metric_inputs.score.loss):
             first = int((~self.loss_fn(whole, targets).isfinite()).nonzero()[0])
-            self._stop_diverged(f"validation: the loss of example {first} of the split (from 0) is NaN or infinite")
-        validated = vars(judged.score)
+            self._raise_diverged(f"validation: the loss of example {first} of the split (from 0) is NaN or infinite")
+        validated = vars(metric_inputs.score)
         if self.recipe.select_by in validated:
             return validated
-        return {**validated, "metric": METRICS[self.recipe.select_by].compute(judged)}
+        return {**validated, "metric": METRICS[self.recipe.select_by].compute(metric_inputs)}
 
     def _select(self, row: Row) -> None:
         figures = self._figures(row)

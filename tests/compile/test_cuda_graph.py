@@ -30,7 +30,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[StepFunction]:
     def record(work: Callable[[], tuple[Tensor, Tensor]], device: torch.device) -> object:
         return recorded(work, device, [tensor for step in steps for tensor in step.functional_state().tensors])
 
-    monkeypatch.setattr("nnclassify.compile.cuda_graph.record", record)
+    monkeypatch.setattr("nnclassify.compile.cuda_graph.capture", record)
     return steps
 
 

@@ -7,7 +7,7 @@ import torch
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.diagnosis.measure import LayerState, Snapshot
-from nnclassify.diagnosis.monitor.monitor import Inside, Monitor, curve_findings, end_findings, layer_findings
+from nnclassify.diagnosis.monitor.monitor import Monitor, NetState, curve_findings, end_findings, layer_findings
 from nnclassify.errors import TrainingError
 from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.history import Row
@@ -127,7 +127,7 @@ def test_advice_names_the_cause_that_was_measured(largest: float, at_start: bool
     layer = LayerState(name, units=16, dead=1.0, saturated=0.0, identical=True, spread=0.0)
     targets = torch.tensor([0, 1] * 8)
     state = Snapshot(0.7, (layer,), {"hidden_0_linear": 1.0}, 1.0, True, targets)
-    look = Inside(state, targets, largest, frozenset([name] if at_start else []))
+    look = NetState(state, targets, largest, frozenset([name] if at_start else []))
     (found,) = layer_findings(look, is_late=True)
     assert (found.page.id, found.path) == ("NN605", cause) and said in found.evidence.text
 

@@ -9,7 +9,7 @@ import torch
 from builders import BLOBS, trainer_of
 from torch import Tensor
 
-from nnclassify.diagnosis.monitor.retrace import kept, retrace
+from nnclassify.diagnosis.monitor.retrace import retrace, state_copy
 from nnclassify.errors import TrainingError
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
@@ -44,7 +44,7 @@ def test_steps_are_retaken_to_the_bit(values: dict[str, Any]) -> None:
     _, whole = trainer_of(epochs=3, **values)
     whole.fit()
     _, stopped = trainer_of(epochs=3, **values)
-    start = kept(stopped)
+    start = state_copy(stopped)
     stopped.observers = [StopAfter(epoch=2)]
     stopped.fit()
     assert retrace(stopped, start) is None  # the rest of the run, and nothing in it is wrong
@@ -59,7 +59,7 @@ def test_what_has_stopped_learning_is_no_cause() -> None:
     sound.fit()
     _, trainer = trainer_of(**values)
     first, last = (one.model.get_parameter("hidden_0_linear.weight") for one in (trainer, sound))
-    start, initial, losses = kept(trainer), first.detach().clone(), trainer.loss_fn.losses
+    start, initial, losses = state_copy(trainer), first.detach().clone(), trainer.loss_fn.losses
     seen_last = 0
 
     def broken(*given: Any) -> Tensor:

@@ -18,7 +18,7 @@ from nnclassify.config.run_config import validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, DataError
-from nnclassify.evaluation.metrics import METRICS, Judged, Metric, balanced_accuracy, measured
+from nnclassify.evaluation.metrics import METRICS, Metric, MetricInputs, balanced_accuracy, measured
 from nnclassify.inference.compare import compare
 from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.plots.save import curves
@@ -60,16 +60,16 @@ EXPECTED: dict[str, Expected] = {
 }
 
 
-def judged(num_classes: int, *, multi_hot: bool = False, decimals: int = 9) -> Judged:
+def judged(num_classes: int, *, multi_hot: bool = False, decimals: int = 9) -> MetricInputs:
     """Outputs that are right more often than not; the fewer decimals, the more of them are equal."""
     rng = torch.Generator().manual_seed(num_classes)
     if multi_hot:
         targets = torch.randint(2, (60, num_classes), generator=rng)
         shares = (0.3 * targets + 0.7 * torch.rand(60, num_classes, generator=rng)).round(decimals=decimals)
-        return Judged(shares, targets, Bce().build_multi_hot(num_classes))
+        return MetricInputs(shares, targets, Bce().build_multi_hot(num_classes))
     targets = torch.randint(num_classes, (60,), generator=rng)
     logits = torch.randn(60, num_classes, generator=rng) + torch.nn.functional.one_hot(targets, num_classes)
-    return Judged(logits.round(decimals=decimals), targets, CrossEntropy().build([60] * num_classes))
+    return MetricInputs(logits.round(decimals=decimals), targets, CrossEntropy().build([60] * num_classes))
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "loss"])
@@ -89,7 +89,7 @@ def test_metric_is_that_of_scikit_learn(name: str, num_classes: int, multi_hot: 
 
 def test_metrics_by_hand() -> None:
     outputs, targets = torch.tensor([[2.0, 1.0], [1.0, 1.0], [0.0, 3.0], [5.0, 0.0]]), torch.tensor([0, 1, 1, 0])
-    values, undefined = measured(Judged(outputs, targets, CrossEntropy().build([2, 2])), ["a", "b"])
+    values, undefined = measured(MetricInputs(outputs, targets, CrossEntropy().build([2, 2])), ["a", "b"])
     assert not undefined and "top_5_accuracy" not in values and "hamming_loss" not in values
     assert (values["accuracy"], values["balanced_accuracy"], values["roc_auc"]) == (0.75, 0.75, 1.0)
     assert values["f1_macro"] == pytest.approx((4 / 5 + 2 / 3) / 2)
@@ -98,16 +98,16 @@ def test_metrics_by_hand() -> None:
 
 def test_one_class_has_no_auc_and_says_so() -> None:
     outputs, targets = torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.tensor([0, 0])
-    values, undefined = measured(Judged(outputs, targets, CrossEntropy().build([2, 2])), ["cat", "dog"])
+    values, undefined = measured(MetricInputs(outputs, targets, CrossEntropy().build([2, 2])), ["cat", "dog"])
     assert undefined == {"roc_auc": "no example is of class 'dog'"} and values["matthews_corrcoef"] == 0.0
     assert all(np.isfinite([*values.values()]))
-    several = Judged(torch.rand(3, 2), torch.tensor([[1, 0], [1, 1], [1, 0]]), Bce().build_multi_hot(2))
+    several = MetricInputs(torch.rand(3, 2), torch.tensor([[1, 0], [1, 1], [1, 0]]), Bce().build_multi_hot(2))
     assert measured(several, ["cat", "dog"])[1] == {"roc_auc": "none or all of the examples are of class 'cat'"}
 
 
 def test_probabilities_of_zero_and_one_have_a_finite_log_loss() -> None:
     outputs, targets = torch.tensor([[0.0, 200.0], [200.0, 0.0]]), torch.tensor([0, 0])
-    one = Judged(outputs, targets, CrossEntropy().build([1, 1]))
+    one = MetricInputs(outputs, targets, CrossEntropy().build([1, 1]))
     expected = sklearn_metrics.log_loss([0, 0], one.probabilities.numpy(), labels=[0, 1])
     assert METRICS["log_loss"].compute(one) == pytest.approx(expected, rel=1e-5)
 

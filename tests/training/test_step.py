@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, compiling, examples, network, proof_of, run
+from steps import BATCH, DECAYS, FACTORS, OPTIMIZERS, SHORT, build, compiling, examples, network, run, verified_steps_of
 from torch import nn
 
 from nnclassify.compile.aot import CompiledSteps
@@ -89,7 +89,7 @@ def test_a_group_stops_learning_after_its_epochs() -> None:
     step = grouped_step(compiled=False)
     run(step)
     convolution, head = (step.model.get_parameter(name).detach().clone() for name in ("0.weight", "6.weight"))
-    step.begin(epoch=2)
+    step.begin_epoch(epoch=2)
     run(step)
     assert torch.equal(step.model.get_parameter("0.weight"), convolution)
     assert not torch.equal(step.model.get_parameter("6.weight"), head)
@@ -102,7 +102,7 @@ def test_a_group_without_state_stops_learning_too() -> None:
     step = build(Sgd(groups=[brief]), compiled=False)
     run(step)
     before = step.model.get_parameter("0.weight").detach().clone()
-    step.begin(epoch=2)
+    step.begin_epoch(epoch=2)
     run(step)
     assert torch.equal(step.model.get_parameter("0.weight"), before)
 
@@ -132,7 +132,7 @@ def test_compiled_groups_are_the_eager_ones() -> None:
     eager, compiled = grouped_step(compiled=False), grouped_step(compiled=True)
     for epoch in (1, 2):
         for step in (eager, compiled):
-            step.begin(epoch)
+            step.begin_epoch(epoch)
             run(step)
         for name, weight in eager.model.state_dict().items():
             torch.testing.assert_close(compiled.model.state_dict()[name], weight, rtol=1e-5, atol=1e-5)
@@ -151,7 +151,7 @@ def test_compiled_step_alone_is_the_eager_one_and_is_kept() -> None:
 
 def is_kept(step: StepFunction) -> bool:
     """Whether the step has been compiled already."""
-    fast = proof_of(step).fast
+    fast = verified_steps_of(step).fast
     assert isinstance(fast, CompiledSteps)
     return fast.library().is_kept()
 

@@ -21,8 +21,8 @@ from nnclassify.runs.resumable import own_config
 from nnclassify.training import plan
 from nnclassify.training.history import Row
 from nnclassify.training.plan import Execution
-from nnclassify.training.proof import Proven
 from nnclassify.training.trainer import Observer, Trainer
+from nnclassify.training.verification import VerifiedSteps
 
 SPLIT = {"name": "iris", "validation": 0.2}
 
@@ -286,7 +286,7 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
 def test_a_run_that_was_compiled_at_first_says_so(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Doubt(Observer):
         def epoch_done(self, trainer: Trainer, row: Row) -> None:
-            monkeypatch.setattr(Proven, "_fault", lambda *arguments: "made up")
+            monkeypatch.setattr(VerifiedSteps, "_fault", lambda *arguments: "made up")
 
     interpret(monkeypatch)
     monkeypatch.setattr(plan, "compiles", lambda setting, *arguments, **options: setting != "off")

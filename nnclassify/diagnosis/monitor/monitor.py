@@ -20,7 +20,7 @@ from torch import Tensor
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
 from nnclassify.diagnosis.measure import LayerState, Snapshot, readable_layer, snapshot
 from nnclassify.diagnosis.monitor import pages
-from nnclassify.diagnosis.monitor.retrace import finding_for, kept, retrace
+from nnclassify.diagnosis.monitor.retrace import finding_for, retrace, state_copy
 from nnclassify.diagnosis.rules.data import LARGE
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.percent import percent
@@ -30,7 +30,7 @@ from nnclassify.training.trainer import Observer, Trainer
 
 SHARE = 0.02
 """Fraction of the training time: the limit is 3%, and one measurement may take longer than those before it."""
-LOOKED_AT = 256
+MEASURED_EXAMPLES = 256
 """Number of examples that layers are measured on: a unit that fires for 2% of them is missed once in 176 times."""
 MANY = 0.9
 LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
@@ -38,7 +38,7 @@ SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
 
 
 @dataclass(frozen=True)
-class Found:
+class Problem:
     """A problem that was detected.
 
     Attributes:
@@ -89,7 +89,7 @@ class Monitor(Observer):
         self._remember(trainer)
         if trainer.step == 0:
             started = time.perf_counter()
-            layers = inside(trainer).state.layers
+            layers = measure_net(trainer).state.layers
             self.blocked_at_start = frozenset(one.name for one in layers if max(one.dead, one.saturated) > MANY)
             self.seconds += time.perf_counter() - started
 
@@ -108,7 +108,7 @@ class Monitor(Observer):
         is_late = trainer.finished or _is_late(trainer.rows, trainer.recipe.epochs)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
-            *layer_findings(inside(trainer, self.blocked_at_start), is_late=is_late),
+            *layer_findings(measure_net(trainer, self.blocked_at_start), is_late=is_late),
             *self._updates(trainer),
         ]
         for one in found:
@@ -146,7 +146,7 @@ class Monitor(Observer):
             content = {"findings": [finding.state() for finding in self.findings], "seconds": self.seconds}
             write_text(self.path, json.dumps(content, indent=2) + "\n")
 
-    def _add(self, one: Found, epoch: int, severity: Severity = "warning") -> None:
+    def _add(self, one: Problem, epoch: int, severity: Severity = "warning") -> None:
         if any(finding.id == one.page.id for finding in self.findings):
             return
         self.findings.append(finding_of(one.page, severity, one.evidence, path=one.path, change=one.change))
@@ -161,10 +161,10 @@ class Monitor(Observer):
             if weight.requires_grad and weight.ndim > 1
         }
         self.seen_at = trainer.step
-        self.good = kept(trainer)
+        self.good = state_copy(trainer)
 
     @torch.no_grad()
-    def _updates(self, trainer: Trainer) -> Iterator[Found]:
+    def _updates(self, trainer: Trainer) -> Iterator[Problem]:
         """The relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
         steps = max(1, trainer.step - self.seen_at)
         now = dict(trainer.model.named_parameters())
@@ -177,11 +177,11 @@ class Monitor(Observer):
             if is_small or (moved > LARGE_UPDATE and self.seen_at > 0):
                 text = f"{name} changes by {moved:.1e} of its norm per update"
                 evidence = Evidence(text, moved, SMALL_UPDATE if is_small else LARGE_UPDATE)
-                yield Found(pages.UPDATES, evidence, "optimizer.lr")
+                yield Problem(pages.UPDATES, evidence, "optimizer.lr")
 
 
 @dataclass(frozen=True)
-class Inside:
+class NetState:
     """The state of the net on examples from all over the training split.
 
     Attributes:
@@ -198,20 +198,20 @@ class Inside:
     blocked_at_start: frozenset[str] | None = None
 
 
-def inside(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> Inside:
+def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> NetState:
     """Measure the net on examples from all over the training split."""
     batches = trainer.train_batches
     count = len(batches.examples)
-    rows = torch.linspace(0, count - 1, min(LOOKED_AT, count)).long()
+    rows = torch.linspace(0, count - 1, min(MEASURED_EXAMPLES, count)).long()
     raw, targets = batches.examples.select(rows)
     placement = trainer.placement
     inputs = placement.to_memory_format(batches.transform(raw.to(placement.device), placement.dtype))
     targets = targets.to(placement.device)
     state = snapshot(trainer.model, trainer.loss_fn, inputs, targets)
-    return Inside(state, targets, float(inputs.abs().max()), blocked_at_start)
+    return NetState(state, targets, float(inputs.abs().max()), blocked_at_start)
 
 
-def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
+def layer_findings(look: NetState, *, is_late: bool) -> Iterator[Problem]:
     """Findings about the layers; `is_late`: whether a healthy net would distinguish its classes by now."""
     state, targets = look.state, look.targets
     for layer in state.layers:
@@ -223,52 +223,54 @@ def layer_findings(look: Inside, *, is_late: bool) -> Iterator[Found]:
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
         evidence = Evidence(state.gradient_text(), ratio, LOWEST_RATIO)
-        yield Found(pages.GRADIENTS, evidence, "model.activation")
+        yield Problem(pages.GRADIENTS, evidence, "model.activation")
     if is_late and len(targets) >= 50 and commonest(state.predictions)[1] == 1 and commonest(targets)[1] < 0.99:
         same = "the same classes" if targets.ndim == 2 else f"class {int(state.predictions[0])}"
         text = f"{same} for all of {len(targets)} examples"
-        yield Found(pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model")
+        yield Problem(pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model")
 
 
-def _blocked(look: Inside, layer: LayerState, page: Page, text: str, share: float) -> Found:
+def _blocked(look: NetState, layer: LayerState, page: Page, text: str, share: float) -> Problem:
     """A finding about blocked units, with the measured cause: large inputs, initial weights, or updates."""
     if look.largest > LARGE:
         evidence = Evidence(f"{text}; inputs reach {look.largest:.3g}", share, MANY)
         change = {"dataset.normalize": "standard"}
-        return Found(page, evidence, "dataset.normalize", "use dataset.normalize: standard", change)
+        return Problem(page, evidence, "dataset.normalize", "use dataset.normalize: standard", change)
     if look.blocked_at_start is None:
-        return Found(page, Evidence(text, share, MANY), "model.activation")
+        return Problem(page, Evidence(text, share, MANY), "model.activation")
     if layer.name in look.blocked_at_start:
         evidence = Evidence(f"{text}; already so before training", share, MANY)
-        return Found(page, evidence, "model.init", "use another model.init, such as kaiming_uniform, or batch norm")
+        return Problem(page, evidence, "model.init", "use another model.init, such as kaiming_uniform, or batch norm")
     evidence = Evidence(f"{text}; not so before training", share, MANY)
-    return Found(page, evidence, "optimizer.lr", "use a lower optimizer.lr: updates were too large")
+    return Problem(page, evidence, "optimizer.lr", "use a lower optimizer.lr: updates were too large")
 
 
 def _is_late(rows: Sequence[Row], epochs: int) -> bool:
     return len(rows) >= max(3, epochs // 5)
 
 
-def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Found]:
+def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Problem]:
     """Findings about the training curve so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
     is_level = _is_late(rows, epochs) and max(losses) - min(losses) < 0.01 * abs(losses[0])
     if is_level and rows[-1].train_accuracy < majority + 0.02:
         text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
-        yield Found(pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr")
+        yield Problem(pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr")
     last = losses[-4:]
     if len(last) == 4 and last == sorted(last) and now > 1.5 * max(min(losses), 1e-3) and now > 0.05:
-        yield Found(
+        yield Problem(
             pages.RISING, Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)), "optimizer.lr"
         )
     steps = [after - before for before, after in pairwise(losses[-7:])]
     turns = sum(first * second < 0 for first, second in pairwise(steps))
     if len(steps) == 6 and turns == 5 and min(map(abs, steps)) > 0.2 * max(now, 0.05):
-        yield Found(pages.OSCILLATING, Evidence(f"{turns} changes of direction in 6 epochs", turns, 5), "optimizer.lr")
+        yield Problem(
+            pages.OSCILLATING, Evidence(f"{turns} changes of direction in 6 epochs", turns, 5), "optimizer.lr"
+        )
 
 
-def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Found]:
+def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Problem]:
     """Findings about the whole training curve."""
     last, count = rows[-1], len(rows)
     before = rows[-1 - max(1, count // 10)] if count > 1 else None
@@ -276,9 +278,9 @@ def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> 
         gained = last.train_accuracy - before.train_accuracy
         if gained > 0.01:
             text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {max(1, count // 10)} epoch(s)"
-            yield Found(pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs")
+            yield Problem(pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs")
     if last.validation_accuracy is not None and last.train_accuracy - last.validation_accuracy > 0.1:
         text = f"train {percent(last.train_accuracy)}, validation {percent(last.validation_accuracy)}"
-        yield Found(pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout")
+        yield Problem(pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout")
     if has_validation and count - best_epoch > max(10, count / 2):
-        yield Found(pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience")
+        yield Problem(pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience")

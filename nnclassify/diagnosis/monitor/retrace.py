@@ -38,7 +38,7 @@ class Origin:
         return f"step {self.step}: first not finite was the {self.kind}" + (f" of {self.layer}" if self.layer else "")
 
 
-def kept(trainer: Trainer) -> dict[str, Any]:
+def state_copy(trainer: Trainer) -> dict[str, Any]:
     """A copy of the state of the trainer that later steps do not change."""
     return copy.deepcopy(trainer.state())
 
@@ -57,7 +57,7 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
             losses = [
                 row.train_loss if row.validation_loss is None else row.validation_loss for row in rows[: epoch - 1]
             ]
-            trainer.step_function.begin(epoch)
+            trainer.step_function.begin_epoch(epoch)
             for chunk in trainer.train_batches.epoch(epoch, first_batch, trainer.plan.group_size):
                 for inputs, targets in zip(
                     chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True

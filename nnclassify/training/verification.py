@@ -28,11 +28,11 @@ from nnclassify.training.functional_state import FunctionalState
 
 Results = tuple[Tensor, Tensor]
 """Outputs `(N * B, num_outputs)` and losses `(N * B,)`."""
-Take = Callable[[Tensor, Tensor, Tensor], Results]
+TakeSteps = Callable[[Tensor, Tensor, Tensor], Results]
 """Function that takes steps in place: inputs `(N, B, ...)`, targets `(N, B)`, rates `(N, R)`, of which the last is
 the decay of the average."""
 
-PROVEN_STEPS = 4
+VERIFIED_STEPS = 4
 """Number of steps to compare; the second is the first with momentum. Every other one uses `_own_rates`."""
 MAX_DRAWS = 32
 """Maximum number of perturbed eager steps: if rounding decides about one weight, half of them differ."""
@@ -40,7 +40,7 @@ MARGIN = 1.5
 """Allowed distance of the fast step from the eager one, relative to the farthest perturbed step."""
 
 
-class Fast(Protocol):
+class FastSteps(Protocol):
     """Fast steps: compiled or captured, up to `group_size` per call.
 
     Attributes:
@@ -58,7 +58,7 @@ class Fast(Protocol):
         """Prevent its use, in later runs too; return where this is recorded, as the end of a sentence."""
 
 
-class Proven:
+class VerifiedSteps:
     """Fast steps that are compared with eager ones while the first of them are taken.
 
     Attributes:
@@ -68,12 +68,12 @@ class Proven:
         rounding: Machine epsilon of the shortest number type in a step.
     """
 
-    def __init__(self, fast: Fast, eager: Take, state: FunctionalState, rounding: float) -> None:
+    def __init__(self, fast: FastSteps, eager: TakeSteps, state: FunctionalState, rounding: float) -> None:
         self.fast = fast
         self.eager = eager
         self.state = state
         self.rounding = rounding
-        self._left = PROVEN_STEPS
+        self._left = VERIFIED_STEPS
         self._looped: set[bool] = set()  # whether a complete group, and whether a smaller one, has been compared
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
@@ -124,7 +124,7 @@ class Proven:
         outputs, losses = zip(*steps, strict=True)
         return torch.cat(outputs), torch.cat(losses)
 
-    def _difference(self, take: Take, inputs: Tensor, targets: Tensor, rates: Tensor) -> str | None:
+    def _difference(self, take: TakeSteps, inputs: Tensor, targets: Tensor, rates: Tensor) -> str | None:
         """Return how the fast steps differ from others by more than rounding, or None."""
         start = Snapshot.of(self.state)
         fast = Snapshot.of(self.state, *self.fast.run(inputs, targets, rates))

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from steps import BATCH, CPU, DECAYS, EMA, OPTIMIZERS, SHORT, build, examples, proof_of
+from steps import BATCH, CPU, DECAYS, EMA, OPTIMIZERS, SHORT, build, examples, verified_steps_of
 from torch import Tensor
 
 from nnclassify.errors import DeviceError
 from nnclassify.optim.averaging import Lookahead
 from nnclassify.optim.optimizers import Adagrad, Adam, Muon, Optimizer, RmsProp, Sgd
-from nnclassify.training.proof import Results, Snapshot
 from nnclassify.training.step import StepFunction
+from nnclassify.training.verification import Results, Snapshot
 
 Spoil = Callable[[Snapshot, Tensor, Tensor], Results]
 """Spoils a step that was taken from a snapshot, or what it returned."""
@@ -28,9 +28,9 @@ class Spoiled:
     is_exact = True
 
     def __init__(self, step: StepFunction, spoil: Spoil, take: Callable[..., Results] | None = None) -> None:
-        self.take = take or proof_of(step).eager
+        self.take = take or verified_steps_of(step).eager
         self.spoil = spoil
-        self.state = proof_of(step).state
+        self.state = verified_steps_of(step).state
         self.group_size = step.plan.group_size
         self.reasons: list[str] = []
 
@@ -51,7 +51,7 @@ class Spoiled:
 
 def verdict(step: StepFunction, fast: Spoiled) -> str | None:
     """Why a fast way is refused in its first groups, and whether everything then is as it was; None: it is trusted."""
-    proof_of(step).fast = fast
+    verified_steps_of(step).fast = fast
     inputs, targets = examples()
     inputs = inputs.to(step.placement.dtype).unflatten(0, (-1, BATCH))
     num_groups = len(step.functional_state().groups)
@@ -61,7 +61,7 @@ def verdict(step: StepFunction, fast: Spoiled) -> str | None:
         group = slice(first, first + fast.group_size)
         before = Snapshot.of(step.functional_state())
         try:
-            proof_of(step).run(inputs[group], targets.unflatten(0, (-1, BATCH))[group], rates[group])
+            verified_steps_of(step).run(inputs[group], targets.unflatten(0, (-1, BATCH))[group], rates[group])
         except DeviceError as error:
             assert before.same_as(Snapshot.of(step.functional_state())) and fast.reasons[0] in str(error)
             return str(error)
@@ -99,9 +99,9 @@ def nothing(before: Snapshot, outputs: Tensor, losses: Tensor) -> Results:
 
 def with_options(step: StepFunction, **options: Any) -> Callable[..., Results]:
     """The eager step with other options of its optimizer."""
-    state = proof_of(step).state
+    state = verified_steps_of(step).state
     groups = [replace(group, options={**group.options, **options}) for group in state.groups]
-    return partial(step._defined, replace(state, groups=groups))
+    return partial(step._eager_step, replace(state, groups=groups))
 
 
 @pytest.mark.parametrize("group_size", [1, 2, 4])
@@ -154,7 +154,9 @@ def test_lost_clipping_a_mask_drawn_twice_and_another_order_are_found() -> None:
     step = build(Sgd(), compiled=True, clip=0.01)
     unclipped = build(Sgd(), compiled=False, clip=None)
     unclipped.model, unclipped.loss_fn = step.model, step.loss_fn
-    assert "weight" in str(verdict(step, Spoiled(step, nothing, partial(unclipped._defined, step.functional_state()))))
+    assert "weight" in str(
+        verdict(step, Spoiled(step, nothing, partial(unclipped._eager_step, step.functional_state())))
+    )
     assert "different random numbers" in str(verdict(step, Spoiled(step, twice)))
     assert "outputs" in str(verdict(step, Spoiled(step, lambda before, outputs, losses: (outputs.flip(0), losses))))
     assert "losses" in str(verdict(step, Spoiled(step, lambda before, outputs, losses: (outputs, losses * 1.01))))
