@@ -1,4 +1,4 @@
-"""DataFacts about the data, gathered within a second: counts, order, scales, constant columns, repeated examples."""
+"""Facts about the data, gathered within a second: counts, order, scales, constant columns, repeated examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SAMPLE = 2000
 
 @dataclass(frozen=True)
 class DataFacts:
-    """DataFacts about the data.
+    """Facts about the data.
 
     Attributes:
         num_examples: The number of training examples.

@@ -1,4 +1,4 @@
-"""The curves of several runs in one plot: one color per config, for all of its seeds."""
+"""Plot the learning curves of several runs, with one color per config."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_LABEL = 90
 
 
 def save_compared_curves(runs: Sequence[ComparedRun], path: Path) -> Path:
-    """Draw the curves of runs into a file.
+    """Draw the learning curves of runs and save them.
 
     Raises:
         SaveError: It could not be written.
@@ -28,10 +28,10 @@ def save_compared_curves(runs: Sequence[ComparedRun], path: Path) -> Path:
 
 
 def compared_curves(runs: Sequence[ComparedRun]) -> Figure:
-    """Loss and accuracy on training and on validation examples, and the metric that all runs selected by.
+    """Draw loss and accuracy on the training and validation splits, and the metric that all runs selected by.
 
-    The best configs have a color each, others are gray. Of a config with several runs, such as of several seeds, the
-    line is their mean, and a band goes from the lowest to the highest.
+    The best configs have colors, the others are gray. For a config with several runs, such as several seeds, the line
+    is the mean, and a band spans the minimum and the maximum.
     """
     groups, metric = grouped(runs), ranked_by(runs)
     panels = [("train_loss", "training loss"), ("train_accuracy", "training accuracy")]
@@ -74,7 +74,7 @@ def _drawn_panels(
 
 
 def _draw_group(axes: Axes, group: RunGroup, name: str, color: str) -> None:
-    """The mean of a group's runs over the epochs that they have, and the band around it."""
+    """Draw the mean of the runs of a group over the epochs, and the band around it."""
     is_best = color != FAINT
     values = np.full((len(group.runs), max(len(run.rows) for run in group.runs)), np.nan)
     for run, known in zip(group.runs, values, strict=True):

@@ -1,4 +1,4 @@
-"""The confusion matrix as a plot: with its numbers where they can be read, else beside its largest entries."""
+"""Plot a confusion matrix: with numbers if they are readable, else next to a list of its largest entries."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nnclassify.inference.plots.figures import QUIET, WRONG, title
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 MAX_NUMBERED = 20
-"""Classes of a matrix with a number in each cell."""
+"""Maximum number of classes for a number in each cell."""
 MAX_CELLS = 100
-"""Along a side of the matrix, each with a name."""
+"""Maximum number of class names along a side of the matrix."""
 NAME_INCHES = 0.085
-"""What a column of a name takes."""
+"""Width of a column of text."""
 MAX_LISTED = 30
-"""Confusions that are listed beside a matrix without numbers."""
+"""Number of confusions listed next to a matrix without numbers."""
 
 
 def confusion(counts: Sequence[Sequence[int]], class_names: Sequence[str], run: str = "") -> Figure:
-    """The confusion matrix, each row colored by its shares."""
+    """Draw the confusion matrix, with each row colored by its fractions."""
     draw = _numbered if len(class_names) <= MAX_NUMBERED else _listed
     figure = draw(np.array(counts), class_names)
     num_correct, count = int(np.trace(counts)), int(np.sum(counts))
@@ -55,7 +55,7 @@ def _numbered(matrix: Counts, class_names: Sequence[str]) -> Figure:
 
 
 def _listed(matrix: Counts, class_names: Sequence[str]) -> Figure:
-    """Cells without numbers, of several classes each where there are very many, and the largest confusions."""
+    """Draw cells without numbers (of several classes each if there are very many) and list the largest confusions."""
     names = readable_names(class_names, 24)
     step = -(-len(names) // MAX_CELLS)
     starts = range(0, len(names), step)
@@ -84,7 +84,7 @@ def _add_bar(figure: Figure, axes: Axes, image: AxesImage) -> None:
 
 
 def _list_largest(axes: Axes, matrix: Counts, names: Sequence[str]) -> None:
-    """Bars of the largest confusions, each with how many examples its true class has."""
+    """Draw bars for the largest confusions, each with the number of examples of the true class."""
     largest = largest_confusions(matrix.tolist(), MAX_LISTED)
     axes.set_title("largest confusions: true → predicted", fontsize=10)
     if not largest:

@@ -1,4 +1,4 @@
-"""Images of the test split with what the net predicts for them: from all over the split, and its mistakes."""
+"""Plot images of the test split with their predictions: evenly spaced samples, and mistakes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ NUM_SAMPLES = 25
 NUM_MISTAKES = 5
 COLUMNS = 5
 CELL = 2.4
-"""Inches from image to image along a row."""
+"""Distance of images in a row, in inches."""
 WORDS = 0.6
-"""Inches of the words above an image."""
+"""Height of the text above an image, in inches."""
 MAX_SIDE = 600
-"""Pixels of an image's side that are drawn; of larger ones, every second, every third and so on."""
+"""Maximum side of an image in pixels; larger images are drawn with every second pixel, every third, and so on."""
 MAX_LISTED = 34
-"""Columns of several class names that fit a cell."""
+"""Maximum width of several class names in a cell, in columns."""
 MAX_NAME = 16
-"""Columns of a class name that fit beside "predicted" and a share in a cell."""
+"""Maximum width of a class name next to "predicted" and a probability in a cell, in columns."""
 
 
 def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
-    """Images from all over the split with their predictions."""
+    """Draw evenly spaced images of the split with their predictions."""
     count = min(NUM_SAMPLES, len(examples))
     rows = torch.linspace(0, len(examples) - 1, count).long()
     columns = min(COLUMNS, count)
@@ -44,7 +44,7 @@ def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[st
 
 
 def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
-    """The wrong predictions of the highest loss (above) and of the lowest (below); none is shown twice."""
+    """Draw the wrong predictions with the highest loss (top) and the lowest loss (bottom), each image once."""
     wrong = _wrong(examples, evaluation)
     heading = title(run, f"{len(wrong):,} of {len(examples):,} predictions are wrong")
     if len(wrong) == 0:
@@ -64,7 +64,7 @@ def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[s
 
 
 def _height(examples: Examples) -> float:
-    """Inches of an image with its words; a very tall one is drawn narrower, a very wide one keeps some room."""
+    """Return the height of an image with its text, in inches, between limits for very tall and very wide images."""
     height, width = examples.inputs.shape[-2:]
     return WORDS + CELL * min(max(height / width, 0.1), 1.5)
 
@@ -82,7 +82,7 @@ def _draw_images(
     evaluation: Evaluation,
     class_names: Sequence[str],
 ) -> None:
-    """A grid of images, titled with what is predicted and what is true."""
+    """Draw a grid of images, titled with the predicted and the true class."""
     names = readable_names(class_names, MAX_NAME)
     grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axes in grid:
@@ -98,14 +98,14 @@ def _draw_images(
 
 
 def _one_class(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
-    """The predicted class with its probability, and the true one."""
+    """Return the predicted class with its probability, and the true class."""
     label = int(evaluation.predictions[row])
     share = percent(float(evaluation.probabilities[row, label]))
     return f"{names[label]} ({share})", names[int(target)]
 
 
 def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
-    """The predicted classes, and the true ones, of multi-hot predictions and targets."""
+    """Return the predicted classes and the true classes of multi-hot predictions and targets."""
     predicted, true = (
         readable(", ".join(names[label] for label in one.nonzero()[:, 0].tolist()) or "no class", MAX_LISTED)
         for one in (evaluation.predictions[row], target)
@@ -114,9 +114,9 @@ def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Se
 
 
 def _displayed(image: Tensor) -> np.ndarray:
-    """`(C, H, W)` of any number type as what imshow takes, from the darkest value to the brightest.
+    """Convert an image `(C, H, W)` of any number type for imshow, scaled from its darkest to its brightest value.
 
-    Of images with other than one or three channels, the mean of the channels is shown.
+    Unless it has one or three channels, the mean of the channels is shown.
     """
     step = -(-max(image.shape) // MAX_SIDE)
     values = image[:, ::step, ::step].float()

@@ -1,4 +1,4 @@
-"""What all plots have in common: colors, titles, axes, legends, and how they are saved."""
+"""Shared parts of all plots: colors, titles, axes, legends, saving."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from nnclassify.inference.display_names import readable
 from nnclassify.inference.plots.lettering import lettering
 
 COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
-"""Ten that people with any color vision tell apart (Petroff, Accessible color sequences, 2021; arXiv:2107.02270)."""
+"""Ten colors, distinct with any color vision (Petroff, Accessible color sequences, 2021; arXiv:2107.02270)."""
 RIGHT, WRONG = "#1f5f9e", "#b03a00"
 QUIET, FAINT = "#8c8c8c", "#d0d0d0"
 _LARGEST = 1e100
-"""What is drawn of numbers: the axis of larger ones would overflow."""
+"""Larger values are not drawn: the axis would overflow."""
 _OUTLYING = 100
-"""How many times the median a loss must be for the axis to be logarithmic: the others would all lie at 0."""
+"""If a loss is larger than this many times the median, the axis is logarithmic: the other losses would all be at 0."""
 
 
 def save(draw: Callable[[], Figure], path: Path, names: Iterable[str] = ()) -> Path:
-    """Draw a figure and write it, in the format that the file's ending names.
+    """Draw a figure and save it in the format of the file extension.
 
     Args:
         draw: Makes the figure.
@@ -51,7 +51,7 @@ def save(draw: Callable[[], Figure], path: Path, names: Iterable[str] = ()) -> P
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's ending names; without one, PNG.
+    """Return the format of a file extension; without one, PNG.
 
     Raises:
         InputError: No plot can be drawn in that format.
@@ -63,12 +63,12 @@ def format_of(path: Path) -> str:
 
 
 def title(run: str, what: str) -> str:
-    """The title of a figure; `run` may be empty."""
+    """Return the title of a figure; `run` may be empty."""
     return f"{readable(run, 60)}: {what}" if run else what
 
 
 def add_curve(axes: Axes, epochs: Sequence[int], values: Sequence[float | None], **style: Any) -> None:
-    """Draw values over epochs, with gaps where a value is missing or not finite; a value between gaps is a dot."""
+    """Draw values over epochs, with gaps for missing and nonfinite values; a single value between gaps is a dot."""
     drawn = finite(values)
     known = ~np.isnan([math.nan, *drawn, math.nan])
     alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
@@ -77,12 +77,12 @@ def add_curve(axes: Axes, epochs: Sequence[int], values: Sequence[float | None],
 
 
 def finite(values: Sequence[float | None]) -> list[float]:
-    """The values, with NaN for what cannot be drawn: none, or one beyond any axis."""
+    """Replace values that are None or too large for an axis by NaN."""
     return [math.nan if value is None or not abs(value) < _LARGEST else value for value in values]
 
 
 def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes], others: Sequence[Axes] = ()) -> None:
-    """Give axes with curves their labels, and their scales: those of losses alike, and those of accuracies."""
+    """Set the labels and scales of axes with curves; losses share a scale, and so do accuracies."""
     lines = [line for axes in losses for line in axes.get_lines()]
     drawn = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), float) for line in lines)])
     positive = drawn[drawn > 0]
@@ -107,7 +107,7 @@ def _top(losses: np.ndarray) -> float:
 
 
 def make_logarithmic(axes: Axes, which: str) -> None:
-    """Give the `x` or `y` axis a logarithmic scale; its numbers are no formulas, which would be shown as written."""
+    """Make the `x` or `y` axis logarithmic, with plain numbers: formulas are not rendered here."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -117,7 +117,7 @@ def make_logarithmic(axes: Axes, which: str) -> None:
 def add_legend(
     figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int, heading: str | None = None
 ) -> None:
-    """A legend under the figure."""
+    """Add a legend below the figure."""
     placeholders = ["-"] * len(labels)  # since some versions of matplotlib leave out a label that begins with "_"
     legend = figure.legend(
         handles,

@@ -1,4 +1,4 @@
-"""Text in plots: every text is drawn as it is written, in any script that a font of the machine has."""
+"""Text in plots: drawn as written, in any script for which the machine has a font."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from matplotlib import font_manager, style
 
 MAIN_FONT = "DejaVu Sans"
-"""Comes with matplotlib."""
+"""The default font of matplotlib, which includes it."""
 _NO_LETTERS = ("Last Resort", "cm", "STIX")
-"""How the names of fonts begin that have boxes, or mathematical signs at places of letters."""
+"""Prefixes of the names of fonts that have boxes or mathematical symbols in place of letters."""
 
 
 @contextlib.contextmanager
 def lettering(names: Iterable[str] = ()) -> Iterator[None]:
-    """Within it, figures are made and saved so that a text is drawn as written: a `$` begins no formula.
+    """Context manager in which text in figures is drawn as written: a `$` does not start a formula.
 
-    What stands in a matplotlibrc, such as `text.usetex`, does not count. What no font has is drawn as a box.
+    Settings in a matplotlibrc, such as `text.usetex`, are ignored. A character that no font has is drawn as a box.
 
     Args:
         names: Texts that may be in other scripts than Latin, Greek, Cyrillic, Arabic or Hebrew.
@@ -31,7 +31,7 @@ def lettering(names: Iterable[str] = ()) -> Iterator[None]:
 
 
 def _fonts_for(characters: set[str]) -> list[str]:
-    """Fonts of this machine that together have the characters, as far as there are such."""
+    """Find fonts on this machine that together contain as many of the characters as possible."""
     missing = {ord(character) for character in characters} - _letters_of(font_manager.findfont(MAIN_FONT))
     chosen = []
     for name, path in _fonts() if missing else ():
@@ -44,7 +44,7 @@ def _fonts_for(characters: set[str]) -> list[str]:
 
 
 def _fonts() -> list[tuple[str, str]]:
-    """Names and files of this machine's upright fonts, those without serifs first, as the main font is."""
+    """Return the names and files of the upright fonts on this machine, sans-serif fonts first, like the main font."""
     plain = {
         font.name: font.fname
         for font in font_manager.fontManager.ttflist
@@ -54,7 +54,7 @@ def _fonts() -> list[tuple[str, str]]:
 
 
 def _letters_of(path: str) -> set[int]:
-    """The characters of a font; none of one that cannot be drawn at any size, such as one of colored emoji."""
+    """Return the characters of a font; none for a bitmap font, such as one with colored emoji."""
     try:
         font = font_manager.get_font(path)
     except (OSError, RuntimeError):  # a font that was removed, or that is made of pixels

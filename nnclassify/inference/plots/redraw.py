@@ -1,4 +1,4 @@
-"""The plots of a run drawn again, from its folder and its data alone."""
+"""Redraw the plots of a run from its folder and its data."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from nnclassify.training.history import Row, whole_history
 
 
 def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable[[str], None]) -> list[Path]:
-    """All plots of the run that a checkpoint belongs to, from its data and history.
+    """Redraw all plots of the run that a checkpoint belongs to.
 
     Args:
         path: The checkpoint.
-        overrides: `a.b=value` each, such as where the data now lies.
-        device: Where the net computes.
-        note: Receives what is wrong with the run's files, and what is odd about its data.
+        overrides: `a.b=value` each, such as the new location of the data.
+        device: auto, cpu, cuda, cuda:N or mps.
+        note: Called with each note about the files and the data of the run, one line each.
+
+    Returns:
+        The files that were written.
 
     Raises:
         CheckpointError: The checkpoint cannot be used.
-        DataError: The data is not there, or not the run's.
+        DataError: The data is missing, or is not that of the run.
         SaveError: A plot could not be written.
     """
     found = load_newest(path)

@@ -1,4 +1,4 @@
-"""The plane of two features, colored by the class that a net predicts there."""
+"""Plot the plane of two features, colored by the predicted class."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from nnclassify.inference.plots.figures import COLORS, QUIET, add_legend, title
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 GRID = 200
-"""Points along each side of the plane."""
+"""Number of grid points along each side of the plane."""
 MAX_POINTS = 1000
 MAX_PROBABILITIES = 4_000_000
-"""Probabilities that are held at a time."""
+"""Maximum number of probabilities in memory at a time."""
 MARKERS = "os^DvPX<>p"
 MAX_NAME, MAX_NAME_IN_PLANE = 24, 16
 NAME_WIDTH, NAME_HEIGHT = 0.012, 0.032
-"""Of a name in the plane, for a column and for the line, as shares of the plane."""
+"""Width of a column and height of a line of a name, as fractions of the plane."""
 
 
 def decision_regions(classifier: Classifier, examples: Examples, run: str = "") -> Figure:
-    """The plane, with some of the split's points; up to ten classes have a legend, more have their names in the plane.
+    """Draw the plane with some of the examples; up to ten classes have a legend, more are named in the plane.
 
-    The paler a point, the less certain the net is there.
+    The paler a color, the lower the probability of the predicted class.
     """
     inputs, targets = examples.select(torch.linspace(0, len(examples) - 1, min(MAX_POINTS, len(examples))).long())
     points = inputs.double().numpy()
@@ -63,14 +63,14 @@ def decision_regions(classifier: Classifier, examples: Examples, run: str = "") 
 
 
 def _side(values: np.ndarray) -> np.ndarray:
-    """The coordinates of the grid along one feature: what the points span, and a margin."""
+    """Return the coordinates of the grid along one feature: the range of the points, with a margin."""
     low, high = values.min(), values.max()
     margin = 0.25 * (high - low) or max(abs(low), 1.0) * 1e-3
     return np.linspace(low - margin, high + margin, GRID)
 
 
 def _predicted(classifier: Classifier, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The predicted class of each point of the grid and its probability, `(GRID, GRID)` each, rows from the bottom."""
+    """Return the predicted class of each grid point and its probability, `(GRID, GRID)` each, rows from the bottom."""
     plane = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
     chunks = plane.split(max(1, MAX_PROBABILITIES // len(classifier.class_names)))
     shares, labels = zip(*(classifier.probabilities(chunk).max(dim=1) for chunk in chunks), strict=True)
@@ -78,7 +78,7 @@ def _predicted(classifier: Classifier, x: np.ndarray, y: np.ndarray) -> tuple[np
 
 
 def _coloring(labels: np.ndarray, num_classes: int) -> list[int]:
-    """A color for each class, its own as long as there are enough; else not that of a class whose region it touches."""
+    """Choose a color for each class: distinct if there are enough colors, else distinct from neighboring regions."""
     colors = [index % len(COLORS) for index in range(num_classes)]
     if num_classes <= len(COLORS):
         return colors
@@ -95,7 +95,7 @@ def _coloring(labels: np.ndarray, num_classes: int) -> list[int]:
 
 
 def _faded(labels: np.ndarray, shares: np.ndarray, palette: np.ndarray) -> Values:
-    """The colors of the plane for imshow: those of the classes, paler where the net is less certain."""
+    """Return the colors of the plane for imshow: those of the classes, paler where the probability is lower."""
     chance = 1 / len(palette)
     certainty = ((shares - chance) / (1 - chance)).clip(0, 1)
     strength = 0.12 + 0.34 * certainty[..., None]
@@ -106,7 +106,7 @@ def _faded(labels: np.ndarray, shares: np.ndarray, palette: np.ndarray) -> Value
 def _points_by_class(
     figure: Figure, axes: Axes, points: np.ndarray, targets: np.ndarray, palette: np.ndarray, names: Sequence[str]
 ) -> None:
-    """The points, each class with its color and marker, which the legend names."""
+    """Draw the points of each class with a color and a marker, and a legend."""
     handles = []
     for index, marker in zip(range(len(names)), MARKERS, strict=False):
         x, y = points[targets == index].T
@@ -117,7 +117,7 @@ def _points_by_class(
 
 
 def _name_regions(axes: Axes, labels: np.ndarray, names: Sequence[str]) -> None:
-    """Write names into the plane, those of the largest regions first, where they fit and none lies over another."""
+    """Write class names into the plane, for the largest regions first, where they fit without overlap."""
     taken: list[tuple[float, float, float]] = []
     for index in np.bincount(labels.ravel(), minlength=len(names)).argsort(kind="stable")[::-1].tolist():
         rows, columns = np.nonzero(labels == index)

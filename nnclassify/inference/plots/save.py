@@ -1,4 +1,4 @@
-"""The plots of a run. Each function draws one figure; `save_plots` draws those that fit a run."""
+"""Draw and save the plots of a run."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ def save_plots(
     redraw: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
-    """Draw what fits the run into `folder`: curves always; the others from the test split where there is one.
+    """Draw the plots that apply to a run: always the learning curves, the others if there is a test split.
 
     Args:
-        folder: Where: `plots/` of the run.
+        folder: The folder to save them in, `plots/` of the run.
         rows: The history.
         best_epoch: The epoch of the classifier.
-        classifier: The trained net.
-        examples: The test split.
-        evaluation: Its figures.
-        redraw: Whether to draw plots again that are there already.
-        note: Receives which plots make no sense for the run.
+        classifier: The trained classifier.
+        examples: The test split, or None.
+        evaluation: The evaluation on the test split, or None.
+        redraw: Whether to redraw plots that exist already.
+        note: Called with each plot that does not apply to the run.
+
+    Returns:
+        The files that were written.
 
     Raises:
         SaveError: A file could not be written.
@@ -51,7 +54,7 @@ def save_plots(
     }
     if examples is not None and evaluation is not None:
         if classifier.is_multi_hot:
-            note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the figures of each class")
+            note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the metrics of each class")
         else:
             jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
         if classifier.transform.image_format is not None:
@@ -73,7 +76,7 @@ def save_plots(
 
 
 def curves(rows: Sequence[Row], best_epoch: int, run: str = "", select_by: str = "accuracy") -> Figure:
-    """Loss and accuracy over the epochs, and the metric that selects, where it is another; dashed: validation."""
+    """Draw loss, accuracy and the metric that selects the best epoch over the epochs; validation is dashed."""
     has_metric = any(row.validation_metric is not None for row in rows)
     figure = Figure(figsize=(15 if has_metric else 10, 4.5), layout="constrained")
     loss, accuracy, *others = figure.subplots(1, 3 if has_metric else 2)
