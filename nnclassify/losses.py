@@ -116,7 +116,9 @@ class Loss(Settings):
 
     def refuses_multi_hot(self) -> str | None:
         """Return why this loss does not support multi-hot targets, and what to use, or None if it does."""
-        return f"{self.name_of()} takes one class per example, but the targets are multi-hot; use loss: bce_with_logits"
+        return (
+            f"{self.name_of()} expects one class per example, but the targets are multi-hot; use loss: bce_with_logits"
+        )
 
 
 class WeightedLoss(Loss):
@@ -236,7 +238,7 @@ class EncodedLoss(Loss):
     def refuses_multi_hot(self) -> str | None:
         """Reject `targets: index`: a single output cannot predict several classes."""
         if self.targets == "index":
-            return "targets: index takes one class per example, but the targets are multi-hot; use targets: one_hot"
+            return "targets: index expects one class per example, but the targets are multi-hot; use targets: one_hot"
         return None
 
 

@@ -85,7 +85,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 def all_different(names: list[str]) -> list[str]:
     """Validate that the names in a list are unique."""
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"names that differ ({twice[0]!r} appears twice)")
+        raise ValueError(f"unique names ({twice[0]!r} appears twice)")
     return names
 
 

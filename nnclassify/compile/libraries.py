@@ -78,9 +78,9 @@ class KeptLibrary:
             os.utime(path)
             return library
         if path is None:
-            note(f"compile: {unusable(FOLDER)}; this step is compiled for this run alone")
+            note(f"compile: {unusable(FOLDER)}; this step is compiled for this run only")
         elif path.exists():
-            note(f"compile: {path}: changed since it was kept; this step is compiled again")
+            note(f"compile: {path}: changed since it was cached; this step is compiled again")
         with _workplace(None if path is None else path.parent) as place:
             made = place / f"{self.key}.so"
             make(made)

@@ -199,11 +199,13 @@ def _settle(roles: _Roles) -> None:
         train = roles.splits["train"]
         if others and len(roles.splits) == 1 and any(list_images(path).paths for path in others):
             raise DataError(
-                f"{train}: contains folders, and next to it is {some(others)}; if it is a class, move its images "
-                "out of their folders, otherwise move the others away"
+                f"{train}: contains folders and is next to {some(others)}; if it is a class, move its images "
+                "out of their folders, otherwise move the other folders away"
             )
         roles.notes += [f"{path}: next to {train}, not used" for path in others]
-        roles.notes += [f"{path}: no class folders in it, not used: its images have no labels" for path in namesakes]
+        roles.notes += [
+            f"{path}: not used: it has no class folders, so its images have no labels" for path in namesakes
+        ]
     elif namesakes:
         if not others:
             raise DataError(f"{namesakes[0]}: no class folder; expected {EXPECTED}")

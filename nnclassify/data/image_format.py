@@ -232,7 +232,7 @@ def _explained(name: Path | str) -> Iterator[None]:
     except ValuesError as cause:
         raise InputError(f"{name}: {cause}") from cause
     except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
-        hint = "expected a whole image file"
+        hint = "expected a complete image file"
         raise InputError(f"{name}: not a readable image ({one_line(cause)}); {hint}") from cause
 
 

@@ -149,8 +149,8 @@ def measure_or_recall(paths: Sequence[Path]) -> Scale:
     ranges = measure(paths)
     if len({found.whole for found in ranges}) > 1:
         raise DataError(
-            "dataset.root: gray images in floats and others in 16 or 32 bits, whose values cannot be "
-            "compared; write all of them in one type, or set dataset.value_range"
+            "dataset.root: some gray images are floating-point and others 16-bit or 32-bit, so their values cannot be "
+            "compared; convert all of them to one type, or set dataset.value_range"
         )
     scale = Scale(len(ranges), *black_and_white(ranges))
     if key is not None:
@@ -252,7 +252,7 @@ class Reader:
         black, white = self.image_format.black, self.image_format.white
         if self.num_deep and ((black, white) != (0, 65535) or self.num_deep + len(self.unread) < len(self.paths)):
             notes.append(
-                f"{counted(self.num_deep, 'gray image')} of more than 8 bits a pixel: their values {black:g} to "
+                f"{counted(self.num_deep, 'gray image')} with more than 8 bits per pixel: their values {black:g} to "
                 f"{white:g} are scaled to 0 to 255; to scale others, set dataset.value_range"
             )
         return notes

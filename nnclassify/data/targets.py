@@ -166,8 +166,8 @@ def _from_one_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
     if (several := (counts != 1).nonzero()).numel():
         row = int(several[0])
         raise LabelError(
-            f"{found}: row {row} has {int(counts[row])} ones; expected one class per example; where an example may be "
-            "of several classes or of none, set dataset.targets: multi_hot"
+            f"{found}: row {row} has {int(counts[row])} ones; expected one class per example; if an example may have "
+            "several classes or none, set dataset.targets: multi_hot"
         )
     notes.append(f"{found}, read as one-hot rows of {targets.shape[1]} classes")
     return ones.int().argmax(dim=1).numpy()

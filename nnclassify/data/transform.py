@@ -127,7 +127,7 @@ def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> N
         if value.dtype != torch.float64 or np.broadcast_shapes(tuple(value.shape), shape) != shape:
             raise ValueError("the transform's shift or scale does not fit its input shape")
     if not (shift.isfinite() & scale.isfinite() & (scale > 0)).all():
-        raise ValueError("the transform's shift or scale is not finite, or a scale is not over 0")
+        raise ValueError("the transform's shift or scale is not finite, or a scale is not positive")
 
 
 def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> tuple[Tensor, Tensor]:

@@ -99,7 +99,7 @@ class Metric:
     def refuses(self, *, is_multi_hot: bool, num_classes: int | None = None) -> str | None:
         """Return the reason why the metric does not fit a dataset, or None; `num_classes` is None if not yet known."""
         if self.targets == "class" and is_multi_hot:
-            return f"{self.name} takes one class per example, but the targets are multi-hot"
+            return f"{self.name} expects one class per example, but the targets are multi-hot"
         if self.targets == "multi_hot" and not is_multi_hot:
             return f"{self.name} needs multi-hot targets, but every example has one class"
         if num_classes is not None and num_classes < self.min_classes:

@@ -45,7 +45,7 @@ def write_whole(
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # each process uses its own
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise OSError("a device, a pipe or the like, which a file would take the place of")
+            raise OSError("a device or pipe, which a file would replace")
         if (free := shutil.disk_usage(path.parent).free) < size:
             raise OSError(f"{size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free")
         with partial.open("wb") as file:

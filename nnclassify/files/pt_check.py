@@ -199,7 +199,7 @@ class _Machine:
         if not isinstance(target, dict) or len(values) % 2:
             raise Refused("damaged (sets an item of something that is not a dict)")
         if any(type(key) not in (str, int) for key in keys):
-            raise Refused("holds a dict with keys that are neither text nor integers")
+            raise Refused("holds a dict with keys that are neither strings nor integers")
         target.update(zip(keys, values[1::2], strict=True))
 
     def put(self, number: int) -> None:
@@ -230,7 +230,7 @@ class _Machine:
                 _check_hooks(hooks)
                 self.stack.append(_Tensor())
             case _:
-                raise Refused("damaged (a tensor is described by other values than torch.save writes)")
+                raise Refused("damaged (a tensor is not described in the way torch.save does it)")
 
     def load_storage(self, _: None) -> None:
         """Push a placeholder for a storage, after comparing its length with the record."""
@@ -238,10 +238,10 @@ class _Machine:
             case ("storage", _Global(kind), str(key), str(), int(num_items)) if kind[6:] in ITEM_BYTES:
                 entry = self.entries.get(f"{self.folder}{key}")
                 if entry is None or entry.size != num_items * ITEM_BYTES[kind[6:]]:
-                    raise Refused(f"damaged (storage {key} is not as long as it says)")
+                    raise Refused(f"damaged (storage {key} has the wrong length)")
                 self.stack.append(_Storage(num_items))
             case _:
-                raise Refused("damaged (a storage is described by other values than torch.save writes)")
+                raise Refused("damaged (a storage is not described in the way torch.save does it)")
 
 
 def _integer(value: int) -> int:

@@ -69,7 +69,7 @@ def read_entries(file: IO[bytes]) -> list[Entry]:
         raise Refused("holds bytes between its last entry and its directory")
     names = {entry.name.lower() for entry in entries}  # torch ignores case when it looks up names
     if len(names) != len(entries):
-        raise Refused("holds an entry twice")
+        raise Refused("contains an entry twice")
     for entry in entries:
         if _checksum(file, entry) != entry.crc:
             raise Refused(f"damaged (checksum of {entry.name})")
@@ -90,7 +90,7 @@ def _find_directory(file: IO[bytes]) -> _Directory:
     end = length - _END.size
     mark, disk, first_disk, here, count, size, start, comment = _unpacked(file, _END, end)
     if mark != b"PK\5\6" or (disk, first_disk, comment) != (0, 0, 0) or here != count:
-        raise Refused("not a whole zip file, or one with bytes or a comment after its end")
+        raise Refused("not a complete zip file, or followed by bytes or a comment")
     place = end - _LOCATOR.size
     if place >= 0 and _read(file, place, 4) == b"PK\6\7":
         end = place - _END_64.size
@@ -148,7 +148,7 @@ def _stored(file: IO[bytes], header: tuple[int, ...], name: bytes, size: int, pl
     flags, crc, offset = header
     mark, _, own_flags, method, _, _, own_crc, packed, own_size, of_name, of_extra = _unpacked(file, _LOCAL, place)
     if mark != b"PK\3\4" or offset != place or (own_flags, method) != (flags, 0):
-        raise Refused("damaged (an entry's header is not what its directory says)")
+        raise Refused("damaged (an entry's header does not match its directory)")
     if _read(file, place + _LOCAL.size, of_name) != name:
         raise Refused("damaged (an entry has two names)")
     start = place + _LOCAL.size + of_name + of_extra
@@ -156,11 +156,11 @@ def _stored(file: IO[bytes], header: tuple[int, ...], name: bytes, size: int, pl
     if flags & _DESCRIBED_LATER:
         said, (own_crc, packed, own_size) = (own_crc, packed, own_size), (crc, size, size)
         if said != (0, 0, 0):
-            raise Refused("damaged (an entry's length is said twice)")
+            raise Refused("damaged (an entry states its length twice)")
         end = _described(file, end, crc, size)
     own_sizes = {own_size, packed} - ({_FULL_32} if size >= _FULL_32 else set())
     if own_crc != crc or own_sizes - {size}:
-        raise Refused("damaged (an entry's header is not what its directory says)")
+        raise Refused("damaged (an entry's header does not match its directory)")
     return Entry(_text(name), start, size, crc), end
 
 
@@ -168,7 +168,7 @@ def _described(file: IO[bytes], place: int, crc: int, size: int) -> int:
     """Return the end of the data descriptor after an entry, whose lengths have eight bytes if four are too few."""
     shape = struct.Struct("<4sL2Q" if size >= _FULL_32 else "<4s3L")
     if _unpacked(file, shape, place) != (b"PK\7\x08", crc, size, size):
-        raise Refused("damaged (what follows an entry is not what its directory says)")
+        raise Refused("damaged (what follows an entry does not match its directory)")
     return place + shape.size
 
 
@@ -176,7 +176,7 @@ def _text(name: bytes) -> str:
     try:
         return name.decode("ascii")
     except UnicodeDecodeError as cause:
-        raise Refused("holds an entry with another name than torch.save gives") from cause
+        raise Refused("contains an entry with a name that torch.save does not write") from cause
 
 
 def _checksum(file: IO[bytes], entry: Entry) -> int:

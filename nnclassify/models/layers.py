@@ -146,7 +146,7 @@ def _check_whitening(layer: nn.Linear | nn.Conv2d, where: ConfigPath) -> None:
     units, inputs = len(layer.weight), layer.weight[0].numel()
     if units % 2 or units > 2 * inputs:
         raise ModelError(
-            f"{dotted(where)}: init whitening with {units} units over {inputs} inputs each; expected an even number, "
+            f"{dotted(where)}: init whitening with {units} units of {inputs} inputs each; expected an even number, "
             f"at most {2 * inputs}: a filter and its negative per input",
             where,
         )
@@ -281,8 +281,8 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
     except (RuntimeError, ValueError, AssertionError) as cause:
         layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
         raise ModelError(
-            f"model: layer {layer} does not take inputs of shape {shape} ({one_line(cause)}); change the model or the "
-            "size of the images",
+            f"model: layer {layer} does not accept inputs of shape {shape} ({one_line(cause)}); change the model or "
+            "the size of the images",
             ("model",),
         ) from cause
     finally:

@@ -97,8 +97,8 @@ class Optimizer(Settings):
                 names = some([name for name, _ in parameters], 12)
                 where = ("optimizer", "groups", place - 1)
                 raise ModelError(
-                    f"{dotted(where)}: no parameter for {group.match!r} that no earlier group matches; expected a "
-                    f"pattern such as '*.bias' over the names {names}",
+                    f"{dotted(where)}: no parameter matches {group.match!r}, apart from those of earlier groups; "
+                    f"expected a pattern such as '*.bias' for the names {names}",
                     where,
                 )
         options = [ParameterGroup(match="*"), *self.groups]

@@ -60,7 +60,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: cannot be read ({cause.strerror}); fix permissions") from cause
     except Exception as cause:  # a damaged file can raise almost anything
         raise CheckpointError(
-            f"{path}: damaged, or not a checkpoint ({one_line(cause)}); expected one that `train` wrote, whole"
+            f"{path}: damaged, or not a checkpoint ({one_line(cause)}); expected a complete file written by `train`"
         ) from cause
 
 
@@ -90,7 +90,7 @@ def load_newest(path: Path) -> Found:
     folder = RunFolder(path.parent)
     if path == folder.best and not _is_of_run(found.checkpoint, folder):
         raise CheckpointError(
-            f"{found.path}: belongs to another run than {folder.last.name} next to it; to write this run's own again: "
+            f"{found.path}: belongs to another run than {folder.last.name} next to it; to restore this run's own: "
             f"nnclassify train --resume {folder.path}; to use this one, copy it to another folder"
         )
     return found
@@ -112,14 +112,14 @@ def _newest(path: Path) -> Found:
         try:
             checkpoint = load_checkpoint(older)
         except CheckpointError as older_damage:
-            raise CheckpointError(f"{damage}; that one cannot be used either: {older_damage}") from older_damage
-        return Found(older, checkpoint, (f"{damage}: using {older} of epoch {checkpoint.epoch}",))
+            raise CheckpointError(f"{damage}; the previous one cannot be used either: {older_damage}") from older_damage
+        return Found(older, checkpoint, (f"{damage}: using {older} from epoch {checkpoint.epoch}",))
 
 
 def _checked(path: Path, content: Any) -> Checkpoint:
     said = content.get("format") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(said, str) or said != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint of nnclassify; expected one that `train` wrote")
+        raise CheckpointError(f"{path}: not a checkpoint of nnclassify; expected one written by `train`")
     version = content.get("format_version")
     if type(version) is not int or version > FORMAT_VERSION:
         found = version if type(version) is int else type(version).__name__
@@ -129,11 +129,11 @@ def _checked(path: Path, content: Any) -> Checkpoint:
         )
     digest = content.pop("sha256", None)
     if not isinstance(digest, str) or digest != content_digest(content):
-        raise CheckpointError(f"{path}: damaged (SHA-256 differs); use the previous generation")
+        raise CheckpointError(f"{path}: damaged (SHA-256 differs); use the previous checkpoint")
     try:
         checkpoint = checked(content)
     except ValueError as cause:
-        raise CheckpointError(f"{path}: not a whole checkpoint ({cause})") from cause
+        raise CheckpointError(f"{path}: not a valid checkpoint ({cause})") from cause
     if (bad := _not_finite(vars(checkpoint))) is not None:
         raise CheckpointError(f"{path}: weight {bad} holds NaN or infinity; use an earlier checkpoint")
     return checkpoint

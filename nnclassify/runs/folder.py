@@ -118,7 +118,7 @@ class RunFolder:
         """
         for path in self.files():
             if path.is_dir():
-                raise CheckpointError(f"{path}: a folder, where the run has a file; move it away")
+                raise CheckpointError(f"{path}: a folder, but the run needs a file with this name; move it away")
         try:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as cause:

@@ -63,7 +63,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
             check_weights(trainer.model, training["best_model"])
         trainer.load_state(training, [Row(**row) for row in saved.history])
     except (ValueError, RuntimeError) as cause:
-        raise CheckpointError(f"{found.path}: does not match this net and optimizer ({one_line(cause)})") from cause
+        raise CheckpointError(f"{found.path}: does not match this network and optimizer ({one_line(cause)})") from cause
     machine = [*_machine_notes(trainer, training["machine"]), *_compile_notes(trainer, training)]
     notes = [*found.notes, *machine, *_schedule_notes(trainer, config, before)]
     return Resumed(_best(saved, training), saved.run_id, notes)
@@ -87,14 +87,14 @@ def machine_state(trainer: Trainer) -> dict[str, Any]:
 def missing_best(folder: RunFolder, best: Checkpoint) -> str | None:
     """Return why `best.pt` is not the best checkpoint contained in `last.pt`; None if it is."""
     if not folder.best.is_file():
-        return f"{folder.best}: not there"
+        return f"{folder.best}: missing"
     try:
         found = load_checkpoint(folder.best)
     except CheckpointError as damage:
         return str(damage)
     if (found.run_id, found.epoch) != (best.run_id, best.epoch):
         of = "another run" if found.run_id != best.run_id else "this run"
-        return f"{folder.best}: of epoch {found.epoch} of {of}"
+        return f"{folder.best}: belongs to epoch {found.epoch} of {of}"
     same = content_digest(plain(found.model)) == content_digest(plain(best.model))
     return None if same else f"{folder.best}: does not hold the weights of this run's epoch {best.epoch}"
 
@@ -176,8 +176,8 @@ def _schedule_notes(trainer: Trainer, config: RunConfig, before: dict[str, Any])
     effect = f"the {config.scheduler.name} schedule does not depend on it"
     if old != new:
         effect = (
-            f"the {config.scheduler.name} schedule spans the whole run: the factor on the learning rate is now "
-            f"{new[0]:.4g}, and would have been {old[0]:.4g}"
+            f"the {config.scheduler.name} schedule spans the complete run: the learning rate factor is now "
+            f"{new[0]:.4g} instead of {old[0]:.4g}"
         )
     return [f"epochs: {then} when the run was saved, now {now}; {effect}"]
 

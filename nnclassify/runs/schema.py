@@ -243,7 +243,7 @@ def _whole_training(value: dict[str, Any]) -> dict[str, Any]:
     totals = state["totals"]
     counted = {totals["count"] > 0, totals["weight"] > 0, state["batch"] > 0}
     if totals["hits"] > totals["count"] or len(counted) > 1:
-        raise ValueError("totals: more right than counted, or not of this batch")
+        raise ValueError("totals: more correct predictions than examples, or not for this batch")
     if (state["best_epoch"] == 0) != (state["best_model"] is None):
         raise ValueError("best_epoch and best_model do not match")
     if state["best_epoch"] > 0 and not all(map(math.isfinite, state["best"])):
@@ -319,7 +319,7 @@ def _disagreements(checkpoint: Checkpoint) -> Iterator[str]:
         checkpoint.training,
     )
     if len(counts) != names or not all(counts):
-        yield f"class_counts: {len(counts)} counts, each over 0, for {names} names"
+        yield f"class_counts: {counts} for {names} classes; expected one positive count per class"
     if not (0 if training else 1) <= checkpoint.epoch <= rows:
         yield f"epoch: {checkpoint.epoch}, with a history of {rows} epochs"
     if checkpoint.run_id is not None and checkpoint.format_version == 1:
@@ -332,6 +332,6 @@ def _disagreements(checkpoint: Checkpoint) -> Iterator[str]:
     if evaluated.keys() != checkpoint.model.keys() or not all(
         _same(evaluated[name], weight) for name, weight in checkpoint.model.items()
     ):
-        yield "model: other weights than those that were trained"
+        yield "model: not the weights that were trained"
     if training["step"] != training["batch"] + (checkpoint.history[-1]["step"] if rows else 0):
         yield f"training: step {training['step']} with {training['batch']} batches after the history's last"

@@ -236,7 +236,7 @@ class Trainer:
         if self.plan.compile == "on":
             raise DeviceError(f"{cause}; set `compile: off`") from cause
         self._execute(self.plan.eager())
-        which = "later steps run eagerly, which no config repeats" if self.has_compiled else "steps run eagerly"
+        which = "later steps run eagerly, which no config can reproduce" if self.has_compiled else "steps run eagerly"
         self._note(f"{cause}; all {which}")
 
     def _execute(self, plan: ExecutionPlan) -> None:

@@ -116,7 +116,7 @@ class VerifiedSteps:
             same = end.same_as(Snapshot.of(self.state, *self.fast.run(inputs, targets, rates)))
             start.restore()
             if not same and (self.fast.is_exact or self._difference(self._one_by_one, inputs, targets, rates)):
-                return f"{len(inputs)} steps at once are not the same steps one by one"
+                return f"{len(inputs)} steps in one call differ from the same steps one at a time"
         return None
 
     def _one_by_one(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:

@@ -56,7 +56,7 @@ def test_a_damaged_library_is_made_anew_and_said(folder: Path) -> None:
     (folder / "key.so").write_bytes(b"cod3")
     assert not KeptLibrary("key").is_kept()
     assert opened(making(b"new"), notes) == b"new"
-    assert len(notes) == 1 and "key.so: changed since it was kept; this step is compiled again" in notes[0]
+    assert len(notes) == 1 and "key.so: changed since it was cached; this step is compiled again" in notes[0]
     assert KeptLibrary("key").is_kept()
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_loaded_from_a_folder_that_others_can_write(folder: Path) -> 
     folder.chmod(0o777)
     assert not KeptLibrary("key").is_kept()
     assert opened(making(b"own"), notes) == b"own"
-    assert len(notes) == 1 and "chmod go-w" in notes[0] and "for this run alone" in notes[0]
+    assert len(notes) == 1 and "chmod go-w" in notes[0] and "for this run only" in notes[0]
 
 
 def test_a_library_that_was_set_aside_is_never_kept_again(folder: Path) -> None:

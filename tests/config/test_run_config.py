@@ -110,7 +110,7 @@ def test_overrides_add_replace_and_expand(here: Path) -> None:
         ("dataset: {name: folder, root: r, size: [8]}\nmodel: mlp\n",
          "c.yaml:1: dataset.size: found [8], expected a whole number or at least 2 in the list"),
         ("dataset: {name: tensors, train_inputs: x, train_targets: y, class_names: [a, a]}\nmodel: mlp\n",
-         "c.yaml:1: dataset.class_names: found ['a', 'a'], expected names that differ ('a' appears twice)"),
+         "c.yaml:1: dataset.class_names: found ['a', 'a'], expected unique names ('a' appears twice)"),
         ("dataset: {name: iris, validation: 1.5}\nmodel: mlp\n",
          "c.yaml:1: dataset.validation: found 1.5, expected less than 1 or text"),
     ],

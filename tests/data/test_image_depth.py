@@ -1,4 +1,4 @@
-"""Pictures with more than 8 bits a pixel: black and white follow from the whole data set, and stay with the run."""
+"""Images with more than 8 bits per pixel: black and white follow from the complete dataset and stay with the run."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_deep_images_are_told_where_others_are_not(here: Path) -> None:
     save(here / "root/dark/0", SHADES, "16-bit png")
     (here / "root/light").mkdir()
     Image.fromarray((SHADES * 500).astype(np.uint8)).save(here / "root/light/0.png")
-    assert any(note.startswith("1 gray image of more than 8 bits a pixel") for note in build(mode="rgb").notes)
+    assert any(note.startswith("1 gray image with more than 8 bits per pixel") for note in build(mode="rgb").notes)
 
 
 def test_a_later_start_decodes_no_deep_image_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,5 +169,5 @@ def test_the_range_can_be_given(here: Path) -> None:
 def test_floats_and_integers_are_not_mixed(here: Path) -> None:
     save(here / "root/a/0", SHADES, "float tif")
     save(here / "root/b/0", SHADES, "12 in 16-bit tif")
-    with pytest.raises(DataError, match=r"gray images in floats and others in 16 or 32 bits"):
+    with pytest.raises(DataError, match=r"some gray images are floating-point and others 16-bit or 32-bit"):
         build()

@@ -122,7 +122,7 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
         (["test/a/1.png", "val/a/2.png"], r"root: no class folder"),
         (
             ["train/2019/0.png", "train/2020/0.png", "bus/1.png"],
-            r"root/train: contains folders, and next to it is root/bus",
+            r"root/train: contains folders and is next to root/bus",
         ),
         (["train/a/0.png", "Train/b/0.png"], r"root/Train and root/train: two folders for the same split"),
         (["val/a/0.png", "valid/a/0.png", "train/a/1.png"], r"root/val and root/valid: two folders for the same split"),
@@ -143,7 +143,7 @@ def test_unlabeled_images_and_other_folders_beside_train_are_said(here: Path) ->
     paint("train/a/0.png", "train/b/1.png", "test/7.png", "val/a/2.png", "extra/x.png")
     splits = build(validation=None)
     assert counts(splits) == (["a", "b"], [1, 1], 1, 0)
-    assert said(splits, "root/test: no class folders in it, not used")
+    assert said(splits, "root/test: not used: it has no class folders")
     assert said(splits, "root/extra: next to root/train, not used")
     assert said(splits, "root/val: no images of class b")
 

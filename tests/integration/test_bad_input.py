@@ -137,7 +137,7 @@ def test_bad_data_or_a_net_that_does_not_fit(
     [
         (["evaluate", "gone"], "gone: no such run, folder or checkpoint"),
         (["evaluate", "text.pt"], "text.pt: damaged, or not a checkpoint"),
-        (["evaluate", "tensor.pt"], "tensor.pt: not a checkpoint of nnclassify; expected one that `train` wrote"),
+        (["evaluate", "tensor.pt"], "tensor.pt: not a checkpoint of nnclassify; expected one written by `train`"),
         (["evaluate", "empty"], "empty: contains no best.pt; expected a run folder"),
         (["compare", "text.pt"], "text.pt: damaged, or not a checkpoint"),
         (["predict", "1,2,3"], "checkpoints: no runs here; train one first: nnclassify train digits_cnn"),

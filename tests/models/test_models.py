@@ -91,7 +91,7 @@ def test_a_network_larger_than_this_machines_memory_is_refused(monkeypatch: pyte
 
 def test_a_image_size_that_a_network_does_not_take_is_refused() -> None:
     network = build(shape=(3, 32, 32), name="torchvision", architecture="alexnet")
-    with pytest.raises(ModelError, match=r"model: layer features.\d+ \(MaxPool2d\) does not take inputs of shape"):
+    with pytest.raises(ModelError, match=r"model: layer features.\d+ \(MaxPool2d\) does not accept inputs of shape"):
         check_forward(network, torch.zeros(2, 3, 32, 32), 3)
 
 

@@ -111,11 +111,11 @@ def test_muon_parts_its_groups() -> None:
     [
         (
             [{"match": "*.gain"}],
-            r"^optimizer.groups.1st: no parameter for '\*.gain' .* over the names conv.weight",
+            r"^optimizer.groups.1st: no parameter matches '\*.gain', .* for the names conv.weight",
         ),
         (
             [{"match": "*"}, {"match": "*.bias"}],
-            "^optimizer.groups.2nd: no parameter for '.*' that no earlier group matches",
+            "^optimizer.groups.2nd: no parameter matches '.*', apart from those of earlier groups",
         ),
         ([{"match": "*", "epochs": 2}], "^optimizer.groups: every parameter is frozen before the end"),
     ],

@@ -76,7 +76,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path
     damage(path)
     found = load_newest(path)
     assert (found.path, found.checkpoint.epoch) == (previous(path), 1)
-    assert "last.pt: damaged" in found.notes[0] and "last.previous.pt of epoch 1" in found.notes[0]
+    assert "last.pt: damaged" in found.notes[0] and "last.previous.pt from epoch 1" in found.notes[0]
 
 
 def test_two_damaged_generations_are_both_named(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(whole: str)
     shutil.copy(other.best, folder.best)
     notes: list[str] = []
     go_on(folder, notes=notes)
-    assert "of epoch 1 of another run: written again" in notes[0]
+    assert "belongs to epoch 1 of another run: written again" in notes[0]
     assert state(folder) == whole
 
 
@@ -303,7 +303,7 @@ def test_a_finished_run_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "effect"), [("cosine", "spans the whole run"), ("constant", "does not depend on it")]
+    ("scheduler", "effect"), [("cosine", "spans the complete run"), ("constant", "does not depend on it")]
 )
 def test_a_run_can_be_made_longer(scheduler: str, effect: str) -> None:
     folder = start("run", f"scheduler={scheduler}")

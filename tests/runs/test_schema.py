@@ -50,7 +50,7 @@ FORGERIES: dict[str, Callable[[Content], object]] = {
     "class_names": lambda content: content.update(class_names=[1, 2, 3]),
     "twice": lambda content: content.update(class_names=["a", "a", "b"]),
     "transform.*scale": lambda content: content["transform"].update(scale=1),
-    "over 0": lambda content: content["transform"]["scale"].zero_(),
+    "not positive": lambda content: content["transform"]["scale"].zero_(),
     "transform.*float32|number type|fit": lambda content: content["transform"].update(shift=torch.zeros(7)),
     "exp_avg": lambda content: content["training"]["optimizers"][0]["state"][0].update(exp_avg=math.inf),
     "epoch: 0": lambda content: content.update(epoch=0, training=None),
@@ -58,8 +58,8 @@ FORGERIES: dict[str, Callable[[Content], object]] = {
     "epoch.*greater": lambda content: content.update(epoch=-3),
     "history": lambda content: content.update(history={"columns": [], "rows": torch.zeros(0, 0).double()}),
     "class_counts": lambda content: content.update(class_counts=[10, -1, 5]),
-    "class_counts: 2": lambda content: content.update(class_counts=[10, 5]),
-    "model: other weights": lambda content: content["training"]["averaged"].update(
+    "class_counts: \\[10, 5\\] for": lambda content: content.update(class_counts=[10, 5]),
+    "model: not the weights": lambda content: content["training"]["averaged"].update(
         {"output_linear.bias": torch.ones(3)}
     ),
     "config": lambda content: content["config"].update(epochs="many"),

@@ -295,7 +295,7 @@ def test_a_run_that_was_compiled_at_first_says_so(here: Path, monkeypatch: pytes
     notes: list[str] = []
     config = config_of(optimizer={"name": "sgd", "groups": groups}, epochs=3, batch_size=20)
     folder = train(loaded(config), observers=[Doubt()], note=notes.append, with_monitor=False).folder
-    assert any("made up" in note and note.endswith("which no config repeats") for note in notes)
+    assert any("made up" in note and note.endswith("which no config can reproduce") for note in notes)
     assert folder.config.read_text().startswith(COMPILED_AT_FIRST)
     longer = load_config(str(folder.config), ["epochs=4"], of_run=True)
     assert longer.config.compile == "off"

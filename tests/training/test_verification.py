@@ -183,7 +183,7 @@ def test_faults_of_the_loop_are_found(group_size: int, is_exact: bool, monkeypat
 
     for way in (Shortened, Turned):
         step = build(Sgd(), compiled=True, group_size=group_size)
-        assert "at once are not the same" in str(verdict(step, way(step, nothing)))
+        assert "in one call differ from the same" in str(verdict(step, way(step, nothing)))
 
 
 def rounded(step: StepFunction) -> Spoil:
