@@ -1,4 +1,4 @@
-"""The figures that README quotes, each remade by one command."""
+"""Benchmarks: each result that README quotes can be measured again by one command."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The rooms of the package and their order: a module imports only what stands above it.
+"""The order of imports between the folders of the package: a module imports only what is above it.
 
 The order is read from the source, so that a deferred import and one for type checkers alone count too.
 """

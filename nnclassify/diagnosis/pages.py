@@ -43,7 +43,7 @@ def page_text(page: Page) -> str:
     if page.example:
         parts.append(f"A config that triggers it\n{_indented(page.example)}")
     if page.near_miss:
-        parts.append(f"One that nearly does, and must not\n{_indented(page.near_miss)}")
+        parts.append(f"A similar config that does not trigger it\n{_indented(page.near_miss)}")
     return "\n\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Intervals of shares, held against scipy's."""
+"""Compare confidence intervals of proportions with those of scipy."""
 
 from __future__ import annotations
 
