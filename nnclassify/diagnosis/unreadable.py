@@ -1,4 +1,8 @@
-"""Findings for data that cannot be read or learned from."""
+"""Findings for data that cannot be read or learned from.
+
+They are faults, so `check` ends with exit code 4 where `train` ends with 2 for the same message: why a network cannot
+learn from its data is what `check` is asked for, and a finding has a page and its place in the JSON output.
+"""
 
 from __future__ import annotations
 

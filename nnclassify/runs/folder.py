@@ -289,10 +289,12 @@ def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
     """Return the error that explains best why RUN is not a run."""
     for place in places:
         if run and place.is_dir() and place != root:
-            return CheckpointError(
-                f"{place}: contains no best.pt; expected a run folder; was the run stopped in its first epoch?"
-            )
+            if os.path.lexists(RunFolder(place).last):
+                what = f"no best.pt yet; `nnclassify train --resume {place.name}` continues the run and writes it"
+            else:
+                what = "contains no best.pt; expected a run folder; was the run stopped in its first epoch?"
+            return CheckpointError(f"{place}: {what}")
         if run and place.exists() and not place.is_dir():
             return CheckpointError(f"{place}: not a regular file; expected a run, a run folder or a checkpoint")
     hint = suggestion(run, [known.name for known in runs(root)])
-    return CheckpointError(f"{run or 'RUN'}: no such run, folder or checkpoint{hint}; runs are kept under {root}/")
+    return CheckpointError(f"{run or 'RUN'}: no such run, folder or checkpoint (runs are kept under {root}/){hint}")

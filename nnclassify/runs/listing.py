@@ -73,6 +73,8 @@ class ListedRun:
 def listed(root: Path) -> list[ListedRun]:
     """List every folder under a root as a run, newest last; folders that are not runs come first.
 
+    A root that is a run itself is listed alone.
+
     Raises:
         InputError: The root is not a folder, or cannot be read.
     """
@@ -82,7 +84,7 @@ def listed(root: Path) -> list[ListedRun]:
         folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
     except OSError as cause:
         raise unreadable(root, cause) from cause
-    found = [_listed(RunFolder(path)) for path in folders]
+    found = [_listed(RunFolder(path)) for path in ([root] if _is_run(RunFolder(root)) else folders)]
     return sorted(found, key=lambda run: (0.0 if run.saved_at is None else run.saved_at.timestamp(), run.name))
 
 
@@ -91,7 +93,7 @@ def _listed(folder: RunFolder) -> ListedRun:
         next(folder.path.iterdir(), None)
     except OSError as cause:
         return ListedRun(folder.name, "damaged", f"cannot be opened ({cause.strerror})")
-    if not any(map(os.path.lexists, [*folder.files(), previous(folder.last), previous(folder.best)])):
+    if not _is_run(folder):
         return ListedRun(folder.name, "not a run")
     problems: list[str] = []
     config, rows, result = _config(folder, problems), _rows(folder, problems), _result(folder, problems)
@@ -110,6 +112,10 @@ def _listed(folder: RunFolder) -> ListedRun:
         test_accuracy=None if result is None or result.test is None else result.test.accuracy,
         saved_at=_saved_at(folder),
     )
+
+
+def _is_run(folder: RunFolder) -> bool:
+    return any(map(os.path.lexists, [*folder.files(), previous(folder.last), previous(folder.best)]))
 
 
 def _state(folder: RunFolder, result: _Result | None, problems: Sequence[str]) -> State:
@@ -148,8 +154,11 @@ def _result(folder: RunFolder, problems: list[str]) -> _Result | None:
         result = _Result.model_validate_json(content_of(folder.result))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as cause:
+    except OSError as cause:
         problems.append(f"{folder.result}: cannot be read ({one_line(cause)})")
+        return None
+    except ValueError:
+        problems.append(f"{folder.result}: not the result of a run")
         return None
     if not any(map(os.path.lexists, (folder.best, previous(folder.best)))):
         problems.append(f"{folder.best}: missing; `nnclassify train --resume {folder.name}` writes it again")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nnclassify.errors import one_line
 from nnclassify.files.atomic_write import save_error, write_text
@@ -81,7 +81,13 @@ def read_rows(path: Path, *, may_be_cut: bool = False) -> list[Row]:
     content = content_of(path)
     if may_be_cut:
         content = content[: content.rfind(b"\n") + 1]
-    return [_ROW.validate_json(line) for line in content.splitlines()]
+    rows: list[Row] = []
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            rows.append(_ROW.validate_json(line))
+        except ValidationError as cause:
+            raise ValueError(f"line {number} is not an epoch of a run") from cause
+    return rows
 
 
 def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> list[Row]:

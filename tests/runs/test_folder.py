@@ -58,9 +58,14 @@ def test_a_run_whose_best_checkpoint_is_lost_is_found_by_the_generation_before(h
         ("a\0b", r"cannot be read \(embedded null"),
         ("", "RUN: no such run, folder or checkpoint"),
         ("empty", "checkpoints/empty: contains no best.pt"),
+        ("begun", "checkpoints/begun: no best.pt yet; `nnclassify train --resume begun` continues the run"),
+        ("beginning", r"\(runs are kept under checkpoints/\); did you mean 'begin_1'\?$"),
     ],
 )
 def test_what_is_no_run_is_a_message(run: str, message: str, here: Path) -> None:
+    for file in ("begun/last.pt", "begin_1/best.pt"):
+        (Path("checkpoints") / file).parent.mkdir(parents=True)
+        (Path("checkpoints") / file).touch()
     Path("checkpoints/empty").mkdir(parents=True)
     Path("checkpoints/loop").symlink_to("loop")
     Path("dangling").symlink_to("gone")

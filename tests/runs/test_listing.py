@@ -79,8 +79,8 @@ def test_a_run_that_another_process_trains_is_running_and_is_not_disturbed(tmp_p
         ("config.yaml", "[[", "config.yaml:1: not YAML"),
         ("config.yaml", "dataset: iris\nmodel: nope\n", "config.yaml:2: model: found 'nope'"),
         ("config.yaml", None, "config.yaml: missing; `nnclassify train --resume a` writes it again"),
-        ("history.jsonl", "\xff\n", "history.jsonl: cannot be read ("),
-        ("result.json", '{"best_epoch": NaN}', "result.json: cannot be read ("),
+        ("history.jsonl", "\xff\n", "history.jsonl: cannot be read (line 1 is not an epoch of a run)"),
+        ("result.json", '{"best_epoch": NaN}', "result.json: not the result of a run"),
     ],
 )
 def test_a_damaged_file_is_named(name: str, content: str | None, problem: str, tmp_path: Path) -> None:
@@ -100,6 +100,12 @@ def test_a_pipe_or_a_folder_in_a_files_place_ends_nothing(name: str, tmp_path: P
         path.unlink(missing_ok=True)
         put(path)
     assert {run.state for run in listed(tmp_path)} == {"interrupted" if name == ".lock" else "damaged"}
+
+
+def test_a_run_that_is_named_as_the_root_is_listed_itself(tmp_path: Path) -> None:
+    folder = made(tmp_path, "a", finished=True)
+    folder.plots.mkdir(exist_ok=True)
+    assert [(run.name, run.state) for run in listed(folder.path)] == [("a", "finished")]
 
 
 def test_a_row_cut_by_a_kill_is_no_damage(tmp_path: Path) -> None:
