@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import torch
 from builders import config_of
 
 from nnclassify.config.yaml_reader import YamlSource
@@ -12,7 +13,8 @@ from nnclassify.diagnosis.rules.architecture import NARROW
 from nnclassify.diagnosis.rules.optimization import LOW_LR, SHORT
 from nnclassify.diagnosis.rules.rule import RuleInputs
 from nnclassify.diagnosis.trials.repair import Repair, repair
-from nnclassify.diagnosis.trials.runner import CurvePoint, Scores, TrialOutcome, TrialRunner
+from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner
+from nnclassify.diagnosis.trials.scores import Scores
 from nnclassify.diagnosis.trials.skill import Skill
 from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of
 
@@ -52,8 +54,14 @@ class MadeUpRunner:
 
 def outcome(train: float, held_out: float, *, steps: int = 100, total: int = 100) -> TrialOutcome:
     """A trial of 600 examples of two classes."""
-    point = CurvePoint(steps, 0.5, Scores(train, train, 0.02), Scores(held_out, held_out, 0.02))
+    point = CurvePoint(steps, 0.5, scores(train), scores(held_out))
     return TrialOutcome((point,), steps, steps >= total, total_steps=total)
+
+
+def scores(score: float, count: int = 600, shift: int = 0) -> Scores:
+    """Two classes that take turns; the last examples are predicted wrongly, or some before them."""
+    rows = torch.arange(count)
+    return Scores(score, ((rows + shift) % count < round(score * count)).double(), rows % 2)
 
 
 def suspicion(page: Any, change: Change, certainty: Certainty = "likely") -> Suspicion:
@@ -149,7 +157,7 @@ def test_changes_that_help_only_together_are_found_and_others_left_out() -> None
 def test_a_curve_is_extrapolated_with_the_logarithm_of_the_updates() -> None:
     """0.1 more for each doubling: 0.5 after 64 updates is 0.6 after 128, and never over 1."""
     points = [(8, 0.2), (16, 0.3), (32, 0.4), (64, 0.5)]
-    curve = tuple(CurvePoint(step, 0.5, Scores(score, score), Scores(score, score)) for step, score in points)
+    curve = tuple(CurvePoint(step, 0.5, scores(score), scores(score)) for step, score in points)
     trial = TrialOutcome(curve, 64, False, total_steps=256)
     ahead = [trial.expected(steps, lambda point: point.held_out.balanced_accuracy) for steps in (64, 128, 256, 10_000)]
     assert ahead == pytest.approx([0.4, 0.5, 0.6, 1.0])  # from the median of the last three points
@@ -157,9 +165,7 @@ def test_a_curve_is_extrapolated_with_the_logarithm_of_the_updates() -> None:
 
 def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
     points = [(100, 0.52), (200, 0.54), (400, 0.56), (800, 0.58)]
-    curve = tuple(
-        CurvePoint(step, 0.5, Scores(score, score, 0.01), Scores(score, score, 0.01)) for step, score in points
-    )
+    curve = tuple(CurvePoint(step, 0.5, scores(score), scores(score)) for step, score in points)
 
     class Slow(MadeUpRunner):
         def run(self, change: Change, seed: int = 0) -> TrialOutcome:
@@ -224,3 +230,16 @@ def test_a_change_that_helps_every_seed_proves_a_fault_though_only_some_get_stuc
     found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
     assert (found.helped, found.stuck, found.depends_on_seed) == (5, 2, False)
     assert found.proofs[0].suspicion is NARROWER
+
+
+@pytest.mark.parametrize(("shift", "is_proved"), [(0, True), (75, False)])
+def test_a_gain_is_judged_by_the_examples_on_which_both_nets_differ(shift: int, is_proved: bool) -> None:
+    """From 77% to 85% of 150 examples: 12 are gained and none is lost, or 34 are gained and 22 lost."""
+
+    class Few(MadeUpRunner):
+        def run(self, change: Change, seed: int = 0) -> TrialOutcome:
+            reached = scores(0.85, 150, shift) if change else scores(0.77, 150)
+            return TrialOutcome((CurvePoint(100, 0.5, reached, reached),), 100, True, total_steps=100)
+
+    found = repaired(Few(lambda change, seed: (0.0, 0.0)), FASTER, baseline=(1.0, 0.86))
+    assert bool(found.proofs) == is_proved

@@ -16,7 +16,8 @@ from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.trials.folds import deviation
-from nnclassify.diagnosis.trials.runner import Scores, TrialOutcome, merged, run_trial
+from nnclassify.diagnosis.trials.runner import TrialOutcome, merged, run_trial
+from nnclassify.diagnosis.trials.scores import Scores
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.evaluation.percent import percent

@@ -10,7 +10,7 @@ chance (0) and the best that was reached on the same data (1):
 
     repeat up to ROUNDS times, while skill(current) is poor and there is time:
         tried = train(base + change, seed) for each change of each suspicion, likely ones first
-        keep those with skill(tried) >= skill(current) + HELPS and a gain above the noise of the score
+        keep those with skill(tried) >= skill(current) + HELPS and a gain above its noise
         for the best TRIES of them, by gain:
             if confirmed: take it, and with it the proofs of causes that help nearly as much
         if none was confirmed:
@@ -20,7 +20,8 @@ chance (0) and the best that was reached on the same data (1):
         if nothing was taken: stop
         base, current = base + the change, its outcome
 
-    confirmed(change): over several seeds, base + change gains more than the seeds differ, or no seed is stuck any more;
+    confirmed(change): over several seeds, base + change gains more than the seeds differ, and more than the few
+                       examples on which the nets disagree leave uncertain; or no seed is stuck any more;
                        and where trials are judged on training examples, it also helps on examples held out by halves
 
 Once a fault is proven, a further change has less to prove: it must gain `REFINES`.
@@ -35,13 +36,15 @@ from dataclasses import dataclass, field, replace
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
 from nnclassify.diagnosis.rules.optimization import SHORT
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner, decisive_steps
+from nnclassify.diagnosis.trials.scores import Scores, gain_noise
 from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
 """Minimum gain in skill for a change to prove its cause."""
-DEVIATIONS, SURE_DEVIATIONS = 2.0, 3.0
-"""The gain must also exceed this many standard deviations of the score, which is estimated from few examples; the
-second applies to a net that is not stuck, since the best of several changes looks good by chance."""
+PROMISING_DEVIATIONS, DEVIATIONS, SURE_DEVIATIONS = 1.0, 2.0, 3.0
+"""The gain must also exceed this many standard deviations, which are estimated from few examples: the first number
+applies with one seed, for a change to be repeated over seeds, and once a fault is proven; the second over the seeds;
+the third over the seeds of a net that is not stuck, since the best of several changes looks good by chance."""
 REFINES, ENOUGH = 0.05, 0.95
 """Once a fault is proven: the minimum gain in skill for a further change to be kept, and the skill that needs none."""
 PERFECT = 0.98
@@ -81,9 +84,9 @@ class SeedOutcomes:
         return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
     @property
-    def noise(self) -> float:
-        """The standard deviation of the score due to the few examples that judge, which more seeds do not reduce."""
-        return max(outcome.held_out.noise for outcome in self.outcomes)
+    def scores(self) -> list[Scores]:
+        """The scores on held-out examples, one per seed."""
+        return [outcome.held_out for outcome in self.outcomes]
 
     @property
     def typical(self) -> TrialOutcome:
@@ -382,23 +385,26 @@ class _Search:
     def _helps(self, certainty: Certainty, under: float | None, after: TrialOutcome) -> bool:
         before = self.current
         limit = ENOUGH if self._is_proved() else under or POOR[certainty]
-        is_large = self._is_large(
-            certainty, before.held_out.balanced_accuracy, after.held_out.balanced_accuracy, after.held_out.noise
-        )
+        is_large = self._is_large(certainty, SeedOutcomes((before,)), SeedOutcomes((after,)), PROMISING_DEVIATIONS)
         return self.skill.expected(before) < limit and is_large
 
-    def _is_large(self, certainty: Certainty, before: float, after: float, noise: float) -> bool:
+    def _is_large(self, certainty: Certainty, before: SeedOutcomes, after: SeedOutcomes, deviations: float) -> bool:
+        least = REFINES if self._is_proved() else HELPS[certainty]
+        is_certain = after.score - before.score > deviations * gain_noise(before.scores, after.scores)
+        return self.skill.gain(before.score, after.score) >= least and is_certain
+
+    def _deviations(self) -> float:
+        """By how many standard deviations a gain over seeds must exceed zero."""
         if self._is_proved():
-            return self.skill.gain(before, after) >= REFINES and after - before > noise
-        deviations = DEVIATIONS if self.skill.expected(self.current) < STUCK else SURE_DEVIATIONS
-        return self.skill.gain(before, after) >= HELPS[certainty] and after - before > deviations * noise
+            return PROMISING_DEVIATIONS
+        return DEVIATIONS if self.skill.expected(self.current) < STUCK else SURE_DEVIATIONS
 
     def _confirmed(self, certainty: Certainty, change: Change) -> _Confirmed | None:
         """Repeat a change over seeds: it must gain more than they differ, or at least leave none stuck."""
         before = self._over_seeds(self.base or self.reference, max(FEW_SEEDS, len(self.written.outcomes)))
         after = self._over_seeds({**self.base, **change}, len(before.outcomes))
         before = SeedOutcomes(before.outcomes[: len(after.outcomes)])
-        is_large = self._is_large(certainty, before.score, after.score, after.noise)
+        is_large = self._is_large(certainty, before, after, self._deviations())
         spread = max(before.spread, after.spread)
         is_clear = is_large and (self._is_proved() or after.score - before.score > spread)
         is_robust = self._stuck(after) == 0 < self._stuck(before)
@@ -414,16 +420,15 @@ class _Search:
         """
         if self.two_fold is None:
             return True
-        scores: list[tuple[float, float]] = []
+        pairs: list[tuple[TrialOutcome, TrialOutcome]] = []
         for seed in range(FEW_SEEDS):
-            if scores and not self.runner.has_time():
+            if pairs and not self.runner.has_time():
                 break
-            before, after = self.two_fold.run(self.base, seed), self.two_fold.run({**self.base, **change}, seed)
-            scores.append((before.held_out.balanced_accuracy, after.held_out.balanced_accuracy))
-        least = statistics.mean(before for before, _ in scores)
-        is_good = self.skill.gain(self.skill.chance, least) >= GOOD
-        gain = statistics.mean(after for _, after in scores) - least
-        return gain > (-after.held_out.noise if is_good else after.held_out.noise)
+            pairs.append((self.two_fold.run(self.base, seed), self.two_fold.run({**self.base, **change}, seed)))
+        before, after = (SeedOutcomes(outcomes) for outcomes in zip(*pairs, strict=True))
+        is_good = self.skill.gain(self.skill.chance, before.score) >= GOOD
+        noise = gain_noise(before.scores, after.scores)
+        return after.score - before.score > (-noise if is_good else noise)
 
     def _take(self, step: _KeptChange) -> None:
         known = {proof.suspicion.page.id for proof in self.proofs}
@@ -450,7 +455,7 @@ class _Confirmed:
 def _helped(before: SeedOutcomes, after: SeedOutcomes) -> int:
     """The number of seeds that improve by more than a standard deviation of their scores."""
     pairs = [(one.held_out, other.held_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
-    return sum(late.balanced_accuracy - early.balanced_accuracy > max(early.noise, late.noise) for early, late in pairs)
+    return sum(late.balanced_accuracy - early.balanced_accuracy > gain_noise([early], [late]) for early, late in pairs)
 
 
 def _held_out_score(point: CurvePoint) -> float:

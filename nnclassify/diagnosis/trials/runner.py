@@ -23,6 +23,7 @@ from nnclassify.data import Examples, Splits
 from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.measure import Snapshot, module_outputs, snapshot
 from nnclassify.diagnosis.trials.folds import held_out_split, two_folds
+from nnclassify.diagnosis.trials.scores import NO_SCORES, Scores, pooled
 from nnclassify.errors import ModelError, NNClassifyError, one_line
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.metrics import decisions
@@ -48,21 +49,6 @@ SMALL_STEP = 2e7
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The scores of a net on some examples.
-
-    Attributes:
-        accuracy: The fraction of correct predictions.
-        balanced_accuracy: Balanced accuracy; with multi-hot targets, averaged over the decisions on all classes.
-        noise: The standard deviation of `balanced_accuracy`, which is estimated from few examples.
-    """
-
-    accuracy: float
-    balanced_accuracy: float
-    noise: float = 0.0
-
-
-@dataclass(frozen=True)
 class CurvePoint:
     """A trial at one step: the training loss, the scores on training examples, and on examples kept out of training.
 
@@ -73,9 +59,6 @@ class CurvePoint:
     loss: float
     train: Scores
     held_out: Scores
-
-
-NO_SCORES = Scores(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -168,19 +151,9 @@ class _TrialObserver(Observer):
         targets = examples.all_targets()
         predictions = self.components.loss_fn.predictions(outputs)
         right, groups = decisions(predictions, targets)
-        of_class = [right[groups == group].double() for group in groups.unique()]
-        recalls = [float(found.mean()) for found in of_class]
-        # One more right and one more wrong than were seen (Agresti and Coull, 1998): 20 of 20 is not certainly 100%.
-        variances = [_variance(float(found.sum()), len(found)) for found in of_class]
         scores = score(outputs, targets, self.components.loss_fn)
         self.predicted_majority = commonest(predictions)[1]
-        noise = sum(variances) ** 0.5 / len(recalls)
-        return Scores(scores.accuracy, sum(recalls) / len(recalls), noise), scores.loss
-
-
-def _variance(right: float, count: int) -> float:
-    share = (right + 1) / (count + 2)
-    return share * (1 - share) / count
+        return Scores(scores.accuracy, right.double(), groups), scores.loss
 
 
 def evaluated_rows(count: int) -> Tensor:
@@ -213,7 +186,8 @@ def run_trial(components: Components, steps: int, seconds: float) -> TrialOutcom
 
 
 def merged(outcomes: Sequence[TrialOutcome]) -> TrialOutcome:
-    """Combine trials of the same config on several folds: scores are averaged; an error of one is one of all."""
+    """Combine trials of the same config on several folds: all examples judge, and an error of one is one
+    of all."""
     first = next((outcome for outcome in outcomes if outcome.error is not None), outcomes[0])
     if len(outcomes) == 1 or first.error is not None:
         return first
@@ -222,8 +196,8 @@ def merged(outcomes: Sequence[TrialOutcome]) -> TrialOutcome:
         CurvePoint(
             at[0].step,
             statistics.mean(point.loss for point in at),
-            _mean([point.train for point in at]),
-            _mean([point.held_out for point in at]),
+            pooled([point.train for point in at]),
+            pooled([point.held_out for point in at]),
         )
         for at in points
     )
@@ -233,13 +207,6 @@ def merged(outcomes: Sequence[TrialOutcome]) -> TrialOutcome:
         curve=curve,
         complete=complete,
         predicted_majority=statistics.mean(outcome.predicted_majority for outcome in outcomes),
-    )
-
-
-def _mean(scores: Sequence[Scores]) -> Scores:
-    noise = sum(one.noise**2 for one in scores) ** 0.5 / len(scores)
-    return Scores(
-        statistics.mean(one.accuracy for one in scores), statistics.mean(one.balanced_accuracy for one in scores), noise
     )
 
 
