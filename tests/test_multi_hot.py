@@ -287,4 +287,6 @@ def test_images_show_all_classes_and_there_is_no_confusion_plot(here: Path) -> N
 def test_check_finds_a_wrong_rate_and_accuses_no_healthy_net(data: Path, lr: float, fault: str | None) -> None:
     optimizer = {"name": "adam", "lr": lr}
     found = diagnose(loaded(config_of(**multi_hot(optimizer=optimizer, epochs=40))))
+    (note,) = [text for text in found.notes if text.startswith("not checked, because targets are multi-hot: ")]
+    assert "NN112 (most examples belong to one class)" in note and "NN119 (" in note
     assert next((one.id for one in found.findings if one.severity == "fault"), None) == fault

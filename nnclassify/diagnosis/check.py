@@ -22,7 +22,7 @@ from nnclassify.config.run_config import LoadedConfig, RunConfig, located
 from nnclassify.data import Splits
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
-from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, SHIFTED, UNRELATED
+from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.diagnosis.rules.facts import data_facts
 from nnclassify.diagnosis.rules.rule import RuleInputs, stages_of
@@ -125,7 +125,17 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
         diagnosis = _diagnose(replace(loaded, config=config), splits, minutes)
     finally:
         torch.set_num_threads(threads)
-    return replace(diagnosis, seconds=time.thread_time() - started, notes=[*loaded.notes, *splits.notes])
+    notes = [*loaded.notes, *splits.notes, *_not_checked(splits)]
+    return replace(diagnosis, seconds=time.thread_time() - started, notes=notes)
+
+
+def _not_checked(splits: Splits) -> list[str]:
+    """Return a line on the findings that are not looked for with multi-hot targets; none for other targets."""
+    if not splits.is_multi_hot:
+        return []
+    pages = [*(rule.page for rule in RULES if not rule.fits_multi_hot), RENUMBERED]
+    which = ", ".join(f"{page.id} ({page.title})" for page in pages)
+    return [f"not checked, because targets are multi-hot: {which}"]
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
