@@ -14,6 +14,7 @@ from typing import Any
 from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Examples, Splits
+from nnclassify.data.duplicates import parts_of
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
@@ -23,9 +24,10 @@ from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate
+from nnclassify.inference.predictions import Predicted, write_predictions
 from nnclassify.process import preserve_process_state, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
-from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, Notes, TableWriter
+from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, ManifestWriter, Notes, TableWriter
 from nnclassify.runs.resumable import own_config
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
@@ -136,16 +138,18 @@ def train(
     with folder.locked():
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
+        manifest = ManifestWriter(folder, components.splits)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
-            config_writer.restore(trainer)
-            table.restore(trainer)
+            for writer in (config_writer, manifest, table):
+                writer.restore(trainer)
             return _result(folder, components, trainer, Monitor(note), is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         monitors = [monitor] if with_monitor else []
-        writers = [HistoryWriter(folder), config_writer, checkpointer, table]
+        writers = [HistoryWriter(folder), config_writer, manifest, checkpointer, table]
         trainer.observers = [*writers, *monitors, Notes(note), *observers]
         remove(folder.result)
+        remove(folder.predictions)
         with signal_handling(trainer.request_stop):
             _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
@@ -223,7 +227,7 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
     """
     components, trainer = _built(loaded, ranks)
     if folder := ranks.all_gather_object("")[0]:
-        resume_run(trainer, RunFolder(Path(folder)), components.config, components.facts())
+        resume_run(trainer, RunFolder(Path(folder)), components.config, components.facts(), components.splits)
     with stop_on_signals(trainer.request_stop):
         trainer.fit()
     if trainer.stop_signal is not None:
@@ -255,7 +259,7 @@ def _checkpointer(
     facts, every = components.facts(), components.config.checkpoint_every
     if not is_resumed:
         return Checkpointer(folder, {**facts, "run_id": new_run_id()}, every)
-    resumed = resume_run(trainer, folder, components.config, facts)
+    resumed = resume_run(trainer, folder, components.config, facts, components.splits)
     checkpointer = Checkpointer(folder, {**facts, "run_id": resumed.run_id}, every, resumed.best)
     for text in resumed.notes:
         note(text)
@@ -300,7 +304,7 @@ def _result(
     if found is not None and (finding := compared(reached, found, str(folder.config))) is not None:
         monitor.add(finding)
     test, held_against = (reached, found) if name == "test" else (None, None)
-    return RunResult(
+    result = RunResult(
         folder=folder,
         components=components,
         plan=trainer.plan,
@@ -313,6 +317,9 @@ def _result(
         findings=monitor.findings,
         is_new=is_new,
     )
+    if is_new or not folder.predictions.is_file():
+        _save_predictions(result)
+    return result
 
 
 def _validated(classifier: Classifier, splits: Splits, trainer: Trainer) -> Evaluation | None:
@@ -321,6 +328,18 @@ def _validated(classifier: Classifier, splits: Splits, trainer: Trainer) -> Eval
     if splits.validation is None or loss is None or not math.isfinite(loss):
         return None
     return evaluate(classifier, splits.validation)
+
+
+def _save_predictions(result: RunResult) -> None:
+    """Write what `best.pt` predicts for the validation and test examples, where there are such splits."""
+    evaluations = {"validation": result.validation, "test": result.test}
+    predicted = [
+        Predicted(name, examples, evaluation)
+        for name, examples in parts_of(result.components.splits).items()
+        if (evaluation := evaluations.get(name)) is not None
+    ]
+    if predicted:
+        write_predictions(result.folder.predictions, predicted, result.classifier.class_names)
 
 
 def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:

@@ -226,7 +226,7 @@ def test_option_survives_saving(values: Values, stand: Path, tmp_path: Path, req
     trainer.fit()
     parts_again = build_components(config)
     again = build_trainer(parts_again)
-    resume(again, folder, parts_again.config, parts_again.facts())
+    resume(again, folder, parts_again.config, parts_again.facts(), parts_again.splits)
     assert content_digest(plain(again.state())) == content_digest(plain(trainer.state()))
     classifier = Classifier.load(folder.last, "cpu")
     assert classifier.config == components.config

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from nnclassify.errors import printable
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
+from nnclassify.files.csv_cells import cell
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
 
-_FORMULA = ("=", "+", "-", "@")
-"""Characters with which a formula starts in a spreadsheet."""
 MAX_SHOWN_CLASSES = 20
 """Above this number of classes, a confusion matrix does not fit a terminal: only the worst classes and the largest
 confusions are shown."""
@@ -160,25 +158,11 @@ def predictions_csv(predictions: Sequence[Prediction]) -> str:
     is_multi_hot = any(prediction.labels is not None for prediction in predictions)
     writer.writerow(["input", "label", "probability", *(["predicted"] if is_multi_hot else [])])
     for prediction in predictions:
-        name, labels = _cell(prediction.input), prediction.labels
+        name, labels = cell(prediction.input), prediction.labels
         for label, share in prediction.top:
             predicted = [] if labels is None else [int(label in labels)]
-            writer.writerow([name, _cell(label), f"{share:.6f}", *predicted])
+            writer.writerow([name, cell(label), f"{share:.6f}", *predicted])
     return text.getvalue().rstrip("\n")
-
-
-def _cell(name: str) -> str:
-    """Return a name on one line, with an apostrophe in front if a spreadsheet would run it as a formula."""
-    shown = printable(name)
-    begins = unicodedata.normalize("NFKC", shown[:1])  # some spreadsheets accept full-width signs too
-    return f"'{shown}" if begins in _FORMULA and not _are_numbers(shown) else shown
-
-
-def _are_numbers(text: str) -> bool:
-    try:
-        return all(float(part) is not None for part in text.split(","))
-    except ValueError:
-        return False
 
 
 def comparison_text(compared: Sequence[ComparedRun]) -> str:

@@ -16,6 +16,8 @@ from nnclassify.files.paths import is_regular, look
 
 if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
+    from nnclassify.inference.evaluate import Evaluation
+    from nnclassify.inference.evaluation_examples import EvaluationExamples
     from nnclassify.inference.predict import Prediction
 
 
@@ -30,10 +32,15 @@ def evaluate(
     run_option: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities."),
+    ] = None,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
+    _check_output("--csv", table, "predictions.csv")
     from nnclassify.cli.overrides import run_and_overrides
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
@@ -51,6 +58,31 @@ def evaluate(
         print_json({"run": str(path), "split": chosen.split, "notes": chosen.notes, **evaluation.figures()})
     else:
         print(evaluation_text(path, chosen.split, evaluation))
+    # An override may evaluate the net otherwise than the run does.
+    _save_predictions(classifier, chosen, evaluation, table, of_run=not changes)
+
+
+def _save_predictions(
+    classifier: Classifier, chosen: EvaluationExamples, evaluation: Evaluation, table: Path | None, *, of_run: bool
+) -> None:
+    """Write what was predicted for each example, to a file and into the folder of the run."""
+    from nnclassify.inference.predictions import Predicted, save_evaluated, write_predictions
+
+    predicted = Predicted(chosen.split, chosen.examples, evaluation)
+    if table is not None:
+        write_predictions(table, [predicted], classifier.class_names)
+    if of_run:
+        save_evaluated(classifier.path, predicted, classifier.class_names, note)
+
+
+def _check_output(option: str, path: Path | None, example: str) -> None:
+    """Check that a file can be written, before anything is read.
+
+    Raises:
+        InputError: It is no file, or its folder does not exist.
+    """
+    if path is not None and not (path.name and path.parent.is_dir() and (is_regular(path) or look(path) is None)):
+        raise InputError(f"{option} {path}: expected a file, such as {example}, in a folder that exists")
 
 
 def _find(run: str | None) -> Path:
@@ -205,8 +237,7 @@ def compare(
     from nnclassify.cli.overrides import all_runs
 
     runs = all_runs(runs, run_options)
-    if plot is not None and not (plot.name and plot.parent.is_dir() and (is_regular(plot) or look(plot) is None)):
-        raise InputError(f"--plot {plot}: expected a file, such as curves.png, in a folder that exists")
+    _check_output("--plot", plot, "curves.png")
     if plot is not None:
         from nnclassify.inference.plots.figures import format_of
 

@@ -14,6 +14,7 @@ from nnclassify.data.augment import Augment
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Labels, Rows, counts_of, limited, stratified_split
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.errors import DataError, LabelError, some
@@ -32,19 +33,22 @@ class UnsplitExamples:
         targets: Class indices `(M,)`, or multi-hot `(M, K)` of 0 and 1.
         inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and returns their inputs with the
             rows that could be read. With a function, only examples that are in a split are decoded.
+        names: The name of each example.
     """
 
     targets: Labels
     inputs: Tensor | Callable[[Rows], tuple[Tensor, Rows]]
+    names: ExampleNames = INDICES
 
     def take(self, rows: Rows) -> Examples:
         """Return the split that consists of `rows`."""
         import torch
 
         if isinstance(self.inputs, torch.Tensor):
-            return Examples(self.inputs, torch.from_numpy(self.targets), torch.from_numpy(rows))
+            return Examples(self.inputs, torch.from_numpy(self.targets), torch.from_numpy(rows), self.names)
         inputs, read = self.inputs(rows)
-        return Examples(inputs, torch.from_numpy(self.targets[read]), torch.arange(len(read)))
+        names = self.names.at(torch.from_numpy(read))
+        return Examples(inputs, torch.from_numpy(self.targets[read]), torch.arange(len(read)), names)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,6 @@ class RawDataset:
     image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
-    lines: Tensor | None = None
     finish: Callable[[RawDataset], RawDataset] = lambda raw: raw
     """Called after all splits have been taken, to add what is known only then and to reject bad files."""
 
@@ -151,7 +154,6 @@ class Dataset(Settings):
             class_names=source.class_names,
             image_format=source.image_format,
             feature_names=source.feature_names,
-            lines=source.lines,
             notes=source.notes,
         )
 

@@ -33,6 +33,7 @@ class Table:
         values: Float64 `(N, num_features)`.
         targets: Class indices `(N,)`; with several label columns multi-hot, `(N, K)` of 0 and 1.
         lines: The line of each row in the file, `(N,)`.
+        ids: What each row is called, where a column says so; else None.
         feature_names: The columns of `values`.
         class_names: In the order of the class indices.
         notes: What was left out or taken together.
@@ -44,15 +45,19 @@ class Table:
     feature_names: list[str]
     class_names: list[str]
     notes: list[str]
+    ids: list[str] | None = None
 
 
-def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | None) -> Table:
+def read_table(
+    file: CsvFile, labels: Sequence[str], features: Sequence[str] | None, id_column: str | None = None
+) -> Table:
     """Read and check every row.
 
     Args:
         file: The CSV file.
         labels: The column with the class; or several, of 0 and 1, one for each class.
         features: The columns to learn from, in order; None: all others.
+        id_column: The column with the name of each row, which is never learned from; None: there is none.
 
     Raises:
         DataError: One line per problem.
@@ -64,10 +69,12 @@ def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | N
         places = ", ".join(str(column + 1) for column in empty)
         notes.append(f"columns without a name or values are ignored: {places}")
     left_out = set(empty)
-    others = [name for column, name in enumerate(header) if name not in labels and column not in left_out]
+    known = [*labels, *([] if id_column is None else [id_column])]
+    others = [name for column, name in enumerate(header) if name not in known and column not in left_out]
     names = others if features is None else list(features)
     label_columns, columns = _chosen(file, header, labels, names, empty)
-    reader = _Reader(file, header, columns, label_columns)
+    place_of_id = None if id_column is None else _place_of_id(file, header, id_column, [*labels, *names])
+    reader = _Reader(file, header, columns, label_columns, place_of_id)
     reader.read(rows)
     if not reader.lines:
         raise DataError(f"{file.path}: no rows after the header; expected at least one of each class")
@@ -82,12 +89,12 @@ def read_table(file: CsvFile, labels: Sequence[str], features: Sequence[str] | N
     lines, codes = np.array(reader.lines, dtype=np.int64), np.frombuffer(reader.codes, dtype=np.int64)
     if len(labels) > 1:
         rows_of = np.array([[_zero_or_one(cell) for cell in cells] for cells in reader.spellings], dtype=np.int64)
-        return Table(values, rows_of[codes], lines, names, list(labels), notes)
+        return Table(values, rows_of[codes], lines, names, list(labels), notes, reader.ids)
     counts = {cells[0]: count for cells, count in reader.counts().items()}
     classes = classes_of(counts, file.format.decimal)
     index = np.array([classes.index[spelling] for spelling in counts], dtype=np.int64)
     notes += [f"{file.path}: column {labels[0]!r}: {note}" for note in classes.notes]
-    return Table(values, index[codes], lines, names, classes.names, notes)
+    return Table(values, index[codes], lines, names, classes.names, notes, reader.ids)
 
 
 def _zero_or_one(cell: str) -> int | None:
@@ -192,16 +199,37 @@ def _chosen(
     return [place_of[name] for name in labels], [place_of[name] for name in names]
 
 
+def _place_of_id(file: CsvFile, header: Sequence[str], id_column: str, others: Sequence[str]) -> int:
+    """The column that names the rows.
+
+    Raises:
+        DataError: It is not there, is there twice, or is the label or a feature.
+    """
+    if id_column in others:
+        raise DataError(f"dataset.id: {id_column!r} is also the label or a feature; expected a column of its own")
+    if (count := header.count(id_column)) != 1:
+        found = "appears twice" if count else f"is not there{suggestion(id_column, header)}"
+        raise DataError(f"{file.path}:1: column {id_column!r} (dataset.id) {found}; columns: {some(header, MAX_NAMES)}")
+    return header.index(id_column)
+
+
 class _Reader:
     """Rows to numbers and label codes. A row that is not all plain numbers is looked at field by field."""
 
     def __init__(
-        self, file: CsvFile, header: Sequence[str], columns: Sequence[int], label_columns: Sequence[int]
+        self,
+        file: CsvFile,
+        header: Sequence[str],
+        columns: Sequence[int],
+        label_columns: Sequence[int],
+        id_column: int | None,
     ) -> None:
         self.file = file
         self.header = header
         self.columns = columns
         self.label_columns = label_columns
+        self.id_column = id_column
+        self.ids: list[str] | None = None if id_column is None else []
         self.values, self.codes, self.lines = array("d"), array("q"), array("q")
         self.spellings: dict[tuple[str, ...], int] = {}
         self.num_empty = 0
@@ -222,8 +250,11 @@ class _Reader:
                 continue
             self.values.extend(numbers)
             self.lines.append(line)
+            if self.ids is not None and self.id_column is not None:
+                self.ids.append(row[self.id_column].strip())
             self.codes.append(spellings.setdefault(pick_labels(row), len(spellings)))
         self._check_labels()
+        self._check_ids()
         self.problems.raise_all(self._advice())
 
     def counts(self) -> dict[tuple[str, ...], int]:
@@ -265,6 +296,16 @@ class _Reader:
                 where, is_missing = f"{self.file.path}:{line}: column {self.header[column]!r}", text.lower() in MISSING
                 kind, count = text if is_missing else "", sum(by_text[text].values())
                 self.problems.add(column, f"{where}: {problem}", is_missing=is_missing, kind=kind, count=count)
+
+    def _check_ids(self) -> None:
+        """Each row has a name of its own."""
+        first: dict[str, int] = {}
+        for line, name in zip(self.lines, self.ids or (), strict=False):
+            known = first.setdefault(name, line)
+            if not name or known != line:
+                found = f"found {name!r} again, as in line {known}" if name else "no id"
+                text = f"{self.file.path}:{line}: column {self.header[self.id_column or 0]!r}: {found}"
+                self.problems.add(-1, f"{text}; expected a different id in every row", kind="id")
 
     def _advice(self) -> str:
         """The columns that are numbers, where some are not."""

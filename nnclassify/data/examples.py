@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import counts_of
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 MOVED_AT_ONCE = 4096
 """Examples copied to a device at a time, because each chunk is copied twice."""
@@ -29,11 +34,13 @@ class Examples:
         inputs: Raw inputs of the storage, uint8 or float, `(M, ...)`.
         targets: Class indices, int64 `(M,)`, or multi-hot `(M, K)` of 0 and 1.
         indices: The rows that belong to this split, int64 `(N,)`.
+        names: The name of each row of the storage.
     """
 
     inputs: Tensor
     targets: Tensor
     indices: Tensor
+    names: ExampleNames = INDICES
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -45,7 +52,7 @@ class Examples:
 
     def subset(self, rows: slice) -> Examples:
         """Return a slice of this split as a split."""
-        return Examples(self.inputs, self.targets, self.indices[rows])
+        return replace(self, indices=self.indices[rows])
 
     def to(self, device: torch.device) -> Examples:
         """Copy the examples of this split, and no others of the storage, to a device."""
@@ -56,16 +63,37 @@ class Examples:
         order = torch.arange(len(self))
         for rows in order.split(MOVED_AT_ONCE):
             inputs[rows[0] : rows[-1] + 1], targets[rows[0] : rows[-1] + 1] = self.select(rows)
-        return Examples(inputs, targets, order.to(device))
+        return Examples(inputs, targets, order.to(device), self.names.at(self.indices.cpu()))
 
     def all_targets(self) -> Tensor:
         """Return this split's class indices `(N,)`, or its multi-hot targets `(N, K)`."""
         return self.targets[self.indices]
 
-    def location(self, row: int, origin: str, lines: Tensor | None) -> str:
-        """Return the source of example `row` of this split for messages: the line of a file, or its number there."""
-        index = int(self.indices[row])
-        return f"{origin}: example {index}" if lines is None else f"{origin}:{int(lines[index])}"
+    def name_of(self, row: int) -> str:
+        """Return the name of example `row` of this split."""
+        return self.names_of(slice(row, row + 1))[0]
+
+    def names_of(self, rows: Tensor | slice) -> list[str]:
+        """Return the names of rows `(B,)` counted within this split."""
+        return self.names.of(self.indices[rows])
+
+    def all_names(self) -> list[str]:
+        """Return the name of each example of this split."""
+        return self.names.of(self.indices)
+
+    def location(self, row: int, origin: str) -> str:
+        """Return the source of example `row` of this split for messages; see `ExampleNames.location`."""
+        return self.names.location(self.indices[row], origin)
+
+    def hashes(self) -> Hashes:
+        """Return a 64-bit hash of each example's raw input, `(N,)`. It is the same on every machine."""
+        import torch
+
+        digests = []
+        for rows in torch.arange(len(self)).split(MOVED_AT_ONCE):
+            inputs = self.select(rows)[0].cpu().contiguous().flatten(1).view(torch.uint8).numpy()
+            digests += [hashlib.sha256(row).digest()[:8] for row in inputs]
+        return np.frombuffer(b"".join(digests), dtype=">u8")
 
     def digest(self) -> str:
         """Return a fingerprint of the examples and their order.
@@ -97,7 +125,6 @@ class Splits:
         class_names: Names of the classes, in the order of the class indices.
         image_format: How an image file becomes an input; None for tables.
         feature_names: Names of the columns; None if they have no names.
-        lines: Line number of each row of the storage in its table file, `(M,)`; None if there is no such file.
         notes: Warnings about the data, one line each, such as skipped files or odd columns. Every command that reads
             the data prints them.
     """
@@ -108,7 +135,6 @@ class Splits:
     class_names: list[str]
     image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
-    lines: Tensor | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

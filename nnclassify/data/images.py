@@ -15,6 +15,7 @@ from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset,
 from nnclassify.data.image_folders import find_layout
 from nnclassify.data.image_format import ImageFormat, Mode, Resize
 from nnclassify.data.image_reading import Reader
+from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
@@ -47,8 +48,8 @@ class Downloaded(ImageDataset):
                 f"{self.root}: {self.name_of()}: the test images have a different size than the training images"
             )
         return RawDataset(
-            train=UnsplitExamples(np.asarray(train.targets, dtype=np.int64), inputs),
-            test=UnsplitExamples(np.asarray(test.targets, dtype=np.int64), test_inputs),
+            train=UnsplitExamples(np.asarray(train.targets, dtype=np.int64), inputs, TRAIN),
+            test=UnsplitExamples(np.asarray(test.targets, dtype=np.int64), test_inputs, TEST),
             class_names=[str(name).split(" - ")[0] for name in train.classes],  # MNIST's are "0 - zero"
             image_format=ImageFormat(height, width, "rgb" if channels == 3 else "gray"),
         )
@@ -200,7 +201,7 @@ class Folder(ImageDataset, UnsplitDataset):
             raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
         named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
         layout = find_layout(root, named)
-        reader = Reader(self.image_format())
+        reader = Reader(self.image_format(), root)
         notes = layout.notes
         validation = layout.validation
         if validation is not None and self.validation is not None and named is None:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from nnclassify.data.base import Dataset, RawDataset, UnsplitExamples
+from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError
 from nnclassify.process import available_memory
@@ -54,8 +55,8 @@ class SyntheticDataset(Dataset):
         inputs, targets = self.draw(self.num_examples + num_test, seed)
         values, labels = torch.from_numpy(inputs.astype(np.float64)), targets.astype(np.int64)
         return RawDataset(
-            train=UnsplitExamples(labels[: self.num_examples], values[: self.num_examples]),
-            test=UnsplitExamples(labels[self.num_examples :], values[self.num_examples :]),
+            train=UnsplitExamples(labels[: self.num_examples], values[: self.num_examples], TRAIN),
+            test=UnsplitExamples(labels[self.num_examples :], values[self.num_examples :], TEST),
             class_names=self.class_names(),
             feature_names=self.feature_names(),
         )

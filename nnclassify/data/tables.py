@@ -14,6 +14,7 @@ from nnclassify.data.csv_rows import CsvFile, CsvFormat
 from nnclassify.data.csv_table import read_table
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
+from nnclassify.data.names import ExampleNames
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError
 from nnclassify.files.paths import is_regular, why_no_file
@@ -47,7 +48,10 @@ class Csv(UnsplitDataset):
     """Name of the label column; or a list of columns of 0 and 1, one per class (multi-hot targets): each example then
     has any number of classes, with loss bce_with_logits, bce or mse."""
     features: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the feature columns. Default: all columns except the label."""
+    """Names of the feature columns. Default: all columns except the label and the `id`."""
+    id: str | None = None
+    """Name of a column with a different text in every row, by which rows are called in `manifest.csv` and
+    `predictions.csv`; it is never a feature. Default: rows are called by their line in the file."""
     delimiter: Annotated[str, AfterValidator(_one_character)] = ","
     """Field delimiter, such as `;`, or `\\t` for a tab. Spaces after it are ignored."""
     decimal: Literal[".", ","] = "."
@@ -66,13 +70,14 @@ class Csv(UnsplitDataset):
         """
         import torch
 
-        table = read_table(CsvFile(find_table(self.path), self.format()), self._labels(), self.features)
+        table = read_table(CsvFile(find_table(self.path), self.format()), self._labels(), self.features, self.id)
+        names = ExampleNames(lines=torch.from_numpy(table.lines))
+        names = names if table.ids is None else names.with_texts(table.ids)
         return RawDataset(
-            train=UnsplitExamples(table.targets, torch.from_numpy(table.values)),
+            train=UnsplitExamples(table.targets, torch.from_numpy(table.values), names),
             class_names=table.class_names,
             feature_names=table.feature_names,
             notes=table.notes,
-            lines=torch.from_numpy(table.lines),
         )
 
     def examine(self, source: RawDataset) -> list[str]:
@@ -88,8 +93,8 @@ class Csv(UnsplitDataset):
         odd_columns = column_notes(names, values, source.train.targets)
         if self.normalize == "standard":
             odd_columns += flat_notes(names, values)
-        if source.lines is not None:
-            odd_columns += outlier_notes(names, values, source.lines.numpy())
+        if source.train.names.lines is not None:
+            odd_columns += outlier_notes(names, values, source.train.names.lines.numpy())
         return found + [f"{self.path}: {note}" for note in odd_columns]
 
     def _examine_classes(self, source: RawDataset) -> list[str]:

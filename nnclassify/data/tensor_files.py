@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.names import INDICES, TEST, TRAIN
 from nnclassify.data.splitting import Labels
 from nnclassify.data.targets import (
     Columns,
@@ -98,10 +99,11 @@ class Tensors(ImageDataset, UnsplitDataset):
                     f"{tuple(inputs.shape[1:])}, as in {self.train_inputs}"
                 )
             test_inputs = _with_white(test_inputs, white_of(test_inputs), white, self.test_inputs, notes)
-            test = UnsplitExamples(numbering.indices(test_labels, self.test_targets), test_inputs)
+            test = UnsplitExamples(numbering.indices(test_labels, self.test_targets), test_inputs, TEST)
         inputs = _with_white(inputs, own, white, self.train_inputs, notes)
+        names = INDICES if test is None else TRAIN
         return RawDataset(
-            train=UnsplitExamples(numbering.indices(labels, self.train_targets), inputs),
+            train=UnsplitExamples(numbering.indices(labels, self.train_targets), inputs, names),
             test=test,
             class_names=self.class_names or [str(label) for label in numbering.labels],
             image_format=None if own is None or white is None else _image_format(inputs, white),

@@ -20,6 +20,7 @@ from torch import nn
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, located
 from nnclassify.data import Splits
+from nnclassify.data.duplicates import Duplicate
 from nnclassify.diagnosis.findings import Finding, Suspicion
 from nnclassify.diagnosis.measure import mixing
 from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, RENUMBERED, SHIFTED, UNRELATED
@@ -73,6 +74,7 @@ class Diagnosis:
         is_multi_hot: Whether targets are multi-hot.
         seconds: The duration of the check.
         notes: What the user should know of the config and of how the data was read.
+        duplicates: The examples that are in more than one split.
     """
 
     findings: list[Finding]
@@ -85,6 +87,7 @@ class Diagnosis:
     is_multi_hot: bool = False
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    duplicates: tuple[Duplicate, ...] = ()
 
     @property
     def change(self) -> dict[str, object]:
@@ -190,9 +193,8 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     )
     findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))
     findings = [_accepted(finding, config.accept or []) for finding in findings]
-    return Diagnosis(
-        findings, net, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot
-    )
+    what_is_seen = (net, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot)
+    return Diagnosis(findings, *what_is_seen, duplicates=given.facts.duplicates)
 
 
 def _is_behind(runner: TrialRunner) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 from nnclassify.diagnosis.check import Diagnosis
 from nnclassify.diagnosis.findings import Change, Finding
 from nnclassify.diagnosis.trials.verdict import side_by_side
-from nnclassify.errors import printable
+from nnclassify.errors import printable, some
 from nnclassify.evaluation.percent import percent
 
-MAX_LINES, MAX_SYMPTOMS = 12, 3
+MAX_LINES, MAX_SYMPTOMS, MAX_NAMES = 12, 3, 3
 COLORS = {"fault": "\x1b[1;31m", "warning": "\x1b[33m", "note": "\x1b[36m"}
 RESET = "\x1b[0m"
 
@@ -20,6 +20,7 @@ RESET = "\x1b[0m"
 def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, color: bool) -> str:
     """The accuracies in one line, then the findings; at most 12 lines unless `verbose`."""
     lines = [_summary(diagnosis)]
+    lines += _duplicates_line(diagnosis)
     if verbose:
         lines += _rates_line(diagnosis)
     groups = [finding_lines(finding, verbose=verbose, color=color) for finding in diagnosis.findings]
@@ -46,6 +47,16 @@ def _summary(diagnosis: Diagnosis) -> str:
         f"correct: this net {reached}, a linear model {line}, always the most common {most} {majority} "
         f"({judged}; {updates}; {diagnosis.seconds:.1f} s)"
     )
+
+
+def _duplicates_line(diagnosis: Diagnosis) -> list[str]:
+    """A line on examples that are in two splits, with the first names; none if there are none."""
+    found = diagnosis.duplicates
+    if not found:
+        return []
+    are = "1 example is" if len(found) == 1 else f"{len(found):,} examples are"
+    hint = "" if len(found) <= MAX_NAMES else " (--json names all)"
+    return [printable(f"{are} also in an earlier split: {some(found, MAX_NAMES)}{hint}")]
 
 
 def _rates_line(diagnosis: Diagnosis) -> list[str]:
@@ -105,6 +116,7 @@ def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict
         "linear": None if linear is None else linear.held_out.accuracy,
         "suggested_lr": None if diagnosis.rates is None else diagnosis.rates.suggested,
         "majority": diagnosis.majority,
+        "duplicates": [vars(duplicate) for duplicate in diagnosis.duplicates],
         "steps": 0 if before is None else before.steps,
         "seeds": 0 if repair is None else len(repair.before.outcomes),
         "stuck": 0 if repair is None else repair.stuck,

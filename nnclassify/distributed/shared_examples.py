@@ -14,6 +14,7 @@ import torch
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.names import ExampleNames
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
 
@@ -54,16 +55,25 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
     return splits
 
 
+KINDS = (Examples, ExampleNames, ImageFormat)
+"""What is packed by its fields."""
+
+
 def _packed(splits: Splits) -> dict[str, Any]:
     """Return splits as tensors and primitives; storages that splits share are stored once."""
     whole = {**vars(splits), "validation": None} if splits.validation_is_test else vars(splits)
-    plain = {name: vars(value) if isinstance(value, Examples | ImageFormat) else value for name, value in whole.items()}
-    return {**plain, "validation_is_test": splits.validation_is_test}
+    return {**_fields(whole), "validation_is_test": splits.validation_is_test}
+
+
+def _fields(whole: dict[str, Any]) -> dict[str, Any]:
+    return {name: _fields(vars(value)) if isinstance(value, KINDS) else value for name, value in whole.items()}
 
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
     validation_is_test = packed.pop("validation_is_test")
-    for name, kind in {**dict.fromkeys(SPLITS, Examples), "image_format": ImageFormat}.items():
-        if packed[name] is not None:
-            packed[name] = kind(**packed[name])
+    for name in SPLITS:
+        if (split := packed[name]) is not None:
+            packed[name] = Examples(**{**split, "names": ExampleNames(**split["names"])})
+    if packed["image_format"] is not None:
+        packed["image_format"] = ImageFormat(**packed["image_format"])
     return Splits(**{**packed, "validation": packed["test"]} if validation_is_test else packed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -115,7 +115,7 @@ def _directions(apart: Tensor, means: Tensor) -> Tensor:
 def _some(examples: Examples, limit: int) -> Examples:
     """Return at most `limit` examples, evenly spaced."""
     rows = torch.linspace(0, len(examples) - 1, min(limit, len(examples))).long()
-    return Examples(examples.inputs, examples.targets, examples.indices[rows])
+    return replace(examples, indices=examples.indices[rows])
 
 
 def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:

@@ -36,7 +36,7 @@ def check_tta(tta: Tta, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def check_values(examples: Examples, transform: Transform, origin: str, lines: Tensor | None) -> None:
+def check_values(examples: Examples, transform: Transform, origin: str) -> None:
     """Check that the network can compute with the examples, whose values are known to be finite.
 
     Raises:
@@ -45,13 +45,13 @@ def check_values(examples: Examples, transform: Transform, origin: str, lines: T
     if not (transform.shift.isfinite() & transform.scale.isfinite()).all():
         row = int(examples.select(torch.arange(len(examples)))[0].flatten(1).abs().amax(dim=1).argmax())
         raise DataError(
-            f"{examples.location(row, origin, lines)}: a value too large to normalize; correct it or remove the example"
+            f"{examples.location(row, origin)}: a value too large to normalize; correct it or remove the example"
         )
     if examples.inputs.dtype == torch.uint8:
         return
     for rows in torch.arange(len(examples)).split(CHECKED_AT_ONCE):
         for row, problem in transform.too_large(examples.select(rows)[0]).items():
-            place = examples.location(int(rows[row]), origin, lines)
+            place = examples.location(int(rows[row]), origin)
             raise DataError(f"{place}: {problem}; correct it or remove the example")
 
 

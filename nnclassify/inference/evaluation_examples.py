@@ -15,6 +15,8 @@ from nnclassify.evaluation.outputs import check_values
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, splits_of
 from nnclassify.process import preserve_process_state
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.manifest import changes_since, seen_in_training
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,16 @@ def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:
 
 def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> EvaluationExamples:
     name, examples = choose_split(splits, split)
-    origin = classifier.config.dataset.origin(name)
-    check_values(examples, classifier.transform, classifier.config.dataset.origin_of_inputs(name), splits.lines)
-    notes = list(splits.notes)
+    dataset, notes = classifier.config.dataset, list(splits.notes)
+    origin, origin_of_inputs = dataset.origin(name), dataset.origin_of_inputs(name)
+    check_values(examples, classifier.transform, origin_of_inputs)
     if classifier.split_digests is not None and not _is_known(classifier, name, examples):
+        which = changes_since(RunFolder(classifier.path.parent).manifest, splits)
+        unknown = f"examples that the net was trained on may be among these {len(examples)}"
+        trained_on = _trained_on(classifier, examples, origin_of_inputs)
         notes.append(
-            f"{origin}: the {name} split has changed since the run was trained (its digest differs): examples "
-            f"that the net was trained on may be among these {len(examples)}"
+            f"{origin}: the {name} split has changed since the run was trained (its digest differs){which}; "
+            f"{unknown if trained_on is None else trained_on or f'none of these {len(examples)} was trained on'}"
         )
     return EvaluationExamples(name, examples, notes)
 
@@ -103,10 +108,21 @@ def _of_other(classifier: Classifier) -> EvaluationExamples:
             f"{origin_of_inputs}: examples of shape {tuple(examples.inputs.shape[1:])}; the run was trained on "
             f"{transform.input_shape}"
         )
-    check_values(examples, transform, origin_of_inputs, source.lines)
+    check_values(examples, transform, origin_of_inputs)
     which = f"all {len(examples)} examples" if name == "all" else f"its test split of {len(examples)} examples"
     note = f"{origin}: not the data that the run was trained on; evaluated: {which}"
+    if trained_on := _trained_on(classifier, examples, origin_of_inputs):
+        note += f"; {trained_on}"
     return EvaluationExamples(name, examples, [*source.notes, note])
+
+
+def _trained_on(classifier: Classifier, examples: Examples, origin: str) -> str | None:
+    """Say which examples were in the training split of the run; empty if none were, None if that is unknown."""
+    rows = seen_in_training(RunFolder(classifier.path.parent).manifest, examples)
+    if not rows:
+        return None if rows is None else ""
+    which = some([examples.location(row, origin) for row in rows])
+    return f"the net was trained on {len(rows)} of these {len(examples)} ({which})"
 
 
 def _in_classes(pool: UnsplitExamples, source: RawDataset, class_names: list[str], origin: str) -> UnsplitExamples:
@@ -125,4 +141,4 @@ def _in_classes(pool: UnsplitExamples, source: RawDataset, class_names: list[str
             f"{origin}: class {', '.join(map(repr, new[:5]))} is not one of the run's: {', '.join(class_names[:10])}"
         )
     index = np.array([-1 if known is None else known for known in place], dtype=np.int64)
-    return UnsplitExamples(index[pool.targets], pool.inputs)
+    return replace(pool, targets=index[pool.targets])

@@ -67,6 +67,16 @@ class RunFolder:
         return self.path / "diagnosis.json"
 
     @property
+    def manifest(self) -> Path:
+        """The examples by name."""
+        return self.path / "manifest.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """What `best.pt` predicts for the validation and test examples."""
+        return self.path / "predictions.csv"
+
+    @property
     def lock(self) -> Path:
         """The file that a process locks while it trains in the folder."""
         return self.path / ".lock"
@@ -87,7 +97,8 @@ class RunFolder:
 
     def files(self) -> list[Path]:
         """Return the files that a run may write, without their previous versions."""
-        return [self.config, self.history, self.results, self.best, self.last, self.result, self.diagnosis]
+        tables = [self.results, self.manifest, self.predictions]
+        return [self.config, self.history, *tables, self.best, self.last, self.result, self.diagnosis]
 
     def is_locked(self) -> bool:
         """Return whether a process is training in the folder; False if this cannot be determined."""

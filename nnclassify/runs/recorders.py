@@ -9,10 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from nnclassify.config.run_config import CheckpointEvery, RunConfig, load_config
+from nnclassify.data import Splits
 from nnclassify.errors import ConfigError
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.manifest import write_manifest
 from nnclassify.runs.resume import machine_state, missing_best
 from nnclassify.training.history import Row, append_row, write_rows, write_table
 from nnclassify.training.trainer import Observer, Trainer
@@ -72,6 +74,26 @@ class TableWriter(Observer):
         else:
             remove(self.folder.results)
         self.saved_at = time.monotonic()
+
+
+class ManifestWriter(Observer):
+    """Writes `manifest.csv` when a run begins; a resumed run has the same examples, and keeps it."""
+
+    def __init__(self, folder: RunFolder, splits: Splits) -> None:
+        self.folder = folder
+        self.splits = splits
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Write the file, unless the run had begun before."""
+        if trainer.step == 0:
+            write_manifest(self.folder.manifest, self.splits)
+        else:
+            self.restore(trainer)
+
+    def restore(self, trainer: Trainer) -> None:
+        """Write the file of a run that has begun where it is lost, or was not written by an earlier release."""
+        if not self.folder.manifest.is_file():
+            write_manifest(self.folder.manifest, self.splits)
 
 
 COMPILED_AT_FIRST = (

@@ -10,11 +10,13 @@ import torch
 from pydantic import ValidationError
 
 from nnclassify.config.run_config import RunConfig
+from nnclassify.data import Splits
 from nnclassify.errors import CheckpointError, ConfigError, one_line
 from nnclassify.files.atomic_write import previous
 from nnclassify.models.weights import check_weights
 from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.manifest import changes_since
 from nnclassify.runs.resumable import changes, refusal
 from nnclassify.schedulers import ScheduleState
 from nnclassify.training.history import Row
@@ -36,7 +38,7 @@ class Resumed:
     notes: list[str]
 
 
-def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[str, Any]) -> Resumed:
+def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[str, Any], splits: Splits) -> Resumed:
     """Restore a trainer from the newest valid checkpoint of a run.
 
     Args:
@@ -44,6 +46,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         folder: Folder of the run.
         config: The config to continue with.
         facts: The entries on data and transform that its next checkpoints will have.
+        splits: Its examples, to say which have changed.
 
     Raises:
         CheckpointError: No version of `last.pt` can be read, or its config is of another release.
@@ -57,7 +60,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
     if training is None:
         raise CheckpointError(f"{found.path}: holds no training state; expected a run's last.pt")
     before = _completed(folder, saved.config)
-    _refuse_changes(folder, config, before, saved, facts)
+    _refuse_changes(folder, config, before, saved, facts, splits)
     try:
         if training["best_model"] is not None:
             check_weights(trainer.model, training["best_model"])
@@ -65,7 +68,12 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
     except (ValueError, RuntimeError) as cause:
         raise CheckpointError(f"{found.path}: does not match this network and optimizer ({one_line(cause)})") from cause
     machine = [*_machine_notes(trainer, training["machine"]), *_compile_notes(trainer, training)]
-    notes = [*found.notes, *machine, *_schedule_notes(trainer, config, before)]
+    notes = [
+        *found.notes,
+        *_test_notes(folder, saved, facts, splits),
+        *machine,
+        *_schedule_notes(trainer, config, before),
+    ]
     return Resumed(_best(saved, training), saved.run_id, notes)
 
 
@@ -118,7 +126,12 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
 
 
 def _refuse_changes(
-    folder: RunFolder, config: RunConfig, before: dict[str, Any], saved: Checkpoint, facts: dict[str, Any]
+    folder: RunFolder,
+    config: RunConfig,
+    before: dict[str, Any],
+    saved: Checkpoint,
+    facts: dict[str, Any],
+    splits: Splits,
 ) -> None:
     if changed := changes(before, config.model_dump(mode="json", exclude_none=True)):
         raise refusal(folder, changed)
@@ -130,9 +143,21 @@ def _refuse_changes(
     digests = saved.split_digests or facts["split_digests"]  # early releases saved none
     differing += [split for split in ("train", "validation") if digests.get(split) != facts["split_digests"].get(split)]
     if differing:
+        which = changes_since(folder.manifest, splits)
         raise ConfigError(
-            [f"--resume {folder.name}: the training data has changed ({differing[0]} differs); start a new run"]
+            [f"--resume {folder.name}: the training data has changed ({differing[0]} differs){which}; start a new run"]
         )
+
+
+def _test_notes(folder: RunFolder, saved: Checkpoint, facts: dict[str, Any], splits: Splits) -> list[str]:
+    """A line on a test split that is not what it was: training does not depend on it, the final figures do."""
+    before, now = saved.split_digests, facts["split_digests"]
+    if before is None or before.get("test") == now.get("test"):
+        return []
+    which = changes_since(folder.manifest, splits)
+    return [
+        f"{folder.path}: the test split has changed since the run began{which}; the test figures are of the new one"
+    ]
 
 
 def _completed(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:

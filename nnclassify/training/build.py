@@ -87,7 +87,7 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale)
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
-            check_values(examples, transform, config.dataset.origin_of_inputs(name), splits.lines)
+            check_values(examples, transform, config.dataset.origin_of_inputs(name))
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from nnclassify.data import Examples
+from nnclassify.data.names import INDICES
 from nnclassify.diagnosis.range_plot import range_test_figure
 from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.errors import InputError
@@ -138,10 +139,12 @@ def test_regions_name_few_classes_in_a_legend_and_many_in_the_plane() -> None:
 def test_images_say_what_was_predicted_and_what_is_true() -> None:
     names = [*HOSTILE[:-1], "M" * 40, "airplane"]
     pictures, evaluation = predicted(names, torch.rand(13, 3, 4, 4), wrong=13)
+    files = INDICES.with_texts([f"test/{'M' * 40}/{row}.png" for row in range(13)])
+    pictures = replace(pictures, names=files)
     for draw in (samples, mistakes):
         texts = written(lambda draw=draw: draw(pictures, evaluation, names, "$"))  # type: ignore[misc] # bound in the loop
-        titles = [text for text in texts if text.get_text().startswith("predicted ")]
-        assert "predicted under $10 (90.0%)\ntrue $10_$20" in words_of(titles)
+        titles = [text for text in texts if "predicted " in text.get_text()]
+        assert f"test/{'M' * 12}…{'M' * 10}/0.png\npredicted under $10 (90.0%)\ntrue $10_$20" in words_of(titles)
         assert overlapping(titles) == []
 
 

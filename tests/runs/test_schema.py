@@ -123,7 +123,7 @@ def use_training(path: Path) -> None:
     """As `train --resume` does."""
     components = build_components(config_of(**VALUES))
     folder = RunFolder(path.parent)
-    resumed = resume(build_trainer(components), folder, components.config, components.facts())
+    resumed = resume(build_trainer(components), folder, components.config, components.facts(), components.splits)
     assert resumed.best is not None and load_checkpoint(path).run_id == resumed.run_id
 
 

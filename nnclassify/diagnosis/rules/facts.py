@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnclassify.data import Examples, Splits
+from nnclassify.data import Splits
+from nnclassify.data.duplicates import Contents, Duplicate
 from nnclassify.data.splitting import strata
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation.baselines import commonest
@@ -32,6 +33,7 @@ class DataFacts:
         largest: The largest absolute value of a normalized input.
         scales: The standard deviation of each normalized column (tables) or channel (images) over the sample.
         constant: Indices of columns with the same value in all splits; tables only.
+        duplicates: The examples of the validation and test splits that are identical to one of an earlier split.
         num_repeated: The number of test examples that are identical to a training example.
         repeated: Their fraction of the test examples.
         repeated_within: The fraction of training examples that occur twice in the training split.
@@ -46,6 +48,7 @@ class DataFacts:
     largest: float
     scales: tuple[float, ...]
     constant: tuple[int, ...]
+    duplicates: tuple[Duplicate, ...]
     num_repeated: int
     repeated: float
     repeated_within: float
@@ -67,7 +70,9 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
     flat = sample.reshape(len(sample), -1)
     dims = [dim for dim in range(sample.ndim) if dim != 1]
     groups = torch.from_numpy(strata(train.all_targets().numpy()))
-    num_repeated, repeated_within = _repeated(train, splits.test)
+    contents = Contents(splits)
+    found = tuple(contents.duplicates())
+    num_repeated = sum((one.split, one.other_split) == ("test", "train") for one in found)
     return DataFacts(
         num_examples=len(train),
         class_counts=tuple(splits.class_counts()),
@@ -77,9 +82,10 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         largest=float(sample.abs().max()),
         scales=tuple(sample.std(dim=dims, correction=0).tolist()),
         constant=_constant(splits) if sample.ndim == 2 else (),
+        duplicates=found,
         num_repeated=num_repeated,
         repeated=num_repeated / len(splits.test) if splits.test else 0.0,
-        repeated_within=repeated_within,
+        repeated_within=1 - len(np.unique(contents.hashes["train"])) / len(train),
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
     )
 
@@ -100,23 +106,3 @@ def _constant(splits: Splits) -> tuple[int, ...]:
     lows = torch.stack([part.inputs[part.indices].amin(dim=0) for part in parts]).amin(dim=0)
     highs = torch.stack([part.inputs[part.indices].amax(dim=0) for part in parts]).amax(dim=0)
     return tuple((lows == highs).nonzero()[:, 0].tolist())
-
-
-def _repeated(train: Examples, test: Examples | None) -> tuple[int, float]:
-    """The number of test rows that occur in the training split, and the fraction of training rows that occur twice."""
-    known = _keys(train)
-    within = 1 - len(set(known)) / len(known)
-    if test is None:
-        return 0, within
-    seen = set(known)
-    return sum(key in seen for key in _keys(test)), within
-
-
-def _keys(examples: Examples) -> list[int]:
-    """One hash per example, of its raw bytes."""
-    keys: list[int] = []
-    for rows in torch.arange(len(examples)).split(4096):
-        raw, _ = examples.select(rows)
-        flat = np.ascontiguousarray(raw.reshape(len(raw), -1).numpy())
-        keys += [hash(row.tobytes()) for row in flat]
-    return keys

@@ -21,12 +21,12 @@ NUM_MISTAKES = 5
 COLUMNS = 5
 CELL = 2.4
 """Distance of images in a row, in inches."""
-WORDS = 0.6
+WORDS = 0.75
 """Height of the text above an image, in inches."""
 MAX_SIDE = 600
 """Maximum side of an image in pixels; larger images are drawn with every second pixel, every third, and so on."""
 MAX_LISTED = 34
-"""Maximum width of several class names in a cell, in columns."""
+"""Maximum width of an example's name, or of several class names, in a cell, in columns."""
 MAX_NAME = 16
 """Maximum width of a class name next to "predicted" and a probability in a cell, in columns."""
 
@@ -82,7 +82,7 @@ def _draw_images(
     evaluation: Evaluation,
     class_names: Sequence[str],
 ) -> None:
-    """Draw a grid of images, titled with the predicted and the true class."""
+    """Draw a grid of images, titled with its name, the predicted and the true class."""
     names = readable_names(class_names, MAX_NAME)
     grid = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axes in grid:
@@ -90,10 +90,11 @@ def _draw_images(
     inputs, targets = examples.select(rows)
     describe = _one_class if not evaluation.is_multi_hot else _several_classes
     right = exact(evaluation.predictions[rows], targets).tolist()
-    for axes, image, target, row, is_right in zip(grid, inputs, targets, rows.tolist(), right, strict=False):
+    shown = zip(grid, inputs, targets, rows.tolist(), right, examples.names_of(rows), strict=False)
+    for axes, image, target, row, is_right, file in shown:
         axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         predicted, true = describe(evaluation, row, target, names)
-        words = f"predicted {predicted}\n" + ("correct" if is_right else f"true {true}")
+        words = f"{readable(file, MAX_LISTED)}\npredicted {predicted}\n" + ("correct" if is_right else f"true {true}")
         axes.set_title(words, fontsize=7.5, color=RIGHT if is_right else WRONG)
 
 

@@ -63,6 +63,7 @@ def save_plots(
         if classifier.transform.input_shape == (2,) and not classifier.is_multi_hot:
             jobs["decision_regions"] = lambda: decision_regions(classifier, examples, run)
     written = [run, *names, *(classifier.transform.feature_names or [])]
+    written += examples.all_names() if "samples" in jobs and examples is not None else []
     paths = []
     try:
         folder.mkdir(exist_ok=True)
