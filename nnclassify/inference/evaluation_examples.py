@@ -79,7 +79,7 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Evalua
     check_values(examples, classifier.transform, origin_of_inputs)
     if classifier.split_digests is not None and not _is_known(classifier, name, examples):
         which = changes_since(RunFolder(classifier.path.parent).manifest, splits)
-        unknown = f"examples that the net was trained on may be among these {len(examples)}"
+        unknown = f"examples that the network was trained on may be among these {len(examples)}"
         trained_on = _trained_on(classifier, examples, origin_of_inputs)
         notes.append(
             f"{origin}: the {name} split has changed since the run was trained (its digest differs){which}; "
@@ -122,7 +122,7 @@ def _trained_on(classifier: Classifier, examples: Examples, origin: str) -> str 
     if not rows:
         return None if rows is None else ""
     which = some([examples.location(row, origin) for row in rows])
-    return f"the net was trained on {len(rows)} of these {len(examples)} ({which})"
+    return f"the network was trained on {len(rows)} of these {len(examples)} ({which})"
 
 
 def _in_classes(pool: UnsplitExamples, source: RawDataset, class_names: list[str], origin: str) -> UnsplitExamples:

@@ -147,7 +147,7 @@ def test_an_evaluation_says_which_examples_have_changed_and_which_were_trained_o
     write("P60,5,5,high", *ROWS)
     (note,) = examples_to_evaluate(Classifier.load(folder.best, "cpu")).notes
     assert "(its digest differs): 1 example added (P60), " in note and " moved to another split (P" in note
-    assert "; the net was trained on " in note and " of these 12 (t.csv:" in note
+    assert "; the network was trained on " in note and " of these 12 (t.csv:" in note
     folder.manifest.unlink()
     (note,) = examples_to_evaluate(Classifier.load(folder.best, "cpu")).notes
-    assert note.endswith("(its digest differs); examples that the net was trained on may be among these 12")
+    assert note.endswith("(its digest differs); examples that the network was trained on may be among these 12")
