@@ -178,13 +178,24 @@ def comparison_text(compared: Sequence[ComparedRun]) -> str:
             header.append(f"{split} {METRICS[name].label}")
             for row, run in zip(rows, compared, strict=True):
                 row.append(f"{run.metrics[split][name]:.4f}" if name in run.metrics[split] else "-")
-    text = table(header, rows)
+    text = table(header, rows) + _examples_table(compared)
     if not compared or not compared[0].differences:
         return text
     keys = list(compared[0].differences)
     cells = [["", *keys]] + [[run.name, *(_value(run.differences[key]) for key in keys)] for run in compared]
     first, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
     return f"{text}\n\ndifferences\n{table(first, others)}"
+
+
+def _examples_table(compared: Sequence[ComparedRun]) -> str:
+    """Return a table of the test examples that only one of two runs gets right; empty if they are unknown."""
+    known = [(run.name, run.examples) for run in compared if run.examples is not None]
+    rows = [
+        [name, *(str(count) for count in (those.num_common, len(those.only_here), len(those.only_first)))]
+        for name, those in known
+    ]
+    header = ["run", "test examples in common", "correct only here", f"correct only in {compared[0].name}"]
+    return f"\n\n{table(header, rows)}" if rows else ""
 
 
 def _value(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnclassify.errors import one_line, some
 from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.files.paths import content_of
+from nnclassify.inference.compared_examples import AgainstFirst, against_first, differing_tests
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import RunFolder, find_checkpoint
 from nnclassify.settings import flat
@@ -34,6 +35,8 @@ class ComparedRun:
         select_by: The metric that selects the best epoch.
         metrics: The known metrics of the validation and test splits, by split and by name.
         rows: The history, one row per epoch.
+        examples: The test examples that this run and the first one predict differently; None for the first run, or if
+            that is unknown.
     """
 
     name: str
@@ -45,10 +48,12 @@ class ComparedRun:
     select_by: str
     metrics: dict[str, dict[str, float]]
     rows: list[Row]
+    examples: AgainstFirst | None = None
 
     def figures(self) -> dict[str, Any]:
         """Return everything except the history, for JSON."""
-        return {key: value for key, value in vars(self).items() if key != "rows"}
+        examples = None if self.examples is None else vars(self.examples)
+        return {**{key: value for key, value in vars(self).items() if key != "rows"}, "examples": examples}
 
 
 @dataclass(frozen=True)
@@ -153,13 +158,17 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     for text in (text for newest in found for text in newest.notes):
         note(text)
     checkpoints = [newest.checkpoint for newest in found]
+    for text in differing_tests([RunFolder(path.parent) for path in paths], checkpoints):
+        note(text)
     configs = [flat(checkpoint.config) for checkpoint in checkpoints]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
-    return [
+    compared = [
         _compared(run, path, checkpoint, {key: config.get(key) for key in differing}, note)
         for run, path, checkpoint, config in zip(runs, paths, checkpoints, configs, strict=True)
     ]
+    examples = [None, *(against_first(paths[0], path) for path in paths[1:])]
+    return [replace(run, examples=those) for run, those in zip(compared, examples, strict=True)]
 
 
 def _metrics(checkpoint: Checkpoint, best: Row | None, result: _Result | None) -> dict[str, dict[str, float]]:

@@ -64,20 +64,37 @@ def save_evaluated(
     if checkpoint != folder.best or predicted.split == "all" or not folder.config.is_file():
         return
     header = _header(class_names, is_multi_hot=predicted.evaluation.is_multi_hot)
-    others = (row for row in _read(folder.predictions, header) if row[0] != predicted.split)
+    rows = _read(folder.predictions)
+    others = [row for row in rows if row[0] != predicted.split] if next(rows, None) == header else []
     try:
         write_csv(folder.predictions, chain([header], others, _rows(predicted, class_names)))
     except SaveError as error:
         note(str(error))
 
 
-def _read(path: Path, header: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the rows of a file with this header; none from any other file."""
+def read_correct(path: Path, split: str) -> dict[str, bool]:
+    """Return by name whether each example of a split is predicted correctly; empty if there is no such file.
+
+    With multi-hot targets, an example is predicted correctly if all its classes are.
+    """
+    rows = _read(path)
+    header = next(rows, [])
+    true, predicted = (
+        [column for column, name in enumerate(header) if name == what or name.startswith(f"{what}(")]
+        for what in ("true", "predicted")
+    )
+    pairs = list(zip(true, predicted, strict=False))
+    return {row[1]: all(row[this] == row[that] for this, that in pairs) for row in rows if row[0] == split}
+
+
+def _read(path: Path) -> Iterator[list[str]]:
+    """Yield the header and the rows of a file; nothing if it cannot be read."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
-            if next(rows, None) == header:
-                yield from (row for row in rows if len(row) == len(header))
+            header = next(rows, [])
+            yield header
+            yield from (row for row in rows if len(row) == len(header))
     except (OSError, ValueError, csv.Error):
         return
 
