@@ -30,7 +30,7 @@ OPTIONS = {
         *["CONFIG", "WORDS", "--fix", "--help", "--json", "--lr-range", "--minutes", "--set", "--verbose", *SHORT],
     ],
     "explain": ["FINDING", "--help", "--json"],
-    "evaluate": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set", "--split"],
+    "evaluate": ["RUN", "WORDS", "--csv", "--device", "--help", "--json", "--run", "--set", "--split"],
     "predict": ["INPUTS", "--csv", "--device", "--help", "--json", "--run", "--set", "--top-k"],
     "plots": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set"],
     "compare": ["RUNS", "--help", "--json", "--plot", "--run"],
