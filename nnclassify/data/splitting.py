@@ -1,15 +1,43 @@
-"""Draws the splits: seeded, stratified, no example in two splits."""
+"""Draws the splits: seeded, stratified, no example in two splits; by groups, by time, or as folds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nnclassify.errors import DataError, counted
 from nnclassify.seeds import numpy_rng
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
+Times = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which examples belong together, such as those of one patient, and are kept in one split.
+
+    Attributes:
+        codes: The group of each example, an index of `names`, `(M,)`.
+        names: The names of the groups.
+    """
+
+    codes: Rows
+    names: list[str]
+
+    @classmethod
+    def of(cls, keys: Iterable[str]) -> Groups:
+        """Return the groups of examples with the same key."""
+        code_of: dict[str, int] = {}
+        codes = np.array([code_of.setdefault(key, len(code_of)) for key in keys], dtype=np.int64)
+        return cls(codes, list(code_of))
+
+    def among(self, rows: Rows) -> set[str]:
+        """Return the names of the groups that rows `(N,)` belong to."""
+        return {self.names[code] for code in np.unique(self.codes[rows])}
 
 
 def counts_of(targets: Labels, num_classes: int) -> Labels:
@@ -60,3 +88,129 @@ def limited(targets: Labels, rows: Rows, limit: int | None, seed: int) -> Rows:
         return rows
     _, chosen = stratified_split(targets, rows, limit / len(rows), numpy_rng(seed, "split", "limit"))
     return chosen
+
+
+def grouped_sides(
+    targets: Labels, groups: Rows, fractions: Sequence[float], rng: np.random.Generator, *, whole: Sequence[int]
+) -> Labels:
+    """Assign each group to a side, so that the sides are as close as can be to the same mixture of strata (classes).
+
+    Large groups come first, in random order among those of similar size. Each goes to the side that it brings closest
+    to its fraction of every stratum (by chi-squared distance), among the sides that are not full. So no side exceeds
+    its fraction of the examples by more than the largest group. scikit-learn's StratifiedGroupKFold has folds of equal
+    size only, its GroupShuffleSplit is not stratified, and the splits of both may change with its release.
+
+    Args:
+        targets: Class indices `(N,)`, or multi-hot `(N, K)`.
+        groups: The group of each example, `(N,)`.
+        fractions: The fraction of the examples for each side; their sum is 1.
+        rng: The random generator.
+        whole: The sides that never get all examples of a stratum, since the other sides are trained on, where there is
+            another way.
+
+    Returns:
+        The side of each example, `(N,)`.
+    """
+    labels = strata(targets)
+    _, codes = np.unique(groups, return_inverse=True)
+    order = np.lexsort((labels, codes))
+    counts = np.bincount(codes)
+    totals = np.bincount(labels)
+    wanted = np.outer(fractions, totals)
+    filled = np.zeros_like(wanted)
+    is_held_out = np.isin(np.arange(len(fractions)), whole)
+    sides = np.empty(len(counts), dtype=np.int64)
+    first = np.cumsum(counts) - counts
+    in_turn = np.lexsort((rng.random(len(counts)), -np.floor(np.log2(counts))))
+    for left, group in zip(range(len(counts), 0, -1), in_turn, strict=True):
+        strata_of, size_of = np.unique(labels[order[first[group] : first[group] + counts[group]]], return_counts=True)
+        have, want = filled[:, strata_of], wanted[:, strata_of]
+        cost = (size_of * (2 * (have - want) + size_of) / np.maximum(want, 1e-9)).sum(axis=1)
+        is_empty = filled.sum(axis=1) == 0
+        is_open = is_empty if left <= is_empty.sum() else filled.sum(axis=1) < wanted.sum(axis=1)
+        keeps = ~(is_held_out & (have + size_of == totals[strata_of]).any(axis=1))
+        allowed = keeps & is_open if (keeps & is_open).any() else keeps if keeps.any() else is_open
+        side = sides[group] = np.where(allowed, cost, np.inf).argmin()
+        filled[side, strata_of] += size_of
+    return sides[codes]
+
+
+def grouped_split(
+    targets: Labels, groups: Groups, rows: Rows, fraction: float, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """Hold out a fraction of `rows` in whole groups; see `grouped_sides`.
+
+    At least one group is held out if the fraction is at least one example, and every class keeps a group.
+
+    Returns:
+        The kept rows and the held-out rows, both in ascending order.
+
+    Raises:
+        DataError: There is only one group, or each group has all examples of a class.
+    """
+    if round(fraction * len(rows)) == 0:
+        return rows, rows[:0]
+    codes = groups.codes[rows]
+    sides = grouped_sides(targets[rows], codes, (1 - fraction, fraction), rng, whole=[1])
+    if not sides.any():
+        found = counted(len(np.unique(codes)), "group")
+        raise DataError(
+            f"dataset.group: {found} of {counted(len(rows), 'example')}, none of which can be held out without the "
+            "only examples of a class; expected at least two groups per class",
+            ("dataset", "group"),
+        )
+    return rows[sides == 0], rows[sides == 1]
+
+
+def newest_split(times: Times, rows: Rows, fraction: float) -> tuple[Rows, Rows]:
+    """Hold out the newest fraction of `rows`: as near to it as can be without dividing examples of the same time.
+
+    At least one time is kept, and one is held out if the fraction is at least one example.
+
+    Returns:
+        The kept rows and the held-out rows, both in ascending order.
+
+    Raises:
+        DataError: All examples have the same time.
+    """
+    wanted = fraction * len(rows)
+    if round(wanted) == 0:
+        return rows, rows[:0]
+    different, counts = np.unique(times[rows], return_counts=True)
+    if len(different) == 1:
+        raise DataError(
+            f"dataset.time: all {len(rows)} examples have the same time; expected at least two different ones",
+            ("dataset", "time"),
+        )
+    newer = len(rows) - np.cumsum(counts)[:-1]  # the examples that are newer than each time but the last
+    is_newest = times[rows] > different[np.abs(newer - wanted).argmin()]
+    return rows[~is_newest], rows[is_newest]
+
+
+def stratified_folds(targets: Labels, groups: Groups | None, num_folds: int, rng: np.random.Generator) -> Labels:
+    """Assign each example to a fold 0..num_folds - 1, each with the same number of examples per stratum (class).
+
+    Without groups, numbers of examples per fold, and per stratum, differ by at most one. Groups are not divided; see
+    `grouped_sides`.
+
+    Returns:
+        The fold of each example, `(N,)`.
+    """
+    if groups is not None:
+        return grouped_sides(targets, groups.codes, [1 / num_folds] * num_folds, rng, whole=range(num_folds))
+    folds = np.empty(len(targets), dtype=np.int64)
+    folds[np.lexsort((rng.random(len(targets)), strata(targets)))] = np.arange(len(targets)) % num_folds
+    return folds
+
+
+def num_units(targets: Labels, groups: Groups | None, num_classes: int) -> tuple[int, Labels]:
+    """Count what cannot be divided, examples or groups: how many there are, and how many have each class, `(K,)`."""
+    if groups is None:
+        return len(targets), counts_of(targets, num_classes)
+    classes = [
+        np.flatnonzero(targets == label) if targets.ndim == 1 else targets[:, label].nonzero()[0]
+        for label in range(num_classes)
+    ]
+    return len(np.unique(groups.codes)), np.array(
+        [len(np.unique(groups.codes[rows])) for rows in classes], dtype=np.int64
+    )
