@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -15,9 +16,21 @@ from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
-from nnclassify.data.splitting import Labels, Rows, counts_of, limited, stratified_split
+from nnclassify.data.splitting import (
+    Groups,
+    Labels,
+    Rows,
+    Times,
+    counts_of,
+    grouped_split,
+    limited,
+    newest_split,
+    num_units,
+    stratified_folds,
+    stratified_split,
+)
 from nnclassify.data.transform import Normalize, Transform
-from nnclassify.errors import DataError, LabelError, some
+from nnclassify.errors import DataError, LabelError, counted, some
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 
@@ -34,11 +47,15 @@ class UnsplitExamples:
         inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and returns their inputs with the
             rows that could be read. With a function, only examples that are in a split are decoded.
         names: The name of each example.
+        groups: The examples that belong together and are kept in one split, or None.
+        times: The time of each example `(M,)`, by which the newest are held out, or None.
     """
 
     targets: Labels
     inputs: Tensor | Callable[[Rows], tuple[Tensor, Rows]]
     names: ExampleNames = INDICES
+    groups: Groups | None = None
+    times: Times | None = None
 
     def take(self, rows: Rows) -> Examples:
         """Return the split that consists of `rows`."""
@@ -49,6 +66,33 @@ class UnsplitExamples:
         inputs, read = self.inputs(rows)
         names = self.names.at(torch.from_numpy(read))
         return Examples(inputs, torch.from_numpy(self.targets[read]), torch.arange(len(read)), names)
+
+    def hold_out(self, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+        """Hold out a fraction of `rows`: the newest, or whole groups, or else the same fraction of each class.
+
+        Returns:
+            The kept rows and the held-out rows, both in ascending order.
+
+        Raises:
+            DataError: There are too few groups or times.
+        """
+        if self.times is not None:
+            return newest_split(self.times, rows, fraction)
+        if self.groups is not None:
+            return grouped_split(self.targets, self.groups, rows, fraction, rng)
+        return stratified_split(self.targets, rows, fraction, rng)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The rows of a split, `(N,)`, and the examples that they were drawn from."""
+
+    pool: UnsplitExamples
+    rows: Rows
+
+    def take(self) -> Examples:
+        """Return the split."""
+        return self.pool.take(self.rows)
 
 
 @dataclass(frozen=True)
@@ -66,6 +110,9 @@ class RawDataset:
     """Called after all splits have been taken, to add what is known only then and to reject bad files."""
 
 
+MAX_FOLDS = 1000
+FAR = 0.05
+"""Difference of the fraction of a split from what the config asks for that a note tells."""
 VALIDATION = 0.1
 """Fraction of the training examples held out for validation if the config does not set one."""
 
@@ -125,13 +172,10 @@ class Dataset(Settings):
             if pool is not None:
                 check_range(pool.targets, source.class_names, self.origin(split))
         source.notes.extend(self.examine(source))
-        train_rows, test_pool, test_rows = self._draw_test(source, seed)
-        train_rows = limited(source.train.targets, train_rows, self.limit, seed)
-        train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
-        self._check_validation(train_rows, validation_rows)
-        train = source.train.take(train_rows)
-        test = test_pool.take(test_rows) or None
-        validation = test if self.validation == "test" else validation_pool.take(validation_rows) or None
+        drawn = self._draw(source, seed)
+        source.notes.extend(f"{self.origin()}: {note}" for note in [*divided_groups(drawn), *older_examples(drawn)])
+        train, test = drawn["train"].take(), drawn["test"].take() or None
+        validation = test if self.validation == "test" else drawn["validation"].take() or None
         source = source.finish(source)
         if 0 in train.inputs.shape[1:]:
             raise DataError(
@@ -144,7 +188,7 @@ class Dataset(Settings):
         targets = train.all_targets().numpy()
         check_classes(targets, source.class_names, self.origin())
         notes = ever_present(targets, source.class_names)
-        if test is not None and test_pool is source.train:
+        if test is not None and drawn["test"].pool is source.train:
             notes += untested(test.all_targets().numpy(), source.class_names)
         source.notes.extend(f"{self.origin()}: {note}" for note in notes)
         return Splits(
@@ -180,6 +224,10 @@ class Dataset(Settings):
         """Return the fraction to hold out for testing if the data has no test split of its own."""
         return 0.0
 
+    def which_fold(self) -> tuple[int, int] | None:
+        """Return the number of folds and the fold to test on, counted from 1; None without cross-validation."""
+        return None
+
     def origin(self, split: str = "train") -> str:
         """Return the source of a split's labels for messages: a file, a folder, or the dataset's name."""
         return self.name_of()
@@ -193,15 +241,56 @@ class Dataset(Settings):
         augment = getattr(self, "augment", None)
         return augment if isinstance(augment, Augment) else None
 
+    def _draw(self, source: RawDataset, seed: int) -> dict[str, Drawn]:
+        """Draw the rows of each split that is not given."""
+        train_rows, test_pool, test_rows = self._draw_test(source, seed)
+        train_rows = limited(source.train.targets, train_rows, self.limit, seed)
+        train_rows, validation_pool, validation_rows = self._draw_validation(source, train_rows, seed)
+        self._check_validation(train_rows, validation_rows)
+        return {
+            "train": Drawn(source.train, train_rows),
+            "validation": Drawn(validation_pool, validation_rows),
+            "test": Drawn(test_pool, test_rows),
+        }
+
     def _draw_test(self, source: RawDataset, seed: int) -> tuple[Rows, UnsplitExamples, Rows]:
         everything = np.arange(len(source.train.targets))
+        if source.test is not None and self.which_fold() is not None:
+            raise DataError(
+                f"dataset.folds: {self.origin('test')} has a test split of its own; remove it, or remove folds",
+                ("dataset", "folds"),
+            )
         if source.test is not None:
             rows = np.arange(len(source.test.targets))
             return everything, source.test, limited(source.test.targets, rows, self.limit, seed)
-        train_rows, test_rows = stratified_split(
-            source.train.targets, everything, self.test_fraction(), numpy_rng(seed, "split", "test")
-        )
+        if (chosen := self.which_fold()) is not None:
+            train_rows, test_rows = self._draw_fold(source, seed, *chosen)
+        else:
+            train_rows, test_rows = self._hold_out(source, everything, self.test_fraction(), seed, "test")
         return train_rows, source.train, limited(source.train.targets, test_rows, self.limit, seed)
+
+    def _draw_fold(self, source: RawDataset, seed: int, num_folds: int, fold: int) -> tuple[Rows, Rows]:
+        """Return the rows of all other folds, and those of a fold, counted from 1.
+
+        Raises:
+            DataError: There are too few examples or groups, in all or of a class.
+        """
+        pool = source.train
+        unit = "example" if pool.groups is None else "group"
+        total, of_class = num_units(pool.targets, pool.groups, len(source.class_names))
+        if total < num_folds:
+            raise DataError(
+                f"dataset.folds: {num_folds} folds of {counted(total, unit)}; expected at least one {unit} per fold",
+                ("dataset", "folds"),
+            )
+        if rare := [name for name, count in zip(source.class_names, of_class, strict=True) if count == 1]:
+            raise DataError(
+                f"dataset.folds: only one {unit} of class {some(rare, 5)}; expected at least two, since one fold is "
+                "left out of training",
+                ("dataset", "folds"),
+            )
+        folds = stratified_folds(pool.targets, pool.groups, num_folds, numpy_rng(seed, "split", "folds"))
+        return np.flatnonzero(folds != fold - 1), np.flatnonzero(folds == fold - 1)
 
     def _draw_validation(self, source: RawDataset, train_rows: Rows, seed: int) -> tuple[Rows, UnsplitExamples, Rows]:
         if source.validation is not None:
@@ -209,9 +298,20 @@ class Dataset(Settings):
         fraction = 0.0 if isinstance(self.validation, str) else self.validation
         if fraction is None:
             fraction = VALIDATION
-        rng = numpy_rng(seed, "split", "validation")
-        kept, held_out = stratified_split(source.train.targets, train_rows, fraction, rng)
+        kept, held_out = self._hold_out(source, train_rows, fraction, seed, "validation")
         return kept, source.train, held_out
+
+    def _hold_out(self, source: RawDataset, rows: Rows, fraction: float, seed: int, split: str) -> tuple[Rows, Rows]:
+        """Return the kept rows and those of a split, with a note if its size is far from what was asked for."""
+        kept, held_out = source.train.hold_out(rows, fraction, numpy_rng(seed, "split", split))
+        found = len(held_out) / max(1, len(rows))
+        if (source.train.groups is not None or source.train.times is not None) and abs(found - fraction) > FAR:
+            whole = "groups" if source.train.times is None else "examples of the same time"
+            source.notes.append(
+                f"{self.origin()}: {found:.0%} of the examples are held out for {split}, not {fraction:.0%}: {whole} "
+                "are not divided"
+            )
+        return kept, held_out
 
 
 class UnsplitDataset(Dataset):
@@ -220,13 +320,28 @@ class UnsplitDataset(Dataset):
     test: Fraction = 0.2
     """Fraction of the examples held out for testing, stratified by class, where the data has no test split of its own;
     0 for no test split."""
+    folds: Annotated[int, Field(ge=2, le=MAX_FOLDS)] | None = None
+    """Number of folds for cross-validation: the examples are divided into folds, stratified by class, and the test
+    split is one of them, `fold`. A run per fold tests every example once. Replaces `test`."""
+    fold: Annotated[int, Field(ge=1, le=MAX_FOLDS)] | None = None
+    """The fold that is the test split, from 1 to `folds`. Default: 1."""
 
     def test_fraction(self) -> float:
         """Return the `test` option."""
         return self.test
 
+    def which_fold(self) -> tuple[int, int] | None:
+        """Return the options `folds` and `fold`."""
+        return None if self.folds is None else (self.folds, self.fold or 1)
+
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield an error for `validation: test` with an empty test split."""
+        """Yield errors for options of folds, and for `validation: test` with an empty test split."""
+        if self.folds is None and self.fold is not None:
+            yield "fold", f"found {self.fold} without folds; set folds too, such as folds: 5"
+        if self.folds is not None and (self.fold or 1) > self.folds:
+            yield "fold", f"found {self.fold}, expected a fold from 1 to {self.folds}"
+        if self.folds is not None and self.test != UnsplitDataset.model_fields["test"].default:
+            yield "test", f"found {self.test:g} with folds: {self.folds}, of which one is the test split; remove test"
         if self.validation == "test" and self.test == 0 and not self.takes_validation_folder:
             yield (
                 "validation",
@@ -278,6 +393,23 @@ def check_range(targets: Labels, class_names: list[str], where: str) -> None:
         raise LabelError(
             f"{where}: label {targets[row]} of example {row} is not a class; expected 0..{len(class_names) - 1}"
         )
+
+
+def divided_groups(drawn: Mapping[str, Drawn]) -> Iterator[str]:
+    """Yield a note for each pair of splits with examples of the same group, which only given splits can have."""
+    found = {name: one.pool.groups.among(one.rows) for name, one in drawn.items() if one.pool.groups is not None}
+    for (first, groups), (second, others) in itertools.combinations(found.items(), 2):
+        if shared := sorted(groups & others):
+            yield f"{counted(len(shared), 'group')} in both {first} and {second} (dataset.group): {some(shared, 5)}"
+
+
+def older_examples(drawn: Mapping[str, Drawn]) -> Iterator[str]:
+    """Yield a note for each split with examples that are not newer than the training examples; see `divided_groups`."""
+    times = {name: one.pool.times[one.rows] for name, one in drawn.items() if one.pool.times is not None}
+    train = times.pop("train", np.empty(0))
+    for name, found in times.items() if len(train) else ():
+        if count := int((found <= train.max()).sum()):
+            yield f"{count} of {len(found)} {name} examples are not newer than all of train (dataset.time)"
 
 
 def ever_present(targets: Labels, class_names: list[str]) -> list[str]:

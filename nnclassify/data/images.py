@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset, UnsplitExamples
 from nnclassify.data.image_folders import find_layout
 from nnclassify.data.image_format import ImageFormat, Mode, Resize
 from nnclassify.data.image_reading import Reader
 from nnclassify.data.names import TEST, TRAIN
+from nnclassify.data.path_groups import groups_in, one_group
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
@@ -161,6 +162,9 @@ class Folder(ImageDataset, UnsplitDataset):
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """Pixel values mapped to black and white in 16-bit, 32-bit and floating-point grayscale images, such as [0, 4095].
     Default: determined from the whole dataset."""
+    group: Annotated[str, AfterValidator(one_group)] | None = None
+    """Regular expression with one group in parentheses, searched for in the path of each image relative to root, such
+    as `/(patient[0-9]+)_`. Images for which the group matches the same text are kept in one split."""
     on_bad_file: Literal["error", "skip"] = "error"
     """What to do with an image that cannot be read: stop with an error that names it, or skip it and report it."""
 
@@ -211,14 +215,22 @@ class Folder(ImageDataset, UnsplitDataset):
             )
             validation = None
         return RawDataset(
-            train=reader.pool(layout.train),
-            test=None if layout.test is None else reader.pool(layout.test),
-            validation=None if validation is None else reader.pool(validation),
+            train=self._grouped(reader.pool(layout.train)),
+            test=None if layout.test is None else self._grouped(reader.pool(layout.test)),
+            validation=None if validation is None else self._grouped(reader.pool(validation)),
             class_names=layout.class_names,
             image_format=reader.image_format,
             notes=notes,
             finish=partial(self._finish, reader),
         )
+
+    def _grouped(self, images: UnsplitExamples) -> UnsplitExamples:
+        """Return images with their groups, if the config has a pattern for them."""
+        import torch
+
+        if self.group is None:
+            return images
+        return replace(images, groups=groups_in(images.names.of(torch.arange(len(images.targets))), self.group))
 
     def _finish(self, reader: Reader, source: RawDataset) -> RawDataset:
         """Report unreadable files, and complete the image format, once everything is read."""

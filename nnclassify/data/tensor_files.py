@@ -14,7 +14,7 @@ from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, TEST, TRAIN
-from nnclassify.data.splitting import Labels
+from nnclassify.data.splitting import Groups, Labels
 from nnclassify.data.targets import (
     Columns,
     Numbering,
@@ -54,6 +54,9 @@ class Tensors(ImageDataset, UnsplitDataset):
     of classes per example, with loss bce_with_logits, bce or mse."""
     class_names: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """Names of the classes, in order of index. Default: the indices."""
+    group: FilePath | None = None
+    """File of the group of each training example, such as its patient: integers `(N,)`. Examples of a group are kept in
+    one split."""
     white: Literal[1, 255] | None = None
     """Pixel value of white, by which images are scaled. Default: determined from `train_inputs`: 255 for uint8; for
     floats 1, or 255 if any value is above 1."""
@@ -66,6 +69,8 @@ class Tensors(ImageDataset, UnsplitDataset):
             yield given, f"set without {other}; set both or neither"
         elif own_test and self.test != Tensors.model_fields["test"].default:
             yield "test", f"found {self.test:g} with test_inputs, which are the test split; remove one of them"
+        elif own_test and self.folds is not None:
+            yield "folds", f"found {self.folds} with test_inputs, which are the test split; remove one of them"
         elif not own_test:
             yield from super().conflicts()
 
@@ -103,7 +108,9 @@ class Tensors(ImageDataset, UnsplitDataset):
         inputs = _with_white(inputs, own, white, self.train_inputs, notes)
         names = INDICES if test is None else TRAIN
         return RawDataset(
-            train=UnsplitExamples(numbering.indices(labels, self.train_targets), inputs, names),
+            train=UnsplitExamples(
+                numbering.indices(labels, self.train_targets), inputs, names, self._groups(len(labels))
+            ),
             test=test,
             class_names=self.class_names or [str(label) for label in numbering.labels],
             image_format=None if own is None or white is None else _image_format(inputs, white),
@@ -114,6 +121,23 @@ class Tensors(ImageDataset, UnsplitDataset):
     def is_multi_hot(self) -> bool:
         """Whether `targets` is `multi_hot`."""
         return self.targets == "multi_hot"
+
+    def _groups(self, num_examples: int) -> Groups | None:
+        """Read the group of each training example.
+
+        Raises:
+            DataError: The file does not hold one integer per example.
+        """
+        if self.group is None:
+            return None
+        groups = load_tensor(self.group)
+        if groups.is_floating_point() or groups.is_complex() or groups.shape != (num_examples,):
+            raise DataError(
+                f"{self.group}: {groups.dtype} of shape {tuple(groups.shape)}; expected the group of each training "
+                f"example: {num_examples} integers"
+            )
+        names, codes = np.unique(groups.long().numpy(), return_inverse=True)
+        return Groups(codes, [str(name) for name in names])
 
     def _numbering(self, labels: Labels, notes: list[str]) -> Numbering | Columns:
         num_names = len(self.class_names or ()) or None

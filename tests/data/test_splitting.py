@@ -9,13 +9,21 @@ import numpy as np
 import pytest
 import torch
 from builders import config_of
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.base import check_classes, check_range
-from nnclassify.data.splitting import stratified_split
-from nnclassify.errors import DataError
+from nnclassify.data.splitting import (
+    Groups,
+    grouped_sides,
+    grouped_split,
+    newest_split,
+    num_units,
+    stratified_folds,
+    stratified_split,
+)
+from nnclassify.errors import ConfigError, DataError
 from nnclassify.seeds import numpy_rng
 
 
@@ -57,6 +65,167 @@ def test_the_datasets_own_seed_fixes_the_splits() -> None:
     dataset = config_of(dataset={"name": "iris", "seed": 5}).dataset
     assert torch.equal(dataset.build(1).train.indices, dataset.build(2).train.indices)
     assert torch.equal(dataset.build(1).train.indices, splits_of(5, name="iris").train.indices)
+
+
+IRIS_TEST = [
+    *(8, 11, 18, 20, 23, 35, 36, 41, 42, 44, 54, 63, 65, 68, 71, 76, 79, 89, 90, 97, 111, 113, 119, 120, 126, 138, 141),
+    *(144, 145, 148),
+]
+
+
+def test_the_splits_of_a_seed_never_change() -> None:
+    """So that runs made before resume bit for bit. They are those of before there were groups and folds."""
+    splits = splits_of(0, name="iris")
+    assert splits.validation is not None and splits.test is not None
+    assert splits.test.indices.tolist() == IRIS_TEST
+    assert splits.validation.indices.tolist() == [0, 3, 15, 21, 52, 56, 80, 98, 103, 106, 115, 142]
+    few = splits_of(7, name="iris", limit=30, validation=0.2)
+    assert few.validation is not None and few.validation.indices.tolist() == [20, 29, 51, 55, 100, 138]
+    assert few.train.indices[:12].tolist() == [13, 15, 17, 19, 22, 24, 36, 43, 50, 53, 59, 61]
+
+
+def test_the_split_of_multi_hot_targets_never_changes() -> None:
+    targets = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0]] * 4)
+    _, held_out = stratified_split(targets, np.arange(24), 0.25, numpy_rng(3, "split", "test"))
+    assert held_out.tolist() == [0, 1, 9, 12, 13, 22]
+
+
+def grouped(sizes: list[int], num_classes: int, seed: int) -> tuple[Any, Groups]:
+    """Examples of random classes in shuffled order, in groups of these sizes."""
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    return rng.integers(0, num_classes, len(codes)), Groups(codes, [f"g{code}" for code in range(len(sizes))])
+
+
+SIZES = st.lists(st.integers(1, 12), min_size=2, max_size=40)
+
+
+@given(sizes=SIZES, num_classes=st.integers(1, 4), fraction=st.floats(0, 0.9), seed=st.integers(0, 1000))
+def test_a_grouped_split_divides_no_group(sizes: list[int], num_classes: int, fraction: float, seed: int) -> None:
+    targets, groups = grouped(sizes, num_classes, seed)
+    rows = np.flatnonzero(np.random.default_rng(seed).random(len(targets)) < 0.9)
+    assume(num_units(targets[rows], Groups(groups.codes[rows], groups.names), num_classes)[1].min() > 1)
+    kept, held_out = grouped_split(targets, groups, rows, fraction, numpy_rng(seed))
+    assert sorted([*kept, *held_out]) == rows.tolist()
+    assert not groups.among(kept) & groups.among(held_out)
+    assert set(targets[kept]) == set(targets[rows])
+    again = grouped_split(targets, groups, rows, fraction, numpy_rng(seed))
+    assert again[1].tolist() == held_out.tolist()
+
+
+@given(sizes=SIZES, fraction=st.floats(0.01, 0.9), seed=st.integers(0, 1000))
+def test_the_fraction_of_a_grouped_split_is_met_within_one_group(sizes: list[int], fraction: float, seed: int) -> None:
+    targets, groups = grouped(sizes, 1, seed)
+    _, held_out = grouped_split(targets, groups, np.arange(len(targets)), fraction, numpy_rng(seed))
+    assert abs(len(held_out) - fraction * len(targets)) <= max(sizes)
+
+
+def test_a_grouped_split_of_a_thousand_groups_is_stratified() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(1000), rng.integers(1, 20, 1000))
+    targets = (rng.random(len(codes)) < rng.random(1000)[codes]).astype(np.int64)  # groups of very different mixtures
+    groups = Groups(codes, [str(code) for code in range(1000)])
+    kept, held_out = grouped_split(targets, groups, np.arange(len(codes)), 0.2, numpy_rng(0))
+    assert not set(codes[kept]) & set(codes[held_out])
+    fractions = np.bincount(targets[held_out]) / np.bincount(targets)
+    assert np.abs(fractions - 0.2).max() < 0.001
+
+
+def test_seeds_hold_out_different_groups() -> None:
+    targets, groups = grouped([*range(1, 60)], 2, 0)
+    everything = np.arange(len(targets))
+    found = [groups.among(grouped_split(targets, groups, everything, 0.2, numpy_rng(seed))[1]) for seed in range(8)]
+    assert len(set().union(*found)) > 40
+
+
+def test_one_group_cannot_be_split() -> None:
+    targets, groups = np.array([0, 1, 0, 1]), Groups(np.zeros(4, dtype=np.int64), ["a"])
+    with pytest.raises(DataError, match=r"^dataset\.group: 1 group of 4 examples, none of which can be held out"):
+        grouped_split(targets, groups, np.arange(4), 0.25, numpy_rng(0))
+
+
+def test_the_only_group_of_a_class_is_trained_on() -> None:
+    """Class 2 is in the last group alone, which must be kept however the others are assigned."""
+    targets = np.array([0, 1] * 10 + [2, 2])
+    codes = np.array([*np.repeat(np.arange(10), 2), 10, 10])
+    sides = [grouped_sides(targets, codes, (0.5, 0.5), numpy_rng(seed), whole=[1]) for seed in range(20)]
+    assert {int(side[-1]) for side in sides} == {0}
+
+
+@given(sizes=SIZES, num_classes=st.integers(1, 4), num_folds=st.integers(2, 6), seed=st.integers(0, 1000))
+def test_folds_divide_no_group(sizes: list[int], num_classes: int, num_folds: int, seed: int) -> None:
+    targets, groups = grouped(sizes, num_classes, seed)
+    assume(num_units(targets, groups, num_classes)[1].min() > 1)
+    folds = stratified_folds(targets, groups, num_folds, numpy_rng(seed))
+    assert len(set(folds)) == min(num_folds, len(sizes))
+    assert all(len(set(folds[groups.codes == code])) == 1 for code in range(len(sizes)))
+    assert np.bincount(folds).max() - len(targets) / num_folds <= max(sizes)
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=6), num_folds=st.integers(2, 7), seed=st.integers(0, 1000)
+)
+def test_folds_have_the_same_share_of_each_class(counts: list[int], num_folds: int, seed: int) -> None:
+    targets = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    folds = stratified_folds(targets, None, num_folds, numpy_rng(seed))
+    table = np.array(
+        [[((folds == fold) & (targets == label)).sum() for fold in range(num_folds)] for label in set(targets)]
+    )
+    assert np.ptp(table, axis=1).max() <= 1
+    assert np.ptp(table.sum(axis=0)) <= 1
+
+
+def test_each_example_is_tested_in_one_fold() -> None:
+    folds = [splits_of(0, name="iris", folds=5, fold=fold) for fold in range(1, 6)]
+    tested = [row for splits in folds if splits.test is not None for row in splits.test.indices.tolist()]
+    assert sorted(tested) == list(range(150))
+    assert [splits.class_counts() for splits in folds] == [[36, 36, 36]] * 5
+    assert torch.equal(splits_of(0, name="iris", folds=5).train.indices, folds[0].train.indices)
+
+
+@given(
+    times=st.lists(st.integers(0, 9), min_size=2, max_size=40).filter(lambda times: len(set(times)) > 1),
+    fraction=st.floats(0, 0.95),
+)
+def test_the_newest_are_held_out(times: list[int], fraction: float) -> None:
+    values, rows = np.array(times, dtype=np.float64), np.arange(len(times))
+    kept, held_out = newest_split(values, rows, fraction)
+    assert sorted([*kept, *held_out]) == rows.tolist()
+    assert len(kept)
+    if round(fraction * len(times)) == 0:
+        assert len(held_out) == 0
+    else:
+        assert values[kept].max() < values[held_out].min()
+        assert abs(len(held_out) - fraction * len(times)) <= max(np.bincount(times))
+
+
+def test_examples_of_the_same_time_stay_together() -> None:
+    times = np.array([3.0, 1.0, 2.0, 2.0, 2.0, 1.0])
+    assert newest_split(times, np.arange(6), 0.5)[1].tolist() == [0, 2, 3, 4]
+    assert newest_split(times, np.arange(6), 0.2)[1].tolist() == [0]
+    with pytest.raises(DataError, match=r"^dataset\.time: all 3 examples have the same time"):
+        newest_split(times, np.array([2, 3, 4]), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fold": 2}, "fold: found 2 without folds; set folds too"),
+        ({"folds": 3, "fold": 4}, "fold: found 4, expected a fold from 1 to 3"),
+        ({"folds": 3, "test": 0.3}, "test: found 0.3 with folds: 3"),
+        ({"folds": 1}, "folds: found 1, expected"),
+    ],
+)
+def test_options_of_folds_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config_of(dataset={"name": "iris", **options})
+
+
+def test_too_many_folds_are_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"^dataset\.folds: 151 folds of 150 examples; expected at least one example per"
+    ):
+        splits_of(0, name="iris", folds=151)
 
 
 def test_each_example_is_in_one_split() -> None:
