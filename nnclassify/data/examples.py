@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,12 @@ Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 MOVED_AT_ONCE = 4096
 """Examples copied to a device at a time, because each chunk is copied twice."""
+
+HASHED_AT_ONCE = 1024
+"""Examples that a thread hashes at a time."""
+
+HASHED_WITHOUT_GIL = 2048
+"""Bytes from which hashlib lets other threads of Python run."""
 
 MAX_DIGESTED = 2**30
 """Bytes of inputs that a digest reads; a larger split is sampled at regular intervals."""
@@ -89,11 +97,14 @@ class Examples:
         """Return a 64-bit hash of each example's raw input, `(N,)`. It is the same on every machine."""
         import torch
 
-        digests = []
-        for rows in torch.arange(len(self)).split(MOVED_AT_ONCE):
+        def hashed(rows: Tensor) -> bytes:
             inputs = self.select(rows)[0].cpu().contiguous().flatten(1).view(torch.uint8).numpy()
-            digests += [hashlib.sha256(row).digest()[:8] for row in inputs]
-        return np.frombuffer(b"".join(digests), dtype=">u8")
+            return b"".join([hashlib.sha256(row).digest()[:8] for row in inputs])
+
+        is_large = self.inputs[:1].nbytes >= HASHED_WITHOUT_GIL
+        with ThreadPoolExecutor(os.cpu_count() if is_large else 1) as pool:
+            digests = pool.map(hashed, torch.arange(len(self)).split(HASHED_AT_ONCE))
+            return np.frombuffer(b"".join(digests), dtype=">u8")
 
     def digest(self) -> str:
         """Return a fingerprint of the examples and their order.
