@@ -58,8 +58,8 @@ def evaluate(
         print_json({"run": str(path), "split": chosen.split, "notes": chosen.notes, **evaluation.figures()})
     else:
         print(evaluation_text(path, chosen.split, evaluation))
-    # An override may evaluate the net otherwise than the run does.
-    _save_predictions(classifier, chosen, evaluation, table, of_run=not changes)
+    # An override may evaluate the network otherwise than the run does.
+    _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 
 
 def _save_predictions(

@@ -27,11 +27,13 @@ class EvaluationExamples:
         split: The name of the split; `all` for all examples of other data.
         examples: The examples.
         notes: Notes about the examples, one line each.
+        is_unchanged: Whether they are a split of the run as it was trained.
     """
 
     split: str
     examples: Examples
     notes: list[str] = field(default_factory=list)
+    is_unchanged: bool = False
 
 
 def examples_to_evaluate(classifier: Classifier, split: str | None = None) -> EvaluationExamples:
@@ -77,7 +79,8 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Evalua
     dataset, notes = classifier.config.dataset, list(splits.notes)
     origin, origin_of_inputs = dataset.origin(name), dataset.origin_of_inputs(name)
     check_values(examples, classifier.transform, origin_of_inputs)
-    if classifier.split_digests is not None and not _is_known(classifier, name, examples):
+    is_unchanged = classifier.split_digests is None or _is_known(classifier, name, examples)
+    if not is_unchanged:
         which = changes_since(RunFolder(classifier.path.parent).manifest, splits)
         unknown = f"examples that the network was trained on may be among these {len(examples)}"
         trained_on = _trained_on(classifier, examples, origin_of_inputs)
@@ -85,7 +88,7 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Evalua
             f"{origin}: the {name} split has changed since the run was trained (its digest differs){which}; "
             f"{unknown if trained_on is None else trained_on or f'none of these {len(examples)} was trained on'}"
         )
-    return EvaluationExamples(name, examples, notes)
+    return EvaluationExamples(name, examples, notes, is_unchanged)
 
 
 def _of_other(classifier: Classifier) -> EvaluationExamples:

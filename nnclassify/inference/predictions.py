@@ -55,13 +55,13 @@ def save_evaluated(
     """Bring the predictions in the folder of a run up to date with an evaluation of its `best.pt`.
 
     Args:
-        checkpoint: What was evaluated; predictions of any other checkpoint, or for other data, are not kept.
-        predicted: The evaluated split; the file keeps the rows of the others.
+        checkpoint: The checkpoint that was evaluated; predictions of any other than `best.pt` are not kept.
+        predicted: The evaluated split of the run; the file keeps the rows of the others.
         class_names: The classes, in the order of the outputs.
         note: Receives why the file could not be written, which the evaluation does not depend on.
     """
     folder = RunFolder(checkpoint.parent)
-    if checkpoint != folder.best or predicted.split == "all" or not folder.config.is_file():
+    if checkpoint != folder.best or not folder.config.is_file():
         return
     header = _header(class_names, is_multi_hot=predicted.evaluation.is_multi_hot)
     rows = _read(folder.predictions)

@@ -128,6 +128,10 @@ def test_evaluate_writes_a_row_per_example(here: Path) -> None:
     folder = trained().folder
     assert nnclassify("evaluate", "test", "--split", "validation", "--csv", "v.csv").returncode == 0
     assert rows_of(Path("v.csv")) == [row for row in rows_of(folder.predictions) if row["split"] == "validation"]
+    written = folder.predictions.read_bytes()
+    Path("t.csv").write_text(Path("t.csv").read_text().replace("P0,0,0,", "P0,0,1,"))  # other data than the manifest's
+    assert nnclassify("evaluate", "test", "--split", "train").returncode == 0
+    assert folder.predictions.read_bytes() == written
 
 
 @pytest.mark.slow
