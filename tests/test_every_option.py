@@ -56,14 +56,20 @@ GIVEN: dict[str, list[Any]] = {
     "architecture": ["mobilenet_v3_small"],
     "Cifar100.limit": [100],  # one of each class
     "class_names": [["night", "day"]],
+    "categories": ["auto", ["tone"], {"tone": "yes_no"}, {"tone": 1}, {"tone": ["no", "yes"]}],
     "class_weights": [[1.0, 2.0], "balanced"],
     "columns": [["shade", "noise", "label"]],
     "compile": ["off"],  # `on` takes seconds a test: test_compiled.py
-    "Csv.validation": [0.25, "test"],
+    "Csv.dates": [["on"], {"on": {"format": "%d.%m.%Y", "parts": ["days", "month"]}}],
+    "Csv.split": ["part"],
+    "Csv.test": [0.25, "copy.csv"],
+    "Csv.validation": [0.25, "test", "copy.csv"],
     "delimiter": [";"],
     "device": ["cpu"],
     "encoding": ["latin-1"],
     "features": [["shade"]],
+    "id": ["row"],
+    "ignore": [["noise"]],
     "Folder.root": ["more"],
     "Folder.validation": [0.25, "test", "../more"],
     "label": ["noise"],
@@ -93,9 +99,13 @@ BESIDE: dict[str, Values] = {
     "Block.pool_after": {"pool": "max"},
     "Block.pool_size": {"pool": "max"},
     "Cnn.dropout": {"hidden": [4]},
+    "Csv.categories": {"path": "texts.csv", "features": ["shade", "tone"]},
     "Csv.columns": {"path": "headless.csv"},
+    "Csv.dates": {"path": "texts.csv", "features": ["shade", "on"]},
     "Csv.decimal": {"path": "commas.csv", "delimiter": ";"},
     "Csv.delimiter": {"path": "commas.csv", "decimal": ","},
+    "Csv.split": {"path": "texts.csv", "features": ["shade"]},
+    "Csv.id": {"path": "texts.csv", "features": ["shade"]},
     "Csv.label": {"features": ["shade"]},
     "Mlp.norm": {"batch_norm": True},
     "Sgd.decoupled": {"weight_decay": 0.1},
@@ -194,6 +204,9 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     for copy, original in {**copies, "more_data": "data"}.items():
         (place / copy).symlink_to(original)
     rows = (files / "table.csv").read_text().splitlines()
+    tones, parts = ("no", "yes", "yes"), ("test", "train", "train", "train")
+    texts = [f"{row},{n},{tones[n % 3]},{n % 27 + 1}.01.2024,{parts[n % 4]}" for n, row in enumerate(rows)]
+    (place / "texts.csv").write_text("\n".join([f"{rows[0]},row,tone,on,part", *texts[1:]]))
     (place / "headless.csv").write_text("\n".join([*rows[1:], ""]))
     (place / "commas.csv").write_text("\n".join([row.replace(",", ";") for row in rows]))
     np.save(place / "hot.npy", np.eye(2, dtype=np.uint8)[np.load(files / "targets.npy")])

@@ -192,6 +192,8 @@ def _type_text(field: Schema) -> str:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field.get("type") == "array":
         return f"list of {_type_text(field['items'])}"
+    if isinstance(values := field.get("additionalProperties"), dict):
+        return f"`name: value` pairs ({_type_text(values)})"
     plain = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}
     return plain[field["type"]] + "".join(
         f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if abs(field.get(key, MAX_INT)) < MAX_INT

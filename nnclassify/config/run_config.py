@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +145,11 @@ class RunConfig(Settings):
 
     def without_validation(self) -> RunConfig:
         """Return the config without a validation split."""
-        return self.model_copy(update={"dataset": self.dataset.model_copy(update={"validation": 0.0})})
+        return self.with_dataset({"validation": 0.0})
+
+    def with_dataset(self, options: Mapping[str, Any]) -> RunConfig:
+        """Return the config with other values of options of the dataset."""
+        return self.model_copy(update={"dataset": self.dataset.model_copy(update=dict(options))}) if options else self
 
     def to_yaml(self) -> str:
         """Return the resolved config as YAML, with all defaults; training it gives the same result."""

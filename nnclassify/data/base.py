@@ -6,12 +6,14 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from nnclassify.data.augment import Augment
+from nnclassify.data.csv_table import Table
+from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
 from nnclassify.data.image_format import ImageFormat
@@ -97,7 +99,10 @@ class Drawn:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What `Dataset.read` returns. A `test` or `validation` of None is drawn from `train`."""
+    """What `Dataset.read` returns. A `test` or `validation` of None is drawn from `train`.
+
+    `table` is what a table was before it was encoded; for `encoder` and `recognized` see `Splits`.
+    """
 
     train: UnsplitExamples
     class_names: list[str]
@@ -106,6 +111,9 @@ class RawDataset:
     image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
+    table: Table | None = None
+    encoder: TableEncoder | None = None
+    recognized: dict[str, str] = field(default_factory=dict)
     finish: Callable[[RawDataset], RawDataset] = lambda raw: raw
     """Called after all splits have been taken, to add what is known only then and to reject bad files."""
 
@@ -131,13 +139,13 @@ class Dataset(Settings):
     seed: Seed | None = None
     """Random seed of the splits and of generated data. Default: the `seed` of the run."""
 
-    takes_validation_folder: ClassVar[bool] = False
+    takes_named_validation: ClassVar[bool] = False
 
     @field_validator("validation")
     @classmethod
     def _share_or_test(cls, value: float | str | None) -> float | str | None:
         named = value is None or (isinstance(value, str) and value != "test")
-        if named and not cls.takes_validation_folder:
+        if named and not cls.takes_named_validation:
             raise ValueError("a fraction such as 0.1, or `test`")
         return value
 
@@ -160,9 +168,9 @@ class Dataset(Settings):
     def build(self, seed: int) -> Splits:
         """Read and check the data, and draw the splits."""
         seed = seed if self.seed is None else self.seed
-        return self.split(self.read(seed), seed)
+        return self.draw_splits(self.read(seed), seed)
 
-    def split(self, source: RawDataset, seed: int) -> Splits:
+    def draw_splits(self, source: RawDataset, seed: int) -> Splits:
         """Check the data and draw the splits: seeded, stratified, no example in two splits.
 
         Raises:
@@ -199,6 +207,8 @@ class Dataset(Settings):
             image_format=source.image_format,
             feature_names=source.feature_names,
             notes=source.notes,
+            encoder=source.encoder,
+            recognized=source.recognized,
         )
 
     def _check_validation(self, train_rows: Rows, validation_rows: Rows) -> None:
@@ -214,6 +224,10 @@ class Dataset(Settings):
     def as_trained(self, transform: Transform) -> Self:
         """Return the same dataset, read as the run read it: with its image format or its columns."""
         return self
+
+    def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
+        """Options that this config leaves to the data, with the values that a run of it found; see `recognized`."""
+        return {}
 
     @property
     def is_multi_hot(self) -> bool:
@@ -341,8 +355,8 @@ class UnsplitDataset(Dataset):
         if self.folds is not None and (self.fold or 1) > self.folds:
             yield "fold", f"found {self.fold}, expected a fold from 1 to {self.folds}"
         if self.folds is not None and self.test != UnsplitDataset.model_fields["test"].default:
-            yield "test", f"found {self.test:g} with folds: {self.folds}, of which one is the test split; remove test"
-        if self.validation == "test" and self.test == 0 and not self.takes_validation_folder:
+            yield "test", f"found {self.test} with folds: {self.folds}, of which one is the test split; remove test"
+        if self.validation == "test" and self.test == 0 and not self.takes_named_validation:
             yield (
                 "validation",
                 ("found 'test' with test: 0, so the test split is empty; increase test, or set validation: 0"),

@@ -3,66 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
 
-import numpy as np
-
-from nnclassify.data.csv_rows import MISSING, CsvFormat, as_number, number, other_delimiter
+from nnclassify.data.csv_rows import MISSING, TextRows, as_number, number, other_delimiter
+from nnclassify.data.encoding import TableEncoder
 from nnclassify.errors import DataError, some, suggestion
+
+Note = Callable[[str], object]
 
 MAX_NAMES = 12
 """Columns that a message lists."""
-
-
-class Rows(Protocol):
-    """Rows of text, such as a `CsvFile` has.
-
-    Attributes:
-        format: How numbers are written, and what the columns are called where no row names them.
-        has_names: Whether the first row is certain to name the columns.
-    """
-
-    format: CsvFormat
-    has_names: ClassVar[bool]
-
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Every row with its line."""
-
-    def where(self, line: int = 0) -> str:
-        """What messages call a line; 0: the whole."""
-
-
-class FrameRows:
-    """The rows of a data frame, as its own CSV file would have them: numbers keep all their digits.
-
-    Args:
-        name: What to call it in messages.
-        frame: An object with named columns that NumPy reads, such as pandas', polars' and pyarrow's tables.
-    """
-
-    has_names: ClassVar[bool] = True
-
-    def __init__(self, name: str, frame: Any) -> None:
-        self.name = name
-        self.format = CsvFormat()
-        self._columns = [str(column) for column in getattr(frame, "column_names", frame.columns)]
-        self._cells = np.asarray(frame, dtype=object)
-
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The columns' names, then every row."""
-        yield 1, self._columns
-        for row, cells in enumerate(self._cells):
-            yield row + 2, [_text(cell) for cell in cells]
-
-    def where(self, line: int = 0) -> str:
-        """The frame, or one of its rows: the first, under the names, is row 0."""
-        return f"{self.name}[{line - 2}]" if line > 1 else self.name
-
-
-def _text(cell: Any) -> str:
-    return repr(float(cell)) if isinstance(cell, float | np.floating) else str(cell)
 
 
 @dataclass(frozen=True)
@@ -81,14 +32,20 @@ class _Layout:
 
 
 def inputs_of(
-    table: Rows, names: Sequence[str] | None, num_features: int
+    table: TextRows,
+    names: Sequence[str] | None,
+    num_columns: int,
+    encoder: TableEncoder | None = None,
+    note: Note = lambda text: None,
 ) -> Iterator[tuple[int, list[float] | DataError]]:
-    """Of every row its line, and the numbers of the features in their order or why there are none.
+    """Of every row its line, and its features in their order or why there are none.
 
     Args:
         table: The file, or data frame.
-        names: The features of the net by name; None: they have none, and columns are taken in order.
-        num_features: How many there are.
+        names: The columns of the net by name; None: they have none, and are taken in order.
+        num_columns: How many there are.
+        encoder: Makes features of a row's texts; None: every column is a number, and a feature.
+        note: Receives, one line each, which categories have no indicator of their own.
 
     Raises:
         DataError: The file has no row, or its header lacks a feature.
@@ -96,9 +53,9 @@ def inputs_of(
     rows = table.rows()
     first = next(rows, None)
     if first is None:
-        raise DataError(f"{table.where()}: empty; expected rows of {num_features} values")
+        raise DataError(f"{table.where()}: empty; expected rows of {num_columns} values")
     line, cells = first[0], [cell.strip() for cell in first[1]]
-    layout = _layout(table, line, cells, list(names or []), num_features)
+    layout = _layout(table, line, cells, list(names or []), num_columns, encoder)
     if not layout.has_header:
         rows = itertools.chain([first], rows)
     line = 0
@@ -108,7 +65,12 @@ def inputs_of(
             if len(row) != layout.width:
                 as_where = "as in the header" if layout.has_header else f"the net's{listed(names)}"
                 raise DataError(f"{where}: {len(row)} values; expected {layout.width}, {as_where}")
-            yield line, numbers_of([row[column] for column in layout.columns], names, where, table.format.decimal)
+            texts = [row[column] for column in layout.columns]
+            decimal = table.format.decimal
+            if encoder is None:
+                yield line, numbers_of(texts, names, where, decimal)
+            else:
+                yield line, encoder.row(texts, where, decimal, note)
         except DataError as error:
             yield line, error
     if line == 0:
@@ -134,7 +96,9 @@ def listed(names: Sequence[str] | None) -> str:
     return f" ({some(names, MAX_NAMES)})"
 
 
-def _layout(table: Rows, line: int, cells: list[str], names: list[str], num_features: int) -> _Layout:
+def _layout(
+    table: TextRows, line: int, cells: list[str], names: list[str], num_columns: int, encoder: TableEncoder | None
+) -> _Layout:
     where, written = table.where(line), table.format.delimiter
     place_of = {name: column for column, name in reversed(list(enumerate(cells)))}
     if names and all(name in place_of for name in names):
@@ -143,22 +107,23 @@ def _layout(table: Rows, line: int, cells: list[str], names: list[str], num_feat
         return _Layout(len(cells), [place_of[name] for name in names], has_header=True)
     one, wanted = len(cells) == 1, set(names)
     other = other_delimiter(
-        cells, written, lambda found: (bool(wanted) and wanted <= set(found)) or (one and len(found) == num_features)
+        cells, written, lambda found: (bool(wanted) and wanted <= set(found)) or (one and len(found) == num_columns)
     )
     if other is not None:
         raise DataError(f"{where}: columns are separated by {other!r}, not {written!r} as in the training file")
-    if table.has_names or _is_header(cells, names, table.format.decimal):
-        if not names and len(cells) == num_features:
-            return _Layout(len(cells), range(num_features), has_header=True)
+    decimal = table.format.decimal
+    if table.has_names or (_is_header(cells, names, decimal) and not _is_row(cells, encoder, decimal)):
+        if not names and len(cells) == num_columns:
+            return _Layout(len(cells), range(num_columns), has_header=True)
         absent = [name for name in names if name not in place_of]
         missing = some([*map(repr, absent)], MAX_NAMES)
         found = f"no column {missing}{suggestion(absent[0], cells)}" if absent else ""
-        expected = f"this net takes {num_features}{listed(names)}; found {some(cells, MAX_NAMES)}"
+        expected = f"this net takes {num_columns}{listed(names)}; found {some(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
     known = list(table.format.columns or ())
     if len(cells) == len(known) and all(name in known for name in names):
         return _Layout(len(known), [known.index(name) for name in names], has_header=False)
-    return _Layout(num_features, range(num_features), has_header=False)
+    return _Layout(num_columns, range(num_columns), has_header=False)
 
 
 def _is_header(cells: Sequence[str], names: Sequence[str], decimal: str) -> bool:
@@ -166,6 +131,18 @@ def _is_header(cells: Sequence[str], names: Sequence[str], decimal: str) -> bool
     known = {name.casefold() for name in names}
     texts = [cell for cell in cells if not _may_be_value(cell, decimal)]
     return bool(texts) and (len(texts) == len(cells) or any(text.casefold() in known for text in texts))
+
+
+def _is_row(cells: Sequence[str], encoder: TableEncoder | None, decimal: str) -> bool:
+    """Whether a line of texts is an example: each of them is one that its column was trained with."""
+    unseen: list[str] = []
+    if encoder is None or len(cells) != len(encoder.columns):
+        return False
+    try:
+        encoder.row(cells, "", decimal, unseen.append)
+    except DataError:
+        return False
+    return not unseen
 
 
 def _may_be_value(text: str, decimal: str) -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import csv
+import gzip
 import io
 import math
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from nnclassify.errors import DataError, MissingValueError, one_line
+from nnclassify.files.paths import MAX_INFLATION, SMALL_BYTES
 
 MAX_FIELD = 2**31 - 1
 """Characters in one field; the csv module stops at 131,072 otherwise."""
@@ -57,20 +61,20 @@ _HINTS = (
     (r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", "write it without thousands separators"),
     (r"[+-]?[\d.,]+\s*%", "write it without the percent sign"),
     (r"[+-]?[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥]", "write it without the currency sign"),
-    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: write its parts as numbers, or remove the column"),
+    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: list the column in dataset.dates, or remove it"),
     (r"0[xX][0-9a-fA-F]+", "write it as a decimal number"),
     (r"(?i)true|false|yes|no|t|f|y|n", "write 1 and 0"),
     (r"\d{1,2}:\d\d(:\d\d.*)?", "a time: write it as one number, or remove the column"),
     (r"[+-]?\d+(_\d+)+(\.\d+)?", "write it without underscores"),
 )
 
+GZIP = b"\x1f\x8b"
 _PACKED = {
-    b"\x1f\x8b": "compressed with gzip; unpack it first",
     b"BZh": "compressed with bzip2; unpack it first",
     b"\xfd7zXZ": "compressed with xz; unpack it first",
     b"PK\x03\x04": "a zip archive or an Excel workbook; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV",
-    b"PAR1": "a Parquet file; save it as CSV",
+    b"PAR1": "a Parquet file; give its name the ending .parquet",
 }
 
 
@@ -91,6 +95,24 @@ class CsvFormat:
     columns: tuple[str, ...] | None = None
 
 
+class TextRows(Protocol):
+    """Rows of texts: those of a `CsvFile`, of a data frame, of a Parquet file.
+
+    Attributes:
+        format: How numbers are written, and what the columns are called where no row names them.
+        has_names: Whether the first row is certain to name the columns.
+    """
+
+    format: CsvFormat
+    has_names: ClassVar[bool]
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row with its line."""
+
+    def where(self, line: int = 0) -> str:
+        """What messages call a line; 0: the whole."""
+
+
 class CsvFile:
     """A CSV file in memory, whose rows can be read more than once.
 
@@ -101,19 +123,19 @@ class CsvFile:
     has_names: ClassVar[bool] = False
     """Its first row may name the columns, or be an example."""
 
-    def __init__(self, path: Path, written: CsvFormat) -> None:
+    def __init__(self, path: Path, written: CsvFormat, content: bytes | None = None) -> None:
         self.path = path
         self.format = written
-        try:
-            self._content = path.read_bytes()
-        except OSError as cause:
-            raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file") from cause
+        self._content = content_of(path) if content is None else content
         self._check()
 
+    def with_format(self, written: CsvFormat) -> CsvFile:
+        """Return the same file with columns or numbers read in another way; the encoding stays."""
+        other = copy.copy(self)
+        other.format = written
+        return other
+
     def _check(self) -> None:
-        for start, kind in _PACKED.items():
-            if self._content.startswith(start):
-                raise DataError(f"{self.path}: {kind}")
         encoding = self.format.encoding
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
         if is_utf8 and self._content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -170,6 +192,28 @@ class CsvFile:
         except csv.Error as cause:
             why = "a quote is not closed" if "unexpected end" in str(cause) else one_line(cause)
             raise DataError(f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote twice") from cause
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a text file, unpacked where gzip has packed it.
+
+    Raises:
+        DataError: It cannot be read, or is of a kind that holds no text.
+    """
+    try:
+        content = path.read_bytes()
+        if content.startswith(GZIP):
+            most = max(SMALL_BYTES, MAX_INFLATION * len(content))
+            with gzip.open(io.BytesIO(content)) as packed:
+                content = packed.read(most + 1)
+            if len(content) > most:
+                raise DataError(f"{path}: inflates to more than {most >> 20} MB; not read")
+    except (OSError, EOFError, zlib.error) as cause:
+        raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file") from cause
+    for start, kind in _PACKED.items():
+        if content.startswith(start):
+            raise DataError(f"{path}: {kind}")
+    return content
 
 
 def other_delimiter(cells: Sequence[str], written: str, fits: Callable[[list[str]], bool]) -> str | None:
@@ -245,8 +289,8 @@ class Problems:
 
     MOST = 10
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, where: str) -> None:
+        self.where = where
         self._found: dict[tuple[int, str], tuple[str, int]] = {}
         self._all_missing = True
 
@@ -255,6 +299,10 @@ class Problems:
         first, known = self._found.get((column, kind), (text, 0))
         self._found[column, kind] = (first, known + count)
         self._all_missing = self._all_missing and is_missing
+
+    def count(self, column: int, kind: str) -> int:
+        """How many places of a column have a problem of a kind."""
+        return self._found.get((column, kind), ("", 0))[1]
 
     def columns(self) -> list[int]:
         """The columns that have problems."""
@@ -271,7 +319,7 @@ class Problems:
             return
         found = [self._found[key] for key in sorted(self._found)]
         lines = [f"{text} ({count} such rows)" if count > 1 else text for text, count in found]
-        more = [f"{self.path}: and {len(lines) - self.MOST} more columns"] if len(lines) > self.MOST else []
+        more = [f"{self.where}: and {len(lines) - self.MOST} more columns"] if len(lines) > self.MOST else []
         error = MissingValueError if self._all_missing else DataError
         *others, last = [*lines[: self.MOST], *more]
         raise error([*others, last + advice])

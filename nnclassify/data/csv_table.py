@@ -1,4 +1,5 @@
-"""A CSV file as a table to learn from: which columns, their numbers, the classes, and all that is wrong at once."""
+"""Reads a table to learn from: chooses its columns, reads numbers, texts and classes, and reports all problems at
+once."""
 
 from __future__ import annotations
 
@@ -6,14 +7,18 @@ import itertools
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 
 import numpy as np
 
-from nnclassify.data.columns import Values, is_unnamed, numbers_the_rows
-from nnclassify.data.csv_rows import MISSING, CsvFile, Problems, as_number, other_delimiter, why_no_number
+from nnclassify.data.column_kinds import Category, Dates, column_of, kind_text
+from nnclassify.data.columns import is_unnamed, numbers_the_rows
+from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, other_delimiter, why_no_number
+from nnclassify.data.encoding import AnyColumn, NumberColumn, RawColumn, Values
+from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, some, suggestion
@@ -21,120 +26,149 @@ from nnclassify.settings import yaml_list, yaml_quoted
 
 MAX_NAMES = 20
 """Columns that a message lists."""
+LOOKED_AT = 10_000
+"""Rows that tell whether a column holds numbers, where the config leaves that to the file."""
 
 Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
-class Table:
-    """The numbers and classes of a CSV file.
+class Wanted:
+    """What a table is read for.
 
     Attributes:
-        values: Float64 `(N, num_features)`.
-        targets: Class indices `(N,)`; with several label columns multi-hot, `(N, K)` of 0 and 1.
+        labels: The column with the class; or several of 0 and 1, one for each class.
+        features: The columns to learn from, in order; None: all others.
+        ignored: Columns that are not learned from where `features` is None.
+        aside: Columns that are read as texts and not learned from, by the option that names them, such as `split`.
+        kinds: What the config says of columns that do not hold numbers.
+        recognize: Whether other columns may hold texts too, and of which kind is found out.
+        may_be_missing: Whether a feature may have no value.
+        known: The columns to learn from where they are known already, as those of a run are; None: they are not.
+    """
+
+    labels: Sequence[str]
+    features: Sequence[str] | None = None
+    ignored: Collection[str] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, Category | Dates] = field(default_factory=dict)
+    recognize: bool = False
+    may_be_missing: bool = False
+    known: Sequence[AnyColumn] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was read of a table.
+
+    Attributes:
+        values: Float64 `(N, num_columns)`: numbers, NaN where missing; of a column of texts, their indices.
+        columns: The columns of `values`.
+        targets: Class indices `(N,)`; with several label columns multi-hot `(N, K)` of 0 and 1.
         lines: The line of each row in the file, `(N,)`.
-        ids: What each row is called, where a column says so; else None.
-        feature_names: The columns of `values`.
         class_names: In the order of the class indices.
-        notes: What was left out or taken together.
+        notes: What was left out, merged or recognized.
+        aside: The text of each row in the columns that are not learned from, by the option that names them.
     """
 
     values: Values
+    columns: list[RawColumn]
     targets: Labels
     lines: Labels
-    feature_names: list[str]
     class_names: list[str]
     notes: list[str]
-    ids: list[str] | None = None
+    aside: dict[str, list[str]]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [raw.column.name for raw in self.columns]
 
 
-def read_table(
-    file: CsvFile, labels: Sequence[str], features: Sequence[str] | None, id_column: str | None = None
-) -> Table:
+def read_table(table: TextRows, wanted: Wanted) -> Table:
     """Read and check every row.
-
-    Args:
-        file: The CSV file.
-        labels: The column with the class; or several, of 0 and 1, one for each class.
-        features: The columns to learn from, in order; None: all others.
-        id_column: The column with the name of each row, which is never learned from; None: there is none.
 
     Raises:
         DataError: One line per problem.
     """
-    header, rows = header_and_rows(file, labels)
-    notes: list[str] = []
-    empty = _empty_columns(file, header) if features is None else ()
+    header, rows = header_and_rows(table, wanted.labels)
+    where, labels, notes = table.where(), wanted.labels, list[str]()
+    names, empty = _features(table, header, wanted)
     if empty:
-        places = ", ".join(str(column + 1) for column in empty)
-        notes.append(f"columns without a name or values are ignored: {places}")
-    left_out = set(empty)
-    known = [*labels, *([] if id_column is None else [id_column])]
-    others = [name for column, name in enumerate(header) if name not in known and column not in left_out]
-    names = others if features is None else list(features)
-    label_columns, columns = _chosen(file, header, labels, names, empty)
-    place_of_id = None if id_column is None else _place_of_id(file, header, id_column, [*labels, *names])
-    reader = _Reader(file, header, columns, label_columns, place_of_id)
+        notes.append(f"columns without a name or values are ignored: {', '.join(str(column + 1) for column in empty)}")
+    place_of = _places(table, header, wanted, names, empty)
+    reader = _Reader(table, header, wanted, place_of, _text_columns(table, place_of, names, wanted))
     reader.read(rows)
-    if not reader.lines:
-        raise DataError(f"{file.path}: no rows after the header; expected at least one of each class")
-    values = np.frombuffer(reader.values, dtype=np.float64).reshape(len(reader.lines), len(columns))
     if reader.num_empty:
         notes.append(f"empty rows are ignored: {reader.num_empty}")
-    if features is None:
-        values, names = _without_index(values, names, notes)
-    if not names:
-        raise DataError(f"{file.path}: no feature column other than the label; expected at least one")
-    notes = [f"{file.path}: {note}" for note in notes]
-    lines, codes = np.array(reader.lines, dtype=np.int64), np.frombuffer(reader.codes, dtype=np.int64)
+    values, columns = reader.values(names)
+    if wanted.features is None and wanted.known is None:
+        values, columns = _without_index(values, columns, notes)
+    if not columns:
+        raise DataError(f"{where}: no feature column other than the label; expected at least one")
+    notes += _recognized(columns, wanted)
+    of_labels = [reader.texts[name] for name in labels]
     if len(labels) > 1:
-        rows_of = np.array([[_zero_or_one(cell) for cell in cells] for cells in reader.spellings], dtype=np.int64)
-        return Table(values, rows_of[codes], lines, names, list(labels), notes, reader.ids)
-    counts = {cells[0]: count for cells, count in reader.counts().items()}
-    classes = classes_of(counts, file.format.decimal)
-    index = np.array([classes.index[spelling] for spelling in counts], dtype=np.int64)
-    notes += [f"{file.path}: column {labels[0]!r}: {note}" for note in classes.notes]
-    return Table(values, index[codes], lines, names, classes.names, notes, reader.ids)
+        targets = np.column_stack([column.each(lambda text: _zero_or_one(text) or 0) for column in of_labels])
+        class_names = list(labels)
+    else:
+        classes = classes_of(of_labels[0].counts, table.format.decimal)
+        targets, class_names = of_labels[0].each(classes.index.__getitem__), classes.names
+        notes += [f"column {labels[0]!r}: {note}" for note in classes.notes]
+    aside = {option: reader.texts[name].all() for option, name in wanted.aside.items()}
+    lines = np.array(reader.lines, dtype=np.int64)
+    return Table(values, columns, targets, lines, class_names, [f"{where}: {note}" for note in notes], aside)
+
+
+def _recognized(columns: Sequence[RawColumn], wanted: Wanted) -> list[str]:
+    """A note on the kinds of columns that the config does not tell."""
+    if not wanted.recognize or wanted.known is not None:
+        return []
+    by_kind: dict[str, list[str]] = {}
+    for raw in columns:
+        if raw.texts is not None and raw.column.name not in wanted.kinds:
+            by_kind.setdefault(kind_text(raw.column), []).append(raw.column.name)
+    return [f"columns that are read as {kind}: {', '.join(names)}" for kind, names in by_kind.items()]
 
 
 def _zero_or_one(cell: str) -> int | None:
-    """Whether a field says that its row is of a class; None: it says neither."""
+    """The value 0 or 1 that a field spells; None if it spells neither."""
     return {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}.get(cell.strip().lower())
 
 
-def header_and_rows(file: CsvFile, labels: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
-    """The columns by name, and the rows under them.
+def header_and_rows(table: TextRows, labels: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+    """Return the columns by name, and the rows under them.
 
     Raises:
         DataError: There is no header, or it is of another delimiter.
     """
-    rows = file.rows()
+    rows = table.rows()
     first = next(rows, None)
     if first is None:
-        raise DataError(f"{file.path}: empty; expected a header line and rows")
+        raise DataError(f"{table.where()}: empty; expected a header line and rows")
     line, cells = first
     cells = [cell.strip() for cell in cells]
-    if file.format.columns is None:
-        _check_header(file, line, cells, labels)
+    if table.format.columns is None:
+        _check_header(table, line, cells, labels)
         return cells, rows
-    names = list(file.format.columns)
+    names = list(table.format.columns)
     if cells == names:
         raise DataError(
-            f"{file.path}:{line}: a header line; remove dataset.columns, which is for files without a header"
+            f"{table.where(line)}: a header line; remove dataset.columns, which is for files without a header"
         )
     if len(cells) != len(names):
-        raise DataError(f"{file.path}:{line}: {len(cells)} values; expected {len(names)}, as in dataset.columns")
+        raise DataError(f"{table.where(line)}: {len(cells)} values; expected {len(names)}, as in dataset.columns")
     return names, itertools.chain([first], rows)
 
 
-def _check_header(file: CsvFile, line: int, cells: list[str], labels: Sequence[str]) -> None:
+def _check_header(table: TextRows, line: int, cells: list[str], labels: Sequence[str]) -> None:
     """Refuse a first line that is no header of this format.
 
     Raises:
         DataError: It is a comment, of another delimiter, or data.
     """
-    where, written = f"{file.path}:{line}", file.format.delimiter
-    _, second = next(itertools.islice(file.rows(), 1, None), (0, cells))
+    where, written = table.where(line), table.format.delimiter
+    _, second = next(itertools.islice(table.rows(), 1, None), (0, cells))
     if cells[0].startswith("#") and len(second) != len(cells):
         raise DataError(f"{where}: a comment, {','.join(cells)[:40]!r}; expected the header: remove the line")
     if not set(labels).isdisjoint(cells):
@@ -145,7 +179,7 @@ def _check_header(file: CsvFile, line: int, cells: list[str], labels: Sequence[s
             f"{where}: columns are separated by {delimiter!r}, not {written!r}; set dataset.delimiter: "
             + yaml_quoted(delimiter)
         )
-    if any(as_number(cell, file.format.decimal) is not None for cell in cells):
+    if any(as_number(cell, table.format.decimal) is not None for cell in cells):
         raise DataError(
             f"{where}: row 1 looks like data ({', '.join(cells)[:60]}), and has no column {labels[0]!r}; add a header "
             f"line, or name the columns: dataset.columns: {_example(len(cells), labels)}"
@@ -157,83 +191,143 @@ def _example(width: int, labels: Sequence[str]) -> str:
     return yaml_list([*names, *labels])
 
 
-def _empty_columns(file: CsvFile, header: Sequence[str]) -> tuple[int, ...]:
-    """Columns without a name and without a value: what a delimiter at the end of each line leaves."""
+def _features(table: TextRows, header: Sequence[str], wanted: Wanted) -> tuple[list[str], list[int]]:
+    """The columns to learn from, and the columns without a name and a value, which a delimiter at the end of each line
+    leaves."""
+    if wanted.known is not None:
+        return [column.name for column in wanted.known], []
+    if wanted.features is not None:
+        return list(wanted.features), []
     empty = [column for column, name in enumerate(header) if not name]
     if empty:
-        for _, row in itertools.islice(file.rows(), 1, None):
+        for _, row in itertools.islice(table.rows(), 1, None):
             empty = [column for column in empty if column >= len(row) or not row[column].strip()]
-    return tuple(empty)
+    others = {*wanted.labels, *wanted.aside.values(), *wanted.ignored}
+    return [name for column, name in enumerate(header) if name not in others and column not in set(empty)], empty
 
 
-def _chosen(
-    file: CsvFile, header: list[str], labels: Sequence[str], names: Sequence[str], empty: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """The columns of the labels and those of the features.
+def _places(
+    table: TextRows, header: list[str], wanted: Wanted, features: Sequence[str], empty: Sequence[int]
+) -> dict[str, int]:
+    """The place of each column that is read.
 
     Raises:
         DataError: One is not there, or twice; or the label is among the features.
     """
-    problems = Problems(file.path)
-    left_out = set(empty)
-    counts = Counter(name for column, name in enumerate(header) if column not in left_out)
+    problems = Problems(table.where())
+    counts = Counter(name for column, name in enumerate(header) if column not in set(empty))
     for place, name in enumerate(name for name, count in counts.items() if count > 1):
         shown = f"column {name!r} appears twice" if name else "two columns have no name"
-        problems.add(-1, f"{file.path}:1: {shown}; give each column a different name", kind=f"twice {place:6}")
+        problems.add(-1, f"{table.where(1)}: {shown}; give each column a different name", kind=f"twice {place:6}")
     columns = some(header, MAX_NAMES)
-    wanted = [*(("label", name) for name in labels), *(("features", name) for name in names)]
-    for place, (option, name) in enumerate(wanted):
+    for place, (option, name) in enumerate(_named(wanted, features)):
         if name not in counts:
-            text = f"{file.path}:1: no column {name!r} (dataset.{option}){suggestion(name, header)}; columns: {columns}"
-            problems.add(place, text, kind="absent")
-    for label in (label for label in labels if label in names):
+            text = f"{table.where(1)}: no column {name!r} (dataset.{option}){suggestion(name, header)}"
+            problems.add(place, f"{text}; columns: {columns}", kind="absent")
+    _add_misused(problems, wanted, features, counts)
+    problems.raise_all()
+    if not features:
+        raise DataError(f"{table.where()}: no feature column other than the label; expected at least one")
+    place_of = {name: column for column, name in reversed(list(enumerate(header)))}
+    return {name: place_of[name] for name in (*wanted.labels, *wanted.aside.values(), *features)}
+
+
+def _add_misused(problems: Problems, wanted: Wanted, features: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Note which columns are features that must not be, or are listed twice."""
+    for label in (label for label in wanted.labels if label in features):
         problems.add(
             -1, f"dataset.features: {label!r} is the label, which reveals the answer; remove it from the features"
         )
-    for name in (name for name, count in Counter(names).items() if count > 1 and counts[name] == 1):
+    for option, name in wanted.aside.items():
+        if name in (*wanted.labels, *features):
+            problems.add(-1, f"dataset.{option}: {name!r} is also the label or a feature; expected a column of its own")
+    for name in (name for name, count in Counter(features).items() if count > 1 and counts[name] == 1):
         problems.add(-1, f"dataset.features: {name!r} appears twice; list each column once", kind="repeated")
-    problems.raise_all()
-    if not names:
-        raise DataError(f"{file.path}: no feature column other than the label; expected at least one")
-    place_of = {name: column for column, name in reversed(list(enumerate(header)))}
-    return [place_of[name] for name in labels], [place_of[name] for name in names]
 
 
-def _place_of_id(file: CsvFile, header: Sequence[str], id_column: str, others: Sequence[str]) -> int:
-    """The column that names the rows.
+def _named(wanted: Wanted, features: Sequence[str]) -> list[tuple[str, str]]:
+    """The columns that the config names, each with the option; features come last."""
+    named = [*(("label", name) for name in wanted.labels), *(("features", name) for name in features)]
+    named += [*wanted.aside.items(), *(("ignore", name) for name in wanted.ignored)]
+    return named + [("dates" if isinstance(kind, Dates) else "categories", name) for name, kind in wanted.kinds.items()]
 
-    Raises:
-        DataError: It is not there, is there twice, or is the label or a feature.
+
+def _text_columns(table: TextRows, places: Mapping[str, int], features: Sequence[str], wanted: Wanted) -> set[str]:
+    """The features that are texts: those of a kind, and those whose first rows show it where that is to be found out.
+
+    A column in which most values are numbers is one of numbers: the others are errors in it.
     """
-    if id_column in others:
-        raise DataError(f"dataset.id: {id_column!r} is also the label or a feature; expected a column of its own")
-    if (count := header.count(id_column)) != 1:
-        found = "appears twice" if count else f"is not there{suggestion(id_column, header)}"
-        raise DataError(f"{file.path}:1: column {id_column!r} (dataset.id) {found}; columns: {some(header, MAX_NAMES)}")
-    return header.index(id_column)
+    if wanted.known is not None:
+        return {column.name for column in wanted.known if not isinstance(column, NumberColumn)}
+    found = {name for name in features if name in wanted.kinds}
+    if not wanted.recognize:
+        return found
+    num_texts, num_numbers = Counter[str](), Counter[str]()
+    width, decimal = max(places.values()), table.format.decimal
+    for _, row in itertools.islice(table.rows(), 1, LOOKED_AT):
+        for name in features if len(row) > width else ():
+            text = row[places[name]].strip()
+            if text.lower() not in MISSING:
+                (num_texts if as_number(text, decimal) is None else num_numbers)[name] += 1
+    return found | {name for name in features if num_texts[name] > num_numbers[name]}
+
+
+class _Texts:
+    """The texts of a column: a number for each row, its code, and the text of each code."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.codes = array("q")
+        self.code_of: dict[str, int] = {}
+
+    @cached_property
+    def array(self) -> Labels:
+        """The code of each row, `(N,)`."""
+        return np.frombuffer(self.codes, dtype=np.int64)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """The rows of each text, in the order of the codes."""
+        counts = np.bincount(self.array, minlength=len(self.code_of))
+        return dict(zip(self.code_of, counts.tolist(), strict=True))
+
+    def each(self, number_of: Callable[[str], int]) -> Labels:
+        """A number for each row, by its text."""
+        return np.array([number_of(text) for text in self.code_of], dtype=np.int64)[self.array]
+
+    def all(self) -> list[str]:
+        """The text of each row."""
+        texts = [clean_name(text) for text in self.code_of]
+        return [texts[code] for code in self.codes]
+
+    def first_row(self, texts: Collection[str]) -> int:
+        """The first row with one of the texts."""
+        return int(np.isin(self.array, [self.code_of[text] for text in texts]).argmax())
 
 
 class _Reader:
-    """Rows to numbers and label codes. A row that is not all plain numbers is looked at field by field."""
+    """Rows to numbers and texts. A row whose numbers are not all plain is looked at field by field."""
 
     def __init__(
         self,
-        file: CsvFile,
+        table: TextRows,
         header: Sequence[str],
-        columns: Sequence[int],
-        label_columns: Sequence[int],
-        id_column: int | None,
+        wanted: Wanted,
+        places: Mapping[str, int],
+        of_text: Collection[str],
     ) -> None:
-        self.file = file
+        self.table = table
         self.header = header
-        self.columns = columns
-        self.label_columns = label_columns
-        self.id_column = id_column
-        self.ids: list[str] | None = None if id_column is None else []
-        self.values, self.codes, self.lines = array("d"), array("q"), array("q")
-        self.spellings: dict[tuple[str, ...], int] = {}
+        self.wanted = wanted
+        self.features = [name for name in places if name not in (*wanted.labels, *wanted.aside.values())]
+        self.number_places = [places[name] for name in self.features if name not in of_text]
+        self.texts = {
+            name: _Texts(place) for name, place in places.items() if name in of_text or name not in self.features
+        }
+        self.numbers, self.lines = array("d"), array("q")
         self.num_empty = 0
-        self.problems = Problems(file.path)
+        self.problems = Problems(table.where())
+        self.columns: dict[str, AnyColumn] = {}
 
     def read(self, rows: Iterator[Row]) -> None:
         """Read every row.
@@ -241,79 +335,136 @@ class _Reader:
         Raises:
             DataError: One line per problem.
         """
-        width, spellings = len(self.header), self.spellings
-        pick, pick_labels = _picking(self.columns), _picking(self.label_columns)
-        plain = self.file.format.decimal == "."
+        width, pick = len(self.header), _picking(self.number_places)
+        plain = self.table.format.decimal == "."
+        texts = [(text.codes.append, text.code_of, text.place) for text in self.texts.values()]
         for line, row in rows:
             numbers = _plain_numbers(pick(row)) if plain and len(row) == width else None
             if numbers is None and (numbers := self._careful(line, row)) is None:
                 continue
-            self.values.extend(numbers)
+            self.numbers.extend(numbers)
             self.lines.append(line)
-            if self.ids is not None and self.id_column is not None:
-                self.ids.append(row[self.id_column].strip())
-            self.codes.append(spellings.setdefault(pick_labels(row), len(spellings)))
-        self._check_labels()
-        self._check_ids()
+            for append, code_of, place in texts:
+                append(code_of.setdefault(row[place], len(code_of)))
+        if self.lines:
+            self._check_labels()
+            self._check_ids()
+            self._find_kinds()
         self.problems.raise_all(self._advice())
+        if not self.lines:
+            expected = "expected at least one of each class"
+            raise DataError(f"{self.table.where()}: no rows after the header; {expected}")
 
-    def counts(self) -> dict[tuple[str, ...], int]:
-        """Rows of each spelling of the labels."""
-        counts = np.bincount(np.frombuffer(self.codes, dtype=np.int64), minlength=len(self.spellings))
-        return dict(zip(self.spellings, counts.tolist(), strict=True))
+    def values(self, names: Sequence[str]) -> tuple[Values, list[RawColumn]]:
+        """The values `(N, num_columns)` of features, and their columns."""
+        numbers = np.frombuffer(self.numbers, dtype=np.float64).reshape(len(self.lines), len(self.number_places))
+        columns = [
+            RawColumn(self.columns[name], [*self.texts[name].code_of] if name in self.texts else None) for name in names
+        ]
+        if all(raw.texts is None for raw in columns):
+            return numbers, columns
+        values, each = np.empty((len(self.lines), len(columns))), iter(numbers.T)
+        for index, raw in enumerate(columns):
+            values[:, index] = next(each) if raw.texts is None else self.texts[raw.column.name].array
+        return values, columns
 
     def _careful(self, line: int, row: list[str]) -> list[float] | None:
-        """The numbers of a row, NaN where there is a problem; None: the row has no place in the table."""
-        where, width, decimal = f"{self.file.path}:{line}", len(self.header), self.file.format.decimal
-        if not any(field.strip() for field in row):
+        """The numbers of a row, NaN where one is missing or a problem; None: the row has no place in the table."""
+        where, width, decimal = self.table.where(line), len(self.header), self.table.format.decimal
+        if not any(cell.strip() for cell in row):
             self.num_empty += 1
             return None
         if len(row) != width:
-            named = "dataset.columns" if self.file.format.columns else "the header"
+            named = "dataset.columns" if self.table.format.columns else "the header"
             hint = ": the line ends with a delimiter" if len(row) == width + 1 and not row[-1].strip() else ""
             hint = ": a comment?" if row[0].startswith("#") else hint
             self.problems.add(-1, f"{where}: {len(row)} values; expected {width}, as in {named}{hint}", kind="ragged")
             return None
         numbers = []
-        for column in self.columns:
+        for column in self.number_places:
             value = as_number(row[column], decimal)
             if value is None:
                 is_missing, problem = why_no_number(row[column], decimal)
-                text = f"{where}: column {self.header[column]!r}: {problem}"
-                self.problems.add(column, text, is_missing=is_missing, kind="" if is_missing else "text")
+                if not (is_missing and self.wanted.may_be_missing):
+                    text = f"{where}: column {self.header[column]!r}: {problem}"
+                    self.problems.add(column, text, is_missing=is_missing, kind="" if is_missing else "text")
             numbers.append(math.nan if value is None else value)
         return numbers
 
     def _check_labels(self) -> None:
-        counts, codes = self.counts(), np.frombuffer(self.codes, dtype=np.int64)
-        problem_of = _no_label if len(self.label_columns) == 1 else _no_answer
-        for place, column in enumerate(self.label_columns):
-            by_text: dict[str, dict[int, int]] = {}
-            for cells, code in self.spellings.items():
-                by_text.setdefault(cells[place].strip(), {})[code] = counts[cells]
-            for text, problem in problem_of(by_text).items():
-                line = self.lines[int(np.isin(codes, list(by_text[text])).argmax())]
-                where, is_missing = f"{self.file.path}:{line}: column {self.header[column]!r}", text.lower() in MISSING
-                kind, count = text if is_missing else "", sum(by_text[text].values())
-                self.problems.add(column, f"{where}: {problem}", is_missing=is_missing, kind=kind, count=count)
+        problem_of = _no_label if len(self.wanted.labels) == 1 else _no_answer
+        for name in self.wanted.labels:
+            self._add(self.texts[name], problem_of([*map(clean_name, self.texts[name].code_of)]))
 
     def _check_ids(self) -> None:
         """Each row has a name of its own."""
-        first: dict[str, int] = {}
-        for line, name in zip(self.lines, self.ids or (), strict=False):
-            known = first.setdefault(name, line)
-            if not name or known != line:
-                found = f"found {name!r} again, as in line {known}" if name else "no id"
-                text = f"{self.file.path}:{line}: column {self.header[self.id_column or 0]!r}: {found}"
-                self.problems.add(-1, f"{text}; expected a different id in every row", kind="id")
+        if (name := self.wanted.aside.get("id")) is None:
+            return
+        texts, first = self.texts[name], dict[str, int]()
+        for line, text in zip(self.lines, texts.all(), strict=True):
+            known = first.setdefault(text, line)
+            if not text or known != line:
+                found = f"found {text!r} again, as in line {known}" if text else "no id"
+                where = f"{self.table.where(line)}: column {name!r}"
+                self.problems.add(-1, f"{where}: {found}; expected a different id in every row", kind="id")
+
+    def _find_kinds(self) -> None:
+        """The kind of each feature, and the texts that are not of it."""
+        known = {column.name: column for column in self.wanted.known or ()}
+        for name in self.features:
+            if (texts := self.texts.get(name)) is None:
+                self.columns[name] = known.get(name, NumberColumn(name=name))
+                continue
+            counts = Counter[str]()
+            for text, count in texts.counts.items():
+                counts[clean_name(text)] += count
+            try:
+                column = known.get(name) or column_of(name, self.wanted.kinds.get(name), counts)
+            except DataError as error:
+                self.problems.add(texts.place, f"{self.table.where()}: column {name!r}: {error}", kind="kind")
+                continue
+            self.columns[name] = column
+            self._add(texts, _wrong_texts(column, counts, self.table.format.decimal, self.wanted.may_be_missing))
+
+    def _add(self, texts: _Texts, problems: Mapping[str, str]) -> None:
+        """Note what is wrong with texts of a column."""
+        of_text: dict[str, list[str]] = {}
+        for text in texts.code_of if problems else ():
+            of_text.setdefault(clean_name(text), []).append(text)
+        for text, problem in problems.items():
+            spellings = of_text[text]
+            where = f"{self.table.where(self.lines[texts.first_row(spellings)])}: column {self.header[texts.place]!r}"
+            is_missing = text.lower() in MISSING
+            count = sum(texts.counts[spelling] for spelling in spellings)
+            of_feature = "" if self.header[texts.place] in self.features else text
+            kind = of_feature if is_missing else "text"
+            self.problems.add(texts.place, f"{where}: {problem}", is_missing=is_missing, kind=kind, count=count)
 
     def _advice(self) -> str:
-        """The columns that are numbers, where some are not."""
-        bad = set(self.problems.columns())
-        good = [self.header[column] for column in self.columns if column not in bad]
-        if not good or len(good) == len(self.columns) or len(good) > MAX_NAMES:
-            return ""
-        return f"; to use only the other columns, set dataset.features: {yaml_list(good)}"
+        """What to set where columns are texts: which columns are not, and that texts can be learned from."""
+        bad, numbers = set(self.problems.columns()), set(self.number_places)
+        good = [self.header[column] for column in sorted(numbers - bad)]
+        advice = ""
+        if good and numbers & bad and len(good) <= MAX_NAMES:
+            advice = f"; to use only the other columns, set dataset.features: {yaml_list(good)}"
+        are_texts = [column for column in numbers & bad if self.problems.count(column, "text") * 2 > len(self.lines)]
+        if are_texts and not self.wanted.recognize:
+            advice += "; to learn from columns of text too, set dataset.categories: auto"
+        is_feature = {self.header.index(name) for name in self.features}
+        if any(self.problems.count(column, "") for column in is_feature):
+            advice += "; to replace missing values, set dataset.missing: fill"
+        return advice
+
+
+def _wrong_texts(column: AnyColumn, texts: Iterable[str], decimal: str, may_be_missing: bool) -> dict[str, str]:
+    """What is wrong with each text that a column cannot hold."""
+    problems = {}
+    for text in texts:
+        if not column.is_missing(text):
+            problems[text] = column.problem(text, decimal)
+        elif not may_be_missing:
+            problems[text] = why_no_number(text)[1]
+    return {text: problem for text, problem in problems.items() if problem is not None}
 
 
 def _no_label(texts: Iterable[str]) -> dict[str, str]:
@@ -336,7 +487,9 @@ def _no_answer(texts: Iterable[str]) -> dict[str, str]:
 
 def _picking(columns: Sequence[int]) -> Callable[[list[str]], tuple[str, ...]]:
     """Takes the fields of some columns out of a row."""
-    return itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
+    if len(columns) > 1:
+        return itemgetter(*columns)
+    return lambda row: tuple(row[column] for column in columns)
 
 
 def _plain_numbers(fields: Sequence[str]) -> list[float] | None:
@@ -351,8 +504,9 @@ def _plain_numbers(fields: Sequence[str]) -> list[float] | None:
     return numbers if math.isfinite(sum(numbers)) else None
 
 
-def _without_index(values: Values, names: list[str], notes: list[str]) -> tuple[Values, list[str]]:
+def _without_index(values: Values, columns: list[RawColumn], notes: list[str]) -> tuple[Values, list[RawColumn]]:
     """The same without a nameless column that numbers the rows, as table libraries write it."""
+    names = [raw.column.name for raw in columns]
     index = [
         column for column, name in enumerate(names) if is_unnamed(name) and numbers_the_rows(values[:, column], least=2)
     ]
@@ -360,4 +514,4 @@ def _without_index(values: Values, names: list[str], notes: list[str]) -> tuple[
         shown = f"named {names[column]!r}" if names[column] else "without a name"
         notes.append(f"the column {shown} is an index of the rows and is not used as a feature")
     kept = [column for column in range(len(names)) if column not in index]
-    return (np.ascontiguousarray(values[:, kept]), [names[column] for column in kept]) if index else (values, names)
+    return (np.ascontiguousarray(values[:, kept]), [columns[column] for column in kept]) if index else (values, columns)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import counts_of
@@ -138,6 +139,8 @@ class Splits:
         feature_names: Names of the columns; None if they have no names.
         notes: Warnings about the data, one line each, such as skipped files or odd columns. Every command that reads
             the data prints them.
+        encoder: How the columns of a table became features; None if every column is a feature.
+        recognized: Options of the dataset that the config does not state and the data shows, such as a delimiter.
     """
 
     train: Examples
@@ -147,6 +150,8 @@ class Splits:
     image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
+    encoder: TableEncoder | None = None
+    recognized: dict[str, str] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

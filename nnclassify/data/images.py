@@ -168,7 +168,7 @@ class Folder(ImageDataset, UnsplitDataset):
     on_bad_file: Literal["error", "skip"] = "error"
     """What to do with an image that cannot be read: stop with an error that names it, or skip it and report it."""
 
-    takes_validation_folder = True
+    takes_named_validation = True
 
     @field_validator("value_range")
     @classmethod

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PrivateAttr
 
-from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.column_kinds import Categories, Dates, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
-from nnclassify.data.csv_rows import CsvFile, CsvFormat
-from nnclassify.data.csv_table import read_table
+from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
+from nnclassify.data.csv_table import Table, Wanted, read_table
+from nnclassify.data.encoding import TableEncoder
+from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
-from nnclassify.data.names import ExampleNames
+from nnclassify.data.splitting import Rows
+from nnclassify.data.table_files import RECOGNIZED, open_table
+from nnclassify.data.table_pools import TablePools, in_classes_of
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED
-from nnclassify.settings import FilePath, all_different
+from nnclassify.settings import FilePath, Fraction, all_different
 
 
 def _one_character(value: str) -> str:
@@ -39,7 +46,8 @@ def _text_encoding(value: str) -> str:
 
 
 class Csv(UnsplitDataset):
-    """A CSV file with a header; features are numbers, labels are text or numbers."""
+    """A table in a CSV file, which may be packed by gzip, or in a Parquet file. Features are numbers, categories or
+    dates; labels are text or numbers."""
 
     name: Literal["csv"] = "csv"
     path: FilePath
@@ -48,18 +56,59 @@ class Csv(UnsplitDataset):
     """Name of the label column; or a list of columns of 0 and 1, one per class (multi-hot targets): each example then
     has any number of classes, with loss bce_with_logits, bce or mse."""
     features: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the feature columns. Default: all columns except the label and the `id`."""
+    """Names of the feature columns. Default: all columns except the label, the `id` and the `split`, and those of
+    `ignore`."""
+    ignore: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
+    """Names of columns that are not features."""
+    categories: Categories | None = None
+    """Columns that hold categories: a list of names, each category of which becomes a feature of its own (one-hot); or
+    for each name `one_hot`, `yes_no`, the number of most frequent categories to keep, or the list of its categories
+    from the lowest to the highest, which becomes one feature. With `auto`, columns of text are recognized as
+    categories, yes or no, or dates, and a note says so. Default: every column that is not in `dates` holds numbers."""
+    dates: Annotated[list[str], Field(min_length=1)] | dict[str, Dates] | None = None
+    """Columns that hold dates: a list of names, or for each name its format and the numbers that are made of it.
+    Default: the days since 1970-01-01."""
+    missing: Literal["error", "fill"] = "error"
+    """What to do with missing values: stop with an error that names them; or replace them by the median, or the most
+    frequent category, of the training split. A feature then marks them in columns where the training split has some."""
+    split: str | None = None
+    """Name of a column that says of each row whether it is for training (`train`), validation (`val`) or test
+    (`test`)."""
+    validation: Fraction | str = VALIDATION
+    """Fraction of the training examples held out for validation, stratified by class; 0 for no validation split; or a
+    file like `path`. With `test`, the test split is evaluated after every epoch, and nothing is selected by it."""
+    test: Fraction | FilePath = 0.2  # type: ignore[assignment]  # wider than a fraction: `test_fraction` has that
+    """Fraction of the examples held out for testing, stratified by class, or 0 for no test split; or a file like
+    `path`."""
     id: str | None = None
     """Name of a column with a different text in every row, by which rows are called in `manifest.csv` and
     `predictions.csv`; it is never a feature. Default: rows are called by their line in the file."""
     delimiter: Annotated[str, AfterValidator(_one_character)] = ","
-    """Field delimiter, such as `;`, or `\\t` for a tab. Spaces after it are ignored."""
+    """Field delimiter, such as `;`, or `\\t` for a tab. Spaces after it are ignored. Recognized if it is not set."""
     decimal: Literal[".", ","] = "."
-    """Decimal separator of the numbers."""
+    """Decimal separator of the numbers. Recognized if it is not set."""
     encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
-    """Text encoding, such as utf-8, utf-16, cp1252 or latin-1."""
+    """Text encoding, such as utf-8, utf-16, cp1252 or latin-1. UTF-16 and cp1252 are recognized if it is not set."""
     columns: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """Column names, in order, of a file without a header. Default: the first line is the header."""
+
+    takes_named_validation = True
+
+    _encoder: TableEncoder | None = PrivateAttr(None)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Options of which one is ignored."""
+        yield from super().conflicts()
+        if self.features is not None and self.ignore is not None:
+            yield "ignore", "set together with features; set one of them"
+        if self.split is not None:
+            files = {"validation": self._file("validation"), "test": self._file("test")}
+            yield from ((key, "a file, with `split`; set one of them") for key, file in files.items() if file)
+        elif self.validation == "test" and self.test == 0:
+            yield (
+                "validation",
+                "found 'test' with test: 0, so the test split is empty; increase test, or set validation: 0",
+            )
 
     def read(self, seed: int) -> RawDataset:
         """Read and check every row.
@@ -68,17 +117,55 @@ class Csv(UnsplitDataset):
             DataError: One line per problem, each with file, line and column: a missing value, a ragged row, a text for
                 a number, a label that is missing or not a class.
         """
-        import torch
-
-        table = read_table(CsvFile(find_table(self.path), self.format()), self._labels(), self.features, self.id)
-        names = ExampleNames(lines=torch.from_numpy(table.lines))
-        names = names if table.ids is None else names.with_texts(table.ids)
+        wanted = self._wanted()
+        labels, stated = self._labels(), self.model_fields_set
+        opened, recognized, notes = open_table(find_table(self.path), self.format(), stated, labels, wanted.ignored)
+        table = read_table(opened, wanted)
+        pools = TablePools(self.path, self._encoder, may_be_missing=wanted.may_be_missing)
+        parts: Mapping[str, Rows | None] = {"train": None}
+        if self.split is not None:
+            parts = _parts(table, self.split, opened, notes, self.validation)
+        examples = {name: pools.pool(table, rows) for name, rows in parts.items()}
+        like_it = replace(wanted, known=[raw.column for raw in table.columns])
+        if "split" in like_it.aside:
+            like_it = replace(like_it, aside={key: name for key, name in wanted.aside.items() if key != "split"})
+        for part in ("validation", "test"):
+            if (file := self._file(part)) is not None:
+                other, _, _ = open_table(find_table(file), opened.format)
+                of_part = in_classes_of(read_table(other, like_it), table.class_names, file)
+                examples[part] = pools.pool(of_part, prefix=f"{part}/")
+                notes += of_part.notes
         return RawDataset(
-            train=UnsplitExamples(table.targets, torch.from_numpy(table.values), names),
+            train=examples["train"],
+            test=examples.get("test"),
+            validation=examples.get("validation"),
             class_names=table.class_names,
-            feature_names=table.feature_names,
-            notes=table.notes,
+            feature_names=table.names if self._encoder is None else self._encoder.feature_names,
+            notes=[*notes, *table.notes],
+            table=table,
+            encoder=self._encoder,
+            recognized=recognized,
+            finish=pools.finish,
         )
+
+    def _wanted(self) -> Wanted:
+        """What to read of the file."""
+        aside = {"id": self.id, "split": self.split}
+        return Wanted(
+            labels=self._labels(),
+            features=self.features,
+            ignored=self.ignore or (),
+            aside={option: name for option, name in aside.items() if name is not None},
+            kinds=declared_kinds(self.categories, self.dates),
+            recognize=self.categories == "auto",
+            may_be_missing=self.missing == "fill",
+            known=None if self._encoder is None else self._encoder.columns,
+        )
+
+    def _file(self, part: str) -> str | None:
+        """The file of validation or test examples; None if they are drawn."""
+        value = self.validation if part == "validation" else self.test
+        return value if isinstance(value, str) and value != "test" else None
 
     def examine(self, source: RawDataset) -> list[str]:
         """What is odd about the labels and columns of a table to learn from.
@@ -86,23 +173,28 @@ class Csv(UnsplitDataset):
         Raises:
             DataError: The label is no class.
         """
-        inputs = source.train.inputs
-        assert not callable(inputs)
+        table = source.table
+        assert table is not None
         found = [] if self.is_multi_hot else self._examine_classes(source)
-        values, names = inputs.numpy(), source.feature_names or []
-        odd_columns = column_notes(names, values, source.train.targets)
+        odd_columns = column_notes(table.names, table.values, table.targets)
+        numbers = [index for index, raw in enumerate(table.columns) if raw.texts is None]
+        names, values = [table.names[index] for index in numbers], table.values[:, numbers]
         if self.normalize == "standard":
             odd_columns += flat_notes(names, values)
-        if source.train.names.lines is not None:
-            odd_columns += outlier_notes(names, values, source.train.names.lines.numpy())
+        odd_columns += outlier_notes(names, values, table.lines)
         return found + [f"{self.path}: {note}" for note in odd_columns]
 
     def _examine_classes(self, source: RawDataset) -> list[str]:
-        odd, hopeless = why_no_class(source.class_names, len(source.train.targets), self.decimal)
+        decimal = source.recognized.get("decimal", self.decimal)
+        odd, hopeless = why_no_class(source.class_names, len(source.train.targets), decimal)
         if hopeless:
             raise DataError(f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label")
         notes = [*([odd] if odd else []), *label_notes(source.class_names)]
         return [f"{self.path}: column {self.label!r}: {note}" for note in notes]
+
+    def test_fraction(self) -> float:
+        """The share drawn for the test split where no file holds it."""
+        return 0.0 if isinstance(self.test, str) else self.test
 
     @property
     def is_multi_hot(self) -> bool:
@@ -113,9 +205,19 @@ class Csv(UnsplitDataset):
         return self.label if isinstance(self.label, list) else [self.label]
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same file, the features of the run found by name wherever they stand."""
-        names = transform.feature_names
-        return self if names is None else self.model_copy(update={"features": list(names)})
+        """The same file, the columns of the run found by name wherever they stand, and encoded as they were."""
+        if transform.feature_names is None:
+            return self
+        encoder = transform.encoder
+        trained = self if encoder else self.model_copy(update={"features": transform.feature_names, "ignore": None})
+        trained = trained.model_copy()
+        trained._encoder = encoder
+        return trained
+
+    def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
+        """How the file is written, as far as the config does not say it."""
+        left = [key for key in RECOGNIZED if key not in self.model_fields_set]
+        return {key: getattr(resolved, key) for key in left} if isinstance(resolved, Csv) else {}
 
     def format(self) -> CsvFormat:
         """How the file is written."""
@@ -124,7 +226,34 @@ class Csv(UnsplitDataset):
 
     def origin(self, split: str = "train") -> str:
         """The file."""
-        return self.path
+        return self._file(split) or self.path if split != "train" else self.path
+
+
+def _parts(
+    table: Table, column: str, opened: TextRows, notes: list[str], validation: float | str | None
+) -> dict[str, Rows]:
+    """The rows of each split that a column names.
+
+    Raises:
+        DataError: A row is of none, or none is for training.
+    """
+    spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
+    texts = table.aside["split"]
+    splits = np.array([spellings.get(text.lower(), "") for text in texts])
+    problems = Problems(opened.where())
+    for row in np.flatnonzero(splits == "").tolist():
+        where, expected = opened.where(int(table.lines[row])), "train, val or test"
+        problems.add(0, f"{where}: column {column!r}: found {texts[row]!r}, expected {expected}", kind=texts[row])
+    problems.raise_all()
+    parts = {name: np.flatnonzero(splits == name) for name in SPLIT_NAMES if (splits == name).any()}
+    if "train" not in parts:
+        raise DataError(f"{opened.where()}: column {column!r}: no row is for training; expected some with 'train'")
+    if "validation" in parts and validation in (0, "test"):
+        count = len(parts.pop("validation"))
+        notes.append(
+            f"{opened.where()}: {count} validation rows are not used, since dataset.validation is {validation}"
+        )
+    return parts
 
 
 def find_table(path: str) -> Path:

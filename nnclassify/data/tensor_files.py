@@ -25,16 +25,12 @@ from nnclassify.data.targets import (
 )
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, MissingValueError, one_line
-from nnclassify.files.paths import is_regular, why_no_file
+from nnclassify.files.paths import MAX_INFLATION, SMALL_BYTES, is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive
 from nnclassify.settings import FilePath, all_different
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
-"""An array in an .npz file may have this size, or be this many times as large as its compressed data."""
 
 
 class Tensors(ImageDataset, UnsplitDataset):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
+from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.settings import Settings
 
@@ -52,6 +53,7 @@ class Transform:
         feature_names: Names of the columns, in order; None if they have no names.
         shift: Float64, broadcastable to `input_shape`, in raw units.
         scale: Float64, same shape, positive.
+        encoder: How the texts of a table become its features; None if every column is a number and a feature.
     """
 
     input_shape: tuple[int, ...]
@@ -59,6 +61,17 @@ class Transform:
     feature_names: list[str] | None
     shift: Tensor
     scale: Tensor
+    encoder: TableEncoder | None = None
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names of the columns that an example is read from, in order; None if they have no names."""
+        return self.feature_names if self.encoder is None else self.encoder.names
+
+    @property
+    def num_columns(self) -> int:
+        """The number of columns that an example of a table is read from."""
+        return self.input_shape[0] if self.encoder is None else len(self.encoder.columns)
 
     def __call__(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
         """Normalize raw inputs of any number type and convert them to `dtype`.
@@ -99,6 +112,7 @@ class Transform:
             "feature_names": self.feature_names,
             "shift": self.shift,
             "scale": self.scale,
+            **({} if self.encoder is None else {"columns": self.encoder.state()}),
         }
 
     @classmethod
@@ -115,7 +129,11 @@ class Transform:
         if names is not None and shape != (len(names),):
             raise ValueError("the feature names do not fit the input shape")
         _check_statistics(shape, shift, scale)
-        return cls(shape, image_format, names, shift, scale)
+        columns = state.get("columns")
+        encoder = None if columns is None else TableEncoder.from_state(columns)
+        if encoder is not None and encoder.feature_names != names:
+            raise ValueError("the columns of the table do not fit the feature names")
+        return cls(shape, image_format, names, shift, scale, encoder)
 
 
 def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> None:
@@ -130,12 +148,15 @@ def _check_statistics(shape: tuple[int, ...], shift: Tensor, scale: Tensor) -> N
         raise ValueError("the transform's shift or scale is not finite, or a scale is not positive")
 
 
-def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> tuple[Tensor, Tensor]:
+def fit_normalization(
+    inputs: Tensor, indices: Tensor, normalize: Normalize, encoder: TableEncoder | None = None
+) -> tuple[Tensor, Tensor]:
     """Compute shift and scale from the training rows `indices` of raw `inputs` `(M, ...)`.
 
     Images `(N, C, H, W)` get one pair per channel, tables `(N, num_features)` one per column. `standard` uses the mean
     and the standard deviation; `minmax` maps the smallest value to 0 and the largest to 1; `unit` does the same with
-    one pair for all columns, and with 0 and 255 for uint8 images. A constant column is only shifted.
+    one pair for all columns, and with 0 and 255 for uint8 images. A constant column is only shifted. Features of an
+    `encoder` that are 0 or 1, such as the indicators of categories, stay so.
 
     Returns:
         Shift and scale, float64 tensors that broadcast against one example.
@@ -147,6 +168,12 @@ def fit_normalization(inputs: Tensor, indices: Tensor, normalize: Normalize) -> 
         return torch.zeros(shape, dtype=torch.float64), torch.ones(shape, dtype=torch.float64)
     if normalize == "unit" and inputs.dtype == torch.uint8:
         return torch.zeros(shape, dtype=torch.float64), torch.full(shape, 255.0, dtype=torch.float64)
+    if encoder is not None:
+        is_kept = torch.tensor([feature.keeps_scale for feature in encoder.features])
+        shift, scale = torch.zeros(shape, dtype=torch.float64), torch.ones(shape, dtype=torch.float64)
+        if not is_kept.all():
+            shift[~is_kept], scale[~is_kept] = fit_normalization(inputs[:, ~is_kept], indices, normalize)
+        return shift, scale
     if normalize == "standard":
         shift, scale = _mean_and_std(inputs, indices)
     else:

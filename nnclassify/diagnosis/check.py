@@ -281,7 +281,7 @@ def rule_inputs_of(components: Components) -> RuleInputs:
         config=components.config,
         stages=stages_of(components.config),
         facts=facts,
-        feature_names=components.splits.feature_names,
+        columns=components.transform.columns,
         class_names=components.splits.class_names,
         num_outputs=components.loss_fn.num_outputs,
         prior_loss=prior_loss(components.config, facts.class_counts, facts.num_examples),

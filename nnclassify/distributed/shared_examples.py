@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from nnclassify.data import Examples, Splits
+from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import ExampleNames
 from nnclassify.distributed.ranks import Ranks
@@ -62,7 +63,8 @@ KINDS = (Examples, ExampleNames, ImageFormat)
 def _packed(splits: Splits) -> dict[str, Any]:
     """Return splits as tensors and primitives; storages that splits share are stored once."""
     whole = {**vars(splits), "validation": None} if splits.validation_is_test else vars(splits)
-    return {**_fields(whole), "validation_is_test": splits.validation_is_test}
+    encoder = None if splits.encoder is None else splits.encoder.state()
+    return {**_fields(whole), "encoder": encoder, "validation_is_test": splits.validation_is_test}
 
 
 def _fields(whole: dict[str, Any]) -> dict[str, Any]:
@@ -76,4 +78,6 @@ def _unpacked(packed: dict[str, Any]) -> Splits:
             packed[name] = Examples(**{**split, "names": ExampleNames(**split["names"])})
     if packed["image_format"] is not None:
         packed["image_format"] = ImageFormat(**packed["image_format"])
+    if packed["encoder"] is not None:
+        packed["encoder"] = TableEncoder.from_state(packed["encoder"])
     return Splits(**{**packed, "validation": packed["test"]} if validation_is_test else packed)

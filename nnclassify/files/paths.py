@@ -10,6 +10,8 @@ from nnclassify.errors import InputError
 
 MAX_SHOWN = 100
 """Longer paths are cut to this many characters in messages."""
+SMALL_BYTES, MAX_INFLATION = 64 * 2**20, 100
+"""Packed content may be this large when it is unpacked, however small it was, and this many times its packed size."""
 
 
 def look(path: Path) -> os.stat_result | None:

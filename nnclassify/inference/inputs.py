@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nnclassify.data.csv_inputs import FrameRows, Rows, inputs_of, listed, numbers_of
-from nnclassify.data.csv_rows import CsvFile, CsvFormat, as_number
+from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
+from nnclassify.data.csv_rows import CsvFormat, TextRows, as_number
+from nnclassify.data.frames import FrameRows, text_of
 from nnclassify.data.image_depth import OVERSHOOT
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import list_images, passed_over
 from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings, shape_of
+from nnclassify.data.table_files import open_table
 from nnclassify.data.tensor_files import as_tensor, load_tensor
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line
@@ -111,6 +114,7 @@ class InputReader:
     transform: Transform
     written: CsvFormat
     note: Note
+    noted: set[str] = field(default_factory=set)
 
     def read(self, name: str, item: Any) -> Iterator[RawInput]:
         """Yield the examples of one item; one that cannot be read becomes a `RawInput` with an `error`.
@@ -126,6 +130,8 @@ class InputReader:
                 yield RawInput(name, self._image(name, item))
             elif _is_frame(item):
                 yield from self._rows(FrameRows(name, item))
+            elif self.transform.encoder is not None:
+                yield from self._cells(item.numpy(force=True) if isinstance(item, Tensor) else item, name)
             else:
                 yield from self._tensor(_tensor_of(item, name), name, is_file=False)
         except (InputError, DataError) as error:
@@ -135,11 +141,13 @@ class InputReader:
         """Read what a user names in text: a file, a folder, or values."""
         path = Path(item)
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
-            yield from self._tensor(load_tensor(item), item)
+            content = load_tensor(item)
+            is_table = self.transform.encoder is not None
+            yield from self._cells(content.numpy(), item) if is_table else self._tensor(content, item)
         elif self.transform.image_format is not None:
             yield from self._images(path, self.transform.image_format)
         elif _is(Path.is_file, path):
-            yield from self._rows(CsvFile(path, self.written))
+            yield from self._rows(open_table(path, self.written)[0])
         else:
             yield RawInput(item, self._values(item))
 
@@ -159,8 +167,9 @@ class InputReader:
         return _raw_pixels(image_format.decode_image(image, name), image_format)
 
     def _takes(self) -> str:
-        shape, names = self.transform.input_shape, self.transform.feature_names
-        return f"{shape[0]} values{listed(names)}" if len(shape) == 1 else f"tensors of shape {shape}"
+        shape, transform = self.transform.input_shape, self.transform
+        values = f"{transform.num_columns} values{listed(transform.columns)}"
+        return values if len(shape) == 1 else f"tensors of shape {shape}"
 
     def _tensor(self, inputs: Tensor, item: str, *, is_file: bool = True) -> Iterator[RawInput]:
         if inputs.is_complex() or inputs.dtype == torch.uint64:
@@ -176,16 +185,47 @@ class InputReader:
             name = f"{item}[{row}]" if is_batch or is_file else item
             yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
 
-    def _rows(self, rows: Rows) -> Iterator[RawInput]:
-        """Read the rows of a data frame, or of a CSV file in the format of the training file."""
+    def _rows(self, rows: TextRows) -> Iterator[RawInput]:
+        """Read the rows of a data frame, of a Parquet file, or of a CSV file in the format of the training file."""
         self._check_flat(rows.where())
-        names, (num_features,) = self.transform.feature_names, self.transform.input_shape
-        for line, numbers in inputs_of(rows, names, num_features):
+        transform = self.transform
+        for line, numbers in inputs_of(
+            rows, transform.columns, transform.num_columns, transform.encoder, self._note_once
+        ):
             where = rows.where(line)
             if isinstance(numbers, DataError):
                 yield RawInput(where, error=str(numbers))
             else:
                 yield RawInput(where, torch.tensor(numbers, dtype=torch.float64))
+
+    def _cells(self, item: Any, name: str) -> Iterator[RawInput]:
+        """Read an array of one example or several, of numbers and texts, as a table without names."""
+        cells = np.asarray(item, dtype=object)
+        is_batch, expected = cells.ndim == 2, self.transform.num_columns
+        if cells.ndim not in (1, 2) or cells.shape[-1] != expected:
+            raise InputError(
+                f"{name}: shape {cells.shape}; this net takes (N, {expected}){listed(self.transform.columns)}"
+            )
+        for row, values in enumerate(cells if is_batch else cells[None]):
+            where = f"{name}[{row}]" if is_batch else name
+            try:
+                yield RawInput(where, self._encoded([text_of(value) for value in values], where, "."))
+            except DataError as error:
+                yield RawInput(where, error=str(error))
+
+    def _encoded(self, texts: Sequence[str], where: str, decimal: str) -> Tensor:
+        encoder = self.transform.encoder
+        if encoder is None:
+            numbers = numbers_of(texts, self.transform.columns, where, decimal)
+        else:
+            numbers = encoder.row(texts, where, decimal, self._note_once)
+        return torch.tensor(numbers, dtype=torch.float64)
+
+    def _note_once(self, text: str) -> None:
+        """Note what may be said of thousands of rows."""
+        if text not in self.noted:
+            self.noted.add(text)
+            self.note(text)
 
     def _check_flat(self, where: str) -> None:
         shape = self.transform.input_shape
@@ -195,18 +235,25 @@ class InputReader:
     def _values(self, item: str) -> Tensor:
         """Read values separated by commas, or written as in the training file."""
         self._check_flat(item)
-        names, (num_features,) = self.transform.feature_names, self.transform.input_shape
+        names, num_columns = self.transform.columns, self.transform.num_columns
         as_file = self.written.delimiter in item
-        texts = item.split(self.written.delimiter if as_file else ",")
+        texts = _split(item, self.written.delimiter if as_file else ",")
         decimal = self.written.decimal if as_file else "."
-        if len(texts) != num_features:
+        if len(texts) != num_columns:
             if len(texts) == 1 and as_number(item, decimal) is None:
                 what = why_no_file(Path(item))
                 raise InputError(
-                    f"{item}: {what}, and not a list of values; this net takes {num_features} values{listed(names)}"
+                    f"{item}: {what}, and not a list of values; this net takes {num_columns} values{listed(names)}"
                 )
-            raise InputError(f"{item}: {len(texts)} values; this net takes {num_features}{listed(names)}")
-        return torch.tensor(numbers_of(texts, names, item, decimal), dtype=torch.float64)
+            raise InputError(f"{item}: {len(texts)} values; this net takes {num_columns}{listed(names)}")
+        return self._encoded(texts, item, decimal)
+
+
+def _split(item: str, delimiter: str) -> list[str]:
+    """The values of a line; one in quotes may hold the delimiter."""
+    if '"' not in item or "\n" in item:
+        return item.split(delimiter)
+    return next(csv.reader([item], delimiter=delimiter, skipinitialspace=True))
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:

@@ -159,4 +159,5 @@ def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
     now = loaded.config
     if before.dataset.validation == 0 and "validation" not in now.dataset.model_fields_set:
         now = now.without_validation()  # the data may be too small for the default fraction; resuming will tell
+    now = now.with_dataset(now.dataset.left_to_data(before.dataset))
     return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, now)))

@@ -151,6 +151,7 @@ class TransformState(TypedDict):
     feature_names: list[str] | None
     shift: Tensor
     scale: Tensor
+    columns: NotRequired[list[dict[str, Any]]]
 
 
 _CONFIG, _ROWS = TypeAdapter(RunConfig), TypeAdapter(list[Row])

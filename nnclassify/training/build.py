@@ -81,10 +81,11 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
         torch.set_num_threads(config.threads)
     placement = resolve_placement(config.device, config.precision)  # fail before reading the data
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
-    shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, config.dataset.normalize)
+    encoder, normalize = splits.encoder, config.dataset.normalize
+    shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, normalize, encoder)
     check_tta(config.evaluation.tta, splits.input_shape)
     _check_augment(config, splits)
-    transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale)
+    transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale, encoder)
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
             check_values(examples, transform, config.dataset.origin_of_inputs(name))
@@ -109,6 +110,7 @@ def _settled(config: RunConfig, splits: Splits) -> RunConfig:
     Raises:
         DataError: An option needs a validation split.
     """
+    config = config.with_dataset(splits.recognized)
     if splits.validation is not None or config.dataset.validation in (0, "test"):
         return config
     for option, asked in (("patience", config.patience is not None), ("select_by", config.select_by != "accuracy")):

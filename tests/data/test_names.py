@@ -75,7 +75,7 @@ def test_a_row_of_a_table_is_called_by_its_id_which_is_no_feature(here: Path) ->
             r"t\.csv:4: column 'patient': found 'P-7' again, as in line 2; expected a",
         ),
         (PATIENTS.replace("P-9", " "), {}, r"t\.csv:4: column 'patient': no id; expected a different id in every row"),
-        (PATIENTS, {"id": "patent"}, r"t\.csv:1: column 'patent' \(dataset\.id\) is not there; did you mean 'patient'"),
+        (PATIENTS, {"id": "patent"}, r"t\.csv:1: no column 'patent' \(dataset\.id\); did you mean 'patient'"),
         (PATIENTS, {"id": "size", "features": ["size"]}, r"dataset\.id: 'size' is also the label or a feature"),
         (PATIENTS, {"id": "label"}, r"dataset\.id: 'label' is also the label or a feature"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -172,13 +173,62 @@ def test_all_bad_columns_are_told_at_once(here: Path) -> None:
         read(text, here)
     lines = caught.value.lines
     assert lines[0] == "t.csv:2: column 'c00': found 'text', expected a number (2 such rows)"
-    assert lines[10] == "t.csv: and 34 more columns; to use only the other columns, set dataset.features: [x]"
+    assert lines[10] == (
+        "t.csv: and 34 more columns; to use only the other columns, set dataset.features: [x]; "
+        "to learn from columns of text too, set dataset.categories: auto"
+    )
     assert len(lines) == 11
 
 
 def test_numeric_labels_are_in_numeric_order() -> None:
     assert sorted_labels(["10", "9", "2"]) == ["2", "9", "10"]
     assert sorted_labels(["b", "10", "a"]) == ["10", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (GOOD.replace(",", ";"), "delimiter: ';'"),
+        (GOOD.replace(",", "\t"), 'delimiter: "\\t"'),
+        (GOOD.replace(",", "|"), "delimiter: '|'"),
+        (GOOD.replace(",", ";").replace("1;", "1,0;"), "delimiter: ';', decimal: ','"),
+        (GOOD.encode("utf-16"), "encoding: 'utf-16'"),
+        (("größe," + GOOD.replace("\n", "\n0,").removesuffix("0,")).encode("cp1252"), "encoding: 'cp1252'"),
+        (GOOD.replace(",", ";").encode("utf-16"), "encoding: 'utf-16', delimiter: ';'"),
+        (gzip.compress(GOOD.encode()), None),
+    ],
+)
+def test_how_a_file_is_written_is_recognized_and_said(text: str | bytes, found: str | None, here: Path) -> None:
+    splits = read(text, here, features=["red", "green"])
+    assert splits.train.inputs.tolist() == AS_MEANT
+    assert splits.notes == (
+        [] if found is None else [f"t.csv: recognized, since the config does not state it: {found}"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (GOOD.replace(",", ";"), {"delimiter": ","}, r"t.csv:1: columns are separated by ';', not ','; set dataset"),
+        (
+            GOOD.replace(",", "\t"),
+            {"delimiter": ","},
+            r"""separated by '\\t', not ','; set dataset.delimiter: "\\t"$""",
+        ),
+        (GOOD.encode("utf-16"), {"encoding": "utf-8"}, r"t.csv: UTF-16 text; set dataset.encoding: utf-16"),
+        (
+            GOOD.replace(",", ";").replace("1;", "1,0;"),
+            {"decimal": "."},
+            r"found '1,0', expected a number; for decimal",
+        ),
+        (GOOD.replace(",", ";").replace("1;", "1,000;"), {}, r"found '1,000', expected a number; for a decimal comma"),
+    ],
+)
+def test_what_the_config_states_is_taken_as_it_is(
+    text: str | bytes, options: dict[str, str], message: str, here: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(text, here, **options)
 
 
 @pytest.mark.parametrize(
@@ -198,11 +248,6 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         ("shade\ndark\nlight\n", r"t.csv: no feature column other than the label"),
         (GOOD.replace("light", "dark"), r"csv: only one class \(dark\); expected at least two"),
         (GOOD + '"open', r"t.csv:6: not CSV"),
-        (GOOD.replace(",", ";"), r"t.csv:1: columns are separated by ';', not ','; set dataset.delimiter: ';'$"),
-        (
-            GOOD.replace(",", "\t"),
-            r"""separated by '\\t', not ','; set dataset.delimiter: "\\t"$""",
-        ),
         (
             GOOD.split("\n", 1)[1],
             r"t.csv:1: row 1 looks like data .+ name the columns: dataset.columns: \[x1, x2, shade\]",
@@ -224,7 +269,6 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (GOOD.replace("dark", r"\N"), r"t.csv:2: column 'shade': '\\\\N' looks like a missing label"),
         (GOOD.replace("dark", "#REF!"), r"t.csv:2: column 'shade': '#REF!' looks like a missing label"),
         (GOOD.replace("dark", "NaT"), r"t.csv:2: column 'shade': 'NaT' looks like a missing label"),
-        (GOOD.encode("utf-16"), r"t.csv: UTF-16 text; set dataset.encoding: utf-16"),
         (GOOD.encode("utf-16-le"), r"t.csv:1: contains NUL bytes; .+utf-16-le"),
         (b"PK\x03\x04", r"t.csv: a zip archive or an Excel workbook; save it as CSV"),
         (

@@ -110,7 +110,7 @@ def test_rows_of_numbers(nets: dict[str, Classifier], inputs: Any, names: list[s
         (np.array(1 + 2j), "inputs: torch.complex128; expected real numbers, such as uint8 or float32"),
         (Image.new("RGB", (2, 2)), "inputs: an image; this net takes 3 values (red, green, blue)"),
         (Frame(red=[1], green=[2]), "inputs: no column 'blue'; this net takes 3 (red, green, blue); found red, green"),
-        (Frame(red=[1], green=[None], blue=[3]), "column 'green': found 'None', a missing value; fill it in"),
+        (Frame(red=[1], green=[None], blue=[3]), "column 'green': missing value; fill it in"),
         (Frame(red=[1], green=["two"], blue=[3]), "inputs[0]: column 'green': found 'two', expected a number"),
         ("no.csv", "no.csv: no such file, and not a list of values; this net takes 3 values (red, green, blue)"),
     ],

@@ -173,7 +173,7 @@ BAD_TABLES: list[tuple[bytes, str]] = [
     (b'a,b,label\n1,2,"x\n3,4,y\n', ""),
     (b'a,b,label\n1,2,"x"y\n3,4,y\n', ""),
     (b"a,b,label\n1," + b"1" * 200_000 + b",x\n", ""),
-    (b"a;b;label\n1;2;x\n3;4;y\n", ""),
+    (b"a;b;label\n1;2;x\n3;4;y\n", ", delimiter: ','"),
     (b"a,b,label\n1,2,x\n3,4,y\n", ", delimiter: ';'"),
     (b"a,b,label\n1,2,x\n3,4,y\n", ", label: lable"),
     (b"a,b,label\n1,2,x\n3,4,y\n", ", features: [a, d]"),

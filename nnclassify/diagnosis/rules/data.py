@@ -116,7 +116,7 @@ PIXELS = 64
 
 
 def _constant(given: RuleInputs) -> Iterator[Suspicion]:
-    names = given.feature_names
+    names = given.columns
     if not given.facts.constant or names is None:
         return
     if len(names) >= PIXELS and len(given.facts.constant) > 1:
@@ -124,6 +124,8 @@ def _constant(given: RuleInputs) -> Iterator[Suspicion]:
     constant = [names[index] for index in given.facts.constant]
     rest = [name for name in names if name not in constant]
     changes: tuple[Change, ...] = ({"dataset.features": rest},) if rest and given.config.dataset.name == "csv" else ()
+    if (ignored := getattr(given.config.dataset, "ignore", None)) is not None:
+        changes = ({"dataset.ignore": [*ignored, *constant]},)
     text = f"one value in all rows: {some(constant)}"
     yield Suspicion(CONSTANT, "certain", "dataset.features", Evidence(text, len(constant), 0), changes)
 

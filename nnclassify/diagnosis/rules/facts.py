@@ -32,7 +32,7 @@ class DataFacts:
             strata.
         largest: The largest absolute value of a normalized input.
         scales: The standard deviation of each normalized column (tables) or channel (images) over the sample.
-        constant: Indices of columns with the same value in all splits; tables only.
+        constant: Indices of columns, before they are encoded, with the same value in all splits; tables only.
         duplicates: The examples of the validation and test splits that are identical to one of an earlier split.
         num_repeated: The number of test examples that are identical to a training example.
         repeated: Their fraction of the test examples.
@@ -80,7 +80,7 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         order=_order(groups, splits.num_classes + 1),
         class_order=tuple(dict.fromkeys(groups.tolist())),
         largest=float(sample.abs().max()),
-        scales=tuple(sample.std(dim=dims, correction=0).tolist()),
+        scales=tuple(_normalized(sample, transform).std(dim=dims, correction=0).tolist()),
         constant=_constant(splits) if sample.ndim == 2 else (),
         duplicates=found,
         num_repeated=num_repeated,
@@ -88,6 +88,12 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         repeated_within=1 - len(np.unique(contents.hashes["train"])) / len(train),
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
     )
+
+
+def _normalized(sample: Tensor, transform: Transform) -> Tensor:
+    """The columns that are normalized: indicators of categories are not."""
+    features = [] if transform.encoder is None else transform.encoder.features
+    return sample[:, torch.tensor([not feature.keeps_scale for feature in features])] if features else sample
 
 
 def _some(count: int, most: int = 50) -> list[int]:
@@ -105,4 +111,7 @@ def _constant(splits: Splits) -> tuple[int, ...]:
     parts = [part for part in (splits.train, splits.validation, splits.test) if part is not None]
     lows = torch.stack([part.inputs[part.indices].amin(dim=0) for part in parts]).amin(dim=0)
     highs = torch.stack([part.inputs[part.indices].amax(dim=0) for part in parts]).amax(dim=0)
-    return tuple((lows == highs).nonzero()[:, 0].tolist())
+    is_constant: list[bool] = (lows == highs).tolist()
+    if splits.encoder is not None:
+        is_constant = [all(is_constant[part]) for part in splits.encoder.slices]
+    return tuple(index for index, constant in enumerate(is_constant) if constant)

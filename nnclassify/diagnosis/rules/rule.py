@@ -82,7 +82,7 @@ class RuleInputs:
         config: The config.
         stages: Its layers before the last one.
         facts: DataFacts about the data.
-        feature_names: The columns; None where they have no names.
+        columns: The columns of a table before they are encoded; None where they have no names.
         class_names: The names of the classes, by index.
         num_outputs: The number of outputs of the network.
         prior_loss: The loss of predicting the class frequencies; None if the loss has no such value.
@@ -95,7 +95,7 @@ class RuleInputs:
     config: RunConfig
     stages: list[Stage]
     facts: DataFacts
-    feature_names: list[str] | None
+    columns: list[str] | None
     class_names: list[str]
     num_outputs: int
     prior_loss: float | None = None

@@ -1,0 +1,139 @@
+"""Which kind a column of a table is of: what the config says, or what its texts show."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from nnclassify.data.csv_rows import MISSING
+from nnclassify.data.encoding import (
+    ISO,
+    NO,
+    YES,
+    AnyColumn,
+    DateColumn,
+    DatePart,
+    NumberColumn,
+    OneHotColumn,
+    OrdinalColumn,
+    YesNoColumn,
+    date_of,
+    is_missing_category,
+)
+from nnclassify.errors import DataError
+from nnclassify.settings import PositiveInt, Settings
+
+DAYS = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y")
+TIMES = ("", " %H:%M", " %H:%M:%S")
+"""Formats that dates are recognized in, beside ISO 8601, and what may follow them."""
+
+FEW_CATEGORIES, MIN_ROWS, MAX_CATEGORIES = 20, 4, 1000
+"""Texts of more categories than the first, in fewer rows per category than the second, are no categories but names; nor
+are those of more categories than the last."""
+
+Category = Literal["one_hot", "yes_no"] | PositiveInt | Annotated[list[str], Field(min_length=2)]
+Categories = Literal["auto"] | list[str] | dict[str, Category]
+
+
+def _days() -> list[DatePart]:
+    return ["days"]
+
+
+class Dates(Settings):
+    """How the dates of a column are written, and what is learned from them."""
+
+    format: str | None = None
+    """Format, as in Python's `strptime`, such as `%d.%m.%Y`. Default: recognized; ISO 8601 always is."""
+    parts: Annotated[list[DatePart], Field(min_length=1)] = Field(default_factory=_days)
+    """Numbers made of a date: `days` since 1970-01-01, `year`, `month` (1 to 12), `day` (1 to 31), `weekday`
+    (0 for Monday) and `hour`."""
+
+    @field_validator("format")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None and "%" not in value:
+            raise ValueError("a format of strptime, such as '%d.%m.%Y'")
+        return value
+
+
+def declared_kinds(
+    categories: Categories | None, dates: Sequence[str] | Mapping[str, Dates] | None
+) -> dict[str, Category | Dates]:
+    """Return what the config says of columns by name."""
+    if isinstance(categories, dict):
+        found: dict[str, Category | Dates] = dict(categories)
+    else:
+        found = dict.fromkeys(categories if isinstance(categories, list) else (), "one_hot")
+    of_dates = dates if isinstance(dates, Mapping) else {name: Dates() for name in dates or ()}
+    return {**found, **of_dates}
+
+
+def column_of(name: str, kind: Category | Dates | None, counts: Mapping[str, int]) -> AnyColumn:
+    """Return the column of a kind; where the config does not say which, of the one that its texts show.
+
+    Args:
+        name: The column.
+        kind: What the config says.
+        counts: The rows of each of its texts.
+
+    Raises:
+        DataError: Dates may be written in two ways, or there are too many different texts for categories.
+    """
+    if isinstance(kind, Dates):
+        written = kind.format or date_format(name, counts) or ISO
+        return DateColumn(name=name, format=written, parts=tuple(kind.parts))
+    if isinstance(kind, list):
+        return OrdinalColumn(name=name, categories=tuple(kind))
+    if kind == "yes_no" or (kind is None and _is_yes_or_no(counts)):
+        return YesNoColumn(name=name)
+    if kind is None and (form := date_format(name, counts)) is not None:
+        return DateColumn(name=name, format=form)
+    if isinstance(kind, int):
+        return OneHotColumn(name=name, most=kind)
+    present = {text: count for text, count in counts.items() if not is_missing_category(text)}
+    found, rows = len(present), sum(present.values())
+    if found > min(MAX_CATEGORIES, max(FEW_CATEGORIES, rows / MIN_ROWS)):
+        raise DataError(
+            f"{found} different texts in {rows} rows are too many for categories; remove the column (dataset.ignore), "
+            f"or keep the most frequent ones: dataset.categories: {{{name}: {FEW_CATEGORIES}}}"
+        )
+    return OneHotColumn(name=name)
+
+
+def _is_yes_or_no(texts: Iterable[str]) -> bool:
+    return all(text.lower() in (*YES, *NO, *MISSING) for text in texts)
+
+
+def date_format(name: str, texts: Iterable[str]) -> str | None:
+    """Return the format that the dates of a column are written in; None: they are no dates.
+
+    Raises:
+        DataError: There are two, which read a text as different dates.
+    """
+    texts = [text for text in texts if text.lower() not in MISSING]
+    if not texts or all(date_of(text) is not None for text in texts):
+        return ISO if texts else None
+    fits = [
+        form + time
+        for form, time in itertools.product(DAYS, TIMES)
+        if all(date_of(text, form + time) is not None for text in texts)
+    ]
+    for form in fits[1:]:
+        if (text := next((text for text in texts if date_of(text, fits[0]) != date_of(text, form)), None)) is not None:
+            raise DataError(
+                f"{text!r} may be a date as {fits[0]} or as {form}; set "
+                f"dataset.dates: {{{name}: {{format: '{fits[0]}'}}}}, or the other"
+            )
+    return fits[0] if fits else None
+
+
+def kind_text(column: AnyColumn) -> str:
+    """What a note says of a column that was recognized."""
+    if isinstance(column, DateColumn):
+        return f"dates ({column.format}; days since 1970-01-01)"
+    if isinstance(column, YesNoColumn):
+        return "yes or no"
+    return "numbers" if isinstance(column, NumberColumn) else "categories"

@@ -1,0 +1,476 @@
+"""From the texts of a table's columns to numbers.
+
+Every column has a kind: a number, a category, a rank, yes or no, a date. What a kind needs to know, such as the
+categories or the value that replaces a missing one, is fixed from the training split and stored in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, TypeAdapter
+
+from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
+from nnclassify.data.image_listing import clean_name
+from nnclassify.data.labels import AMBIGUOUS, classes_of, matched
+from nnclassify.errors import DataError, MissingValueError, counted, some, suggestion
+
+Values = np.ndarray[Any, np.dtype[np.float64]]
+DatePart = Literal["days", "year", "month", "day", "weekday", "hour"]
+
+MAX_NAMED = 10
+"""Categories that a message lists."""
+EPOCH = datetime(1970, 1, 1)
+YES, NO = ("yes", "true", "y", "t", "on", "1", "1.0"), ("no", "false", "n", "f", "off", "0", "0.0")
+"""Spellings of yes and no, in lower case."""
+ISO = "ISO 8601"
+"""The date format `2024-01-31`, also with a time: `2024-01-31 12:30:00`."""
+
+_PARTS: dict[str, Callable[[datetime], float]] = {
+    "days": lambda date: (date - EPOCH) / timedelta(days=1),
+    "year": lambda date: date.year,
+    "month": lambda date: date.month,
+    "day": lambda date: date.day,
+    "weekday": lambda date: date.weekday(),
+    "hour": lambda date: date.hour + date.minute / 60,
+}
+
+
+class Feature(NamedTuple):
+    """What a network sees of a column.
+
+    Attributes:
+        name: Its name, such as `color=red`.
+        column: The column that it is made of.
+        keeps_scale: Whether it is 0 or 1 and is not normalized.
+    """
+
+    name: str
+    column: str
+    keeps_scale: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table, and how a text in it becomes numbers.
+
+    Attributes:
+        name: Its name.
+        fill: The text that replaces a missing value; None: a missing value is an error.
+        marks_missing: Whether one more feature is 1 where the value was missing.
+    """
+
+    name: str
+    fill: str | None = None
+    marks_missing: bool = False
+
+    keeps_scale: ClassVar[bool] = False
+    """Whether its features are 0 or 1 and are not normalized."""
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return the features of a text that has no `problem`."""
+        raise NotImplementedError
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """What is wrong with a text that is not missing; None: nothing."""
+        raise NotImplementedError
+
+    def fitted(self, counts: Mapping[str, int]) -> Self:
+        """Return the column with what is fixed from the training split.
+
+        Args:
+            counts: The training rows of each text; missing values are left out.
+        """
+        raise NotImplementedError
+
+    def feature_names(self) -> list[str]:
+        """Return the names of the features, without the one that marks missing values."""
+        return [self.name]
+
+    def features(self) -> list[Feature]:
+        """Return the features, the one that marks missing values included."""
+        found = [Feature(name, self.name, self.keeps_scale) for name in self.feature_names()]
+        return [*found, Feature(f"{self.name} (missing)", self.name, True)] if self.marks_missing else found
+
+    def is_missing(self, text: str) -> bool:
+        """Whether a text stands for a missing value."""
+        return text.lower() in MISSING
+
+    def is_unseen(self, text: str) -> bool:
+        """Whether a text is a category without an indicator of its own."""
+        return False
+
+    def encoded(self, text: str, where: str, decimal: str = ".") -> list[float]:
+        """Return the features of a text.
+
+        Raises:
+            MissingValueError: The value is missing, and nothing replaces it.
+            DataError: It is of another kind.
+        """
+        text, is_missing = clean_name(text), False
+        if self.is_missing(text):
+            if self.fill is None:
+                raise MissingValueError(f"{where}: {why_no_number(text)[1]}")
+            text, decimal, is_missing = self.fill, ".", True
+        if (problem := self.problem(text, decimal)) is not None:
+            raise DataError(f"{where}: {problem}")
+        return self.numbers(text, decimal) + [float(is_missing)] * self.marks_missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberColumn(Column):
+    """Numbers, one feature."""
+
+    kind: Literal["number"] = "number"
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """What is wrong with a text that is no finite number."""
+        return None if as_number(text, decimal) is not None else why_no_number(text, decimal)[1]
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return the number."""
+        value = as_number(text, decimal)
+        assert value is not None
+        return [value]
+
+    def fitted_to(self, values: Values) -> NumberColumn:
+        """Return the column whose missing values, NaN, are replaced by the median of the others."""
+        is_missing = np.isnan(values)
+        if is_missing.all():
+            raise DataError(f"column {self.name!r}: every value in the training split is missing; remove the column")
+        fill = repr(float(np.median(values[~is_missing])))
+        return replace(self, fill=fill, marks_missing=bool(is_missing.any()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneHotColumn(Column):
+    """Categories: a feature for each, which is 1 in its rows, and one for all that have none of their own.
+
+    Attributes:
+        categories: The categories of the training split, sorted by value if all are numbers, otherwise by name.
+        most: How many categories have a feature of their own, the most frequent ones; None: all.
+    """
+
+    categories: tuple[str, ...] = ()
+    most: int | None = None
+    kind: Literal["one_hot"] = "one_hot"
+
+    keeps_scale: ClassVar[bool] = True
+
+    def is_missing(self, text: str) -> bool:
+        """Whether a text stands for a missing value; a word that may be a category, such as `none`, does not."""
+        return is_missing_category(text)
+
+    @cached_property
+    def _place_of(self) -> dict[str, int | None]:
+        """The places of the texts met so far."""
+        return {}
+
+    def _place(self, text: str) -> int | None:
+        if text not in self._place_of:
+            self._place_of[text] = matched([text], self.categories)[0]
+        return self._place_of[text]
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """Nothing: a text that is not a category is one that was never seen."""
+        return None
+
+    def is_unseen(self, text: str) -> bool:
+        """Whether a text is a category without an indicator of its own."""
+        return not self.is_missing(clean_name(text)) and self._place(clean_name(text)) is None
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return the indicators of the categories, then that of all others."""
+        place = self._place(text)
+        chosen = len(self.categories) if place is None else place
+        return [float(index == chosen) for index in range(len(self.categories) + 1)]
+
+    def feature_names(self) -> list[str]:
+        """Return a name for each category, and one for all others."""
+        return [*(f"{self.name}={category}" for category in self.categories), f"{self.name} (other)"]
+
+    def fitted(self, counts: Mapping[str, int]) -> Self:
+        """Return the column with the categories of the training split, or the most frequent of them."""
+        found = classes_of(dict(counts))
+        rows = Counter[str]()
+        for text, count in counts.items():
+            rows[found.names[found.index[text]]] += count
+        kept = {name for name, _ in rows.most_common(self.most)}
+        return replace(self, categories=tuple(name for name in found.names if name in kept))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinalColumn(Column):
+    """Categories that have an order: one feature, the place in it, from 0.
+
+    Attributes:
+        categories: The categories, the lowest first.
+    """
+
+    categories: tuple[str, ...]
+    kind: Literal["ordinal"] = "ordinal"
+
+    def is_missing(self, text: str) -> bool:
+        """Whether a text stands for a missing value and is not one of the categories."""
+        return text.lower() in MISSING and matched([text], self.categories) == [None]
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """What is wrong with a text that has no place in the order."""
+        if matched([text], self.categories) != [None]:
+            return None
+        return f"found {text!r}, expected one of {some(self.categories, MAX_NAMED)}{suggestion(text, self.categories)}"
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return the place of the category."""
+        (place,) = matched([text], self.categories)
+        assert place is not None
+        return [float(place)]
+
+    def fitted(self, counts: Mapping[str, int]) -> Self:
+        """Return the column as it is: the config lists the categories."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class YesNoColumn(Column):
+    """Yes or no, in any of the usual spellings: one feature, 1 or 0."""
+
+    kind: Literal["yes_no"] = "yes_no"
+
+    keeps_scale: ClassVar[bool] = True
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """What is wrong with a text that says neither."""
+        return None if text.lower() in YES + NO else f"found {text[:40]!r}, expected yes or no, true or false, 1 or 0"
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return 1 or 0."""
+        return [float(text.lower() in YES)]
+
+    def fitted(self, counts: Mapping[str, int]) -> Self:
+        """Return the column as it is."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class DateColumn(Column):
+    """Dates: one feature for each part, by default the days since 1970-01-01.
+
+    Attributes:
+        format: How the dates are written, as in `datetime.strptime`, or `ISO 8601`, which is always understood.
+        parts: The features.
+    """
+
+    format: str = ISO
+    parts: tuple[DatePart, ...] = ("days",)
+    kind: Literal["date"] = "date"
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """What is wrong with a text that is no date of this format."""
+        if date_of(text, self.format) is not None:
+            return None
+        example = "2024-01-31" if self.format == ISO else f"{datetime(2024, 1, 31).strftime(self.format)}"
+        return f"found {text[:40]!r}, expected a date such as {example}"
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return the parts of the date."""
+        date = date_of(text, self.format)
+        assert date is not None
+        return [float(_PARTS[part](date)) for part in self.parts]
+
+    def feature_names(self) -> list[str]:
+        """Return the column's name with each part."""
+        return [f"{self.name} ({'days since 1970-01-01' if part == 'days' else part})" for part in self.parts]
+
+    def fitted(self, counts: Mapping[str, int]) -> Self:
+        """Return the column as it is: the config, or the whole file, decides the format."""
+        return self
+
+
+def is_missing_category(text: str) -> bool:
+    """Whether a text can only stand for a missing value; `none` and `-` may be categories."""
+    return text.lower() in MISSING and text.lower() not in AMBIGUOUS
+
+
+AnyColumn = Annotated[
+    NumberColumn | OneHotColumn | OrdinalColumn | YesNoColumn | DateColumn, Field(discriminator="kind")
+]
+_COLUMNS: TypeAdapter[tuple[AnyColumn, ...]] = TypeAdapter(tuple[AnyColumn, ...])
+
+
+def date_of(text: str, format: str = ISO) -> datetime | None:  # noqa: A002 - strptime's own name for it
+    """The date that a text spells in a format, or in ISO 8601; None: it spells none."""
+    for parse in (datetime.fromisoformat, lambda found: datetime.strptime(found, format)):
+        try:
+            date = parse(text)
+        except ValueError:
+            continue
+        return date if date.tzinfo is None else date.astimezone(UTC).replace(tzinfo=None)
+    return None
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A column of a table before it is encoded.
+
+    Attributes:
+        column: Its kind.
+        texts: The texts that its values are the indices of; None: the values are the numbers, NaN where missing.
+    """
+
+    column: AnyColumn
+    texts: list[str] | None = None
+
+    def fitted(self, values: Values, *, may_be_missing: bool) -> AnyColumn:
+        """Return the column with what is fixed from values `(N,)` of the training split.
+
+        Raises:
+            DataError: There is nothing to replace a missing value by.
+        """
+        if self.texts is None or isinstance(self.column, NumberColumn):
+            return (
+                self.column.fitted_to(values)
+                if may_be_missing and isinstance(self.column, NumberColumn)
+                else self.column
+            )
+        codes, counts = np.unique(values.astype(np.int64), return_counts=True)
+        rows = {self.texts[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+        present = {text: count for text, count in rows.items() if not self.column.is_missing(clean_name(text))}
+        if not present:
+            raise DataError(
+                f"column {self.column.name!r}: every value in the training split is missing; remove the column"
+            )
+        column = self.column.fitted(present)
+        if not may_be_missing:
+            return column
+        fill = clean_name(max(present, key=lambda text: (present[text], text)))
+        return replace(column, fill=fill, marks_missing=len(present) < len(rows))
+
+
+@dataclass(frozen=True)
+class TableEncoder:
+    """From the columns of a table to the features that a network sees.
+
+    Attributes:
+        columns: The columns, in order.
+    """
+
+    columns: tuple[AnyColumn, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    @cached_property
+    def features(self) -> list[Feature]:
+        """The features, in order."""
+        return [feature for column in self.columns for feature in column.features()]
+
+    @property
+    def slices(self) -> list[slice]:
+        """The place of each column's features."""
+        ends = [*itertools.accumulate((len(column.features()) for column in self.columns), initial=0)]
+        return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of the features."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every column is a number that must be there, and so a feature as it is."""
+        return all(isinstance(column, NumberColumn) and column.fill is None for column in self.columns)
+
+    def row(
+        self, texts: Sequence[str], where: str, decimal: str, note: Callable[[str], object] = lambda text: None
+    ) -> list[float]:
+        """Return the features of one example.
+
+        Args:
+            texts: A text for each column.
+            where: Where they come from, for messages.
+            decimal: The decimal mark of numbers.
+            note: Receives which categories have no indicator of their own.
+
+        Raises:
+            DataError: A value is missing or of another kind.
+        """
+        found, problems = list[float](), list[str]()
+        for column, text in zip(self.columns, texts, strict=True):
+            try:
+                found += column.encoded(text, f"column {column.name!r}", decimal)
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            if column.is_unseen(text):
+                note(_unseen(column, repr(clean_name(text))))
+        if problems:
+            raise DataError(f"{where}: {'; '.join(problems)}")
+        return found
+
+    def matrix(self, raw: Sequence[RawColumn], values: Values) -> Values:
+        """Return the features `(N, num_features)` of a table's values `(N, num_columns)`."""
+        features = np.empty((len(values), len(self.features)))
+        for column, source, place, given in zip(self.columns, raw, self.slices, values.T, strict=True):
+            features[:, place] = _encoded(column, source.texts, given)
+        return features
+
+    def unseen(self, raw: Sequence[RawColumn], values: Values) -> list[str]:
+        """One line per column on the categories of a table's values without an indicator of their own."""
+        notes = []
+        for index, (column, source) in enumerate(zip(self.columns, raw, strict=True)):
+            if source.texts is None:
+                continue
+            is_unseen = np.array([column.is_unseen(text) for text in source.texts], dtype=np.bool_)
+            codes = values[:, index].astype(np.int64)
+            if count := int(is_unseen[codes].sum()):
+                names = [repr(clean_name(source.texts[code])) for code in np.unique(codes[is_unseen[codes]]).tolist()]
+                notes.append(_unseen(column, f"{some(names, MAX_NAMED)} ({counted(count, 'row')})"))
+        return notes
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the columns as primitives, for a checkpoint."""
+        return [
+            {name: list(value) if isinstance(value, tuple) else value for name, value in _fields(column).items()}
+            for column in self.columns
+        ]
+
+    @classmethod
+    def from_state(cls, state: object) -> TableEncoder:
+        """Return the encoder of a `state`.
+
+        Raises:
+            ValueError: It is no such state.
+        """
+        return cls(_COLUMNS.validate_python(state))
+
+
+def _fields(column: Column) -> dict[str, Any]:
+    return {field.name: getattr(column, field.name) for field in fields(column)}
+
+
+def _unseen(column: Column, what: str) -> str:
+    return (
+        f"column {column.name!r}: no indicator for {what}, which the training split does not have, or too rarely; "
+        f"encoded as {column.name + ' (other)'!r}"
+    )
+
+
+def _encoded(column: AnyColumn, texts: Sequence[str] | None, values: Values) -> Values:
+    """The features `(N, k)` of a column's values `(N,)`, which have been checked."""
+    if texts is None:
+        is_missing = np.isnan(values)
+        filled = values if column.fill is None else np.where(is_missing, float(column.fill), values)
+        return np.column_stack([filled, is_missing]) if column.marks_missing else filled[:, None]
+    table = np.array([column.encoded(text, column.name) for text in texts])
+    encoded: Values = table[values.astype(np.int64)]
+    return encoded

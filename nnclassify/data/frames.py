@@ -1,0 +1,86 @@
+"""Tables that are no text files, data frames and Parquet files, as the rows of text that their CSV file would have."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnclassify.data.csv_rows import CsvFormat
+from nnclassify.errors import DataError, one_line
+
+AT_ONCE = 10_000
+"""Rows of a Parquet file that are held as Python objects."""
+
+
+class FrameRows:
+    """The rows of a data frame, as its own CSV file would have them: numbers keep all their digits.
+
+    Args:
+        name: What to call it in messages.
+        frame: An object with named columns that NumPy reads, such as pandas', polars' and pyarrow's tables.
+    """
+
+    has_names: ClassVar[bool] = True
+
+    def __init__(self, name: str, frame: Any) -> None:
+        self.name = name
+        self.format = CsvFormat()
+        self._columns = [str(column) for column in getattr(frame, "column_names", frame.columns)]
+        self._cells = np.asarray(frame, dtype=object)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The columns' names, then every row."""
+        yield 1, self._columns
+        for row, cells in enumerate(self._cells):
+            yield row + 2, [text_of(cell) for cell in cells]
+
+    def where(self, line: int = 0) -> str:
+        """The frame, or one of its rows: the first, under the names, is row 0."""
+        return f"{self.name}[{line - 2}]" if line > 1 else self.name
+
+
+class ParquetRows:
+    """The rows of a Parquet file; messages call the first row line 2, as in its CSV file.
+
+    Raises:
+        DataError: It cannot be read, or pyarrow is not installed.
+    """
+
+    has_names: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from pyarrow import ArrowException, parquet
+        except ImportError as cause:
+            raise DataError(
+                f"{path}: reading Parquet files needs pyarrow: pip install 'nnclassify[parquet]', or save it as CSV"
+            ) from cause
+        self.path = path
+        self.format = CsvFormat()
+        try:
+            self._table = parquet.read_table(path)
+        except (ArrowException, OSError) as cause:
+            raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a Parquet file") from cause
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The columns' names, then every row."""
+        yield 1, [str(name) for name in self._table.column_names]
+        batches = self._table.to_batches(AT_ONCE)
+        rows = (zip(*(column.to_pylist() for column in batch.columns), strict=True) for batch in batches)
+        for line, cells in enumerate(itertools.chain.from_iterable(rows), 2):
+            yield line, [text_of(cell) for cell in cells]
+
+    def where(self, line: int = 0) -> str:
+        """The file, or one of its rows."""
+        return f"{self.path}:{line}" if line else str(self.path)
+
+
+def text_of(cell: Any) -> str:
+    """The text of a value, as a CSV file has it: nothing for None, all digits of a number."""
+    if cell is None:
+        return ""
+    return repr(float(cell)) if isinstance(cell, float | np.floating) else str(cell)

@@ -1,0 +1,110 @@
+"""From tables that were read to the examples that splits are drawn from, encoded once the training split is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnclassify.data.base import RawDataset, UnsplitExamples
+from nnclassify.data.csv_table import Table
+from nnclassify.data.encoding import NumberColumn, TableEncoder
+from nnclassify.data.labels import matched
+from nnclassify.data.names import ExampleNames
+from nnclassify.data.splitting import Rows
+from nnclassify.errors import DataError, LabelError, some
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TablePools:
+    """The examples of one or several tables with the same columns.
+
+    What the columns need to know, such as categories and the values that replace missing ones, is fixed by the rows
+    that are taken first, which are those of the training split.
+
+    Args:
+        where: What messages call the table.
+        encoder: That of a run whose columns these are; None: there is none yet.
+        may_be_missing: Whether missing values are replaced.
+    """
+
+    def __init__(self, where: str, encoder: TableEncoder | None, *, may_be_missing: bool) -> None:
+        self.where = where
+        self.encoder = encoder
+        self.may_be_missing = may_be_missing
+        self.notes: list[str] = []
+
+    def pool(self, table: Table, rows: Rows | None = None, prefix: str = "") -> UnsplitExamples:
+        """The examples of a table, or of some of its rows.
+
+        Args:
+            table: The table.
+            rows: The rows; None: all of them.
+            prefix: What the names of the examples begin with, where other tables have the same ones.
+        """
+        import torch
+
+        names = ExampleNames(prefix, lines=torch.from_numpy(table.lines))
+        names = names.with_texts(table.aside["id"]) if "id" in table.aside else names
+        targets, values = table.targets, table.values
+        if rows is not None:
+            names, targets, values = names.at(torch.from_numpy(rows)), targets[rows], values[rows]
+        is_plain = (
+            self.encoder is None
+            and not self.may_be_missing
+            and all(isinstance(raw.column, NumberColumn) for raw in table.columns)
+        )
+        of_rows = partial(self._take, replace(table, values=values))
+        return UnsplitExamples(targets, torch.from_numpy(values) if is_plain else of_rows, names)
+
+    def _take(self, table: Table, rows: Rows) -> tuple[Tensor, Rows]:
+        """The features `(N, num_features)` of rows of a table."""
+        import torch
+
+        values = table.values[rows]
+        if self.encoder is None:
+            self.encoder = self._fitted(table, values)
+        self.notes += [f"{self.where}: {note}" for note in self.encoder.unseen(table.columns, values)]
+        return torch.from_numpy(self.encoder.matrix(table.columns, values)), rows
+
+    def _fitted(self, table: Table, values: np.ndarray) -> TableEncoder:
+        """The encoder for values of the training split."""
+        columns, problems = [], []
+        for index, raw in enumerate(table.columns):
+            try:
+                columns.append(raw.fitted(values[:, index], may_be_missing=self.may_be_missing))
+            except DataError as error:
+                problems.append(f"{self.where}: {error}")
+        if problems:
+            raise DataError(problems)
+        replaced = [f"{column.name!r} by {column.fill!r}" for column in columns if column.marks_missing]
+        if replaced:
+            self.notes.append(
+                f"{self.where}: missing values are replaced, and marked by a feature: {', '.join(replaced)}"
+            )
+        return TableEncoder(tuple(columns))
+
+    def finish(self, source: RawDataset) -> RawDataset:
+        """Add what is known once all splits are taken."""
+        if self.encoder is None or self.encoder.is_plain:
+            return source
+        names = self.encoder.feature_names
+        return replace(source, feature_names=names, encoder=self.encoder, notes=[*source.notes, *self.notes])
+
+
+def in_classes_of(table: Table, class_names: list[str], where: str) -> Table:
+    """The same table with the class indices of another.
+
+    Raises:
+        LabelError: It has a class that the other does not have.
+    """
+    if table.targets.ndim == 2:
+        return table
+    place = matched(table.class_names, class_names)
+    if new := [repr(name) for name, index in zip(table.class_names, place, strict=True) if index is None]:
+        raise LabelError(f"{where}: class {some(new, 5)} is not one of the training file's: {some(class_names, 10)}")
+    return replace(table, targets=np.array(place, dtype=np.int64)[table.targets])
