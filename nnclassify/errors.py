@@ -173,8 +173,9 @@ def one_line(cause: object, limit: int = 200) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """Return `1 file`, `2 files`."""
-    return f"{number} {thing}{'s' * (number != 1)}"
+    """Return `1 file`, `2 files`, `2 classes`."""
+    ending = "es" if thing.endswith("s") else "s"
+    return f"{number:,} {thing}{ending * (number != 1)}"
 
 
 def some(items: Sequence[object], limit: int = 3) -> str:

@@ -103,6 +103,13 @@ class RunResult:
         return {**({} if self.validation is None else self.validation.summary()), **recorded}
 
 
+Announce = Callable[[Components, Trainer], None]
+
+
+def _silent(components: Components, trainer: Trainer) -> None:
+    """Announce nothing."""
+
+
 def train(
     loaded: LoadedConfig,
     *,
@@ -113,6 +120,7 @@ def train(
     ranks: Ranks | None = None,
     root: Path = CHECKPOINTS,
     signal_handling: Callable[[Callable[[int], None]], AbstractContextManager[None]] = stop_on_signals,
+    announce: Announce = _silent,
 ) -> RunResult:
     """Train a config into a run folder, and evaluate `best.pt` as read back from disk.
 
@@ -125,6 +133,7 @@ def train(
         ranks: The processes that train together; this one trains, writes and prints, the others run `train_as_worker`.
         root: The folder in which a new run folder is created.
         signal_handling: Returns a context manager within which a signal calls the given function with its number.
+        announce: Called before the first step, with what was built.
 
     Raises:
         Interrupted: A signal stopped the run; everything is saved.
@@ -150,6 +159,7 @@ def train(
         trainer.observers = [*writers, *monitors, Notes(note), *observers]
         remove(folder.result)
         remove(folder.predictions)
+        announce(components, trainer)
         with signal_handling(trainer.request_stop):
             _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
@@ -199,6 +209,7 @@ def train_distributed(
     observers: Sequence[Observer],
     note: Callable[[str], None],
     with_monitor: bool,
+    announce: Announce = _silent,
 ) -> RunResult | None:
     """Train with the other processes started by torchrun, if any; the first process returns the result, others None.
 
@@ -209,7 +220,15 @@ def train_distributed(
             train_as_worker(loaded, ranks)
             return None
         folder = resume or begun_since(loaded, restarted_by())
-        return train(loaded, resume=folder, observers=observers, note=note, with_monitor=with_monitor, ranks=ranks)
+        return train(
+            loaded,
+            resume=folder,
+            observers=observers,
+            note=note,
+            with_monitor=with_monitor,
+            ranks=ranks,
+            announce=announce,
+        )
 
 
 def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Components, Trainer]:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import runs, summary, train, use
+from nnclassify.cli import init, runs, summary, train, use
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -35,6 +35,7 @@ app = typer.Typer(
     epilog="Start with: nnclassify train digits_cnn",
 )
 app.command(epilog=PRECEDENCE)(train.train)
+app.command()(init.init)
 app.command(epilog=PRECEDENCE)(train.check)
 app.command()(train.explain)
 app.command()(use.evaluate)

@@ -45,13 +45,17 @@ RunOption = Annotated[
 ]
 ConfigArgument = Annotated[
     str,
-    typer.Argument(metavar="CONFIG", help="A YAML file or a shipped config.", autocompletion=complete_config),
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file, a shipped config, or your data: a folder or table.",
+        autocompletion=complete_config,
+    ),
 ]
 ConfigOrRunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="CONFIG",
-        help="A YAML file or a shipped config; with --resume also a run.",
+        help="A YAML file, a shipped config, your data (a folder or table); with --resume also a run.",
         autocompletion=complete_config,
     ),
 ]
@@ -67,6 +71,9 @@ EpochsOption = Annotated[str | None, typer.Option(metavar="N", help="Short for e
 LrOption = Annotated[str | None, typer.Option(metavar="LR", help="Short for optimizer.lr=LR.")]
 SeedOption = Annotated[str | None, typer.Option(metavar="N", help="Short for seed=N.")]
 BatchSizeOption = Annotated[str | None, typer.Option(metavar="N", help="Short for batch_size=N.")]
+LabelOption = Annotated[
+    str | None, typer.Option("--label", metavar="COLUMN", help="Label column of a table: short for dataset.label.")
+]
 DeviceKeyOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="Short for device=DEVICE.")]
 PRECEDENCE = (
     "KEY=VALUE, --set and the short options such as --lr override the config. "

@@ -7,6 +7,7 @@ on the command line is not known here.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -17,7 +18,14 @@ from nnclassify.config.yaml_reader import UNSET, Override, path_of_key
 from nnclassify.errors import InputError, some, suggestion
 from nnclassify.runs.folder import CHECKPOINTS
 
-SHORT = {"epochs": "epochs", "lr": "optimizer.lr", "seed": "seed", "batch_size": "batch_size", "device": "device"}
+SHORT = {
+    "epochs": "epochs",
+    "lr": "optimizer.lr",
+    "seed": "seed",
+    "batch_size": "batch_size",
+    "device": "device",
+    "label": "dataset.label",
+}
 """The keys that the short options set, by parameter name."""
 OF_A_RUN = ("dataset", "evaluation")
 """The sections of the config that can be overridden for a trained run."""
@@ -39,13 +47,19 @@ def gathered(set_options: Sequence[str] | None, words: Sequence[str] | None, **s
     forms = [
         [Override.of(assignment) for assignment in set_options or []],
         [Override(word, word) for word in words or []],
-        [Override(f"{SHORT[name]}={value}", f"--{name.replace('_', '-')} {value}") for name, value in given.items()],
+        [_short_form(name, value) for name, value in given.items()],
     ]
     for place, form in enumerate(forms):
         for later in form:
             for earlier in (override for before in forms[:place] for override in before):
                 _refuse_conflict(earlier, later)
     return [override for form in forms for override in form]
+
+
+def _short_form(name: str, value: str) -> Override:
+    """The override of a short option; a column's name is text, also where it is a number in YAML."""
+    text = json.dumps(value) if name == "label" and not value.startswith("[") else value
+    return Override(f"{SHORT[name]}={text}", f"--{name.replace('_', '-')} {value}")
 
 
 def _refuse_conflict(earlier: Override, later: Override) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -54,18 +53,6 @@ class ProgressBar(Observer):
         """Close the bar, which stays on the screen."""
         if self.bar is not None:
             self.bar.close()
-
-
-class PlanLine(Observer):
-    """Prints once how the run is executed."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-
-    def run_started(self, trainer: Trainer) -> None:
-        """Print the plan before the first step."""
-        decisions = trainer.plan.description().items()
-        self.say("plan: " + ", ".join(f"{name} {value}" for name, value in decisions))
 
 
 ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20

@@ -10,6 +10,7 @@ from nnclassify.cli.options import (
     DeviceKeyOption,
     EpochsOption,
     JsonOption,
+    LabelOption,
     LrOption,
     SeedOption,
     SetOption,
@@ -30,6 +31,7 @@ def summary(
     seed: SeedOption = None,
     batch_size: BatchSizeOption = None,
     device: DeviceKeyOption = None,
+    label: LabelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Summarize the network of a config.
@@ -39,7 +41,9 @@ def summary(
     from nnclassify.cli.overrides import gathered
     from nnclassify.config.run_config import load_config
 
-    changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
+    changes = gathered(
+        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
+    )
     loaded = load_config(config, changes)
     from nnclassify.training.summary import summarize  # after the config is checked: torch is slow to import
 

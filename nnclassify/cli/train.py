@@ -16,6 +16,7 @@ from nnclassify.cli.options import (
     DeviceKeyOption,
     EpochsOption,
     JsonOption,
+    LabelOption,
     LrOption,
     SeedOption,
     SetOption,
@@ -40,6 +41,7 @@ def train(
     seed: SeedOption = None,
     batch_size: BatchSizeOption = None,
     device: DeviceKeyOption = None,
+    label: LabelOption = None,
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
@@ -56,7 +58,9 @@ def train(
     from nnclassify.cli.overrides import config_and_overrides, gathered
 
     config, words = config_and_overrides(config, words, run, resume=resume)
-    changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
+    changes = gathered(
+        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
+    )
     folder, loaded = _loaded(config, changes, resume=resume, is_run=run is not None)
     result = _trained(loaded, folder, monitor=monitor, verbose=verbose)
     if result is None:
@@ -86,12 +90,16 @@ def _loaded(
 
 
 def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, verbose: bool) -> RunResult | None:
-    from nnclassify.cli.progress import EpochLines, PlanLine, ProgressBar
+    from nnclassify.cli.introduction import Introduction
+    from nnclassify.cli.progress import EpochLines, ProgressBar
     from nnclassify.run import train_distributed
 
-    progress = ProgressBar() if is_terminal(sys.stderr) else EpochLines()
-    looking = [PlanLine(note), progress] if verbose else [progress]
-    return train_distributed(loaded, folder, looking, progress.note, monitor)
+    at_terminal = is_terminal(sys.stderr)
+    progress = ProgressBar() if at_terminal else EpochLines()
+    if not (at_terminal or verbose):
+        return train_distributed(loaded, folder, [progress], progress.note, monitor)
+    introduction = Introduction(progress.note, verbose=verbose)
+    return train_distributed(loaded, folder, [introduction, progress], progress.note, monitor, introduction.announce)
 
 
 def check(
@@ -103,6 +111,7 @@ def check(
     seed: SeedOption = None,
     batch_size: BatchSizeOption = None,
     device: DeviceKeyOption = None,
+    label: LabelOption = None,
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print all findings, with explanations.")] = False,
     fix: Annotated[
@@ -117,7 +126,9 @@ def check(
     """
     from nnclassify.cli.overrides import gathered
 
-    changes = gathered(overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device)
+    changes = gathered(
+        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
+    )
     from nnclassify.diagnosis.command import check as check_config
 
     checked = check_config(config, changes, fix, lr_range, minutes)

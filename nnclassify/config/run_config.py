@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,8 @@ from pydantic_core import PydanticKnownError
 
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
-from nnclassify.config.yaml_reader import YamlPath, YamlSource, read_yaml, written
+from nnclassify.config.suggest.suggest import is_data, suggested_source
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.transform import EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
@@ -189,15 +190,27 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
     """Read, override and check a config.
 
     Args:
-        config: A path, or the name of a shipped config.
+        config: A path, the name of a shipped config, or data, for which a config is suggested.
         overrides: `a.b=value` each, with the value in YAML.
         of_run: Whether it is the config of a run, accepted when the run started: conflicting options are not checked.
 
     Raises:
         ConfigError: The config is wrong; the message lists all problems, one per line.
+        InputError: No config can be suggested for the data.
     """
+    if not is_shipped(config) and is_data(config):
+        suggestion, source = suggested_source(config, _label_in(overrides))
+        loaded = load_source(source, suggestion.name, overrides)
+        return replace(loaded, notes=(*suggestion.found, *loaded.notes))
     path = find_config(config)
     return load_source(read_yaml(path), path.stem, overrides, of_run=of_run)
+
+
+def _label_in(overrides: Sequence[str]) -> Any:
+    """The label column that an override sets; None: none does."""
+    keys = [override.partition("=") for override in overrides]
+    texts = [text for key, _, text in keys if path_of_key(key) == ("dataset", "label")]
+    return parse_yaml(texts[-1], "dataset.label") if texts else None
 
 
 def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> LoadedConfig:
@@ -219,6 +232,15 @@ def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *,
     return LoadedConfig(run_config, source, run_config.name or name, () if of_run else notes)
 
 
+def is_shipped(config: str) -> bool:
+    """Whether a shipped config has that name."""
+    return _shipped_name(config) in shipped_configs()
+
+
+def _shipped_name(config: str) -> str:
+    return config.removesuffix(".yaml").removeprefix("configs/")
+
+
 def find_config(config: str) -> Path:
     """Find a config by path, or by the name of a shipped config.
 
@@ -230,7 +252,7 @@ def find_config(config: str) -> Path:
     if config and is_regular(path):
         return path
     shipped = shipped_configs()
-    name = config.removesuffix(".yaml").removeprefix("configs/")
+    name = _shipped_name(config)
     if name in shipped:
         return shipped[name]
     if config and look(path) is not None:

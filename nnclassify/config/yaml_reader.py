@@ -276,8 +276,19 @@ def _expanded(value: Any) -> Any:
 
 def written(data: Any) -> str:
     """Return plain data as YAML text, with keys in order."""
+    return _dumped(data, is_inline=False)
+
+
+def inline(value: Any) -> str:
+    """Return plain data as it is written after a key, on one line: `{name: mlp, hidden: [8]}`."""
+    return _dumped({"key": value}, is_inline=True).strip().removeprefix("{key: ").removesuffix("}")
+
+
+def _dumped(data: Any, *, is_inline: bool) -> str:
     yaml: Any = YAML(typ="safe", pure=True)  # Any: ruamel declares its options as None
-    yaml.default_flow_style, yaml.allow_unicode = False, False
+    yaml.default_flow_style, yaml.allow_unicode = is_inline, is_inline
+    if is_inline:
+        yaml.width = MAX_BYTES
     yaml.Resolver, yaml.Representer = _CautiousResolver, _Representer
     yaml.sort_base_mapping_type_on_output = False
     text = io.StringIO()
@@ -307,12 +318,21 @@ def read_yaml(path: Path) -> YamlSource:
         text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError([f"{path}: cannot be read ({one_line(cause)}); expected a YAML file in UTF-8"]) from cause
-    builder = _Builder(str(path))
+    return read_text(text, str(path))
+
+
+def read_text(text: str, file: str) -> YamlSource:
+    """Read a text that holds one YAML mapping; `file` is what messages call it.
+
+    Raises:
+        ConfigError: No YAML, no mapping, or beyond the limits.
+    """
+    builder = _Builder(file)
     data = builder.read(text)
     if not isinstance(data, dict):
         found = "nothing" if data is None else _KINDS.get(type(data), "one value")
-        raise ConfigError([f"{path}: found {found}, expected `key: value` lines with at least dataset and model"])
-    return YamlSource(str(path), data, builder.lines, builder.problems, builder.unreadable)
+        raise ConfigError([f"{file}: found {found}, expected `key: value` lines with at least dataset and model"])
+    return YamlSource(file, data, builder.lines, builder.problems, builder.unreadable)
 
 
 _KINDS: dict[type, str] = {list: "a list", str: "text alone"}

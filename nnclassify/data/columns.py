@@ -33,6 +33,11 @@ def is_unnamed(name: str) -> bool:
     return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
 
 
+def is_identifier(name: str) -> bool:
+    """Whether a column is called as identifiers of rows are, such as `patient_id`."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
 def numbers_the_rows(column: Values, least: int = FEW_ROWS) -> bool:
     """Whether a column holds the consecutive whole numbers of its rows, in any order."""
     if len(column) < least or column.max() - column.min() != len(column) - 1:

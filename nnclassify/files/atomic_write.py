@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from nnclassify.errors import NNClassifyError, SaveError, one_line
+from nnclassify.errors import InputError, NNClassifyError, SaveError, one_line
 
 PARTIAL = ".partial"
 """Suffix of temporary files."""
@@ -84,6 +84,24 @@ def write_text(path: Path, text: str) -> None:
         SaveError: The file could not be written; the previous version is unchanged.
     """
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a text file that the user names, never over another one.
+
+    Raises:
+        InputError: There is a file already, or no such folder.
+        SaveError: The file cannot be written.
+    """
+    try:
+        if not path.parent.is_dir():
+            raise InputError(f"{path.parent}: no such folder; create it first")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as cause:
+        raise InputError(f"{path}: already exists; name another file") from cause
+    except (OSError, ValueError) as cause:  # the latter of a NUL character
+        raise save_error(path, cause) from cause
 
 
 def previous(path: Path) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from nnclassify.errors import InputError, SaveError, one_line, suggestion
+from nnclassify.errors import InputError, suggestion
+from nnclassify.files.atomic_write import write_new
+from nnclassify.files.paths import is_folder
 
 SCHEMA_LINE = "# yaml-language-server: $schema="
 """Comment that tells editors the path of the JSON schema; in shipped configs, it is relative to the config."""
@@ -61,17 +63,9 @@ def copy_shipped(name: str, target: Path | None) -> Path:
     """
     source = find_shipped(name)
     target = target or Path(source.name)
-    try:
-        if target.is_dir():
-            target = target / source.name
-        if not target.parent.is_dir():
-            raise InputError(f"{target.parent}: no such folder; create it first")
-        with target.open("x", encoding="utf-8") as file:  # never overwrite a file
-            file.write(text_of(source))
-    except FileExistsError as cause:
-        raise InputError(f"{target}: already exists; name another file") from cause
-    except (OSError, ValueError) as cause:  # ValueError: a NUL character
-        raise SaveError(f"{target}: not saved ({one_line(cause)}); free space or fix permissions") from cause
+    if is_folder(target):
+        target = target / source.name
+    write_new(target, text_of(source))
     return target
 
 

@@ -1,0 +1,275 @@
+"""A folder of images: what it holds, and a CNN that suits it."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnclassify.config.suggest.document import Entry, Suggestion
+from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
+from nnclassify.data.image_folders import Layout, find_layout
+from nnclassify.data.image_format import look_at
+from nnclassify.data.image_reading import for_each_row
+from nnclassify.errors import InputError, counted, some
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_OPENED = 20_000
+"""Files that are opened; of a larger folder, every n-th one is."""
+SMALL = 64
+"""Pixels: images that all have the same size up to this one are not resized."""
+SIDES = (128, 96, 64, 48, 32)
+"""Sizes in pixels to choose from otherwise."""
+GRAY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
+"""Pillow's modes without color."""
+TEST, VALIDATION = 0.2, 0.1
+
+
+@dataclass
+class ImageFacts:
+    """What the files of a folder are.
+
+    Attributes:
+        num_files: All images.
+        num_opened: Those that were opened.
+        sizes: Height and width of each that could be read.
+        modes: Pillow's mode of each.
+        formats: The file format of each.
+        unreadable: What is wrong with those that could not be read.
+        copies: Groups of files with the same bytes.
+    """
+
+    num_files: int
+    num_opened: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    modes: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    copies: list[list[Path]] = field(default_factory=list)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether no image has color."""
+        return bool(self.modes) and set(self.modes) <= GRAY_MODES
+
+    def median_size(self) -> tuple[int, int]:
+        """The median height and width."""
+        heights, widths = zip(*self.sizes, strict=True)
+        return int(statistics.median(heights)), int(statistics.median(widths))
+
+
+def suggest_for_folder(root: str, name: str) -> Suggestion:
+    """Look at a folder of images, and suggest a config.
+
+    Raises:
+        DataError: It is no folder of classes.
+        InputError: No image in it can be read.
+    """
+    layout = find_layout(Path(root), None)
+    splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
+    paths = [path for split in splits.values() if split is not None for path in split.paths]
+    facts = image_facts(paths)
+    if not facts.sizes:
+        raise InputError(f"{root}: none of the {facts.num_opened} images can be read; the first: {first_of(facts)}")
+    counts = [int(count) for count in _class_counts(layout)]
+    channels = 1 if facts.is_gray else 3
+    num_train = int(len(layout.train.paths) * _kept(layout))
+    for size in _sizes_for(facts):
+        height, width = (size, size) if isinstance(size, int) else size
+        blocks, recipe = suggested_blocks(num_train, channels, height, width)
+        if not recipe.is_slow:
+            break
+    entries = [
+        Entry("dataset", _dataset_entries(root, layout, facts, size)),
+        Entry("model", cnn_entries(blocks, height, width)),
+        *loss_entries(counts),
+        Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
+        Entry("scheduler", "one_cycle"),
+        *recipe.entries(),
+    ]
+    return Suggestion(name, _found(root, layout, facts, counts), entries)
+
+
+def validation_entry(num_train: float) -> Entry:
+    """The validation split: a fraction of the training examples, none where that is less than one."""
+    if round(VALIDATION * num_train) < 1:
+        return Entry("validation", 0, "too few examples to hold some out")
+    return Entry("validation", VALIDATION, "fraction of the training examples; selects the best epoch")
+
+
+def first_of(facts: ImageFacts) -> str:
+    """What is wrong with the first file that cannot be read."""
+    return next(iter(facts.unreadable.values()), "no file")
+
+
+def image_facts(paths: Sequence[Path]) -> ImageFacts:
+    """Open images, as many as `MAX_OPENED`, and compare the bytes of all files of the same size."""
+    opened = list(paths[:: -(-len(paths) // MAX_OPENED) or 1])
+    facts = ImageFacts(len(paths), len(opened))
+    found: dict[int, tuple[tuple[int, int], str, str]] = {}
+    errors: dict[int, str] = {}
+
+    def look(row: int) -> None:
+        try:
+            found[row] = look_at(opened[row], _size_mode_format)
+        except InputError as error:
+            errors[row] = str(error)
+
+    for_each_row(opened, look)
+    for row in sorted(found):
+        size, mode, kind = found[row]
+        facts.sizes.append(size)
+        facts.modes[mode] += 1
+        facts.formats[kind] += 1
+    facts.unreadable = {opened[row]: errors[row] for row in sorted(errors)}
+    facts.copies = copies(paths)
+    return facts
+
+
+def _size_mode_format(image: Image.Image) -> tuple[tuple[int, int], str, str]:
+    """Height and width, mode and format, once the whole file has been decoded: a truncated one fails."""
+    size, mode = (image.height, image.width), image.mode
+    image.draft(image.mode, (32, 32))  # lets JPEG decode at a fraction of its size
+    image.load()
+    return size, mode, image.format or "unknown format"
+
+
+def copies(paths: Iterable[Path]) -> list[list[Path]]:
+    """Groups of files that hold the same bytes, each in the order of the paths."""
+    by_size: dict[int, list[Path]] = {}
+    for path in paths:
+        if path.is_file():
+            by_size.setdefault(path.stat().st_size, []).append(path)
+    groups: dict[tuple[int, bytes], list[Path]] = {}
+    for size, same_size in by_size.items():
+        for path in same_size if len(same_size) > 1 else ():
+            try:
+                digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+            except OSError:
+                continue  # it is named among the files that cannot be read
+            groups.setdefault((size, digest), []).append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _class_counts(layout: Layout) -> Any:
+    import numpy as np
+
+    return np.bincount(layout.train.targets, minlength=len(layout.class_names))
+
+
+def _kept(layout: Layout) -> float:
+    """The fraction of the images in `layout.train` that stays in the training split."""
+    held_out = (0.0 if layout.test else TEST) + (0.0 if layout.validation else VALIDATION)
+    return 1 - held_out
+
+
+def _sizes_for(facts: ImageFacts) -> list[int | list[int]]:
+    """Sizes to resize to, the best first: the images' own if it is small and the same, else common ones below it."""
+    if len(set(facts.sizes)) == 1 and max(facts.sizes[0]) <= SMALL:
+        height, width = facts.sizes[0]
+        return [height if height == width else [height, width]]
+    shorter = min(facts.median_size())
+    return [side for side in SIDES if side <= shorter] or [SIDES[-1]]
+
+
+def suggested_blocks(num_examples: int, channels: int, height: int, width: int) -> tuple[list[dict[str, Any]], Recipe]:
+    """The convolutional blocks for images `(C, H, W)`, narrower ones where training would take too long."""
+    for first_channels in (32, 16):
+        blocks = _blocks(height, width, first_channels)
+        recipe = recipe_for(num_examples, _multiply_adds(blocks, channels, height, width), IMAGE_STEPS)
+        if not recipe.is_slow:
+            break
+    return blocks, recipe
+
+
+def _blocks(height: int, width: int, channels: int) -> list[dict[str, Any]]:
+    """Convolutional blocks that halve the image down to about 4 pixels a side, and double the channels."""
+    blocks: list[dict[str, Any]] = [{"channels": channels, "kernel": 3, "padding": "same"}]
+    side = min(height, width)
+    while side >= 8 and len(blocks) < 6:
+        side //= 2
+        blocks[-1]["pool"] = "max"
+        channels = min(256, channels * 2)
+        blocks.append({"channels": channels, "kernel": 3, "padding": "same"})
+    return blocks
+
+
+def _multiply_adds(blocks: list[dict[str, Any]], channels: int, height: int, width: int) -> float:
+    """Multiplications of the convolutions for one image `(C, H, W)`."""
+    total = 0
+    for block in blocks:
+        total += height * width * 9 * channels * block["channels"]
+        channels = block["channels"]
+        if "pool" in block:
+            height, width = height // 2, width // 2
+    return total
+
+
+def _dataset_entries(root: str, layout: Layout, facts: ImageFacts, size: int | list[int]) -> list[Entry]:
+    side = min(size) if isinstance(size, list) else size
+    median = "x".join(map(str, facts.median_size()[::-1]))
+    is_own = len(set(facts.sizes)) == 1 and size in (facts.sizes[0][0], list(facts.sizes[0]))
+    entries = [
+        Entry("name", "folder"),
+        Entry("root", root),
+        Entry("size", size, "the size of all images" if is_own else f"pixels; the median image is {median}"),
+        Entry("mode", "gray" if facts.is_gray else "rgb"),
+    ]
+    if not layout.validation:
+        entries.append(validation_entry(len(layout.train.paths) * (1 if layout.test else 1 - TEST)))
+    if not layout.test:
+        entries.append(Entry("test", TEST, "fraction of all images; reported at the end, selects nothing"))
+    if facts.unreadable:
+        entries.append(Entry("on_bad_file", "skip", f"{counted(len(facts.unreadable), 'image')} cannot be read"))
+    augment: dict[str, Any] = {"crop": max(1, side // 16)}
+    if not facts.is_gray:
+        augment["flip"] = True
+    entries.append(
+        Entry("augment", augment, "" if facts.is_gray else "flip: remove if left and right differ in meaning")
+    )
+    return entries
+
+
+def cnn_entries(blocks: list[dict[str, Any]], height: int, width: int) -> list[Entry]:
+    """The model section of a CNN with these blocks."""
+    entries = [Entry("name", "cnn"), Entry("blocks", blocks)]
+    if min(height, width) > 40:
+        return [*entries, Entry("head", "average"), Entry("hidden", [128]), Entry("dropout", 0.2)]
+    return [*entries, Entry("hidden", [128]), Entry("dropout", 0.3)]
+
+
+def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) -> list[str]:
+    classes = some([f"{name} {count:,}" for name, count in zip(layout.class_names, counts, strict=True)], 10)
+    own = [f"{len(split.paths):,} for {name}" for name, split in _own_splits(layout) if split is not None]
+    beside = f", and {' and '.join(own)}" if own else ""
+    lines = [
+        f"{root}: {counted(len(layout.class_names), 'class')}, {len(layout.train.paths):,} images{beside}: {classes}"
+    ]
+    heights, widths = zip(*facts.sizes, strict=True)
+    smallest, largest = min(facts.sizes), max(facts.sizes)
+    sizes = f"{smallest[1]}x{smallest[0]} pixels"
+    if smallest != largest:
+        sizes = f"{min(widths)} to {max(widths)} pixels wide and {min(heights)} to {max(heights)} high"
+    share = "" if facts.num_opened == facts.num_files else f" (of {facts.num_opened:,} that were opened)"
+    lines.append(f"{root}: {sizes}; {_listed(facts.formats)}; {_listed(facts.modes)}{share}")
+    if facts.unreadable:
+        lines.append(f"{root}: {counted(len(facts.unreadable), 'image')} cannot be read, and skipped:")
+        lines += [f"  {error}" for error in list(facts.unreadable.values())[:10]]
+    if facts.copies:
+        named = some([" = ".join(str(path.relative_to(root)) for path in group) for group in facts.copies], 5)
+        lines.append(f"{root}: {counted(len(facts.copies), 'group')} of identical files ({named}); keep one of each")
+    return lines + layout.notes
+
+
+def _own_splits(layout: Layout) -> list[tuple[str, Any]]:
+    return [("validation", layout.validation), ("test", layout.test)]
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())

@@ -1,0 +1,86 @@
+"""How long to train, and in what batches: fitted to the number of examples and to the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnclassify.config.suggest.document import Entry
+
+CORE_FLOPS, GPU_FLOPS = 20e9, 5e12
+"""Operations per second that training reaches, as an estimate: of a CPU core, and of a GPU."""
+MAX_SECONDS = 300.0
+"""Estimated seconds that a suggested run may take: a first result is soon there, and `epochs` is easily raised."""
+MIN_EPOCHS, MAX_EPOCHS = 10, 100
+IMAGE_STEPS, TABLE_STEPS = 1500, 3000
+"""Updates to aim for: by then, small networks have converged."""
+UNBALANCED = 8
+"""Classes are weighted where the most common one has this many times the examples of the rarest one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Batch size and epochs.
+
+    Attributes:
+        batch_size: Examples per update.
+        epochs: Passes over the training split.
+        seconds: The estimated time of the run.
+    """
+
+    batch_size: int
+    epochs: int
+    seconds: float
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether even the fewest epochs take longer than a suggested run may."""
+        return self.seconds > MAX_SECONDS
+
+    def entries(self) -> list[Entry]:
+        """The keys of the config."""
+        minutes = self.seconds / 60
+        took = "under a minute" if minutes < 1 else f"about {minutes:.0f} min"
+        return [
+            Entry("epochs", self.epochs, f"{took} on this machine, estimated"),
+            Entry("batch_size", self.batch_size),
+        ]
+
+
+def recipe_for(num_examples: int, multiply_adds: float, steps: int) -> Recipe:
+    """Fit batch size and epochs to a training split and to the machine.
+
+    Args:
+        num_examples: Training examples.
+        multiply_adds: Multiplications of one example's forward pass; a training step takes three times as many,
+            and an addition goes with each.
+        steps: Updates to aim for.
+    """
+    batch_size = next(
+        (size for size, limit in ((16, 500), (32, 4_000), (64, 20_000), (128, 50_000)) if num_examples < limit), 256
+    )
+    wanted = max(MIN_EPOCHS, min(MAX_EPOCHS, -(-steps * batch_size // num_examples)))
+    epoch_seconds = 6 * multiply_adds * num_examples / machine_flops()
+    affordable = int(MAX_SECONDS / max(epoch_seconds, 1e-9))
+    epochs = max(MIN_EPOCHS, min(wanted, affordable))
+    return Recipe(batch_size, epochs, epochs * epoch_seconds)
+
+
+def machine_flops() -> float:
+    """Estimated operations per second of the device that `device: auto` takes."""
+    import torch
+
+    return GPU_FLOPS if torch.cuda.is_available() else CORE_FLOPS * (os.cpu_count() or 1)
+
+
+def loss_entries(class_counts: Sequence[int]) -> list[Entry]:
+    """The loss, weighted by class where the classes are unbalanced, and what to select by then."""
+    most, fewest = max(class_counts), max(1, min(class_counts))
+    if most < UNBALANCED * fewest:
+        return [Entry("loss", "cross_entropy")]
+    ratio = f"the most common class has {most / fewest:.0f} times the examples of the rarest"
+    return [
+        Entry("loss", {"name": "cross_entropy", "class_weights": "balanced"}, f"{ratio}; all count the same"),
+        Entry("select_by", "balanced_accuracy", "the mean over classes of the accuracy per class"),
+    ]

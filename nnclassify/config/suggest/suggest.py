@@ -1,0 +1,74 @@
+"""Which files and folders are data, and the config that suits them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from nnclassify.config.suggest.document import Suggestion
+from nnclassify.config.yaml_reader import YamlSource, read_text
+from nnclassify.errors import InputError
+from nnclassify.files.paths import is_folder, is_regular
+
+TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+ARRAY_ENDING = ".npz"
+RUN_FILES = ("config.yaml", "last.pt", "best.pt")
+"""What tells a run folder from a folder of images."""
+
+
+def is_data(path: str) -> bool:
+    """Whether a path is a folder, a table or an .npz file, by its name; a folder of a run is none.
+
+    Raises:
+        InputError: The path cannot be looked at.
+    """
+    location = Path(path)
+    if is_folder(location):
+        return not any((location / name).exists() for name in RUN_FILES)
+    return path.lower().endswith((*TABLE_ENDINGS, ARRAY_ENDING)) and is_regular(location)
+
+
+def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:
+    """Look at a user's data, and suggest a config that trains on them.
+
+    Args:
+        path: A folder of images, a table or an .npz file.
+        label: The label column of a table; a list for multi-hot targets. Default: the only candidate.
+
+    Raises:
+        DataError: The data cannot be learned from.
+        InputError: There is nothing at the path, or the label column is not clear.
+    """
+    if not is_data(path):
+        raise InputError(
+            f"{path}: expected a folder with one subfolder per class, a .csv, .tsv or .parquet, or an .npz"
+        )
+    name = run_name(path)
+    if path.lower().endswith(TABLE_ENDINGS) and not is_folder(Path(path)):
+        from nnclassify.config.suggest.tables import suggest_for_table
+
+        return suggest_for_table(path, name, label)
+    if label is not None:
+        raise InputError(f"{path}: --label {label}: only a table has a label column; folder names are the classes")
+    build: Callable[[str, str], Suggestion]
+    if is_folder(Path(path)):
+        from nnclassify.config.suggest.images import suggest_for_folder as build
+    else:
+        from nnclassify.config.suggest.arrays import suggest_for_arrays as build
+    return build(path, name)
+
+
+def run_name(path: str) -> str:
+    """Return the name of runs on some data: that of the file or folder, in the characters a run's name may have."""
+    stem = Path(path).resolve().name
+    if not is_folder(Path(path)):
+        stem = re.sub(r"(?i)(\.(csv|tsv|parquet|npz|gz))+$", "", stem)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-")[:100]
+    return name or "data"
+
+
+def suggested_source(path: str, label: str | list[str] | None) -> tuple[Suggestion, YamlSource]:
+    """A suggested config, read as a file of its text would be."""
+    suggestion = suggest(path, label)
+    return suggestion, read_text(suggestion.yaml(), f"config for {path}")

@@ -1,0 +1,371 @@
+"""A table: what its columns hold, which of them is the label, and an MLP that suits it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nnclassify.config.suggest.document import Entry, Suggestion
+from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
+from nnclassify.config.suggest.recipe import TABLE_STEPS, Recipe, loss_entries, recipe_for
+from nnclassify.data.column_kinds import column_of, kind_text
+from nnclassify.data.columns import is_identifier
+from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
+from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
+from nnclassify.data.labels import classes_of, why_no_class
+from nnclassify.data.table_files import open_table
+from nnclassify.errors import DataError, InputError, counted, some
+
+LABEL_NAMES = ("label", "class", "target", "y")
+"""What a label column is called, in any case."""
+MANY_ROWS = 20
+"""In fewer rows, a column with a value for each class is a coincidence."""
+LOOKED_AT = 100_000
+"""Rows that are looked at; training reads all."""
+MOSTLY = 0.9
+"""A column is one of numbers where this fraction of its values are: the others are errors."""
+MAX_CODES, CODE_ROWS = 50, 100
+"""A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
+FEW_CATEGORIES = 20
+"""Categories that are kept of a column that has too many."""
+
+
+@dataclass
+class ColumnFacts:
+    """What a column holds.
+
+    Attributes:
+        name: Its name.
+        counts: The rows of each of its texts, missing values left out.
+        num_missing: Rows without a value.
+        column: Its kind; None: it is not used.
+        why_ignored: The reason for that.
+        is_trimmed: Whether only its most frequent categories are kept.
+    """
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    num_missing: int = 0
+    column: AnyColumn | None = None
+    why_ignored: str = ""
+    is_trimmed: bool = False
+
+    @property
+    def num_rows(self) -> int:
+        """Rows with a value."""
+        return self.counts.total()
+
+    def num_features(self) -> int:
+        """Inputs of the network that it becomes."""
+        if self.column is None:
+            return 0
+        one_hot = min(len(self.counts), FEW_CATEGORIES) + 1 if self.is_trimmed else len(self.counts) + 1
+        return (one_hot if isinstance(self.column, OneHotColumn) else 1) + bool(self.num_missing)
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What a table holds.
+
+    Attributes:
+        path: The file.
+        written: What of its format has to be stated: delimiter, decimal mark, encoding, column names.
+        num_rows: The rows that were looked at.
+        columns: The columns but for the label.
+        label: The label column, or the columns of multi-hot targets.
+        guessed: Whether the label was guessed.
+        classes: The training examples of each class; empty for multi-hot targets.
+    """
+
+    path: str
+    written: dict[str, Any]
+    num_rows: int
+    columns: list[ColumnFacts]
+    label: str | list[str]
+    guessed: bool
+    classes: dict[str, int]
+
+    @property
+    def used(self) -> list[ColumnFacts]:
+        """The columns to learn from."""
+        return [facts for facts in self.columns if facts.column is not None]
+
+    @property
+    def identifier(self) -> str | None:
+        """The column that names the rows; None: there is none."""
+        found = [facts for facts in self.columns if facts.why_ignored == IDENTIFIER and not facts.num_missing]
+        return found[0].name if found and len(found[0].counts) == self.num_rows else None
+
+
+IDENTIFIER = "a different text in every row"
+
+
+def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Suggestion:
+    """Look at a table, and suggest a config.
+
+    Raises:
+        DataError: It cannot be read or learned from.
+        InputError: Which column is the label is not clear.
+    """
+    facts = table_facts(path, label)
+    num_train = max(1, int(facts.num_rows * (1 - TEST) * (1 - VALIDATION)))
+    model, recipe = mlp_entries(num_train, sum(column.num_features() for column in facts.used))
+    loss = loss_entries([*facts.classes.values()]) if facts.classes else [Entry("loss", "bce_with_logits")]
+    entries = [
+        Entry("dataset", _dataset_entries(facts)),
+        Entry("model", model),
+        *loss,
+        Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
+        Entry("scheduler", "one_cycle"),
+        *recipe.entries(),
+    ]
+    return Suggestion(name, _found(facts), entries)
+
+
+def mlp_entries(num_examples: int, num_features: int) -> tuple[list[Entry], Recipe]:
+    """The model section of an MLP for some columns, wider for more examples, and how long to train it."""
+    width = next((width for width, limit in ((64, 1_000), (128, 100_000)) if num_examples < limit), 256)
+    recipe = recipe_for(num_examples, num_features * width + width * width, TABLE_STEPS)
+    dropout = 0.3 if num_examples < 100_000 else 0.1
+    return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
+
+
+def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
+    """Read the first rows of a table, and find out what its columns hold.
+
+    Raises:
+        DataError: It cannot be read, or has no rows.
+        InputError: Which column is the label is not clear.
+    """
+    table, written = _opened(path, [label] if isinstance(label, str) else label)
+    rows = itertools.islice(table.rows(), LOOKED_AT + 1)
+    header = written.get("columns") or [cell.strip() for cell in next(rows, (0, []))[1]]
+    if len(set(header)) < len(header):
+        twice = some([repr(name) for name, count in Counter(header).items() if count > 1])
+        raise DataError(f"{table.where(1)}: column {twice} appears twice; give each column a different name")
+    columns = [ColumnFacts(name) for name in header]
+    num_rows = _counted(columns, rows)
+    if num_rows == 0:
+        raise DataError(f"{path}: no rows after the header; expected at least one of each class")
+    decimal = table.format.decimal
+    found = label if label is not None else _guessed_label(path, columns, num_rows, decimal)
+    labels = [found] if isinstance(found, str) else found
+    if absent := [name for name in labels if name not in header]:
+        raise InputError(f"{path}: no column {absent[0]!r} (--label); columns: {some(header, 20)}")
+    features = [facts for facts in columns if facts.name not in labels and (facts.name or facts.counts)]
+    for facts in features:
+        _decide(facts, num_rows, decimal)
+    if not isinstance(found, str):
+        return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
+    of_label = next(facts for facts in columns if facts.name == found)
+    if num_rows >= MANY_ROWS:
+        _leave_out_copies(table, columns, of_label)
+    classes = _rows_by_class(of_label, decimal)
+    if len(classes) < 2:
+        only = some([*classes]) or "no label"
+        raise DataError(f"{path}: column {found!r}: only one class ({only}); choose another label with --label")
+    return TableFacts(path, written, num_rows, features, found, label is None, classes)
+
+
+def _counted(columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
+    """Count the texts of each column, and return the number of rows; a row of another length is left to the reader."""
+    num_rows = 0
+    for _, row in rows:
+        if len(row) == len(columns):
+            num_rows += 1
+            for facts, cell in zip(columns, row, strict=True):
+                _count(facts, cell.strip())
+    return num_rows
+
+
+def _rows_by_class(label: ColumnFacts, decimal: str) -> dict[str, int]:
+    classes = classes_of(dict(label.counts), decimal)
+    rows = dict.fromkeys(classes.names, 0)
+    for text, count in label.counts.items():
+        rows[classes.names[classes.index[text]]] += count
+    return rows
+
+
+def _leave_out_copies(table: TextRows, columns: Sequence[ColumnFacts], label: ColumnFacts) -> None:
+    """Leave out the columns that say the label in other words: one text for each of its texts."""
+    place_of = {facts.name: place for place, facts in enumerate(columns)}
+    suspects = [facts for facts in columns if facts is not label and len(facts.counts) == len(label.counts)]
+    pairs: dict[str, set[tuple[str, str]]] = {facts.name: set() for facts in suspects}
+    for _, row in itertools.islice(table.rows(), 1, LOOKED_AT + 1):
+        for name, found in pairs.items() if len(row) == len(columns) else ():
+            if len(found) <= len(label.counts):
+                found.add((row[place_of[name]].strip(), row[place_of[label.name]].strip()))
+    for facts in suspects:
+        if len(pairs[facts.name]) == len(label.counts):
+            facts.column, facts.why_ignored = None, f"says the label {label.name!r} in other words"
+
+
+def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
+    """A table, and what of its format a config has to state."""
+    table, recognized, _ = open_table(
+        Path(path), CsvFormat(delimiter=_delimiter_of(path)), ("delimiter",), labels or ()
+    )
+    written: dict[str, Any] = dict(recognized)
+    if isinstance(table, CsvFile):
+        if table.format.delimiter != ",":
+            written["delimiter"] = table.format.delimiter
+        _, first = next(table.rows(), (0, []))
+        if not set(labels or ()) & set(first) and any(
+            as_number(cell, table.format.decimal) is not None for cell in first
+        ):
+            width = len(first) - len(labels or ["label"])
+            written["columns"] = [f"x{place}" for place in range(1, width + 1)] + [*(labels or ["label"])]
+            table = table.with_format(replace(table.format, columns=tuple(written["columns"])))
+    return table, written
+
+
+def _delimiter_of(path: str) -> str:
+    """The delimiter that splits the first lines into the most columns, the same number in each."""
+    widths = {}
+    for delimiter in (",", *DELIMITERS):
+        try:
+            table, _, _ = open_table(Path(path), CsvFormat(delimiter=delimiter), ("delimiter",))
+            first = [len(row) for _, row in itertools.islice(table.rows(), 20)]
+        except DataError:
+            continue
+        widths[delimiter] = first[0] if first and len(set(first)) == 1 else 1
+    return max(widths, key=lambda delimiter: widths[delimiter], default=",")
+
+
+def _count(facts: ColumnFacts, text: str) -> None:
+    if text.lower() in MISSING:
+        facts.num_missing += 1
+    else:
+        facts.counts[text] += 1
+
+
+def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str) -> str:
+    """The only candidate for the label: a column with a usual name, otherwise the last one if it may hold classes.
+
+    Raises:
+        InputError: There are several, or none.
+    """
+    names = [facts.name for facts in columns]
+    named = [name for name in names if name.lower() in LABEL_NAMES]
+    if len(named) > 1 and names[-1] in named:
+        named = [name for name in named if name.lower() != "y"] or named
+    if len(named) == 1:
+        return named[0]
+    if len(named) > 1:
+        raise InputError(f"{path}: columns {some(named)} may all be the label; choose one with --label")
+    last = columns[-1]
+    odd, is_hopeless = why_no_class(list(last.counts), num_rows, decimal)
+    if is_hopeless or len(last.counts) < 2 or last.num_missing:
+        why = odd or ("values are missing" if last.num_missing else "it has one value only")
+        raise InputError(
+            f"{path}: no column is called {', '.join(LABEL_NAMES)}, and the last one, {last.name!r}, does not look "
+            f"like classes ({why}); choose the label with --label; columns: {some(names, 20)}"
+        )
+    return last.name
+
+
+def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
+    """Find out what kind of column this is, and whether it is of use."""
+    texts = list(facts.counts)
+    num_numbers = sum(count for text, count in facts.counts.items() if as_number(text, decimal) is not None)
+    is_numeric = num_numbers == facts.num_rows
+    is_unique = len(texts) == num_rows
+    if len(texts) < 2 and not (texts and facts.num_missing):
+        facts.why_ignored = f"always {texts[0]!r}" if texts else "no values"
+    elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
+        facts.why_ignored = IDENTIFIER
+    elif is_numeric:
+        is_coded = _holds_codes(facts, decimal)
+        facts.column = OneHotColumn(name=facts.name) if is_coded else NumberColumn(name=facts.name)
+    elif num_numbers >= MOSTLY * facts.num_rows:
+        odd = next(text for text in texts if as_number(text, decimal) is None)
+        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; correct them to use the column"
+    else:
+        _decide_text(facts)
+
+
+def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
+    """Whether the numbers may be codes of categories: a few whole numbers with many rows each.
+
+    Their order means nothing where they are codes; where it does, so many rows teach it to one feature per number.
+    """
+    values = {as_number(text, decimal) for text in facts.counts}
+    is_whole = all(value is not None and value >= 0 and value.is_integer() for value in values)
+    return is_whole and 3 <= len(values) <= min(MAX_CODES, facts.num_rows / CODE_ROWS)
+
+
+def _is_date(facts: ColumnFacts) -> bool:
+    try:
+        return isinstance(column_of(facts.name, None, facts.counts), DateColumn)
+    except DataError:
+        return False
+
+
+def _decide_text(facts: ColumnFacts) -> None:
+    try:
+        facts.column = column_of(facts.name, None, facts.counts)
+        return
+    except DataError as error:
+        frequent = sum(count for _, count in facts.counts.most_common(FEW_CATEGORIES))
+        if frequent < facts.num_rows / 2:
+            facts.why_ignored = f"{len(facts.counts):,} different texts" if "too many" in str(error) else str(error)
+            return
+    facts.column, facts.is_trimmed = OneHotColumn(name=facts.name, most=FEW_CATEGORIES), True
+
+
+def _dataset_entries(facts: TableFacts) -> list[Entry]:
+    label = "the only candidate; --label chooses another" if facts.guessed else ""
+    entries = [Entry("name", "csv"), Entry("path", facts.path), Entry("label", facts.label, label)]
+    entries += [Entry(key, value, "recognized") for key, value in facts.written.items()]
+    if facts.identifier is not None:
+        entries.append(Entry("id", facts.identifier, "names the rows in manifest.csv and predictions.csv"))
+    ignored = [column for column in facts.columns if column.column is None and column.name != facts.identifier]
+    if ignored:
+        reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in ignored)
+        entries.append(Entry("ignore", [column.name for column in ignored], reasons))
+    categories: dict[str, Any] = {}
+    for column in facts.used:
+        if not isinstance(column.column, NumberColumn | DateColumn):
+            kind = "one_hot" if isinstance(column.column, OneHotColumn) else "yes_no"
+            categories[column.name] = FEW_CATEGORIES if column.is_trimmed else kind
+    if categories:
+        comment = "a feature for each category; remove a column of numbers from the list if their order means something"
+        entries.append(Entry("categories", categories, comment))
+    if dates := [column.name for column in facts.used if isinstance(column.column, DateColumn)]:
+        entries.append(Entry("dates", dates, "days since 1970-01-01"))
+    if num_missing := sum(column.num_missing for column in facts.used):
+        comment = f"{counted(num_missing, 'missing value')}: the median or the most frequent category, and a marker"
+        entries.append(Entry("missing", "fill", comment))
+    entries.append(validation_entry(facts.num_rows * (1 - TEST)))
+    entries.append(Entry("test", TEST, "fraction of all rows; reported at the end, selects nothing"))
+    return entries
+
+
+def _found(facts: TableFacts) -> list[str]:
+    more = "at least " if facts.num_rows == LOOKED_AT else ""
+    labels = facts.label if isinstance(facts.label, str) else some(facts.label, 10)
+    how = "guessed, since it is the only candidate; --label chooses another" if facts.guessed else "as chosen"
+    lines = [
+        f"{facts.path}: {more}{counted(facts.num_rows, 'row')}, {counted(len(facts.columns), 'column')} and the label",
+        f"{facts.path}: label: {labels} ({how})",
+    ]
+    if facts.classes:
+        classes = some([f"{name} {count:,}" for name, count in facts.classes.items()], 10)
+        lines.append(f"{facts.path}: {counted(len(facts.classes), 'class')}: {classes}")
+    if facts.written:
+        stated = ", ".join(f"{key} {value!r}" for key, value in facts.written.items())
+        lines.append(f"{facts.path}: recognized: {stated}")
+    by_kind: dict[str, list[str]] = {}
+    for column in facts.used:
+        assert column.column is not None
+        by_kind.setdefault(kind_text(column.column), []).append(column.name)
+    lines += [f"{facts.path}: {kind}: {some(names, 20)}" for kind, names in by_kind.items()]
+    missing = [f"{column.name} {column.num_missing:,}" for column in facts.columns if column.num_missing]
+    if missing:
+        lines.append(f"{facts.path}: missing values: {some(missing, 20)}")
+    unused = [column for column in facts.columns if column.column is None]
+    return lines + [f"{facts.path}: column {column.name!r} is not used: {column.why_ignored}" for column in unused]

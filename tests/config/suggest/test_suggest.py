@@ -1,0 +1,68 @@
+"""What is data, and how a suggested config is written and read."""
+
+from pathlib import Path
+
+import pytest
+
+from nnclassify.config.run_config import load_config
+from nnclassify.config.suggest.document import Entry, Suggestion
+from nnclassify.config.suggest.recipe import MAX_EPOCHS, MAX_SECONDS, MIN_EPOCHS, recipe_for
+from nnclassify.config.suggest.suggest import is_data, run_name, suggest
+from nnclassify.config.yaml_reader import read_text
+from nnclassify.errors import ConfigError, InputError
+
+
+def test_folders_tables_and_arrays_are_data_and_runs_are_not(here: Path) -> None:
+    for folder in ("photos", "run"):
+        Path(folder).mkdir()
+    Path("run/config.yaml").touch()
+    files = ("t.CSV", "t.tsv", "t.csv.gz", "a.npz", "t.yaml")
+    for file in files:
+        Path(file).touch()
+    found = {path for path in ("photos", "run", *files, "no.csv") if is_data(path)}
+    assert found == {"photos", "t.CSV", "t.tsv", "t.csv.gz", "a.npz"}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("my data.csv.gz", "my_data"), ("größe 2.CSV", "gr_e_2"), ("…", "data"), ("-x.npz", "x")]
+)
+def test_runs_are_called_after_the_data(here: Path, path: str, name: str) -> None:
+    Path(path).touch()
+    assert run_name(path) == name
+
+
+def test_the_text_of_a_config_reads_back_as_it_was_meant() -> None:
+    values = {"text": "a: #b", "yes": "yes", "number": "007", "list": ["ä", "1"], "none": {"a b": 20}}
+    section = [Entry(key, value, "reason\nof two lines") for key, value in values.items()]
+    blocks = [{"channels": 1}, {"channels": 2, "pool": "max"}]
+    text = Suggestion("x", ["found\x1b"], [Entry("dataset", section), Entry("blocks", blocks)]).yaml()
+    assert read_text(text, "x").data == {"dataset": values, "blocks": blocks}
+
+
+def test_only_a_table_has_a_label_column(here: Path) -> None:
+    Path("photos").mkdir()
+    with pytest.raises(InputError, match="only a table has a label column"):
+        suggest("photos", "kind")
+
+
+def test_a_shipped_config_is_meant_where_a_folder_has_its_name(here: Path) -> None:
+    Path("xor_2").mkdir()
+    assert load_config("xor_2").config.dataset.name_of() == "xor"
+
+
+def test_what_is_no_data_is_refused(here: Path) -> None:
+    with pytest.raises(InputError, match="expected a folder with one subfolder per class"):
+        suggest("nothing.txt")
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config("nothing.csv")
+
+
+@pytest.mark.parametrize("num_examples", [1, 100, 5_000, 60_000, 10**7])
+@pytest.mark.parametrize("multiply_adds", [10.0, 1e6, 1e12])
+def test_epochs_stay_within_bounds_and_the_time_is_kept_where_it_can_be(
+    num_examples: int, multiply_adds: float
+) -> None:
+    recipe = recipe_for(num_examples, multiply_adds, 1500)
+    assert MIN_EPOCHS <= recipe.epochs <= MAX_EPOCHS
+    assert recipe.seconds <= MAX_SECONDS or recipe.epochs == MIN_EPOCHS
+    assert 16 <= recipe.batch_size <= 256

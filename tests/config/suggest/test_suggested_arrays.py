@@ -1,0 +1,68 @@
+"""Which arrays of an .npz file are inputs and targets, and the config that suits them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnclassify.config.run_config import load_config
+from nnclassify.config.suggest.suggest import suggest
+from nnclassify.data.tensor_files import Tensors
+from nnclassify.errors import DataError, InputError
+
+
+def save(file: str, **shapes: tuple[int, ...]) -> None:
+    """Save arrays by name: of one dimension targets of two classes, otherwise inputs."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {
+        name: np.arange(shape[0]) % 2 if len(shape) == 1 else rng.normal(size=shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    np.savez(file, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets"), [("x", "y"), ("X", "y"), ("data", "target"), ("images", "labels"), ("arr_0", "arr_1")]
+)
+def test_inputs_and_targets_are_found_by_their_usual_names(here: Path, inputs: str, targets: str) -> None:
+    save("flat.npz", **{inputs: (20, 3), targets: (20,)})
+    dataset = load_config("flat.npz").config.dataset
+    assert isinstance(dataset, Tensors)
+    assert (dataset.train_inputs, dataset.train_targets) == (f"flat.npz:{inputs}", f"flat.npz:{targets}")
+
+
+@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels")])
+def test_splits_are_found_by_their_usual_names(here: Path, names: tuple[str, ...]) -> None:
+    save("set.npz", **{name: (20, 3) if name[0] == "x" or "images" in name else (20,) for name in names})
+    dataset = load_config("set.npz").config.dataset
+    assert isinstance(dataset, Tensors)
+    assert dataset.train_inputs == f"set.npz:{names[0]}"
+    assert dataset.test_inputs == (f"set.npz:{names[2]}" if len(names) > 2 else None)
+
+
+def test_images_get_a_cnn_and_columns_an_mlp(here: Path) -> None:
+    save("images.npz", x=(20, 3, 8, 8), y=(20,))
+    save("columns.npz", x=(20, 5), y=(20,))
+    models = [load_config(file).config.model.name_of() for file in ("images.npz", "columns.npz")]
+    assert models == ["cnn", "mlp"]
+
+
+def test_what_was_found_is_said(here: Path) -> None:
+    save("flat.npz", x=(20, 3), y=(20,))
+    assert suggest("flat.npz").found == [
+        "flat.npz: 2 arrays (x, y); inputs of shape 3, float32",
+        "flat.npz: 2 classes in 14 training examples: 0 7, 1 7",
+    ]
+
+
+def test_arrays_without_usual_names_are_listed(here: Path) -> None:
+    save("odd.npz", first=(20, 3), second=(20,))
+    with pytest.raises(InputError, match=r"holds the arrays first, second; expected inputs and targets"):
+        suggest("odd.npz")
+
+
+def test_a_damaged_file_is_named(here: Path) -> None:
+    Path("odd.npz").write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match=r"odd\.npz: cannot be read as \.npz"):
+        suggest("odd.npz")

@@ -1,0 +1,106 @@
+"""What a folder of images holds, and the config that suits it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnclassify.config.run_config import load_config
+from nnclassify.config.suggest.images import image_facts, suggested_blocks
+from nnclassify.config.suggest.suggest import suggest
+from nnclassify.data.images import Folder
+from nnclassify.errors import DataError, InputError
+from nnclassify.models.cnn import Cnn
+
+
+def paint(root: str, classes: dict[str, int], size: tuple[int, int] = (20, 30), mode: str = "RGB") -> None:
+    """Write `{class: images}`, each image of random pixels; size is width and height."""
+    rng = np.random.default_rng(0)
+    for name, count in classes.items():
+        (Path(root) / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).convert(mode).save(Path(root) / name / f"{index}.png")
+
+
+def test_classes_sizes_modes_and_formats_are_counted(here: Path) -> None:
+    paint("pets", {"cat": 3, "dog": 2})
+    found = suggest("pets").found
+    assert found[0] == "pets: 2 classes, 5 images: cat 3, dog 2"
+    assert found[1] == "pets: 20x30 pixels; PNG 5; RGB 5"
+
+
+def test_broken_files_are_named_and_skipped(here: Path) -> None:
+    paint("pets", {"cat": 3, "dog": 3})
+    whole = Path("pets/cat/0.png").read_bytes()
+    Path("pets/dog/half.png").write_bytes(whole[: len(whole) // 2])
+    found = suggest("pets").found
+    assert "pets: 1 image cannot be read, and skipped:" in found
+    assert any("pets/dog/half.png" in line for line in found)
+    dataset = load_config("pets").config.dataset
+    assert isinstance(dataset, Folder) and dataset.on_bad_file == "skip"
+
+
+def test_identical_files_are_named_together(here: Path) -> None:
+    paint("pets", {"cat": 2, "dog": 2})
+    Path("pets/dog/copy.png").write_bytes(Path("pets/cat/1.png").read_bytes())
+    assert any("cat/1.png = dog/copy.png" in line for line in suggest("pets").found)
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "wanted"),
+    [((20, 20), "RGB", (20, "rgb")), ((30, 20), "L", ([20, 30], "gray")), ((500, 400), "RGB", (128, "rgb"))],
+)
+def test_small_images_keep_their_size_and_gray_ones_their_channel(
+    here: Path, size: tuple[int, int], mode: str, wanted: tuple[object, str]
+) -> None:
+    paint("pets", {"cat": 2, "dog": 2}, size, mode)
+    dataset = load_config("pets").config.dataset
+    assert isinstance(dataset, Folder) and (dataset.size, dataset.mode) == wanted
+
+
+def test_own_splits_are_used(here: Path) -> None:
+    for split, count in {"train": 4, "Valid": 2, "test": 3}.items():
+        paint(f"pets/{split}", {"cat": count, "dog": count})
+    suggestion = suggest("pets")
+    assert suggestion.found[0] == "pets: 2 classes, 8 images, and 4 for validation and 6 for test: cat 4, dog 4"
+    assert "validation:" not in suggestion.yaml() and "  test:" not in suggestion.yaml()
+
+
+def test_unbalanced_classes_are_weighted(here: Path) -> None:
+    paint("pets", {"cat": 40, "dog": 5}, (4, 4))
+    config = load_config("pets").config
+    assert config.loss.model_dump()["class_weights"] == "balanced" and config.select_by == "balanced_accuracy"
+
+
+def test_larger_images_have_more_blocks_up_to_a_limit() -> None:
+    num_blocks = [len(suggested_blocks(100, 3, side, side)[0]) for side in (4, 8, 32, 128, 4096)]
+    assert num_blocks == [1, 2, 4, 6, 6]
+
+
+def test_the_network_fits_every_shape(here: Path) -> None:
+    for size in ((1, 1), (3, 40), (8, 8), (200, 100)):
+        paint(f"pets_{size[0]}", {"cat": 3, "dog": 3}, size)
+        config = load_config(f"pets_{size[0]}").config
+        assert isinstance(config.model, Cnn)
+        splits = config.dataset.build(0)
+        assert config.model.build(splits.input_shape, 2)(splits.train.inputs.float()).shape == (len(splits.train), 2)
+
+
+def test_a_folder_without_classes_or_readable_images_is_refused(here: Path) -> None:
+    Path("empty").mkdir()
+    with pytest.raises(DataError, match="no class folder"):
+        suggest("empty")
+    paint("pets", {"cat": 1, "dog": 1})
+    for path in Path("pets").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(InputError, match="none of the 2 images can be read"):
+        suggest("pets")
+
+
+def test_a_large_folder_is_sampled_evenly(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnclassify.config.suggest.images.MAX_OPENED", 4)
+    paint("pets", {"cat": 9}, (2, 2))
+    facts = image_facts(sorted(Path("pets/cat").iterdir()))
+    assert (facts.num_files, facts.num_opened, len(facts.sizes)) == (9, 3, 3)

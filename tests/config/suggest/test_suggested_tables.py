@@ -1,0 +1,119 @@
+"""What a table holds, which column is its label, and the config that suits it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from nnclassify.config.run_config import load_config
+from nnclassify.config.suggest.suggest import suggest
+from nnclassify.config.suggest.tables import table_facts
+from nnclassify.data.tables import Csv
+from nnclassify.errors import DataError, InputError
+
+
+def write(header: str, rows: list[str], path: str = "t.csv") -> str:
+    Path(path).write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def numbers(count: int, label: str = "ab") -> list[str]:
+    """Rows of two numbers and a label."""
+    rng = random.Random(0)
+    return [f"{rng.random():.3f},{rng.random():.3f},{label[index % len(label)]}" for index in range(count)]
+
+
+def dataset_of(path: str, *overrides: str) -> Csv:
+    dataset = load_config(path, overrides).config.dataset
+    assert isinstance(dataset, Csv)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("header", "label"), [("x,z,kind", "kind"), ("x,Label,z", "Label"), ("x,y,class", "class"), ("target,y,x", None)]
+)
+def test_the_label_is_the_only_candidate(here: Path, header: str, label: str | None) -> None:
+    names = header.split(",")
+    rows = [",".join("ab"[index % 2] if len(name) > 1 else f"{index % 9}.5" for name in names) for index in range(30)]
+    path = write(header, rows)
+    if label is None:
+        with pytest.raises(InputError, match="may all be the label; choose one with --label"):
+            table_facts(path, None)
+    else:
+        assert dataset_of(path).label == label
+
+
+def test_a_last_column_of_real_numbers_is_no_label(here: Path) -> None:
+    path = write("a,b", [f"{index % 2},{index * 0.37}" for index in range(40)])
+    with pytest.raises(InputError, match=r"the last one, 'b', does not look like classes .* columns: a, b"):
+        suggest(path)
+    assert dataset_of(path, "dataset.label=a").label == "a"
+
+
+def test_an_unknown_label_is_refused(here: Path) -> None:
+    with pytest.raises(InputError, match=r"no column 'c' \(--label\); columns: a, b, kind"):
+        suggest(write("a,b,kind", numbers(30)), "c")
+
+
+def test_columns_are_told_by_what_they_hold(here: Path) -> None:
+    rng = random.Random(0)
+    rows = [
+        f"p{index},{rng.random()},{['red', 'green', 'blue'][index % 3]},{'yes' if index % 5 else 'no'},"
+        f"2024-0{1 + index % 9}-11,same,{'' if index % 7 == 0 else index % 4},{'ab'[index % 2]},{'XY'[index % 2]}"
+        for index in range(60)
+    ]
+    dataset = dataset_of(write("id,size,color,sold,day,unit,stars,label,kind", rows))
+    assert dataset.id == "id" and dataset.label == "label"
+    assert dataset.categories == {"color": "one_hot", "sold": "yes_no"}
+    assert dataset.dates == ["day"] and dataset.missing == "fill"
+    assert dataset.ignore == ["unit", "kind"]  # a constant, and the label in other words
+    assert dataset.build(0).input_shape == (1 + 4 + 1 + 1 + 2,)
+
+
+def test_names_that_are_all_different_are_not_used(here: Path) -> None:
+    rows = [f"name {index},{index % 3}.5,{'ab'[index % 2]}" for index in range(60)]
+    facts = table_facts(write("who,x,kind", rows), None)
+    assert [(column.name, column.why_ignored) for column in facts.columns if column.why_ignored] == [
+        ("who", "a different text in every row")
+    ]
+
+
+def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
+    rows = [f"{index % 5},{index % 80},{index % 3}.5,{'ab'[index % 7 % 2]}" for index in range(600)]
+    assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
+
+
+def test_a_frequent_few_of_many_categories_are_kept(here: Path) -> None:
+    rows = [f"{'common' if index % 2 else f'rare {index}'},{index % 3}.5,{'ab'[index % 3 % 2]}" for index in range(200)]
+    assert dataset_of(write("word,x,kind", rows)).categories == {"word": 20}
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_delimiter_decimal_comma_and_encoding_are_stated(here: Path, delimiter: str) -> None:
+    rows = [delimiter.join([f"{index},5", f"{index % 7},25", ["grün", "blau"][index % 2]]) for index in range(40)]
+    Path("t.csv").write_text("\n".join([delimiter.join(["größe", "x", "kind"]), *rows]), encoding="cp1252")
+    dataset = dataset_of("t.csv")
+    assert (dataset.delimiter, dataset.decimal, dataset.encoding) == (delimiter, ",", "cp1252")
+    assert dataset.build(0).class_names == ["blau", "grün"]
+
+
+def test_a_table_without_a_header_gets_names(here: Path) -> None:
+    rows = numbers(40)
+    dataset = dataset_of(write(rows[0], rows[1:]))
+    assert dataset.columns == ["x1", "x2", "label"]
+    assert len(dataset.build(0).train) == 29
+
+
+def test_a_column_name_that_appears_twice_is_refused(here: Path) -> None:
+    with pytest.raises(DataError, match="column 'a' appears twice"):
+        suggest(write("a,a,kind", numbers(30)))
+
+
+def test_a_label_of_one_class_is_refused(here: Path) -> None:
+    with pytest.raises(DataError, match=r"column 'kind': only one class \(a\).*--label"):
+        suggest(write("a,b,kind", numbers(30, "a")), "kind")
+
+
+def test_an_empty_table_is_refused(here: Path) -> None:
+    with pytest.raises(DataError, match="no rows after the header"):
+        suggest(write("a,b,kind", []))
