@@ -19,7 +19,7 @@ from nnclassify.data import AnyDataset
 from nnclassify.data.transform import EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.evaluation.metrics import METRICS
-from nnclassify.files.paths import is_regular, look, why_no_file
+from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
@@ -255,6 +255,8 @@ def find_config(config: str) -> Path:
     name = _shipped_name(config)
     if name in shipped:
         return shipped[name]
+    if config and is_folder(path):
+        raise ConfigError([f"{config}: a run folder; continue it with --resume, or give a YAML file"])
     if config and look(path) is not None:
         raise ConfigError([f"{config}: {why_no_file(path)}; expected a YAML file or the name of a shipped config"])
     hint = suggestion(name, shipped) or "; `nnclassify configs` lists the shipped ones"

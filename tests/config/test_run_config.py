@@ -305,10 +305,12 @@ def test_patience_needs_a_split_to_choose_by(here: Path) -> None:
     [
         ("nope.yaml", "nope.yaml: no such file and no shipped config of that name"),
         ("digits_cn", "did you mean 'digits_cnn'?"),
-        (".", ".: a folder; expected a YAML file"),
+        ("run", "run: a run folder; continue it with --resume, or give a YAML file"),
     ],
 )
 def test_a_config_that_is_not_there(name: str, message: str, here: Path) -> None:
+    Path("run").mkdir()
+    Path("run/config.yaml").touch()
     with pytest.raises(ConfigError) as caught:
         load_config(name)
     assert message in str(caught.value)
