@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from nnclassify.errors import printable
 from nnclassify.files.atomic_write import write_whole
+from nnclassify.files.paths import content_of
 
 _FORMULA = ("=", "+", "-", "@")
 """Characters with which a formula starts in a spreadsheet."""
@@ -28,6 +29,15 @@ def _are_numbers(text: str) -> bool:
         return all(float(part) is not None for part in text.split(","))
     except ValueError:
         return False
+
+
+def read_csv(path: Path) -> Iterator[list[str]]:
+    """Yield the rows of a CSV file that `write_csv` wrote; nothing if it is missing or cannot be read."""
+    try:
+        text = content_of(path).decode()
+        yield from csv.reader(io.StringIO(text, newline=""))
+    except (OSError, ValueError, csv.Error):
+        return
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:

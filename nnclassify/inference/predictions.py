@@ -7,7 +7,6 @@ takes about ten bytes per class.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.errors import SaveError
-from nnclassify.files.csv_cells import cell, write_csv
+from nnclassify.files.csv_cells import cell, read_csv, write_csv
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.runs.folder import RunFolder
 
@@ -64,8 +63,8 @@ def save_evaluated(
     if checkpoint != folder.best or not folder.config.is_file():
         return
     header = _header(class_names, is_multi_hot=predicted.evaluation.is_multi_hot)
-    rows = _read(folder.predictions)
-    others = [row for row in rows if row[0] != predicted.split] if next(rows, None) == header else []
+    rows = read_csv(folder.predictions)
+    others = [row for row in rows if row and row[0] != predicted.split] if next(rows, None) == header else []
     try:
         write_csv(folder.predictions, chain([header], others, _rows(predicted, class_names)))
     except SaveError as error:
@@ -77,26 +76,15 @@ def read_correct(path: Path, split: str) -> dict[str, bool]:
 
     With multi-hot targets, an example is predicted correctly if all its classes are.
     """
-    rows = _read(path)
+    rows = read_csv(path)
     header = next(rows, [])
     true, predicted = (
         [column for column, name in enumerate(header) if name == what or name.startswith(f"{what}(")]
         for what in ("true", "predicted")
     )
     pairs = list(zip(true, predicted, strict=False))
-    return {row[1]: all(row[this] == row[that] for this, that in pairs) for row in rows if row[0] == split}
-
-
-def _read(path: Path) -> Iterator[list[str]]:
-    """Yield the header and the rows of a file; nothing if it cannot be read."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            yield header
-            yield from (row for row in rows if len(row) == len(header))
-    except (OSError, ValueError, csv.Error):
-        return
+    whole = (row for row in rows if len(row) == len(header))
+    return {row[1]: all(row[this] == row[that] for this, that in pairs) for row in whole if row[0] == split}
 
 
 def _header(class_names: Sequence[str], *, is_multi_hot: bool) -> list[str]:

@@ -1,11 +1,10 @@
 """`manifest.csv`: the examples of a run by name, and what has changed about them since.
 
-Whether data has changed is decided by the digests of the splits; the manifest tells what.
+The digests of the splits decide whether the data has changed; the manifest tells which examples have.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from pathlib import Path
 from nnclassify.data import Examples, Splits
 from nnclassify.data.duplicates import Contents
 from nnclassify.errors import counted, some
-from nnclassify.files.csv_cells import cell, write_csv
+from nnclassify.files.csv_cells import cell, read_csv, write_csv
 
 Pairs = list[tuple[int, int]]
-"""The row of an example in an earlier manifest, and in the one of now."""
+"""Rows of the same example in an earlier and in the present manifest."""
 
 ROWS_AT_ONCE = 4096
 
@@ -30,10 +29,10 @@ class Manifest:
     """The examples of a run, as the cells of a table: a list per column, of equal length.
 
     Attributes:
-        names: Unique within the run.
-        splits: `train`, `validation` or `test`.
+        names: The name of each example, unique within the run.
+        splits: The split of each example: `train`, `validation` or `test`.
         classes: The class of each example; several are separated by commas.
-        hashes: Of the raw inputs, in hexadecimal: equal inputs have equal hashes.
+        hashes: The hash of each raw input, in hexadecimal; equal inputs have equal hashes.
     """
 
     names: list[str]
@@ -91,16 +90,11 @@ def _labels(examples: Examples, cells: Sequence[str]) -> list[str]:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None if there is none, or it is damaged: it only tells what the digests do not."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file)
-            if tuple(next(rows, ())) != HEADER:
-                return None
-            columns = list(zip(*rows, strict=True))
-    except (OSError, ValueError, csv.Error):
+    """Read a manifest; None if there is none, or if it is damaged: then only the digests tell of changes."""
+    rows = list(read_csv(path))
+    if not rows or tuple(rows[0]) != HEADER or any(len(row) != len(HEADER) for row in rows):
         return None
-    return Manifest(*map(list, columns[:4])) if len(columns) == len(HEADER) else None
+    return Manifest(*([row[column] for row in rows[1:]] for column in range(4)))
 
 
 def changes_since(path: Path, splits: Splits) -> str:
@@ -126,13 +120,13 @@ def seen_in_training(path: Path, examples: Examples) -> list[int] | None:
 def what_changed(before: Manifest, now: Manifest, word: str = "") -> str:
     """Say how examples differ from what they were: how many in each way, and the first names.
 
-    Examples of the same name and content are the same; among the others, those of the same content, which were renamed;
-    then those of the same name, which have other content.
+    Examples with the same name and content are the same. Of the others, those with the same content were renamed, and
+    those with the same name have other content.
 
     Args:
         before: The examples as they were.
         now: The examples as they are.
-        word: What stands before each name, such as `line `.
+        word: A word before each name, such as `line `.
     """
     pairs, removed, added = _paired(before, now)
     ways = {
