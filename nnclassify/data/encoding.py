@@ -7,6 +7,7 @@ categories or the value that replaces a missing one, is fixed from the training 
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -58,7 +59,7 @@ class Feature(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(ABC):
     """A column of a table, and how a text in it becomes numbers.
 
     Attributes:
@@ -74,21 +75,21 @@ class Column:
     keeps_scale: ClassVar[bool] = False
     """Whether its features are 0 or 1 and are not normalized."""
 
+    @abstractmethod
     def numbers(self, text: str, decimal: str) -> list[float]:
         """Return the features of a text that has no `problem`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problem(self, text: str, decimal: str) -> str | None:
-        """What is wrong with a text that is not missing; None: nothing."""
-        raise NotImplementedError
+        """Return what is wrong with a text that is not missing, or None."""
 
     def fitted(self, counts: Mapping[str, int]) -> Self:
-        """Return the column with what is fixed from the training split.
+        """Return the column with what is fixed from the training split; of most kinds that is nothing.
 
         Args:
             counts: The training rows of each text; missing values are left out.
         """
-        raise NotImplementedError
+        return self
 
     def feature_names(self) -> list[str]:
         """Return the names of the features, without the one that marks missing values."""
@@ -233,10 +234,6 @@ class OrdinalColumn(Column):
         assert place is not None
         return [float(place)]
 
-    def fitted(self, counts: Mapping[str, int]) -> Self:
-        """Return the column as it is: the config lists the categories."""
-        return self
-
 
 @dataclass(frozen=True, kw_only=True)
 class YesNoColumn(Column):
@@ -253,10 +250,6 @@ class YesNoColumn(Column):
     def numbers(self, text: str, decimal: str) -> list[float]:
         """Return 1 or 0."""
         return [float(text.lower() in YES)]
-
-    def fitted(self, counts: Mapping[str, int]) -> Self:
-        """Return the column as it is."""
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,10 +281,6 @@ class DateColumn(Column):
     def feature_names(self) -> list[str]:
         """Return the column's name with each part."""
         return [f"{self.name} ({'days since 1970-01-01' if part == 'days' else part})" for part in self.parts]
-
-    def fitted(self, counts: Mapping[str, int]) -> Self:
-        """Return the column as it is: the config, or the whole file, decides the format."""
-        return self
 
 
 def is_missing_category(text: str) -> bool:

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.data.column_kinds import Categories, Dates, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
+from nnclassify.data.csv_header import Wanted
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
-from nnclassify.data.csv_table import Table, Wanted, read_table
+from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
