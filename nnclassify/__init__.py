@@ -146,6 +146,7 @@ def evaluate(
     split: str | None = None,
     overrides: Overrides = (),
     device: str = "auto",
+    data: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Evaluate a trained classifier on a split of its dataset, or on other data.
 
@@ -154,15 +155,21 @@ def evaluate(
         split: `train`, `validation` or `test`; None: `test` if there is one.
         overrides: Changes to `dataset` and `evaluation`, such as `{"dataset.path": "other.csv"}`; see `load_config`.
         device: See `load`; ignored if `run` is a classifier.
+        data: New labeled data to evaluate instead, all of it: a folder of images, a table with the label column, or an
+            .npz file.
 
     Raises:
         DataError: The data cannot be read, or does not fit the network.
+        InputError: There is nothing at `data`, or the network does not take such data.
     """
+    import os
+
     from nnclassify.config.from_python import assignments
     from nnclassify.inference.classifier import load_run
     from nnclassify.inference.evaluation_examples import evaluate_run
 
-    return evaluate_run(load_run(run, device).overridden(assignments(overrides)), split)
+    classifier = load_run(run, device).overridden(assignments(overrides))
+    return evaluate_run(classifier, split, None if data is None else os.fspath(data))
 
 
 def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = ()) -> Diagnosis:

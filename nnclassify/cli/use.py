@@ -28,6 +28,13 @@ def evaluate(
         str | None,
         typer.Option(help="train, validation or test. Default: test if there is one; of other data, all examples."),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
+        ),
+    ] = None,
     overrides: SetOption = None,
     run_option: RunOption = None,
     device: DeviceOption = "auto",
@@ -37,7 +44,7 @@ def evaluate(
         typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities."),
     ] = None,
 ) -> None:
-    """Evaluate a trained classifier on a split of its dataset."""
+    """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
     _check_output("--csv", table, "predictions.csv")
@@ -50,14 +57,15 @@ def evaluate(
 
     path = _find(run)
     classifier = _load(path, device).overridden(changes)
-    chosen = examples_to_evaluate(classifier, split)
+    chosen = examples_to_evaluate(classifier, split, data)
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_examples(classifier, chosen.examples)
     if as_json:
-        print_json({"run": str(path), "split": chosen.split, "notes": chosen.notes, **evaluation.figures()})
+        about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
+        print_json({**about, **evaluation.figures()})
     else:
-        print(evaluation_text(path, chosen.split, evaluation))
+        print(evaluation_text(path, chosen.split if data is None else f"{chosen.split} of {data}", evaluation))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 

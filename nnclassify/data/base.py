@@ -125,6 +125,12 @@ VALIDATION = 0.1
 """Fraction of the training examples held out for validation if the config does not set one."""
 
 
+OF_THE_SPLITS = ("limit", "validation", "test", "split", "group", "time", "folds", "fold")
+"""Options that say which examples are used, and for what."""
+OF_THE_TEXT = ("delimiter", "decimal", "encoding")
+"""Options in which another table may differ; they are recognized."""
+
+
 class Dataset(Settings):
     """Options that every dataset has."""
 
@@ -156,6 +162,17 @@ class Dataset(Settings):
         Raises:
             DataError: Something is missing, damaged or cannot be learned from.
         """
+
+    def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
+        """Read labeled examples for a trained network, to be evaluated as they are.
+
+        Unlike for training, classes may lack examples. `class_names` are those of the network; the ones that are read
+        are matched with them by name.
+
+        Raises:
+            DataError: Something is missing or damaged.
+        """
+        return self.read(seed)
 
     def examine(self, source: RawDataset) -> list[str]:
         """Return warnings about the training examples, one line each.
@@ -228,6 +245,20 @@ class Dataset(Settings):
     def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
         """Options that this config leaves to the data, with the values that a run of it found; see `recognized`."""
         return {}
+
+    def for_data(self, **places: str) -> Self:
+        """Return a dataset that reads other data in the same way, without splitting or limiting it.
+
+        Args:
+            places: The options that name a file or folder.
+        """
+        fields = type(self).model_fields
+        reset = {key: fields[key].get_default() for key in OF_THE_SPLITS if key in fields}
+        stated = self.model_fields_set.difference(reset, OF_THE_TEXT) | places.keys()
+        values: dict[str, Any] = {**dict(self), **reset, **places}
+        kind: Any = type(self)  # mypy takes the return type of model_construct for Dataset
+        made: Self = kind.model_construct(stated, **values)
+        return made
 
     @property
     def is_multi_hot(self) -> bool:

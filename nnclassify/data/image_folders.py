@@ -103,8 +103,12 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     if empty := [folders[name] for name, listing in classes.items() if not listing.paths]:
         raise DataError(f"{empty[0]}: empty class; add images, or remove the folder")
     found = {
-        name: _classes_of(path, list(folders), roles.notes) for name, path in roles.splits.items() if name != "train"
+        name: _classes_of(path, list(folders), roles.notes, "training folder")
+        for name, path in roles.splits.items()
+        if name != "train"
     }
+    for name, of_split in found.items():
+        _note_missing(roles.splits[name], of_split, roles.notes)
     listings = [listing for split in (classes, *found.values()) for listing in split.values()]
     return Layout(
         class_names=list(folders),
@@ -115,27 +119,81 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     )
 
 
-def _classes_of(root: Path, class_names: list[str], notes: list[str]) -> dict[str, Listing]:
-    """Return the images of a test or validation folder by class, and note the classes that are missing there.
+def find_labeled(root: Path, class_names: list[str]) -> tuple[dict[str, SplitFolder], list[str]]:
+    """Find the images of a folder in the classes of a trained network; a class may have none.
+
+    Args:
+        root: The folder.
+        class_names: The classes, in the order of their indices.
+
+    Returns:
+        The images of each split folder, or of `train` if there are only class folders; and what was skipped or
+        interpreted, one line each.
 
     Raises:
-        DataError: A class is not among the training classes, or there are no images at all.
+        DataError: There is no class folder, or a folder is not one of the classes.
     """
-    folders = class_folders(root, None, notes)
+    roles = _roles(root, None)
+    folders: dict[str, tuple[Path, list[Path] | None]] = {name: (path, None) for name, path in roles.splits.items()}
+    if "train" not in folders and roles.others:
+        folders["train"] = (root, roles.others)
+    if not folders:
+        raise DataError(
+            f"{root}: no class folder; expected one folder of images per class: {some(class_names, 10)}; to classify "
+            "images without labels, use `nnclassify predict`"
+        )
+    found = {
+        name: _classes_of(path, class_names, roles.notes, "trained network", chosen)
+        for name, (path, chosen) in folders.items()
+    }
+    listings = [listing for classes in found.values() for listing in classes.values()]
+    splits = {name: _joined(folders[name][0], classes) for name, classes in found.items()}
+    return splits, [*roles.notes, *_nested(root, listings), *passed_over(listings)]
+
+
+def _classes_of(
+    root: Path, class_names: list[str], notes: list[str], owner: str, chosen: Sequence[Path] | None = None
+) -> dict[str, Listing]:
+    """Return the images of a folder by class, for classes that are known.
+
+    Args:
+        root: The folder.
+        class_names: The known classes.
+        notes: List to which lines are appended; see `class_folders`.
+        owner: What has these classes, for the message.
+        chosen: The folders in it that are classes; None for all.
+
+    Raises:
+        DataError: A folder is not one of the classes.
+    """
+    folders = class_folders(root, chosen, notes)
     found: dict[str, Listing] = {name: Listing() for name in class_names}
+    unknown: list[Path] = []
     for name, folder in folders.items():
         same = [known for known in class_names if known.casefold() == name.casefold()]
         if name not in class_names and (len(same) != 1 or same[0] in folders):
-            raise DataError(f"{folder}: not a class of the training folder; expected {some(class_names, 10)}")
+            unknown.append(folder)
+            continue
         known = name if name in class_names else same[0]
         if known != name:
             notes.append(f"{folder}: used as class {known}, whose name differs in case")
         found[known] = list_images(folder)
+    if unknown:
+        kind = "not a class" if len(unknown) == 1 else "not classes"
+        raise DataError(f"{some(unknown)}: {kind} of the {owner}; expected {some(class_names, 10)}")
+    return found
+
+
+def _note_missing(root: Path, found: dict[str, Listing], notes: list[str]) -> None:
+    """Note the classes that are missing from a test or validation folder.
+
+    Raises:
+        DataError: There are no images at all.
+    """
     if missing := [name for name, listing in found.items() if not listing.paths]:
-        if len(missing) == len(class_names):
+        if len(missing) == len(found):
             raise DataError(f"{root / missing[0]}: no images, here or in any other class; add some, or remove {root}")
         notes.append(f"{root}: no images of class {', '.join(missing)}; the metrics cover the other classes only")
-    return found
 
 
 def _joined(root: Path, classes: dict[str, Listing]) -> SplitFolder:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, field_validator
 
 from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset, UnsplitExamples
-from nnclassify.data.image_folders import find_layout
+from nnclassify.data.image_folders import SplitFolder, find_labeled, find_layout
 from nnclassify.data.image_format import ImageFormat, Mode, Resize
 from nnclassify.data.image_reading import Reader
 from nnclassify.data.names import TEST, TRAIN
@@ -200,9 +200,7 @@ class Folder(ImageDataset, UnsplitDataset):
         Raises:
             DataError: There is no such folder, no class, an empty class, or a test class without training images.
         """
-        root = Path(self.root)
-        if not is_folder(root):
-            raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
+        root = self._existing_root()
         named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
         layout = find_layout(root, named)
         reader = Reader(self.image_format(), root)
@@ -231,6 +229,33 @@ class Folder(ImageDataset, UnsplitDataset):
         if self.group is None:
             return images
         return replace(images, groups=groups_in(images.names.of(torch.arange(len(images.targets))), self.group))
+
+    def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
+        """List the files of the classes that a network knows; see `find_labeled`.
+
+        Raises:
+            DataError: There is no such folder, or it contains something other than these classes.
+        """
+        root = self._existing_root()
+        splits, notes = find_labeled(root, class_names)
+        reader = Reader(self.image_format(), root)
+        nothing = SplitFolder(root, [], np.zeros(0, dtype=np.int64))
+        pools = {name: reader.pool(split) for name, split in {"train": nothing, **splits}.items()}
+        return RawDataset(
+            train=pools["train"],
+            test=pools.get("test"),
+            validation=pools.get("validation"),
+            class_names=class_names,
+            image_format=reader.image_format,
+            notes=notes,
+            finish=partial(self._finish, reader),
+        )
+
+    def _existing_root(self) -> Path:
+        root = Path(self.root)
+        if not is_folder(root):
+            raise DataError(f"{root}: no such folder (dataset.root); expected train/<class>/* or <class>/*")
+        return root
 
     def _finish(self, reader: Reader, source: RawDataset) -> RawDataset:
         """Report unreadable files, and complete the image format, once everything is read."""

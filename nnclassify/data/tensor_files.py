@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, Field
 from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.data.names import INDICES, TEST, TRAIN
+from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, Labels
 from nnclassify.data.targets import (
     Columns,
@@ -45,6 +46,10 @@ class Tensors(ImageDataset, UnsplitDataset):
     """File of the test inputs. Default: a fraction (`test`) of the training examples is held out."""
     test_targets: FilePath | None = None
     """File of the test targets."""
+    validation_inputs: FilePath | None = None
+    """File of the validation inputs. Default: a fraction (`validation`) of the training examples is held out."""
+    validation_targets: FilePath | None = None
+    """File of the validation targets."""
     targets: Literal["classes", "multi_hot"] = "classes"
     """`classes`: one class per example, given as an index or a one-hot row; `multi_hot`: rows of 0 and 1, any number
     of classes per example, with loss bce_with_logits, bce or mse."""
@@ -58,16 +63,20 @@ class Tensors(ImageDataset, UnsplitDataset):
     floats 1, or 255 if any value is above 1."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield errors for test inputs without test targets, and for `test` beside test inputs."""
-        own_test = self.test_inputs is not None
-        if own_test != (self.test_targets is not None):
-            given, other = ("test_inputs", "test_targets") if own_test else ("test_targets", "test_inputs")
-            yield given, f"set without {other}; set both or neither"
-        elif own_test and self.test != Tensors.model_fields["test"].default:
-            yield "test", f"found {self.test:g} with test_inputs, which are the test split; remove one of them"
-        elif own_test and self.folds is not None:
-            yield "folds", f"found {self.folds} with test_inputs, which are the test split; remove one of them"
-        elif not own_test:
+        """Yield errors for inputs without targets, and for a fraction beside inputs of its own."""
+        for split in ("test", "validation"):
+            inputs, targets = f"{split}_inputs", f"{split}_targets"
+            given = [key for key in (inputs, targets) if getattr(self, key) is not None]
+            if len(given) == 1:
+                other = targets if given == [inputs] else inputs
+                yield given[0], f"set without {other}; set both or neither"
+            elif given and getattr(self, split) != Tensors.model_fields[split].default:
+                found = getattr(self, split)
+                shown = repr(found) if isinstance(found, str) else f"{found:g}"
+                yield split, f"found {shown} with {inputs}, which are the {split} split; remove one of them"
+            elif given and split == "test" and self.folds is not None:
+                yield "folds", f"found {self.folds} with test_inputs, which are the test split; remove one of them"
+        if self.test_inputs is None and self.test_targets is None:
             yield from super().conflicts()
 
     def as_trained(self, transform: Transform) -> Self:
@@ -81,33 +90,49 @@ class Tensors(ImageDataset, UnsplitDataset):
         Raises:
             DataError: A file is missing, damaged or of another type, or inputs and targets do not match.
         """
+        return self._read(None)
+
+    def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
+        """Map the files into memory, with the class indices of a trained network.
+
+        Raises:
+            DataError: See `read`.
+            LabelError: A label is not one of the classes.
+        """
+        own_labels = self.class_names is None and not self.is_multi_hot
+        return self._read(Numbering([int(name) for name in class_names]) if own_labels else None)
+
+    def _read(self, numbering: Numbering | Columns | None) -> RawDataset:
+        """Map the files into memory; without a `numbering`, the training labels determine it."""
         notes: list[str] = []
         read = read_multi_hot if self.is_multi_hot else read_labels
-        inputs, labels = _pair(self.train_inputs, self.train_targets, read, notes)
+        files = self._files()
+        pairs = {"train": _pair(*files["train"], read, notes)}
+        inputs, labels = pairs["train"]
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(
                 f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only images can be augmented"
             )
-        numbering = self._numbering(labels, notes)
+        numbering = numbering or self._numbering(labels, notes)
         own = white_of(inputs)
         white = self.white or own
-        test = None
-        if self.test_inputs is not None and self.test_targets is not None:
-            test_inputs, test_labels = _pair(self.test_inputs, self.test_targets, read, notes)
-            if test_inputs.shape[1:] != inputs.shape[1:]:
+        for split in [split for split in files if split != "train"]:
+            pairs[split] = _pair(*files[split], read, notes)
+            if pairs[split][0].shape[1:] != inputs.shape[1:]:
                 raise DataError(
-                    f"{self.test_inputs}: examples of shape {tuple(test_inputs.shape[1:])}; expected "
+                    f"{files[split][0]}: examples of shape {tuple(pairs[split][0].shape[1:])}; expected "
                     f"{tuple(inputs.shape[1:])}, as in {self.train_inputs}"
                 )
-            test_inputs = _with_white(test_inputs, white_of(test_inputs), white, self.test_inputs, notes)
-            test = UnsplitExamples(numbering.indices(test_labels, self.test_targets), test_inputs, TEST)
-        inputs = _with_white(inputs, own, white, self.train_inputs, notes)
-        names = INDICES if test is None else TRAIN
+        pools = {}
+        for split in reversed(pairs):  # the notes on the training inputs come last
+            (own_inputs, own_labels), (inputs_file, targets_file) = pairs[split], files[split]
+            scaled = _with_white(own_inputs, white_of(own_inputs), white, inputs_file, notes)
+            names = INDICES if len(pairs) == 1 else ExampleNames(f"{split}/")
+            pools[split] = UnsplitExamples(numbering.indices(own_labels, targets_file), scaled, names)
         return RawDataset(
-            train=UnsplitExamples(
-                numbering.indices(labels, self.train_targets), inputs, names, self._groups(len(labels))
-            ),
-            test=test,
+            train=replace(pools["train"], groups=self._groups(len(labels))),
+            test=pools.get("test"),
+            validation=pools.get("validation"),
             class_names=self.class_names or [str(label) for label in numbering.labels],
             image_format=None if own is None or white is None else _image_format(inputs, white),
             notes=notes,
@@ -135,6 +160,19 @@ class Tensors(ImageDataset, UnsplitDataset):
         names, codes = np.unique(groups.long().numpy(), return_inverse=True)
         return Groups(codes, [str(name) for name in names])
 
+    def _files(self) -> dict[str, tuple[str, str]]:
+        """Return the files of inputs and targets of each split that has its own."""
+        pairs = {
+            "train": (self.train_inputs, self.train_targets),
+            "validation": (self.validation_inputs, self.validation_targets),
+            "test": (self.test_inputs, self.test_targets),
+        }
+        return {
+            split: (inputs, targets)
+            for split, (inputs, targets) in pairs.items()
+            if inputs is not None and targets is not None
+        }
+
     def _numbering(self, labels: Labels, notes: list[str]) -> Numbering | Columns:
         num_names = len(self.class_names or ()) or None
         if self.is_multi_hot:
@@ -143,11 +181,11 @@ class Tensors(ImageDataset, UnsplitDataset):
 
     def origin(self, split: str = "train") -> str:
         """Return the file of the targets."""
-        return self.test_targets if split == "test" and self.test_targets is not None else self.train_targets
+        return self._files().get(split, (self.train_inputs, self.train_targets))[1]
 
     def origin_of_inputs(self, split: str = "train") -> str:
         """Return the file of the inputs."""
-        return self.test_inputs if split == "test" and self.test_inputs is not None else self.train_inputs
+        return self._files().get(split, (self.train_inputs, self.train_targets))[0]
 
 
 def _pair(
@@ -248,6 +286,48 @@ def load_tensor(path: str) -> Tensor:
         raise
     except Exception as cause:  # zipfile, pickle, struct and numpy raise different exceptions
         raise DataError(f"{location}: cannot be read ({one_line(cause)}); expected one tensor") from cause
+
+
+INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr_0")
+TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr_1")
+"""Names of arrays in .npz files, in lower case: as they are, or with the name of a split before or behind them."""
+SPLIT_WORDS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+
+
+def array_names(path: str) -> list[str]:
+    """Return the names of the arrays in an .npz file.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as cause:
+        raise DataError(
+            f"{path}: cannot be read ({one_line(cause)}); expected arrays that numpy.savez wrote"
+        ) from cause
+
+
+def named_pair(names: Sequence[str], split: str | None = None) -> tuple[str, str] | None:
+    """Return the names of the inputs and targets of a split, such as `x_test` and `y_test`, or of `x` and `y`.
+
+    Args:
+        names: The names of all arrays.
+        split: train, validation or test; None for names without a split.
+    """
+    by_key = {name.lower().replace("-", "_"): name for name in names}
+
+    def find(words: Sequence[str]) -> str | None:
+        forms = (
+            [*words]
+            if split is None
+            else [f"{a}_{b}" for w in words for s in SPLIT_WORDS[split] for a, b in ((w, s), (s, w))]
+        )
+        return next((by_key[form] for form in forms if form in by_key), None)
+
+    inputs, targets = find(INPUT_NAMES), find(TARGET_NAMES)
+    return None if inputs is None or targets is None else (inputs, targets)
 
 
 def _load_torch(location: Path) -> Tensor:

@@ -26,7 +26,10 @@ from nnclassify.process import preserve_process_state
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import CHECKPOINTS, find_checkpoint
 
-PLACES = {"name", "root", "path", "train_inputs", "train_targets", "test_inputs", "test_targets"}
+PLACES = {
+    *("name", "root", "path"),
+    *(f"{split}_{kind}" for split in ("train", "validation", "test") for kind in ("inputs", "targets")),
+}
 """The keys of a dataset that give the location of its data."""
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.base import RawDataset, UnsplitExamples
+from nnclassify.data.base import Dataset, RawDataset, UnsplitExamples
 from nnclassify.data.labels import matched
-from nnclassify.data.splitting import limited
+from nnclassify.data.splitting import counts_of, limited
+from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, LabelError, some
 from nnclassify.evaluation.outputs import check_values
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, splits_of
+from nnclassify.inference.labeled_data import dataset_at
 from nnclassify.process import preserve_process_state
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.manifest import changes_since, seen_in_training
@@ -36,14 +38,24 @@ class EvaluationExamples:
     is_unchanged: bool = False
 
 
-def examples_to_evaluate(classifier: Classifier, split: str | None = None) -> EvaluationExamples:
+def examples_to_evaluate(
+    classifier: Classifier, split: str | None = None, data: str | None = None
+) -> EvaluationExamples:
     """Choose a split of the run's own data (by default the test split), or all examples of other data.
 
-    A run recognizes its own data by the digests of its splits, even if the data has been moved.
+    A run recognizes its own data by the digests of its splits, even if an override has moved the data.
+
+    Args:
+        classifier: The trained network.
+        split: The split to choose.
+        data: Labeled data to evaluate instead, as it is; see `dataset_at`.
 
     Raises:
         DataError: The data cannot be read, or does not fit the network.
+        InputError: There is nothing at `data`, or the network does not take such data.
     """
+    if data is not None:
+        return _of_other(classifier, dataset_at(classifier, data), split)
     if not classifier.is_moved:
         return _of_own(classifier, splits_of(classifier), split)
     try:
@@ -52,20 +64,20 @@ def examples_to_evaluate(classifier: Classifier, split: str | None = None) -> Ev
         own = None
     if own is not None and (split is not None or _is_known(classifier, *choose_split(own, None))):
         return _of_own(classifier, own, split)
-    return _of_other(classifier)
+    return _of_other(classifier, classifier.config.dataset, None)
 
 
 @preserve_process_state()
-def evaluate_run(classifier: Classifier, split: str | None = None) -> Evaluation:
+def evaluate_run(classifier: Classifier, split: str | None = None, data: str | None = None) -> Evaluation:
     """Evaluate a classifier on the examples that `examples_to_evaluate` chooses.
 
     Raises:
         DataError: See `examples_to_evaluate`.
-        InputError: `split` is not the name of a split.
+        InputError: `split` is not the name of a split, or see `examples_to_evaluate`.
     """
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"split: found {split!r}, expected train, validation or test")
-    chosen = examples_to_evaluate(classifier, split)
+    chosen = examples_to_evaluate(classifier, split, data)
     return replace(evaluate(classifier, chosen.examples), split=chosen.split, notes=tuple(chosen.notes))
 
 
@@ -91,32 +103,80 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Evalua
     return EvaluationExamples(name, examples, notes, is_unchanged)
 
 
-def _of_other(classifier: Classifier) -> EvaluationExamples:
-    """Choose all examples of data that the network was not trained on, or its test split if it has one."""
-    config, transform = classifier.config, classifier.transform
-    dataset = config.dataset.as_trained(transform)
+def _of_other(classifier: Classifier, dataset: Dataset, split: str | None) -> EvaluationExamples:
+    """Choose all examples of data that the network was not trained on, or one split if the data has several.
+
+    None of them is held out: the data is evaluated as it is.
+    """
+    config, transform, class_names = classifier.config, classifier.transform, classifier.class_names
+    dataset = dataset.as_trained(transform)
     seed = config.seed if dataset.seed is None else dataset.seed
-    source = dataset.read(seed)
-    name, pool = ("all", source.train) if source.test is None else ("test", source.test)
-    drawn_from = "train" if name == "all" else name
-    origin, origin_of_inputs = dataset.origin(drawn_from), dataset.origin_of_inputs(drawn_from)
+    source = dataset.read_labeled(class_names, seed)
+    name, pool, others = _part(source, split, dataset.origin())
+    origin, origin_of_inputs = dataset.origin(name), dataset.origin_of_inputs(name)
     check_columns(classifier, source.feature_names)
-    pool = _in_classes(pool, source, classifier.class_names, origin)
+    pool = _in_classes(pool, source, class_names, origin)
     examples = pool.take(limited(pool.targets, np.arange(len(pool.targets)), dataset.limit, seed))
     source = source.finish(source)
     if len(examples) == 0:
         raise DataError(f"{origin}: no examples to evaluate on")
+    examples = _in_range(examples, source, transform)
     if tuple(examples.inputs.shape[1:]) != transform.input_shape:
         raise DataError(
             f"{origin_of_inputs}: examples of shape {tuple(examples.inputs.shape[1:])}; the run was trained on "
             f"{transform.input_shape}"
         )
     check_values(examples, transform, origin_of_inputs)
-    which = f"all {len(examples)} examples" if name == "all" else f"its test split of {len(examples)} examples"
-    note = f"{origin}: not the data that the run was trained on; evaluated: {which}"
+    facts = ["not the data that the run was trained on"] if classifier.is_moved else []
+    if others:
+        facts.append(f"evaluated: its {name} split of {len(examples)} examples; --split also takes {some(others)}")
+    elif classifier.is_moved:
+        facts.append(f"evaluated: all {len(examples)} examples")
     if trained_on := _trained_on(classifier, examples, origin_of_inputs):
-        note += f"; {trained_on}"
-    return EvaluationExamples(name, examples, [*source.notes, note])
+        facts.append(trained_on)
+    notes = [*source.notes, *_without_examples(examples, class_names, origin)]
+    return EvaluationExamples(
+        name if others else "all", examples, [*notes, f"{origin}: {'; '.join(facts)}"] if facts else notes
+    )
+
+
+def _part(source: RawDataset, split: str | None, origin: str) -> tuple[str, UnsplitExamples, list[str]]:
+    """Choose the examples to evaluate: all, if the data has no splits of its own.
+
+    Returns:
+        The name of the split that they are in, the examples, and the names of the other splits.
+
+    Raises:
+        DataError: The split does not exist, or is not named and there is no test split.
+    """
+    pools = {"test": source.test, "validation": source.validation, "train": source.train}
+    parts = {name: pool for name, pool in pools.items() if pool is not None and len(pool.targets)}
+    if not parts:
+        raise DataError(f"{origin}: no examples to evaluate on")
+    if split is not None and (split not in parts or len(parts) == 1):
+        found = some([*parts]) if len(parts) > 1 else "no splits, and is evaluated as a whole: leave --split out"
+        raise DataError(f"--split {split}: {origin} has {found}")
+    name = split or next(iter(parts))
+    return name, parts[name], [other for other in parts if other != name]
+
+
+def _in_range(examples: Examples, source: RawDataset, transform: Transform) -> Examples:
+    """Return images in the range of the network's: 0..255 or 0..1."""
+    found, wanted = source.image_format, transform.image_format
+    if found is None or wanted is None or found.max_value == wanted.max_value:
+        return examples
+    return replace(examples, inputs=examples.inputs.float() * (wanted.max_value / found.max_value))
+
+
+def _without_examples(examples: Examples, class_names: list[str], origin: str) -> list[str]:
+    """Name the classes without examples, if any, on one line."""
+    counts = counts_of(examples.all_targets().numpy(), len(class_names))
+    absent = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+    return (
+        [f"{origin}: no examples of class {some(absent, 10)}; the metrics cover the other classes only"]
+        if absent
+        else []
+    )
 
 
 def _trained_on(classifier: Classifier, examples: Examples, origin: str) -> str | None:

@@ -13,7 +13,7 @@ from builders import config_of
 
 from nnclassify.data import Splits
 from nnclassify.data.tensor_files import load_tensor
-from nnclassify.errors import DataError, NNClassifyError
+from nnclassify.errors import ConfigError, DataError, NNClassifyError
 
 INPUTS, TARGETS = np.arange(4 * 6, dtype=np.float32).reshape(4, 6) - 3, np.array([0, 1, 0, 1])
 
@@ -57,6 +57,22 @@ def test_train_and_test_files(here: Path) -> None:
     splits = build(**files, test=0.2, test_inputs="x.pt", test_targets="y.pt", class_names=["no", "yes"])
     assert splits.class_names == ["no", "yes"] and splits.input_shape == (6,)
     assert splits.test is not None and len(splits.test) == 4
+
+
+def test_validation_files_are_the_validation_split(here: Path) -> None:
+    files = save()
+    torch.save(torch.as_tensor(INPUTS)[:2], "v.pt")
+    torch.save(torch.as_tensor(TARGETS)[:2], "w.pt")
+    splits = build(**files, validation=0.1, validation_inputs="v.pt", validation_targets="w.pt")
+    assert splits.validation is not None and len(splits.train) == 4
+    assert splits.validation.all_names() == ["validation/0", "validation/1"]
+    assert splits.validation.all_targets().tolist() == list(TARGETS[:2])
+    with pytest.raises(
+        ConfigError, match=r"validation: found 0\.3 with validation_inputs, which are the validation split"
+    ):
+        build(**files, validation=0.3, validation_inputs="v.pt", validation_targets="w.pt")
+    with pytest.raises(ConfigError, match="validation_targets: set without validation_inputs; set both or neither"):
+        build(**files, validation_targets="w.pt")
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,9 @@ def test_all_rows_of_another_file_are_scored_in_the_classes_of_the_run() -> None
     found = examples_to_evaluate(net("dataset.path=new.csv"))
     assert (found.split, len(found.examples)) == ("all", 3)
     assert found.notes == [
+        "new.csv: no examples of class high; the metrics cover the other classes only",
         "new.csv: not the data that the run was trained on; evaluated: all 3 examples; the network was trained on 1 of "
-        "these 3 (new.csv:3)"
+        "these 3 (new.csv:3)",
     ]
     assert evaluate(net(), found.examples).confusion[0] == [0, 0]  # nothing is high
     write("new.csv", "a,b,label", [(3, 1, "low"), (4, 2, "middle")])

@@ -1,0 +1,93 @@
+"""Newly collected labeled data for a trained network: which dataset reads a folder, a table or an .npz file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnclassify.data import Dataset
+from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.images import Folder
+from nnclassify.data.table_files import open_table
+from nnclassify.data.tables import Csv
+from nnclassify.data.tensor_files import Tensors, array_names, named_pair
+from nnclassify.errors import InputError, some
+from nnclassify.files.paths import is_folder, is_regular, why_no_file
+from nnclassify.inference.classifier import Classifier
+
+ARRAY_ENDING = ".npz"
+
+
+def dataset_at(classifier: Classifier, path: str) -> Dataset:
+    """Return the dataset that reads labeled data as the network reads its inputs.
+
+    Args:
+        classifier: The trained network.
+        path: A folder of images, a table with the label column, or an .npz file.
+
+    Raises:
+        InputError: There is nothing at the path, or the network does not take such data.
+        DataError: The file is damaged.
+    """
+    location = Path(path).expanduser()
+    image_format, shape = classifier.transform.image_format, classifier.transform.input_shape
+    kinds = "a folder of images" if image_format is not None else "a table" if len(shape) == 1 else "arrays"
+    if is_folder(location) and image_format is not None:
+        return _folder(classifier.config.dataset, str(location), image_format)
+    if not is_folder(location) and not is_regular(location):
+        raise InputError(f"{path}: {why_no_file(location)}; expected {kinds} with labels, or an .npz file")
+    if location.suffix.lower() == ARRAY_ENDING:
+        return _arrays(classifier, str(location))
+    if is_folder(location) or len(shape) != 1:
+        kind = "a folder" if is_folder(location) else "a file"
+        raise InputError(
+            f"{path}: {kind}, but this network takes {kinds}; expected {kinds} with labels, or an .npz file"
+        )
+    return _table(classifier.config.dataset, str(location), classifier.transform.columns)
+
+
+def _folder(own: Dataset, root: str, image_format: ImageFormat) -> Dataset:
+    if isinstance(own, Folder):
+        return own.for_data(root=root)
+    size = [image_format.height, image_format.width]
+    return Folder(root=root, size=size, mode=image_format.mode, resize=image_format.resize)
+
+
+def _table(own: Dataset, path: str, columns: list[str] | None) -> Dataset:
+    dataset = own.for_data(path=path) if isinstance(own, Csv) else Csv(path=path)
+    labels = [dataset.label] if isinstance(dataset.label, str) else dataset.label
+    opened, _, _ = open_table(Path(path), dataset.format(), dataset.model_fields_set, labels)
+    _, cells = next(opened.rows(), (0, []))
+    header = dataset.columns or [cell.strip() for cell in cells]
+    if set(labels).isdisjoint(header) and not set(columns or ()).isdisjoint(header):
+        raise InputError(
+            f"{path}: no label column {some(labels)}; columns: {some(header, 20)}; to classify rows without labels, "
+            "use `nnclassify predict`"
+        )
+    return dataset
+
+
+def _arrays(classifier: Classifier, path: str) -> Dataset:
+    own, image_format = classifier.config.dataset, classifier.transform.image_format
+    names = array_names(path)
+    pairs = {split: pair for split in ("train", "validation", "test") if (pair := named_pair(names, split))}
+    whole = named_pair(names) or pairs.get("train") or pairs.get("test")
+    if whole is None:
+        raise InputError(
+            f"{path}: holds the arrays {some(names, 10)}; expected inputs and targets, such as x and y, or x_test and "
+            "y_test"
+        )
+    others = {split: pair for split, pair in pairs.items() if pair != whole}
+    files = {
+        f"{split}_{kind}": f"{path}:{array}"
+        for split, pair in {"train": whole, **others}.items()
+        for kind, array in zip(("inputs", "targets"), pair, strict=True)
+    }
+    is_numbered = isinstance(own, Tensors) and own.class_names is None
+    return Tensors.model_validate(
+        {
+            **files,
+            "targets": "multi_hot" if classifier.is_multi_hot else "classes",
+            "class_names": None if is_numbered else classifier.class_names,
+            "white": None if image_format is None else image_format.max_value,
+        }
+    )
