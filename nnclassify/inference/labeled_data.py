@@ -63,7 +63,8 @@ def _table(own: Dataset, path: str, columns: list[str] | None) -> Dataset:
             f"{path}: no label column {some(labels)}; columns: {some(header, 20)}; to classify rows without labels, "
             "use `nnclassify predict`"
         )
-    return dataset
+    # Columns that the network does not take may be absent.
+    return dataset.model_copy(update={"ignore": None, "id": dataset.id if dataset.id in header else None})
 
 
 def _arrays(classifier: Classifier, path: str) -> Dataset:

@@ -99,6 +99,18 @@ def test_a_table_is_evaluated_whole_by_column_names() -> None:
     assert found.examples.select(found.examples.indices[:1])[0].tolist() == [[3, 1]]
 
 
+def test_a_table_may_be_written_otherwise_and_lack_columns_that_the_network_does_not_take() -> None:
+    write(
+        "own.csv", ["key,a,c,junk,label", *(f"k{row},{row},{'ab'[row % 2]},{row},{'xy'[row % 2]}" for row in range(40))]
+    )
+    dataset = {"name": "csv", "path": "own.csv", "categories": ["c"], "id": "key", "ignore": ["junk"]}
+    run.train(loaded(config_of(dataset=dataset, epochs=1), "own"), with_monitor=False)
+    Path("other.csv").write_text("label;c;a\nx;b;1,5\ny;new;2,5\n", encoding="utf-16")
+    found = chosen("own", "other.csv")
+    assert found.examples.inputs.tolist() == [[1.5, 0, 1, 0], [2.5, 0, 0, 1]]
+    assert any("'new'" in note for note in found.notes)
+
+
 def test_a_table_without_labels_is_left_to_predict() -> None:
     write("rows.csv", ["a,b", "1,2"])
     with pytest.raises(InputError, match=r"rows\.csv: no label column label; columns: a, b; .+`nnclassify predict`"):
