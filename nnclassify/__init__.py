@@ -74,6 +74,7 @@ def train(
     monitor: bool = True,
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
+    trust: bool = False,
 ) -> RunResult:
     """Train a classifier and save it in a new run folder under `root`.
 
@@ -88,6 +89,7 @@ def train(
         observers: Additional observers, called after updates and epochs.
         note: Called with each note about the data and the training, one line each; None: the notes are collected in
             `RunResult.notes`.
+        trust: Allow Python code of `name: python` to run.
 
     Returns:
         The metrics (`figures()`), the history (`rows`), the run `folder` and the `classifier`.
@@ -97,33 +99,48 @@ def train(
         TrainingError: Training failed; the last good checkpoint is kept.
     """
     from nnclassify import run
+    from nnclassify.files.python_source import trusting
 
-    return run.train_isolated(
-        config, root, overrides, resume=resume, with_monitor=monitor, observers=observers, note=note
-    )
+    with trusting(trust):
+        return run.train_isolated(
+            config, root, overrides, resume=resume, with_monitor=monitor, observers=observers, note=note
+        )
 
 
 def load(
-    run: str | os.PathLike[str] | None = None, device: str = "auto", root: str | os.PathLike[str] = "checkpoints"
+    run: str | os.PathLike[str] | Classifier | None = None,
+    device: str = "auto",
+    root: str | os.PathLike[str] = "checkpoints",
+    *,
+    trust: bool = False,
 ) -> Classifier:
     """Load a trained classifier.
 
     Args:
-        run: A run folder, a checkpoint file, or the name of a run under `root`; None: the newest run there.
+        run: A run folder, a checkpoint file, or the name of a run under `root`; None: the newest run there. A
+            classifier is returned as it is.
         device: auto, cpu, cuda, cuda:N or mps.
         root: The folder that contains the runs.
+        trust: Allow Python code in the checkpoint to run.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
         DeviceError: The device is not available.
     """
+    from nnclassify.files.python_source import trusting
     from nnclassify.inference.classifier import load_run
 
-    return load_run(run, device, root)
+    with trusting(trust):
+        return load_run(run, device, root)
 
 
 def predict(
-    run: str | os.PathLike[str] | Classifier | None, inputs: object, top_k: int = 1, device: str = "auto"
+    run: str | os.PathLike[str] | Classifier | None,
+    inputs: object,
+    top_k: int = 1,
+    device: str = "auto",
+    *,
+    trust: bool = False,
 ) -> Predictions:
     """Predict the classes of inputs. To predict several times, call `load` once and then `Classifier.predict`.
 
@@ -132,13 +149,12 @@ def predict(
         inputs: Paths, PIL images, arrays, rows of numbers or a data frame; see `Classifier.predict`.
         top_k: The number of classes in each `Prediction.top`.
         device: See `load`; ignored if `run` is a classifier.
+        trust: See `load`.
 
     Raises:
         InputError: The inputs are of an unsupported type.
     """
-    from nnclassify.inference.classifier import load_run
-
-    return load_run(run, device).predict(inputs, top_k)
+    return load(run, device, trust=trust).predict(inputs, top_k)
 
 
 def evaluate(
@@ -147,6 +163,8 @@ def evaluate(
     overrides: Overrides = (),
     device: str = "auto",
     data: str | os.PathLike[str] | None = None,
+    *,
+    trust: bool = False,
 ) -> Evaluation:
     """Evaluate a trained classifier on a split of its dataset, or on other data.
 
@@ -157,6 +175,7 @@ def evaluate(
         device: See `load`; ignored if `run` is a classifier.
         data: New labeled data to evaluate instead, all of it: a folder of images, a table with the label column, or an
             .npz file.
+        trust: See `load`.
 
     Raises:
         DataError: The data cannot be read, or does not fit the network.
@@ -165,20 +184,20 @@ def evaluate(
     import os
 
     from nnclassify.config.from_python import assignments
-    from nnclassify.inference.classifier import load_run
     from nnclassify.inference.evaluation_examples import evaluate_run
 
-    classifier = load_run(run, device).overridden(assignments(overrides))
+    classifier = load(run, device, trust=trust).overridden(assignments(overrides))
     return evaluate_run(classifier, split, None if data is None else os.fspath(data))
 
 
-def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = ()) -> Diagnosis:
+def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = (), *, trust: bool = False) -> Diagnosis:
     """Check whether a network will learn, before training it, and find out why not.
 
     Args:
         config: See `load_config`.
         minutes: The time limit, in minutes of processor time.
         overrides: See `load_config`.
+        trust: Allow Python code of `name: python` to run.
 
     Returns:
         The `findings`, most likely cause first, and the `change` to the config that helps.
@@ -187,7 +206,8 @@ def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = ()) ->
         ConfigError, ModelError, DeviceError: The config is wrong, or does not fit its data.
     """
     from nnclassify.diagnosis.check import diagnose
+    from nnclassify.files.python_source import trusting
     from nnclassify.process import preserve_process_state
 
-    with preserve_process_state():
+    with preserve_process_state(), trusting(trust):
         return diagnose(load_config(config, overrides), minutes)

@@ -7,6 +7,7 @@
     │   ├── MissingValueError   a value is missing, NaN or infinite
     │   └── LabelError          labels are not class indices, or a class has no examples
     ├── ModelError        a network does not fit its input or its loss
+    │   └── TrustError          code of the user's own would run, and nobody has allowed it
     ├── DeviceError       the requested device is not available
     ├── CheckpointError   a run or a checkpoint is missing, damaged or of another kind
     ├── SaveError         a file could not be written: a full disk, no permission
@@ -94,6 +95,10 @@ class LabelError(DataError):
 
 class ModelError(NNClassifyError):
     """A network does not fit its input, or its output does not fit its loss."""
+
+
+class TrustError(ModelError):
+    """A config or a checkpoint names Python code of the user's own, and nobody has allowed it to run."""
 
 
 class DeviceError(NNClassifyError):

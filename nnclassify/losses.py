@@ -7,13 +7,14 @@ output for two classes, a high output means class 1; for more classes, the outpu
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, ModelError
+from nnclassify.files.user_code import UserCode
 from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, Probability, Settings
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class LossFunction:
         num_outputs: Number of outputs that the network must have.
         threshold: With a single output: the smallest output for class 1; every further class is 1 higher.
         losses: Function of outputs `(N, num_outputs)`, targets `(N,)` and class weights, which returns one loss per
-            example, `(N,)`, multiplied by the weight of its class. Multi-hot targets are `(N, K)`.
+            example, `(N,)`, multiplied by the weight of its class. Multi-hot targets are `(N, K)`. So are soft targets:
+            probabilities in floating point, which a loss gets only if its `Loss.refuses_soft` does not refuse them.
         probabilities: Function of outputs that returns probabilities `(N, K)`. They sum to 1 unless targets are
             multi-hot.
         class_weights: Class weights `(K,)`, or None if there are none.
@@ -48,7 +50,14 @@ class LossFunction:
     def weights(self, targets: Tensor) -> Tensor | None:
         """Return the weight of each example, `(N,)`, or None for equal weights. The mean loss is sum(losses) /
         sum(weights)."""
-        return None if self.class_weights is None else self.class_weights.to(targets.device)[targets]
+        if self.class_weights is None:
+            return None
+        weights = self.class_weights.to(targets.device)
+        return targets @ weights.to(targets.dtype) if targets.is_floating_point() else weights[targets]
+
+    def labels(self, targets: Tensor) -> Tensor:
+        """Return the targets that predictions are compared with: of soft targets the dominant class, `(N,)`."""
+        return targets.argmax(dim=1) if targets.is_floating_point() else targets
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return one loss per example, `(N,)`."""
@@ -76,6 +85,10 @@ class MultiHotLoss(LossFunction):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return predictions `(N, K)`: 1 for each class with a probability of at least 0.5, else 0."""
         return multi_hot(self.probabilities(outputs))
+
+    def labels(self, targets: Tensor) -> Tensor:
+        """Return the targets that predictions are compared with: of soft targets the classes of at least 0.5."""
+        return multi_hot(targets) if targets.is_floating_point() else targets
 
 
 MULTI_HOT_THRESHOLD = 0.5
@@ -113,6 +126,18 @@ class Loss(Settings):
         """Return why this loss cannot train a network with this output activation, and what to use, or None if it
         can."""
         return None
+
+    def refuses_soft(self) -> str | None:
+        """Return why this loss cannot learn from soft targets, and what to use; None if it can."""
+        return f"{self.name_of()} takes no soft targets; use loss: cross_entropy"
+
+    def completed(self) -> Self:
+        """Return the loss with the content of files that it names, where a run records that.
+
+        Raises:
+            ModelError: A file is missing, or is not what a run recorded.
+        """
+        return self
 
     def refuses_multi_hot(self) -> str | None:
         """Return why this loss does not support multi-hot targets, and what to use, or None if it does."""
@@ -166,6 +191,10 @@ class CrossEntropy(WeightedLoss):
             )
 
         return LossFunction(len(class_counts), 0.0, losses, _softmax, self.weights(class_counts))
+
+    def refuses_soft(self) -> str | None:
+        """It can: torch's cross-entropy takes probabilities."""
+        return None
 
 
 class Nll(WeightedLoss):
@@ -240,6 +269,10 @@ class EncodedLoss(Loss):
         if self.targets == "index":
             return "targets: index expects one class per example, but the targets are multi-hot; use targets: one_hot"
         return None
+
+    def refuses_soft(self) -> str | None:
+        """Reject `targets: index`: there is no class index between two classes."""
+        return "targets: index takes no soft targets; use targets: one_hot" if self.targets == "index" else None
 
 
 class Bce(EncodedLoss):
@@ -345,9 +378,14 @@ def _binary_outputs(class_counts: Sequence[int]) -> int:
 
 
 def _one_hot(targets: Tensor, outputs: Tensor) -> Tensor:
-    """Return targets `(N,)` in the shape and number type of the outputs: 0 or 1, for one output or one per class."""
+    """Return targets `(N,)` in the shape and number type of the outputs: 0 or 1, for one output or one per class.
+
+    Soft targets `(N, K)` are so already, but for a single output, which is the probability of class 1.
+    """
     from torch.nn import functional
 
+    if targets.is_floating_point():
+        return targets if outputs.shape[1] > 1 else targets[:, 1:]
     if outputs.shape[1] == 1:
         return targets[:, None].to(outputs.dtype)
     return functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
@@ -395,4 +433,71 @@ def project_to_simplex(outputs: Tensor) -> Tensor:
     return (outputs - threshold).clamp_min(0)
 
 
-AnyLoss = Annotated[CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal, Field(discriminator="name"), ByName]
+class PythonLoss(UserCode, Loss):
+    """A loss of your own, in a Python file: a function of outputs `(N, K)`, K the number of classes, and targets `(N,)`
+    that returns one loss per example, `(N,)`; or a class whose objects are such functions. It runs only with `--trust`.
+
+    `options` are further keyword arguments of the function, or the arguments of the class. The class also gets those
+    of these that its signature names: `num_classes`, and `class_counts`, the number of training examples per class.
+    Probabilities are the softmax of the outputs.
+    """
+
+    name: Literal["python"] = "python"
+    function: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Name of the function."""
+    class_: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(default=None, alias="class")
+    """Name of the class, in place of `function`."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+    family: ClassVar[str] = "loss"
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Neither a function nor a class, or both."""
+        if (self.function is None) == (self.class_ is None):
+            found = "missing, as is class" if self.function is None else "set, as is class"
+            yield "function", f"{found}; set one of them"
+
+    def target(self) -> str:
+        """Return the name of the function or class."""
+        return self.function or self.class_ or ""
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """Return the loss; it takes one output per class.
+
+        Raises:
+            TrustError: User code may not run here.
+            ModelError: It cannot be called, or does not return one loss per example.
+        """
+        import torch
+
+        num_classes = len(class_counts)
+        supplied = {"num_classes": num_classes, "class_counts": list(class_counts)}
+        loss = self.bound(num_given=2) if self.class_ is None else self.call(supplied)
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            if isinstance(loss, torch.nn.Module):
+                loss.to(outputs.device)  # its buffers
+            found: Tensor = loss(outputs, targets)
+            return found
+
+        with self.explained():
+            found = losses(torch.zeros(2, num_classes), torch.tensor([0, num_classes - 1]), None)
+        self._check(loss, found)
+        return LossFunction(num_classes, 0.0, losses, _softmax)
+
+    def _check(self, loss: Any, found: Any) -> None:
+        """Refuse what is not one loss per example, and weights of a loss: no optimizer would update them."""
+        import torch
+
+        what = f"loss: {self.target()} of {self.file}"
+        if not isinstance(found, torch.Tensor) or found.shape != (2,):
+            shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+            hint = "expected one loss per example, (2,), such as with reduction='none'"
+            raise ModelError(f"{what} returned {shape} for 2 examples; {hint}", ("loss",))
+        if isinstance(loss, torch.nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
+            raise ModelError(f"{what} has parameters to learn, which no optimizer would update", ("loss",))
+
+
+AnyLoss = Annotated[
+    CrossEntropy | Nll | Bce | BceWithLogits | Mse | Focal | PythonLoss, Field(discriminator="name"), ByName
+]

@@ -140,7 +140,7 @@ def train(
         NNClassifyError: See `build_components` and `Trainer.fit`.
     """
     components, trainer = _built(loaded, ranks)
-    for text in [*loaded.notes, *components.splits.notes]:
+    for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
     folder = resume or create_run_folder(loaded.name, root)
     trainer.ranks.all_gather_object(str(folder.path) if resume else "")

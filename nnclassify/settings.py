@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 NEW = "new"
@@ -117,6 +118,11 @@ def names_of(member: type[Settings]) -> tuple[str, ...]:
     """Return the names that select a class in the YAML; empty if it is not a member of a family."""
     field = member.model_fields.get("name")
     return tuple(name for name in get_args(field.annotation) if isinstance(name, str)) if field is not None else ()
+
+
+def fields_of(settings: type[Settings]) -> dict[str, FieldInfo]:
+    """The fields of a class by their keys in the YAML: `class` is no name that Python allows."""
+    return {field.alias or name: field for name, field in settings.model_fields.items()}
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

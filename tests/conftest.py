@@ -17,12 +17,34 @@ import pytest
 import torch
 from PIL import Image
 
+from nnclassify.files.python_source import trusting
+
 torch.set_num_threads(1)
 
 CAPABILITY_VERSION, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 0x20080522, 1 << 1, 1 << 2
 """From `linux/capability.h`."""
 ROOT = Path(__file__).parent.parent
 RELIABILITY = ROOT / "tests" / "reliability"
+USER_CODE = """
+import math
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes, width=8):
+        super().__init__()
+        self.hidden = nn.Linear(math.prod(input_shape), width)
+        self.norm = nn.BatchNorm1d(width)
+        self.last = nn.Linear(width, num_classes)
+
+    def forward(self, inputs):
+        return self.last(self.norm(self.hidden(inputs.flatten(1))).relu())
+
+
+def smooth(outputs, targets, amount=0.1):
+    return nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=amount)
+"""
+"""What a user may write for `model: python` and `loss: python`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +65,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the test stands in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def trusted() -> Iterator[None]:
+    """User code may run."""
+    with trusting(True):
+        yield
 
 
 @pytest.fixture
@@ -69,10 +98,10 @@ def as_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one tiny, learnable dataset of each kind that is read from files.
+    """A folder with one tiny, learnable dataset of each kind that is read from files, and a user's own code.
 
     table.csv; pictures/<class>/*.png; inputs.npy and targets.npy (images `(48, 3, 16, 16)`).
-    In all of them class 1 is the brighter one.
+    In all of them class 1 is the brighter one. user.py has a network, `Net`, and a loss, `smooth`.
     """
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.default_rng(0)
@@ -92,6 +121,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(picture).save(place / f"{index:02}.png")
     np.save(folder / "inputs.npy", pixels.transpose(0, 3, 1, 2))
     np.save(folder / "targets.npy", targets)
+    (folder / "user.py").write_text(USER_CODE)
     return folder
 
 

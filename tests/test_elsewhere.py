@@ -52,10 +52,12 @@ def test_a_run_computes_there(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("loss", [member.model_fields["name"].default for member in get_args(get_args(AnyLoss)[0])])
-def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere) -> None:
+def test_a_step_moves_nothing(loss: str, elsewhere: Elsewhere, files: Path, trusted: None) -> None:
     """A CUDA graph cannot fetch what lies on the CPU, and counting would wait for it."""
     output = {"bce": "sigmoid", "nll": "log_softmax"}.get(loss, "none")
     weights = {"class_weights": "balanced"} if loss in ("cross_entropy", "nll", "focal") else {}
+    if loss == "python":
+        weights = {"file": str(files / "user.py"), "function": "smooth"}
     _, trainer = trainer_of(loss={"name": loss, **weights}, model={"name": "mlp", "hidden": [4], "output": output})
     chunk = next(iter(trainer.train_batches.epoch(1)))
     inputs, targets = next(iter(chunk))

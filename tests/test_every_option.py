@@ -20,6 +20,7 @@ from nnclassify.config.reference import FAMILIES, families
 from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.data.images import Downloaded
 from nnclassify.evaluation.metrics import METRICS
+from nnclassify.files.python_source import trusting
 from nnclassify.inference.classifier import Classifier
 from nnclassify.runs.checkpoint import content_digest, plain
 from nnclassify.runs.folder import RunFolder
@@ -45,15 +46,31 @@ SMALL: dict[str, Values] = {
     "Mlp": {"hidden": [4]},
     "MultiStep": {"milestones": [1]},
     "ParameterGroup": {"match": "*.bias"},
+    "PythonLoss": {"file": "user.py", "function": "smooth"},
+    "PythonModel": {"file": "user.py", "class": "Net"},
     "Resnet": {"width": 2, "stages": [1]},
     "Tensors": PICTURES,
+    "Timm": {"architecture": "test_resnet"},
     "Torchvision": {"architecture": "shufflenet_v2_x0_5"},
 }
 """What a class cannot do without, and what keeps it small."""
 
 GIVEN: dict[str, list[Any]] = {
     "accept": [["NN302"]],
+    "Timm.architecture": ["test_efficientnet"],
     "architecture": ["mobilenet_v3_small"],
+    "body_lr": [],  # with weights: tests/models/test_pretrained.py
+    "PythonLoss.class": [],  # in place of a function: tests/files/test_user_code.py
+    "class": ["Net"],
+    "crop_fraction": [0.75],
+    "file": ["copy.py"],
+    "freeze_until": [],
+    "function": ["smooth"],
+    "normalize": ["minmax", "unit", "none"],
+    "PythonLoss.options": [{"amount": 0.2}],
+    "options": [{"width": 4}],
+    "sha256": [],
+    "source": [],
     "Cifar100.limit": [100],  # one of each class
     "class_names": [["night", "day"]],
     "categories": ["auto", ["tone"], {"tone": "yes_no"}, {"tone": 1}, {"tone": ["no", "yes"]}],
@@ -100,6 +117,7 @@ BESIDE: dict[str, Values] = {
     "Block.pool_size": {"pool": "max"},
     "Cnn.dropout": {"hidden": [4]},
     "Csv.categories": {"path": "texts.csv", "features": ["shade", "tone"]},
+    "Folder.crop_fraction": {"resize": "crop"},
     "Csv.columns": {"path": "headless.csv"},
     "Csv.dates": {"path": "texts.csv", "features": ["shade", "on"]},
     "Csv.decimal": {"path": "commas.csv", "delimiter": ";"},
@@ -173,12 +191,14 @@ def config_values(family: str, values: Values) -> Values:
         whole["loss"] = "bce_with_logits"
     if family == "loss":
         whole["dataset"] = {**SMALL["Blobs"], "num_classes": 2}
-        loss = families()["loss"][values["name"]]()
+        loss = families()["loss"][values["name"]].model_construct()
         outputs = ("none", "sigmoid", "log_softmax")
         whole["model"] = {"name": "mlp", "output": next(out for out in outputs if loss.refuses(out) is None)}
     if family == "model":
         output = values.get("output", "none")
-        losses = (name for name, member in families()["loss"].items() if member().refuses(output) is None)
+        losses = (
+            name for name, member in families()["loss"].items() if member.model_construct().refuses(output) is None
+        )
         whole |= {"loss": next(losses), "optimizer": "adam"}
     return {**whole, **(values if family == "config" else {family: values})}
 
@@ -200,7 +220,13 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     """A folder with the files of every dataset that a user brings; the tests stand in it."""
     place = tmp_path_factory.mktemp("options")
     shutil.copytree(files, place, dirs_exist_ok=True)
-    copies = {"more": "pictures", "copy.csv": "table.csv", "copy.npy": "inputs.npy", "classes.npy": "targets.npy"}
+    copies = {
+        "copy.py": "user.py",
+        "more": "pictures",
+        "copy.csv": "table.csv",
+        "copy.npy": "inputs.npy",
+        "classes.npy": "targets.npy",
+    }
     for copy, original in {**copies, "more_data": "data"}.items():
         (place / copy).symlink_to(original)
     rows = (files / "table.csv").read_text().splitlines()
@@ -212,7 +238,8 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     np.save(place / "hot.npy", np.eye(2, dtype=np.uint8)[np.load(files / "targets.npy")])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        yield place
+        with trusting(True):
+            yield place
 
 
 @pytest.fixture(scope="module")

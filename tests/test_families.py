@@ -29,19 +29,26 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "tensors": {"train_inputs": "inputs.npy", "train_targets": "targets.npy"},
     "cnn": {"blocks": [{"channels": 4, "padding": "same", "pool": "max"}]},
     "multistep": {"milestones": [2, 4]},
+    "timm": {"architecture": "test_resnet"},
     "torchvision": {"architecture": "shufflenet_v2_x0_5"},
+    "model: python": {"file": "user.py", "class": "Net"},
+    "loss: python": {"file": "user.py", "function": "smooth"},
 }
-"""What a member cannot do without, and a small net of torchvision; every other option keeps its default."""
+"""What a member cannot do without, and small nets of torchvision and timm; every other option keeps its default."""
+
+
+def required(family: str, name: str) -> dict[str, Any]:
+    return REQUIRED.get(name, REQUIRED.get(f"{family}: {name}", {}))
 
 
 @pytest.fixture(autouse=True)
-def _stand_among_files(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _stand_among_files(files: Path, trusted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(files)
 
 
 def config_for(family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     """A toy problem that is easy with any member of the family."""
-    values: dict[str, Any] = {family: {"name": name, **REQUIRED.get(name, {})}, "epochs": 12}
+    values: dict[str, Any] = {family: {"name": name, **required(family, name)}, "epochs": 12}
     if family == "dataset":
         values["model"] = {"name": "mlp", "hidden": [64]}
         values["optimizer"] = {"name": "adam", "lr": 0.02}
@@ -57,7 +64,7 @@ def config_for(family: str, name: str, tmp_path: Path, monkeypatch: pytest.Monke
         values["optimizer"] = {"name": "adam", "lr": 0.003}
     if family == "loss":
         outputs = ("none", "sigmoid", "log_softmax")
-        loss = families()["loss"][name]()
+        loss = families()["loss"][name](**required("loss", name))
         values["model"] = {
             "name": "mlp",
             "hidden": [16],
@@ -81,7 +88,7 @@ def test_member_learns_a_toy_problem_and_survives_saving(
     assert trainer.rows[-1].train_loss < trainer.rows[0].train_loss
     classifier = Classifier.load(tmp_path / "last.pt", "cpu")
     assert content_digest(classifier.model.state_dict()) == content_digest(trainer.model.state_dict())
-    assert classifier.config == config
+    assert classifier.config == components.config
 
 
 @pytest.mark.parametrize(("family", "name"), MEMBERS)

@@ -16,7 +16,7 @@ from nnclassify.config.reference import families
 from nnclassify.errors import DataError
 from nnclassify.losses import AnyLoss, LossFunction, project_to_simplex
 
-LOSSES = list(families()["loss"])
+LOSSES = [name for name in families()["loss"] if name != "python"]
 
 
 def build(name: str, counts: list[int] | None = None, **options: Any) -> LossFunction:

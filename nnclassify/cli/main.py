@@ -25,6 +25,7 @@ from nnclassify.errors import (
     is_out_of_memory,
     one_line,
 )
+from nnclassify.files.python_source import described
 
 app = typer.Typer(
     name="nnclassify",
@@ -74,6 +75,9 @@ def _ended_by(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         note("interrupted")
         return 130
+    if (raised := described(error)) is not None:  # in the forward pass of a user's own network or loss
+        note(f"error: {raised}")
+        return TrainingError.exit_code
     from nnclassify.cli.bug_report import report
 
     say(f"error: {report(error)}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnclassify.errors import NNClassifyError
-from nnclassify.files import shipped
+from nnclassify.files import python_source, shipped
 
 
 def complete_config(incomplete: str) -> list[str]:
@@ -25,6 +25,12 @@ def complete_run(incomplete: str) -> list[str]:
     return []
 
 
+def _allow_code(allowed: bool) -> bool:
+    if allowed:
+        python_source.trust()
+    return allowed
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")]
 SetOption = Annotated[
     list[str] | None,
@@ -36,6 +42,12 @@ RunArgument = Annotated[
         metavar="RUN",
         help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
         autocompletion=complete_run,
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run the Python code that the config or the checkpoint names or holds.", callback=_allow_code
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]

@@ -14,6 +14,7 @@ from nnclassify.cli.options import (
     LrOption,
     SeedOption,
     SetOption,
+    TrustOption,
     Words,
 )
 from nnclassify.cli.printing import print_json
@@ -33,6 +34,7 @@ def summary(
     device: DeviceKeyOption = None,
     label: LabelOption = None,
     as_json: JsonOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Summarize the network of a config.
 

@@ -20,6 +20,7 @@ from nnclassify.cli.options import (
     LrOption,
     SeedOption,
     SetOption,
+    TrustOption,
     Words,
     complete_run,
 )
@@ -53,6 +54,7 @@ def train(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print the device, number type and execution mode.")
     ] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.cli.overrides import config_and_overrides, gathered
@@ -119,6 +121,7 @@ def check(
     ] = None,
     lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Plot the learning-rate range test.")] = None,
     minutes: Annotated[float, typer.Option(min=0.1, max=10_000, help="Time limit, in minutes of CPU time.")] = 1.0,
+    trust: TrustOption = False,
 ) -> None:
     """Find out why a network does not learn.
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import DeviceOption, JsonOption, RunArgument, RunOption, RunWords, SetOption, complete_run
+from nnclassify.cli.options import (
+    DeviceOption,
+    JsonOption,
+    RunArgument,
+    RunOption,
+    RunWords,
+    SetOption,
+    TrustOption,
+    complete_run,
+)
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import InputError, printable
 from nnclassify.files.paths import is_regular, look
@@ -43,6 +52,7 @@ def evaluate(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities."),
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
     if split not in (None, "train", "validation", "test"):
@@ -153,6 +163,7 @@ def predict(
             help="Print CSV to stdout. Names that a spreadsheet would run as formulas start with an apostrophe.",
         ),
     ] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier."""
     if as_json and as_csv:
@@ -208,6 +219,7 @@ def draw_plots(
     run_option: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Redraw the plots of a run.
 

@@ -73,4 +73,5 @@ def _as_yaml(value: Any, depth: int = 0) -> Any:
 def _explicit(settings: Settings) -> dict[str, Any]:
     """Return the options that were set, and the name that selects the class in YAML."""
     wanted = settings.model_fields_set | ({"name"} if getattr(settings, "name", None) else set())
-    return {key: getattr(settings, key) for key in type(settings).model_fields if key in wanted}
+    fields = type(settings).model_fields
+    return {field.alias or name: getattr(settings, name) for name, field in fields.items() if name in wanted}

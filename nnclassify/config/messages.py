@@ -20,6 +20,7 @@ from nnclassify.settings import (
     NAME_PATTERN,
     NEW,
     Settings,
+    fields_of,
     names_of,
     settings_in,
 )
@@ -302,13 +303,13 @@ def _members_at(loc: Loc, root: type[Settings]) -> list[type[Settings]]:
         if isinstance(part, int):
             continue
         tagged = [member for member in members if part in names_of(member)]
-        fields = [member.model_fields[part] for member in members if part in member.model_fields]
+        fields = [fields_of(member)[part] for member in members if part in fields_of(member)]
         members = tagged or [found for field in fields for found in settings_in(field.annotation)]
     return members
 
 
 def _allowed_keys(loc: Loc, root: type[Settings]) -> list[str]:
-    return list(dict.fromkeys(key for member in _members_at(loc[:-1], root) for key in member.model_fields))
+    return list(dict.fromkeys(key for member in _members_at(loc[:-1], root) for key in fields_of(member)))
 
 
 def _nearest_key(loc: Loc, root: type[Settings]) -> str:

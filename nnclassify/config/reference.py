@@ -45,7 +45,7 @@ def field_docs(settings: type[Settings]) -> dict[str, str]:
         for field, text in pairwise(definition.body):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(doc))):
-                    docs[key] = " ".join(doc.split())
+                    docs[key.removesuffix("_")] = " ".join(doc.split())  # `class_` is the key `class`
     return docs
 
 
@@ -74,7 +74,7 @@ def json_schema() -> Schema:
         if names_of(settings):
             part["required"] = ["name", *part.get("required", [])]
     for part in (schema, *definitions.values()):
-        for field in part["properties"].values():
+        for field in part.get("properties", {}).values():  # any JSON value has none
             _allow_name_alone(field, definitions)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -125,7 +125,7 @@ def markdown() -> str:
 
 def _definer(settings: type[Settings], key: str) -> type[Settings]:
     """Return the class that declares a field: the settings class itself or one of its bases."""
-    return next(base for base in settings.__mro__ if key in inspect.get_annotations(base))
+    return next(base for base in settings.__mro__ if {key, f"{key}_"} & inspect.get_annotations(base).keys())
 
 
 def _shared_sections(members: dict[str, type[Settings]], definitions: dict[str, Schema]) -> list[str]:
@@ -193,7 +193,8 @@ def _type_text(field: Schema) -> str:
     if field.get("type") == "array":
         return f"list of {_type_text(field['items'])}"
     if isinstance(values := field.get("additionalProperties"), dict):
-        return f"`name: value` pairs ({_type_text(values)})"
+        of_any_kind = values.get("$ref", "").endswith("/JsonValue")
+        return "`name: value` pairs" + ("" if of_any_kind else f" ({_type_text(values)})")
     plain = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}
     return plain[field["type"]] + "".join(
         f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if abs(field.get(key, MAX_INT)) < MAX_INT

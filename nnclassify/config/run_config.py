@@ -21,6 +21,7 @@ from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, sug
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
+from nnclassify.files.user_code import check_trust
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optim.averaging import Averaging, Ema, Lookahead
@@ -152,9 +153,24 @@ class RunConfig(Settings):
         """Return the config with other values of options of the dataset."""
         return self.model_copy(update={"dataset": self.dataset.model_copy(update=dict(options))}) if options else self
 
+    def completed(self) -> RunConfig:
+        """The same config with what files that it names decide where it leaves that open; nothing is built.
+
+        These are the content of Python files, which a run records, and what pretrained weights ask of images.
+
+        Raises:
+            TrustError: It names Python code that may not run here.
+            ModelError: A file is missing, or is not what a run recorded.
+        """
+        model, loss = self.model.completed(), self.loss.completed()
+        check_trust(model, loss)
+        dataset = self.dataset.suited_to(model.preprocessing())
+        return self.model_copy(update={"dataset": dataset, "model": model, "loss": loss})
+
     def to_yaml(self) -> str:
         """Return the resolved config as YAML, with all defaults; training it gives the same result."""
-        return written(self.model_dump(mode="json", exclude_none=True))
+        sources = {"model": {"source"}, "loss": {"source"}}  # of which `sha256` tells enough
+        return written(self.model_dump(mode="json", exclude_none=True, exclude=sources))
 
 
 @dataclass(frozen=True)
@@ -319,6 +335,14 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
             yield _Misfit(("patience",), ("dataset",), f"{unchosen} patience")
         if config.select_by != "accuracy":
             yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {unchosen} select_by")
+    augment = config.dataset.augmentation()
+    if augment is not None and augment.mixes and (reason := config.loss.refuses_soft()) is not None:
+        option = "mixup" if augment.mixup else "cutmix"
+        text = f"found {config.loss.name} with dataset.augment.{option}, which makes targets soft; {reason}"
+        yield _Misfit(("loss",), ("dataset",), text)
+    if config.dataset.normalize == "weights" and getattr(config.model, "weights", None) is None:
+        text = "found weights, but the model has no pretrained weights; set model.weights, or normalize: standard"
+        yield _Misfit(("dataset", "normalize"), ("model",), text)
     if (reason := METRICS[config.select_by].refuses(is_multi_hot=config.dataset.is_multi_hot)) is not None:
         yield _Misfit(("select_by",), ("dataset",), f"{reason}; choose another metric, such as f1_macro")
 

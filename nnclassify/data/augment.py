@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +13,7 @@ from nnclassify.seeds import torch_rng
 from nnclassify.settings import Settings, Switch
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -26,11 +29,57 @@ class Augment(Settings):
     cutout: Annotated[int, Field(ge=0, le=1024)] = 0
     """Side in pixels of a square set to 0 after normalization, centered anywhere in the image (DeVries and Taylor,
     2017, arXiv:1708.04552)."""
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Rotation by a random angle of up to this many degrees in either direction; corners become black."""
+    color: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Change of brightness, contrast and saturation, each by a random factor from 1 - color to 1 + color."""
+    auto: Literal["trivial", "rand"] | None = None
+    """Automatic augmentation: `trivial` for one random operation per image (TrivialAugment, Mueller and Hutter, 2021,
+    arXiv:2103.10158), `rand` for two (RandAugment, Cubuk et al., 2019, arXiv:1909.13719)."""
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Probability that a random rectangle of the image is set to 0 after normalization (random erasing, Zhong et al.,
+    2017, arXiv:1708.04896)."""
+    mixup: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Blend each image, and its target, with another example of the training set: the weight is drawn from a Beta
+    distribution with this parameter (mixup, Zhang et al., 2017, arXiv:1710.09412); 0 for never. The training accuracy
+    is then against the class with the larger weight."""
+    cutmix: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """As `mixup`, with a rectangle of the other image pasted in place of a blend (CutMix, Yun et al., 2019,
+    arXiv:1905.04899). With both, each image gets one of the two at random."""
 
-    def refuses(self, input_shape: tuple[int, ...]) -> tuple[str, str] | None:
-        """Return the option that does not fit the shape of the examples, and why; None if all fit."""
+    @property
+    def mixes(self) -> bool:
+        """Return whether images are mixed with others, so that targets are soft."""
+        return self.mixup > 0 or self.cutmix > 0
+
+    def change(self) -> Callable[[Tensor], Tensor] | None:
+        """Return torchvision's random transform of one image `(C, H, W)`; None if no option asks for one."""
+        if not (self.rotate or self.color or self.auto):
+            return None
+        from torchvision.transforms import InterpolationMode, v2
+
+        steps: list[Callable[[Tensor], Tensor]] = []
+        if self.rotate:
+            steps.append(v2.RandomRotation([-self.rotate, self.rotate], InterpolationMode.BILINEAR))
+        if self.color:
+            steps.append(v2.ColorJitter(self.color, self.color, self.color))
+        if self.auto:
+            steps.append({"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment}[self.auto]())
+        composed: Callable[[Tensor], Tensor] = v2.Compose(steps)
+        return composed
+
+    def refuses(self, input_shape: tuple[int, ...], *, has_units: bool = True) -> tuple[str, str] | None:
+        """Return the option that does not fit the examples, and why; None if all fit.
+
+        Args:
+            input_shape: Shape of one example.
+            has_units: Whether the values of black and white are known.
+        """
         if self == Augment():
             return None
+        if not has_units and (self.color or self.auto):
+            option = "color" if self.color else "auto"
+            return option, "needs images with 1 or 3 channels in 0..255 or 0..1; remove it"
         shortest = min(input_shape[1:]) if len(input_shape) == 3 else 0
         side = "x".join(map(str, input_shape[1:]))
         if self.crop >= shortest > 0:
@@ -50,6 +99,10 @@ class Augmentation:
         crop: Pixels of reflection padding on each side.
         centers: Center of each cutout square, as fractions of height and width, `(N, 2)`; None if off.
         cutout: Side of the square in pixels.
+        change: torchvision's random transform of one image `(C, H, W)`; None if off.
+        seeds: Seed of that transform for each example, `(N,)`.
+        erased: Rectangle to erase in each example: whether there is one, area, logarithm of height over width, and
+            position, down and right, as fractions of what is possible, `(N, 5)`; None if off.
     """
 
     flips: Tensor | None
@@ -57,6 +110,9 @@ class Augmentation:
     crop: int
     centers: Tensor | None = None
     cutout: int = 0
+    change: Callable[[Tensor], Tensor] | None = None
+    seeds: Tensor | None = None
+    erased: Tensor | None = None
 
     @classmethod
     def draw(cls, augment: Augment | None, seed: int, epoch: int, num_examples: int) -> Augmentation | None:
@@ -75,10 +131,21 @@ class Augmentation:
             shifts = torch.randint(0, 2 * augment.crop + 1, (num_examples, 2), generator=rng)
         if augment.cutout:
             centers = torch.rand(num_examples, 2, generator=torch_rng(seed, "cutout", epoch))
-        return cls(flips, shifts, augment.crop, centers, augment.cutout)
+        change, seeds, erased = augment.change(), None, None
+        if change is not None:
+            seeds = torch.randint(2**62, (num_examples,), generator=torch_rng(seed, "change", epoch))
+        if augment.erase:
+            erased = _drawn_rectangles(augment.erase, num_examples, torch_rng(seed, "erase", epoch))
+        return cls(flips, shifts, augment.crop, centers, augment.cutout, change, seeds, erased)
 
-    def apply(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Flip and shift raw images `(B, C, H, W)`; `rows` `(B,)` are their positions in the split."""
+    def apply(self, images: Tensor, rows: Tensor, white: int | None = 255) -> Tensor:
+        """Flip, shift and change raw images `(B, C, H, W)`.
+
+        Args:
+            images: The images.
+            rows: Their positions in the split, `(B,)`.
+            white: The value of white; None if unknown.
+        """
         import torch
 
         if self.flips is not None:
@@ -87,20 +154,65 @@ class Augmentation:
         if self.shifts is not None:
             moves = self.shifts[rows].to(images.device, non_blocking=True)
             images = shift(images, moves, self.crop)
+        if self.change is not None and self.seeds is not None:
+            images = _changed(images, self.change, self.seeds[rows].tolist(), white)
         return images
 
     def cut(self, inputs: Tensor, rows: Tensor) -> Tensor:
-        """Set the cutout squares of normalized images `(B, C, H, W)` to 0; `rows` `(B,)` as in `apply`."""
+        """Set cutout squares and erased rectangles of normalized images `(B, C, H, W)` to 0; `rows` as in `apply`."""
         import torch
 
-        if self.centers is None:
-            return inputs
-        height, width = inputs.shape[2:]
-        first = (self.centers[rows] * torch.tensor([height, width])).long() - self.cutout // 2  # (B, 2)
-        down, right = torch.arange(height) - first[:, :1], torch.arange(width) - first[:, 1:]  # (B, H), (B, W)
-        in_rows, in_columns = ((place >= 0) & (place < self.cutout) for place in (down, right))
-        square = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)
-        return inputs.masked_fill(square.to(inputs.device, non_blocking=True), 0.0)
+        size = torch.tensor(inputs.shape[2:])
+        if self.centers is not None:
+            first = (self.centers[rows] * size).long() - self.cutout // 2  # (B, 2)
+            square = rectangles(first, torch.full_like(first, self.cutout), size)
+            inputs = inputs.masked_fill(square.to(inputs.device, non_blocking=True), 0.0)
+        if self.erased is not None:
+            is_erased, area, ratio, *places = self.erased[rows].unbind(dim=1)
+            sides = (area * size.prod()).sqrt()[:, None] * torch.stack([ratio / 2, -ratio / 2], dim=1).exp()  # (B, 2)
+            sides = torch.minimum(sides.round(), size) * is_erased[:, None]
+            first = (torch.stack(places, dim=1) * (size - sides + 1)).long()
+            inputs = inputs.masked_fill(rectangles(first, sides, size).to(inputs.device, non_blocking=True), 0.0)
+        return inputs
+
+
+def _drawn_rectangles(probability: float, num_examples: int, rng: torch.Generator) -> Tensor:
+    """Draw rectangles `(N, 5)` as in `Augmentation.erased`, with the limits of torchvision's RandomErasing."""
+    import torch
+
+    drawn = torch.rand(num_examples, 5, generator=rng, dtype=torch.float64)
+    drawn[:, 0] = drawn[:, 0] < probability
+    drawn[:, 1] = 0.02 + (0.33 - 0.02) * drawn[:, 1]
+    drawn[:, 2] = math.log(0.3) + (math.log(3.3) - math.log(0.3)) * drawn[:, 2]
+    return drawn
+
+
+def rectangles(first: Tensor, sides: Tensor, size: Tensor) -> Tensor:
+    """Return masks `(B, 1, H, W)` of rectangles, given by their first row and column and their sides, each `(B, 2)`."""
+    import torch
+
+    inside = []
+    for axis in range(2):
+        place = torch.arange(int(size[axis])) - first[:, axis : axis + 1]
+        inside.append((place >= 0) & (place < sides[:, axis : axis + 1]))
+    return inside[0][:, None, :, None] & inside[1][:, None, None, :]
+
+
+def _changed(images: Tensor, change: Callable[[Tensor], Tensor], seeds: list[int], white: int | None) -> Tensor:
+    """Change each image alone, with random numbers of its own: neither the batch nor the order plays a part.
+
+    torchvision takes float images in 0..1.
+    """
+    import torch
+
+    scale = 1.0 if white is None or images.dtype == torch.uint8 else float(white)
+    changed = []
+    with torch.random.fork_rng(devices=[]):
+        for image, seed in zip(images if scale == 1 else images / scale, seeds, strict=True):
+            torch.default_generator.manual_seed(seed)
+            changed.append(change(image))
+    stacked = torch.stack(changed)
+    return stacked if scale == 1 else stacked * scale
 
 
 def shift(images: Tensor, shifts: Tensor, border: int) -> Tensor:

@@ -6,7 +6,7 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -33,6 +33,7 @@ from nnclassify.data.splitting import (
 )
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.errors import DataError, LabelError, counted, some
+from nnclassify.models.preprocessing import Preprocessing
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 
@@ -137,9 +138,10 @@ class Dataset(Settings):
     validation: Fraction | str | None = VALIDATION
     """Fraction of the training examples held out for validation, stratified by class; 0 for no validation split. With
     `test`, the test split is evaluated after every epoch, and nothing is selected by it."""
-    normalize: Normalize = "standard"
+    normalize: Normalize | Literal["weights"] = "standard"
     """How inputs are scaled: `standard` (zero mean and unit variance on the training split), `minmax`, `unit` or
-    `none`."""
+    `none`; or `weights`, by the mean and standard deviation that the model's pretrained weights were trained with.
+    Default: `weights` for images and a model with such weights, else `standard`."""
     limit: PositiveInt | None = None
     """Maximum number of training examples, and of test examples; a stratified subset is used."""
     seed: Seed | None = None
@@ -237,6 +239,10 @@ class Dataset(Settings):
                 "raise it, or set 0",
                 ("dataset", "validation"),
             )
+
+    def suited_to(self, preprocessing: Preprocessing | None) -> Self:
+        """Return the dataset with what pretrained weights ask of images, where the config leaves that open."""
+        return self
 
     def as_trained(self, transform: Transform) -> Self:
         """Return the same dataset, read as the run read it: with its image format or its columns."""
@@ -399,6 +405,12 @@ class ImageDataset(Dataset):
 
     augment: Augment = Field(default_factory=Augment)
     """Random augmentation of the training images."""
+
+    def suited_to(self, preprocessing: Preprocessing | None) -> Self:
+        """Return the dataset with images normalized as for pretrained weights, where the config leaves that open."""
+        if preprocessing is None or "normalize" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"normalize": "weights"})
 
 
 Size = Annotated[int, Field(ge=1, le=4096)]

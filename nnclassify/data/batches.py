@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.data.augment import Augment, Augmentation
+from nnclassify.data.mixing import Mixing, soft_targets
 from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, chunk_limits, fits_on
 from nnclassify.seeds import torch_rng
@@ -29,7 +30,7 @@ class Chunk:
 
     Attributes:
         inputs: Normalized inputs, `(M, ...)`.
-        targets: Class indices `(M,)`, or multi-hot `(M, K)`.
+        targets: Class indices `(M,)`, or multi-hot `(M, K)`; soft, in floating point `(M, K)`, if images are mixed.
         batch_size: Examples per batch; the last one may have fewer.
         group_size: Batches per call of the training step; groups begin at multiples of it.
         first_batch: Position of the first batch in the epoch, from 0.
@@ -69,6 +70,7 @@ class Batches:
     Attributes:
         num_examples: Examples per epoch.
         batch_size: Examples per update.
+        num_classes: Number of classes; needed for soft targets only.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Batches:
         shuffle: bool = True,
         augment: Augment | None = None,
         min_batch: int = 1,
+        num_classes: int = 0,
     ) -> None:
         self.examples = to_device_if_fits(examples, placement.device)
         self.transform = transform
@@ -90,6 +93,7 @@ class Batches:
         self.seed = seed
         self.shuffle = shuffle
         self.augment = augment
+        self.num_classes = num_classes
         rest = len(examples) % batch_size
         # Batch norm cannot normalize a single example, so a last batch this small is left out.
         too_small = 0 < rest < min_batch and len(examples) > rest
@@ -115,19 +119,30 @@ class Batches:
         """
         order = self.order(epoch)
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
+        mixing = Mixing.draw(self.augment, self.seed, epoch, len(self.examples))
         chunk_batches = self._chunk_batches(group_size)
         for start in range(first_batch // chunk_batches * chunk_batches, len(self), chunk_batches):
             rows = order[start * self.batch_size : (start + chunk_batches) * self.batch_size]
-            raw, targets = self.examples.select(rows)
-            raw = raw.to(self.placement.device, non_blocking=True)
-            if augmentation is not None:
-                raw = augmentation.apply(raw, rows)
-            inputs = self.placement.to_memory_format(self.transform(raw, self.placement.dtype))
-            if augmentation is not None:
-                inputs = augmentation.cut(inputs, rows)
-            targets = targets.to(self.placement.device, non_blocking=True)
+            inputs, targets = self._prepared(rows, augmentation)
+            if mixing is not None:
+                others, their_targets = self._prepared(mixing.partners[rows], augmentation)
+                inputs, shares = mixing.mix(inputs, others, rows)
+                shares = shares.to(self.placement.device, self.placement.dtype, non_blocking=True)
+                targets = soft_targets(targets, their_targets, shares, self.num_classes)
             chunk = Chunk(inputs, targets, self.batch_size, group_size, start)
             yield chunk if start >= first_batch else chunk.split_at((first_batch - start) * self.batch_size)[1]
+
+    def _prepared(self, rows: Tensor, augmentation: Augmentation | None) -> tuple[Tensor, Tensor]:
+        """Return the normalized inputs and the targets of rows `(B,)` of the split, on the device."""
+        raw, targets = self.examples.select(rows)
+        raw = raw.to(self.placement.device, non_blocking=True)
+        if augmentation is not None:
+            image_format = self.transform.image_format
+            raw = augmentation.apply(raw, rows, None if image_format is None else image_format.max_value)
+        inputs = self.placement.to_memory_format(self.transform(raw, self.placement.dtype))
+        if augmentation is not None:
+            inputs = augmentation.cut(inputs, rows)
+        return inputs, targets.to(self.placement.device, non_blocking=True)
 
     def _chunk_batches(self, group_size: int) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize

@@ -17,6 +17,7 @@ from pydantic import ConfigDict
 from nnclassify.data.image_depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
 from nnclassify.data.png import pixels_alone
 from nnclassify.errors import InputError, one_line
+from nnclassify.models.preprocessing import Interpolation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,6 +80,8 @@ class ImageFormat:
         black: The value mapped to 0 in 16-bit, 32-bit and float files.
         white: The value mapped to 255 in such files; None if the dataset has none of them: each file is then scaled
             by its own values.
+        interpolation: How to interpolate between pixels when resizing.
+        crop_fraction: With `crop`: fraction of the shorter side that is kept.
     """
 
     height: int
@@ -88,6 +91,8 @@ class ImageFormat:
     max_value: int = 255
     black: float = 0.0
     white: float | None = None
+    interpolation: Interpolation = "bilinear"
+    crop_fraction: float = 1.0
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -98,7 +103,12 @@ class ImageFormat:
     def is_sound(self) -> bool:
         """Return whether black and white are finite, and white is above black."""
         high = math.inf if self.white is None else self.white
-        return self.max_value > 0 and -math.inf < self.black < high and self.white != math.inf
+        return (
+            0 < self.crop_fraction <= 1
+            and self.max_value > 0
+            and -math.inf < self.black < high
+            and self.white != math.inf
+        )
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Decode an image file and apply its EXIF rotation; return uint8 `(C, H, W)`, 0..255.
@@ -132,7 +142,9 @@ class ImageFormat:
             return self.convert(image if turn is None else image.transpose(turn))
 
     def _decoded(self, image: Image.Image) -> DecodedImage:
-        longest = max(self.width, self.height)  # not yet rotated, so either side may become the height
+        longest = math.ceil(
+            max(self.width, self.height) / self.crop_fraction
+        )  # not yet rotated, so either side may become the height
         if min(image.size) > longest:
             image.draft(image.mode, (longest, longest))  # lets the JPEG decoder work at a fraction of the size
         image.load()
@@ -146,11 +158,12 @@ class ImageFormat:
 
         image = self._to_mode(image, "RGB" if self.mode == "rgb" else "L")
         size = (self.width, self.height)
-        if image.size != size:
+        if image.size != size or self.crop_fraction < 1:
+            method, border = Image.Resampling[self.interpolation.upper()], (1 - self.crop_fraction) / 2
             methods: dict[Resize, Callable[[], Image.Image]] = {
-                "squash": lambda: image.resize(size, Image.Resampling.BILINEAR),
-                "crop": lambda: ImageOps.fit(image, size, Image.Resampling.BILINEAR),
-                "pad": lambda: ImageOps.pad(self._widened(image), size, Image.Resampling.BILINEAR),
+                "squash": lambda: image.resize(size, method),
+                "crop": lambda: ImageOps.fit(image, size, method, border),
+                "pad": lambda: ImageOps.pad(self._widened(image), size, method),
             }
             image = methods[self.resize]()
         pixels = np.asarray(image, dtype=np.uint8)

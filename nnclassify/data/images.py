@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from nnclassify.data.path_groups import groups_in, one_group
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
+from nnclassify.models.preprocessing import Interpolation, Preprocessing
 from nnclassify.settings import FilePath, Fraction
 
 if TYPE_CHECKING:
@@ -153,6 +155,10 @@ class Folder(ImageDataset, UnsplitDataset):
     """Load images in color (`rgb`) or grayscale (`gray`)."""
     resize: Resize = "squash"
     """How to resize an image of a different aspect ratio."""
+    interpolation: Interpolation = "bilinear"
+    """How to interpolate between pixels when resizing."""
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """With `resize: crop`: fraction of the shorter side that is kept; the rest is cut off at the borders."""
     validation: Fraction | str | None = None
     """Fraction of the training images held out for validation; or a folder with one subfolder per class, relative to
     root; or `test`, to evaluate the test split after every epoch and select nothing by it. Default: the folder `val`,
@@ -177,6 +183,26 @@ class Folder(ImageDataset, UnsplitDataset):
             raise ValueError("two numbers, the smaller first, such as [0, 4095]")
         return value
 
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield an error for a fraction of a crop that is not made."""
+        yield from super().conflicts()
+        if self.crop_fraction < 1 and self.resize != "crop":
+            yield "crop_fraction", f"found {self.crop_fraction:g} with resize: {self.resize}; set resize: crop"
+
+    def suited_to(self, preprocessing: Preprocessing | None) -> Self:
+        """Return the folder with images of the size, crop and normalization of the weights, where that is left open."""
+        if preprocessing is None:
+            return self
+        asked: dict[str, Any] = {
+            "size": [preprocessing.height, preprocessing.width],
+            "interpolation": preprocessing.interpolation,
+            "resize": "crop",
+        }
+        if self.resize == "crop" or "resize" not in self.model_fields_set:
+            asked["crop_fraction"] = preprocessing.crop_fraction
+        update = {key: value for key, value in asked.items() if key not in self.model_fields_set}
+        return super().suited_to(preprocessing).model_copy(update=update)
+
     def origin(self, split: str = "train") -> str:
         """Return the folder."""
         return self.root
@@ -185,7 +211,13 @@ class Folder(ImageDataset, UnsplitDataset):
         """Return the image format given by `size`, `mode`, `resize` and `value_range`."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         black, white = self.value_range or (0.0, None)
-        return ImageFormat(height, width, self.mode, self.resize, black=black, white=white)
+        return ImageFormat(
+            *(height, width, self.mode, self.resize),
+            black=black,
+            white=white,
+            interpolation=self.interpolation,
+            crop_fraction=self.crop_fraction,
+        )
 
     def as_trained(self, transform: Transform) -> Self:
         """Return the same folder with the pixel range that the run used for 16-bit, 32-bit and float images."""

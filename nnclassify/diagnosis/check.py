@@ -120,7 +120,7 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
     """
     started = time.thread_time()
     try:
-        config, splits = _read(loaded.config)
+        config, splits = _read(loaded.config.completed())
     except DataError as error:
         return Diagnosis(unreadable(error, loaded.source), seconds=time.thread_time() - started)
     threads = torch.get_num_threads()

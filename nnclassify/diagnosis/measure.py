@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.losses import LossFunction
+from nnclassify.models.layers import evaluating
 
 SATURATED = 0.01
 """A sigmoid this close to 0 or 1 (a tanh this close to -1 or 1) passes back at most about 1% (2%) of the gradient."""
@@ -188,12 +189,9 @@ def mixing(model: nn.Module, inputs: Tensor) -> float:
 
     More than rounding only where the network mixes examples up.
     """
-    half, modes = -(-len(inputs) // 2), [(module, module.training) for module in model.modules()]
-    model.eval()
-    with torch.no_grad():
+    half = -(-len(inputs) // 2)
+    with torch.no_grad(), evaluating(model):
         alone, together = model(inputs[:half]).float(), model(inputs)[:half].float()
-    for module, was_training in modes:
-        module.training = was_training
     moved = float((alone - together).abs().max()) / max(float(together.abs().mean()), 1e-30)
     return moved if math.isfinite(moved) else 0.0
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nnclassify.distributed.ranks import Ranks
+from nnclassify.errors import ModelError
 
 
 class _Sum(torch.autograd.Function):
@@ -42,7 +43,7 @@ class SharedBatchNorm(nn.SyncBatchNorm):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Normalize this process's part `(N, C, ...)` of the batch."""
         if not self.training or self.running_mean is None or self.running_var is None:
-            return super().forward(input)
+            return self._act(super().forward(input))
         values = input.to(self.running_mean.dtype)  # statistics are never computed in a shorter type
         dims = [dim for dim in range(values.ndim) if dim != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]
@@ -55,7 +56,13 @@ class SharedBatchNorm(nn.SyncBatchNorm):
         normal = centered * (variance + self.eps).rsqrt().reshape(shape)
         if self.weight is not None and self.bias is not None:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
-        return normal.to(input.dtype)
+        return self._act(normal.to(input.dtype))
+
+    def _act(self, outputs: Tensor) -> Tensor:
+        """Apply what timm's batch norms have within them: dropout and an activation."""
+        for child in self.children():
+            outputs = child(outputs)
+        return outputs
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, unbiased_variance: Tensor) -> None:
@@ -71,13 +78,26 @@ _add: Callable[[Tensor, Ranks], Tensor] = _Sum.apply
 
 
 def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
-    """Replace every batch norm layer of a network, keeping weights and statistics; return the new layers."""
+    """Replace every batch norm layer of a network, keeping weights and statistics; return the new layers.
+
+    Raises:
+        ModelError: A layer derived from batch norm computes something else.
+    """
     found = []
     for name, child in list(model.named_children()):
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
-            for kind, value in [*child.named_parameters(), *child.named_buffers()]:
-                setattr(shared, kind, value)
+            if type(child).forward is not nn.BatchNorm2d.forward and not list(child.children()):
+                raise ModelError(
+                    f"model: {type(child).__name__} {name}: a batch norm of its own works in one process only"
+                )
+            for own in (
+                child.named_parameters(recurse=False),
+                child.named_buffers(recurse=False),
+                child.named_children(),
+            ):
+                for kind, value in own:
+                    setattr(shared, kind, value)
             setattr(model, name, shared)
             found.append(shared)
         else:

@@ -13,6 +13,7 @@ from nnclassify.data import Examples
 from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import Placement
 from nnclassify.errors import DataError
+from nnclassify.models.layers import evaluating
 
 MAX_BATCH, MAX_BATCH_BYTES = 1000, 64 * 2**20
 """Maximum number of examples in a batch, and of bytes of its inputs. The batch size of the config is for training."""
@@ -88,17 +89,13 @@ def outputs_by_batch(
     model: nn.Module, examples: Examples, transform: Transform, placement: Placement, tta: Tta = "none"
 ) -> Iterator[Tensor]:
     """Yield the outputs in batches, `(B, num_outputs)` on the device; see `outputs_of`."""
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for rows in torch.arange(len(examples)).split(_batch_size(transform.input_shape, placement)):
             raw, _ = examples.select(rows)
             inputs = placement.to_memory_format(transform(raw.to(placement.device, non_blocking=True), placement.dtype))
             with torch.no_grad(), placement.autocast():
                 outputs = sum(weight * model(view).to(placement.dtype) for weight, view in views(inputs, tta))
             yield outputs
-    finally:
-        model.train(was_training)
 
 
 def _batch_size(input_shape: tuple[int, ...], placement: Placement) -> int:

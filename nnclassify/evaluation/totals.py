@@ -39,7 +39,7 @@ class Totals:
     def add(self, losses: Tensor, outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> None:
         """Add a batch: its losses `(B,)`, outputs `(B, num_outputs)` and targets `(B,)` or `(B, K)`."""
         self.unread.append((losses.detach(), loss_fn.weights(targets)))
-        self.num_correct += exact(loss_fn.predictions(outputs), targets).sum()
+        self.num_correct += exact(loss_fn.predictions(outputs), loss_fn.labels(targets)).sum()
         self.count += len(targets)
         if losses.device.type == "cpu":  # reading does not wait for a device
             self._read()

@@ -202,6 +202,12 @@ class _Machine:
             raise Refused("holds a dict with keys that are neither strings nor integers")
         target.update(zip(keys, values[1::2], strict=True))
 
+    def set_metadata(self, _: None) -> None:
+        """Set the attribute in which a state dict keeps the versions of its modules, and no other attribute."""
+        state = self.stack.pop()
+        if type(self.stack[-1]) is not OrderedDict or not isinstance(state, dict) or state.keys() != {"_metadata"}:
+            raise Refused("holds pickle instruction BUILD for something else than a state dict")
+
     def put(self, number: int) -> None:
         """Store the top of the stack in the memo; the unpickler allocates space for all lower numbers."""
         if number > len(self.memo):
@@ -292,5 +298,6 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, number: machine.stack.append(machine.memo[number])),
     "GLOBAL": _Machine.push_global,
     "REDUCE": _Machine.call,
+    "BUILD": _Machine.set_metadata,
     "BINPERSID": _Machine.load_storage,
 }

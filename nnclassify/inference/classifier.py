@@ -16,8 +16,9 @@ from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
 from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
-from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, one_line, some
+from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrustError, one_line, some
 from nnclassify.evaluation.outputs import check_tta, outputs_of
+from nnclassify.files.user_code import UserCode, check_trust
 from nnclassify.inference.inputs import Note
 from nnclassify.inference.predict import Predictions, predict
 from nnclassify.losses import LossFunction, MultiHotLoss
@@ -114,7 +115,9 @@ class Classifier:
         """
         found = load_newest(path)
         classifier = cls.from_checkpoint(found.checkpoint, found.path, device)
-        return replace(classifier, notes=found.notes, split_digests=found.checkpoint.split_digests)
+        code = [member for member in (classifier.config.model, classifier.config.loss) if isinstance(member, UserCode)]
+        changed = dict.fromkeys(text for member in code if (text := member.changed()) is not None)
+        return replace(classifier, notes=(*found.notes, *changed), split_digests=found.checkpoint.split_digests)
 
     @classmethod
     @preserve_process_state()
@@ -124,18 +127,23 @@ class Classifier:
         Raises:
             CheckpointError: The weights do not match the config.
             DeviceError: The device is not available.
+            TrustError: The checkpoint contains Python code that may not run here.
         """
         try:
             config = RunConfig.model_validate(checkpoint.config)
+            check_trust(config.model, config.loss)
             transform = Transform.from_state(checkpoint.transform)
             loss_fn = config.loss_function(checkpoint.class_counts)
-            build = partial(_without_download(config).model.build, transform.input_shape, loss_fn.num_outputs)
-            with torch.device("meta"):  # the config may ask for more memory than available: compare shapes first
+            build = partial(config.model.build, transform.input_shape, loss_fn.num_outputs)
+            # The config may ask for more memory than available: compare shapes first.
+            with torch.device("meta" if config.model.has_outline else "cpu"):
                 outline = build()
             placement = resolve_placement(device, config.precision).with_memory_format_for(outline)
             check_weights(outline.to(placement.dtype), checkpoint.model)
             model = build().to(placement.dtype)
             load_weights(model, checkpoint.model)
+        except TrustError:
+            raise
         except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{path}: weights and config do not match ({one_line(cause)})") from cause
         return cls(path, config, placement.to(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
@@ -195,13 +203,6 @@ def load_run(
     path = find_checkpoint(None if run is None else os.fspath(run), Path(root), notes.append)
     classifier = Classifier.load(path, device)
     return replace(classifier, notes=(*notes, *classifier.notes))
-
-
-def _without_download(config: RunConfig) -> RunConfig:
-    """Disable the download of pretrained weights: the checkpoint contains all weights."""
-    if getattr(config.model, "weights", None) is None:
-        return config
-    return config.model_copy(update={"model": config.model.model_copy(update={"weights": None})})
 
 
 def check_columns(classifier: Classifier, found: list[str] | None) -> None:

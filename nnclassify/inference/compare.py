@@ -160,7 +160,8 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     checkpoints = [newest.checkpoint for newest in found]
     for text in differing_tests([RunFolder(path.parent) for path in paths], checkpoints):
         note(text)
-    configs = [flat(checkpoint.config) for checkpoint in checkpoints]
+    whole = [flat(checkpoint.config) for checkpoint in checkpoints]
+    configs = [{key: value for key, value in config.items() if _end(key) != "source"} for config in whole]  # see sha256
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
     compared = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
 from nnclassify.errors import ModelError, one_line
 from nnclassify.models.layer_settings import Activation, BiasInit, Hidden, Init, Norm, Output, PlainInit, WhiteningInit
+from nnclassify.models.preprocessing import Body, Preprocessing
 from nnclassify.process import available_memory
 from nnclassify.settings import PositiveFloat, Probability, Settings, Switch
 
@@ -24,6 +25,8 @@ class Model(Settings):
 
     is_bounded: ClassVar[bool] = False
     """Whether the options limit the network's size to what any machine can hold."""
+    has_outline: ClassVar[bool] = True
+    """Whether the network can be built as shapes alone, on torch's meta device."""
 
     output: Output = "none"
     """Activation after the last layer. The loss states what it expects; most expect logits (`none`)."""
@@ -86,6 +89,33 @@ class Model(Settings):
                 f"{available / 1e9:.3g} GB of memory are free; make its layers smaller",
                 ("model",),
             )
+
+    def completed(self) -> Self:
+        """Return the model with the content of files that it names, where a run records that; build nothing.
+
+        Raises:
+            ModelError: A file is missing, or is not what a run recorded.
+        """
+        return self
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Return how images must be prepared for pretrained weights; None without such weights.
+
+        Raises:
+            ModelError: There are no such weights.
+        """
+        return None
+
+    def load_pretrained(self, network: nn.Module) -> None:
+        """Set, in place, the weights that are pretrained. Most models have none.
+
+        Raises:
+            ModelError: They cannot be read, or do not fit.
+        """
+
+    def body(self, network: nn.Module) -> Body | None:
+        """Return the part of the network that learns otherwise than the rest; None if there is none."""
+        return None
 
     def fit(self, network: nn.Module, sample: Sample) -> None:
         """Set, in place, the weights that are initialized from training examples. Most models have none."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nnclassify.errors import ConfigPath, ModelError, dotted, one_line
+from nnclassify.files.python_source import described
 from nnclassify.models.layer_settings import (
     Activation,
     BiasInit,
@@ -103,6 +105,21 @@ OUTPUTS: dict[Output, Callable[[], nn.Module]] = {
 }
 
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""The layers that keep statistics of the batches that they are trained on."""
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Put a network in evaluation mode; afterwards each of its modules is in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield model.eval()
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
 def output_activation(output: Output) -> nn.Module:
     """Return the module after the last layer."""
     return OUTPUTS[output]()
@@ -183,9 +200,8 @@ def whiten(network: nn.Module, name: str, sample: Sample, eps: float) -> None:
     """
     layer = network.get_submodule(name)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
-    was_training = network.training
-    covariance = _covariance(network.eval(), name, layer, sample)
-    network.train(was_training)
+    with evaluating(network):
+        covariance = _covariance(network, name, layer, sample)
     eigenvalues, eigenvectors = torch.linalg.eigh(covariance)  # ascending; eigenvectors are columns
     filters = (eigenvectors / (eigenvalues.clamp(min=0) + eps).sqrt()).T.flip(0)[: len(layer.weight) // 2]
     layer.weight.copy_(torch.cat([filters, -filters]).reshape(layer.weight.shape))
@@ -270,15 +286,18 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
     seen: list[tuple[str, tuple[int, ...]]] = []
 
     def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        return lambda module, args: seen.append((f"{name} ({type(module).__name__})", tuple(args[0].shape)))
+        return lambda module, args: seen.extend(
+            (f"{name} ({type(module).__name__})", tuple(arg.shape)) for arg in args[:1] if isinstance(arg, Tensor)
+        )
 
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     handles = [module.register_forward_pre_hook(note(name)) for name, module in leaves]
-    was_training = model.training
     try:
-        with torch.no_grad():
-            outputs = model.eval()(inputs)
-    except (RuntimeError, ValueError, AssertionError) as cause:
+        with torch.no_grad(), evaluating(model):
+            outputs = model(inputs)
+    except Exception as cause:  # a user's own network raises whatever it likes
+        if (raised := described(cause)) is not None:
+            raise ModelError(f"model: forward pass of inputs {tuple(inputs.shape)}: {raised}", ("model",)) from cause
         layer, shape = seen[-1] if seen else ("the network", tuple(inputs.shape))
         raise ModelError(
             f"model: layer {layer} does not accept inputs of shape {shape} ({one_line(cause)}); change the model or "
@@ -286,9 +305,10 @@ def check_forward(model: nn.Module, inputs: Tensor, num_outputs: int) -> None:
             ("model",),
         ) from cause
     finally:
-        model.train(was_training)
         for handle in handles:
             handle.remove()
-    if outputs.shape != (len(inputs), num_outputs):
-        expected = (len(inputs), num_outputs)
-        raise ModelError(f"model: outputs of shape {tuple(outputs.shape)}; expected {expected}", ("model",))
+    expected = (len(inputs), num_outputs)
+    found = tuple(outputs.shape) if isinstance(outputs, Tensor) else None
+    if found != expected:
+        what = f"type {type(outputs).__name__}" if found is None else f"shape {found}"
+        raise ModelError(f"model: outputs of {what}; expected a tensor of shape {expected}", ("model",))

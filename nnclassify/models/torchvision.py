@@ -1,42 +1,79 @@
-"""Classifiers from torchvision.models, by name, with a new head."""
+"""Any classifier of torchvision.models, by name, its head replaced."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnclassify.errors import ModelError, counted, one_line, suggestion
-from nnclassify.models.base import Model
-from nnclassify.models.cnn import image_shape
+from nnclassify.errors import ModelError, suggestion
+from nnclassify.models.preprocessing import Preprocessing
+from nnclassify.models.pretrained import PretrainedModel
+from nnclassify.models.weight_files import WEIGHT_FILES, downloaded
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Torchvision(Model):
-    """A network from torchvision.models with a new last layer for these classes; requires images with three
-    channels."""
+class Torchvision(PretrainedModel):
+    """A network from torchvision.models with a new head for these classes; it needs images of three channels.
+
+    `weights: DEFAULT` and names such as IMAGENET1K_V1 are downloaded on first use, into the cache of torch.hub. Of a
+    file, the preprocessing is that of the weights of its name, or of DEFAULT.
+    """
 
     name: Literal["torchvision"] = "torchvision"
     architecture: str = "resnet18"
     """Name of the model in torchvision.models, such as resnet18 or mobilenet_v3_small."""
-    weights: str | None = None
-    """Pretrained weights: `DEFAULT`, or a name such as IMAGENET1K_V1. Default: random initialization."""
 
-    is_bounded = True
-
-    def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """Build the network, `(N, 3, H, W)` to `(N, num_outputs)`.
+    def create(self, num_outputs: int) -> nn.Module:
+        """The network of torchvision, with another last layer.
 
         Raises:
-            ModelError: The architecture or its weights do not exist, the weights cannot be downloaded, or the images
-                are not RGB.
+            ModelError: No such network.
         """
         from torchvision import models
 
-        channels, _, _ = image_shape("torchvision", input_shape)
-        if channels != 3:
-            found = f"model: torchvision on images with {counted(channels, 'channel')}"
-            raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))
+        self._check_architecture()
+        options: dict[str, Any] = {}
+        if self.architecture in ("googlenet", "inception_v3"):  # one output; their weights expect other images
+            is_new = self.weights is None
+            options = {"aux_logits": False, "init_weights": is_new, "transform_input": not is_new}
+        network: nn.Module = models.get_model(self.architecture, weights=None, **options)
+        _replace_head(network, num_outputs)
+        return network
+
+    def head_modules(self, network: nn.Module) -> list[str]:
+        """The last layer."""
+        return [_last_layer(network)[0]]
+
+    def preprocessing(self) -> Preprocessing | None:
+        """What torchvision's own transforms of the weights do; the weights are there then.
+
+        Raises:
+            ModelError: No such network or weights, or they cannot be downloaded.
+        """
+        if self.weights is None:
+            return None
+        self.weights_path()
+        preset = self._entry().transforms()
+        (size,), (resized,) = preset.crop_size, preset.resize_size
+        interpolation: Literal["bilinear", "bicubic"] = (
+            "bicubic" if preset.interpolation.value == "bicubic" else "bilinear"
+        )
+        return Preprocessing(size, size, tuple(preset.mean), tuple(preset.std), interpolation, size / resized)
+
+    def named_file(self, name: str) -> Path:
+        """torchvision's file, in the cache of torch.hub.
+
+        Raises:
+            ModelError: As `preprocessing`.
+        """
+        url = self._entry().url
+        return downloaded(url, Path(url).name, f"{name} of {self.architecture}")
+
+    def _check_architecture(self) -> None:
+        from torchvision import models
+
         names = models.list_models(module=models)
         if self.architecture not in names:
             raise ModelError(
@@ -44,48 +81,38 @@ class Torchvision(Model):
                 "of torchvision.models' classifiers",
                 ("model", "architecture"),
             )
-        extra = {"aux_logits": True} if self.architecture in ("googlenet", "inception_v3") else {}
-        if extra and self.weights is None:
-            extra = {"aux_logits": False, "init_weights": True}
-        try:
-            network: nn.Module = models.get_model(self.architecture, weights=self._weights(), **extra)
-        except ModelError:
-            raise
-        except Exception as cause:  # every architecture fails in its own way
-            raise ModelError(
-                f"model {self.architecture}: weights {self.weights!r} could not be downloaded ({one_line(cause)}); put "
-                "the "
-                "file under ~/.cache/torch/hub/checkpoints, or remove `weights`"
-            ) from cause
-        if extra:
-            setattr(network, "aux_logits", False)  # noqa: B010 - a single output, like all other networks
-        _replace_head(network, num_outputs)
-        return network
 
-    def _weights(self) -> Any:
+    def _entry(self) -> Any:
+        """The member of torchvision's enumeration that `weights` names; of a file, the one that it may be."""
         from torchvision.models import get_model_weights
 
-        if self.weights is None:
-            return None
+        self._check_architecture()
         known = get_model_weights(self.architecture)
-        allowed = list(known.__members__)
-        if self.weights not in allowed:
-            text = f"model.weights: found {self.weights!r}; expected one of {', '.join(allowed)}"
+        names, file = list(known.__members__), self.weights_file()
+        if file is not None:
+            same = [entry for entry in known if Path(entry.url).name == file.name]
+            return next(iter(same), known["DEFAULT"])
+        if self.weights not in names:
+            files = f"or a file ({', '.join(WEIGHT_FILES)})"
+            text = f"model.weights: found {self.weights!r}; expected one of {', '.join(names)}, {files}"
             raise ModelError(text, ("model", "weights"))
         return known[self.weights]
 
 
-def _replace_head(network: nn.Module, num_outputs: int) -> None:
-    """Replace the ImageNet classifier by a new last layer: the last Linear, or SqueezeNet's last 1x1 convolution."""
+def _last_layer(network: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """The layer that names the classes: the last Linear, or SqueezeNet's last 1x1 convolution."""
     from torch import nn
 
-    heads = [
-        (name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d) and not name.startswith(("aux", "AuxLogits"))
-    ]
-    linear = [pair for pair in heads if isinstance(pair[1], nn.Linear)]
-    name, old = (linear or heads)[-1]
+    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    linear = [pair for pair in layers if isinstance(pair[1], nn.Linear)]
+    return (linear or layers)[-1]
+
+
+def _replace_head(network: nn.Module, num_outputs: int) -> None:
+    """Put a fresh last layer in place of the ImageNet one."""
+    from torch import nn
+
+    name, old = _last_layer(network)
     if isinstance(old, nn.Linear):
         head: nn.Module = nn.Linear(old.in_features, num_outputs, bias=old.bias is not None)
     else:

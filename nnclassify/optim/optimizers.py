@@ -6,6 +6,7 @@ network.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from nnclassify.errors import ModelError, dotted, some
+from nnclassify.models.preprocessing import Body
 from nnclassify.settings import ByName, NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Switch
 
 if TYPE_CHECKING:
@@ -53,16 +55,17 @@ class Optimizer(Settings):
     groups: list[ParameterGroup] = Field(default_factory=list)
     """Parameter groups with their own options."""
 
-    def build(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[optim.Optimizer]:
+    def build(self, parameters: Sequence[tuple[str, nn.Parameter]], body: Body | None = None) -> list[optim.Optimizer]:
         """Return the torch optimizers, usually one, that together update all parameters.
 
         Args:
             parameters: The parameters with their names.
+            body: The pretrained parameters, if they learn otherwise than the others.
 
         Raises:
             ModelError: A group matches no parameter, or every parameter is frozen before the end of the run.
         """
-        return self.create(self.grouped(parameters))
+        return self.create(self.grouped(parameters, body))
 
     @abstractmethod
     def create(self, groups: Sequence[Group]) -> list[optim.Optimizer]:
@@ -82,16 +85,18 @@ class Optimizer(Settings):
         customary = self.lr if default is None else default
         return self.usual_lr or (customary / 10, customary * 10)
 
-    def grouped(self, parameters: Sequence[tuple[str, nn.Parameter]]) -> list[Group]:
+    def grouped(self, parameters: Sequence[tuple[str, nn.Parameter]], body: Body | None = None) -> list[Group]:
         """Return the parameter groups: parameters that no group matches first, then the groups in order.
+
+        Each is in two where it has parameters of the body and others; those of the body come after all others.
 
         Raises:
             ModelError: As for `build`.
         """
-        members: list[list[nn.Parameter]] = [[] for _ in range(len(self.groups) + 1)]
+        members: list[list[tuple[str, nn.Parameter]]] = [[] for _ in range(len(self.groups) + 1)]
         for name, parameter in parameters:
             fits = (place for place, group in enumerate(self.groups, 1) if fnmatchcase(name, group.match))
-            members[next(fits, 0)].append(parameter)
+            members[next(fits, 0)].append((name, parameter))
         for place, group in enumerate(self.groups, 1):
             if not members[place]:
                 names = some([name for name, _ in parameters], 12)
@@ -101,18 +106,35 @@ class Optimizer(Settings):
                     f"expected a pattern such as '*.bias' for the names {names}",
                     where,
                 )
-        options = [ParameterGroup(match="*"), *self.groups]
-        chosen = [self._group(*pair) for pair in zip(options, members, strict=True) if pair[1]]
-        if all("epochs" in group for group in chosen):
-            text = "optimizer.groups: every parameter is frozen before the end of the run; remove `epochs` from a group"
-            raise ModelError(text, ("optimizer", "groups"))
+        pairs = list(zip([ParameterGroup(match="*"), *self.groups], members, strict=True))
+        in_body = frozenset() if body is None else body.parameters
+        chosen = [self._group(options, [p for name, p in found if name not in in_body]) for options, found in pairs]
+        chosen += [self._group(options, [p for name, p in found if name in in_body], body) for options, found in pairs]
+        chosen = [group for group in chosen if group["params"]]
+        _check_epochs(chosen)
         return chosen
 
-    def _group(self, options: ParameterGroup, members: list[nn.Parameter]) -> Group:
-        lr = self.lr * options.lr_factor
+    def _group(self, options: ParameterGroup, members: list[nn.Parameter], body: Body | None = None) -> Group:
+        lr = self.lr * options.lr_factor * (1.0 if body is None else body.lr_factor)
         decay = self.weight_decay if options.weight_decay is None else options.weight_decay
         ends = {} if options.epochs is None else {"epochs": options.epochs}
-        return {"params": members, "lr": lr, "weight_decay": self.decay(decay, lr), **ends}
+        starts = {} if body is None or body.first_epoch == 1 else {"first_epoch": body.first_epoch}
+        return {"params": members, "lr": lr, "weight_decay": self.decay(decay, lr), **ends, **starts}
+
+
+def _check_epochs(groups: Sequence[Group]) -> None:
+    """Reject groups that leave nothing to train in some epoch.
+
+    Raises:
+        ModelError: There is such an epoch.
+    """
+    spans = [(group.get("first_epoch", 1), group.get("epochs", math.inf)) for group in groups]
+    ends = [end + 1 for _, end in spans if end < math.inf]
+    for epoch in sorted({1, *ends}):
+        if not any(first <= epoch <= last for first, last in spans):
+            what = "before the end of the run" if epoch > max(first for first, _ in spans) else f"in epoch {epoch}"
+            text = f"optimizer.groups: every parameter is frozen {what}; remove `epochs` from a group"
+            raise ModelError(text, ("optimizer", "groups"))
 
 
 class Sgd(Optimizer):

@@ -53,6 +53,7 @@ class Group:
         parameters: The trainable parameters.
         names: Names of the states that the update reads and writes.
         epochs: Number of epochs after which the group is frozen; None for never.
+        first_epoch: First epoch (from 1) in which the group is trained.
     """
 
     optimizer: optim.Optimizer
@@ -61,6 +62,11 @@ class Group:
     parameters: list[nn.Parameter]
     names: list[str]
     epochs: int | None = None
+    first_epoch: int = 1
+
+    def learns_in(self, epoch: int) -> bool:
+        """Return whether the parameters are trained in an epoch (from 1)."""
+        return self.first_epoch <= epoch and (self.epochs is None or epoch <= self.epochs)
 
     def states(self) -> States:
         """Return the optimizer's own state tensors, to be updated in place; `load_state_dict` replaces them."""
@@ -112,7 +118,7 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
     groups = []
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
-        apart = ("params", "lr", "initial_lr", "epochs")
+        apart = ("params", "lr", "initial_lr", "epochs", "first_epoch")
         options = {name: value for name, value in group.items() if name not in apart}
         rule = RULES.get(type(optimizer))
         names = [] if rule is None else rule.states(options)
@@ -124,7 +130,8 @@ def groups_of(optimizer: optim.Optimizer) -> list[Group]:
                 elif kept[name].device != parameter.device:  # torch leaves "step" where it was loaded
                     kept[name] = kept[name].to(parameter.device)
         members = list(group["params"])
-        groups.append(Group(optimizer, options, group["initial_lr"], members, names, group.get("epochs")))
+        when = (group.get("epochs"), group.get("first_epoch", 1))
+        groups.append(Group(optimizer, options, group["initial_lr"], members, names, *when))
     return groups
 
 

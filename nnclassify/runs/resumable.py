@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from nnclassify.config.yaml_reader import YamlSource, read_yaml
 from nnclassify.data.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError, suggestion
 from nnclassify.files.atomic_write import previous
+from nnclassify.files.paths import look
 from nnclassify.files.pt_check import plain_content
+from nnclassify.files.user_code import UserCode
 from nnclassify.runs.folder import RunFolder, named_run, runs, runs_of
 from nnclassify.settings import flat
 
@@ -26,8 +29,12 @@ FREE = (
     "dataset.path",
     "dataset.train_",
     "dataset.test_",
+    "model.file",
+    "model.source",
+    "loss.file",
+    "loss.source",
 )
-"""Keys that may change: duration, location, saving, and the path of the same data."""
+"""Keys that may change: duration, location, saving, and the path of the same data or code."""
 LEFT_OUT = {"dataset.validation": VALIDATION}
 """The values that keys of older configs may stand for if they are left out. If a run used something else, such as a
 folder for validation, the digest of the split differs."""
@@ -37,10 +44,17 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the differences between two resolved configs that would change the result, one line per key."""
     old, new = ({**LEFT_OUT, **flat(config)} for config in (before, now))
     return [
-        f"{key}: {old.get(key)} when the run began, now {new.get(key)}"
+        _changed(key, old.get(key), new)
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key) and not key.startswith(FREE)
     ]
+
+
+def _changed(key: str, before: object, new: Mapping[str, Any]) -> str:
+    if key.endswith(".sha256"):
+        file = key.replace("sha256", "file")
+        return f"{file}: {new.get(file)} has another content (SHA-256) than when the run began"
+    return f"{key}: {before} when the run began, now {new.get(key)}"
 
 
 def refusal(folder: RunFolder, changed: Sequence[str]) -> ConfigError:
@@ -133,7 +147,18 @@ def own_config(
             raise
         note(f"{damage.lines[0]}: damaged or missing; written again from the config in {saved.file}")
         return load_source(saved, folder.name, overrides, of_run=True)
-    return load_config(str(folder.config), overrides, of_run=True)
+    return _with_code(load_config(str(folder.config), overrides, of_run=True), folder)
+
+
+def _with_code(loaded: LoadedConfig, folder: RunFolder) -> LoadedConfig:
+    """The same with user code from the run's checkpoint, where its file is not there any more."""
+    update: dict[str, UserCode] = {}
+    for family, member in (("model", loaded.config.model), ("loss", loaded.config.loss)):
+        if isinstance(member, UserCode) and look(Path(member.file)) is None:
+            saved = next(filter(None, map(_saved_in, (folder.last, previous(folder.last)))), None)
+            source = None if saved is None else saved.data.get(family, {}).get("source")
+            update[family] = member.model_copy(update={"source": source})
+    return replace(loaded, config=loaded.config.model_copy(update=update)) if update else loaded
 
 
 def _saved_in(checkpoint: Path) -> YamlSource | None:
@@ -156,8 +181,25 @@ def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
         before = own_config(folder).config
     except (ConfigError, InputError):
         return []
-    now = loaded.config
-    if before.dataset.validation == 0 and "validation" not in now.dataset.model_fields_set:
-        now = now.without_validation()  # the data may be too small for the default fraction; resuming will tell
-    now = now.with_dataset(now.dataset.left_to_data(before.dataset))
+    now = _as_recorded(loaded.config, before)
     return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, now)))
+
+
+OF_WEIGHTS = ("normalize", "size", "resize", "interpolation", "crop_fraction")
+"""Keys of a dataset that pretrained weights decide if a config does not set them."""
+
+
+def _as_recorded(config: RunConfig, run: RunConfig) -> RunConfig:
+    """Return a config with what a run recorded where the config leaves it open; resuming compares what it means."""
+    dataset = config.dataset
+    if run.dataset.validation == 0 and "validation" not in dataset.model_fields_set:
+        config = config.without_validation()  # the data may be too small for the default fraction; resuming will tell
+    config = config.with_dataset(config.dataset.left_to_data(run.dataset))
+    if getattr(config.model, "weights", None) is not None:
+        is_open = [key for key in OF_WEIGHTS if hasattr(run.dataset, key) and key not in dataset.model_fields_set]
+        config = config.with_dataset({key: getattr(run.dataset, key) for key in is_open})
+    for family in ("model", "loss"):
+        own, recorded = getattr(config, family), getattr(getattr(run, family), "sha256", None)
+        if isinstance(own, UserCode) and own.sha256 is None:
+            config = config.model_copy(update={family: own.model_copy(update={"sha256": recorded})})
+    return config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from nnclassify.compile.torch_private import skip_dynamo_import
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
-from nnclassify.data.transform import Transform, fit_normalization
+from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
@@ -27,6 +27,7 @@ from nnclassify.optim.averaging import frozen_copy
 from nnclassify.seeds import seed_everything
 from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.plan import plan_execution
+from nnclassify.training.pretrained import differences, normalization
 from nnclassify.training.trainer import Observer, Recipe, Trainer
 
 MAX_SAMPLE, SAMPLE_BATCH = 5000, 500
@@ -44,6 +45,7 @@ class Components:
         loss_fn: The loss.
         model: The untrained network, on its device.
         placement: Device, number types and memory format.
+        notes: How images are prepared otherwise than when pretrained weights were trained, one line each.
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class Components:
     loss_fn: LossFunction
     model: nn.Module
     placement: Placement
+    notes: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """Return the entries that all checkpoints of a run share."""
@@ -76,22 +79,25 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
         DeviceError: The device is not available.
         DataError: The data cannot be read or learned from.
         ModelError: The network does not fit the data.
+        TrustError: The config names Python code that may not run here.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    config = config.completed()
     placement = resolve_placement(config.device, config.precision)  # fail before reading the data
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
-    encoder, normalize = splits.encoder, config.dataset.normalize
-    shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, normalize, encoder)
+    preprocessing = config.model.preprocessing()
+    shift, scale = normalization(config.dataset, splits, preprocessing)
     check_tta(config.evaluation.tta, splits.input_shape)
     _check_augment(config, splits)
-    transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale, encoder)
+    transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale, splits.encoder)
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
             check_values(examples, transform, config.dataset.origin_of_inputs(name))
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
+    config.model.load_pretrained(model)
     placement = placement.with_memory_format_for(model)
     set_matmul_precision(placement.device, config.precision)
     model = placement.to(model)
@@ -99,7 +105,8 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     inputs = placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
-    return Components(_settled(config, splits), splits, transform, loss_fn, model, placement)
+    notes = [] if preprocessing is None else list(differences(config, splits, preprocessing))
+    return Components(_settled(config, splits), splits, transform, loss_fn, model, placement, notes)
 
 
 def _settled(config: RunConfig, splits: Splits) -> RunConfig:
@@ -138,7 +145,9 @@ def check_metric(metric: Metric, splits: Splits) -> None:
 
 def _check_augment(config: RunConfig, splits: Splits) -> None:
     augment = config.dataset.augmentation()
-    refused = None if augment is None else augment.refuses(splits.input_shape)
+    refused = (
+        None if augment is None else augment.refuses(splits.input_shape, has_units=splits.image_format is not None)
+    )
     if refused is not None:
         option, why = refused
         raise DataError(f"dataset.augment.{option}: {why}", ("dataset", "augment", option))
@@ -180,9 +189,10 @@ def build_trainer(components: Components, observers: Sequence[Observer] = (), ra
         shuffle=config.shuffle,
         augment=config.dataset.augmentation(),
         min_batch=2 if has_batch_norm else 1,
+        num_classes=splits.num_classes,
     )
     parameters = [pair for pair in components.model.named_parameters() if pair[1].requires_grad]
-    optimizers = config.optimizer.build(parameters)
+    optimizers = config.optimizer.build(parameters, config.model.body(components.model))
     averaged = None if config.averaging() is None else frozen_copy(components.model)
     state = FunctionalState.of(components.model, averaged, optimizers, epoch=1)
     plan = plan_execution(config, batches, components.model, components.loss_fn, state, ranks.world_size)

@@ -7,13 +7,14 @@ traced with others and compiled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn, optim
 
+from nnclassify.models.layers import BATCH_NORMS
 from nnclassify.optim.averaging import Averaging, Weights
 from nnclassify.optim.rates import Rate
 from nnclassify.optim.update_rules import Group, States, groups_of
@@ -30,6 +31,7 @@ class FunctionalState:
         weights: The network's parameters and buffers.
         averages: The averaged parameters and buffers; None without an average.
         states: The optimizer states of each group.
+        frozen_norms: The batch norm layers of a body that does not learn yet: their statistics stay as they are.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -38,6 +40,7 @@ class FunctionalState:
     weights: Weights
     averages: Weights | None
     states: list[States]
+    frozen_norms: list[nn.Module] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -46,7 +49,7 @@ class FunctionalState:
         """Return a network's own tensors. Call it again after an optimizer's `load_state_dict`, which replaces its
         tensors."""
         every = [group for optimizer in optimizers for group in groups_of(optimizer)]
-        groups = [group for group in every if group.epochs is None or epoch <= group.epochs]
+        groups = [group for group in every if group.learns_in(epoch)]
         names = {parameter: name for name, parameter in model.named_parameters()}
         return cls(
             forward=model,
@@ -55,6 +58,7 @@ class FunctionalState:
             weights=Weights.of(model),
             averages=None if averaged is None else Weights.of(averaged),
             states=[group.states() for group in groups],
+            frozen_norms=_norms_of(model, [group for group in every if epoch < group.first_epoch]),
         )
 
     def same_as(self, other: FunctionalState) -> bool:
@@ -117,3 +121,10 @@ class FunctionalState:
         """Update the average of the weights in place, if there is one."""
         if averaging is not None and self.averages is not None:
             averaging.update(self.averages, self.weights, decay)
+
+
+def _norms_of(model: nn.Module, groups: Sequence[Group]) -> list[nn.Module]:
+    """Return the batch norm layers whose parameters are all in some groups."""
+    found = {id(parameter) for group in groups for parameter in group.parameters}
+    norms = [module for module in model.modules() if isinstance(module, BATCH_NORMS)]
+    return [norm for norm in norms if {id(parameter) for parameter in norm.parameters()} & found]

@@ -191,6 +191,8 @@ def _key(plan: ExecutionPlan, config: RunConfig, batches: Batches, loss_fn: Loss
     of_step = {"model", "loss", "optimizer", "clip_grad_norm", "batch_size"}
     facts = config.model_dump(mode="json", include=of_step)
     facts["targets"] = list(batches.examples.targets.shape[1:])
+    if batches.augment is not None and batches.augment.mixes:
+        facts["targets"] = ["soft", batches.num_classes]
     del facts["optimizer"]["lr"]
     weights = None if loss_fn.class_weights is None else loss_fn.class_weights.tolist()
     averaging = type(config.averaging()).__name__

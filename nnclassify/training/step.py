@@ -80,13 +80,17 @@ class StepFunction:
         return other
 
     def begin_epoch(self, epoch: int) -> None:
-        """Prepare an epoch (from 1): enable gradients for the parameters that are trained in it, and no others."""
+        """Prepare an epoch (from 1): put the network in training mode, but for the batch norm of a body that waits, and
+        compute gradients for the parameters that are trained in it, and no others."""
         self._epoch = epoch
         self._states = [optimizer.state for optimizer in self.optimizers]
         state = FunctionalState.of(self.model, self.averaged, self.optimizers, epoch)
         if self._functional_state is None or not state.same_as(self._functional_state):
             self._functional_state = state
             self.fast_steps = self._fast_steps(state)
+        self.model.train()
+        for norm in state.frozen_norms:
+            norm.eval()
         for optimizer in self.optimizers:
             optimizer.zero_grad()  # in float16, torch's own optimizers step; they skip parameters without a gradient
 

@@ -165,7 +165,6 @@ class Trainer:
         return self.model if self.averaged is None else self.averaged
 
     def _train_epoch(self) -> None:
-        self.model.train()
         self.step_function.begin_epoch(self.epoch)
         started = time.perf_counter()
         before = self.epoch_seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nnclassify.config.reference import all_settings, families, field_docs, json_schema, markdown
-from nnclassify.settings import names_of
+from nnclassify.settings import fields_of, names_of
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = markdown()
@@ -25,7 +25,7 @@ def test_member_appears_with_every_option(family: str, name: str) -> None:
     member = families()[family][name]
     assert " ".join((member.__doc__ or "").split()) in " ".join(own.split())
     listed = own + "".join(section(f"Options of {base}") for base in re.findall(r"\[(\w+)\]\(#options-of-", own))
-    for key in set(member.model_fields) - {"name"}:
+    for key in fields_of(member).keys() - {"name"}:
         assert f"| `{key}` |" in listed
 
 
@@ -37,7 +37,7 @@ def test_option_that_a_whole_family_shares_is_listed_once(key: str) -> None:
 @pytest.mark.parametrize("settings", all_settings().values())
 def test_every_option_has_a_docstring(settings: type) -> None:
     exempt = {"name"} if names_of(settings) else set()
-    assert set(all_settings()[settings.__name__].model_fields) - exempt <= set(field_docs(settings))
+    assert fields_of(all_settings()[settings.__name__]).keys() - exempt <= set(field_docs(settings))
 
 
 def test_committed_reference_is_up_to_date() -> None:
@@ -47,7 +47,7 @@ def test_committed_reference_is_up_to_date() -> None:
 def test_schema_allows_what_the_yaml_allows() -> None:
     schema = json_schema()
     loss = schema["properties"]["loss"]["anyOf"]
-    assert {"enum": list(families()["loss"])} in loss
+    assert {"enum": [name for name in families()["loss"] if name != "python"]} in loss  # which needs a file
     assert {"$ref": "#/$defs/Mse"} in loss
     dataset = schema["properties"]["dataset"]["anyOf"][0]["enum"]
     assert "iris" in dataset and "csv" not in dataset  # csv needs a path

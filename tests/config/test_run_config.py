@@ -82,7 +82,7 @@ def test_overrides_add_replace_and_expand(here: Path) -> None:
         (GOOD + "name: a/b\n", "c.yaml:3: name: found 'a/b', expected up to 100 letters, digits, dots, dashes or"
          " underscores, the first a letter or digit"),
         (GOOD + "loss: crossentropy\n", "c.yaml:3: loss: found 'crossentropy', expected one of cross_entropy, nll, bce,"
-         " bce_with_logits, mse, focal; did you mean 'cross_entropy'?"),
+         " bce_with_logits, mse, focal, python; did you mean 'cross_entropy'?"),
         (GOOD + "loss: 3\n", "c.yaml:3: loss: found 3, expected a name or `key: value` pairs"),
         (GOOD + "precision: float8\n", "c.yaml:3: precision: found 'float8', expected one of auto, float32, float64,"
          " bfloat16, float16; did you mean 'float64'?"),

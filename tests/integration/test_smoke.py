@@ -27,7 +27,7 @@ def test_every_member_that_needs_no_download_has_one(family: str) -> None:
 
 
 @pytest.mark.slow
-def test_all_of_them_train_within_90_seconds(here: Path) -> None:
+def test_all_of_them_train_within_90_seconds(here: Path, trusted: None) -> None:
     (here / "configs").symlink_to(ROOT / "configs")  # some read the tiny files beside them
     started = time.perf_counter()
     for name in SMOKE:

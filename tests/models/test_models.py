@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,7 +66,6 @@ def test_init(init: Any, check: Any) -> None:
         ),
         ({"name": "cnn", "blocks": [{"channels": 2, "padding": "same", "stride": 2}]}, "padding 'same' with stride 2"),
         ({"name": "torchvision", "architecture": "resnet19"}, "did you mean 'resnet18'"),
-        ({"name": "torchvision", "weights": "NOPE"}, "^model.weights: found 'NOPE'; expected one of IMAGENET1K_V1"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused(model: dict[str, Any], message: str) -> None:
@@ -203,8 +203,12 @@ def test_a_head_pools_each_channel_over_the_image(head: str) -> None:
 
 
 @pytest.mark.parametrize("name", families()["model"])
-def test_dropout_on_outputs_acts_in_training_alone(name: str) -> None:
-    options: dict[str, Any] = {"cnn": {"blocks": [{"channels": 2}]}}
+def test_dropout_on_outputs_acts_in_training_alone(name: str, files: Path, trusted: None) -> None:
+    options: dict[str, Any] = {
+        "cnn": {"blocks": [{"channels": 2}]},
+        "timm": {"architecture": "test_resnet"},
+        "python": {"file": str(files / "user.py"), "class": "Net"},
+    }
     torch.manual_seed(0)
     network = build(shape=(3, 32, 32), output_dropout=0.5, output="sigmoid", name=name, **options.get(name, {}))
     inputs = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))

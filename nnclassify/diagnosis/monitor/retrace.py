@@ -51,7 +51,6 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
     random, rows = random_state(), list(trainer.rows)
     trainer.load_state(state, rows[: state["epoch"] - 1])
     step, first_batch = state["step"], state["batch"]
-    trainer.model.train()
     try:
         for epoch in range(state["epoch"], len(rows) + 2):
             losses = [

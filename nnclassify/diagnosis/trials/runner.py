@@ -29,6 +29,7 @@ from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.metrics import decisions
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.evaluation.totals import score
+from nnclassify.models.layers import evaluating
 from nnclassify.seeds import torch_rng
 from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.trainer import Observer, Trainer
@@ -233,10 +234,8 @@ def multiplications(components: Components) -> int:
     inputs = components.placement.to_memory_format(
         components.transform(raw.to(components.placement.device), components.placement.dtype)
     )
-    was_training = components.model.training
-    with torch.no_grad(), module_outputs(components.model.eval()) as seen:
-        components.model(inputs)
-    components.model.train(was_training)
+    with torch.no_grad(), evaluating(components.model) as model, module_outputs(model) as seen:
+        model(inputs)
     named = dict(components.model.named_modules())
     total = 0
     for name, output in seen.items():

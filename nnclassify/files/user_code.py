@@ -1,0 +1,178 @@
+"""A member of a family that is Python code of the user's own: its options, and the call of it.
+
+What runs is the text of the file, which checkpoints carry: a run can be used where the file is not, and a file that has
+changed since is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, JsonValue
+
+from nnclassify.errors import ModelError, TrustError, one_line, suggestion
+from nnclassify.files.paths import is_regular, why_no_file
+from nnclassify.files.python_source import described, importable, is_own, is_trusted, run
+from nnclassify.settings import FilePath, Settings
+
+MAX_BYTES = 2**20
+"""Of a source file: a larger one was meant to be something else."""
+
+
+class UserCode(Settings):
+    """Options of a member that is Python code of the user's own. It runs only with `--trust`."""
+
+    family: ClassVar[str]
+    """The key of the config that such a member stands under."""
+
+    file: Annotated[FilePath, Field(min_length=1)]
+    """The Python file, relative to the working directory. While it loads, it can import modules of its own folder,
+    which checkpoints do not carry."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keyword arguments of the class or function."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of `file`; another content is refused. Default: any content is accepted, and the run records it."""
+    source: Annotated[str, Field(max_length=MAX_BYTES)] | None = None
+    """Content of `file`, which is then not read. Checkpoints record it."""
+
+    def completed(self) -> Self:
+        """The same with the text of the file, and its SHA-256.
+
+        Raises:
+            ModelError: The file cannot be read, or is not the one whose SHA-256 was recorded.
+        """
+        source = self._read() if self.source is None else self.source
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        if self.sha256 not in (None, digest):
+            raise ModelError(
+                f"{self.family}.file: {self.file} is not the file that was recorded (SHA-256 {digest}, expected "
+                f"{self.sha256}); change it back, or remove {self.family}.sha256 for a new run",
+                (self.family, "file"),
+            )
+        return self.model_copy(update={"source": source, "sha256": digest})
+
+    def target(self) -> str:
+        """The class or function that is called."""
+        raise NotImplementedError
+
+    def changed(self) -> str | None:
+        """A line on a file that is no longer what the run was trained with; None where it is, or is not there."""
+        if self.source is None or not is_regular(Path(self.file)):
+            return None
+        try:
+            same = self._read() == self.source
+        except ModelError:
+            same = False
+        return None if same else f"{self.file}: changed since the run was trained; the checkpoint's own copy is used"
+
+    def call(self, supplied: Mapping[str, Any]) -> Any:
+        """Load the file and call its class or function with the options.
+
+        Args:
+            supplied: Further keyword arguments, each passed where there is a parameter of that name.
+
+        Raises:
+            TrustError: User code may not run here.
+            ModelError: There is no such class or function, it does not take the options, or it raised an error.
+        """
+        with self._loaded() as called:
+            return called(**self._arguments(called, supplied))
+
+    def bound(self, num_given: int) -> Callable[..., Any]:
+        """Load the file; returns its function with the options bound.
+
+        Args:
+            num_given: Number of positional arguments that each call will pass.
+
+        Raises:
+            TrustError, ModelError: As `call`.
+        """
+        with self._loaded() as called:
+            return partial(called, **self._arguments(called, {}, num_given))
+
+    @contextmanager
+    def _loaded(self) -> Iterator[Callable[..., Any]]:
+        """The class or function, while its folder can be imported from; what it raises is explained."""
+        code = self.completed()
+        check_trust(code)
+        assert code.source is not None
+        name = self.target()
+        with importable(Path(self.file).resolve().parent), self.explained():
+            found = run(self.file, code.source)
+            called = found.get(name)
+            if not callable(called):
+                own = [key for key, value in found.items() if callable(value) and is_own(value, found["__name__"])]
+                what = f"{self.file} has no class or function {name!r}{suggestion(name, own)}"
+                raise ModelError(f"{self.family}: {what}; it defines {', '.join(own) or 'none'}", (self.family,))
+            yield called
+
+    def _read(self) -> str:
+        path = Path(self.file)
+        if not is_regular(path):
+            what = f"{self.family}.file: {path}: {why_no_file(path)}; expected a Python file"
+            raise ModelError(what, (self.family, "file"))
+        try:
+            content = path.read_bytes()
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"{len(content)} bytes, more than {MAX_BYTES}")
+            return content.decode()
+        except (OSError, ValueError) as cause:
+            what = f"{self.family}.file: {path}: cannot be read ({one_line(cause)}); expected Python source in UTF-8"
+            raise ModelError(what, (self.family, "file")) from cause
+
+    def _arguments(self, called: Callable[..., Any], supplied: Mapping[str, Any], num_given: int = 0) -> dict[str, Any]:
+        """The keyword arguments of a call, which come after some positional ones.
+
+        Raises:
+            ModelError: An option has no parameter, or a parameter has no value.
+        """
+        parameters = dict(list(inspect.signature(called).parameters.items())[num_given:])
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        options, where = f"{self.family}.options", (self.family, "options")
+        names = [name for name in parameters if name not in supplied]
+        for key in self.options:
+            if key in supplied:
+                raise ModelError(f"{options}: {key!r} is set from the data; remove it", where)
+            if key not in parameters and not takes_any:
+                hint = f"{suggestion(key, names)}; its parameters: {', '.join(names) or 'none'}"
+                raise ModelError(f"{options}: {self.target()} of {self.file} has no parameter {key!r}{hint}", where)
+        given = {**{key: value for key, value in supplied.items() if key in parameters}, **self.options}
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        for name, parameter in parameters.items():
+            if name not in given and parameter.default is parameter.empty and parameter.kind not in variadic:
+                from_data = f"; from the data come {', '.join(supplied)}" if supplied else ""
+                raise ModelError(f"{options}: {self.target()} of {self.file} needs {name!r}; add it{from_data}", where)
+        return given
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn whatever user code raises into an error that names its line."""
+        try:
+            yield
+        except ModelError:
+            raise
+        except (Exception, SystemExit) as cause:
+            raise ModelError(f"{self.family}: {described(cause) or self.file}", (self.family,)) from cause
+
+
+def check_trust(*members: Settings) -> None:
+    """Refuse to run the user code among some members that was not allowed to.
+
+    Raises:
+        TrustError: It was not; says what would run.
+    """
+    code = [member for member in members if isinstance(member, UserCode)]
+    if not code or is_trusted():
+        return
+    what = " and ".join(f"{member.target()} of {member.file} (SHA-256 {str(member.sha256)[:12]}...)" for member in code)
+    raise TrustError(
+        f"{code[0].family}: would run {what}, which may do anything that you may; read it, then allow it with --trust "
+        "(from Python: trust=True)",
+        (code[0].family,),
+    )

@@ -1,0 +1,122 @@
+"""What networks of torchvision and timm share: pretrained weights, a new head, and a body that may wait for it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from nnclassify.errors import ModelError, counted
+from nnclassify.files.paths import is_regular, why_no_file
+from nnclassify.models.base import Model
+from nnclassify.models.cnn import image_shape
+from nnclassify.models.preprocessing import Body
+from nnclassify.models.weight_files import WEIGHT_FILES, load_fitting, read_weights
+from nnclassify.settings import PositiveFloat
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class PretrainedModel(Model):
+    """Options of networks that may start from pretrained weights.
+
+    With `weights`, images are prepared as they were when the weights were trained, where the dataset does not say
+    otherwise: `size`, `resize`, `interpolation` and `crop_fraction` of a folder, and `normalize: weights`.
+    """
+
+    weights: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Pretrained weights: a name, or a file (.pt, .pth or .safetensors) that holds a state dict of this architecture;
+    its head is not used. Default: random initialization."""
+    freeze_until: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
+    """First epoch in which the body learns, all layers but the new head. Before it, the weights of the body and the
+    statistics of its batch norm stay as they are. Default: the body learns from the start."""
+    body_lr: PositiveFloat = 1.0
+    """Factor applied to the learning rate of the body."""
+
+    is_bounded = True
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """A body that is spared though there is nothing to spare."""
+        if self.weights is None and self.freeze_until is not None:
+            yield "freeze_until", "set without weights, which would freeze random weights; set weights, or remove it"
+        if self.weights is None and self.body_lr != 1:
+            yield "body_lr", "set without weights; set weights, or remove it"
+
+    def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """`(N, 3, H, W)` to `(N, num_outputs)`.
+
+        Raises:
+            ModelError: No such network, or no RGB images.
+        """
+        channels, _, _ = image_shape(self.name_of(), input_shape)
+        if channels != 3:
+            found = f"model: {self.name_of()} on images with {counted(channels, 'channel')}"
+            raise ModelError(f"{found}; expected 3: set dataset.mode: rgb", ("model",))
+        return self.create(num_outputs)
+
+    @abstractmethod
+    def create(self, num_outputs: int) -> nn.Module:
+        """The network with a new head and random weights.
+
+        Raises:
+            ModelError: No such network.
+        """
+
+    @abstractmethod
+    def head_modules(self, network: nn.Module) -> list[str]:
+        """The names of the modules that are new, in a network of `create`."""
+
+    @abstractmethod
+    def named_file(self, name: str) -> Path:
+        """The file of the pretrained weights of a name, downloaded where it is not there.
+
+        Raises:
+            ModelError: There are none, or they cannot be downloaded.
+        """
+
+    def weights_file(self) -> Path | None:
+        """The file that `weights` is; None where it is a name."""
+        path = Path(self.weights or "").expanduser()
+        return path if path.suffix.lower() in WEIGHT_FILES else None
+
+    def weights_path(self) -> Path:
+        """The file of the weights, which is there then.
+
+        Raises:
+            ModelError: There is none, or it cannot be downloaded.
+        """
+        path = self.weights_file() or self.named_file(self.weights or "")
+        if not is_regular(path):
+            text = f"model.weights: {path}: {why_no_file(path)}; expected a state dict in {', '.join(WEIGHT_FILES)}"
+            raise ModelError(text, ("model", "weights"))
+        return path
+
+    def load_pretrained(self, network: nn.Module) -> None:
+        """Load the weights of the body.
+
+        Raises:
+            ModelError: They cannot be read, or are not of this architecture.
+        """
+        if self.weights is None:
+            return
+        path, (inner, _) = self.weights_path(), _inner(network)
+        load_fitting(inner, read_weights(path), self.head_modules(inner), f"model.weights: {path}")
+
+    def body(self, network: nn.Module) -> Body | None:
+        """All parameters but those of the head."""
+        if self.weights is None:
+            return None
+        inner, prefix = _inner(network)
+        head = tuple(f"{prefix}{name}." for name in self.head_modules(inner))
+        names = frozenset(name for name, _ in network.named_parameters() if not name.startswith(head))
+        return Body(names, self.body_lr, self.freeze_until or 1)
+
+
+def _inner(network: nn.Module) -> tuple[nn.Module, str]:
+    """The network of `create` in one of `Model.build`, and what comes before its names there."""
+    children = dict(network.named_children())
+    return (children["network"], "network.") if "network" in children else (network, "")

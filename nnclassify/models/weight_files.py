@@ -1,0 +1,134 @@
+"""Files of pretrained weights: read safely, and compared with a network before they are loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnclassify.errors import ModelError, one_line, some
+from nnclassify.files.pt_check import check_archive
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+WEIGHT_FILES = (".pt", ".pth", ".safetensors")
+"""How the names of files of weights end."""
+HASH = re.compile(r"-([0-9a-f]{8,})\.")
+"""The beginning of a file's SHA-256 in its name."""
+NESTED = ("state_dict", "model")
+"""Keys under which programs keep the state dict in a larger dict; `model` is also that of our own checkpoints."""
+
+
+def downloaded(url: str, name: str, what: str) -> Path:
+    """A file of the cache of torch.hub, downloaded where it is not there.
+
+    Args:
+        url: Where it is to be had.
+        name: What it is called in the cache; a name may hold the beginning of the file's SHA-256.
+        what: What it is, for messages.
+
+    Raises:
+        ModelError: It cannot be downloaded; nothing is left behind.
+    """
+    import torch
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / name
+    if path.is_file():
+        return path
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = HASH.search(name)
+        torch.hub.download_url_to_file(url, str(path), digest[1] if digest else None, progress=False)
+    except Exception as cause:  # a download fails in as many ways as there are networks
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise ModelError(
+            f"model.weights: {what} could not be downloaded ({one_line(cause)}); download {url} elsewhere and save it "
+            f"as {path}, or set model.weights to the file",
+            ("model", "weights"),
+        ) from cause
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict; no code of the file runs.
+
+    Raises:
+        ModelError: The file is damaged, or holds something else.
+    """
+    import torch
+
+    where = ("model", "weights")
+    try:
+        found = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
+    except ImportError as cause:
+        text = f"model.weights: {path}: safetensors is not installed; run: pip install 'nnclassify[timm]'"
+        raise ModelError(text, where) from cause
+    except Exception as cause:  # a damaged file fails in as many ways as it has bytes
+        raise ModelError(f"model.weights: {path}: cannot be read ({one_line(cause)})", where) from cause
+    nested = [found[key] for key in NESTED if isinstance(found, dict) and isinstance(found.get(key), dict)]
+    weights = nested[0] if nested else found
+    if not isinstance(weights, dict) or not weights or not all(isinstance(v, torch.Tensor) for v in weights.values()):
+        raise ModelError(f"model.weights: {path}: holds no state dict; expected names with tensors", where)
+    return dict(weights)
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _read_torch(path: Path) -> Any:
+    """Read what `torch.save` wrote; the format of before torch 1.6 is not a zip, and is left to torch's own checks."""
+    import torch
+
+    if zipfile.is_zipfile(path):
+        check_archive(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_fitting(network: nn.Module, weights: dict[str, Tensor], head: Sequence[str], origin: str) -> None:
+    """Load weights into a network, apart from its head.
+
+    Args:
+        network: The network.
+        weights: State dict of the same architecture; of its head and of auxiliary classifiers, anything.
+        head: Names of the modules that keep their weights.
+        origin: Where the weights are from, for messages.
+
+    Raises:
+        ModelError: Weights are missing, unexpected or of another shape; names them.
+    """
+    apart = tuple(f"{name}." for name in (*head, "aux", "aux1", "aux2", "AuxLogits"))
+    own = {name: value for name, value in network.state_dict().items() if not name.startswith(apart)}
+    weights = _without_prefix(weights, own)
+    given = {name: value for name, value in weights.items() if not name.startswith(apart)}
+    uncounted = "num_batches_tracked"  # files of before torch 0.4.1 have none
+    missing = [name for name in own if name not in given and not name.endswith(uncounted)]
+    unexpected = [name for name in given if name not in own]
+    misshapen = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in own.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+    if any(faults.values()):
+        found = "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
+        raise ModelError(f"{origin} does not fit the architecture: {found}", ("model", "weights"))
+    network.load_state_dict(given, strict=False)
+
+
+def _without_prefix(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by the network's names, where theirs all begin with one word more, such as `module.`."""
+    words = {name.partition(".")[0] for name in weights}
+    if len(words) != 1 or any(name in weights for name in own):
+        return weights
+    return {name.partition(".")[2]: value for name, value in weights.items()}
