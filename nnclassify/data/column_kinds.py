@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from nnclassify.data.csv_rows import MISSING
+from nnclassify.data.csv_rows import MISSING, why_no_number
 from nnclassify.data.encoding import (
     ISO,
     NO,
@@ -96,9 +96,11 @@ def column_of(name: str, kind: Category | Dates | None, counts: Mapping[str, int
     present = {text: count for text, count in counts.items() if not is_missing_category(text)}
     found, rows = len(present), sum(present.values())
     if found > min(MAX_CATEGORIES, max(FEW_CATEGORIES, rows / MIN_ROWS)):
+        _, _, hint = why_no_number(next(iter(present)))[1].partition("; ")
         raise DataError(
             f"{found} different texts in {rows} rows are too many for categories; remove the column (dataset.ignore), "
             f"or keep the most frequent ones: dataset.categories: {{{name}: {FEW_CATEGORIES}}}"
+            + (f"; or if {next(iter(present))[:40]!r} is a number, {hint}" if hint else "")
         )
     return OneHotColumn(name=name)
 

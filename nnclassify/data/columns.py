@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,16 +79,19 @@ def flat_notes(names: Sequence[str], values: Values) -> list[str]:
     return notes[:MOST_NOTES]
 
 
-def column_notes(names: Sequence[str], values: Values, targets: Labels) -> list[str]:
-    """One line per column that probably should not be learned from."""
+def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: Collection[str] = ()) -> list[str]:
+    """One line per column that probably should not be learned from; of `texts`, the values are codes of the texts."""
     consecutive = values.max(axis=0, initial=-np.inf) - values.min(axis=0, initial=np.inf) == len(values) - 1
     same_as_label = np.any([_give_away(values, column) for column in np.atleast_2d(targets.T)], axis=0)
     notes = []
     for index, name in enumerate(names):
         shown = f"column {name!r}" if name else f"column {index + 1} (no name)"
-        if consecutive[index] and numbers_the_rows(values[:, index]):
+        is_number = name not in texts
+        if is_number and consecutive[index] and numbers_the_rows(values[:, index]):
             found = "numbers the rows"
-        elif (not name or _IDENTIFIER.fullmatch(name)) and len(np.unique(values[:, index])) == len(values):
+        elif (
+            is_number and (not name or _IDENTIFIER.fullmatch(name)) and len(np.unique(values[:, index])) == len(values)
+        ):
             found = "has a different value in every row, like an identifier"
         elif same_as_label[index]:
             found = "reveals the label: it has a different value for each class"

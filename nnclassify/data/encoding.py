@@ -145,7 +145,9 @@ class NumberColumn(Column):
         """Return the column whose missing values, NaN, are replaced by the median of the others."""
         is_missing = np.isnan(values)
         if is_missing.all():
-            raise DataError(f"column {self.name!r}: every value in the training split is missing; remove the column")
+            raise DataError(
+                f"column {self.name!r}: every value in the training split is missing; remove the column (dataset.ignore)"
+            )
         fill = repr(float(np.median(values[~is_missing])))
         return replace(self, fill=fill, marks_missing=bool(is_missing.any()))
 
@@ -334,7 +336,7 @@ class RawColumn:
         present = {text: count for text, count in rows.items() if not self.column.is_missing(clean_name(text))}
         if not present:
             raise DataError(
-                f"column {self.column.name!r}: every value in the training split is missing; remove the column"
+                f"column {self.column.name!r}: every value in the training split is missing; remove the column (dataset.ignore)"
             )
         column = self.column.fitted(present)
         if not may_be_missing:

@@ -177,7 +177,8 @@ class Csv(UnsplitDataset):
         table = source.table
         assert table is not None
         found = [] if self.is_multi_hot else self._examine_classes(source)
-        odd_columns = column_notes(table.names, table.values, table.targets)
+        texts = [raw.column.name for raw in table.columns if raw.texts is not None]
+        odd_columns = column_notes(table.names, table.values, table.targets, texts)
         numbers = [index for index, raw in enumerate(table.columns) if raw.texts is None]
         names, values = [table.names[index] for index in numbers], table.values[:, numbers]
         if self.normalize == "standard":
