@@ -248,6 +248,10 @@ class Dataset(Settings):
         """Return the same dataset, read as the run read it: with its image format or its columns."""
         return self
 
+    def without_files_of(self, before: Dataset) -> dict[str, Any]:
+        """Options that name files of splits of other data: they are not moved with it."""
+        return {}
+
     def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
         """Options that this config leaves to the data, with the values that a run of it found; see `recognized`."""
         return {}

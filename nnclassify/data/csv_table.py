@@ -37,6 +37,7 @@ class Table:
     """What was read of a table.
 
     Attributes:
+        where: What messages call it.
         values: Float64 `(N, num_columns)`: numbers, NaN where missing; of a column of texts, their indices.
         columns: The columns of `values`.
         targets: Class indices `(N,)`; with several label columns multi-hot `(N, K)` of 0 and 1.
@@ -46,6 +47,7 @@ class Table:
         aside: The text of each row in the columns that are not learned from, by the option that names them.
     """
 
+    where: str
     values: Values
     columns: list[RawColumn]
     targets: Labels
@@ -92,7 +94,7 @@ def read_table(table: TextRows, wanted: Wanted) -> Table:
         notes += [f"column {labels[0]!r}: {note}" for note in classes.notes]
     aside = {option: reader.texts[name].all() for option, name in wanted.aside.items()}
     lines = np.array(reader.lines, dtype=np.int64)
-    return Table(values, columns, targets, lines, class_names, [f"{where}: {note}" for note in notes], aside)
+    return Table(where, values, columns, targets, lines, class_names, [f"{where}: {note}" for note in notes], aside)
 
 
 def _recognized(columns: Sequence[RawColumn], wanted: Wanted) -> list[str]:

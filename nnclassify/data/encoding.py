@@ -145,9 +145,7 @@ class NumberColumn(Column):
         """Return the column whose missing values, NaN, are replaced by the median of the others."""
         is_missing = np.isnan(values)
         if is_missing.all():
-            raise DataError(
-                f"column {self.name!r}: every value in the training split is missing; remove the column (dataset.ignore)"
-            )
+            raise DataError(_all_missing(self.name))
         fill = repr(float(np.median(values[~is_missing])))
         return replace(self, fill=fill, marks_missing=bool(is_missing.any()))
 
@@ -335,9 +333,7 @@ class RawColumn:
         rows = {self.texts[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
         present = {text: count for text, count in rows.items() if not self.column.is_missing(clean_name(text))}
         if not present:
-            raise DataError(
-                f"column {self.column.name!r}: every value in the training split is missing; remove the column (dataset.ignore)"
-            )
+            raise DataError(_all_missing(self.column.name))
         column = self.column.fitted(present)
         if not may_be_missing:
             return column
@@ -447,6 +443,10 @@ class TableEncoder:
 
 def _fields(column: Column) -> dict[str, Any]:
     return {field.name: getattr(column, field.name) for field in fields(column)}
+
+
+def _all_missing(name: str) -> str:
+    return f"column {name!r}: every value in the training split is missing; list it in dataset.ignore"
 
 
 def _unseen(column: Column, what: str) -> str:

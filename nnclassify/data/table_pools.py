@@ -27,13 +27,11 @@ class TablePools:
     that are taken first, which are those of the training split.
 
     Args:
-        where: What messages call the table.
         encoder: That of a run whose columns these are; None: there is none yet.
         may_be_missing: Whether missing values are replaced.
     """
 
-    def __init__(self, where: str, encoder: TableEncoder | None, *, may_be_missing: bool) -> None:
-        self.where = where
+    def __init__(self, encoder: TableEncoder | None, *, may_be_missing: bool) -> None:
         self.encoder = encoder
         self.may_be_missing = may_be_missing
         self.notes: list[str] = []
@@ -68,7 +66,7 @@ class TablePools:
         values = table.values[rows]
         if self.encoder is None:
             self.encoder = self._fitted(table, values)
-        self.notes += [f"{self.where}: {note}" for note in self.encoder.unseen(table.columns, values)]
+        self.notes += [f"{table.where}: {note}" for note in self.encoder.unseen(table.columns, values)]
         return torch.from_numpy(self.encoder.matrix(table.columns, values)), rows
 
     def _fitted(self, table: Table, values: np.ndarray) -> TableEncoder:
@@ -78,13 +76,13 @@ class TablePools:
             try:
                 columns.append(raw.fitted(values[:, index], may_be_missing=self.may_be_missing))
             except DataError as error:
-                problems.append(f"{self.where}: {error}")
+                problems.append(f"{table.where}: {error}")
         if problems:
             raise DataError(problems)
         replaced = [f"{column.name!r} by {column.fill!r}" for column in columns if column.marks_missing]
         if replaced:
             self.notes.append(
-                f"{self.where}: missing values are replaced, and marked by a feature: {', '.join(replaced)}"
+                f"{table.where}: missing values are replaced, and marked by a feature: {', '.join(replaced)}"
             )
         return TableEncoder(tuple(columns))
 

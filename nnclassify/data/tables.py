@@ -122,7 +122,7 @@ class Csv(UnsplitDataset):
         labels, stated = self._labels(), self.model_fields_set
         opened, recognized, notes = open_table(find_table(self.path), self.format(), stated, labels, wanted.ignored)
         table = read_table(opened, wanted)
-        pools = TablePools(self.path, self._encoder, may_be_missing=wanted.may_be_missing)
+        pools = TablePools(self._encoder, may_be_missing=wanted.may_be_missing)
         parts: Mapping[str, Rows | None] = {"train": None}
         if self.split is not None:
             parts = _parts(table, self.split, opened, notes, self.validation)
@@ -215,6 +215,13 @@ class Csv(UnsplitDataset):
         trained = trained.model_copy()
         trained._encoder = encoder
         return trained
+
+    def without_files_of(self, before: Dataset) -> dict[str, Any]:
+        """The files of splits that belong to the table of a run, where another table is read."""
+        if not isinstance(before, Csv) or self.path == before.path:
+            return {}
+        kept = [part for part in ("validation", "test") if (file := self._file(part)) and file == before._file(part)]
+        return {part: Csv.model_fields[part].default for part in kept}
 
     def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
         """How the file is written, as far as the config does not say it."""

@@ -173,6 +173,7 @@ class Classifier:
                 raise InputError(f"{assignment.origin}: a trained run cannot be changed; only {keys} can be set here")
             source.override(assignment)
         config = validate(source, of_run=True)
+        config = config.with_dataset(config.dataset.without_files_of(self.config.dataset))
         if config.dataset.is_multi_hot != self.is_multi_hot:
             kind = "multi-hot targets" if self.is_multi_hot else "one class per example"
             raise InputError(f"--set: the run was trained on {kind}, and these targets are different")
