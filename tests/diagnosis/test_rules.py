@@ -101,3 +101,19 @@ def test_frozen_weights_are_no_vanishing_gradient() -> None:
 def test_layers_are_counted_from_one(tmp_path: Path) -> None:
     narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, 2]}\n"
     assert "2 units in model.hidden.2nd" in [found.evidence.text for found in suspicions(narrow, tmp_path)]
+
+
+def test_a_constant_column_is_one_whose_features_are_all_constant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An indicator that no training row has, such as that of new categories, is no fault of the table."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{'xy'[row % 2]},only,{row % 7},{row % 3 % 2}" for row in range(60)]
+    Path("t.csv").write_text("\n".join(["kind,same,n,label", *rows]))
+    text = "dataset: {name: csv, path: t.csv, categories: [kind, same]}\nmodel: {name: mlp, hidden: [4]}\n"
+    (found,) = [one for one in suspicions(text, tmp_path) if one.page.id in ("NN114", "NN115")]
+    assert found.evidence.text == "one value in all rows: same"
+    assert found.changes == ({"dataset.features": ["kind", "n"]},)
+    text = text.replace(", cat", ", ignore: [n], cat")
+    (found,) = [one for one in suspicions(text, tmp_path) if one.page.id == "NN114"]
+    assert found.changes == ({"dataset.ignore": ["n", "same"]},)

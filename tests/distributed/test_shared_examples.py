@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,3 +45,12 @@ def test_a_second_process_reads_nothing_and_hears_what_is_wrong(monkeypatch: pyt
     played(monkeypatch, ("table.csv:3: column 'a': missing value", ""))
     with pytest.raises(DataError, match=r"table\.csv:3: column 'a': missing value"):
         read_once(Ranks(1, 2), lambda: pytest.fail("it reads"))
+
+
+def test_an_encoder_is_shared_with_the_examples(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "t.csv").write_text("c;n;label\n" + "".join(f"{'ab'[row % 2]};{row};{row % 3 % 2}\n" for row in range(40)))
+    played(monkeypatch)
+    settings = config_of(dataset={"name": "csv", "path": "t.csv", "categories": ["c"]}).dataset
+    whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda: settings.build(0))
+    assert all(map(torch.equal, rows(whole), rows(shared)))
+    assert (shared.encoder, shared.recognized) == (whole.encoder, {"delimiter": ";"})

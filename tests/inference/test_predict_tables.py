@@ -130,3 +130,14 @@ def test_the_run_is_evaluated_and_resumed_with_its_own_encoder(net: Classifier) 
         optimizer={"name": "adam", "lr": 0.02},
     )
     assert len(run.train(loaded(config, "net"), resume=runs_of("net")[0]).rows) == 21
+
+
+def test_another_table_is_read_without_the_files_of_the_runs_splits(net: Classifier) -> None:
+    rows = Path("t.csv").read_text().splitlines()
+    Path("own_test.csv").write_text("\n".join(rows[:11]))
+    Path("new.csv").write_text("\n".join(rows[:31]))
+    dataset = {"name": "csv", "path": "t.csv", "categories": "auto", "missing": "fill", "test": "own_test.csv"}
+    trained = run.train(loaded(config_of(dataset=dataset, epochs=1), "with_test")).classifier
+    assert len(examples_to_evaluate(trained).examples) == 10
+    found = examples_to_evaluate(trained.overridden(["dataset.path=new.csv"]))
+    assert (found.split, len(found.examples)) == ("all", 30)

@@ -68,7 +68,6 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
     raw, _ = train.select(rows)
     sample = transform(raw, torch.float64)
     flat = sample.reshape(len(sample), -1)
-    dims = [dim for dim in range(sample.ndim) if dim != 1]
     groups = torch.from_numpy(strata(train.all_targets().numpy()))
     contents = Contents(splits)
     found = tuple(contents.duplicates())
@@ -80,7 +79,7 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         order=_order(groups, splits.num_classes + 1),
         class_order=tuple(dict.fromkeys(groups.tolist())),
         largest=float(sample.abs().max()),
-        scales=tuple(_normalized(sample, transform).std(dim=dims, correction=0).tolist()),
+        scales=_scales(sample, transform),
         constant=_constant(splits) if sample.ndim == 2 else (),
         duplicates=found,
         num_repeated=num_repeated,
@@ -90,10 +89,13 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
     )
 
 
-def _normalized(sample: Tensor, transform: Transform) -> Tensor:
-    """The columns that are normalized: indicators of categories are not."""
-    features = [] if transform.encoder is None else transform.encoder.features
-    return sample[:, torch.tensor([not feature.keeps_scale for feature in features])] if features else sample
+def _scales(sample: Tensor, transform: Transform) -> tuple[float, ...]:
+    """The standard deviations of columns or channels that are normalized: indicators of categories are not."""
+    scales = sample.std(dim=[dim for dim in range(sample.ndim) if dim != 1], correction=0).tolist()
+    features = [None] * len(scales) if transform.encoder is None else transform.encoder.features
+    return tuple(
+        scale for scale, feature in zip(scales, features, strict=True) if not (feature and feature.keeps_scale)
+    )
 
 
 def _some(count: int, most: int = 50) -> list[int]:
