@@ -40,7 +40,9 @@ def second(first: object, nnclassify: Program) -> subprocess.CompletedProcess[st
 def test_verbose_says_how_steps_are_run(
     first: subprocess.CompletedProcess[str], second: subprocess.CompletedProcess[str]
 ) -> None:
-    line, plan = second.stderr.splitlines()[0], json.loads(second.stdout)["plan"]
+    lines, plan = second.stderr.splitlines(), json.loads(second.stdout)["plan"]
+    (line,) = (line for line in lines if line.startswith("plan:"))
+    assert [text.split(":")[0] for text in lines[:4]] == ["data", "splits", "network", "plan"]
     assert line.startswith("plan: device cpu, dtype float32, autocast float32, memory_format contiguous, num_threads 1")
     assert line == "plan: " + ", ".join(f"{name} {value}" for name, value in plan.items())
     assert plan["execution"] == "eager" and plan["world_size"] == 1
@@ -85,7 +87,8 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     assert second.returncode == 0, second.stderr
     figures = json.loads(second.stdout)
     assert list(figures) == [
-        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
+        "run",
+        "data", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
         "train", "validation", "test", "baselines", "findings",
     ]  # fmt: skip
     assert set(figures["train"]) == {"loss", "accuracy"} < set(figures["validation"]) == set(figures["test"])
@@ -115,6 +118,7 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
     figures = json.loads(done.stdout)
     assert list(figures) == [
         "run",
+        "data",
         "split",
         "notes",
         "num_examples",
