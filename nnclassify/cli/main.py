@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import init, runs, summary, train, use
+from nnclassify.cli import init, predict, runs, summary, train, use
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -40,7 +40,7 @@ app.command()(init.init)
 app.command(epilog=PRECEDENCE)(train.check)
 app.command()(train.explain)
 app.command()(use.evaluate)
-app.command(context_settings={"ignore_unknown_options": True})(use.predict)
+app.command(context_settings={"ignore_unknown_options": True})(predict.predict)
 app.command("plots")(use.draw_plots)
 app.command()(use.compare)
 app.command(epilog=PRECEDENCE)(summary.summary)

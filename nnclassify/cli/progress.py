@@ -55,6 +55,38 @@ class ProgressBar(Observer):
             self.bar.close()
 
 
+class PredictionBar:
+    """Shows how many inputs have been classified, if that takes longer than a moment.
+
+    Args:
+        num_inputs: The number of inputs that the user named; each may turn out to hold several.
+    """
+
+    def __init__(self, num_inputs: int) -> None:
+        self.bar: tqdm[Any] = tqdm(
+            total=num_inputs, unit="input", dynamic_ncols=True, mininterval=BAR_SECONDS, delay=1, file=sys.stderr
+        )
+
+    def found(self, count: int) -> None:
+        """Take in that an input holds `count` examples."""
+        if self.bar.total is not None:
+            self.bar.total += count - 1
+
+    def advance(self) -> None:
+        """Advance by one input; more than are expected, such as the rows of a table, have no known total."""
+        if self.bar.total is not None and self.bar.n >= self.bar.total:
+            self.bar.total = None
+        self.bar.update()
+
+    def note(self, text: str) -> None:
+        """Print a note above the bar."""
+        tqdm.write(printable(text), file=sys.stderr)
+
+    def close(self) -> None:
+        """Close the bar, which stays on the screen."""
+        self.bar.close()
+
+
 ALL_LINES, FIRST_LINES, SHARES = 40, 8, 20
 """Runs of up to ALL_LINES epochs have a line per epoch; longer ones have FIRST_LINES, then SHARES evenly spaced."""
 BURIED = 10

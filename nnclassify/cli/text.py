@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +134,9 @@ def _largest_confusions(evaluation: Evaluation) -> str:
     return f"largest confusions\n{table(['true -> predicted', 'examples', 'of the true class'], rows)}"
 
 
-def predictions_text(predictions: Sequence[Prediction]) -> str:
-    """Return one line per input that could be read: its top classes, or for multi-hot targets the predicted ones."""
-    return "\n".join(
-        printable(f"{prediction.input}: {_named(prediction)}") for prediction in predictions if prediction.top
-    )
+def prediction_line(prediction: Prediction) -> str:
+    """Return the line of an input that could be read: its top classes, or for multi-hot targets the predicted ones."""
+    return printable(f"{prediction.input}: {_named(prediction)}")
 
 
 def _named(prediction: Prediction) -> str:
@@ -151,18 +147,14 @@ def _named(prediction: Prediction) -> str:
     return ", ".join(f"{label} {percent(share)}" for label, share in prediction.top[:count])
 
 
-def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """Return one CSV row per input and top class; with multi-hot targets, a column says whether it is predicted."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    is_multi_hot = any(prediction.labels is not None for prediction in predictions)
-    writer.writerow(["input", "label", "probability", *(["predicted"] if is_multi_hot else [])])
+def prediction_rows(predictions: Iterable[Prediction], *, is_multi_hot: bool) -> Iterator[list[str]]:
+    """Yield the header, then a row per input and top class; with multi-hot targets, a cell says if it is predicted."""
+    yield ["input", "label", "probability", *(["predicted"] if is_multi_hot else [])]
     for prediction in predictions:
         name, labels = cell(prediction.input), prediction.labels
         for label, share in prediction.top:
-            predicted = [] if labels is None else [int(label in labels)]
-            writer.writerow([name, cell(label), f"{share:.6f}", *predicted])
-    return text.getvalue().rstrip("\n")
+            predicted = [] if labels is None else [str(int(label in labels))]
+            yield [name, cell(label), f"{share:.6f}", *predicted]
 
 
 def comparison_text(compared: Sequence[ComparedRun]) -> str:

@@ -1,9 +1,7 @@
-"""The commands that take runs: `evaluate`, `predict`, `plots` and `compare`."""
+"""The commands that take runs: `evaluate`, `plots` and `compare`."""
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
     from nnclassify.inference.evaluate import Evaluation
     from nnclassify.inference.evaluation_examples import EvaluationExamples
-    from nnclassify.inference.predict import Prediction
 
 
 def evaluate(
@@ -57,7 +54,7 @@ def evaluate(
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    _check_output("--csv", table, "predictions.csv")
+    check_output("--csv", table, "predictions.csv")
     from nnclassify.cli.overrides import run_and_overrides
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
@@ -65,8 +62,8 @@ def evaluate(
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
     from nnclassify.inference.evaluation_examples import examples_to_evaluate
 
-    path = _find(run)
-    classifier = _load(path, device).overridden(changes)
+    path = find_run(run)
+    classifier = load_noted(path, device).overridden(changes)
     chosen = examples_to_evaluate(classifier, split, data)
     for text in chosen.notes:
         note(text)
@@ -93,7 +90,7 @@ def _save_predictions(
         save_evaluated(classifier.path, predicted, classifier.class_names, note)
 
 
-def _check_output(option: str, path: Path | None, example: str) -> None:
+def check_output(option: str, path: Path | None, example: str) -> None:
     """Check that a file can be written, before anything is read.
 
     Raises:
@@ -103,14 +100,14 @@ def _check_output(option: str, path: Path | None, example: str) -> None:
         raise InputError(f"{option} {path}: expected a file, such as {example}, in a folder that exists")
 
 
-def _find(run: str | None) -> Path:
+def find_run(run: str | None) -> Path:
     """Find the checkpoint of a run, with a note if the name is ambiguous or left out."""
     from nnclassify.runs.folder import find_checkpoint
 
     return find_checkpoint(run, note=note)
 
 
-def _load(path: Path, device: str) -> Classifier:
+def load_noted(path: Path, device: str) -> Classifier:
     """Load the classifier, with a note if its newest generation is damaged."""
     from nnclassify.inference.classifier import Classifier
 
@@ -118,98 +115,6 @@ def _load(path: Path, device: str) -> Classifier:
     for text in classifier.notes:
         note(text)
     return classifier
-
-
-def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
-    """Refuse words that start with `-` unless they are values or files: they are misspelled options."""
-    from nnclassify.errors import suggestion
-
-    for text in inputs:
-        if text.startswith("-") and not _NEGATIVE.match(text) and not os.path.lexists(text):
-            known = [name for parameter in context.command.params for name in parameter.opts if name[0] == "-"]
-            hint = suggestion(text, known)
-            raise InputError(f"{text}: no such option and no such file{hint}; see `nnclassify predict --help`")
-    return inputs
-
-
-_NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
-"""The start of a list of values that begins with a negative one; `-` and `-,1` are reported as bad values."""
-
-
-def predict(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Images, folders, CSV or tensor files, or values such as -1.5,2,3; also overrides (KEY=VALUE).",
-            callback=_not_options,
-        ),
-    ],
-    run: Annotated[
-        str | None,
-        typer.Option(
-            help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
-            autocompletion=complete_run,
-        ),
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")] = 1,
-    overrides: SetOption = None,
-    device: DeviceOption = "auto",
-    as_json: JsonOption = False,
-    as_csv: Annotated[
-        bool,
-        typer.Option(
-            "--csv",
-            help="Print CSV to stdout. Names that a spreadsheet would run as formulas start with an apostrophe.",
-        ),
-    ] = False,
-    trust: TrustOption = False,
-) -> None:
-    """Predict the classes of inputs with a trained classifier."""
-    if as_json and as_csv:
-        raise InputError("--json and --csv: choose one")
-    from nnclassify.cli.overrides import inputs_and_overrides
-
-    inputs, changes = inputs_and_overrides(inputs, overrides)
-    classifier = _predicting_classifier(run, device, changes, top_k)
-    predictions = list(classifier.predict(inputs, top_k, note))
-    _print_predictions(predictions, as_json=as_json, as_csv=as_csv)
-
-
-def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
-    """Load the classifier of a run, with overrides of how inputs are read.
-
-    Raises:
-        CheckpointError: The checkpoint is missing or damaged.
-        InputError: `--top-k` was given, but the targets are multi-hot.
-    """
-    from nnclassify.inference.predict import CSV_KEYS
-
-    classifier = _load(_find(run), device).overridden(overrides, allowed=["evaluation", *CSV_KEYS])
-    if classifier.is_multi_hot and top_k > 1:
-        raise InputError(
-            "--top-k: with multi-hot targets each class is predicted independently; --json and --csv list all"
-        )
-    return classifier
-
-
-def _print_predictions(predictions: list[Prediction], *, as_json: bool, as_csv: bool) -> None:
-    """Print predictions to stdout, and errors to stderr.
-
-    Raises:
-        typer.Exit: An input could not be read.
-    """
-    from nnclassify.cli.text import predictions_csv, predictions_text
-
-    errors = [prediction.error for prediction in predictions if prediction.error is not None]
-    if as_json:
-        print_json({"predictions": [prediction.figures() for prediction in predictions]})
-    elif len(errors) < len(predictions):
-        print(predictions_csv(predictions) if as_csv else predictions_text(predictions))
-    for error in errors:
-        note(f"error: {error}")
-    if errors:
-        raise typer.Exit(InputError.exit_code)
 
 
 def draw_plots(
@@ -228,7 +133,7 @@ def draw_plots(
     from nnclassify.cli.overrides import run_and_overrides
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
-    path = _find(run)
+    path = find_run(run)
     from nnclassify.inference.plots.redraw import draw_again
 
     drawn = [str(plot) for plot in draw_again(path, changes, device, note)]
@@ -257,7 +162,7 @@ def compare(
     from nnclassify.cli.overrides import all_runs
 
     runs = all_runs(runs, run_options)
-    _check_output("--plot", plot, "curves.png")
+    check_output("--plot", plot, "curves.png")
     if plot is not None:
         from nnclassify.inference.plots.figures import format_of
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from nnclassify.errors import InputError, NNClassifyError, SaveError, one_line
+from nnclassify.errors import InputError, Interrupted, NNClassifyError, SaveError, one_line
 
 PARTIAL = ".partial"
 """Suffix of temporary files."""
@@ -63,6 +63,8 @@ def write_whole(
     except (OSError, RuntimeError, NNClassifyError) as cause:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+        if isinstance(cause, SaveError | Interrupted):  # `write` was stopped, or could not write another file
+            raise
         raise save_error(path, cause) from cause
 
 

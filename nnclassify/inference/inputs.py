@@ -42,11 +42,19 @@ EXPECTED = "expected paths, PIL images, arrays, rows of numbers or a data frame"
 
 @dataclass(frozen=True)
 class RawInput:
-    """One input: a raw tensor of the network's input shape, or the reason why it could not be read."""
+    """One input: a raw tensor of the network's input shape, or the reason why it could not be read.
+
+    Attributes:
+        name: The name of the input.
+        values: The tensor, or None.
+        error: The reason, or None.
+        file: The image file, if it is one.
+    """
 
     name: str
     values: Tensor | None = None
     error: str | None = None
+    file: Path | None = None
 
 
 def at_once(shape: tuple[int, ...]) -> int:
@@ -109,11 +117,13 @@ class InputReader:
         transform: The transform of the network.
         written: The format of the CSV file that the network was trained on.
         note: Called with a line for each file that is not an image, and for each image with further frames.
+        found: Called with the number of examples of an item before the first of them is read, if it is known.
     """
 
     transform: Transform
     written: CsvFormat
     note: Note
+    found: Callable[[int], object] = lambda count: None
     noted: set[str] = field(default_factory=set)
 
     def read(self, name: str, item: Any) -> Iterator[RawInput]:
@@ -152,12 +162,14 @@ class InputReader:
             yield RawInput(item, self._values(item))
 
     def _images(self, path: Path, image_format: ImageFormat) -> Iterator[RawInput]:
-        for batch, decoded in _decoded(iter(_image_paths(path, self.note)), image_format):
+        paths = _image_paths(path, self.note)
+        self.found(len(paths))
+        for batch, decoded in _decoded(iter(paths), image_format):
             for text in frames_note([batch[row] for row in decoded.frames]):
                 self.note(text)
             raw = _raw_pixels(decoded.pixels, image_format)
             for row, file in enumerate(batch):
-                yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row))
+                yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row), file)
 
     def _image(self, name: str, image: Image.Image) -> Tensor:
         image_format = self.transform.image_format
@@ -177,6 +189,7 @@ class InputReader:
         if inputs.dtype in (torch.uint16, torch.uint32):
             inputs = inputs.long()  # torch supports few operations on these types
         inputs, is_batch = _shaped(inputs, self.transform.input_shape, item)
+        self.found(len(inputs))
         finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
         image_format = self.transform.image_format
         if image_format is not None and all(finite):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, overload
 
 import torch
@@ -34,6 +35,7 @@ class Prediction:
         error: The reason why the input could not be read, or None.
         labels: With multi-hot targets, the predicted classes, most probable first; otherwise None.
         probabilities: The probabilities of all classes, `(K,)`; empty if the input could not be read.
+        file: The image file, if the input is one.
     """
 
     input: str
@@ -41,6 +43,7 @@ class Prediction:
     error: str | None = None
     labels: tuple[str, ...] | None = None
     probabilities: Tensor = field(default_factory=lambda: torch.zeros(0), repr=False, compare=False)
+    file: Path | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -59,6 +62,11 @@ class Prediction:
             InputError: The input could not be read.
         """
         return self._first()[1]
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The predicted classes: the most probable one, or with multi-hot targets any number; none on an error."""
+        return tuple(label for label, _ in self.top[:1]) if self.labels is None else self.labels
 
     def _first(self) -> tuple[str, float]:
         if self.error is not None:
@@ -148,7 +156,13 @@ class TrainedNet(Protocol):
         """Compute the probabilities `(N, K)` of raw inputs `(N, ...)`."""
 
 
-def predict(net: TrainedNet, inputs: object, top_k: int = 1, note: Note = lambda text: None) -> Iterator[Prediction]:
+def predict(
+    net: TrainedNet,
+    inputs: object,
+    top_k: int = 1,
+    note: Note = lambda text: None,
+    found: Callable[[int], object] = lambda count: None,
+) -> Iterator[Prediction]:
     """Predict each input; one that cannot be read becomes a prediction with an `error`.
 
     Args:
@@ -156,11 +170,12 @@ def predict(net: TrainedNet, inputs: object, top_k: int = 1, note: Note = lambda
         inputs: See `Classifier.predict`.
         top_k: The number of classes in each `Prediction.top`, at most K; with multi-hot targets always K.
         note: Called with a line for each file that is not an image, and for each image with further frames.
+        found: Called with the number of examples of an input, if it is known before they are read.
 
     Raises:
         InputError: The inputs are of an unsupported type.
     """
-    reader = InputReader(net.transform, _written(net), note)
+    reader = InputReader(net.transform, _written(net), note, found)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
     most = at_once(net.transform.input_shape)
     top_k = len(net.class_names) if net.is_multi_hot else top_k
@@ -180,7 +195,7 @@ def _answers(net: TrainedNet, batch: Sequence[RawInput], top_k: int) -> Iterator
         else:
             top, probabilities = answer
             labels = _labels(top) if net.is_multi_hot else None
-            yield Prediction(item.name, top, labels=labels, probabilities=probabilities)
+            yield Prediction(item.name, top, labels=labels, probabilities=probabilities, file=item.file)
 
 
 def _labels(top: Top) -> tuple[str, ...]:

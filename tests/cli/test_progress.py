@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nnclassify.cli.progress import EpochLines
+from nnclassify.cli.progress import EpochLines, PredictionBar
 from nnclassify.training.history import Row
 
 
@@ -52,3 +52,14 @@ def test_a_buried_warning_is_repeated_at_the_end(capsys: pytest.CaptureFixture[s
     lines = lines_of(20, 1, capsys, notes=notes)
     assert lines.count(r"warning: NN1 a\nb") == 2 and lines[-1] == r"warning: NN1 a\nb"
     assert lines.count("skipped: c") == lines.count("warning: late") == 1
+
+
+def test_the_bar_of_predictions_knows_the_images_of_a_folder_but_not_the_rows_of_a_table() -> None:
+    bar = PredictionBar(2)
+    bar.found(5)
+    totals = []
+    for _ in range(7):
+        bar.advance()
+        totals.append(bar.bar.total)
+    bar.close()
+    assert totals == [6] * 6 + [None] and bar.bar.n == 7

@@ -1,13 +1,12 @@
 """What a terminal, a spreadsheet or a script reads: one line per input and problem, whatever stands in names."""
 
-import csv
 from pathlib import Path
 
 import pytest
 import torch
 
 from nnclassify.cli.table import table
-from nnclassify.cli.text import comparison_text, evaluation_text, predictions_csv, predictions_text
+from nnclassify.cli.text import comparison_text, evaluation_text, prediction_line, prediction_rows
 from nnclassify.errors import ConfigError, DataError, printable
 from nnclassify.evaluation.confusion import class_reports
 from nnclassify.inference.compare import ComparedRun
@@ -38,8 +37,9 @@ def test_an_error_is_one_line_per_problem() -> None:
 
 def test_a_label_with_a_newline_makes_one_line_per_input() -> None:
     predictions = [Prediction("a\nb.png", (("c\nd", 0.75), ("e", 0.25))), Prediction("f.png", (("e", 1.0),))]
-    assert predictions_text(predictions).splitlines() == [r"a\nb.png: c\nd 75.0%, e 25.0%", "f.png: e 100.0%"]
-    assert len(predictions_csv(predictions).splitlines()) == 4
+    assert [*map(prediction_line, predictions)] == [r"a\nb.png: c\nd 75.0%, e 25.0%", "f.png: e 100.0%"]
+    rows = list(prediction_rows(predictions, is_multi_hot=False))
+    assert rows[1] == [r"a\nb.png", r"c\nd", "0.750000"] and len(rows) == 4
     assert table(["", "c\nd"], [["e", "1"]]).splitlines() == [r"   c\nd", "e     1"]
 
 
@@ -49,7 +49,7 @@ def test_a_label_with_a_newline_makes_one_line_per_input() -> None:
      ("-1", "-1"), ("+1e3", "+1e3"), ("-1,50", "-1,50"), ("-1+cmd|x", "'-1+cmd|x"), ("a=1", "a=1"), ("", "")],
 )  # fmt: skip
 def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
-    _, row = csv.reader(predictions_csv([Prediction(label, ((label, 0.5),))]).splitlines())
+    _, row = prediction_rows([Prediction(label, ((label, 0.5),))], is_multi_hot=False)
     assert row == [cell, cell, "0.500000"]
 
 

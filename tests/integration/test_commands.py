@@ -166,6 +166,22 @@ def test_predict_as_text_and_csv(second: object, nnclassify: Program, place: Pat
 
 
 @pytest.mark.slow
+def test_predict_into_a_file_and_folders(second: object, nnclassify: Program, place: Path) -> None:
+    for name in ("1.png", "deep/1.png"):
+        (place / "some" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 30)).save(place / "some" / name)
+    (place / "some/bad.png").write_text("no image")
+    done = nnclassify("predict", "some", "--run", "mine", "--save-csv", "saved.csv", "--copy-to", "sorted")
+    assert done.returncode == 2 and "error: some/bad.png: not a readable image" in done.stderr
+    assert done.stdout.startswith("2 inputs: ") and done.stdout.endswith("\ncopied: 2 images to sorted\n")
+    printed = nnclassify("predict", "some", "--run", "mine", "--csv").stdout
+    assert (place / "saved.csv").read_text() == printed and printed.count("\n") == 3
+    assert sorted(path.name for path in (place / "sorted").rglob("*.png")) == ["1 (2).png", "1.png"]
+    refused = nnclassify("predict", "some", "--run", "mine", "--copy-to", "some/sorted")
+    assert refused.returncode == 2 and not (place / "some/sorted").exists()
+
+
+@pytest.mark.slow
 def test_compare_json(second: object, nnclassify: Program) -> None:
     done = nnclassify("compare", "mine", "mine-2", "--json")
     assert done.returncode == 0, done.stderr

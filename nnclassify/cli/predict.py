@@ -1,0 +1,235 @@
+"""The command `predict`: classes of inputs, which are read, classified and written in batches."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnclassify.cli.options import DeviceOption, JsonOption, SetOption, TrustOption, complete_run
+from nnclassify.cli.printing import note, print_json_list
+from nnclassify.cli.streams import is_terminal
+from nnclassify.cli.use import check_output, find_run, load_noted
+from nnclassify.errors import InputError, Interrupted, counted, printable
+from nnclassify.process import stop_on_signals
+
+if TYPE_CHECKING:
+    from nnclassify.cli.progress import PredictionBar
+    from nnclassify.inference.classifier import Classifier
+    from nnclassify.inference.image_copies import ImageCopies
+    from nnclassify.inference.predict import Prediction
+
+
+def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
+    """Refuse words that start with `-` unless they are values or files: they are misspelled options."""
+    from nnclassify.errors import suggestion
+
+    for text in inputs:
+        if text.startswith("-") and not _NEGATIVE.match(text) and not os.path.lexists(text):
+            known = [name for parameter in context.command.params for name in parameter.opts if name[0] == "-"]
+            hint = suggestion(text, known)
+            raise InputError(f"{text}: no such option and no such file{hint}; see `nnclassify predict --help`")
+    return inputs
+
+
+_NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
+"""The start of a list of values that begins with a negative one; `-` and `-,1` are reported as bad values."""
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Images, folders, CSV or tensor files, or values such as -1.5,2,3; also overrides (KEY=VALUE).",
+            callback=_not_options,
+        ),
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")] = 1,
+    overrides: SetOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print CSV to stdout. Names that a spreadsheet would run as formulas start with an apostrophe.",
+        ),
+    ] = False,
+    save_csv: Annotated[
+        Path | None, typer.Option("--save-csv", metavar="FILE", help="Write what --csv prints to a file.")
+    ] = None,
+    copy_to: Annotated[
+        Path | None,
+        typer.Option("--copy-to", metavar="DIR", help="Copy each image to DIR/<predicted class>/, overwriting none."),
+    ] = None,
+    trust: TrustOption = False,
+) -> None:
+    """Predict the classes of inputs with a trained classifier.
+
+    With --save-csv or --copy-to, prints the number of inputs of each class instead of a line per input.
+    """
+    if sum((as_json, as_csv, save_csv is not None)) > 1:
+        raise InputError("--json, --csv and --save-csv: choose one")
+    check_output("--save-csv", save_csv, "predictions.csv")
+    from nnclassify.cli.overrides import inputs_and_overrides
+
+    inputs, changes = inputs_and_overrides(inputs, overrides)
+    classifier = _predicting_classifier(run, device, changes, top_k)
+    copies = _copies(copy_to, classifier, inputs)
+    is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
+    to_terminal = is_terminal(sys.stdout) and not is_summary
+    passage = _Passage(copies, None if to_terminal or not is_terminal(sys.stderr) else _bar(len(inputs)))
+    predictions = passage.through(classifier, inputs, top_k)
+    if save_csv is not None:
+        _save_csv(save_csv, predictions, is_multi_hot=classifier.is_multi_hot)
+    elif as_json:
+        print_json_list("predictions", (prediction.figures() for prediction in predictions))
+    else:
+        _print_predictions(predictions, as_csv=as_csv, quiet=is_summary, is_multi_hot=classifier.is_multi_hot)
+    if is_summary:
+        print(passage.summary(classifier.class_names, save_csv))
+    if passage.num_errors:
+        raise typer.Exit(InputError.exit_code)
+
+
+@dataclass
+class _Passage:
+    """What happens to each prediction on its way from the network to the output.
+
+    Attributes:
+        copies: Where images are copied to, or None.
+        bar: The progress bar, or None.
+        counts: The number of inputs of each predicted class.
+        num_inputs: The number of inputs that could be read.
+        num_errors: The number of inputs that could not be read.
+        stop_signals: The signals that ask to stop.
+    """
+
+    copies: ImageCopies | None
+    bar: PredictionBar | None
+    counts: Counter[str] = field(default_factory=Counter)
+    num_inputs: int = 0
+    num_errors: int = 0
+    stop_signals: list[int] = field(default_factory=list)
+
+    def through(self, classifier: Classifier, inputs: Sequence[str], top_k: int) -> Iterator[Prediction]:
+        """Yield the predictions for inputs, copy their images, and print the errors and the progress."""
+        from nnclassify.inference.predict import predict as predict_each
+
+        say, found = (note, lambda count: None) if self.bar is None else (self.bar.note, self.bar.found)
+        try:
+            with stop_on_signals(self.stop_signals.append):
+                for prediction in predict_each(classifier, inputs, top_k, say, found):
+                    self._take(prediction, say)
+                    yield prediction
+        finally:
+            if self.bar is not None:
+                self.bar.close()
+
+    def _take(self, prediction: Prediction, say: Callable[[str], None]) -> None:
+        """Count, copy and show one prediction.
+
+        Raises:
+            Interrupted: A signal stopped the command; what has been copied is whole.
+        """
+        if self.stop_signals:
+            raise Interrupted(f"interrupted after {counted(self.num_inputs, 'input')}", self.stop_signals[0])
+        self.num_errors += prediction.error is not None
+        self.num_inputs += prediction.error is None
+        self.counts.update(prediction.predicted)
+        if prediction.error is not None:
+            say(f"error: {prediction.error}")
+        if self.copies is not None:
+            self.copies.add(prediction)
+        if self.bar is not None:
+            self.bar.advance()
+
+    def summary(self, class_names: Sequence[str], saved: Path | None) -> str:
+        """Return the number of inputs of each class, and where they are written to."""
+        shares = ", ".join(f"{name} {self.counts[name]:,}" for name in class_names if self.counts[name])
+        lines = [f"{counted(self.num_inputs, 'input')}: {shares or 'none'}"]
+        if saved is not None:
+            lines.append(f"predictions: {saved}")
+        if self.copies is not None:
+            lines.append(f"copied: {counted(self.copies.num_copied, 'image')} to {self.copies.folder}")
+            if uncopied := self.copies.num_uncopied:
+                lines.append(f"not copied: {counted(uncopied, 'input')} (no image file, or no predicted class)")
+        return "\n".join(map(printable, lines))
+
+
+def _bar(num_inputs: int) -> PredictionBar:
+    from nnclassify.cli.progress import PredictionBar
+
+    return PredictionBar(num_inputs)
+
+
+def _copies(folder: Path | None, classifier: Classifier, inputs: Sequence[str]) -> ImageCopies | None:
+    """Prepare to copy images, before anything is predicted.
+
+    Raises:
+        InputError: The network takes no images, or the folder cannot be used.
+    """
+    if folder is None:
+        return None
+    if classifier.transform.image_format is None:
+        raise InputError(f"--copy-to {folder}: this network takes no images, so there are none to copy")
+    from nnclassify.inference.image_copies import ImageCopies
+
+    return ImageCopies(folder, classifier.class_names, inputs)
+
+
+def _save_csv(path: Path, predictions: Iterable[Prediction], *, is_multi_hot: bool) -> None:
+    from nnclassify.cli.text import prediction_rows
+    from nnclassify.files.csv_cells import write_csv
+
+    write_csv(path, prediction_rows(predictions, is_multi_hot=is_multi_hot))
+
+
+def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
+    """Load the classifier of a run, with overrides of how inputs are read.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged.
+        InputError: `--top-k` was given, but the targets are multi-hot.
+    """
+    from nnclassify.inference.predict import CSV_KEYS
+
+    classifier = load_noted(find_run(run), device).overridden(overrides, allowed=["evaluation", *CSV_KEYS])
+    if classifier.is_multi_hot and top_k > 1:
+        raise InputError(
+            "--top-k: with multi-hot targets each class is predicted independently; --json and --csv list all"
+        )
+    return classifier
+
+
+def _print_predictions(predictions: Iterable[Prediction], *, as_csv: bool, quiet: bool, is_multi_hot: bool) -> None:
+    """Print a line per prediction, or rows of CSV, as the predictions come."""
+    from nnclassify.cli.text import prediction_line, prediction_rows
+
+    known = (prediction for prediction in predictions if prediction.error is None)
+    if quiet:
+        for _ in known:
+            pass
+    elif not as_csv:
+        for prediction in known:
+            print(prediction_line(prediction))
+    elif (first := next(known, None)) is not None:
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        rows.writerows(prediction_rows(chain([first], known), is_multi_hot=is_multi_hot))
