@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, Labels
@@ -291,7 +292,6 @@ def load_tensor(path: str) -> Tensor:
 INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr_0")
 TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr_1")
 """Names of arrays in .npz files, in lower case: as they are, or with the name of a split before or behind them."""
-SPLIT_WORDS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 
 
 def array_names(path: str) -> list[str]:
@@ -305,7 +305,7 @@ def array_names(path: str) -> list[str]:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile) as cause:
         raise DataError(
-            f"{path}: cannot be read ({one_line(cause)}); expected arrays that numpy.savez wrote"
+            f"{path}: cannot be read as .npz ({one_line(cause)}); expected arrays that numpy.savez wrote"
         ) from cause
 
 
@@ -322,7 +322,7 @@ def named_pair(names: Sequence[str], split: str | None = None) -> tuple[str, str
         forms = (
             [*words]
             if split is None
-            else [f"{a}_{b}" for w in words for s in SPLIT_WORDS[split] for a, b in ((w, s), (s, w))]
+            else [f"{a}_{b}" for w in words for s in SPLIT_NAMES[split] for a, b in ((w, s), (s, w))]
         )
         return next((by_key[form] for form in forms if form in by_key), None)
 
