@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,9 @@ def test_what_is_no_manifest_is_none(tmp_path: Path) -> None:
     for content in (b"", b"name,split\n", b"\xff\xfe", b"name,split,class,hash,duplicate_of\na,train\n"):
         path.write_bytes(content)
         assert read_manifest(path) is None
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")  # reading it would block
+        assert read_manifest(tmp_path / "pipe") is None
 
 
 def test_a_validation_split_that_is_the_test_split_and_multi_hot_classes() -> None:
