@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_change_names_options_that_the_config_knows(
     families = {*RunConfig.model_fields}
     changes = [change for found in suspicions(rule.page.example, tables) for change in found.changes]
     assert all(path.split(".")[0] in families for change in changes for path in change)
+
+
+def test_repeated_rows_are_a_fault_only_where_a_random_split_does_not_explain_them(
+    tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 940 rows 40 are there twice: about 15 of the 188 test examples are training examples; 30 would be too many."""
+    monkeypatch.chdir(tables)
+    for seed in range(6):
+        config = RunConfig.model_validate(
+            {"dataset": {"name": "csv", "path": "alike.csv"}, "model": {"name": "mlp"}, "seed": seed}
+        )
+        given = rule_inputs_of(build_components(config))
+        leaked = replace(given, facts=replace(given.facts, num_repeated=30, repeated=30 / 188))
+        assert ["NN113" in [one.page.id for one in suspect(which)] for which in (given, leaked)] == [False, True]
 
 
 def test_pages_have_unique_ids_and_all_their_parts() -> None:

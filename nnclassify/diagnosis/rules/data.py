@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
+from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import some
 from nnclassify.evaluation.percent import percent
@@ -74,8 +76,8 @@ REPEATED = Page(
     id="NN113",
     title="test examples that are also in the training set",
     looks_at="The fraction of test examples that are identical to a training example: more than 1%, and at least "
-    "three, where inputs have more than 20 values (so that few repeat by chance), and three times the "
-    "fraction of training examples that repeat one another, or more than 20%.",
+    "three, where inputs have more than 20 values (so that few repeat by chance), and more than a random split "
+    "of examples that repeat one another explains, or more than 20%.",
     why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
     fix="Remove them from one of the two files; no option of the config can do that.",
@@ -84,18 +86,31 @@ REPEATED = Page(
 )
 FEW_VALUES, REPEATED_SHARE, FEW_REPEATED = 20, 0.01, 3
 """Tables often contain a row or two twice (iris has one), and a small test split may well get one of them."""
-REPEATS, MANY_REPEATED = 3.0, 0.2
-"""In a table with repeated rows, a test row is found in training about twice as often as training rows repeat one
-another. That is not a fault of the split, unless it affects a large part of the test."""
+MANY_REPEATED, DEVIATIONS = 0.2, 3.0
+"""Repeated rows of a table that a random split deals out are not a fault of the split, unless they affect a large part
+of the test. Beyond this many standard deviations, they were not dealt out at random."""
 
 
 def _repeated(given: RuleInputs) -> Iterator[Suspicion]:
     facts = given.facts
-    is_natural = facts.repeated <= REPEATS * facts.repeated_within and facts.repeated < MANY_REPEATED
+    is_natural = facts.num_repeated <= _dealt_out(facts) and facts.repeated < MANY_REPEATED
     is_more = facts.num_repeated >= FEW_REPEATED and facts.repeated > REPEATED_SHARE
     if facts.distinct > FEW_VALUES and is_more and not is_natural:
         text = f"{percent(facts.repeated)} of the test examples are training examples"
         yield Suspicion(REPEATED, "certain", "dataset", Evidence(text, facts.repeated, REPEATED_SHARE))
+
+
+def _dealt_out(facts: DataFacts) -> float:
+    """The most repeated test examples that a random split explains.
+
+    Of pairs of equal rows, it deals out twice as many to training and test as to training alone, for each test example
+    as for each training example. Both numbers are counts of rare events, with their variances.
+    """
+    if not facts.num_repeated:
+        return 0.0
+    ratio = 2 * facts.num_repeated / facts.repeated / facts.num_examples
+    expected = ratio * facts.repeated_within * facts.num_examples
+    return expected + DEVIATIONS * math.sqrt(expected * (1 + ratio))
 
 
 CONSTANT = Page(
