@@ -126,7 +126,9 @@ VALIDATION = 0.1
 """Fraction of the training examples held out for validation if the config does not set one."""
 
 
-OF_THE_SPLITS = ("limit", "validation", "test", "split", "group", "time", "folds", "fold")
+OF_THE_DRAWING = ("group", "time", "folds", "fold")
+"""Options that say how splits are drawn."""
+OF_THE_SPLITS = ("limit", "validation", "test", "split", *OF_THE_DRAWING)
 """Options that say which examples are used, and for what."""
 OF_THE_TEXT = ("delimiter", "decimal", "encoding")
 """Options in which another table may differ; they are recognized."""
@@ -251,6 +253,10 @@ class Dataset(Settings):
     def without_files_of(self, before: Dataset) -> dict[str, Any]:
         """Options that name files of splits of other data: they are not moved with it."""
         return {}
+
+    def unsplit(self) -> Self:
+        """Return the same dataset without options about how splits are drawn, to read examples that are not split."""
+        return self.model_copy(update={key: None for key in OF_THE_DRAWING if key in type(self).model_fields})
 
     def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
         """Options that this config leaves to the data, with the values that a run of it found; see `recognized`."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from nnclassify.data.csv_rows import MISSING, why_no_number
+from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.encoding import (
     ISO,
     NO,
@@ -130,6 +131,30 @@ def date_format(name: str, texts: Iterable[str]) -> str | None:
                 f"dataset.dates: {{{name}: {{format: '{fits[0]}'}}}}, or the other"
             )
     return fits[0] if fits else None
+
+
+def times_of(name: str, kind: Category | Dates | None, texts: Sequence[str], decimal: str) -> dict[str, float | None]:
+    """Return the place in time of each text of a column, all of numbers or all of dates; None: it has none.
+
+    Args:
+        name: The column.
+        kind: What the config says of it.
+        texts: Its texts.
+        decimal: The decimal separator.
+
+    Raises:
+        DataError: Dates may be written in two ways.
+    """
+    present = [text for text in texts if text.lower() not in MISSING]
+    times: dict[str, float | None] = dict.fromkeys(texts)
+    numbers = {text: as_number(text, decimal) for text in present}
+    if not isinstance(kind, Dates) and None not in numbers.values():
+        return times | numbers
+    written = (kind.format if isinstance(kind, Dates) else None) or date_format(name, present) or ISO
+    for text in present:
+        if (date := date_of(text, written)) is not None:
+            times[text] = (date - datetime(1970, 1, 1)).total_seconds()
+    return times
 
 
 def kind_text(column: AnyColumn) -> str:

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from nnclassify.data.column_kinds import column_of, kind_text
+from nnclassify.data.column_kinds import column_of, kind_text, times_of
 from nnclassify.data.columns import is_unnamed, numbers_the_rows
 from nnclassify.data.csv_header import (
     MAX_NAMES,
@@ -27,7 +27,7 @@ from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, why
 from nnclassify.data.encoding import AnyColumn, NumberColumn, RawColumn, Values
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
-from nnclassify.data.splitting import Labels
+from nnclassify.data.splitting import Labels, Times
 from nnclassify.errors import DataError
 from nnclassify.settings import yaml_list
 
@@ -45,6 +45,7 @@ class Table:
         class_names: In the order of the class indices.
         notes: What was left out, merged or recognized.
         aside: The text of each row in the columns that are not learned from, by the option that names them.
+        times: The time of each row `(N,)`, a number or seconds since 1970-01-01; None without such a column.
     """
 
     where: str
@@ -55,6 +56,7 @@ class Table:
     class_names: list[str]
     notes: list[str]
     aside: dict[str, list[str]]
+    times: Times | None = None
 
     @property
     def names(self) -> list[str]:
@@ -94,7 +96,8 @@ def read_table(table: TextRows, wanted: Wanted) -> Table:
         notes += [f"column {labels[0]!r}: {note}" for note in classes.notes]
     aside = {option: reader.texts[name].all() for option, name in wanted.aside.items()}
     lines = np.array(reader.lines, dtype=np.int64)
-    return Table(where, values, columns, targets, lines, class_names, [f"{where}: {note}" for note in notes], aside)
+    notes = [f"{where}: {note}" for note in notes]
+    return Table(where, values, columns, targets, lines, class_names, notes, aside, reader.times())
 
 
 def _recognized(columns: Sequence[RawColumn], wanted: Wanted) -> list[str]:
@@ -169,6 +172,7 @@ class _Reader:
         self.num_empty = 0
         self.problems = Problems(table.where())
         self.columns: dict[str, AnyColumn] = {}
+        self.time_of: dict[str, float | None] = {}
 
     def read(self, rows: Iterator[Row]) -> None:
         """Read every row.
@@ -190,6 +194,8 @@ class _Reader:
         if self.lines:
             self._check_labels()
             self._check_ids()
+            self._check_groups()
+            self._find_times()
             self._find_kinds()
         self.problems.raise_all(self._advice())
         if not self.lines:
@@ -248,6 +254,41 @@ class _Reader:
                 found = f"found {text!r} again, as in line {known}" if text else "no id"
                 where = f"{self.table.where(line)}: column {name!r}"
                 self.problems.add(-1, f"{where}: {found}; expected a different id in every row", kind="id")
+
+    def _check_groups(self) -> None:
+        """Each row belongs to a group."""
+        if (name := self.wanted.aside.get("group")) is not None:
+            found = map(clean_name, self.texts[name].code_of)
+            problem = "no group; fill it in or remove the row"
+            self._add(self.texts[name], {text: problem for text in found if text.lower() in MISSING})
+
+    def _find_times(self) -> None:
+        """The time of each row, a date or a number."""
+        if (name := self.wanted.aside.get("time")) is None:
+            return
+        texts = self.texts[name]
+        found, kind = [*map(clean_name, texts.code_of)], self.wanted.kinds.get(name)
+        try:
+            self.time_of = times_of(name, kind, found, self.table.format.decimal)
+        except DataError as error:
+            self.problems.add(texts.place, f"{self.table.where()}: column {name!r}: {error}", kind="kind")
+            return
+        problems = {}
+        for text in (text for text, time in self.time_of.items() if time is None):
+            wrong = (
+                "no time; fill it in"
+                if text.lower() in MISSING
+                else f"found {text!r}, expected a date or a number; correct it"
+            )
+            problems[text] = f"{wrong} or remove the row"
+        self._add(texts, problems)
+
+    def times(self) -> Times | None:
+        """The time of each row, `(N,)`."""
+        if (name := self.wanted.aside.get("time")) is None:
+            return None
+        texts = self.texts[name]
+        return np.array([self.time_of[clean_name(text)] for text in texts.code_of], dtype=np.float64)[texts.array]
 
     def _find_kinds(self) -> None:
         """The kind of each feature, and the texts that are not of it."""

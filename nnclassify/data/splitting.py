@@ -35,6 +35,10 @@ class Groups:
         codes = np.array([code_of.setdefault(key, len(code_of)) for key in keys], dtype=np.int64)
         return cls(codes, list(code_of))
 
+    def at(self, rows: Rows) -> Groups:
+        """Return the groups of some of the examples."""
+        return Groups(self.codes[rows], self.names)
+
     def among(self, rows: Rows) -> set[str]:
         """Return the names of the groups that rows `(N,)` belong to."""
         return {self.names[code] for code in np.unique(self.codes[rows])}

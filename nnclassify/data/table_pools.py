@@ -13,7 +13,7 @@ from nnclassify.data.csv_table import Table
 from nnclassify.data.encoding import NumberColumn, TableEncoder
 from nnclassify.data.labels import matched
 from nnclassify.data.names import ExampleNames
-from nnclassify.data.splitting import Rows
+from nnclassify.data.splitting import Groups, Rows
 from nnclassify.errors import DataError, LabelError, some
 
 if TYPE_CHECKING:
@@ -48,16 +48,19 @@ class TablePools:
 
         names = ExampleNames(prefix, lines=torch.from_numpy(table.lines))
         names = names.with_texts(table.aside["id"]) if "id" in table.aside else names
-        targets, values = table.targets, table.values
+        targets, values, times = table.targets, table.values, table.times
+        groups = Groups.of(table.aside["group"]) if "group" in table.aside else None
         if rows is not None:
             names, targets, values = names.at(torch.from_numpy(rows)), targets[rows], values[rows]
+            groups = groups and groups.at(rows)
+            times = None if times is None else times[rows]
         is_plain = (
             self.encoder is None
             and not self.may_be_missing
             and all(isinstance(raw.column, NumberColumn) for raw in table.columns)
         )
         of_rows = partial(self._take, replace(table, values=values))
-        return UnsplitExamples(targets, torch.from_numpy(values) if is_plain else of_rows, names)
+        return UnsplitExamples(targets, torch.from_numpy(values) if is_plain else of_rows, names, groups, times)
 
     def _take(self, table: Table, rows: Rows) -> tuple[Tensor, Rows]:
         """The features `(N, num_features)` of rows of a table."""

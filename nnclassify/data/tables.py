@@ -57,8 +57,8 @@ class Csv(UnsplitDataset):
     """Name of the label column; or a list of columns of 0 and 1, one per class (multi-hot targets): each example then
     has any number of classes, with loss bce_with_logits, bce or mse."""
     features: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names of the feature columns. Default: all columns except the label, the `id` and the `split`, and those of
-    `ignore`."""
+    """Names of the feature columns. Default: all columns except the label, those of `id`, `split`, `group` and `time`,
+    and those of `ignore`."""
     ignore: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """Names of columns that are not features."""
     categories: Categories | None = None
@@ -81,6 +81,13 @@ class Csv(UnsplitDataset):
     test: Fraction | FilePath = 0.2  # type: ignore[assignment]  # wider than a fraction: `test_fraction` has that
     """Fraction of the examples held out for testing, stratified by class, or 0 for no test split; or a file like
     `path`."""
+    group: str | None = None
+    """Name of a column that says which rows belong together, such as those of one patient; they are kept in one split.
+    It is never a feature."""
+    time: str | None = None
+    """Name of a column of dates or numbers by which the splits are drawn: the newest rows are the test split, and the
+    newest of the others the validation split; rows of the same time are kept in one split. It is never a feature, since
+    its values in the test split are outside of those in the training split."""
     id: str | None = None
     """Name of a column with a different text in every row, by which rows are called in `manifest.csv` and
     `predictions.csv`; it is never a feature. Default: rows are called by their line in the file."""
@@ -100,6 +107,10 @@ class Csv(UnsplitDataset):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Options of which one is ignored."""
         yield from super().conflicts()
+        if self.time is not None and self.group is not None:
+            yield "time", "set together with group, whose rows may be older and newer; set one of them"
+        if self.time is not None and self.folds is not None:
+            yield "folds", "set together with time, whose newest rows are the test split; set one of them"
         if self.features is not None and self.ignore is not None:
             yield "ignore", "set together with features; set one of them"
         if self.split is not None:
@@ -151,7 +162,7 @@ class Csv(UnsplitDataset):
 
     def _wanted(self) -> Wanted:
         """What to read of the file."""
-        aside = {"id": self.id, "split": self.split}
+        aside = {"id": self.id, "split": self.split, "group": self.group, "time": self.time}
         return Wanted(
             labels=self._labels(),
             features=self.features,

@@ -109,7 +109,7 @@ def _of_other(classifier: Classifier, dataset: Dataset, split: str | None) -> Ev
     None of them is held out: the data is evaluated as it is.
     """
     config, transform, class_names = classifier.config, classifier.transform, classifier.class_names
-    dataset = dataset.as_trained(transform)
+    dataset = dataset.unsplit().as_trained(transform)
     seed = config.seed if dataset.seed is None else dataset.seed
     source = dataset.read_labeled(class_names, seed)
     name, pool, others = _part(source, split, dataset.origin())
