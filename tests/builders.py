@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
@@ -47,3 +51,11 @@ def executed(trainer: Trainer, execution: Execution) -> Trainer:
         *(trainer.train_batches, trainer.validation, trainer.recipe),
         replace(trainer.plan, execution=execution),
     )
+
+
+def write_images(root: Path, names: list[str]) -> None:
+    """Write images of one value each, 4x4 pixels, of different values."""
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4, 3), number % 256, dtype=np.uint8)).save(path)

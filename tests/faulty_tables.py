@@ -26,6 +26,7 @@ def write_tables(folder: Path) -> None:
     for name, share, apart in (("imbalanced", 0.04, 1.6), ("rare", 0.08, 6.0)):
         is_rare = rng.random(1500) < share
         _write(folder / name, rng.normal(size=(1500, 4)) + apart * is_rare[:, None] * 0.7, is_rare.astype(int))
+    _write(folder / "patients", np.column_stack([inputs, rng.integers(0, 150, len(inputs))]), labels, last="patient_id")
     _write_noisy(folder)
 
 
@@ -53,10 +54,11 @@ def _shifted(rng: np.random.Generator, rows: int) -> tuple[Array, Any]:
     return inputs, np.roll(labels, rows)
 
 
-def _write(path: Path, inputs: Array, labels: Any, missing_row: int | None = None) -> None:
+def _write(path: Path, inputs: Array, labels: Any, missing_row: int | None = None, last: str | None = None) -> None:
+    names = [f"x{column}" for column in range(inputs.shape[1])]
     with path.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*(f"x{column}" for column in range(inputs.shape[1])), "label"])
+        writer.writerow([*(names if last is None else [*names[:-1], last]), "label"])
         for row, (values, label) in enumerate(zip(inputs, labels, strict=True)):
             cells = ["nan" if row == missing_row and column == 1 else f"{v:.6g}" for column, v in enumerate(values)]
             writer.writerow([*cells, int(label)])

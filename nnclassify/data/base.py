@@ -31,6 +31,7 @@ from nnclassify.data.splitting import (
     stratified_folds,
     stratified_split,
 )
+from nnclassify.data.suspected_groups import SuspectedGroups
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.errors import DataError, LabelError, counted, some
 from nnclassify.models.preprocessing import Preprocessing
@@ -253,6 +254,10 @@ class Dataset(Settings):
     def without_files_of(self, before: Dataset) -> dict[str, Any]:
         """Options that name files of splits of other data: they are not moved with it."""
         return {}
+
+    def suspected_groups(self, splits: Splits) -> Iterator[SuspectedGroups]:
+        """Yield groups that examples seem to belong to, by what they are called, and that its splits divide."""
+        yield from ()
 
     def unsplit(self) -> Self:
         """Return the same dataset without options about how splits are drawn, to read examples that are not split."""

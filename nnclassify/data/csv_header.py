@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from nnclassify.data.column_kinds import Category, Dates
 from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, other_delimiter
 from nnclassify.data.encoding import AnyColumn, NumberColumn
+from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, some, suggestion
 from nnclassify.settings import yaml_list, yaml_quoted
 
@@ -69,6 +70,14 @@ def header_and_rows(table: TextRows, labels: Sequence[str]) -> tuple[list[str], 
     if len(cells) != len(names):
         raise DataError(f"{table.where(line)}: {len(cells)} values; expected {len(names)}, as in dataset.columns")
     return names, itertools.chain([first], rows)
+
+
+def cells_by_line(table: TextRows, labels: Sequence[str], name: str) -> dict[int, str]:
+    """Return the text of a column for each line of a table, where there is one."""
+    header, rows = header_and_rows(table, labels)
+    place = header.index(name) if name in header else len(header)
+    texts = ((line, clean_name(row[place])) for line, row in rows if len(row) > place)
+    return {line: text for line, text in texts if text.lower() not in MISSING}
 
 
 def _check_header(table: TextRows, line: int, cells: list[str], labels: Sequence[str]) -> None:

@@ -13,11 +13,14 @@ import numpy as np
 from pydantic import AfterValidator, Field, field_validator
 
 from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset, UnsplitExamples
+from nnclassify.data.duplicates import parts_of
+from nnclassify.data.examples import Splits
 from nnclassify.data.image_folders import SplitFolder, find_labeled, find_layout
 from nnclassify.data.image_format import ImageFormat, Mode, Resize
 from nnclassify.data.image_reading import Reader
 from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.path_groups import groups_in, one_group
+from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_names
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
@@ -253,6 +256,12 @@ class Folder(ImageDataset, UnsplitDataset):
             notes=notes,
             finish=partial(self._finish, reader),
         )
+
+    def suspected_groups(self, splits: Splits) -> Iterator[SuspectedGroups]:
+        """Yield groups of files whose names differ only in a last number or letter, if `group` is not set."""
+        names = {split: examples.all_names() for split, examples in parts_of(splits).items()}
+        found = None if self.group is not None else groups_of_names(names, splits.class_names)
+        yield from () if found is None else (found,)
 
     def _grouped(self, images: UnsplitExamples) -> UnsplitExamples:
         """Return images with their groups, if the config has a pattern for them."""

@@ -58,6 +58,11 @@ class ExampleNames:
         places = zip(self.ends[rows].tolist(), self.ends[rows + 1].tolist(), strict=True)
         return [self.prefix + str(content[start:end], "utf-8", _LOSSLESS) for start, end in places]
 
+    def lines_of(self, rows: Tensor) -> list[int]:
+        """Return the lines of rows `(B,)` of the storage in their text file; empty without such a file."""
+        rows = rows.cpu() if self.rows is None else self.rows[rows.cpu()]
+        return [] if self.lines is None else self.lines[rows].tolist()
+
     def location(self, row: Tensor, origin: str) -> str:
         """Return the source of a row of the storage for messages: the line of a file, a file, or an index.
 

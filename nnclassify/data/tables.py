@@ -13,14 +13,17 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
 from nnclassify.data.column_kinds import Categories, Dates, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
-from nnclassify.data.csv_header import Wanted
+from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
+from nnclassify.data.duplicates import parts_of
 from nnclassify.data.encoding import TableEncoder
+from nnclassify.data.examples import Splits
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
 from nnclassify.data.splitting import Rows
+from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_column, is_group_column
 from nnclassify.data.table_files import RECOGNIZED, open_table
 from nnclassify.data.table_pools import TablePools, in_classes_of
 from nnclassify.data.transform import Transform
@@ -204,6 +207,24 @@ class Csv(UnsplitDataset):
             raise DataError(f"{self.path}: column {self.label!r}: {odd}; choose another dataset.label")
         notes = [*([odd] if odd else []), *label_notes(source.class_names)]
         return [f"{self.path}: column {self.label!r}: {note}" for note in notes]
+
+    def suspected_groups(self, splits: Splits) -> Iterator[SuspectedGroups]:
+        """Yield the groups of each column that is called like one of groups, also one that is not a feature."""
+        labels, used = self._labels(), {*self._labels(), self.id, self.split, self.time}
+        table, _, _ = open_table(find_table(self.path), self.format(), self.model_fields_set, labels)
+        header, _ = header_and_rows(table, labels)
+        names = [name for name in header if name not in used and is_group_column(name)] if self.group is None else []
+        files = {part: self.origin(part) for part in parts_of(splits)}
+        others = {*files.values()} - {self.path} if names else ()
+        tables = {self.path: table} | {file: open_table(find_table(file), table.format)[0] for file in others}
+        for name in names:
+            cells_of = {file: cells_by_line(one, labels, name) for file, one in tables.items()}
+            cells = {
+                part: [cells_of[files[part]].get(line, "") for line in examples.names.lines_of(examples.indices)]
+                for part, examples in parts_of(splits).items()
+            }
+            found = groups_of_column(name, cells, splits.num_classes)
+            yield from () if found is None else (found,)
 
     def test_fraction(self) -> float:
         """The share drawn for the test split where no file holds it."""

@@ -43,7 +43,7 @@ from nnclassify.diagnosis.trials.runner import (
 )
 from nnclassify.diagnosis.trials.skill import GOOD, Skill
 from nnclassify.diagnosis.trials.stand_in import FACTORS, StandIn, is_alike
-from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of, minutes_needed
+from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of, minutes_needed, notes_of
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluation.metrics import METRICS
@@ -176,9 +176,8 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     findings = label_findings(
         splits, given.facts, plain, (lambda: linear, plain_net), net.held_out if has_held_out else None
     )
-    if any(finding.id in HOPELESS for finding in findings):  # what helps now helps to learn by heart
-        suspicions = [suspicion for suspicion in suspicions if suspicion.certainty == "certain"]
-    repaired = repair(stand_in or runner, suspicions, _together(given, suspicions), skill)
+    tried = _to_try(suspicions, findings)
+    repaired = repair(stand_in or runner, tried, _together(given, tried), skill)
     is_behind = repaired.skill_before >= GOOD or _is_behind(runner)
     one_batch_accuracy = overfit_one_batch(build_components(config, splits)) if repaired.skill_before < GOOD else None
     trials = TrialEvidence(
@@ -192,9 +191,17 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         stand_in=None if stand_in is None else str(stand_in.stand_in),
     )
     findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))
+    findings += notes_of(loaded.source, given, suspicions)
     findings = [_accepted(finding, config.accept or []) for finding in findings]
     what_is_seen = (net, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot)
     return Diagnosis(findings, *what_is_seen, duplicates=given.facts.duplicates)
+
+
+def _to_try(suspicions: Sequence[Suspicion], findings: Sequence[Finding]) -> list[Suspicion]:
+    """All but the notes; where there is nothing to learn, the certain ones: what helps then helps to learn by heart."""
+    is_hopeless = any(finding.id in HOPELESS for finding in findings)
+    tried = ("certain",) if is_hopeless else ("certain", "likely", "possible")
+    return [suspicion for suspicion in suspicions if suspicion.certainty in tried]
 
 
 def _is_behind(runner: TrialRunner) -> bool:
@@ -290,6 +297,7 @@ def rule_inputs_of(components: Components) -> RuleInputs:
         has_batch_norm=any(
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in components.model.modules()
         ),
+        groups=tuple(components.config.dataset.suspected_groups(components.splits)),
     )
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["fault", "warning", "note"]
-Certainty = Literal["certain", "likely", "possible"]
+Certainty = Literal["certain", "likely", "possible", "note"]
 Change = Mapping[str, Any]
 """Dotted YAML paths and their new values; None removes an option."""
 
 SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
-CERTAINTIES: tuple[Certainty, ...] = ("certain", "likely", "possible")
+CERTAINTIES: tuple[Certainty, ...] = ("certain", "likely", "possible", "note")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Suspicion:
     Attributes:
         page: The cause.
         certainty: `certain`: a fault by itself; `likely`: a fault where a change helps; `possible`: a fault where a
-            change helps much, and not worth a word otherwise.
+            change helps much, and not worth a word otherwise; `note`: good to know, whatever the net reaches.
         path: The option to change, dotted; empty: none is to blame.
         evidence: The measurement that suggests it.
         changes: Alternatives to try, the best guess first.

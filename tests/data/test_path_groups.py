@@ -5,21 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from builders import config_of
-from PIL import Image
+from builders import config_of, write_images
 
 from nnclassify.data import Splits
 from nnclassify.data.path_groups import groups_in, one_group
 from nnclassify.errors import ConfigError, DataError
-
-
-def write_images(root: Path, names: list[str]) -> None:
-    for number, name in enumerate(names):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 4, 3), number % 256, dtype=np.uint8)).save(path)
 
 
 def splits_of(root: Path, **options: Any) -> Splits:

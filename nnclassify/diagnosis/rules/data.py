@@ -192,10 +192,35 @@ def _raw_inputs(given: RuleInputs) -> Iterator[Suspicion]:
         yield Suspicion(RAW_INPUTS, "likely", "dataset.normalize", evidence, ({"dataset.normalize": "standard"},))
 
 
+DIVIDED = Page(
+    id="NN120",
+    title="examples that seem to belong together are in different splits",
+    looks_at="A column that is called like one of groups, such as patient_id or session, and whose values repeat; and "
+    "files whose names differ only in the last number or letter, such as patient12_03.png and patient12_04.png. Those "
+    "with examples in several splits are counted, unless dataset.group is set.",
+    why="If they do belong together, the test measures how well the net knows these patients or scenes, not new ones.",
+    source="scikit-learn, User Guide, section 3.1.2.2: cross-validation iterators for grouped data",
+    fix="dataset.group: the column, or a regular expression that finds the group in the path of an image.",
+    example="dataset: {name: csv, path: patients.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: {name: csv, path: patients.csv, group: patient_id}\nmodel: {name: mlp, hidden: [16]}\n",
+)
+
+
+def _divided(given: RuleInputs) -> Iterator[Suspicion]:
+    listed = getattr(given.config.dataset, "features", None) or ()
+    for found in given.groups:
+        text = f"{found.num_divided} of {found.num_groups} groups of {found.source} are in several splits, such as "
+        evidence = Evidence(text + found.example, found.num_divided, 0)
+        can_change = found.option is not None and found.option not in listed
+        changes: tuple[Change, ...] = ({"dataset.group": found.option},) if can_change else ()
+        yield Suspicion(DIVIDED, "note", "dataset.group", evidence, changes)
+
+
 RULES = (
     Rule(ORDERED, _ordered),
     Rule(CONSTANT, _constant),
     Rule(REPEATED, _repeated),
+    Rule(DIVIDED, _divided),
     Rule(IMBALANCED, _imbalanced, fits_multi_hot=False),
     Rule(SCALES, _scales),
     Rule(RAW_INPUTS, _raw_inputs),

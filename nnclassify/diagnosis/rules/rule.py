@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.config.yaml_reader import path_of_key
+from nnclassify.data.suspected_groups import SuspectedGroups
 from nnclassify.diagnosis.findings import Page, Suspicion
 from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.diagnosis.rules.facts import DataFacts
@@ -90,6 +91,7 @@ class RuleInputs:
         mixing: How much its outputs depend on the other examples of a batch; see `measure.mixing`.
         has_batch_norm: Whether any layer normalizes over the batch.
         suggested_lr: The learning rate suggested by a range test, if any.
+        groups: The groups that examples seem to belong to and that the splits divide.
     """
 
     config: RunConfig
@@ -103,6 +105,7 @@ class RuleInputs:
     mixing: float = 0.0
     has_batch_norm: bool = False
     suggested_lr: float | None = None
+    groups: tuple[SuspectedGroups, ...] = ()
 
     @property
     def is_multi_hot(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nnclassify.config.yaml_reader import YamlSource, path_of_key
@@ -104,6 +104,12 @@ def findings_of(
         if one.page.id[:3] != "NN4" or (repaired.skill_before < STUCK and trials.is_long)
     ]
     return [*faults, *rest, *warnings]
+
+
+def notes_of(source: YamlSource, given: RuleInputs, suspicions: Sequence[Suspicion]) -> list[Finding]:
+    """The findings that are notes whatever the net reaches."""
+    noted = [one for one in suspicions if one.certainty == "note"]
+    return [_finding(source, given, one, "note", one.evidence, one.changes[0] if one.changes else {}) for one in noted]
 
 
 def _finding(
