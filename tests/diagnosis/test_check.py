@@ -92,6 +92,15 @@ def test_an_output_that_cannot_learn_is_the_first_finding(here: Path) -> None:
     assert diagnosis.findings[0].change == {"model.output": "sigmoid"}
 
 
+def test_groups_that_the_splits_divide_are_a_note_and_no_fault(here: Path) -> None:
+    write_tables(here)
+    text = "dataset: {name: csv, path: patients.csv}\nmodel: {name: mlp, hidden: [16]}\noptimizer: adam\nepochs: 30\n"
+    diagnosis = checked(text, here)
+    (note,) = [finding for finding in diagnosis.findings if finding.id == "NN120"]
+    assert note.severity == "note" and note.change == {"dataset.group": "patient_id"} and not diagnosis.has_fault
+    assert "groups of rows with the same 'patient_id' are in several splits" in note.evidence.text
+
+
 def test_an_accepted_finding_is_a_note(here: Path) -> None:
     text = "dataset: moons\nmodel: {name: mlp, hidden: [8], output: relu}\nepochs: 3\naccept: [NN205]\n"
     first = checked(text, here).findings[0]
