@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
@@ -55,8 +56,13 @@ class Dates(Settings):
     @field_validator("format")
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
-        if value is not None and "%" not in value:
-            raise ValueError("a format of strptime, such as '%d.%m.%Y'")
+        date = datetime(2024, 12, 31)
+        try:
+            is_read = value is None or datetime.strptime(date.strftime(value), value).year == date.year
+        except (ValueError, re.error):
+            is_read = False
+        if not is_read:
+            raise ValueError("a format of strptime with a year, such as '%d.%m.%Y'")
         return value
 
 

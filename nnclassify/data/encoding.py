@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.image_listing import clean_name
@@ -74,6 +74,8 @@ class Column(ABC):
 
     keeps_scale: ClassVar[bool] = False
     """Whether its features are 0 or 1 and are not normalized."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     @abstractmethod
     def numbers(self, text: str, decimal: str) -> list[float]:
@@ -438,7 +440,11 @@ class TableEncoder:
         Raises:
             ValueError: It is no such state.
         """
-        return cls(_COLUMNS.validate_python(state))
+        columns = _COLUMNS.validate_python(state)
+        for column in columns:
+            if column.fill is not None and column.problem(column.fill, ".") is not None:
+                raise ValueError(f"{column.fill!r}, which replaces missing values of {column.name!r}, is none of them")
+        return cls(columns)
 
 
 def _fields(column: Column) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from nnclassify.data.encoding import (
     YesNoColumn,
     date_of,
 )
-from nnclassify.errors import DataError
+from nnclassify.errors import ConfigError, DataError
 
 ROWS = 60
 RNG = np.random.default_rng(0)
@@ -246,3 +246,26 @@ def test_validation_and_test_have_files_of_their_own(here: Path) -> None:
     (here / "v.csv").write_text("label,color,n\nc,red,5\n")
     with pytest.raises(DataError, match=r"v.csv: class 'c' is not one of the training file's: a, b"):
         read(here, {"n": list(range(ROWS)), "color": COLORS}, categories=["color"], test="v.csv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "other"},
+        {"fill": "x"},
+        {"fill": 3},
+        {"marks_missing": "maybe"},
+        {"name": None},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_state_is_refused(change: dict[str, Any]) -> None:
+    state = [{**ENCODER.state()[0], **change}, *ENCODER.state()[1:]]
+    with pytest.raises(ValueError):
+        TableEncoder.from_state(state)
+
+
+@pytest.mark.parametrize("format", ["x", "%", "%Q", "%d.%m.", "%H:%M"])
+def test_a_format_that_reads_no_dates_is_refused(format: str) -> None:  # noqa: A002 - the option's name
+    with pytest.raises(ConfigError, match=r"dates\.on\.format: found .*, expected a format of strptime with a"):
+        config_of(dataset={"name": "csv", "path": "t.csv", "dates": {"on": {"format": format}}})

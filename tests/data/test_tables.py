@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -301,11 +302,14 @@ def test_a_path_that_is_no_file_says_what_it_is(here: Path) -> None:
             config_of(dataset={"name": "csv", "path": path}).dataset.build(0)
 
 
-@given(text=st.text(max_size=80) | st.text(alphabet='a1,."\n\r ;-e', max_size=80).map("red,green,shade\n".__add__))
+@given(
+    text=st.text(max_size=80) | st.text(alphabet='a1,."\n\r ;-e', max_size=80).map("red,green,shade\n".__add__),
+    options=st.sampled_from([{}, {"categories": "auto"}, {"categories": "auto", "missing": "fill"}]),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
-def test_any_text_is_read_or_refused_in_one_line(text: str, here: Path) -> None:
+def test_any_text_is_read_or_refused_in_one_line(text: str, options: dict[str, Any], here: Path) -> None:
     try:
-        splits = read(text.encode("utf-8", "surrogatepass"), here)
+        splits = read(text.encode("utf-8", "surrogatepass"), here, **options)
     except DataError as error:
         assert all(line.startswith("t.csv") and "\n" not in line for line in error.lines)
     else:
