@@ -41,6 +41,16 @@ def test_what_is_read_once_is_what_was_read(dataset: dict[str, Any], monkeypatch
     assert shared.test is not None and shared.train.inputs.data_ptr() == shared.test.inputs.data_ptr()
 
 
+def test_examples_keep_their_names(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played(monkeypatch)
+    Path("t.csv").write_text("id,x,label\n" + "".join(f"P\u00e4 {row},{row},{row % 2}\n" for row in range(20)))
+    for options in ({"id": "id"}, {"features": ["x"]}):
+        settings = config_of(dataset={"name": "csv", "path": "t.csv", **options}).dataset
+        whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda settings=settings: settings.build(0))  # type: ignore[misc] # bound in the loop
+        assert whole.train.all_names() == shared.train.all_names()
+        assert shared.test is not None and shared.test.location(0, "t.csv").startswith("t.csv:")
+
+
 def test_a_second_process_reads_nothing_and_hears_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     played(monkeypatch, ("table.csv:3: column 'a': missing value", ""))
     with pytest.raises(DataError, match=r"table\.csv:3: column 'a': missing value"):
