@@ -64,6 +64,20 @@ def _on_or_off(value: Any) -> Any:
     return ("on" if switched else "off") if isinstance(switched, bool) else value
 
 
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kmgt]?)(i?)b?", re.IGNORECASE | re.ASCII)
+
+
+def _num_bytes(value: Any) -> Any:
+    """Convert `20 GB` or `1.5 GiB` to a number of bytes."""
+    if not isinstance(value, str):
+        return value
+    if (found := _SIZE.fullmatch(value.strip())) is None:
+        raise ValueError("a size such as 20 GB or 500 MB")
+    number, unit, is_binary = found.groups()
+    return int(float(number) * (_UNITS[unit.lower()] if not is_binary else 1024 ** " kmgt".index(unit.lower() or " ")))
+
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 MAX_INT = 2**31 - 1
 """Limit of integers: far above any count in a config, and within the 64 bits of torch."""
@@ -76,6 +90,8 @@ AutoSwitch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)
 """auto, on or off; true and false are accepted for on and off."""
 FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(max_length=4096)]
 """A file or folder; `~` is expanded to the home directory."""
+NumBytes = Annotated[int, BeforeValidator(_num_bytes, json_schema_input_type=int | str), Field(ge=0, lt=2**63)]
+"""A size in bytes, or with a unit: `20 GB`, `500 MiB`."""
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
 PositiveFloat = Annotated[float, Field(gt=0, le=MAX_FLOAT)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_FLOAT)]

@@ -6,7 +6,7 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -42,21 +42,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Loaded(NamedTuple):
+    """The inputs of a split that are read when it is drawn.
+
+    Attributes:
+        inputs: The raw inputs of a storage, `(M, ...)`.
+        source: The row of the source of each row of the storage, `(M,)`; None: the same row.
+        rows: The rows of the storage that belong to the split and could be read, `(N,)`.
+    """
+
+    inputs: Tensor
+    source: Rows | None
+    rows: Rows
+
+
 @dataclass(frozen=True)
 class UnsplitExamples:
     """The examples of a dataset before they are split.
 
     Attributes:
         targets: Class indices `(M,)`, or multi-hot `(M, K)` of 0 and 1.
-        inputs: The raw inputs `(M, ...)`, or a function that reads the given rows and returns their inputs with the
-            rows that could be read. With a function, only examples that are in a split are decoded.
+        inputs: The raw inputs `(M, ...)`, or a function that reads the given rows.
         names: The name of each example.
         groups: The examples that belong together and are kept in one split, or None.
         times: The time of each example `(M,)`, by which the newest are held out, or None.
     """
 
     targets: Labels
-    inputs: Tensor | Callable[[Rows], tuple[Tensor, Rows]]
+    inputs: Tensor | Callable[[Rows], Loaded]
     names: ExampleNames = INDICES
     groups: Groups | None = None
     times: Times | None = None
@@ -67,9 +80,11 @@ class UnsplitExamples:
 
         if isinstance(self.inputs, torch.Tensor):
             return Examples(self.inputs, torch.from_numpy(self.targets), torch.from_numpy(rows), self.names)
-        inputs, read = self.inputs(rows)
-        names = self.names.at(torch.from_numpy(read))
-        return Examples(inputs, torch.from_numpy(self.targets[read]), torch.arange(len(read)), names)
+        inputs, source, rows = self.inputs(rows)
+        targets, names = self.targets, self.names
+        if source is not None:
+            targets, names = targets[source], names.at(torch.from_numpy(source))
+        return Examples(inputs, torch.from_numpy(targets), torch.from_numpy(rows), names)
 
     def hold_out(self, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Hold out a fraction of `rows`: the newest, or whole groups, or else the same fraction of each class.
@@ -116,6 +131,7 @@ class RawDataset:
     table: Table | None = None
     encoder: TableEncoder | None = None
     recognized: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     finish: Callable[[RawDataset], RawDataset] = lambda raw: raw
     """Called after all splits have been taken, to add what is known only then and to reject bad files."""
 
@@ -231,6 +247,7 @@ class Dataset(Settings):
             notes=source.notes,
             encoder=source.encoder,
             recognized=source.recognized,
+            skipped=source.skipped,
         )
 
     def _check_validation(self, train_rows: Rows, validation_rows: Rows) -> None:
@@ -442,7 +459,7 @@ def check_different(train: Examples, where: str) -> None:
     """
     if len(train) < 2:
         return
-    first = train.inputs[train.indices[0]]
+    first = train.inputs.index_select(0, train.indices[:1])[0]
     for rows in train.indices.split(COMPARED_AT_ONCE):
         if (train.inputs.index_select(0, rows) != first).any():
             return

@@ -153,4 +153,4 @@ class Batches:
 
 def to_device_if_fits(examples: Examples, device: torch.device) -> Examples:
     """Move examples that are read in every epoch to the GPU if they fit."""
-    return examples.to(device) if fits_on(device, len(examples) * examples.inputs[:1].nbytes) else examples
+    return examples.to(device) if fits_on(device, len(examples) * examples.example_bytes) else examples

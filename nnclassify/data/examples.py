@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
-MOVED_AT_ONCE = 4096
-"""Examples copied to a device at a time, because each chunk is copied twice."""
-
-HASHED_AT_ONCE = 1024
-"""Examples that a thread hashes at a time."""
+MOVED_AT_ONCE, MOVED_BYTES = 4096, 2**26
+"""Examples read at a time, and their size in bytes: each chunk is copied twice."""
 
 HASHED_WITHOUT_GIL = 2048
 """Bytes from which hashlib lets other threads of Python run."""
@@ -40,7 +38,8 @@ class Examples:
     """One split: rows of a storage that may be shared with other splits, so that no example is stored twice.
 
     Attributes:
-        inputs: Raw inputs of the storage, uint8 or float, `(M, ...)`.
+        inputs: Raw inputs of the storage, uint8 or float, `(M, ...)`: in memory, mapped from a file, or
+            `StreamedImages`, of which only `index_select` reads rows.
         targets: Class indices, int64 `(M,)`, or multi-hot `(M, K)` of 0 and 1.
         indices: The rows that belong to this split, int64 `(N,)`.
         names: The name of each row of the storage.
@@ -53,6 +52,16 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def example_bytes(self) -> int:
+        """Size of one raw input in bytes."""
+        return math.prod(self.inputs.shape[1:]) * self.inputs.dtype.itemsize
+
+    def chunks(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return rows `(B,)` in parts whose inputs fit into memory."""
+        parts: tuple[Tensor, ...] = rows.split(max(1, min(MOVED_AT_ONCE, MOVED_BYTES // max(1, self.example_bytes))))
+        return parts
 
     def select(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return raw inputs and targets of `rows` `(B,)`, numbered within this split."""
@@ -70,7 +79,7 @@ class Examples:
         inputs = torch.empty((len(self), *self.inputs.shape[1:]), dtype=self.inputs.dtype, device=device)
         targets = torch.empty((len(self), *self.targets.shape[1:]), dtype=self.targets.dtype, device=device)
         order = torch.arange(len(self))
-        for rows in order.split(MOVED_AT_ONCE):
+        for rows in self.chunks(order):
             inputs[rows[0] : rows[-1] + 1], targets[rows[0] : rows[-1] + 1] = self.select(rows)
         return Examples(inputs, targets, order.to(device), self.names.at(self.indices.cpu()))
 
@@ -102,9 +111,9 @@ class Examples:
             inputs = self.select(rows)[0].cpu().contiguous().flatten(1).view(torch.uint8).numpy()
             return b"".join([hashlib.sha256(row).digest()[:8] for row in inputs])
 
-        is_large = self.inputs[:1].nbytes >= HASHED_WITHOUT_GIL
+        is_large = self.example_bytes >= HASHED_WITHOUT_GIL
         with ThreadPoolExecutor(os.cpu_count() if is_large else 1) as pool:
-            digests = pool.map(hashed, torch.arange(len(self)).split(HASHED_AT_ONCE))
+            digests = pool.map(hashed, self.chunks(torch.arange(len(self))))
             return np.frombuffer(b"".join(digests), dtype=">u8")
 
     def digest(self) -> str:
@@ -115,14 +124,16 @@ class Examples:
         """
         import torch
 
-        example_bytes = max(1, self.inputs[:1].nbytes)
-        seen = min(len(self), max(1, MAX_DIGESTED // example_bytes))
+        seen = min(len(self), max(1, MAX_DIGESTED // max(1, self.example_bytes)))
         rows = (torch.arange(seen) * len(self)) // max(1, seen)
         digest = hashlib.sha256(f"{len(self)} {tuple(self.inputs.shape[1:])} {self.inputs.dtype}".encode())
         digest.update(self.all_targets().cpu().numpy().tobytes())
         for chunk in rows.split(MOVED_AT_ONCE):
-            inputs = self.select(chunk)[0].cpu().contiguous().view(torch.uint8)
-            digest.update(zlib.crc32(inputs.numpy().data).to_bytes(4, "big"))
+            checksum = 0
+            for part in self.chunks(chunk):
+                inputs = self.select(part)[0].cpu().contiguous().view(torch.uint8)
+                checksum = zlib.crc32(inputs.numpy().data, checksum)
+            digest.update(checksum.to_bytes(4, "big"))
         return digest.hexdigest()
 
 
@@ -141,6 +152,7 @@ class Splits:
             the data prints them.
         encoder: How the columns of a table became features; None if every column is a feature.
         recognized: Options of the dataset that the config does not state and the data shows, such as a delimiter.
+        skipped: The reason for each example that could not be read, by its name.
     """
 
     train: Examples
@@ -152,6 +164,7 @@ class Splits:
     notes: list[str] = field(default_factory=list)
     encoder: TableEncoder | None = None
     recognized: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

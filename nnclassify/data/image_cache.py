@@ -1,84 +1,167 @@
 """Cache of decoded images: decoding thousands of files takes longer than many training runs.
 
-There is one `.npy` file per list of files and image format, which the next run maps into memory. Its key is a
-fingerprint of the format and of everything that changes when a file is written or replaced; it is used only if its
-digest is correct.
+There is one file per list of files and image format, which every later run maps into memory: the pixels as in a `.npy`
+file, and behind them, in JSON, what is known of the images. Its key is a fingerprint of the format and of everything
+that changes when a file is written or replaced; it is used only if its digest is correct.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from nnclassify.data.file_list import FileList
+from nnclassify.data.image_format import file_formats
+from nnclassify.data.image_reading import Decoded, Facts, Pixels
 from nnclassify.errors import SaveError
-from nnclassify.files.atomic_write import write_whole
-from nnclassify.files.cache import discard, is_sealed, private_folder, seal, trim
+from nnclassify.files.atomic_write import PARTIAL, write_whole
+from nnclassify.files.cache import discard, is_sealed, seal, trim
+from nnclassify.files.lock import waiting_lock
 from nnclassify.files.version import __version__
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-
 FOLDER = "pictures"
-"""Subfolder of the cache."""
-MIN_PICTURES = 1000
-"""Fewer images are decoded in about a second and are not cached."""
-MAX_CACHE_BYTES = 4 * 2**30
-"""Total size of these files; the least recently used are deleted first."""
+"""Subfolder of the system's cache folder."""
+ABANDONED_SECONDS = 86_400
+"""Age of temporary files that are removed: whoever wrote them has been killed."""
 
 
-def fingerprint(paths: Sequence[Path], what: object) -> str | None:
+def fingerprint(files: FileList, what: object) -> str | None:
     """Return a key, 32 characters, of everything that the result depends on; None if a file cannot be accessed."""
     import PIL  # another release may decode differently
 
-    digest = hashlib.sha256(f"{__version__} {PIL.__version__} {what!r}".encode())
+    digest = hashlib.sha256(f"{__version__} {PIL.__version__} {file_formats()} {what!r}".encode())
+    root = os.fspath(files.root.absolute())
+    digest.update(os.fsencode(root) + b"\0")
+    digest.update(files.text.data)
+    digest.update(files.ends.data)
     try:
-        for path in paths:
-            digest.update(os.fsencode(path.absolute()) + b"\0" + _version(path))
+        for name in files.names():
+            digest.update(_version(f"{root}/{name}"))
     except OSError:
         return None
     return digest.hexdigest()[:32]
 
 
-def _version(path: Path) -> bytes:
+def _version(path: str) -> bytes:
     """Return a value that changes whenever the content of a file does.
 
     Programs such as unpackers can set a file's modification time, but not its status change time (`ctime`), and a
     replaced file has another inode. Windows has no `ctime`, so the content itself is hashed there.
     """
     if sys.platform == "win32":
-        return hashlib.sha256(path.read_bytes()).digest()
-    status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}\n".encode()
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+    status = os.stat(path)  # noqa: PTH116 - a million `Path` objects take seconds
+    return b"%d %d %d %d\n" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def load_decoded(key: str, shape: tuple[int, ...]) -> Pixels | None:
-    """Return the cached pixels `(N, C, H, W)` of a fingerprint, memory-mapped; None if missing or damaged."""
-    folder = private_folder(FOLDER)
-    if folder is None or not is_sealed(path := folder / f"{key}.npy"):
-        return None
-    try:
-        # Mode c (copy on write): changes to the array stay in memory.
-        pixels: Pixels = np.load(path, mmap_mode="c", allow_pickle=False)
-        os.utime(path)
-    except (OSError, ValueError, EOFError):
-        return None
-    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+@dataclass(frozen=True)
+class ImageCache:
+    """A folder with decoded images.
+
+    Attributes:
+        folder: The folder, in which nobody but the user can write.
+        root: The cache folder that it belongs to; None for the system's.
+        limit: Total size of its files in bytes; the least recently used are deleted first.
+    """
+
+    folder: Path
+    root: Path | None
+    limit: int
+
+    def load(self, key: str, shape: tuple[int, ...]) -> Decoded | None:
+        """Return the pixels `(N, C, H, W)` of a fingerprint, memory-mapped; None if missing or damaged."""
+        path = self._path(key)
+        if not is_sealed(path, self.root):
+            return None
+        try:
+            # Mode c (copy on write): changes to the array stay in memory.
+            pixels: Any = np.load(path, mmap_mode="c", allow_pickle=False)
+            with path.open("rb") as file:
+                file.seek(pixels.offset + pixels.nbytes)
+                facts = _facts_from(json.loads(file.read()))
+            os.utime(path)
+        except (OSError, ValueError, TypeError, KeyError, EOFError):
+            return None
+        return Decoded(pixels, facts) if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+    def load_or_build(
+        self, key: str, shape: tuple[int, ...], decode: Callable[[Facts], Iterable[Pixels]]
+    ) -> Decoded | None:
+        """Return the pixels of a fingerprint, memory-mapped; decode them first if they are not there.
+
+        Of several processes that need the same images, one decodes them and the others wait.
+
+        Args:
+            key: The fingerprint.
+            shape: The shape `(N, C, H, W)` of all pixels.
+            decode: Function that yields the pixels in blocks, and fills the facts.
+
+        Returns:
+            The pixels, or None if they could not be saved, as on a full disk.
+        """
+        if (kept := self.load(key, shape)) is not None:
+            return kept
+        with waiting_lock(self.folder / f"{key}.lock"):
+            if (kept := self.load(key, shape)) is not None:
+                return kept
+            self._remove_abandoned(key)
+            discard(self._path(key))
+            try:
+                self._build(key, shape, decode)
+            except SaveError:
+                return None
+            trim(self.folder, "*.npy", self.limit)
+        return self.load(key, shape)
+
+    def _build(self, key: str, shape: tuple[int, ...], decode: Callable[[Facts], Iterable[Pixels]]) -> None:
+        facts = Facts()
+        digest = hashlib.sha256()
+
+        def write(file: IO[bytes]) -> None:
+            target = _Hashed(file, digest.update)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(target, header)
+            for block in decode(facts):
+                target.write(block.data)
+            target.write(json.dumps(vars(facts)).encode())
+
+        path = self._path(key)
+        write_whole(path, write, size=int(np.prod(shape, dtype=np.int64)), private=True)
+        seal(path, digest.hexdigest())
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npy"
+
+    def _remove_abandoned(self, key: str) -> None:
+        """Remove temporary files of processes that were killed: nobody else writes this key while we hold its lock."""
+        for path in self.folder.glob(f"*{PARTIAL}"):
+            with contextlib.suppress(OSError):
+                if path.name.startswith(key) or time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
 
 
-def keep_decoded(key: str, pixels: Pixels) -> None:
-    """Save pixels under a fingerprint; do nothing if the cache cannot be written."""
-    folder = private_folder(FOLDER)
-    if pixels.nbytes > MAX_CACHE_BYTES or folder is None:
-        return
-    path = folder / f"{key}.npy"
-    discard(path)
-    with contextlib.suppress(SaveError, OSError):
-        write_whole(path, lambda file: np.save(file, pixels, allow_pickle=False), size=pixels.nbytes, private=True)
-        seal(path)
-        trim(folder, "*.npy", MAX_CACHE_BYTES)
+@dataclass
+class _Hashed:
+    """A file to write to, whose content is also hashed."""
+
+    file: IO[bytes]
+    update: Callable[[Any], object]
+
+    def write(self, data: Any) -> None:
+        self.file.write(data)
+        self.update(data)
+
+
+def _facts_from(values: Any) -> Facts:
+    errors = {int(row): str(text) for row, text in values["errors"].items()}
+    return Facts(errors, *([int(row) for row in values[kind]] for kind in ("deep", "frames")))

@@ -1,8 +1,9 @@
 """Finds the splits and classes of a folder of images.
 
-There are two layouts: root/train/<class>/, with optional root/test/<class>/ and root/val/<class>/, and
-root/<class>/. A folder is recognized by its name, in any case, and by whether it contains folders: a folder `train`
-that contains images, next to `bus` and `car`, is a class.
+There are three layouts: root/train/<class>/, with optional root/test/<class>/ and root/val/<class>/; root/<class>/;
+and root/<class>/train/, with optional root/<class>/test/ and root/<class>/val/. A folder is recognized by its name,
+in any case, and by whether it contains folders: a folder `train` that contains images, next to `bus` and `car`, is a
+class.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnclassify.data.file_list import FileList
 from nnclassify.data.image_listing import (
     Listing,
     clean_name,
@@ -31,11 +33,16 @@ from nnclassify.files.paths import is_folder
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "test": ("test", "testing"),
-    "validation": ("val", "valid", "validation"),
+    "validation": ("val", "valid", "validation", "validate", "eval", "evaluation", "dev", "development"),
 }
-"""Names of split folders, in any case."""
+"""Names of split folders, in any case, also with an ending of `SPLIT_ENDINGS`: `training_set`."""
+SPLIT_ENDINGS = ("", "_set", "-set", " set", "set", "_data", "_images", "_split")
 
-EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/"
+EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
+
+
+TRAINING = "training folder"
+"""What has the classes that a test or validation folder may have, for messages."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,13 @@ class SplitFolder:
     """The images of one split.
 
     Attributes:
-        root: Folder of the split.
-        paths: The files, sorted by class.
+        root: Folder of the split, or the file that lists it.
+        paths: The files, in folders sorted by class.
         targets: Class indices, `(N,)`.
     """
 
     root: Path
-    paths: list[Path]
+    paths: FileList
     targets: Labels
 
 
@@ -63,6 +70,7 @@ class Layout:
         test: The images of the `test` folder, or None.
         validation: The images of the validation folder, or None.
         notes: What was skipped or interpreted, one line each.
+        missing: Files that should be there and are not, each with what is wrong.
     """
 
     class_names: list[str]
@@ -70,6 +78,7 @@ class Layout:
     test: SplitFolder | None
     validation: SplitFolder | None
     notes: list[str]
+    missing: dict[Path, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -99,22 +108,27 @@ def find_layout(root: Path, validation: str | None) -> Layout:
         raise DataError(f"{train_root}: no class folder; expected one folder of images per class: {EXPECTED}")
     _refuse_one_around_all(train_root, folders)
     _note_look_alikes(list(folders), roles.notes)
-    classes = {name: list_images(folder) for name, folder in folders.items()}
-    if empty := [folders[name] for name, listing in classes.items() if not listing.paths]:
+    found = {"train": {name: list_images(folder, root) for name, folder in folders.items()}}
+    if roles.splits:
+        found |= {
+            split: _classes_of(path, root, list(folders), roles.notes, TRAINING)
+            for split, path in roles.splits.items()
+            if split != "train"
+        }
+    else:
+        found |= _splits_within(root, folders, found["train"])
+    if empty := [folders[name] for name, listing in found["train"].items() if not listing.paths]:
         raise DataError(f"{empty[0]}: empty class; add images, or remove the folder")
-    found = {
-        name: _classes_of(path, list(folders), roles.notes, "training folder")
-        for name, path in roles.splits.items()
-        if name != "train"
-    }
-    for name, of_split in found.items():
-        _note_missing(roles.splits[name], of_split, roles.notes)
-    listings = [listing for split in (classes, *found.values()) for listing in split.values()]
+    for split, classes in found.items():
+        if split != "train":
+            _note_missing(roles.splits.get(split, root), f"{split} " * (not roles.splits), classes, roles.notes)
+    listings = [listing for classes in found.values() for listing in classes.values()]
+    splits = {split: _joined(roles.splits.get(split, root), root, classes) for split, classes in found.items()}
     return Layout(
         class_names=list(folders),
-        train=_joined(train_root, classes),
-        test=_joined(roles.splits["test"], found["test"]) if "test" in found else None,
-        validation=_joined(roles.splits["validation"], found["validation"]) if "validation" in found else None,
+        train=splits["train"],
+        test=splits.get("test"),
+        validation=splits.get("validation"),
         notes=[*roles.notes, *_nested(root, listings), *passed_over(listings)],
     )
 
@@ -143,21 +157,27 @@ def find_labeled(root: Path, class_names: list[str]) -> tuple[dict[str, SplitFol
             "images without labels, use `nnclassify predict`"
         )
     found = {
-        name: _classes_of(path, class_names, roles.notes, "trained network", chosen)
+        name: _classes_of(path, root, class_names, roles.notes, "trained network", chosen)
         for name, (path, chosen) in folders.items()
     }
     listings = [listing for classes in found.values() for listing in classes.values()]
-    splits = {name: _joined(folders[name][0], classes) for name, classes in found.items()}
+    splits = {name: _joined(folders[name][0], root, classes) for name, classes in found.items()}
     return splits, [*roles.notes, *_nested(root, listings), *passed_over(listings)]
 
 
 def _classes_of(
-    root: Path, class_names: list[str], notes: list[str], owner: str, chosen: Sequence[Path] | None = None
+    within: Path,
+    root: Path,
+    class_names: list[str],
+    notes: list[str],
+    owner: str,
+    chosen: Sequence[Path] | None = None,
 ) -> dict[str, Listing]:
     """Return the images of a folder by class, for classes that are known.
 
     Args:
-        root: The folder.
+        within: The folder of the classes.
+        root: The folder that paths are relative to.
         class_names: The known classes.
         notes: List to which lines are appended; see `class_folders`.
         owner: What has these classes, for the message.
@@ -166,8 +186,8 @@ def _classes_of(
     Raises:
         DataError: A folder is not one of the classes.
     """
-    folders = class_folders(root, chosen, notes)
-    found: dict[str, Listing] = {name: Listing() for name in class_names}
+    folders = class_folders(within, chosen, notes)
+    found: dict[str, Listing] = {name: Listing(FileList.of(root, [])) for name in class_names}
     unknown: list[Path] = []
     for name, folder in folders.items():
         same = [known for known in class_names if known.casefold() == name.casefold()]
@@ -177,29 +197,73 @@ def _classes_of(
         known = name if name in class_names else same[0]
         if known != name:
             notes.append(f"{folder}: used as class {known}, whose name differs in case")
-        found[known] = list_images(folder)
+        found[known] = list_images(folder, root)
     if unknown:
+        advice = f": rename or remove them{', or add training images' * (owner == TRAINING)}"
         kind = "not a class" if len(unknown) == 1 else "not classes"
-        raise DataError(f"{some(unknown)}: {kind} of the {owner}; expected {some(class_names, 10)}")
+        raise DataError(f"{some(unknown)}: {kind} of the {owner}; expected {some(class_names, 10)}{advice}")
     return found
 
 
-def _note_missing(root: Path, found: dict[str, Listing], notes: list[str]) -> None:
-    """Note the classes that are missing from a test or validation folder.
+def _splits_within(root: Path, folders: dict[str, Path], found: dict[str, Listing]) -> dict[str, dict[str, Listing]]:
+    """Return the images of classes that contain the splits, by split and class; nothing if no class does.
+
+    Raises:
+        DataError: Some classes contain splits, and others, or the same ones, contain other images.
+    """
+    inner = {name: _split_folders(folders[name], listing.folders) for name, listing in found.items()}
+    if not any(inner.values()):
+        return {}
+    splits = sorted({split for parts in inner.values() for split in parts})
+    example = next(path for parts in inner.values() for path in parts.values())
+    for name, listing in found.items():
+        others = [folder for folder in listing.folders if folders[name] / folder not in inner[name].values()]
+        if "train" not in inner[name] or others or listing.num_beside:
+            raise DataError(
+                f"{example}: a split within a class, but not all images of {folders[name]} are in folders such as "
+                f"train, val and test; move them there, or use {EXPECTED}"
+            )
+    nothing = FileList.of(root, [])
+    return {
+        split: {
+            name: list_images(parts[split], root) if split in parts else Listing(nothing)
+            for name, parts in inner.items()
+        }
+        for split in splits
+    }
+
+
+def _split_folders(folder: Path, names: list[str]) -> dict[str, Path]:
+    """Return the folders that are splits by their names, by split.
+
+    Raises:
+        DataError: There are two for the same split.
+    """
+    found: dict[str, Path] = {}
+    for name in names:
+        if (split := split_of(name)) is not None:
+            if split in found:
+                raise DataError(f"{found[split]} and {folder / name}: two folders for the same split; keep one")
+            found[split] = folder / name
+    return found
+
+
+def _note_missing(root: Path, kind: str, classes: dict[str, Listing], notes: list[str]) -> None:
+    """Note the classes without images in the test or validation split.
 
     Raises:
         DataError: There are no images at all.
     """
-    if missing := [name for name, listing in found.items() if not listing.paths]:
-        if len(missing) == len(found):
+    if missing := [name for name, listing in classes.items() if not listing.paths]:
+        if len(missing) == len(classes):
             raise DataError(f"{root / missing[0]}: no images, here or in any other class; add some, or remove {root}")
-        notes.append(f"{root}: no images of class {', '.join(missing)}; the metrics cover the other classes only")
+        notes.append(f"{root}: no {kind}images of class {', '.join(missing)}; the metrics cover the other classes only")
 
 
-def _joined(root: Path, classes: dict[str, Listing]) -> SplitFolder:
-    paths = [path for listing in classes.values() for path in listing.paths]
+def _joined(folder: Path, root: Path, classes: dict[str, Listing]) -> SplitFolder:
+    paths = FileList.joined(root, [listing.paths for listing in classes.values()])
     counts = [len(listing.paths) for listing in classes.values()]
-    return SplitFolder(root, paths, np.repeat(np.arange(len(counts), dtype=np.int64), counts))
+    return SplitFolder(folder, paths, np.repeat(np.arange(len(counts), dtype=np.int64), counts))
 
 
 def _nested(root: Path, listings: list[Listing]) -> list[str]:
@@ -231,7 +295,7 @@ def _roles(root: Path, validation: str | None) -> _Roles:
     roles = _Roles(root)
     named = _subfolders(root)
     for path in named:
-        split = _split_of(path.name)
+        split = split_of(path.name)
         if split is None or (validation is not None and path == root / validation):
             roles.others.append(path)
         elif _subfolders(path):
@@ -251,7 +315,7 @@ def _roles(root: Path, validation: str | None) -> _Roles:
 
 def _settle(roles: _Roles) -> None:
     """Decide about, and note, folders that are neither a split with classes nor an ordinary class."""
-    namesakes = [path for path in roles.others if _split_of(path.name) is not None]
+    namesakes = [path for path in roles.others if split_of(path.name) is not None]
     others = [path for path in roles.others if path not in namesakes]
     if "train" in roles.splits:
         train = roles.splits["train"]
@@ -274,9 +338,12 @@ def _settle(roles: _Roles) -> None:
         ]
 
 
-def _split_of(name: str) -> str | None:
-    key = clean_name(name).casefold()
-    return next((split for split, names in SPLIT_NAMES.items() if key in names), None)
+def split_of(name: str) -> str | None:
+    """Return the split that a name stands for: `train`, `test` or `validation`; None if it is an ordinary name."""
+    return _SPLIT_OF.get(clean_name(name).casefold())
+
+
+_SPLIT_OF = {name + ending: split for split, names in SPLIT_NAMES.items() for name in names for ending in SPLIT_ENDINGS}
 
 
 def _subfolders(folder: Path) -> list[Path]:

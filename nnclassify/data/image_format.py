@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,7 @@ class ImageFormat:
             by its own values.
         interpolation: How to interpolate between pixels when resizing.
         crop_fraction: With `crop`: fraction of the shorter side that is kept.
+        background: The color that shows through transparent pixels, by its name or as `#rrggbb`.
     """
 
     height: int
@@ -93,6 +95,7 @@ class ImageFormat:
     white: float | None = None
     interpolation: Interpolation = "bilinear"
     crop_fraction: float = 1.0
+    background: str = "white"
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -101,13 +104,14 @@ class ImageFormat:
         return 3 if self.mode == "rgb" else 1, self.height, self.width
 
     def is_sound(self) -> bool:
-        """Return whether black and white are finite, and white is above black."""
+        """Return whether black and white are finite, white is above black, and the background is a color."""
         high = math.inf if self.white is None else self.white
         return (
             0 < self.crop_fraction <= 1
             and self.max_value > 0
             and -math.inf < self.black < high
             and self.white != math.inf
+            and is_color(self.background)
         )
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -175,26 +179,47 @@ class ImageFormat:
         return image if size == image.size else image.resize(size)
 
     def _to_mode(self, image: Image.Image, mode: str) -> Image.Image:
-        """Convert to RGB or L: transparency over white, as viewers do; more than 8 bits scaled by `black` and
+        """Convert to RGB or L: transparent pixels over the background; more than 8 bits scaled by `black` and
         `white`."""
-        from PIL import Image
+        from PIL import Image, ImageColor
 
         if is_deep(image):
             values = values_of(image)
             own = (self.black, self.white) if self.white is not None else black_and_white([range_of(values)])
             image = Image.fromarray(to_bytes(values, *own))
-        elif "A" in image.getbands() or "transparency" in image.info:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            image = Image.alpha_composite(white, image)
+        elif image.has_transparency_data:
+            image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+            background = Image.new("RGBA", image.size, ImageColor.getcolor(self.background, "RGBA"))
+            image = Image.alpha_composite(background, image)
+        elif image.mode == "LAB":
+            image = image.convert("RGB")  # from CIELAB, Pillow converts to nothing else
         return image if image.mode == mode else image.convert(mode)
+
+
+def is_color(text: str) -> bool:
+    """Return whether a text is a color that Pillow knows: a name of HTML, or `#rrggbb`."""
+    from PIL import ImageColor
+
+    try:
+        return len(ImageColor.getrgb(text)) == 3
+    except ValueError:
+        return False
+
+
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+"""The first brand of HEIF files (ISO/IEC 23008-12), as cameras and phones write them."""
 
 
 @cache
 def file_formats() -> list[str]:
-    """Return the names of the formats that this build of Pillow reads without another program."""
+    """Return the names of the formats that this build of Pillow reads without another program: HEIF too, if
+    `pillow-heif` is installed."""
     from PIL import Image
 
+    with contextlib.suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
     Image.init()  # loads Pillow's plugins, once
     first = [name for name in FIRST_FORMATS if name in Image.OPEN]
     return first + sorted(name for name in Image.OPEN if name not in OTHER_PROGRAMS and name not in first)
@@ -224,8 +249,7 @@ def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], R
             _check_size(image, path)
             return look(image)
     except UnidentifiedImageError as cause:
-        hint = f"expected one of {', '.join(sorted(formats))}"
-        raise InputError(f"{path}: not a readable image ({_unidentified(path)}); {hint}") from cause
+        raise InputError(f"{path}: not a readable image {_unidentified(path, formats)}") from cause
 
 
 def _check_size(image: Image.Image, name: Path | str) -> None:
@@ -249,8 +273,16 @@ def _explained(name: Path | str) -> Iterator[None]:
         raise InputError(f"{name}: not a readable image ({one_line(cause)}); {hint}") from cause
 
 
-def _unidentified(path: Path) -> str:
-    return "an empty file" if path.stat().st_size == 0 else "in no known format, or damaged at its start"
+def _unidentified(path: Path, formats: list[str]) -> str:
+    """Return what is wrong with a file that Pillow does not recognize, and what was expected."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS and "HEIF" not in formats:
+        return "(HEIC); install what reads it: pip install 'nnclassify[heif]'"
+    if start[4:8] == b"ftyp" and start[8:] in (b"avif", b"avis") and "AVIF" not in formats:
+        return "(AVIF); install what reads it: pip install 'pillow>=11.3'"
+    found = "in no known format, or damaged at its start" if start else "an empty file"
+    return f"({found}); expected one of {', '.join(sorted(formats))}"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

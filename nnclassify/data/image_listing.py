@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from nnclassify.data.file_list import FileCollector, FileList
 from nnclassify.errors import DataError, counted, one_line, some
 
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
@@ -34,17 +36,17 @@ class Listing:
 
     Attributes:
         paths: The files to open, sorted by the parts of their paths.
-        deeper: The subfolders that contain some of them.
+        deeper: The subfolders, at any depth, that contain some of them.
         passed_over: The entries that are skipped, by reason.
+        folders: The names of the folders directly in it.
+        num_beside: The number of files to open beside these.
     """
 
-    paths: list[Path] = field(default_factory=list)
+    paths: FileList
     deeper: list[Path] = field(default_factory=list)
     passed_over: dict[str, list[Path]] = field(default_factory=dict)
-
-    def leave(self, path: Path, reason: str) -> None:
-        """Record a skipped file or folder."""
-        self.passed_over.setdefault(reason, []).append(path)
+    folders: list[str] = field(default_factory=list)
+    num_beside: int = 0
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -57,7 +59,11 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as cause:
-        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); fix permissions") from cause
+        raise _unreadable(folder, cause) from cause
+
+
+def _unreadable(folder: Path, cause: OSError) -> DataError:
+    return DataError(f"{folder}: cannot be read ({one_line(cause)}); fix permissions")
 
 
 def is_system(name: str) -> bool:
@@ -77,48 +83,122 @@ def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "da
         return "dangling"
 
 
-def list_images(folder: Path) -> Listing:
+def list_images(folder: Path, root: Path | None = None) -> Listing:
     """List every image under a folder, at any depth.
 
     A broken link counts as an image, so that reading it reports it.
 
+    Args:
+        folder: The folder to search.
+        root: The folder that the paths of the list are relative to: `folder`, or one that contains it.
+
     Raises:
         DataError: A folder cannot be read, or folders are nested too deeply.
     """
-    listing = Listing()
-    _walk(folder, 0, listing, {identity(parent) for parent in folder.absolute().parents})
-    return listing
+    walk = _Walk(
+        FileCollector(folder if root is None else root), {identity(path) for path in folder.absolute().parents}
+    )
+    walk.visit(folder, "" if root is None else name_within(root, folder) + "/", 0)
+    return Listing(walk.files.files(), walk.deeper, walk.passed_over, *walk.top)
 
 
-def _walk(folder: Path, depth: int, listing: Listing, seen: set[tuple[int, int]]) -> None:
-    if depth > MAX_DEPTH:
-        raise DataError(f"{folder}: more than {MAX_DEPTH} nested folders; expected images in <class>/")
-    place = identity(folder)
-    if place in seen:
-        listing.leave(folder, AGAIN)
-        return
-    seen.add(place)
-    has_images = False
-    for entry in entries(folder):
-        path = folder / entry.name
-        kind = kind_of(entry)
-        if (reason := _reason_to_pass(entry.name, kind)) is not None:
-            listing.leave(path, reason)
-        elif kind == "folder":
-            _walk(path, depth + 1, listing, seen)
-        else:
-            listing.paths.append(path)
-            has_images = True
-    if depth > 0 and has_images:
-        listing.deeper.append(folder)
+def name_within(root: Path, path: Path) -> str:
+    """Return a path relative to a root, with `/`; pathlib's own `relative_to` takes ten times as long."""
+    return path.as_posix().removeprefix("" if root == Path() else root.as_posix().rstrip("/") + "/")
 
 
-def _reason_to_pass(name: str, kind: str) -> str | None:
+@dataclass
+class _Walk:
+    """A walk through a folder, which visits every folder once and spends about a microsecond on a file."""
+
+    files: FileCollector
+    seen: set[tuple[int, int]]
+    deeper: list[Path] = field(default_factory=list)
+    passed_over: dict[str, list[Path]] = field(default_factory=dict)
+    top: tuple[list[str], int] = ([], 0)
+
+    def visit(self, folder: Path, prefix: str, depth: int) -> None:
+        """Add the images under a folder, whose files have paths that begin with `prefix`."""
+        if depth > MAX_DEPTH:
+            raise DataError(f"{folder}: more than {MAX_DEPTH} nested folders; expected images in <class>/")
+        if (place := identity(folder)) in self.seen:
+            self._leave(folder, AGAIN)
+            return
+        self.seen.add(place)
+        files, folders = self._images_and_folders(folder)
+        if depth == 0:
+            self.top = folders, len(files)
+        elif files:
+            self.deeper.append(folder)
+        start = 0
+        for name in folders:
+            end = bisect_left(files, name, start)
+            self.files.add(prefix, files[start:end])
+            self.visit(folder / name, f"{prefix}{name}/", depth + 1)
+            start = end
+        self.files.add(prefix, files[start:])
+
+    def _images_and_folders(self, folder: Path) -> tuple[list[str], list[str]]:
+        """Return the names of the images and of the folders in a folder, sorted."""
+        files, others = _scanned(folder)
+        folders = []
+        for entry in others:
+            kind = kind_of(entry)
+            if kind == "folder" and not is_system(entry.name):
+                folders.append(entry.name)
+            elif kind in ("file", "dangling"):
+                files.append(entry.name)
+            else:
+                self._leave(folder / entry.name, SYSTEM if is_system(entry.name) else SPECIAL)
+        files.sort()
+        # Most folders hold images alone. Hidden files are sorted together.
+        if _endings(files) & ODD_ENDINGS or bisect_left(files, ".") < bisect_left(files, "/"):
+            reasons = [_reason_to_pass(name) for name in files]
+            for name, reason in zip(files, reasons, strict=True):
+                if reason is not None:
+                    self._leave(folder / name, reason)
+            files = [name for name, reason in zip(files, reasons, strict=True) if reason is None]
+        return files, sorted(folders)
+
+    def _leave(self, path: Path, reason: str) -> None:
+        self.passed_over.setdefault(reason, []).append(path)
+
+
+def _scanned(folder: Path) -> tuple[list[str], list[os.DirEntry[str]]]:
+    """Return the names of the ordinary files in a folder, and the other entries.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    files, others = [], []
+    try:
+        with os.scandir(folder) as found:
+            for entry in found:
+                if entry.is_file(follow_symlinks=False):
+                    files.append(entry.name)
+                else:
+                    others.append(entry)
+    except OSError as cause:
+        raise _unreadable(folder, cause) from cause
+    return files, others
+
+
+def _reason_to_pass(name: str) -> str | None:
     if is_system(name):
         return SYSTEM
-    if kind == "special":
-        return SPECIAL
-    return TEXTS if kind == "file" and name.lower().endswith(TEXT_ENDINGS) else None
+    return TEXTS if name.lower().endswith(TEXT_ENDINGS) else None
+
+
+def _endings(files: list[str]) -> set[str]:
+    """Return what stands behind the last point of each name, in lower case; the whole name where there is none."""
+    first = files[0].rpartition(".")[2] if files else ""
+    if ("/".join(files) + "/").count(f".{first}/") == len(files):  # three times as fast
+        return {first.lower()}
+    return {ending.lower() for ending in {name.rpartition(".")[2] for name in files}}
+
+
+ODD_ENDINGS = {name.rpartition(".")[2] for name in (*SYSTEM_NAMES, *TEXT_ENDINGS)}
+"""The endings of all names that are passed over, except for hidden files."""
 
 
 def identity(folder: Path) -> tuple[int, int]:
@@ -130,7 +210,7 @@ def identity(folder: Path) -> tuple[int, int]:
     try:
         status = folder.stat()
     except OSError as cause:
-        raise DataError(f"{folder}: cannot be read ({one_line(cause)}); fix permissions") from cause
+        raise _unreadable(folder, cause) from cause
     return status.st_dev, status.st_ino
 
 

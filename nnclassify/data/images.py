@@ -15,9 +15,11 @@ from pydantic import AfterValidator, Field, field_validator
 from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset, UnsplitExamples
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.examples import Splits
+from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import SplitFolder, find_labeled, find_layout
-from nnclassify.data.image_format import ImageFormat, Mode, Resize
-from nnclassify.data.image_reading import Reader
+from nnclassify.data.image_format import ImageFormat, Mode, Resize, is_color
+from nnclassify.data.image_labels import labeled_layout
+from nnclassify.data.image_store import CacheOptions, Reader
 from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.path_groups import groups_in, one_group
 from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_names
@@ -25,7 +27,7 @@ from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
 from nnclassify.models.preprocessing import Interpolation, Preprocessing
-from nnclassify.settings import FilePath, Fraction
+from nnclassify.settings import FilePath, Fraction, NumBytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,11 +149,16 @@ class Cifar100(Downloaded):
 
 
 class Folder(ImageDataset, UnsplitDataset):
-    """A folder of images: root/train/<class>/* and root/test/<class>/*, or root/<class>/* to be split."""
+    """A folder of images: root/train/<class>/* and root/test/<class>/*, or root/<class>/* to be split, or
+    root/<class>/train/* and root/<class>/test/*; or images that a CSV file lists."""
 
     name: Literal["folder"] = "folder"
     root: FilePath
     """The folder, relative to the working directory."""
+    labels: FilePath | None = None
+    """CSV file that lists the images and their classes, relative to the working directory: a header, the columns
+    `file` (relative to root) and `label`, and if there is a column `split`, `train`, `validation` or `test` in it.
+    Default: the folders are the classes."""
     size: Size | Annotated[list[Size], Field(min_length=2, max_length=2)] = 32
     """Size in pixels that every image is resized to: one number for a square, or [height, width]."""
     mode: Mode = "rgb"
@@ -162,6 +169,8 @@ class Folder(ImageDataset, UnsplitDataset):
     """How to interpolate between pixels when resizing."""
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """With `resize: crop`: fraction of the shorter side that is kept; the rest is cut off at the borders."""
+    background: str = "white"
+    """Color that shows through transparent pixels: a name such as `black`, or `#808080`."""
     validation: Fraction | str | None = None
     """Fraction of the training images held out for validation; or a folder with one subfolder per class, relative to
     root; or `test`, to evaluate the test split after every epoch and select nothing by it. Default: the folder `val`,
@@ -175,9 +184,28 @@ class Folder(ImageDataset, UnsplitDataset):
     """Regular expression with one group in parentheses, searched for in the path of each image relative to root, such
     as `/(patient[0-9]+)_`. Images for which the group matches the same text are kept in one split."""
     on_bad_file: Literal["error", "skip"] = "error"
-    """What to do with an image that cannot be read: stop with an error that names it, or skip it and report it."""
+    """What to do with an image that cannot be read: stop with an error that names it, or skip it and report it. A run
+    lists what it skipped, and why, in `skipped.csv`."""
+    cache: FilePath = "auto"
+    """Where images are kept once they are decoded and resized: `auto`, in the cache folder of the system; a folder,
+    which must belong to the user alone; or `off`, to decode each image whenever it is used. Images that fit neither
+    there nor into memory are decoded whenever they are used."""
+    cache_limit: NumBytes = 20_000_000_000
+    """Size of all images in the cache, such as 20 GB; the least recently used are removed."""
 
     takes_named_validation = True
+
+    @field_validator("background")
+    @classmethod
+    def _color(cls, value: str) -> str:
+        if not is_color(value):
+            raise ValueError("a color such as white or #808080")
+        return value
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value
 
     @field_validator("value_range")
     @classmethod
@@ -187,8 +215,10 @@ class Folder(ImageDataset, UnsplitDataset):
         return value
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield an error for a fraction of a crop that is not made."""
+        """Yield errors for a fraction of a crop that is not made, and a validation folder beside a list of images."""
         yield from super().conflicts()
+        if self.labels is not None and isinstance(self.validation, str) and self.validation != "test":
+            yield "validation", "a folder, but dataset.labels lists the images: name the split in its column split"
         if self.crop_fraction < 1 and self.resize != "crop":
             yield "crop_fraction", f"found {self.crop_fraction:g} with resize: {self.resize}; set resize: crop"
 
@@ -220,6 +250,7 @@ class Folder(ImageDataset, UnsplitDataset):
             white=white,
             interpolation=self.interpolation,
             crop_fraction=self.crop_fraction,
+            background=self.background,
         )
 
     def as_trained(self, transform: Transform) -> Self:
@@ -237,14 +268,18 @@ class Folder(ImageDataset, UnsplitDataset):
         """
         root = self._existing_root()
         named = self.validation if isinstance(self.validation, str) and self.validation != "test" else None
-        layout = find_layout(root, named)
-        reader = Reader(self.image_format(), root)
+        if self.labels is None:
+            layout = find_layout(root, named)
+        else:
+            layout = labeled_layout(root, Path(self.labels), skip_missing=self.on_bad_file == "skip")
+        reader = self._reader(root)
+        reader.unread |= layout.missing
         notes = layout.notes
         validation = layout.validation
         if validation is not None and self.validation is not None and named is None:
             notes.append(
-                f"{validation.root}: not used, since dataset.validation is {self.validation}; remove it to use this "
-                "folder"
+                f"{validation.root}: its validation images are not used, since dataset.validation is "
+                f"{self.validation}; remove that option to use them"
             )
             validation = None
         return RawDataset(
@@ -279,8 +314,8 @@ class Folder(ImageDataset, UnsplitDataset):
         """
         root = self._existing_root()
         splits, notes = find_labeled(root, class_names)
-        reader = Reader(self.image_format(), root)
-        nothing = SplitFolder(root, [], np.zeros(0, dtype=np.int64))
+        reader = self._reader(root)
+        nothing = SplitFolder(root, FileList.of(root, []), np.zeros(0, dtype=np.int64))
         pools = {name: reader.pool(split) for name, split in {"train": nothing, **splits}.items()}
         return RawDataset(
             train=pools["train"],
@@ -292,6 +327,10 @@ class Folder(ImageDataset, UnsplitDataset):
             finish=partial(self._finish, reader),
         )
 
+    def _reader(self, root: Path) -> Reader:
+        options = CacheOptions(self.cache, self.cache_limit)
+        return Reader(self.image_format(), root, options, is_limited=self.limit is not None)
+
     def _existing_root(self) -> Path:
         root = Path(self.root)
         if not is_folder(root):
@@ -302,4 +341,5 @@ class Folder(ImageDataset, UnsplitDataset):
         """Report unreadable files, and complete the image format, once everything is read."""
         if self.on_bad_file == "error":
             reader.refuse_unread()
-        return replace(source, image_format=reader.image_format, notes=[*source.notes, *reader.notes()])
+        notes = [*source.notes, *reader.notes()]
+        return replace(source, image_format=reader.image_format, notes=notes, skipped=reader.skipped())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.data.base import RawDataset, UnsplitExamples
+from nnclassify.data.base import Loaded, RawDataset, UnsplitExamples
 from nnclassify.data.csv_table import Table
 from nnclassify.data.encoding import NumberColumn, TableEncoder
 from nnclassify.data.labels import matched
@@ -17,7 +17,7 @@ from nnclassify.data.splitting import Groups, Rows
 from nnclassify.errors import DataError, LabelError, some
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class TablePools:
@@ -62,7 +62,7 @@ class TablePools:
         of_rows = partial(self._take, replace(table, values=values))
         return UnsplitExamples(targets, torch.from_numpy(values) if is_plain else of_rows, names, groups, times)
 
-    def _take(self, table: Table, rows: Rows) -> tuple[Tensor, Rows]:
+    def _take(self, table: Table, rows: Rows) -> Loaded:
         """The features `(N, num_features)` of rows of a table."""
         import torch
 
@@ -70,7 +70,7 @@ class TablePools:
         if self.encoder is None:
             self.encoder = self._fitted(table, values)
         self.notes += [f"{table.where}: {note}" for note in self.encoder.unseen(table.columns, values)]
-        return torch.from_numpy(self.encoder.matrix(table.columns, values)), rows
+        return Loaded(torch.from_numpy(self.encoder.matrix(table.columns, values)), rows, np.arange(len(rows)))
 
     def _fitted(self, table: Table, values: np.ndarray) -> TableEncoder:
         """The encoder for values of the training split."""

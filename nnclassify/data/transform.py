@@ -6,6 +6,7 @@ in the checkpoint.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,8 +31,9 @@ LARGEST = 1.8e19
 CONSTANT = 1e-12
 """Smallest standard deviation relative to the mean: below it, the deviation is rounding error, not information."""
 
-STATISTICS_CHUNK = 2048
-"""Examples read at a time for the statistics, to limit memory; it does not affect the result."""
+STATISTICS_CHUNK, STATISTICS_VALUES = 2048, 2**22
+"""Examples read at a time for the statistics, and their values, to limit memory: eight bytes per value. Neither affects
+the result for images; sums of float values are rounded by chunk."""
 
 
 class EvaluationSettings(Settings):
@@ -190,20 +192,26 @@ def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
-    count = len(indices) * max(1, inputs[0, 0].numel())
+    count = len(indices) * max(1, math.prod(inputs.shape[2:]))
     if inputs.dtype == torch.uint8:
         total, squares = _sums_of_bytes(inputs, indices)
         mean = total / count
         squares -= count * mean.square()
     else:
         chunks = indices.split(STATISTICS_CHUNK)
-        mean = sum(inputs[rows].sum(dim=dims, dtype=torch.float64) for rows in chunks) / torch.tensor(count)
+        mean = sum(inputs.index_select(0, rows).sum(dim=dims, dtype=torch.float64) for rows in chunks) / torch.tensor(
+            count
+        )
         shape = [-1, *[1] * (inputs.ndim - 2)]
         squares = torch.zeros_like(mean)
         for rows in chunks:
-            squares += (inputs[rows].double() - mean.reshape(shape)).square_().sum(dim=dims)
+            squares += (inputs.index_select(0, rows).double() - mean.reshape(shape)).square_().sum(dim=dims)
     std = squares.div(count).clamp_(min=0).sqrt()
     return mean, torch.where(std > CONSTANT * mean.abs(), std, torch.zeros_like(std))
+
+
+def _images_at_once(inputs: Tensor) -> int:
+    return max(1, min(STATISTICS_CHUNK, STATISTICS_VALUES // max(1, math.prod(inputs.shape[1:]))))
 
 
 def _sums_of_bytes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -218,7 +226,7 @@ def _sums_of_bytes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
             squares += values.square_().sum(dim=0)
         return total, squares
     values = torch.arange(256)
-    for rows in indices.split(STATISTICS_CHUNK):
+    for rows in indices.split(_images_at_once(inputs)):
         channels = inputs.index_select(0, rows).transpose(0, 1).flatten(1)
         counts = torch.stack([channel.bincount(minlength=256) for channel in channels])
         total += (counts * values).sum(dim=1)
@@ -231,7 +239,8 @@ def _extremes(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
 
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
     lows, highs = [], []
-    for rows in indices.split(STATISTICS_CHUNK):
-        lows.append(inputs[rows].amin(dim=dims))
-        highs.append(inputs[rows].amax(dim=dims))
+    for rows in indices.split(_images_at_once(inputs)):
+        values = inputs.index_select(0, rows)
+        lows.append(values.amin(dim=dims))
+        highs.append(values.amax(dim=dims))
     return torch.stack(lows).amin(0).double(), torch.stack(highs).amax(0).double()

@@ -15,6 +15,7 @@ import torch
 from nnclassify.data import Examples, Splits
 from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.image_stream import StreamedImages
 from nnclassify.data.names import ExampleNames
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
@@ -68,14 +69,22 @@ def _packed(splits: Splits) -> dict[str, Any]:
 
 
 def _fields(whole: dict[str, Any]) -> dict[str, Any]:
-    return {name: _fields(vars(value)) if isinstance(value, KINDS) else value for name, value in whole.items()}
+    return {name: _plain(value) for name, value in whole.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StreamedImages):
+        return value.state()
+    return _fields(vars(value)) if isinstance(value, KINDS) else value
 
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
     validation_is_test = packed.pop("validation_is_test")
     for name in SPLITS:
         if (split := packed[name]) is not None:
-            packed[name] = Examples(**{**split, "names": ExampleNames(**split["names"])})
+            inputs = split["inputs"]
+            inputs = StreamedImages.from_state(inputs) if isinstance(inputs, dict) else inputs
+            packed[name] = Examples(**{**split, "inputs": inputs, "names": ExampleNames(**split["names"])})
     if packed["image_format"] is not None:
         packed["image_format"] = ImageFormat(**packed["image_format"])
     if packed["encoder"] is not None:

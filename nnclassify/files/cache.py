@@ -33,9 +33,12 @@ def cache_folder() -> Path | None:
         return None
 
 
-def private_folder(name: str) -> Path | None:
-    """Return a subfolder of the cache, created if missing; None if others can write to it, or it cannot be created."""
-    root = cache_folder()
+def private_folder(name: str, root: Path | None = None) -> Path | None:
+    """Return a subfolder of the cache, created if missing; None if others can write to it, or it cannot be created.
+
+    Here and below, `root` is the cache folder; None for the system's.
+    """
+    root = root or cache_folder()
     if root is None:
         return None
     folder = root / name
@@ -45,29 +48,30 @@ def private_folder(name: str) -> Path | None:
             made.mkdir(mode=0o700, exist_ok=True)
     except OSError:
         return None
-    return folder if is_private(folder) else None
+    return folder if is_private(folder, root) else None
 
 
-def unusable(name: str) -> str:
+def unusable(name: str, root: Path | None = None) -> str:
     """Return in one line why `private_folder` returns None for a name."""
-    root = cache_folder()
+    root = root or cache_folder()
     if root is None:
         return "no home folder for a cache; set HOME or XDG_CACHE_HOME"
-    return unsafe(root / name) or f"{root / name}: cannot be created"
+    return unsafe(root / name, root) or f"{root / name}: cannot be created"
 
 
-def is_private(path: Path) -> bool:
+def is_private(path: Path, root: Path | None = None) -> bool:
     """Return whether only the user can have created, and can change, a path in the cache."""
-    return unsafe(path) is None
+    return unsafe(path, root) is None
 
 
-def unsafe(path: Path) -> str | None:
+def unsafe(path: Path, root: Path | None = None) -> str | None:
     """Return in one line why a path in the cache cannot be trusted, or None if it can.
 
     The path and all its parents up to the cache folder must belong to the user (not even to root), and nobody else
     may have write permission. For a link, this applies to the link and its target.
     """
-    root, path = cache_folder(), Path(os.path.normpath(path))
+    root, path = root or cache_folder(), Path(os.path.normpath(path))
+    root = None if root is None else Path(os.path.normpath(root))
     if root is None or not path.is_relative_to(root):
         return f"{path}: not in the cache folder"
     if sys.platform == "win32":  # the folders of a profile belong to its user, and modes have no meaning
@@ -84,23 +88,27 @@ def unsafe(path: Path) -> str | None:
     return None
 
 
-def seal(path: Path) -> None:
-    """Store the digest of a file next to it.
+def seal(path: Path, digest: str | None = None) -> None:
+    """Store the SHA-256 digest of a file next to it.
+
+    Args:
+        path: The file.
+        digest: Its digest in hexadecimal, if known; otherwise the file is read.
 
     Raises:
         SaveError: The file cannot be read, or the digest cannot be written.
     """
-    write_whole(_beside(path), lambda file: file.write(_digest_line(path).encode()), private=True)
+    write_whole(_beside(path), lambda file: file.write(_digest_line(path, digest).encode()), private=True)
 
 
-def is_sealed(path: Path) -> bool:
+def is_sealed(path: Path, root: Path | None = None) -> bool:
     """Return whether a file is private and has the content for which `seal` stored the digest."""
     try:
         regular = all(stat.S_ISREG(place.lstat().st_mode) for place in (path, _beside(path)))  # a pipe would block
         return (
             regular
-            and is_private(path)
-            and is_private(_beside(path))
+            and is_private(path, root)
+            and is_private(_beside(path), root)
             and _beside(path).read_bytes() == _digest_line(path).encode()
         )
     except OSError:
@@ -127,7 +135,9 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name + DIGEST)
 
 
-def _digest_line(path: Path) -> str:
+def _digest_line(path: Path, digest: str | None = None) -> str:
     """Return the digest with the file's name, so that a renamed file does not match."""
-    with path.open("rb") as file:
-        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"
+    if digest is None:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{digest}  {path.name}\n"

@@ -25,7 +25,7 @@ from nnclassify.data.frames import FrameRows, text_of
 from nnclassify.data.image_depth import OVERSHOOT
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import list_images, passed_over
-from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings, shape_of
+from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings
 from nnclassify.data.table_files import open_table
 from nnclassify.data.tensor_files import as_tensor, load_tensor
 from nnclassify.data.transform import Transform
@@ -165,11 +165,12 @@ class InputReader:
         paths = _image_paths(path, self.note)
         self.found(len(paths))
         for batch, decoded in _decoded(iter(paths), image_format):
-            for text in frames_note([batch[row] for row in decoded.frames]):
+            for text in frames_note([batch[row] for row in decoded.facts.frames]):
                 self.note(text)
             raw = _raw_pixels(decoded.pixels, image_format)
             for row, file in enumerate(batch):
-                yield RawInput(str(file), None if row in decoded.errors else raw[row], decoded.errors.get(row), file)
+                error = decoded.facts.errors.get(row)
+                yield RawInput(str(file), None if error else raw[row], error, file)
 
     def _image(self, name: str, image: Image.Image) -> Tensor:
         image_format = self.transform.image_format
@@ -282,7 +283,7 @@ def _raw_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]], image_format: Image
     return raw.float() / 255 if image_format.max_value == 1 else raw
 
 
-def _image_paths(path: Path, note: Note) -> list[Path]:
+def _image_paths(path: Path, note: Note) -> Sequence[Path]:
     """List an image, or all images in a folder."""
     if is_regular(path):
         return [path]
@@ -298,7 +299,7 @@ def _image_paths(path: Path, note: Note) -> list[Path]:
 
 def _decoded(paths: Iterator[Path], image_format: ImageFormat) -> Iterator[tuple[list[Path], Decoded]]:
     """Yield decoded images in batches, in order; the next batch is decoded while one is used."""
-    most = at_once(shape_of(1, image_format))
+    most = at_once((1, *image_format.shape()))
     with ThreadPoolExecutor(1) as ahead:
         waiting: deque[tuple[list[Path], Future[Decoded]]] = deque()
         while True:

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, some, suggestion
 from nnclassify.files.atomic_write import previous, remove_partials
+from nnclassify.files.lock import lock
 from nnclassify.files.paths import is_regular, look, unreadable
 
 CHECKPOINTS = Path("checkpoints")
@@ -72,6 +72,11 @@ class RunFolder:
         return self.path / "manifest.csv"
 
     @property
+    def skipped(self) -> Path:
+        """The examples that could not be read, and why."""
+        return self.path / "skipped.csv"
+
+    @property
     def predictions(self) -> Path:
         """What `best.pt` predicts for the validation and test examples."""
         return self.path / "predictions.csv"
@@ -97,7 +102,7 @@ class RunFolder:
 
     def files(self) -> list[Path]:
         """Return the files that a run may write, without their previous versions."""
-        tables = [self.results, self.manifest, self.predictions]
+        tables = [self.results, self.manifest, self.skipped, self.predictions]
         return [self.config, self.history, *tables, self.best, self.last, self.result, self.diagnosis]
 
     def is_locked(self) -> bool:
@@ -109,7 +114,7 @@ class RunFolder:
         except OSError:
             return False
         try:
-            _lock(descriptor)
+            lock(descriptor)
         except OSError:
             return True
         finally:
@@ -148,30 +153,14 @@ LOOKING_SECONDS = 0.05
 
 def _wait_for_lock(descriptor: int, path: Path) -> None:
     try:
-        _lock(descriptor)
+        lock(descriptor)
     except OSError:
         time.sleep(LOOKING_SECONDS)
         try:
-            _lock(descriptor)
+            lock(descriptor)
         except OSError as cause:
             why = "another process is training in it; wait until it ends, or stop it"
             raise CheckpointError(f"{path}: {why}") from cause
-
-
-def _lock(descriptor: int) -> None:
-    """Take the lock until the descriptor is closed.
-
-    Raises:
-        OSError: Another process holds it.
-    """
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:

@@ -14,6 +14,7 @@ from pathlib import Path
 from nnclassify.data import Examples, Splits
 from nnclassify.data.duplicates import Contents
 from nnclassify.errors import counted, some
+from nnclassify.files.atomic_write import remove
 from nnclassify.files.csv_cells import cell, read_csv, write_csv
 
 Pairs = list[tuple[int, int]]
@@ -65,6 +66,18 @@ def write_manifest(path: Path, splits: Splits) -> None:
     twins = (cell(contents.name_at(row)[0]) if row >= 0 else "" for row in contents.twins.tolist())
     parts = (zip(*columns, twins, strict=False) for columns in _columns(contents, splits.class_names))
     write_csv(path, chain([HEADER], chain.from_iterable(parts)))
+
+
+def write_skipped(path: Path, skipped: dict[str, str]) -> None:
+    """Write the examples that could not be read, and why; if there are none, there is no file.
+
+    Raises:
+        SaveError: It could not be written.
+    """
+    if skipped:
+        write_csv(path, [["name", "reason"], *([cell(name), cell(reason)] for name, reason in skipped.items())])
+    else:
+        remove(path)
 
 
 def _columns(contents: Contents, class_names: Sequence[str]) -> Iterator[tuple[list[str], ...]]:

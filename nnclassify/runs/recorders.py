@@ -14,7 +14,7 @@ from nnclassify.errors import ConfigError
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.runs.folder import RunFolder
-from nnclassify.runs.manifest import write_manifest
+from nnclassify.runs.manifest import write_manifest, write_skipped
 from nnclassify.runs.resume import machine_state, missing_best
 from nnclassify.training.history import Row, append_row, write_rows, write_table
 from nnclassify.training.trainer import Observer, Trainer
@@ -77,16 +77,17 @@ class TableWriter(Observer):
 
 
 class ManifestWriter(Observer):
-    """Writes `manifest.csv` when a run begins; a resumed run has the same examples, and keeps it."""
+    """Writes `manifest.csv` and `skipped.csv` when a run begins; a resumed run keeps them."""
 
     def __init__(self, folder: RunFolder, splits: Splits) -> None:
         self.folder = folder
         self.splits = splits
 
     def run_started(self, trainer: Trainer) -> None:
-        """Write the file, unless the run had begun before."""
+        """Write the files, unless the run had begun before."""
         if trainer.step == 0:
             write_manifest(self.folder.manifest, self.splits)
+            write_skipped(self.folder.skipped, self.splits.skipped)
         else:
             self.restore(trainer)
 

@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnclassify.data import image_cache, image_reading
+from nnclassify.data import image_cache, image_store
+from nnclassify.data.base import Loaded
+from nnclassify.data.file_list import FileList
+from nnclassify.data.image_folders import SplitFolder
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.image_store import CacheOptions, Reader
 from nnclassify.files.cache import private_folder
 
 FORMAT = ImageFormat(4, 4, "rgb")
@@ -24,57 +28,73 @@ FORMAT = ImageFormat(4, 4, "rgb")
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Three small images, and a cache of their own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(image_reading, "MIN_PICTURES", 1)
+    monkeypatch.setattr(image_store, "MIN_IMAGES", 1)
     paths = [tmp_path / f"{value}.png" for value in (10, 20, 30)]
     for path, value in zip(paths, (10, 20, 30), strict=True):
         Image.new("RGB", (4, 4), (value, value, value)).save(path)
     return paths
 
 
+def listed(paths: list[Path]) -> FileList:
+    root = Path(os.path.commonpath(paths))
+    return FileList.of(root, [path.relative_to(root).as_posix() for path in paths])
+
+
+def decode_or_load(paths: list[Path], limit: int = 10**9) -> Loaded:
+    files, options = listed(paths), CacheOptions("auto", limit)
+    split = SplitFolder(files.root, files, np.zeros(len(files), dtype=np.int64))
+    load = Reader(FORMAT, files.root, options, is_limited=False).pool(split).inputs
+    assert callable(load)
+    return load(np.arange(len(files)))
+
+
+def red(loaded: Loaded) -> list[int]:
+    values: list[int] = loaded.inputs[:, 0, 0, 0].tolist()
+    return values
+
+
 def test_second_reading_decodes_nothing(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = image_reading.decode_or_load(files, FORMAT).pixels
-    monkeypatch.setattr(image_reading, "decode_images", lambda *arguments: pytest.fail("decoded again"))
-    again = image_reading.decode_or_load(files, FORMAT).pixels
-    assert np.array_equal(first, again)
-    assert again[:, 0, 0, 0].tolist() == [10, 20, 30]
+    first = decode_or_load(files)
+    monkeypatch.setattr(ImageFormat, "decode", lambda *arguments: pytest.fail("decoded again"))
+    again = decode_or_load(files)
+    assert first.inputs.equal(again.inputs) and red(again) == [10, 20, 30]
 
 
 def test_a_touched_file_another_format_or_order_is_another_list(files: list[Path]) -> None:
-    keys = {image_cache.fingerprint(files, FORMAT), image_cache.fingerprint(files[::-1], FORMAT)}
-    keys.add(image_cache.fingerprint(files, ImageFormat(4, 4, "gray")))
+    keys = {image_cache.fingerprint(listed(some), FORMAT) for some in (files, files[::-1], files[:2])}
+    keys.add(image_cache.fingerprint(listed(files), ImageFormat(4, 4, "gray")))
     os.utime(files[0], ns=(1, 1))
-    keys.add(image_cache.fingerprint(files, FORMAT))
-    assert len(keys) == 4
-    assert image_cache.fingerprint([*files, files[0].with_name("none.png")], FORMAT) is None
+    keys.add(image_cache.fingerprint(listed(files), FORMAT))
+    assert len(keys) == 5
+    assert image_cache.fingerprint(listed([*files, files[0].with_name("none.png")]), FORMAT) is None
 
 
-def test_unreadable_files_are_not_kept(files: list[Path]) -> None:
+def test_what_is_wrong_with_files_is_kept_until_they_change(files: list[Path]) -> None:
     files[1].write_bytes(b"no image")
-    for _ in range(2):
-        assert list(image_reading.decode_or_load(files, FORMAT).errors) == [1]
+    assert [decode_or_load(files).rows.tolist() for _ in range(2)] == [[0, 2], [0, 2]]
+    files[1].write_bytes(files[0].read_bytes())
+    assert decode_or_load(files).rows.tolist() == [0, 1, 2]
 
 
 def test_a_damaged_cache_is_not_used(files: list[Path], tmp_path: Path) -> None:
-    image_reading.decode_or_load(files, FORMAT)
+    decode_or_load(files)
     kept = next((tmp_path / "cache").rglob("*.npy"))
     kept.write_bytes(kept.read_bytes()[:100])
-    pixels = image_reading.decode_or_load(files, FORMAT).pixels
-    assert pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
+    assert red(decode_or_load(files)) == [10, 20, 30]
 
 
-def test_the_least_recently_used_goes_first(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = private_folder("pictures")
-    assert folder is not None
-    monkeypatch.setattr(image_cache, "MAX_CACHE_BYTES", 600)  # two files of 128 + 3 * 48 bytes
-    keys = ["a", "b", "c"]
-    for age, key in enumerate(keys):
-        image_cache.keep_decoded(key, np.zeros((3, 3, 4, 4), dtype=np.uint8))
-        if (path := folder / f"{key}.npy").is_file():
-            os.utime(path, (age, age))
-    image_cache.keep_decoded("d", np.zeros((3, 3, 4, 4), dtype=np.uint8))
-    assert (
-        image_cache.load_decoded("a", (3, 3, 4, 4)) is None and image_cache.load_decoded("d", (3, 3, 4, 4)) is not None
-    )
+def test_the_least_recently_used_goes_first(files: list[Path]) -> None:
+    cache = CacheOptions("auto", 700).cache()  # two files of 128 + 3 * 48 bytes, and what is known of the images
+    assert cache is not None
+
+    def build(key: str) -> None:
+        cache.load_or_build(key, (3, 3, 4, 4), lambda _: [np.zeros((3, 3, 4, 4), dtype=np.uint8)])
+
+    for age, key in enumerate("abc"):
+        build(key)
+        os.utime(cache.folder / f"{key}.npy", (age, age))
+    build("d")
+    assert [cache.load(key, (3, 3, 4, 4)) is not None for key in "abcd"] == [False, False, True, True]
 
 
 def plant(kept: Path, content: bytes) -> None:
@@ -92,7 +112,7 @@ def replaced(kept: Path, make: Callable[[Path], object]) -> None:
 def npy(pixels: np.ndarray[Any, Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, pixels)
-    return buffer.getvalue()
+    return buffer.getvalue() + b'{"errors": {}, "deep": [], "frames": []}'
 
 
 @pytest.mark.parametrize(
@@ -102,6 +122,7 @@ def npy(pixels: np.ndarray[Any, Any]) -> bytes:
         lambda kept: kept.write_bytes(kept.read_bytes()[:-1]),
         lambda kept: plant(kept, npy(np.zeros((3, 3, 4, 5), dtype=np.uint8))),
         lambda kept: plant(kept, npy(np.zeros((3, 3, 4, 4), dtype=np.int8))),
+        lambda kept: plant(kept, npy(np.zeros((3, 3, 4, 4), dtype=np.uint8))[:-1]),
         lambda kept: plant(kept, b"no array"),
         lambda kept: replaced(kept, os.mkfifo),
         lambda kept: replaced(kept, Path.mkdir),
@@ -110,24 +131,24 @@ def npy(pixels: np.ndarray[Any, Any]) -> bytes:
     ],
 )
 def test_what_is_kept_is_trusted_only_if_it_is_right(spoil: Callable[[Path], object], files: list[Path]) -> None:
-    image_reading.decode_or_load(files, FORMAT)
+    decode_or_load(files)
     folder = private_folder("pictures")
     assert folder is not None
     spoil(next(folder.glob("*.npy")))
     for _ in range(2):  # where it was wrong, it is made anew
-        assert image_reading.decode_or_load(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
+        assert red(decode_or_load(files)) == [10, 20, 30]
 
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_another_content_of_the_same_size_and_time_is_read(in_place: bool, files: list[Path]) -> None:
-    image_reading.decode_or_load(files, FORMAT)
+    decode_or_load(files)
     status, other = files[0].stat(), files[1].read_bytes()
     assert len(other) == status.st_size
     if not in_place:
         files[0].unlink()
     files[0].write_bytes(other)
     os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert image_reading.decode_or_load(files, FORMAT).pixels[:, 0, 0, 0].tolist() == [20, 20, 30]
+    assert red(decode_or_load(files)) == [20, 20, 30]
 
 
 def test_folders_that_change_places_are_read_again(files: list[Path], tmp_path: Path) -> None:
@@ -136,7 +157,7 @@ def test_folders_that_change_places_are_read_again(files: list[Path], tmp_path: 
         Image.new("RGB", (4, 4), (value, value, value)).save(tmp_path / name / "x.png")
         os.utime(tmp_path / name / "x.png", (0, 0))
     paths = [tmp_path / "a/x.png", tmp_path / "b/x.png"]
-    image_reading.decode_or_load(paths, FORMAT)
+    decode_or_load(paths)
     for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
         (tmp_path / old).rename(tmp_path / new)
-    assert image_reading.decode_or_load(paths, FORMAT).pixels[:, 0, 0, 0].tolist() == [50, 40]
+    assert red(decode_or_load(paths)) == [50, 40]

@@ -11,7 +11,7 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
-from nnclassify.data import Splits, image_reading
+from nnclassify.data import Splits, image_store
 from nnclassify.data.image_depth import ValueRange, ValuesError, black_and_white, to_bytes
 from nnclassify.data.image_format import DecodedImage, ImageFormat
 from nnclassify.errors import DataError
@@ -104,7 +104,7 @@ def test_deep_images_are_told_where_others_are_not(here: Path) -> None:
 
 def test_a_later_start_decodes_no_deep_image_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
-    monkeypatch.setattr(image_reading, "MIN_PICTURES", 2)
+    monkeypatch.setattr(image_store, "MIN_IMAGES", 2)
     for index in range(4):
         save(here / f"root/dark/{index}", SHADES + index / 10, "12 in 16-bit tif")
         save(here / f"root/light/{index}", SHADES + 0.4, "12 in 16-bit tif")
@@ -118,7 +118,7 @@ def test_a_later_start_decodes_no_deep_image_again(here: Path, monkeypatch: pyte
     monkeypatch.setattr(ImageFormat, "decode", counted)
     first = build()
     assert len(decoded) == 1 + 8  # the first shows that there are deep ones
-    monkeypatch.setattr(image_reading, "measure", lambda paths: pytest.fail("measured again"))
+    monkeypatch.setattr(image_store, "measured_scale", lambda paths: pytest.fail("measured again"))
     again = build()
     assert len(decoded) == 1 + 8 + 1
     assert again.train.inputs.equal(first.train.inputs) and again.notes == first.notes

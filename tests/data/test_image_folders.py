@@ -89,7 +89,14 @@ def test_system_files_texts_and_pipes_are_passed_over_and_counted(here: Path) ->
 
 
 @pytest.mark.parametrize(
-    "names", [("train", "test", "val"), ("Train", "TEST", "Valid"), ("training", "Testing", "validation")]
+    "names",
+    [
+        ("train", "test", "val"),
+        ("Train", "TEST", "Valid"),
+        ("training", "Testing", "validation"),
+        ("training_set", "test_set", "eval"),
+        ("train_images", "testing", "Dev"),
+    ],
 )
 def test_split_folders_are_used_whatever_their_case(names: tuple[str, str, str], here: Path) -> None:
     train, test, validation = names
@@ -97,7 +104,22 @@ def test_split_folders_are_used_whatever_their_case(names: tuple[str, str, str],
     paint(f"{validation}/a/5.png", f"{validation}/b/6.png", f"{validation}/b/7.png")
     assert counts(build(validation=None)) == (["a", "b"], [2, 1], 3, 2)
     drawn = build(validation=0.4)
-    assert counts(drawn)[1:3] == ([1, 1], 1) and said(drawn, "not used, since dataset.validation is 0.4")
+    assert counts(drawn)[1:3] == ([1, 1], 1) and said(drawn, "are not used, since dataset.validation is 0.4")
+
+
+def test_splits_within_classes_are_splits(here: Path) -> None:
+    paint("a/train/0.png", "a/train/deep/1.png", "a/Test/2.png", "b/train/3.png", "b/test/4.png", "b/val/5.png")
+    splits = build(validation=None)
+    assert counts(splits) == (["a", "b"], [2, 1], 1, 2)
+    assert said(splits, "root: no validation images of class a")
+    assert splits.train.all_names() == ["a/train/0.png", "a/train/deep/1.png", "b/train/3.png"]
+
+
+@pytest.mark.parametrize("other", ["a/1.png", "b/2019/1.png", "c/1.png", "a/TRAIN/1.png"])
+def test_splits_within_some_classes_alone_are_refused(other: str, here: Path) -> None:
+    paint("a/train/0.png", "a/test/1.png", "b/train/2.png", other)
+    with pytest.raises(DataError, match=r"root/a/test: a split within a class|two folders for the same split"):
+        build()
 
 
 def test_the_default_survives_being_written_and_read(here: Path) -> None:
@@ -189,8 +211,9 @@ def test_all_bad_files_of_all_splits_are_counted(here: Path) -> None:
     paint("train/a/0.png", "train/b/1.png", "test/a/2.png", "test/b/3.png")
     for file in ("train/a/x.png", "train/b/y.png", "test/a/z.png", "test/b/z.png"):
         (Path("root") / file).write_bytes(b"")
-    with pytest.raises(DataError, match=r"root/test/a/z.png: .*an empty file.*\(4 such files\)"):
+    with pytest.raises(DataError, match=r"root/test/a/z.png: .*an empty file") as caught:
         build()
+    assert len(caught.value.lines) == 4 and "(4 such files)" in caught.value.lines[-1]
     assert said(build(on_bad_file="skip"), "skipped: root/train/b/y.png")
 
 

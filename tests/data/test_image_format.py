@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from nnclassify.data import image_format
 from nnclassify.data.image_format import ImageFormat, Resize
 from nnclassify.errors import InputError
 
@@ -127,6 +128,71 @@ def test_every_mode_is_brought_to_bytes(mode: str, tmp_path: Path) -> None:
     deep = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
     (deep if mode == "I;16" else picture.convert(mode)).save(tmp_path / "a.tif")
     assert ImageFormat(4, 4, "rgb").read(tmp_path / "a.tif")[:, 0].tolist() == [[0, 255, 255, 255]] * 3
+
+
+@pytest.mark.parametrize("mode", ["YCbCr", "LAB", "CMYK", "RGB", "HSV"])
+def test_colors_of_every_space_are_shown(mode: str, tmp_path: Path) -> None:
+    """From the color itself, not from what Pillow makes of it: (128, 64, 64) is L* 36, a* 28, b* 13 in CIELAB."""
+    values = {
+        "YCbCr": (83, 117, 160),
+        "LAB": (91, 128 + 28, 128 + 13),
+        "CMYK": (127, 191, 191, 0),
+        "RGB": (128, 64, 64),
+        "HSV": (0, 128, 128),
+    }
+    image = Image.new(mode, (4, 4), values[mode])
+    if mode == "HSV":  # no file format has it
+        pixels = ImageFormat(4, 4, "rgb").decode_image(image, "image")
+    else:
+        image.save(tmp_path / "a.tif")
+        pixels = ImageFormat(4, 4, "rgb").read(tmp_path / "a.tif")
+    assert abs(pixels[:, 0, 0] - [128.0, 64, 64]).max() <= 4
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA", "La", "RGBa", "RGB"])
+@pytest.mark.parametrize(("background", "value"), [("white", 255), ("black", 0), ("#808080", 128)])
+def test_the_background_shows_through_transparent_pixels(mode: str, background: str, value: int) -> None:
+    clear = Image.new("RGBA", (2, 2), (0, 0, 0, 255))
+    clear.putpixel((0, 0), (0, 0, 0, 0))
+    if mode == "P":
+        image = Image.new("P", (2, 2), 1)
+        image.putpalette([0, 0, 0, 0, 0, 0])
+        image.putpixel((0, 0), 0)
+        image.info["transparency"] = 0
+    elif mode == "RGB":
+        image = Image.new("RGB", (2, 2))
+        image.putpixel((0, 0), (1, 2, 3))
+        image.info["transparency"] = (1, 2, 3)
+    elif mode == "PA":
+        image = Image.new("PA", (2, 2), (0, 255))
+        image.putpixel((0, 0), (0, 0))
+    else:
+        image = clear.convert("LA").convert(mode) if mode == "La" else clear.convert(mode)
+    pixels = ImageFormat(2, 2, "gray", background=background).decode_image(image, "image")
+    assert pixels[0].tolist() == [[value, 0], [0, 0]]
+
+
+def test_heic_and_avif_are_read_or_said_what_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heif = tmp_path / "a.heic"
+    heif.write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    avif = tmp_path / "a.avif"
+    avif.write_bytes(b"\0\0\0\x18ftypavif" + bytes(20))
+    monkeypatch.setattr(image_format, "file_formats", lambda: ["PNG"])
+    with pytest.raises(
+        InputError, match=r"a\.heic: .* \(HEIC\); install what reads it: pip install 'nnclassify\[heif\]'"
+    ):
+        ImageFormat(2, 2, "rgb").read(heif)
+    with pytest.raises(InputError, match=r"a\.avif: .* \(AVIF\); install what reads it: pip install 'pillow>=11.3'"):
+        ImageFormat(2, 2, "rgb").read(avif)
+
+
+@pytest.mark.parametrize(("ending", "module"), [("heic", "pillow_heif"), ("avif", "PIL.AvifImagePlugin")])
+def test_pictures_of_phones_are_read(ending: str, module: str, tmp_path: Path) -> None:
+    pytest.importorskip(module)
+    if ending not in " ".join(image_format.file_formats()).lower().replace("heif", "heic"):
+        pytest.skip("this build does not read it")
+    Image.new("RGB", (64, 64), (200, 100, 0)).save(tmp_path / f"a.{ending}")
+    assert abs(ImageFormat(8, 8, "rgb").read(tmp_path / f"a.{ending}")[:, 0, 0] - [200.0, 100, 0]).max() <= 6
 
 
 @pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])

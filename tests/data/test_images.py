@@ -144,7 +144,10 @@ def test_a_corrupt_or_truncated_image_is_named_or_skipped(content: bytes | None,
         build(name="folder", root="root", test=0)
     splits = build(name="folder", root="root", test=0, on_bad_file="skip")
     assert splits.class_counts() == [4, 3]
-    assert splits.notes == ["skipped: root/dog/2.png could not be read"]
+    assert [*splits.skipped] == ["dog/2.png"] and splits.skipped["dog/2.png"].startswith(
+        "root/dog/2.png: not a readable"
+    )
+    assert splits.notes == [f"skipped: {splits.skipped['dog/2.png']}"]
 
 
 def test_a_split_whose_every_image_is_bad_is_none(here: Path) -> None:
@@ -209,6 +212,6 @@ def test_small_and_large_files_are_read_alike(tmp_path: Path, monkeypatch: pytes
     one_by_one = decode_images(paths, picture)
     monkeypatch.setattr("nnclassify.data.image_reading.SMALL_FILE", 0)
     decoded = decode_images(paths, picture)
-    pixels, errors = decoded.pixels, decoded.errors
-    assert (pixels == one_by_one.pixels).all() and list(errors) == list(one_by_one.errors) == [70, 71]
+    pixels, errors = decoded.pixels, decoded.facts.errors
+    assert (pixels == one_by_one.pixels).all() and list(errors) == list(one_by_one.facts.errors) == [70, 71]
     assert pixels[:, 0, 1, 2].tolist() == [0 if row in errors else row for row in range(150)]

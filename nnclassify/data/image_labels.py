@@ -1,0 +1,198 @@
+"""Images whose classes, and splits if it says so, are listed in a CSV file: columns file, label and split."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems
+from nnclassify.data.file_list import FileList
+from nnclassify.data.image_folders import Layout, SplitFolder, split_of
+from nnclassify.data.image_listing import list_images, passed_over
+from nnclassify.data.labels import classes_of
+from nnclassify.data.table_files import open_table
+from nnclassify.errors import DataError, counted, some
+
+COLUMNS = {
+    "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "image_id", "id"),
+    "label": ("label", "labels", "class", "class_name", "target", "category", "y"),
+    "split": ("split", "set", "subset", "partition"),
+}
+"""Names of the columns, in any case; the first that is there is used."""
+
+
+@dataclass
+class _Listed:
+    """The rows of the CSV file.
+
+    Attributes:
+        names: The file of each row, relative to the root.
+        labels: Its label.
+        splits: Its split; `train` in all rows if there is no such column.
+        lines: Its line.
+        notes: What was recognized, one line each.
+    """
+
+    names: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def labeled_layout(root: Path, path: Path, *, skip_missing: bool) -> Layout:
+    """Find the images that a CSV file lists, with their classes and splits.
+
+    Args:
+        root: The folder that the files are relative to.
+        path: The CSV file.
+        skip_missing: Return the files that are not there in `Layout.missing`, instead of raising an error.
+
+    Raises:
+        DataError: The CSV file cannot be read, or a row is wrong; or a file is missing.
+    """
+    listed = _read(path)
+    listing = list_images(root)
+    notes = listed.notes
+    missing = _resolve(root, path, listed, set(listing.paths.names()), notes)
+    _refuse_twice(path, listed)
+    if missing and not skip_missing:
+        raise DataError(_all_missing(missing))
+    known = set(listed.names)
+    if others := [name for name in listing.paths.names() if name not in known and root / name != path]:
+        notes.append(f"{root}: {counted(len(others), 'image')} that {path} does not list not used ({some(others)})")
+    counts: dict[str, int] = {}
+    for label in listed.labels:
+        counts[label] = counts.get(label, 0) + 1
+    classes = classes_of(counts)
+    there = [row for row in range(len(listed.names)) if root / listed.names[row] not in missing]
+    splits = {
+        split: SplitFolder(
+            path,
+            FileList.of(root, [listed.names[row] for row in rows]),
+            np.array([classes.index[listed.labels[row]] for row in rows], dtype=np.int64),
+        )
+        for split in ("train", "validation", "test")
+        if (rows := [row for row in there if listed.splits[row] == split]) or split == "train"
+    }
+    if not len(splits["train"].paths):
+        raise DataError(f"{path}: no training images; expected train in column split, or no such column")
+    return Layout(
+        class_names=classes.names,
+        train=splits["train"],
+        test=splits.get("test"),
+        validation=splits.get("validation"),
+        notes=[*(f"{path}: {note}" for note in classes.notes), *notes, *passed_over([listing])],
+        missing=missing,
+    )
+
+
+def _read(path: Path) -> _Listed:
+    """Read the rows.
+
+    Raises:
+        DataError: One line per problem.
+    """
+    table, _, notes = open_table(path, CsvFormat(), ("delimiter", "decimal"))
+    rows = table.rows()
+    header = next(rows, (1, []))[1]
+    delimiter = next((sign for sign in DELIMITERS if len(header) == 1 and sign in header[0]), None)
+    if isinstance(table, CsvFile) and delimiter is not None:
+        rows = table.with_format(replace(table.format, delimiter=delimiter)).rows()
+        header = next(rows)[1]
+    places = _places(path, header)
+    listed, problems = _Listed(notes=notes), Problems(str(path))
+    for line, row in rows:
+        if len(row) != len(header):
+            problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(header)}", kind="width")
+            continue
+        cells = {kind: row[place].strip() for kind, place in places.items()}
+        for kind, cell in cells.items():
+            if not cell:
+                problems.add(places[kind], f"{path}:{line}: column {header[places[kind]]!r} is empty")
+        split = split_of(cells.get("split", "train"))
+        if split is None and cells["split"]:
+            found = f"{path}:{line}: found {cells['split']!r}, expected train, validation or test"
+            problems.add(places["split"], found, kind=cells["split"])
+        listed.names.append(PurePosixPath(cells["file"].replace("\\", "/")).as_posix())
+        listed.labels.append(cells["label"])
+        listed.splits.append(split or "")
+        listed.lines.append(line)
+    problems.raise_all()
+    return listed
+
+
+def _refuse_twice(path: Path, listed: _Listed) -> None:
+    """Reject a file that is listed twice: it might be in two splits.
+
+    Raises:
+        DataError: There is such a file.
+    """
+    first: dict[str, int] = {}
+    for line, name in zip(listed.lines, listed.names, strict=True):
+        if first.setdefault(name, line) != line:
+            raise DataError(f"{path}:{line}: {name} is also in line {first[name]}; keep one of them")
+
+
+def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
+    """Return the position of each kind of column in the header.
+
+    Raises:
+        DataError: There is no column of files, or none of labels.
+    """
+    plain = [name.strip().casefold().replace(" ", "_").replace("-", "_") for name in header]
+    places = {
+        kind: next(plain.index(name) for name in names if name in plain)
+        for kind, names in COLUMNS.items()
+        if not set(names).isdisjoint(plain)
+    }
+    if lacking := [kind for kind in ("file", "label") if kind not in places]:
+        raise DataError(
+            f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "
+            f"{some(header, 10) or 'nothing'}"
+        )
+    return places
+
+
+def _resolve(root: Path, path: Path, listed: _Listed, present: set[str], notes: list[str]) -> dict[Path, str]:
+    """Replace the names that are written differently on disk, and return what is missing.
+
+    Names match whatever the form of their accents, and without their ending if no other file has that name.
+    """
+    missing: dict[Path, str] = {}
+    unknown = [row for row, name in enumerate(listed.names) if name not in present and not (root / name).is_file()]
+    if not unknown:
+        return missing
+    written: dict[str, list[str]] = {}
+    for name in present:
+        composed = unicodedata.normalize("NFC", name)
+        written.setdefault(composed, []).append(name)
+        written.setdefault(composed.rpartition(".")[0] + ".*", []).append(name)
+    completed = 0
+    for row in unknown:
+        name = unicodedata.normalize("NFC", listed.names[row])
+        found = written.get(name) or written.get(f"{name}.*", [])
+        if len(found) == 1:
+            completed += name not in written
+            listed.names[row] = found[0]
+        else:
+            why = f"several files have this name: {some(sorted(found))}" if found else "no such file"
+            missing[root / listed.names[row]] = f"{path}:{listed.lines[row]}: {root / listed.names[row]}: {why}"
+    if completed:
+        notes.append(f"{path}: {counted(completed, 'file')} listed without the ending of the name")
+    return missing
+
+
+MAX_NAMED = 20
+"""Missing files to name individually; each has a line of its own."""
+
+
+def _all_missing(missing: dict[Path, str]) -> list[str]:
+    lines = list(missing.values())
+    more = f" ({len(lines)} such files)" if len(lines) > 1 else ""
+    *others, last = lines[:MAX_NAMED]
+    return [*others, f"{last}{more}; correct dataset.labels or dataset.root, or set dataset.on_bad_file: skip"]

@@ -1,0 +1,48 @@
+"""Locks between processes, which the system releases however a process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def lock(descriptor: int, *, wait: bool = False) -> None:
+    """Lock an open file until its descriptor is closed.
+
+    Raises:
+        OSError: Another process holds the lock, or the file system has no locks. With `wait`, only the latter; on
+            Windows also if another process holds it for ten seconds.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Return a context in which other processes wait before theirs with the same path.
+
+    It only saves work: where there are no locks, or two processes hold it because the file was removed in between, both
+    do the same, and each result is complete.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            path.unlink()

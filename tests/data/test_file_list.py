@@ -1,0 +1,33 @@
+"""Lists of files in little memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnclassify.data.file_list import FileCollector, FileList
+
+NAMES = ["a/1.png", "b/é 🐈.png", "c/\udcff.png", "d"]
+
+
+def test_a_list_is_the_sequence_of_its_paths() -> None:
+    files = FileList.of(Path("root"), NAMES)
+    assert [*files] == [Path("root") / name for name in NAMES] == [files[row] for row in range(4)]
+    assert (len(files), files[-1], [*files[1:3]]) == (4, Path("root/d"), [Path("root") / name for name in NAMES[1:3]])
+    assert files.example_names().of(__import__("torch").tensor([2, 0])) == [NAMES[2], NAMES[0]]
+
+
+def test_lists_are_joined_and_collected_in_order() -> None:
+    collector = FileCollector(Path("root"))
+    collector.add("é/", ["1", "ü"])
+    collector.add("", [])
+    collector.add("x/", ["2"])
+    joined = FileList.joined(
+        Path("root"), [collector.files(), FileList.of(Path("root"), []), FileList.of(Path("root"), NAMES)]
+    )
+    assert [*joined.names()] == ["é/1", "é/ü", "x/2", *NAMES]
+    assert len(FileList.joined(Path("root"), [])) == 0
+
+
+def test_a_million_files_take_their_names_and_eight_bytes_each() -> None:
+    files = FileList.of(Path("root"), [f"{number:07d}.png" for number in range(10_000)])
+    assert files.text.nbytes + files.ends.nbytes == 10_000 * (11 + 8) + 8

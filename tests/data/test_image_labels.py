@@ -1,0 +1,102 @@
+"""Images whose classes a CSV file lists."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import config_of
+from PIL import Image
+
+from nnclassify.data import Splits
+from nnclassify.errors import ConfigError, DataError
+
+ACCENT = unicodedata.normalize("NFC", "é")
+
+
+def paint(*files: str) -> None:
+    for file in files:
+        path = Path("root") / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2), (sum(map(ord, file)) % 256, len(file), 0)).save(path, "PNG")
+
+
+def build(table: str, **dataset: Any) -> Splits:
+    Path("labels.csv").write_text(table, encoding="utf-8")
+    options = {
+        "name": "folder",
+        "root": "root",
+        "labels": "labels.csv",
+        "size": 2,
+        "validation": 0,
+        "test": 0,
+        **dataset,
+    }
+    splits: Splits = config_of(dataset=options).dataset.build(0)
+    return splits
+
+
+def test_the_classes_are_those_of_the_file_in_its_order(here: Path) -> None:
+    paint("x 1.png", f"d{ACCENT}p/🐈.png", "a.png", "unlisted.png")
+    splits = build(f"File,Label\nx 1.png,007\n./d{ACCENT}p\\🐈.png,cat\na.png,007\n")
+    assert splits.train.all_names() == ["x 1.png", f"d{ACCENT}p/🐈.png", "a.png"]
+    assert (splits.class_names, splits.train.all_targets().tolist()) == (["007", "cat"], [0, 1, 0])
+    assert splits.notes == ["root: 1 image that labels.csv does not list not used (unlisted.png)"]
+
+
+def test_a_split_column_is_used(here: Path) -> None:
+    paint(*(f"{number}.png" for number in range(8)))
+    rows = "0.png;a;train\n1.png;b;Training\n6.png;a;train\n7.png;b;train\n"
+    rows += "2.png;a;val\n3.png;b;valid\n4.png;a;TEST\n5.png;b;testing\n"
+    splits = build("image;class;set\n" + rows, validation=None)
+    assert splits.train.all_names() == ["0.png", "1.png", "6.png", "7.png"]
+    assert splits.validation is not None and splits.validation.all_names() == ["2.png", "3.png"]
+    assert splits.test is not None and splits.test.all_names() == ["4.png", "5.png"]
+    drawn = build("image;class;set\n" + rows, validation=0.5)
+    assert len(drawn.train) == 2 and any(
+        "labels.csv: its validation images are not used" in note for note in drawn.notes
+    )
+
+
+def test_names_match_without_their_ending_and_in_other_forms_of_accents(here: Path) -> None:
+    paint("one.png", f"caf{ACCENT}.png")
+    splits = build(f"id,label\none,a\ncaf{unicodedata.normalize('NFD', ACCENT)}.png,b\n")
+    assert splits.train.all_names() == ["one.png", f"caf{ACCENT}.png"]
+    assert splits.notes == ["labels.csv: 1 file listed without the ending of the name"]
+
+
+def test_every_missing_file_is_named_or_skipped(here: Path) -> None:
+    paint("a.png", "b.png", "two.png", "two.jpg")
+    table = "file,label\na.png,a\ngone.png,b\nb.png,b\nlost.png,a\ntwo,a\n"
+    with pytest.raises(DataError) as caught:
+        build(table)
+    assert [line.partition(": ")[0] for line in caught.value.lines] == ["labels.csv:3", "labels.csv:5", "labels.csv:6"]
+    assert "several files have this name: two.jpg, two.png (3 such files)" in caught.value.lines[-1]
+    splits = build(table, on_bad_file="skip")
+    assert splits.train.all_names() == ["a.png", "b.png"] and [*splits.skipped] == ["gone.png", "lost.png", "two"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", r"labels.csv:1: no column file and no column label; expected file,label .* found nothing"),
+        ("file,what\na.png,a\n", r"labels.csv:1: no column label; expected .* found file, what"),
+        ("file,label\na.png,\nb.png,b\n", r"labels.csv:2: column 'label' is empty"),
+        ("file,label\na.png\n", r"labels.csv:2: 1 values, expected 2"),
+        ("file,label,split\na.png,a,later\n", r"labels.csv:2: found 'later', expected train, validation or test"),
+        ("file,label,split\na.png,a,test\nb.png,b,test\n", r"labels.csv: no training images"),
+        ("file,label\na.png,a\n./a.png,b\n", r"labels.csv:3: a.png is also in line 2"),
+    ],
+)
+def test_a_wrong_list_is_one_line(table: str, message: str, here: Path) -> None:
+    paint("a.png", "b.png")
+    with pytest.raises(DataError, match=message) as caught:
+        build(table)
+    assert len(caught.value.lines) == 1
+
+
+def test_a_validation_folder_beside_a_list_is_refused(here: Path) -> None:
+    with pytest.raises(ConfigError, match=r"dataset.validation: a folder, but dataset.labels lists the images"):
+        build("file,label\n", validation="val")

@@ -1,0 +1,158 @@
+"""Where decoded images are kept: in memory, in the cache, or nowhere; always with the same bytes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from builders import config_of
+from PIL import Image
+
+from nnclassify.data import Splits, image_store
+from nnclassify.data.batches import Batches
+from nnclassify.data.image_format import DecodedImage, ImageFormat
+from nnclassify.data.image_stream import StreamedImages
+from nnclassify.data.transform import Transform, fit_normalization
+from nnclassify.device import Placement
+from nnclassify.errors import DataError
+
+OPTIONS = {"name": "folder", "root": "root", "size": 4, "test": 0.2, "validation": 0.2}
+WHERE: list[dict[str, Any]] = [{"cache": "auto"}, {"cache": "kept"}, {"cache": "off"}, {"cache_limit": "1 kB"}]
+
+
+@pytest.fixture
+def images(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Forty images of two classes, some of them odd, and a cache of their own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    monkeypatch.setattr(image_store, "MIN_IMAGES", 10)
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        path = here / "root" / "ab"[number % 2] / f"é {number} 🐈.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (5, 6, 3), dtype=np.uint8)).save(path)
+    (here / "root/a/bad.png").write_bytes(b"")
+    (here / "root/b/cut.jpg").write_bytes(b"\xff\xd8\xff")
+    return here / "root"
+
+
+def build(**dataset: Any) -> Splits:
+    splits: Splits = config_of(dataset={**OPTIONS, "on_bad_file": "skip", **dataset}).dataset.build(0)
+    return splits
+
+
+@pytest.mark.parametrize("where", WHERE, ids=str)
+def test_the_bytes_are_the_same_wherever_they_are_kept(
+    where: dict[str, Any], images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(image_store, "MIN_IMAGES", 1000)
+        known = build()
+    for splits in (build(**where), build(**where)):
+        assert splits.digests() == known.digests()
+        assert splits.train.all_names() == known.train.all_names() and splits.skipped == known.skipped
+        assert [*splits.skipped] == ["a/bad.png", "b/cut.jpg"]
+        statistics = (fit_normalization(part.train.inputs, part.train.indices, "standard") for part in (splits, known))
+        assert all(ours.equal(theirs) for ours, theirs in zip(*statistics, strict=True))
+
+
+def test_other_splits_of_the_same_files_decode_nothing_again(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    monkeypatch.setattr(ImageFormat, "decode", lambda *arguments: pytest.fail("decoded again"))
+    assert len(build(seed=3, test=0.4).train) < len(build(seed=4).train)
+
+
+def test_only_the_images_in_use_are_decoded_with_a_limit(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, seen = ImageFormat.decode, []
+
+    def counted(image_format: ImageFormat, path: Path) -> DecodedImage:
+        seen.append(path)
+        return decode(image_format, path)
+
+    monkeypatch.setattr(ImageFormat, "decode", counted)
+    splits = build(limit=4)
+    assert len(seen) == 4 + 4 and len(splits.train) + len(splits.validation or ()) <= 4
+
+
+def test_streamed_images_make_the_same_batches(images: Path) -> None:
+    splits, streamed = build(), build(cache="off")
+    assert isinstance(streamed.train.inputs, StreamedImages) and streamed.input_shape == (3, 4, 4)
+    shift, scale = fit_normalization(splits.train.inputs, splits.train.indices, "standard")
+    transform = Transform(splits.input_shape, splits.image_format, None, shift, scale)
+    place = Placement(torch.device("cpu"), torch.float32)
+    chunks = [
+        [chunk.inputs for chunk in Batches(part.train, transform, place, batch_size=4, seed=1).epoch(1)]
+        for part in (splits, streamed)
+    ]
+    assert all(map(torch.equal, *chunks)) and len(chunks[0]) == len(chunks[1])
+    with pytest.raises(TypeError, match="only index_select reads streamed images"):
+        streamed.train.inputs.sum()
+
+
+def test_a_streamed_file_that_is_gone_is_named(images: Path) -> None:
+    streamed = build(cache="off").train
+    (Path("root") / streamed.name_of(0)).unlink()
+    with pytest.raises(DataError, match=r"root/a/.*: not a readable image .*it could be read when the run began"):
+        streamed.select(torch.tensor([0]))
+
+
+def test_what_does_not_fit_into_the_cache_is_in_memory_or_streamed(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = build(cache_limit="1 kB")
+    assert any("over the limit of 1e-06 GB, so they are not cached" in note for note in splits.notes)
+    assert not isinstance(splits.train.inputs, StreamedImages) and not list(Path("cache").rglob("*.npy"))
+    monkeypatch.setattr(image_store, "available_memory", lambda: 1000)
+    assert isinstance(build(cache_limit="1 kB").train.inputs, StreamedImages)
+    assert not isinstance(build().train.inputs, StreamedImages)  # mapped
+
+
+def test_a_folder_of_the_users_own_has_to_be_private(images: Path) -> None:
+    build(cache="kept")
+    assert len(list(Path("kept/pictures").glob("*.npy"))) == 1 and not Path("cache").exists()
+    Path("kept").chmod(0o777)
+    with pytest.raises(DataError, match=r"dataset\.cache: kept: others can write to it; fix it with: chmod go-w"):
+        build(cache="kept")
+
+
+@pytest.mark.slow
+def test_processes_that_need_the_same_images_decode_them_once(images: Path) -> None:
+    code = """
+import sys, time
+sys.path.insert(0, "tests")
+from nnclassify.data import image_store, image_format
+from nnclassify.config.run_config import RunConfig
+decode = image_format.ImageFormat.decode
+def slow(self, path):
+    print("decoded")
+    time.sleep(0.02)
+    return decode(self, path)
+image_format.ImageFormat.decode = slow
+image_store.MIN_IMAGES = 10
+from nnclassify.data import Dataset
+from nnclassify.data.images import Folder
+splits = Folder(root="root", size=4, on_bad_file="skip").build(0)
+print(splits.train.digest())
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    assert sorted(output.count("decoded") for output in outputs) == [0, 42]
+    assert outputs[0][-1] == outputs[1][-1]
+
+
+def test_what_a_killed_process_left_is_removed(images: Path) -> None:
+    build()
+    kept = next(Path("cache").rglob("*.npy"))
+    left = kept.with_name(f"{kept.name}.123.partial")
+    left.write_bytes(b"half")
+    kept.unlink()
+    build()
+    assert kept.is_file() and not left.exists() and not list(kept.parent.glob("*.lock"))
