@@ -303,9 +303,10 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
 def _baselines(components: Components, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
     """Compute the baselines; return None, with a note, if that fails: the result of the run does not depend on it."""
     try:
-        return baselines(components.splits, components.transform, judged)
+        with_boosted = components.config.with_boosted()
+        return baselines(components.splits, components.transform, judged, with_boosted=with_boosted)
     except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
-        note(f"no linear baseline: {one_line(cause)}")
+        note(f"no baselines: {one_line(cause)}")
         return None
 
 

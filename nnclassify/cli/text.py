@@ -10,6 +10,7 @@ from nnclassify.cli.streams import has_color
 from nnclassify.cli.table import table
 from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import printable
+from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
@@ -37,9 +38,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
             lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {figures[split]['loss']:.4f}")
             lines[-1] += _selected(figures[split], result.components.config.select_by)
     if result.baselines is not None:
-        line, majority = result.baselines.linear, result.baselines.majority
-        most = "classes" if result.classifier.is_multi_hot else "class"
-        lines[-1] += f" (a linear model {percent(line)}, always the most common {most} {percent(majority)})"
+        lines[-1] += f" ({result.baselines.told(is_multi_hot=result.classifier.is_multi_hot)})"
     if result.test is not None:
         low, high = map(percent, result.test.accuracy_interval)
         lines.append(f"95% interval of the test accuracy: {low} to {high} ({result.test.num_examples} examples)")
@@ -56,12 +55,13 @@ def _selected(figures: dict[str, Any], select_by: str) -> str:
     return "" if value is None else f", {METRICS[select_by].label} {value:.4f}"
 
 
-def evaluation_text(path: Path, split: str, evaluation: Evaluation) -> str:
-    """Describe an evaluation: metrics, classes, and the confusion matrix if it fits."""
+def evaluation_text(path: Path, split: str, evaluation: Evaluation, recorded: Baselines | None = None) -> str:
+    """Describe an evaluation: metrics, baselines, classes, and the confusion matrix if it fits."""
     low, high = map(percent, evaluation.accuracy_interval)
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         f"accuracy {percent(evaluation.accuracy)} (95% interval {low} to {high}), loss {evaluation.loss:.4f}",
+        *([] if recorded is None else [f"baselines: {recorded.told(is_multi_hot=evaluation.is_multi_hot)}"]),
         *([_multi_hot_line(evaluation)] if evaluation.is_multi_hot else []),
         *_other_metrics(evaluation),
         "",

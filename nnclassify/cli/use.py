@@ -60,7 +60,7 @@ def evaluate(
     run, changes = run_and_overrides(run, words, run_option, overrides)
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
-    from nnclassify.inference.evaluation_examples import examples_to_evaluate
+    from nnclassify.inference.evaluation_examples import examples_to_evaluate, recorded_baselines
 
     path = find_run(run)
     classifier = load_noted(path, device).overridden(changes)
@@ -68,11 +68,13 @@ def evaluate(
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_examples(classifier, chosen.examples)
+    recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
-        print_json({**about, **evaluation.figures()})
+        print_json({**about, **evaluation.figures(), "baselines": None if recorded is None else vars(recorded)})
     else:
-        print(evaluation_text(path, chosen.split if data is None else f"{chosen.split} of {data}", evaluation))
+        which = chosen.split if data is None else f"{chosen.split} of {data}"
+        print(evaluation_text(path, which, evaluation, recorded))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 

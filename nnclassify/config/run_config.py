@@ -16,6 +16,7 @@ from nnclassify.config.messages import describe_problems, errors_in, line_of, pa
 from nnclassify.config.suggest.suggest import is_data, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
+from nnclassify.data.tables import Csv
 from nnclassify.data.transform import EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.evaluation.metrics import METRICS
@@ -115,6 +116,9 @@ class RunConfig(Settings):
     checkpoint_every: CheckpointEvery | None = None
     """How often to save during training: `{steps: 500}`, `{minutes: 10}` or both, in addition to the end of each
     epoch. Default: at the end of each epoch; epochs shorter than two seconds share a save."""
+    boosted_baseline: AutoSwitch = "auto"
+    """Compare the result with gradient-boosted trees too (scikit-learn's `HistGradientBoostingClassifier`), besides a
+    linear model and the most common class. `auto`: for a table in a file; it takes a few seconds at most."""
     accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
     """Findings of `nnclassify check` to accept, such as NN302. They are shown as notes, never as faults."""
 
@@ -140,6 +144,10 @@ class RunConfig(Settings):
         if self.dataset.is_multi_hot:
             return self.loss.build_multi_hot(len(class_counts))
         return self.loss.build(class_counts)
+
+    def with_boosted(self) -> bool:
+        """Return whether the result is compared with gradient-boosted trees."""
+        return self.boosted_baseline == "on" or (self.boosted_baseline == "auto" and isinstance(self.dataset, Csv))
 
     def averaging(self) -> Averaging | None:
         """Return the average of the weights that is evaluated and saved, or None."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +14,9 @@ from nnclassify.data.labels import matched
 from nnclassify.data.splitting import counts_of, limited
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, LabelError, some
+from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.outputs import check_values
+from nnclassify.files.paths import content_of
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, splits_of
 from nnclassify.inference.labeled_data import dataset_at
@@ -79,6 +83,19 @@ def evaluate_run(classifier: Classifier, split: str | None = None, data: str | N
         raise InputError(f"split: found {split!r}, expected train, validation or test")
     chosen = examples_to_evaluate(classifier, split, data)
     return replace(evaluate(classifier, chosen.examples), split=chosen.split, notes=tuple(chosen.notes))
+
+
+def recorded_baselines(checkpoint: Path) -> Baselines | None:
+    """Return the baselines on the test split that a run recorded, for its `best.pt`; None if it has none.
+
+    They were fitted on its training split, which is not read again for an evaluation.
+    """
+    folder = RunFolder(checkpoint.parent)
+    try:
+        found = json.loads(content_of(folder.result))["baselines"]
+        return Baselines(**found) if checkpoint == folder.best else None
+    except (OSError, ValueError, KeyError, TypeError):  # no finished run, or not its result
+        return None
 
 
 def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:

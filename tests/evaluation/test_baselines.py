@@ -3,11 +3,13 @@ import torch
 from builders import config_of, loaded
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from nnclassify import run
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
+from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.training.build import Components, build_components
 
@@ -43,6 +45,33 @@ def test_they_are_those_of_scikit_learn(dataset: str) -> None:
     both = found(dataset=dataset)
     assert both.linear == pytest.approx(model.score(judged, expected), abs=1.01 / len(judged))
     assert both.majority == pytest.approx(majority.score(judged, expected))
+
+
+def test_boosted_trees_part_rings_and_are_those_of_scikit_learn() -> None:
+    components = build_components(config_of(dataset="circles"))
+    both = baselines(components.splits, components.transform, held_against(components), with_boosted=True)
+    (inputs, targets), (judged, expected) = (
+        (components.transform(raw, torch.float32).numpy(), classes.numpy())
+        for raw, classes in (
+            split.select(torch.arange(len(split))) for split in (components.splits.train, held_against(components))
+        )
+    )
+    model = HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(inputs, targets)
+    assert both.boosted == pytest.approx(model.score(judged, expected)) and both.linear < 0.6
+    assert both.told(is_multi_hot=False).startswith("a linear model ") and found().boosted is None
+
+
+def test_boosted_trees_are_of_bounded_size() -> None:
+    assert [boosting.num_iterations(num_classes) for num_classes in (2, 3, 26, 1000)] == [100, 100, 38, 20]
+    assert boosting.max_examples(14, 2) == 50_000 and boosting.max_examples(1000, 2) == 2000
+    assert boosting.max_examples(10**6, 10) == 20
+
+
+def test_boosted_trees_take_multi_hot_targets_and_a_class_that_is_everywhere() -> None:
+    inputs = torch.linspace(-1, 1, 60)[:, None]
+    targets = torch.stack([inputs[:, 0] > 0, torch.ones(60, dtype=torch.bool)], dim=1).long()
+    predictions = boosting.boosted_predictions(inputs, targets, torch.tensor([[-0.9], [0.9]]), 2)
+    assert predictions.tolist() == [[0, 1], [1, 1]]
 
 
 def test_the_majority_is_the_share_of_the_commonest_training_class() -> None:
@@ -81,11 +110,11 @@ def test_a_table_of_100_000_columns_has_a_baseline() -> None:
 
 
 def test_a_baseline_that_cannot_be_had_costs_no_result(here: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_memory(*_: object) -> Baselines:
+    def no_memory(*_: object, **options: bool) -> Baselines:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(run, "baselines", no_memory)
     notes: list[str] = []
     figures = run.train(loaded(config_of()), note=notes.append).figures()
     assert figures["baselines"] is None and figures["test"] is not None
-    assert any("no linear baseline: DefaultCPUAllocator" in note for note in notes)
+    assert any("no baselines: DefaultCPUAllocator" in note for note in notes)

@@ -127,6 +127,7 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
         "accuracy_interval",
         "classes",
         "confusion",
+        "baselines",
     ]
     assert set(figures["classes"][0]) == {"name", "precision", "recall", "f1", "support"}
     assert figures["split"] == "test" and len(figures["confusion"]) == 10

@@ -1,0 +1,49 @@
+"""The baseline of gradient-boosted trees, which are hard to beat on tables: scikit-learn's, of bounded size."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAX_EXAMPLES, MAX_WORK = 50_000, 2 * 10**8
+"""Maximum number of training examples, and of values that all trees read: seconds on two cores."""
+ITERATIONS, MIN_ITERATIONS, MAX_TREES = 100, 20, 1000
+"""Rounds of boosting, each of which grows a tree per class (one for two classes): fewer rounds for many classes."""
+SEED = 0
+
+
+def num_iterations(num_classes: int) -> int:
+    """Return the number of rounds of boosting for a number of classes."""
+    trees_per_round = 1 if num_classes == 2 else num_classes
+    return max(MIN_ITERATIONS, min(ITERATIONS, MAX_TREES // trees_per_round))
+
+
+def max_examples(num_columns: int, num_classes: int) -> int:
+    """Return the maximum number of training examples."""
+    num_trees = num_iterations(num_classes) * (1 if num_classes == 2 else num_classes)
+    return max(2 * num_classes, min(MAX_EXAMPLES, MAX_WORK // (num_columns * num_trees)))
+
+
+def boosted_predictions(inputs: Tensor, targets: Tensor, judged: Tensor, num_classes: int) -> Tensor:
+    """Fit gradient-boosted trees and predict.
+
+    Args:
+        inputs: The training inputs `(N, columns)`.
+        targets: Their class indices `(N,)`, or multi-hot targets `(N, K)`, which get one model per class.
+        judged: The inputs to predict, `(M, columns)`.
+        num_classes: The number of classes, K.
+
+    Returns:
+        Class indices `(M,)`, or multi-hot predictions `(M, K)`.
+    """
+    if targets.ndim == 2:
+        return torch.stack([boosted_predictions(inputs, column, judged, 2) for column in targets.T], dim=1)
+    if len(targets.unique()) == 1:
+        return targets[:1].expand(len(judged))
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(
+        max_iter=num_iterations(num_classes), early_stopping=False, random_state=SEED
+    ).fit(inputs.numpy(), targets.numpy())
+    return torch.from_numpy(np.asarray(model.predict(judged.numpy()), dtype=np.int64))
