@@ -15,7 +15,7 @@ from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.csv_cells import cell
-from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
@@ -170,13 +170,24 @@ def comparison_text(compared: Sequence[ComparedRun]) -> str:
             header.append(f"{split} {METRICS[name].label}")
             for row, run in zip(rows, compared, strict=True):
                 row.append(f"{run.metrics[split][name]:.4f}" if name in run.metrics[split] else "-")
-    text = table(header, rows) + _examples_table(compared)
+    text = table(header, rows) + _means_table(compared) + _examples_table(compared)
     if not compared or not compared[0].differences:
         return text
     keys = list(compared[0].differences)
     cells = [["", *keys]] + [[run.name, *(_value(run.differences[key]) for key in keys)] for run in compared]
     first, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
     return f"{text}\n\ndifferences\n{table(first, others)}"
+
+
+def _means_table(compared: Sequence[ComparedRun]) -> str:
+    """Return a table of the mean accuracy over the seeds and folds of each config; empty if none has several."""
+    splits = ("train", "validation", "test")
+    rows = [
+        [group.label, *("-" if mean is None else f"{percent(mean[0])} ({percent(mean[1])})" for mean in means)]
+        for group in grouped(compared)
+        if len(group.runs) > 1 and any(means := [group.mean(split) for split in splits])
+    ]
+    return f"\n\n{table(['mean (standard deviation)', *splits], rows)}" if rows else ""
 
 
 def _examples_table(compared: Sequence[ComparedRun]) -> str:

@@ -387,6 +387,14 @@ class Dataset(Settings):
     def _hold_out(self, source: RawDataset, rows: Rows, fraction: float, seed: int, split: str) -> tuple[Rows, Rows]:
         """Return the kept rows and those of a split, with a note if its size is far from what was asked for."""
         kept, held_out = source.train.hold_out(rows, fraction, numpy_rng(seed, "split", split))
+        counts = [counts_of(source.train.targets[part], len(source.class_names)) for part in (kept, held_out)]
+        lost = [name for name, left, out in zip(source.class_names, *counts, strict=True) if out and not left]
+        if source.train.times is not None and lost:  # other ways of drawing keep examples of each class
+            raise LabelError(
+                f"dataset.time: all examples of class {some(lost, 5)} are in the newest {fraction:.0%}, held out for "
+                f"{split}; decrease dataset.{split}, or remove the class",
+                ("dataset", "time"),
+            )
         found = len(held_out) / max(1, len(rows))
         if (source.train.groups is not None or source.train.times is not None) and abs(found - fraction) > FAR:
             whole = "groups" if source.train.times is None else "examples of the same time"

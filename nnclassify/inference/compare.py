@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,7 +59,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of one config that differ only in their seeds and names.
+    """Runs of one config that differ only in their seeds, folds and names.
 
     Attributes:
         label: The values that distinguish the config from the others in the comparison.
@@ -67,6 +68,11 @@ class RunGroup:
 
     label: str
     runs: list[ComparedRun]
+
+    def mean(self, split: str) -> tuple[float, float] | None:
+        """Return the mean accuracy on a split over several runs, and its standard deviation; None if one is unknown."""
+        known = [accuracy for run in self.runs if (accuracy := run.accuracies[split]) is not None]
+        return (fmean(known), stdev(known)) if len(known) == len(self.runs) > 1 else None
 
     def reached(self, metric: Metric) -> float:
         """Return the mean of a metric over the runs on the validation split; NaN if it is unknown for one of them.
@@ -97,8 +103,9 @@ def grouped(runs: Sequence[ComparedRun]) -> list[RunGroup]:
 
 
 def _settings(run: ComparedRun) -> dict[str, Any]:
-    """Return the config values that differ, without seeds and names, by the shortest unambiguous key."""
-    keys = {key: key.removesuffix(".name") for key in run.differences if key != "name" and _end(key) != "seed"}
+    """Return the config values that differ, without seeds, folds and names, by the shortest unambiguous key."""
+    repeated = ("seed", "fold")
+    keys = {key: key.removesuffix(".name") for key in run.differences if key != "name" and _end(key) not in repeated}
     ends = Counter(map(_end, keys.values()))
     return {_end(key) if ends[_end(key)] == 1 else key: run.differences[whole] for whole, key in keys.items()}
 

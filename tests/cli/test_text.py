@@ -98,5 +98,21 @@ def test_a_comparison_has_a_row_per_run_where_there_are_more_runs_than_keys() ->
     assert comparison_text(runs(3)).splitlines()[-4:-2] == ["       lr  name", "run-0   0     -"]
 
 
+def test_folds_of_a_config_have_a_mean_and_a_standard_deviation() -> None:
+    known: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
+    runs = [
+        ComparedRun(
+            *(f"run-{fold}", {"dataset.fold": fold}, 1, 2, 3.0, {"train": 0.9, "validation": None, "test": accuracy}),
+            *("accuracy", known, []),
+        )
+        for fold, accuracy in ((1, 0.7), (2, 0.8), (3, 0.9))
+    ]
+    lines = comparison_text(runs).splitlines()
+    place = next(row for row, line in enumerate(lines) if line.startswith("mean (standard deviation)"))
+    assert lines[place + 1].split("  ")[0] == "run-1 and 2 more"
+    assert lines[place + 1].split()[-5:] == ["90.0%", "(0.0%)", "-", "80.0%", "(10.0%)"]
+    assert "mean" not in comparison_text(runs[:1])
+
+
 def test_columns_of_wide_characters_are_aligned() -> None:
     assert table(["", "n"], [["猫", "1"], ["cat", "22"]]).splitlines() == ["      n", "猫    1", "cat  22"]

@@ -116,6 +116,11 @@ def test_rows_of_the_same_day_are_in_one_split_and_a_note_says_what_that_costs(h
         (["1", "", "2", "3"], {"time": "c"}, r"^t\.csv:3: column 'c': no time; fill it in or remove the row$"),
         (["1.2.24", "3.2.24", "", "x"], {"time": "label"}, r"^dataset\.time: 'label' is also the label or a feature"),
         (["01/02/2024", "03/04/2024"] * 2, {"time": "c"}, r"^t\.csv: column 'c': '01/02/2024' may be a date as"),
+        (
+            ["1", "9", "2", "8"],
+            {"time": "c", "test": 0.5},
+            r"^dataset\.time: all examples of class b are in the newest 50",
+        ),
         (["7"] * 4, {"time": "c"}, r"^dataset\.time: all 4 examples have the same time"),
         (["p", "q", "p", "q"], {"group": "c", "folds": 3}, r"^dataset\.folds: 3 folds of 2 groups; expected at least"),
         (["p", "q", "r", "q"], {"group": "c", "folds": 2}, r"^dataset\.folds: only one group of class b; expected"),
