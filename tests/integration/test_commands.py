@@ -87,8 +87,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     assert second.returncode == 0, second.stderr
     figures = json.loads(second.stdout)
     assert list(figures) == [
-        "run",
-        "data", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
+        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
         "train", "validation", "test", "baselines", "findings",
     ]  # fmt: skip
     assert set(figures["train"]) == {"loss", "accuracy"} < set(figures["validation"]) == set(figures["test"])
