@@ -115,12 +115,20 @@ class FunctionalState:
         left: Iterator[Tensor] = iter(gradients)
         for group, names, states, rate in zip(self.groups, self.learned, self.states, rates, strict=True):
             parameters = [self.weights.parameters[name] for name in names]
-            group.update(parameters, [next(left) for _ in names], states, rate)
+            group.update(parameters, [_laid_out_as(parameter, next(left)) for parameter in parameters], states, rate)
 
     def average(self, averaging: Averaging | None, decay: Rate) -> None:
         """Update the average of the weights in place, if there is one."""
         if averaging is not None and self.averages is not None:
             averaging.update(self.averages, self.weights, decay)
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient in the memory layout of its parameter: torch's fused optimizers take it for granted.
+
+    A sum over processes, for one, is laid out row by row, and the weights of convolutions are channels last.
+    """
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def _norms_of(model: nn.Module, groups: Sequence[Group]) -> list[nn.Module]:

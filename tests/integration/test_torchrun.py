@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = """
 dataset: {name: digits, limit: 100}
-model: {name: cnn, blocks: [{channels: 2, pool: max, batch_norm: true}], hidden: [4]}
+model: {name: cnn, blocks: [{channels: 4, pool: max, batch_norm: true}, {channels: 3, kernel: 2}], hidden: [4]}
 epochs: 2
 batch_size: 12
 precision: float64

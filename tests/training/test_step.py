@@ -14,6 +14,7 @@ from torch import nn
 from nnclassify.compile.aot import CompiledSteps
 from nnclassify.optim.averaging import Lookahead, Weights
 from nnclassify.optim.optimizers import Muon, Optimizer, ParameterGroup, Sgd
+from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.step import StepFunction
 
 
@@ -21,6 +22,21 @@ from nnclassify.training.step import StepFunction
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found that an earlier test compiled."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("member", OPTIMIZERS)
+def test_the_memory_layout_of_a_gradient_plays_no_part(member: Callable[[], Optimizer]) -> None:
+    """A sum over processes is laid out row by row: fused kernels once took it for channels last."""
+    weights = []
+    for layout in (torch.channels_last, torch.contiguous_format):
+        torch.manual_seed(0)
+        model = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+        gradients = [torch.randn(6, 4, 3, 3).contiguous(memory_format=layout), torch.randn(6)]
+        state = FunctionalState.of(model, None, member().build(list(model.named_parameters())), epoch=1)
+        for _ in range(2):
+            state.update(gradients, [0.1] * len(state.groups))
+        weights.append(model.weight.detach().clone())
+    torch.testing.assert_close(*weights)
 
 
 @pytest.mark.parametrize("member", OPTIMIZERS)
