@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import init, predict, runs, summary, train, use
+from nnclassify.cli import init, predict, preview, runs, summary, train, use
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -44,6 +44,7 @@ app.command(context_settings={"ignore_unknown_options": True})(predict.predict)
 app.command("plots")(use.draw_plots)
 app.command()(use.compare)
 app.command(epilog=PRECEDENCE)(summary.summary)
+app.command(epilog=PRECEDENCE)(preview.preview)
 app.command("runs")(runs.list_runs)
 app.add_typer(configs_app, name="configs")
 

@@ -10,7 +10,7 @@ time waiting for its batch than computing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -118,19 +118,27 @@ class Batches:
         products round differently if their inputs have a different alignment to 64 bytes.
         """
         order = self.order(epoch)
-        augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
-        mixing = Mixing.draw(self.augment, self.seed, epoch, len(self.examples))
-        chunk_batches = self._chunk_batches(group_size)
+        prepare, chunk_batches = self.preparation(epoch), self._chunk_batches(group_size)
         for start in range(first_batch // chunk_batches * chunk_batches, len(self), chunk_batches):
             rows = order[start * self.batch_size : (start + chunk_batches) * self.batch_size]
-            inputs, targets = self._prepared(rows, augmentation)
-            if mixing is not None:
-                others, their_targets = self._prepared(mixing.partners[rows], augmentation)
-                inputs, shares = mixing.mix(inputs, others, rows)
-                shares = shares.to(self.placement.device, self.placement.dtype, non_blocking=True)
-                targets = soft_targets(targets, their_targets, shares, self.num_classes)
-            chunk = Chunk(inputs, targets, self.batch_size, group_size, start)
+            chunk = Chunk(*prepare(rows), self.batch_size, group_size, start)
             yield chunk if start >= first_batch else chunk.split_at((first_batch - start) * self.batch_size)[1]
+
+    def preparation(self, epoch: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Return the function from rows `(B,)` of the split to their inputs and targets in an epoch (from 1)."""
+        augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
+        mixing = Mixing.draw(self.augment, self.seed, epoch, len(self.examples))
+
+        def prepare(rows: Tensor) -> tuple[Tensor, Tensor]:
+            inputs, targets = self._prepared(rows, augmentation)
+            if mixing is None:
+                return inputs, targets
+            others, their_targets = self._prepared(mixing.partners[rows], augmentation)
+            inputs, shares = mixing.mix(inputs, others, rows)
+            shares = shares.to(self.placement.device, self.placement.dtype, non_blocking=True)
+            return inputs, soft_targets(targets, their_targets, shares, self.num_classes)
+
+        return prepare
 
     def _prepared(self, rows: Tensor, augmentation: Augmentation | None) -> tuple[Tensor, Tensor]:
         """Return the normalized inputs and the targets of rows `(B,)` of the split, on the device."""

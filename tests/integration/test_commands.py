@@ -252,3 +252,12 @@ def test_names_with_signs_and_in_any_script_are_drawn_and_nothing_is_said_of_it(
     for path in plots.iterdir():
         with Image.open(path) as picture:
             assert max(picture.size) < 2500
+
+
+@pytest.mark.slow
+def test_preview_draws_images_and_prints_tables(first: object, nnclassify: Program, place: Path) -> None:
+    done = nnclassify("preview", "mine.yaml", "--out", "seen.png", "dataset.augment.flip=true")
+    assert (done.returncode, done.stdout) == (0, "preview: seen.png\n") and (place / "seen.png").stat().st_size > 10_000
+    done = nnclassify("preview", "iris_mlp", "--split", "test")
+    assert done.stdout.startswith("test: 4 values; normalize none; `input` is what the network sees\n\nfeature")
+    assert nnclassify("preview", "mine.yaml", "--split", "all").returncode == 2

@@ -92,7 +92,7 @@ def _draw_images(
     right = exact(evaluation.predictions[rows], targets).tolist()
     shown = zip(grid, inputs, targets, rows.tolist(), right, examples.names_of(rows), strict=False)
     for axes, image, target, row, is_right, file in shown:
-        axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(displayed(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         predicted, true = describe(evaluation, row, target, names)
         words = f"{readable(file, MAX_LISTED)}\npredicted {predicted}\n" + ("correct" if is_right else f"true {true}")
         axes.set_title(words, fontsize=7.5, color=RIGHT if is_right else WRONG)
@@ -114,16 +114,18 @@ def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Se
     return predicted, true
 
 
-def _displayed(image: Tensor) -> np.ndarray:
-    """Convert an image `(C, H, W)` of any number type for imshow, scaled from its darkest to its brightest value.
+def displayed(image: Tensor, limits: tuple[float, float] | None = None) -> np.ndarray:
+    """Convert an image `(C, H, W)` of any number type for imshow.
 
     Unless it has one or three channels, the mean of the channels is shown.
+
+    Args:
+        image: The image.
+        limits: The values of black and white. Default: 0 and 255 for bytes, else the lowest and the highest value.
     """
     step = -(-max(image.shape) // MAX_SIDE)
     values = image[:, ::step, ::step].float()
-    if image.dtype == torch.uint8:
-        values = values / 255
-    else:
-        low, high = values.min(), values.max()
-        values = (values - low) / (high - low).clamp_min(1e-12)
+    usual = (0.0, 255.0) if image.dtype == torch.uint8 else (float(values.min()), float(values.max()))
+    low, high = limits or usual
+    values = ((values - low) / max(high - low, 1e-12)).clamp(0, 1)
     return (values.permute(1, 2, 0) if len(values) == 3 else values.mean(0)).numpy()
