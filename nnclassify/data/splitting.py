@@ -117,25 +117,26 @@ def grouped_sides(
     """
     labels = strata(targets)
     _, codes = np.unique(groups, return_inverse=True)
-    order = np.lexsort((labels, codes))
-    counts = np.bincount(codes)
     totals = np.bincount(labels)
+    pairs, sizes = np.unique(codes * len(totals) + labels, return_counts=True)  # each group's examples per stratum
+    bounds = np.searchsorted(pairs, np.arange(codes.max() + 2) * len(totals))
     wanted = np.outer(fractions, totals)
-    filled = np.zeros_like(wanted)
+    filled, wanted_of, filled_of = np.zeros_like(wanted), wanted.sum(axis=1), np.zeros(len(fractions))
     is_held_out = np.isin(np.arange(len(fractions)), whole)
-    sides = np.empty(len(counts), dtype=np.int64)
-    first = np.cumsum(counts) - counts
-    in_turn = np.lexsort((rng.random(len(counts)), -np.floor(np.log2(counts))))
-    for left, group in zip(range(len(counts), 0, -1), in_turn, strict=True):
-        strata_of, size_of = np.unique(labels[order[first[group] : first[group] + counts[group]]], return_counts=True)
+    sides = np.empty(codes.max() + 1, dtype=np.int64)
+    in_turn = np.lexsort((rng.random(len(sides)), -np.floor(np.log2(np.bincount(codes)))))
+    for left, group in zip(range(len(sides), 0, -1), in_turn, strict=True):
+        of_group = slice(bounds[group], bounds[group + 1])
+        strata_of, size_of = pairs[of_group] % len(totals), sizes[of_group]
         have, want = filled[:, strata_of], wanted[:, strata_of]
         cost = (size_of * (2 * (have - want) + size_of) / np.maximum(want, 1e-9)).sum(axis=1)
-        is_empty = filled.sum(axis=1) == 0
-        is_open = is_empty if left <= is_empty.sum() else filled.sum(axis=1) < wanted.sum(axis=1)
+        is_empty = filled_of == 0
+        is_open = is_empty if left <= is_empty.sum() else filled_of < wanted_of
         keeps = ~(is_held_out & (have + size_of == totals[strata_of]).any(axis=1))
         allowed = keeps & is_open if (keeps & is_open).any() else keeps if keeps.any() else is_open
         side = sides[group] = np.where(allowed, cost, np.inf).argmin()
         filled[side, strata_of] += size_of
+        filled_of[side] += size_of.sum()
     return sides[codes]
 
 

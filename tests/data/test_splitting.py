@@ -90,6 +90,16 @@ def test_the_split_of_multi_hot_targets_never_changes() -> None:
     assert held_out.tolist() == [0, 1, 9, 12, 13, 22]
 
 
+def test_the_groups_and_folds_of_a_seed_never_change() -> None:
+    targets, groups = np.arange(40) % 3, Groups(np.arange(40) // 4, [f"g{code}" for code in range(10)])
+    _, held_out = grouped_split(targets, groups, np.arange(40), 0.3, numpy_rng(0, "split", "test"))
+    assert held_out.tolist() == [*range(20, 32)]
+    of_groups = stratified_folds(targets, groups, 5, numpy_rng(0, "split", "folds"))
+    assert of_groups[::4].tolist() == [2, 4, 4, 3, 2, 3, 1, 0, 1, 0]
+    of_examples = stratified_folds(targets[:15], None, 5, numpy_rng(0, "split", "folds"))
+    assert of_examples.tolist() == [4, 1, 4, 3, 0, 3, 2, 3, 2, 0, 4, 0, 1, 2, 1]
+
+
 def grouped(sizes: list[int], num_classes: int, seed: int) -> tuple[Any, Groups]:
     """Examples of random classes in shuffled order, in groups of these sizes."""
     rng = np.random.default_rng(seed)
