@@ -235,7 +235,7 @@ class Dataset(Settings):
         check_classes(targets, source.class_names, self.origin())
         notes = ever_present(targets, source.class_names)
         if test is not None and drawn["test"].pool is source.train:
-            notes += untested(test.all_targets().numpy(), source.class_names)
+            notes += untested(test.all_targets().numpy(), source.class_names, by_folds=self.which_fold() is not None)
         source.notes.extend(f"{self.origin()}: {note}" for note in notes)
         return Splits(
             train=train,
@@ -519,15 +519,14 @@ def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
     ]
 
 
-def untested(targets: Labels, class_names: list[str]) -> list[str]:
-    """Return a line that names the classes without test examples; classes this rare are never drawn for testing."""
+def untested(targets: Labels, class_names: list[str], *, by_folds: bool) -> list[str]:
+    """Return a line that names the classes without test examples, which are rare, or in few groups."""
     counts = counts_of(targets, len(class_names))
     rare = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
     more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
     found = f"no example of class {', '.join(rare[:5])}{more} in the test split"
-    return (
-        [(f"{found}: its metrics cover the other classes only; add examples, or increase dataset.test")] if rare else []
-    )
+    larger = "decrease dataset.folds" if by_folds else "increase dataset.test"
+    return [f"{found}: its metrics cover the other classes only; add examples, or {larger}"] if rare else []
 
 
 def check_classes(targets: Labels, class_names: list[str], where: str) -> None:

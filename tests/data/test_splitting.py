@@ -302,6 +302,14 @@ def test_a_class_without_test_example_is_told(here: Path) -> None:
     )
 
 
+def test_a_fold_without_a_class_says_what_to_decrease(here: Path) -> None:
+    rows = [f"{row},{'ab'[row % 2]}" for row in range(20)] + ["5,rare", "6,rare"]
+    (here / "t.csv").write_text("\n".join(["x,label", *rows]))
+    folds = [splits_of(name="csv", path="t.csv", folds=4, fold=fold).notes for fold in range(1, 5)]
+    told = [note for notes in folds for note in notes if "no example of class rare in the test split" in note]
+    assert len(told) == 2 and all(note.endswith("add examples, or decrease dataset.folds") for note in told)
+
+
 def test_a_digest_tells_examples_and_their_order_from_others() -> None:
     inputs, targets = torch.arange(12.0).reshape(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     same = Examples(inputs.clone(), targets.clone(), torch.arange(6)).digest()
