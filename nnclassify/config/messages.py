@@ -304,7 +304,8 @@ def _members_at(loc: Loc, root: type[Settings]) -> list[type[Settings]]:
             continue
         tagged = [member for member in members if part in names_of(member)]
         fields = [fields_of(member)[part] for member in members if part in fields_of(member)]
-        members = tagged or [found for field in fields for found in settings_in(field.annotation)]
+        # A part that is neither is a name that the user gave, or that of a form of the value.
+        members = tagged or [found for field in fields for found in settings_in(field.annotation)] or members
     return members
 
 

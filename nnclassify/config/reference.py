@@ -181,8 +181,8 @@ def _default(value: Any) -> str:
 
 def _type_text(field: Schema) -> str:
     """Describe the values that a field accepts."""
-    if "anyOf" in field:
-        texts = [_type_text(choice) for choice in field["anyOf"] if choice.get("type") != "null"]
+    if choices := field.get("anyOf") or field.get("oneOf"):
+        texts = [_type_text(choice) for choice in choices if choice.get("type") != "null"]
         refs = [text for text in texts if text.startswith("[")]
         return "a member" if len(refs) > 1 else " or ".join(dict.fromkeys(texts))
     if "$ref" in field:

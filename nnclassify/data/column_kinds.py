@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.encoding import (
@@ -37,7 +37,30 @@ FEW_CATEGORIES, MIN_ROWS, MAX_CATEGORIES = 20, 4, 1000
 are those of more categories than the last."""
 
 Category = Literal["one_hot", "yes_no"] | PositiveInt | Annotated[list[str], Field(min_length=2)]
-Categories = Literal["auto"] | list[str] | dict[str, Category]
+
+
+def _check_categories(value: Any) -> Any:
+    """One message for all forms; what is of the right form passes on to the types."""
+    kinds = value.values() if isinstance(value, dict) else ()
+    listed = [name for kind in (value, *kinds) if isinstance(kind, list) for name in kind]
+    is_kind = [kind in ("one_hot", "yes_no") or _is_count(kind) or _is_order(kind) for kind in kinds]
+    is_form = value in (None, "auto") or isinstance(value, list | dict)
+    if not (is_form and all(is_kind) and all(isinstance(name, str) for name in listed)):
+        raise ValueError(
+            "auto, a list of columns, or for each column one_hot, yes_no, a number of categories, or the list of them"
+        )
+    return value
+
+
+def _is_order(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+Categories = Annotated[Literal["auto"] | list[str] | dict[str, Category], BeforeValidator(_check_categories)]
 
 
 def _days() -> list[DatePart]:
@@ -64,6 +87,16 @@ class Dates(Settings):
         if not is_read:
             raise ValueError("a format of strptime with a year, such as '%d.%m.%Y'")
         return value
+
+
+def _form(value: Any) -> str:
+    return "pairs" if isinstance(value, dict) else "list"
+
+
+DateColumns = Annotated[
+    Annotated[list[str], Field(min_length=1), Tag("list")] | Annotated[dict[str, Dates], Tag("pairs")],
+    Discriminator(_form),
+]
 
 
 def declared_kinds(

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
-from nnclassify.data.column_kinds import Categories, Dates, declared_kinds
+from nnclassify.data.column_kinds import Categories, DateColumns, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
 from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
@@ -69,7 +69,7 @@ class Csv(UnsplitDataset):
     for each name `one_hot`, `yes_no`, the number of most frequent categories to keep, or the list of its categories
     from the lowest to the highest, which becomes one feature. With `auto`, columns of text are recognized as
     categories, yes or no, or dates, and a note says so. Default: every column that is not in `dates` holds numbers."""
-    dates: Annotated[list[str], Field(min_length=1)] | dict[str, Dates] | None = None
+    dates: DateColumns | None = None
     """Columns that hold dates: a list of names, or for each name its format and the numbers that are made of it.
     Default: the days since 1970-01-01."""
     missing: Literal["error", "fill"] = "error"

@@ -269,3 +269,30 @@ def test_a_damaged_state_is_refused(change: dict[str, Any]) -> None:
 def test_a_format_that_reads_no_dates_is_refused(format: str) -> None:  # noqa: A002 - the option's name
     with pytest.raises(ConfigError, match=r"dates\.on\.format: found .*, expected a format of strptime with a"):
         config_of(dataset={"name": "csv", "path": "t.csv", "dates": {"on": {"format": format}}})
+
+
+@pytest.mark.parametrize(
+    "categories", ["all", 3, [1], {"x": "two"}, {"x": 0}, {"x": True}, {"x": ["one"]}, {"x": [1, 2]}]
+)
+def test_what_are_no_categories_is_one_message(categories: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"dataset\.categories: found .*, expected auto, a list of columns, or"
+    ) as refused:
+        config_of(dataset={"name": "csv", "path": "t.csv", "categories": categories})
+    assert len(refused.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("dates", "message"),
+    [
+        ("on", "dataset.dates: found 'on', expected a list"),
+        ({"on": "%d.%m.%Y"}, "dataset.dates.on: found '%d.%m.%Y', expected `key: value` pairs"),
+        ({"on": {"part": ["day"]}}, "dataset.dates.on.part: unknown key; did you mean 'parts'"),
+        ({"on": {"parts": ["dy"]}}, "dataset.dates.on.parts.1st: found 'dy', expected one of days, year"),
+    ],
+)
+def test_what_are_no_dates_is_one_message(dates: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config_of(dataset={"name": "csv", "path": "t.csv", "dates": dates})
+    (problem,) = refused.value.problems
+    assert message in problem
