@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from nnclassify.config.run_config import load_config
+from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.errors import ConfigError, ModelError, NNClassifyError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.models.timm import Timm
@@ -253,8 +254,10 @@ def test_the_body_waits_and_learns_more_slowly(weights: Path, images: Path) -> N
         def epoch_done(self, trainer: Trainer, row: Any) -> None:
             seen.append(same(body_of(trainer.model), start))
 
-    trainer.observers = [Look()]
+    notes: list[str] = []
+    trainer.observers = [Look(), Monitor(notes.append)]
     trainer.fit()
+    assert not [note for note in notes if "NN607" in note and " 0.0e+00 " in note]  # frozen weights do not change
     assert seen == [True, True, False, False]
     assert not torch.equal(components.model.get_parameter("fc.weight"), head)
 

@@ -168,9 +168,10 @@ class Monitor(Observer):
         """The relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
         steps = max(1, trainer.step - self.seen_at)
         now = dict(trainer.model.named_parameters())
+        learned = {name for names in trainer.step_function.functional_state().learned for name in names}
         for name, before in self.weights.items():
             size = float(before.norm())
-            if size == 0:
+            if size == 0 or name not in learned:  # frozen weights do not change
                 continue
             moved = float((now[name] - before).norm()) / size / steps**0.5
             is_small = moved < SMALL_UPDATE and trainer.lr() > 0
