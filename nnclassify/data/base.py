@@ -284,7 +284,7 @@ class Dataset(Settings):
         """Options that this config leaves to the data, with the values that a run of it found; see `recognized`."""
         return {}
 
-    def for_data(self, **places: str) -> Self:
+    def for_data(self, **places: str | None) -> Self:
         """Return a dataset that reads other data in the same way, without splitting or limiting it.
 
         Args:

@@ -44,13 +44,14 @@ class _Listed:
     notes: list[str] = field(default_factory=list)
 
 
-def labeled_layout(root: Path, path: Path, *, skip_missing: bool) -> Layout:
+def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: bool = True) -> Layout:
     """Find the images that a CSV file lists, with their classes and splits.
 
     Args:
         root: The folder that the files are relative to.
         path: The CSV file.
         skip_missing: Return the files that are not there in `Layout.missing`, instead of raising an error.
+        needs_train: Whether some of them must be for training.
 
     Raises:
         DataError: The CSV file cannot be read, or a row is wrong; or a file is missing.
@@ -79,7 +80,7 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool) -> Layout:
         for split in ("train", "validation", "test")
         if (rows := [row for row in there if listed.splits[row] == split]) or split == "train"
     }
-    if not len(splits["train"].paths):
+    if needs_train and not len(splits["train"].paths):
         raise DataError(f"{path}: no training images; expected train in column split, or no such column")
     return Layout(
         class_names=classes.names,

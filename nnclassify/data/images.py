@@ -307,14 +307,22 @@ class Folder(ImageDataset, UnsplitDataset):
         return replace(images, groups=groups_in(images.names.of(torch.arange(len(images.targets))), self.group))
 
     def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
-        """List the files of the classes that a network knows; see `find_labeled`.
+        """List the files of the classes that a network knows; see `find_labeled` and `labeled_layout`.
 
         Raises:
             DataError: There is no such folder, or it contains something other than these classes.
         """
         root = self._existing_root()
-        splits, notes = find_labeled(root, class_names)
         reader = self._reader(root)
+        if self.labels is None:
+            splits, notes = find_labeled(root, class_names)
+        else:
+            skip = self.on_bad_file == "skip"
+            layout = labeled_layout(root, Path(self.labels), skip_missing=skip, needs_train=False)
+            reader.unread |= layout.missing
+            found = {"train": layout.train, "validation": layout.validation, "test": layout.test}
+            splits = {name: split for name, split in found.items() if split is not None}
+            class_names, notes = layout.class_names, layout.notes
         nothing = SplitFolder(root, FileList.of(root, []), np.zeros(0, dtype=np.int64))
         pools = {name: reader.pool(split) for name, split in {"train": nothing, **splits}.items()}
         return RawDataset(

@@ -14,7 +14,7 @@ from nnclassify.errors import InputError, some
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
 from nnclassify.inference.classifier import Classifier
 
-ARRAY_ENDING = ".npz"
+ARRAY_ENDING, LIST_ENDINGS = ".npz", (".csv", ".tsv")
 
 
 def dataset_at(classifier: Classifier, path: str) -> Dataset:
@@ -22,7 +22,7 @@ def dataset_at(classifier: Classifier, path: str) -> Dataset:
 
     Args:
         classifier: The trained network.
-        path: A folder of images, a table with the label column, or an .npz file.
+        path: A folder of images, a CSV file that lists images, a table with the label column, or an .npz file.
 
     Raises:
         InputError: There is nothing at the path, or the network does not take such data.
@@ -31,25 +31,30 @@ def dataset_at(classifier: Classifier, path: str) -> Dataset:
     location = Path(path).expanduser()
     image_format, shape = classifier.transform.image_format, classifier.transform.input_shape
     kinds = "a folder of images" if image_format is not None else "a table" if len(shape) == 1 else "arrays"
-    if is_folder(location) and image_format is not None:
-        return _folder(classifier.config.dataset, str(location), image_format)
     if not is_folder(location) and not is_regular(location):
         raise InputError(f"{path}: {why_no_file(location)}; expected {kinds} with labels, or an .npz file")
-    if location.suffix.lower() == ARRAY_ENDING:
+    own, ending = classifier.config.dataset, location.suffix.lower()
+    if image_format is not None and is_folder(location):
+        return _folder(own, image_format, location, None)
+    if image_format is not None and ending in LIST_ENDINGS:
+        return _folder(own, image_format, location.parent, location)
+    if ending == ARRAY_ENDING:
         return _arrays(classifier, str(location))
     if is_folder(location) or len(shape) != 1:
         kind = "a folder" if is_folder(location) else "a file"
         raise InputError(
             f"{path}: {kind}, but this network takes {kinds}; expected {kinds} with labels, or an .npz file"
         )
-    return _table(classifier.config.dataset, str(location), classifier.transform.columns)
+    return _table(own, str(location), classifier.transform.columns)
 
 
-def _folder(own: Dataset, root: str, image_format: ImageFormat) -> Dataset:
+def _folder(own: Dataset, image_format: ImageFormat, root: Path, labels: Path | None) -> Dataset:
+    """Return a folder of images whose classes are its subfolders, or are listed in a CSV file."""
+    places = {"root": str(root), "labels": None if labels is None else str(labels)}
     if isinstance(own, Folder):
-        return own.for_data(root=root)
-    size = [image_format.height, image_format.width]
-    return Folder(root=root, size=size, mode=image_format.mode, resize=image_format.resize)
+        return own.for_data(**places)
+    options = {name: getattr(image_format, name) for name in Folder.model_fields if hasattr(image_format, name)}
+    return Folder.model_validate({**options, "size": [image_format.height, image_format.width], **places})
 
 
 def _table(own: Dataset, path: str, columns: list[str] | None) -> Dataset:

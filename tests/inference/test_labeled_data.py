@@ -92,6 +92,17 @@ def test_images_without_class_folders_are_left_to_predict() -> None:
         chosen("folder", "flat")
 
 
+def test_images_may_be_listed_in_a_file() -> None:
+    paint("listed", 2)
+    write("listed/labels.csv", ["file,label", "car/0.png,bus", "car/1.png,car", "bus/1.png,bus"])
+    found = chosen("folder", "listed/labels.csv")
+    assert found.examples.all_names() == ["car/0.png", "car/1.png", "bus/1.png"]
+    assert found.examples.all_targets().tolist() == [0, 1, 0]
+    write("listed/labels.csv", ["file,label,split", "car/0.png,fox,test", "car/1.png,car,test"])
+    with pytest.raises(LabelError, match="class 'fox' is not one of the run's: bus, car"):
+        chosen("folder", "listed/labels.csv")
+
+
 def test_a_table_is_evaluated_whole_by_column_names() -> None:
     write("new.csv", ["label,b,note,a", *["low,1,x,3", "high,2,y,9"] * 25])
     found = chosen("csv", "new.csv")
@@ -136,9 +147,10 @@ def test_images_in_an_array_are_scaled_to_the_range_of_the_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "text"), [("csv", "photos", "a folder, but"), ("folder", "t.csv", "a file, but")]
+    ("name", "data", "text"), [("csv", "photos", "a folder, but"), ("folder", "t.txt", "a file, but")]
 )
 def test_data_of_another_kind_is_refused(name: str, data: str, text: str) -> None:
+    Path("t.txt").write_text("1,2")
     with pytest.raises(InputError, match=f"{data}: {text} this network takes"):
         chosen(name, data)
     with pytest.raises(InputError, match="nowhere: no such file; expected"):
