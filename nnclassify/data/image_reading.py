@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -119,23 +120,16 @@ def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
 
 
 @contextmanager
-def _readers(paths: Sequence[Path]) -> Iterator[Callable[[range, Callable[[int], None]], None]]:
+def _readers(paths: Sequence[Path]) -> Iterator[Callable[[range, Callable[[int], None]], object]]:
     """Return a function that calls another one for each of some rows, in several threads if that is faster."""
     # With small files, threads mostly wait for Python's lock: two threads take twice as long as one.
     sizes = [path.stat().st_size for path in paths[:: len(paths) // 50 + 1] if path.is_file()]
-    num_readers, at_once = (1, 64) if sum(sizes) < SMALL_FILE * len(sizes) else (os.cpu_count() or 1, 1)
     ignore_warnings()
-    with ThreadPoolExecutor(num_readers) as pool:
-
-        def for_each(rows: range, look: Callable[[int], None]) -> None:
-            def look_at_some(some_rows: range) -> None:
-                for row in some_rows:
-                    look(row)
-
-            for _ in pool.map(look_at_some, (rows[first : first + at_once] for first in range(0, len(rows), at_once))):
-                pass
-
-        yield for_each
+    if sum(sizes) < SMALL_FILE * len(sizes):
+        yield lambda rows, look: deque(map(look, rows), maxlen=0)
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield lambda rows, look: deque(pool.map(look, rows), maxlen=0)
 
 
 def ignore_warnings() -> None:
