@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -83,6 +84,12 @@ class FileList(Sequence[Path]):
             ends = self.ends[start : start + NAMES_AT_ONCE + 1].tolist()
             text = self.text[ends[0] : ends[-1]].tobytes()
             yield from (text[begin - ends[0] : end - ends[0]].decode(errors=LOSSLESS) for begin, end in pairwise(ends))
+
+    def texts(self, rows: range) -> list[str]:
+        """Return the paths of consecutive rows as texts, which take a tenth of the time of `Path` objects."""
+        root = "" if self.root == Path() else str(self.root)
+        names = FileList(self.root, self.text, self.ends[rows.start : rows.stop + 1]).names()
+        return [os.path.join(root, name) for name in names]  # noqa: PTH118
 
     def take(self, rows: Rows) -> FileList:
         """Return the files in these rows, in their order."""

@@ -31,6 +31,8 @@ from nnclassify.files.version import __version__
 
 FOLDER = "pictures"
 """Subfolder of the system's cache folder."""
+STATED_AT_ONCE = 2**16
+"""Files whose paths are in memory at a time while they are looked at."""
 ABANDONED_SECONDS = 86_400
 """Age of temporary files that are removed: whoever wrote them has been killed."""
 
@@ -40,13 +42,13 @@ def fingerprint(files: FileList, what: object) -> str | None:
     import PIL  # another release may decode differently
 
     digest = hashlib.sha256(f"{__version__} {PIL.__version__} {file_formats()} {what!r}".encode())
-    root = os.fspath(files.root.absolute())
-    digest.update(os.fsencode(root) + b"\0")
+    digest.update(os.fsencode(files.root.absolute()) + b"\0")
     digest.update(files.text.data)
     digest.update(files.ends.data)
     try:
-        for name in files.names():
-            digest.update(_version(f"{root}/{name}"))
+        for start in range(0, len(files), STATED_AT_ONCE):
+            for path in files.texts(range(start, min(start + STATED_AT_ONCE, len(files)))):
+                digest.update(_version(path))
     except OSError:
         return None
     return digest.hexdigest()[:32]

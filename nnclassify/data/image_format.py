@@ -114,7 +114,7 @@ class ImageFormat:
             and is_color(self.background)
         )
 
-    def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def read(self, path: Path | str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Decode an image file and apply its EXIF rotation; return uint8 `(C, H, W)`, 0..255.
 
         Raises:
@@ -122,7 +122,7 @@ class ImageFormat:
         """
         return self.decode(path).pixels
 
-    def decode(self, path: Path) -> DecodedImage:
+    def decode(self, path: Path | str) -> DecodedImage:
         """Decode an image file as `read` does, and also return whether it is deep or has several frames.
 
         Raises:
@@ -225,7 +225,7 @@ def file_formats() -> list[str]:
     return first + sorted(name for name in Image.OPEN if name not in OTHER_PROGRAMS and name not in first)
 
 
-def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
+def look_at(path: Path | str, look: Callable[[Image.Image], Result]) -> Result:
     """Open an image file and return `look(image)`.
 
     Raises:
@@ -234,12 +234,12 @@ def look_at(path: Path, look: Callable[[Image.Image], Result]) -> Result:
     try:
         return _look_at(path, path, look)
     except InputError:
-        if not path.is_file() or (bare := pixels_alone(path)) is None:
+        if not Path(path).is_file() or (bare := pixels_alone(Path(path))) is None:
             raise
     return _look_at(path, bare, look)
 
 
-def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
+def _look_at(path: Path | str, source: Path | str | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
     """Return `look(image)` of an image from its file or from memory; errors name the file."""
     from PIL import Image, UnidentifiedImageError
 
@@ -249,7 +249,7 @@ def _look_at(path: Path, source: Path | BytesIO, look: Callable[[Image.Image], R
             _check_size(image, path)
             return look(image)
     except UnidentifiedImageError as cause:
-        raise InputError(f"{path}: not a readable image {_unidentified(path, formats)}") from cause
+        raise InputError(f"{path}: not a readable image {_unidentified(Path(path), formats)}") from cause
 
 
 def _check_size(image: Image.Image, name: Path | str) -> None:

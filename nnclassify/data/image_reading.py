@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nnclassify.data.file_list import FileList
 from nnclassify.data.image_depth import ValueRange, black_and_white, is_deep, range_of, values_of
 from nnclassify.data.image_format import ImageFormat, look_at
 from nnclassify.errors import DataError, InputError, counted, some
@@ -77,7 +78,7 @@ def decode_blocks(
         for start in range(0, len(paths), size):
             rows = range(start, min(start + size, len(paths)))
             pixels = np.zeros((len(rows), *shape), dtype=np.uint8)
-            for_each(rows, _Block(paths, image_format, facts, until_deep, pixels, start).decode)
+            for_each(rows, _Block(_texts(paths, rows), image_format, facts, until_deep, pixels, start).decode)
             if until_deep and facts.deep:
                 raise DeepFound
             yield pixels
@@ -90,7 +91,7 @@ def decode_blocks(
 class _Block:
     """Some of the rows of a list of images, from `start` on, and where their pixels go."""
 
-    paths: Sequence[Path]
+    paths: list[str]
     image_format: ImageFormat
     facts: Facts
     until_deep: bool
@@ -102,7 +103,7 @@ class _Block:
         if self.until_deep and self.facts.deep:
             return
         try:
-            found = self.image_format.decode(self.paths[row])
+            found = self.image_format.decode(self.paths[row - self.start])
         except InputError as error:
             self.facts.errors[row] = str(error)
             return
@@ -111,6 +112,12 @@ class _Block:
             self.facts.deep.append(row)
         if found.has_frames:
             self.facts.frames.append(row)
+
+
+def _texts(paths: Sequence[Path], rows: range) -> list[str]:
+    if isinstance(paths, FileList):
+        return paths.texts(rows)
+    return [*map(str, paths[rows.start : rows.stop])]
 
 
 def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
