@@ -56,6 +56,7 @@ def test_each_patient_is_tested_in_one_fold(here: Path) -> None:
         assert not {cells[row] for row in rows} & {cells[row] for row in rows_of(splits.train)}
 
 
+@pytest.mark.slow
 def test_the_groups_of_a_split_are_the_same_in_every_process(here: Path) -> None:
     text = table_of("p", [f"P{row % 30}" for row in range(120)])
     expected = splits_of(text, here, group="p").test
