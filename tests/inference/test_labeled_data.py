@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import nnclassify
 from nnclassify import run
 from nnclassify.errors import DataError, InputError, LabelError
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.evaluation_examples import EvaluationExamples, examples_to_evaluate
+from nnclassify.inference.evaluation_examples import EvaluationExamples, examples_to_evaluate, recorded_baselines
 
 COLORS = {"bus": 200, "car": 20, "ärger 🚗": 110}
 
@@ -161,3 +162,11 @@ def test_the_front_door_takes_a_path() -> None:
     paint("new")
     found = nnclassify.evaluate("checkpoints/folder", data=Path("new"), device="cpu")
     assert (found.num_examples, found.split, sum(map(sum, found.confusion))) == (12, "all", 12)
+
+
+def test_the_baselines_of_the_test_split_are_those_that_the_run_recorded() -> None:
+    folder = Path("checkpoints/csv")
+    found = recorded_baselines(folder / "best.pt")
+    assert found is not None and found.boosted is not None and found.majority > 0
+    assert json.loads((folder / "result.json").read_text())["baselines"] == vars(found)
+    assert recorded_baselines(folder / "last.pt") is None and recorded_baselines(Path("nowhere/best.pt")) is None
