@@ -96,9 +96,9 @@ def test_a_probability_of_a_half_is_enough() -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"loss": {"name": "cross_entropy"}}, "loss: cross_entropy takes one class .*use loss: bce_with_logits"),
-        ({"loss": {"name": "focal"}}, "loss: focal takes one class per example"),
-        ({"loss": {"name": "mse", "targets": "index"}}, "loss: targets: index takes one class per example"),
+        ({"loss": {"name": "cross_entropy"}}, "loss: cross_entropy expects one class .*use loss: bce_with_logits"),
+        ({"loss": {"name": "focal"}}, "loss: focal expects one class per example"),
+        ({"loss": {"name": "mse", "targets": "index"}}, "loss: targets: index expects one class per example"),
         ({"model": {"name": "mlp", "output": "softmax"}}, "model.output: found softmax: .* are multi-hot; use sigmoid"),
         ({"loss": {"name": "bce"}}, "set model.output: sigmoid"),
     ],

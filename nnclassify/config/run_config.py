@@ -222,7 +222,7 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
         ConfigError: The config is wrong; the message lists all problems, one per line.
         InputError: No config can be suggested for the data.
     """
-    if not is_shipped(config) and is_data(config):
+    if not of_run and not is_shipped(config) and is_data(config):
         suggestion, source = suggested_source(config, _label_in(overrides))
         loaded = load_source(source, suggestion.name, overrides)
         return replace(loaded, notes=(*suggestion.found, *loaded.notes))
@@ -279,7 +279,7 @@ def find_config(config: str) -> Path:
     name = _shipped_name(config)
     if name in shipped:
         return shipped[name]
-    if config and is_folder(path):
+    if config and is_folder(path) and not is_data(config):
         raise ConfigError([f"{config}: a run folder; continue it with --resume, or give a YAML file"])
     if config and look(path) is not None:
         raise ConfigError([f"{config}: {why_no_file(path)}; expected a YAML file or the name of a shipped config"])

@@ -64,9 +64,7 @@ def test_eps_shrinks_the_directions_of_little_variance() -> None:
 
 @pytest.mark.parametrize("channels", [7, 18])
 def test_units_that_make_no_pairs_are_refused(channels: int) -> None:
-    with pytest.raises(
-        ModelError, match=r"^model.blocks.1st: init whitening with \d+ units over 8 inputs each; .* 16: "
-    ):
+    with pytest.raises(ModelError, match=r"^model.blocks.1st: init whitening with \d+ units of 8 inputs each; .* 16: "):
         whitened(images(), name="cnn", blocks=[{"channels": channels, "kernel": 2, "init": "whitening"}])
 
 

@@ -148,7 +148,6 @@ def test_a_shipped_config_resumes_the_newest_run_that_fits_for_as_many_epochs_as
         ("fifo", "fifo: not a regular file; expected a YAML file"),
         ("dangling", "dangling: no such file"),
         ("", "CONFIG: no such file"),
-        (".", ".: a folder; expected a YAML file"),
     ],
 )
 def test_what_is_no_config_is_a_message(config: str, message: str, here: Path) -> None:

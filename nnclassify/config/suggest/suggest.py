@@ -24,6 +24,8 @@ def is_data(path: str) -> bool:
         InputError: The path cannot be looked at.
     """
     location = Path(path)
+    if not path:
+        return False
     if is_folder(location):
         return not any((location / name).exists() for name in RUN_FILES)
     return path.lower().endswith((*TABLE_ENDINGS, ARRAY_ENDING)) and is_regular(location)
