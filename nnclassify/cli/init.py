@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,8 @@ def init(
     from nnclassify.files.atomic_write import write_new
 
     suggestion, source = suggested_source(data, label)
-    load_source(source, suggestion.name)  # never write a config that `train` would refuse
+    splits = load_source(source, suggestion.name).config.dataset.build(0)  # never write what `train` would refuse
+    suggestion = replace(suggestion, found=[*suggestion.found, *splits.notes])
     target = out or Path(f"{suggestion.name}.yaml")
     write_new(target, suggestion.yaml())
     if as_json:

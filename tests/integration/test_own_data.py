@@ -69,3 +69,13 @@ def test_what_is_wrong_with_data_is_one_line(nnclassify: Program, place: Path) -
             done = nnclassify(command, data)
             assert done.returncode == 2 and done.stderr.count("\n") == 1 and wrong in done.stderr, done.stderr
     assert not (place / "real.yaml").exists()
+
+
+def test_init_writes_no_config_that_train_would_refuse(nnclassify: Program, place: Path) -> None:
+    (place / "no label.csv").write_text("a,label\n" + "1,x\n2,y\n" * 20 + "3,\n", encoding="utf-8")
+    (place / "one" / "cat").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(place / "one" / "cat" / "0.png")
+    for data, wrong in {"no label.csv": "no label; fill it in", "one": "only one class (cat)"}.items():
+        done = nnclassify("init", data, "--out", "wrong.yaml")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and wrong in done.stderr, done.stderr
+    assert not (place / "wrong.yaml").exists()

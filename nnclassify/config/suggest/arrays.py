@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -27,9 +28,10 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
     names = array_names(path)
     train = named_pair(names, "train") or named_pair(names)
     if train is None:
+        holds = f"the arrays {some(names, 10)}" if names else "no arrays"
         raise InputError(
-            f"{path}: holds the arrays {some(names, 10)}; expected inputs and targets, such as x and y, or x_train, "
-            "y_train, x_test and y_test; otherwise write a config with dataset: {name: tensors, ...}"
+            f"{path}: holds {holds}; expected inputs and targets, such as x and y, or x_train, y_train, x_test and "
+            "y_test; otherwise write a config with dataset: {name: tensors, ...}"
         )
     given = {split: pair for split in ("validation", "test") if (pair := named_pair(names, split)) is not None}
     files = {"train": train, **given}
@@ -45,7 +47,10 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
         dataset.append(validation_entry(len(splits.train) / (1 - VALIDATION)))
     if "test" not in given:
         dataset.append(Entry("test", TEST, "fraction of all examples; reported at the end, selects nothing"))
-    return Suggestion(name, _found(path, names, splits), [Entry("dataset", dataset), *_network_entries(splits)])
+    found = _found(path, names, splits)
+    if unused := [array for array in names if array not in itertools.chain(*files.values())]:
+        found.append(f"{path}: not used: {some(unused, 10)}")
+    return Suggestion(name, found, [Entry("dataset", dataset), *_network_entries(splits)])
 
 
 def _network_entries(splits: Splits) -> list[Entry]:
@@ -71,5 +76,4 @@ def _found(path: str, names: Sequence[str], splits: Splits) -> list[str]:
     return [
         f"{path}: {counted(len(names), 'array')} ({some(names, 10)}); inputs of shape {shape}, {kind}",
         f"{path}: {counted(splits.num_classes, 'class')} in {len(splits.train):,} training examples: {classes}",
-        *splits.notes,
     ]

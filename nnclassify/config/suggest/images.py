@@ -14,6 +14,8 @@ from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
 from nnclassify.data.image_folders import Layout, find_layout
 from nnclassify.data.image_format import look_at
+from nnclassify.data.image_labels import labeled_layout
+from nnclassify.data.image_listing import is_system
 from nnclassify.data.image_reading import for_each_row
 from nnclassify.errors import InputError, counted, some
 
@@ -71,7 +73,8 @@ def suggest_for_folder(root: str, name: str) -> Suggestion:
         DataError: It is no folder of classes.
         InputError: No image in it can be read.
     """
-    layout = find_layout(Path(root), None)
+    labels = _label_file(Path(root))
+    layout = find_layout(Path(root), None) if labels is None else labeled_layout(Path(root), labels, skip_missing=False)
     splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
     paths = [path for split in splits.values() if split is not None for path in split.paths]
     facts = image_facts(paths)
@@ -79,14 +82,14 @@ def suggest_for_folder(root: str, name: str) -> Suggestion:
         raise InputError(f"{root}: none of the {facts.num_opened} images can be read; the first: {first_of(facts)}")
     counts = [int(count) for count in _class_counts(layout)]
     channels = 1 if facts.is_gray else 3
-    num_train = int(len(layout.train.paths) * _kept(layout))
+    num_train = max(1, int(len(layout.train.paths) * _kept(layout)))
     for size in _sizes_for(facts):
         height, width = (size, size) if isinstance(size, int) else size
         blocks, recipe = suggested_blocks(num_train, channels, height, width)
         if not recipe.is_slow:
             break
     entries = [
-        Entry("dataset", _dataset_entries(root, layout, facts, size)),
+        Entry("dataset", _dataset_entries(root, labels, layout, facts, size)),
         Entry("model", cnn_entries(blocks, height, width)),
         *loss_entries(counts),
         Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
@@ -94,6 +97,14 @@ def suggest_for_folder(root: str, name: str) -> Suggestion:
         *recipe.entries(),
     ]
     return Suggestion(name, _found(root, layout, facts, counts), entries)
+
+
+def _label_file(root: Path) -> Path | None:
+    """The only CSV file beside images that no folders divide into classes; None: the folders are the classes."""
+    files = sorted(root.glob("*.csv"))
+    folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
+    is_flat = len(folders) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
+    return files[0] if len(files) == 1 and is_flat else None
 
 
 def validation_entry(num_train: float) -> Entry:
@@ -211,13 +222,16 @@ def _multiply_adds(blocks: list[dict[str, Any]], channels: int, height: int, wid
     return total
 
 
-def _dataset_entries(root: str, layout: Layout, facts: ImageFacts, size: int | list[int]) -> list[Entry]:
+def _dataset_entries(
+    root: str, labels: Path | None, layout: Layout, facts: ImageFacts, size: int | list[int]
+) -> list[Entry]:
     side = min(size) if isinstance(size, list) else size
     median = "x".join(map(str, facts.median_size()[::-1]))
     is_own = len(set(facts.sizes)) == 1 and size in (facts.sizes[0][0], list(facts.sizes[0]))
     entries = [
         Entry("name", "folder"),
         Entry("root", root),
+        *([] if labels is None else [Entry("labels", str(labels), "lists the images and their classes")]),
         Entry("size", size, "the size of all images" if is_own else f"pixels; the median image is {median}"),
         Entry("mode", "gray" if facts.is_gray else "rgb"),
     ]
@@ -227,12 +241,14 @@ def _dataset_entries(root: str, layout: Layout, facts: ImageFacts, size: int | l
         entries.append(Entry("test", TEST, "fraction of all images; reported at the end, selects nothing"))
     if facts.unreadable:
         entries.append(Entry("on_bad_file", "skip", f"{counted(len(facts.unreadable), 'image')} cannot be read"))
-    augment: dict[str, Any] = {"crop": max(1, side // 16)}
+    elif facts.num_opened < facts.num_files:
+        entries.append(Entry("on_bad_file", "skip", f"{facts.num_opened:,} of {facts.num_files:,} images were opened"))
+    augment: dict[str, Any] = {"crop": max(1, side // 16)} if side > 1 else {}
     if not facts.is_gray:
         augment["flip"] = True
-    entries.append(
-        Entry("augment", augment, "" if facts.is_gray else "flip: remove if left and right differ in meaning")
-    )
+    if augment:
+        comment = "" if facts.is_gray else "flip: remove if left and right differ in meaning"
+        entries.append(Entry("augment", augment, comment))
     return entries
 
 
@@ -260,11 +276,11 @@ def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) 
     lines.append(f"{root}: {sizes}; {_listed(facts.formats)}; {_listed(facts.modes)}{share}")
     if facts.unreadable:
         lines.append(f"{root}: {counted(len(facts.unreadable), 'image')} cannot be read, and skipped:")
-        lines += [f"  {error}" for error in list(facts.unreadable.values())[:10]]
+        lines += [f"  {error}" for error in facts.unreadable.values()]
     if facts.copies:
         named = some([" = ".join(str(path.relative_to(root)) for path in group) for group in facts.copies], 5)
         lines.append(f"{root}: {counted(len(facts.copies), 'group')} of identical files ({named}); keep one of each")
-    return lines + layout.notes
+    return lines
 
 
 def _own_splits(layout: Layout) -> list[tuple[str, Any]]:

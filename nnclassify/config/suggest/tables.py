@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,13 @@ LOOKED_AT = 100_000
 """Rows that are looked at; training reads all."""
 MOSTLY = 0.9
 """A column is one of numbers where this fraction of its values are: the others are errors."""
+DECORATED = re.compile(
+    r"[$€£¥]? ?[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d+)?"
+    r"|[$€£¥] ?[+-]?\d+([.,]\d+)?"
+    r"|[+-]?[\d.,]*\d ?[%$€£¥]"
+)
+"""Numbers that are written for people: `1,234.5`, `$12`, `40%`."""
+PLAIN = "write plain numbers to use the column"
 MAX_CODES, CODE_ROWS = 50, 100
 """A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
 FEW_CATEGORIES = 20
@@ -148,9 +156,7 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
         twice = some([repr(name) for name, count in Counter(header).items() if count > 1])
         raise DataError(f"{table.where(1)}: column {twice} appears twice; give each column a different name")
     columns = [ColumnFacts(name) for name in header]
-    num_rows = _counted(columns, rows)
-    if num_rows == 0:
-        raise DataError(f"{path}: no rows after the header; expected at least one of each class")
+    num_rows = _counted(table, columns, rows)
     decimal = table.format.decimal
     found = label if label is not None else _guessed_label(path, columns, num_rows, decimal)
     labels = [found] if isinstance(found, str) else found
@@ -171,14 +177,28 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     return TableFacts(path, written, num_rows, features, found, label is None, classes)
 
 
-def _counted(columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
-    """Count the texts of each column, and return the number of rows; a row of another length is left to the reader."""
-    num_rows = 0
-    for _, row in rows:
-        if len(row) == len(columns):
-            num_rows += 1
-            for facts, cell in zip(columns, row, strict=True):
-                _count(facts, cell.strip())
+def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
+    """Count the texts of each column, and return the number of rows; a few of another length are left to the reader.
+
+    Raises:
+        DataError: There are no rows, or most have another length than the header.
+    """
+    num_rows, others = 0, {}
+    for line, row in rows:
+        if len(row) != len(columns):
+            others[line] = len(row)
+            continue
+        num_rows += 1
+        for facts, cell in zip(columns, row, strict=True):
+            _count(facts, cell.strip())
+    if len(others) > num_rows:
+        line, width = next(iter(others.items()))
+        raise DataError(
+            f"{table.where(1)}: {counted(len(columns), 'column')}, but {counted(width, 'field')} in line {line}; "
+            "expected the names of the columns in the first line: remove lines above it, such as comments"
+        )
+    if num_rows == 0:
+        raise DataError(f"{table.where(0)}: no rows after the header; expected at least one of each class")
     return num_rows
 
 
@@ -232,8 +252,13 @@ def _delimiter_of(path: str) -> str:
             first = [len(row) for _, row in itertools.islice(table.rows(), 20)]
         except DataError:
             continue
-        widths[delimiter] = first[0] if first and len(set(first)) == 1 else 1
+        widths[delimiter] = _common(first), _common(first[len(first) // 2 :])  # the second: below a line of comments
     return max(widths, key=lambda delimiter: widths[delimiter], default=",")
+
+
+def _common(widths: Sequence[int]) -> int:
+    """The number of fields that all rows have; 1 where they differ."""
+    return widths[0] if len(set(widths)) == 1 else 1
 
 
 def _count(facts: ColumnFacts, text: str) -> None:
@@ -276,6 +301,8 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
     is_unique = len(texts) == num_rows
     if len(texts) < 2 and not (texts and facts.num_missing):
         facts.why_ignored = f"always {texts[0]!r}" if texts else "no values"
+    elif decorated := _decorated(facts, decimal):
+        facts.why_ignored = f"numbers with a unit or thousands separators, such as {decorated[:40]!r}; {PLAIN}"
     elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
         facts.why_ignored = IDENTIFIER
     elif is_numeric:
@@ -283,9 +310,19 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
         facts.column = OneHotColumn(name=facts.name) if is_coded else NumberColumn(name=facts.name)
     elif num_numbers >= MOSTLY * facts.num_rows:
         odd = next(text for text in texts if as_number(text, decimal) is None)
-        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; correct them to use the column"
+        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; {PLAIN}"
     else:
         _decide_text(facts)
+
+
+def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
+    """The first number that is written for people, if the column holds them and too many for categories."""
+    if len(facts.counts) <= FEW_CATEGORIES:
+        return None
+    texts = [text for text in facts.counts if as_number(text, decimal) is None]
+    written = [text for text in texts if DECORATED.fullmatch(text)]
+    num_rows = facts.num_rows - sum(facts.counts[text] for text in {*texts} - {*written})
+    return written[0] if written and num_rows >= MOSTLY * facts.num_rows else None
 
 
 def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:

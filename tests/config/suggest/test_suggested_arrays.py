@@ -66,3 +66,8 @@ def test_a_damaged_file_is_named(here: Path) -> None:
     Path("odd.npz").write_bytes(b"PK no zip")
     with pytest.raises(DataError, match=r"odd\.npz: cannot be read as \.npz"):
         suggest("odd.npz")
+
+
+def test_arrays_that_are_not_used_are_named(here: Path) -> None:
+    save("set.npz", x=(20, 3), y=(20,), x_test=(5, 3), names=(20,))
+    assert "set.npz: not used: x_test, names" in suggest("set.npz").found

@@ -105,3 +105,18 @@ def test_a_large_folder_is_sampled_evenly(here: Path, monkeypatch: pytest.Monkey
     paint("pets", {"cat": 9}, (2, 2))
     facts = image_facts(sorted(Path("pets/cat").iterdir()))
     assert (facts.num_files, facts.num_opened, len(facts.sizes)) == (9, 3, 3)
+
+
+def test_a_list_of_labels_beside_images_in_one_folder_is_used(here: Path) -> None:
+    paint("pets", {"images": 20})
+    Path("pets/labels.csv").write_text("file,label\n" + "".join(f"images/{i}.png,{'ab'[i % 2]}\n" for i in range(20)))
+    assert suggest("pets").found[0] == "pets: 2 classes, 20 images: a 10, b 10"
+    dataset = load_config("pets").config.dataset
+    assert isinstance(dataset, Folder) and dataset.labels == "pets/labels.csv"
+    assert dataset.build(0).class_names == ["a", "b"]
+
+
+def test_images_of_one_pixel_are_not_cropped(here: Path) -> None:
+    paint("dots", {"a": 9, "b": 9}, (1, 1))
+    splits = load_config("dots").config.dataset.build(0)
+    assert splits.input_shape == (3, 1, 1)

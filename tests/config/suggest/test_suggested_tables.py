@@ -117,3 +117,17 @@ def test_a_label_of_one_class_is_refused(here: Path) -> None:
 def test_an_empty_table_is_refused(here: Path) -> None:
     with pytest.raises(DataError, match="no rows after the header"):
         suggest(write("a,b,kind", []))
+
+
+@pytest.mark.parametrize("written", ["{},345.67", "${}7.5", "{}4.5%", "€ {}1"])
+def test_numbers_written_for_people_are_left_out_with_the_reason(here: Path, written: str) -> None:
+    rows = [f'"{written.format(index + 1)}",{index % 7}.5,{"ab"[index % 2]}' for index in range(60)]
+    found = suggest(write("price,x,kind", rows)).found
+    assert any("'price' is not used: numbers with a unit or thousands separators" in line for line in found)
+
+
+def test_lines_above_the_header_are_refused(here: Path) -> None:
+    for first in ("# exported", "sep=;", "# a; b"):
+        rows = [row.replace(",", ";") for row in ("a,b,kind", *numbers(30))]
+        with pytest.raises(DataError, match=r"t.csv:1: .* but 3 fields in line 2; .* remove lines above it"):
+            suggest(write(first, rows))
