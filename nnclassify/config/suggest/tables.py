@@ -233,14 +233,32 @@ def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str
     if isinstance(table, CsvFile):
         if table.format.delimiter != ",":
             written["delimiter"] = table.format.delimiter
-        _, first = next(table.rows(), (0, []))
-        if not set(labels or ()) & set(first) and any(
-            as_number(cell, table.format.decimal) is not None for cell in first
-        ):
+        first, *others = [row for _, row in itertools.islice(table.rows(), 200)] or [[]]
+        if not names_columns(first, others, {*LABEL_NAMES, *(labels or ())}, table.format.decimal):
             width = len(first) - len(labels or ["label"])
             written["columns"] = [f"x{place}" for place in range(1, width + 1)] + [*(labels or ["label"])]
             table = table.with_format(replace(table.format, columns=tuple(written["columns"])))
     return table, written
+
+
+def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
+    """Whether the first row of a table names the columns, although it may hold numbers.
+
+    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs.
+    """
+    numbers = [value for cell in first if (value := as_number(cell, decimal)) is not None]
+    if not numbers or any(cell.strip() in labels or cell.strip().lower() in labels for cell in first):
+        return True
+    texts = {place for place, cell in enumerate(first) if as_number(cell, decimal) is None and not _is_missing(cell)}
+    below = {place: [row[place] for row in rows if len(row) == len(first)] for place in texts}
+    if any(cells and all(as_number(cell, decimal) is not None for cell in cells) for cells in below.values()):
+        return True
+    is_sequence = len(numbers) > 2 and numbers == [numbers[0] + step for step in range(len(numbers))]
+    return is_sequence and numbers[0] in (0, 1) and all(first[place] not in below[place] for place in texts)
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING
 
 
 def _delimiter_of(path: str) -> str:
@@ -262,7 +280,7 @@ def _common(widths: Sequence[int]) -> int:
 
 
 def _count(facts: ColumnFacts, text: str) -> None:
-    if text.lower() in MISSING:
+    if _is_missing(text):
         facts.num_missing += 1
     else:
         facts.counts[text] += 1

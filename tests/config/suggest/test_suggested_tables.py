@@ -7,7 +7,7 @@ import pytest
 
 from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.suggest import suggest
-from nnclassify.config.suggest.tables import table_facts
+from nnclassify.config.suggest.tables import names_columns, table_facts
 from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, InputError
 
@@ -131,3 +131,20 @@ def test_lines_above_the_header_are_refused(here: Path) -> None:
         rows = [row.replace(",", ";") for row in ("a,b,kind", *numbers(30))]
         with pytest.raises(DataError, match=r"t.csv:1: .* but 3 fields in line 2; .* remove lines above it"):
             suggest(write(first, rows))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        ("0,1,2,label", "4,5,6,a", True),
+        ("2019,2020,size", "4,5,6", True),
+        ("0,1,2,kind", "4,5,6,a", True),
+        ("0,1,2,3", "0.5,5,6,1", True),
+        ("1,2,3,a", "4,5,6,a", False),
+        ("5.1,3.5,a", "4.9,3.0,b", False),
+        ("5.1,,a", "4.9,3.0,b", False),
+        ("5.1,3.5,0", "4.9,3.0,1", False),
+    ],
+)
+def test_a_header_may_hold_numbers(first: str, second: str, names: bool) -> None:
+    assert names_columns(first.split(","), [second.split(",")], {"label"}, ".") == names
