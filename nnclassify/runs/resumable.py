@@ -29,12 +29,14 @@ FREE = (
     "dataset.path",
     "dataset.train_",
     "dataset.test_",
+    "dataset.labels",
+    "dataset.cache",
     "model.file",
     "model.source",
     "loss.file",
     "loss.source",
 )
-"""Keys that may change: duration, location, saving, and the path of the same data or code."""
+"""Keys that may change: duration, location, saving, and where the same data, what is kept of it, or code is."""
 LEFT_OUT = {"dataset.validation": VALIDATION}
 """The values that keys of older configs may stand for if they are left out. If a run used something else, such as a
 folder for validation, the digest of the split differs."""

@@ -21,6 +21,7 @@ from nnclassify.data.image_stream import StreamedImages
 from nnclassify.data.transform import Transform, fit_normalization
 from nnclassify.device import Placement
 from nnclassify.errors import DataError
+from nnclassify.runs.resumable import changes
 
 OPTIONS = {"name": "folder", "root": "root", "size": 4, "test": 0.2, "validation": 0.2}
 WHERE: list[dict[str, Any]] = [{"cache": "auto"}, {"cache": "kept"}, {"cache": "off"}, {"cache_limit": "1 kB"}]
@@ -156,3 +157,9 @@ def test_what_a_killed_process_left_is_removed(images: Path) -> None:
     kept.unlink()
     build()
     assert kept.is_file() and not left.exists() and not list(kept.parent.glob("*.lock"))
+
+
+def test_a_run_resumes_with_another_cache() -> None:
+    before: dict[str, Any] = {"dataset": {**OPTIONS, "cache": "auto", "cache_limit": 10**9}}
+    assert changes(before, {"dataset": {**before["dataset"], "cache": "off", "cache_limit": 5}}) == []
+    assert len(changes(before, {"dataset": {**before["dataset"], "background": "black"}})) == 1
