@@ -14,13 +14,16 @@ from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
 from nnclassify.config.suggest.recipe import TABLE_STEPS, Recipe, loss_entries, recipe_for
 from nnclassify.data.column_kinds import column_of, kind_text
-from nnclassify.data.columns import is_identifier
+from nnclassify.data.columns import is_identifier, is_unnamed
 from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
-from nnclassify.data.labels import classes_of, why_no_class
+from nnclassify.data.image_folders import SPLIT_NAMES
+from nnclassify.data.labels import classes_of, missing_labels, why_no_class
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, InputError, counted, some
 
+SPLIT_COLUMNS = ("split", "set", "subset", "partition")
+"""What a column is called that says which split a row is for, in any case."""
 LABEL_NAMES = ("label", "class", "target", "y")
 """What a label column is called, in any case."""
 MANY_ROWS = 20
@@ -49,7 +52,7 @@ class ColumnFacts:
     Attributes:
         name: Its name.
         counts: The rows of each of its texts, missing values left out.
-        num_missing: Rows without a value.
+        missing: The rows of each spelling of a missing value.
         column: Its kind; None: it is not used.
         why_ignored: The reason for that.
         is_trimmed: Whether only its most frequent categories are kept.
@@ -57,7 +60,7 @@ class ColumnFacts:
 
     name: str
     counts: Counter[str] = field(default_factory=Counter)
-    num_missing: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
     column: AnyColumn | None = None
     why_ignored: str = ""
     is_trimmed: bool = False
@@ -66,6 +69,16 @@ class ColumnFacts:
     def num_rows(self) -> int:
         """Rows with a value."""
         return self.counts.total()
+
+    @property
+    def num_missing(self) -> int:
+        """Rows without a value."""
+        return self.missing.total()
+
+    def class_counts(self) -> Counter[str]:
+        """The rows of each class, if this is the label: words such as `none` may be classes."""
+        never = missing_labels([*self.missing])
+        return self.counts + Counter({text: count for text, count in self.missing.items() if text not in never})
 
     def num_features(self) -> int:
         """Inputs of the network that it becomes."""
@@ -108,8 +121,15 @@ class TableFacts:
         found = [facts for facts in self.columns if facts.why_ignored == IDENTIFIER and not facts.num_missing]
         return found[0].name if found and len(found[0].counts) == self.num_rows else None
 
+    @property
+    def split(self) -> ColumnFacts | None:
+        """The column that says which split a row is for; None: there is none."""
+        return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
+
 
 IDENTIFIER = "a different text in every row"
+SPLIT = "says which split each row is for"
+INDEX = "an index of the rows"
 
 
 def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Suggestion:
@@ -120,6 +140,9 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
         InputError: Which column is the label is not clear.
     """
     facts = table_facts(path, label)
+    if not facts.used:
+        reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in facts.columns) or "no other column"
+        raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
     num_train = max(1, int(facts.num_rows * (1 - TEST) * (1 - VALIDATION)))
     model, recipe = mlp_entries(num_train, sum(column.num_features() for column in facts.used))
     loss = loss_entries([*facts.classes.values()]) if facts.classes else [Entry("loss", "bce_with_logits")]
@@ -168,6 +191,7 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     if not isinstance(found, str):
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)
+    of_label.counts = of_label.class_counts()
     if num_rows >= MANY_ROWS:
         _leave_out_copies(table, columns, of_label)
     classes = _rows_by_class(of_label, decimal)
@@ -281,7 +305,7 @@ def _common(widths: Sequence[int]) -> int:
 
 def _count(facts: ColumnFacts, text: str) -> None:
     if _is_missing(text):
-        facts.num_missing += 1
+        facts.missing[text] += 1
     else:
         facts.counts[text] += 1
 
@@ -300,10 +324,10 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
         return named[0]
     if len(named) > 1:
         raise InputError(f"{path}: columns {some(named)} may all be the label; choose one with --label")
-    last = columns[-1]
-    odd, is_hopeless = why_no_class(list(last.counts), num_rows, decimal)
-    if is_hopeless or len(last.counts) < 2 or last.num_missing:
-        why = odd or ("values are missing" if last.num_missing else "it has one value only")
+    last, classes = columns[-1], columns[-1].class_counts()
+    odd, is_hopeless = why_no_class(list(classes), num_rows, decimal)
+    if is_hopeless or len(classes) < 2 or classes.total() < num_rows:
+        why = odd or ("values are missing" if classes.total() < num_rows else "it has one value only")
         raise InputError(
             f"{path}: no column is called {', '.join(LABEL_NAMES)}, and the last one, {last.name!r}, does not look "
             f"like classes ({why}); choose the label with --label; columns: {some(names, 20)}"
@@ -319,6 +343,10 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
     is_unique = len(texts) == num_rows
     if len(texts) < 2 and not (texts and facts.num_missing):
         facts.why_ignored = f"always {texts[0]!r}" if texts else "no values"
+    elif facts.name.lower() in SPLIT_COLUMNS and "train" in _splits_in(facts) and not facts.num_missing:
+        facts.why_ignored = SPLIT
+    elif is_unnamed(facts.name) and is_numeric and is_unique:
+        facts.why_ignored = INDEX
     elif decorated := _decorated(facts, decimal):
         facts.why_ignored = f"numbers with a unit or thousands separators, such as {decorated[:40]!r}; {PLAIN}"
     elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
@@ -331,6 +359,13 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
         facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; {PLAIN}"
     else:
         _decide_text(facts)
+
+
+def _splits_in(facts: ColumnFacts) -> set[str]:
+    """The splits that the texts of a column name; none where one of them names no split."""
+    spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
+    found = {spellings.get(text.lower(), "") for text in facts.counts}
+    return set() if "" in found else found
 
 
 def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
@@ -378,7 +413,9 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
     entries += [Entry(key, value, "recognized") for key, value in facts.written.items()]
     if facts.identifier is not None:
         entries.append(Entry("id", facts.identifier, "names the rows in manifest.csv and predictions.csv"))
-    ignored = [column for column in facts.columns if column.column is None and column.name != facts.identifier]
+    taken = {facts.identifier, facts.split.name if facts.split else None}
+    ignored = [column for column in facts.columns if column.column is None and column.name not in taken]
+    ignored = [column for column in ignored if column.why_ignored != INDEX]  # the reader leaves it out itself
     if ignored:
         reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in ignored)
         entries.append(Entry("ignore", [column.name for column in ignored], reasons))
@@ -395,8 +432,16 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
     if num_missing := sum(column.num_missing for column in facts.used):
         comment = f"{counted(num_missing, 'missing value')}: the median or the most frequent category, and a marker"
         entries.append(Entry("missing", "fill", comment))
-    entries.append(validation_entry(facts.num_rows * (1 - TEST)))
-    entries.append(Entry("test", TEST, "fraction of all rows; reported at the end, selects nothing"))
+    return [*entries, *_split_entries(facts)]
+
+
+def _split_entries(facts: TableFacts) -> list[Entry]:
+    named = _splits_in(facts.split) if facts.split else set()
+    entries = [Entry("split", facts.split.name, SPLIT)] if facts.split else []
+    if "validation" not in named:
+        entries.append(validation_entry(facts.num_rows * (1 - TEST)))
+    if not facts.split:
+        entries.append(Entry("test", TEST, "fraction of all rows; reported at the end, selects nothing"))
     return entries
 
 

@@ -148,3 +148,31 @@ def test_lines_above_the_header_are_refused(here: Path) -> None:
 )
 def test_a_header_may_hold_numbers(first: str, second: str, names: bool) -> None:
     assert names_columns(first.split(","), [second.split(",")], {"label"}, ".") == names
+
+
+def test_a_class_may_be_called_none(here: Path) -> None:
+    words = ("none", "mild", "severe")
+    path = write("x,severity", [f"{index % 7}.5,{words[index % 3]}" for index in range(60)])
+    assert dataset_of(path).build(0).class_names == ["mild", "none", "severe"]
+
+
+def test_a_column_of_splits_is_used_as_such(here: Path) -> None:
+    splits = ["train", "train", "Valid", "test"]
+    path = write(
+        "a,b,split,kind", [f"{row[:-1]}{splits[i % 4]},{'ab'[i // 4 % 2]}" for i, row in enumerate(numbers(80))]
+    )
+    parts = dataset_of(path).build(0)
+    assert parts.validation is not None and parts.test is not None
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [40, 20, 20]
+    assert parts.input_shape == (2,)
+
+
+def test_an_index_without_a_name_is_said_to_be_left_out(here: Path) -> None:
+    path = write(",a,b,kind", [f"{index},{row}" for index, row in enumerate(numbers(30))])
+    assert f"{path}: column '' is not used: an index of the rows" in suggest(path).found
+    assert dataset_of(path).build(0).input_shape == (2,)
+
+
+def test_why_nothing_can_be_learned_is_said(here: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing to learn the label 'kind' from \(c: always '1'\)"):
+        suggest(write("c,kind", [f"1,{'ab'[index % 2]}" for index in range(30)]))
