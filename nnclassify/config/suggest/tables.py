@@ -175,17 +175,16 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     table, written = _opened(path, [label] if isinstance(label, str) else label)
     rows = itertools.islice(table.rows(), LOOKED_AT + 1)
     header = written.get("columns") or [cell.strip() for cell in next(rows, (0, []))[1]]
-    if len(set(header)) < len(header):
-        twice = some([repr(name) for name, count in Counter(header).items() if count > 1])
-        raise DataError(f"{table.where(1)}: column {twice} appears twice; give each column a different name")
     columns = [ColumnFacts(name) for name in header]
     num_rows = _counted(table, columns, rows)
+    columns = [facts for facts in columns if facts.name or facts.counts]  # others are ignored, as by the reader
+    _refuse_twice(table, [facts.name for facts in columns])
     decimal = table.format.decimal
     found = label if label is not None else _guessed_label(path, columns, num_rows, decimal)
     labels = [found] if isinstance(found, str) else found
     if absent := [name for name in labels if name not in header]:
         raise InputError(f"{path}: no column {absent[0]!r} (--label); columns: {some(header, 20)}")
-    features = [facts for facts in columns if facts.name not in labels and (facts.name or facts.counts)]
+    features = [facts for facts in columns if facts.name not in labels]
     for facts in features:
         _decide(facts, num_rows, decimal)
     if not isinstance(found, str):
@@ -193,12 +192,20 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     of_label = next(facts for facts in columns if facts.name == found)
     of_label.counts = of_label.class_counts()
     if num_rows >= MANY_ROWS:
-        _leave_out_copies(table, columns, of_label)
+        _leave_out_copies(table, header, columns, of_label)
     classes = _rows_by_class(of_label, decimal)
     if len(classes) < 2:
         only = some([*classes]) or "no label"
-        raise DataError(f"{path}: column {found!r}: only one class ({only}); choose another label with --label")
+        missing = f", and missing labels such as {next(iter(of_label.missing))!r}" if of_label.missing else ""
+        raise DataError(
+            f"{path}: column {found!r}: only one class ({only}){missing}; choose another label with --label"
+        )
     return TableFacts(path, written, num_rows, features, found, label is None, classes)
+
+
+def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:
+    if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{table.where(1)}: column {some(twice)} appears twice; give each column a different name")
 
 
 def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
@@ -234,13 +241,15 @@ def _rows_by_class(label: ColumnFacts, decimal: str) -> dict[str, int]:
     return rows
 
 
-def _leave_out_copies(table: TextRows, columns: Sequence[ColumnFacts], label: ColumnFacts) -> None:
+def _leave_out_copies(
+    table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts
+) -> None:
     """Leave out the columns that say the label in other words: one text for each of its texts."""
-    place_of = {facts.name: place for place, facts in enumerate(columns)}
+    place_of = {name: place for place, name in enumerate(header)}
     suspects = [facts for facts in columns if facts is not label and len(facts.counts) == len(label.counts)]
     pairs: dict[str, set[tuple[str, str]]] = {facts.name: set() for facts in suspects}
     for _, row in itertools.islice(table.rows(), 1, LOOKED_AT + 1):
-        for name, found in pairs.items() if len(row) == len(columns) else ():
+        for name, found in pairs.items() if len(row) == len(header) else ():
             if len(found) <= len(label.counts):
                 found.add((row[place_of[name]].strip(), row[place_of[label.name]].strip()))
     for facts in suspects:

@@ -176,3 +176,14 @@ def test_an_index_without_a_name_is_said_to_be_left_out(here: Path) -> None:
 def test_why_nothing_can_be_learned_is_said(here: Path) -> None:
     with pytest.raises(DataError, match=r"nothing to learn the label 'kind' from \(c: always '1'\)"):
         suggest(write("c,kind", [f"1,{'ab'[index % 2]}" for index in range(30)]))
+
+
+def test_empty_columns_without_names_are_passed_over(here: Path) -> None:
+    path = write("a,b,,kind,,", [f"{row[:-1]},{row[-1]},," for row in numbers(40)])
+    assert table_facts(path, None).label == "kind"
+    assert dataset_of(path).build(0).input_shape == (2,)
+
+
+def test_missing_labels_beside_one_class_are_named(here: Path) -> None:
+    with pytest.raises(DataError, match=r"only one class \(EU\), and missing labels such as 'NA'; .*--label"):
+        suggest(write("x,label", [f"{index % 7}.5,{['NA', 'EU'][index % 2]}" for index in range(30)]))
