@@ -44,41 +44,47 @@ def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|$|,)", re.IGNORECASE)
 """The start of a list of values that begins with a negative one; `-` and `-,1` are reported as bad values."""
 
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Images, folders, CSV or tensor files, or values such as -1.5,2,3; also overrides (KEY=VALUE).",
+        callback=_not_options,
+    ),
+]
+NewestRunOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
+        autocompletion=complete_run,
+    ),
+]
+TopKOption = Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")]
+CsvOption = Annotated[
+    bool,
+    typer.Option(
+        "--csv", help="Print CSV to stdout. Names that a spreadsheet would run as formulas start with an apostrophe."
+    ),
+]
+SaveCsvOption = Annotated[
+    Path | None, typer.Option("--save-csv", metavar="FILE", help="Write what --csv prints to a file.")
+]
+CopyToOption = Annotated[
+    Path | None,
+    typer.Option("--copy-to", metavar="DIR", help="Copy each image to DIR/<predicted class>/, overwriting none."),
+]
+
 
 def predict(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Images, folders, CSV or tensor files, or values such as -1.5,2,3; also overrides (KEY=VALUE).",
-            callback=_not_options,
-        ),
-    ],
-    run: Annotated[
-        str | None,
-        typer.Option(
-            help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
-            autocompletion=complete_run,
-        ),
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print per input, most probable first.")] = 1,
+    inputs: InputsArgument,
+    run: NewestRunOption = None,
+    top_k: TopKOption = 1,
     overrides: SetOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
-    as_csv: Annotated[
-        bool,
-        typer.Option(
-            "--csv",
-            help="Print CSV to stdout. Names that a spreadsheet would run as formulas start with an apostrophe.",
-        ),
-    ] = False,
-    save_csv: Annotated[
-        Path | None, typer.Option("--save-csv", metavar="FILE", help="Write what --csv prints to a file.")
-    ] = None,
-    copy_to: Annotated[
-        Path | None,
-        typer.Option("--copy-to", metavar="DIR", help="Copy each image to DIR/<predicted class>/, overwriting none."),
-    ] = None,
+    as_csv: CsvOption = False,
+    save_csv: SaveCsvOption = None,
+    copy_to: CopyToOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier.

@@ -21,7 +21,7 @@ from nnclassify.cli.options import (
     Words,
 )
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import check_output
+from nnclassify.cli.use import check_plot
 from nnclassify.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 MAX_FEATURES, MAX_EXAMPLES, MAX_NAME = 40, 4, 30
 """Limits of a table on a terminal: the number of features and of examples, and the width of a name."""
 DEFAULT = Path("preview.png")
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="The file to draw. Default for images: preview.png.")
+]
 
 
 def preview(
     config: ConfigArgument,
     words: Words = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The file to draw. Default for images: preview.png.")
-    ] = None,
+    out: OutOption = None,
     overrides: SetOption = None,
     epochs: EpochsOption = None,
     lr: LrOption = None,
@@ -55,11 +56,7 @@ def preview(
     """
     if split not in ("train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    check_output("--out", out, "preview.png")
-    if out is not None:
-        from nnclassify.inference.plots.figures import format_of
-
-        format_of(out)  # refuse an unknown format before reading anything
+    check_plot("--out", out, "preview.png")
     from nnclassify.cli.overrides import gathered
     from nnclassify.config.run_config import load_config
 

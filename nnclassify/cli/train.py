@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from nnclassify.runs.folder import RunFolder
 
 
+ResumedRunOption = Annotated[
+    str | None,
+    typer.Option("--run", metavar="RUN", help="With --resume: the run to continue.", autocompletion=complete_run),
+]
+
+
 def train(
     config: ConfigOrRunArgument = None,
     words: Words = None,
@@ -46,10 +52,7 @@ def train(
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
-    run: Annotated[
-        str | None,
-        typer.Option("--run", metavar="RUN", help="With --resume: the run to continue.", autocompletion=complete_run),
-    ] = None,
+    run: ResumedRunOption = None,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print the device, number type and execution mode.")

@@ -27,28 +27,32 @@ if TYPE_CHECKING:
     from nnclassify.inference.evaluation_examples import EvaluationExamples
 
 
+SplitOption = Annotated[
+    str | None,
+    typer.Option(help="train, validation or test. Default: test if there is one; of other data, all examples."),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
+    ),
+]
+TableOption = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities.")
+]
+
+
 def evaluate(
     run: RunArgument = None,
     words: RunWords = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, validation or test. Default: test if there is one; of other data, all examples."),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
-        ),
-    ] = None,
+    split: SplitOption = None,
+    data: DataOption = None,
     overrides: SetOption = None,
     run_option: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
-    table: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities."),
-    ] = None,
+    table: TableOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
@@ -100,6 +104,19 @@ def check_output(option: str, path: Path | None, example: str) -> None:
     """
     if path is not None and not (path.name and path.parent.is_dir() and (is_regular(path) or look(path) is None)):
         raise InputError(f"{option} {path}: expected a file, such as {example}, in a folder that exists")
+
+
+def check_plot(option: str, path: Path | None, example: str) -> None:
+    """Check that a plot can be written, before anything is read.
+
+    Raises:
+        InputError: See `check_output`; or no plot can be drawn in the format of its extension.
+    """
+    check_output(option, path, example)
+    if path is not None:
+        from nnclassify.inference.plots.figures import format_of
+
+        format_of(path)
 
 
 def find_run(run: str | None) -> Path:
@@ -164,11 +181,7 @@ def compare(
     from nnclassify.cli.overrides import all_runs
 
     runs = all_runs(runs, run_options)
-    check_output("--plot", plot, "curves.png")
-    if plot is not None:
-        from nnclassify.inference.plots.figures import format_of
-
-        format_of(plot)  # refuse an unknown format before reading anything
+    check_plot("--plot", plot, "curves.png")
     from nnclassify.cli.text import comparison_text
     from nnclassify.inference.compare import compare as compare_runs
 

@@ -81,16 +81,18 @@ def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
     """Replace every batch norm layer of a network, keeping weights and statistics; return the new layers.
 
     Raises:
-        ModelError: A layer derived from batch norm computes something else.
+        ModelError: A layer derived from batch norm has a forward of its own. One with modules of its own is assumed to
+            apply them to normalized values, as timm's do.
     """
     found = []
     for name, child in list(model.named_children()):
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             if type(child).forward is not nn.BatchNorm2d.forward and not list(child.children()):
                 raise ModelError(
-                    f"model: {type(child).__name__} {name}: a batch norm of its own works in one process only"
+                    f"model: {type(child).__name__} {name} has its own forward, so its statistics cannot be shared by "
+                    "several processes; train in one process, or use torch.nn's batch norm"
                 )
+            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
             for own in (
                 child.named_parameters(recurse=False),
                 child.named_buffers(recurse=False),

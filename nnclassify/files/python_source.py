@@ -1,4 +1,4 @@
-"""Running Python source of the user's own: only where that was allowed, with nothing of it left in `sys.modules`."""
+"""Runs the user's own Python source: only where that was allowed, and without leaving it in `sys.modules`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_trusted() -> bool:
 
 @contextmanager
 def trusting(allowed: bool) -> Iterator[None]:
-    """Within it, user code may run if `allowed`, or if it might before."""
+    """Allow user code within the context if `allowed`, or if it was allowed before."""
     token = _trusted.set(allowed or _trusted.get())
     try:
         yield
@@ -41,7 +41,7 @@ def trusting(allowed: bool) -> Iterator[None]:
 
 
 def described(cause: BaseException) -> str | None:
-    """What user code raised, and in which line of it; None: the error did not come through user code."""
+    """Return an error of user code, with its file and line; None if no user code raised it."""
     if isinstance(cause, SyntaxError) and cause.filename in linecache.cache:
         return f"{cause.filename}:{cause.lineno}: {type(cause).__name__}: {cause.msg}"
     frames = traceback.walk_tb(cause.__traceback__)
@@ -50,7 +50,7 @@ def described(cause: BaseException) -> str | None:
 
 
 def run(file: str, source: str) -> dict[str, Any]:
-    """The globals of a module with this source. Its lines are kept for tracebacks: the file may be gone, or differ."""
+    """Run source as a module and return its globals. Tracebacks show these lines, even if the file differs."""
     digest = hashlib.sha256(source.encode()).hexdigest()
     module = ModuleType(f"{Path(file).stem}_{digest[:12]}")
     module.__file__ = file
@@ -69,7 +69,7 @@ def is_own(value: Any, module: str) -> bool:
 
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
-    """Within it, modules of a folder can be imported; afterwards none that was imported from it, or made, is left."""
+    """Make the modules of a folder importable within the context; afterwards they are removed from `sys.modules`."""
     before, bytecode = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True

@@ -1,13 +1,14 @@
-"""A member of a family that is Python code of the user's own: its options, and the call of it.
+"""Options of a model or loss that is the user's own Python code, and the calls of that code.
 
-What runs is the text of the file, which checkpoints carry: a run can be used where the file is not, and a file that has
-changed since is named.
+What runs is the content of the file, which checkpoints record: a run can be used where the file is missing, and a
+changed file is reported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -22,14 +23,14 @@ from nnclassify.files.python_source import described, importable, is_own, is_tru
 from nnclassify.settings import FilePath, Settings
 
 MAX_BYTES = 2**20
-"""Of a source file: a larger one was meant to be something else."""
+"""Maximum size of a source file; a larger file is hardly source code."""
 
 
 class UserCode(Settings):
     """Options of a member that is Python code of the user's own. It runs only with `--trust`."""
 
     family: ClassVar[str]
-    """The key of the config that such a member stands under."""
+    """The key of the config section, `model` or `loss`."""
 
     file: Annotated[FilePath, Field(min_length=1)]
     """The Python file, relative to the working directory. While it loads, it can import modules of its own folder,
@@ -42,7 +43,7 @@ class UserCode(Settings):
     """Content of `file`, which is then not read. Checkpoints record it."""
 
     def completed(self) -> Self:
-        """The same with the text of the file, and its SHA-256.
+        """Return the same member with the content of the file, and its SHA-256.
 
         Raises:
             ModelError: The file cannot be read, or is not the one whose SHA-256 was recorded.
@@ -57,12 +58,12 @@ class UserCode(Settings):
             )
         return self.model_copy(update={"source": source, "sha256": digest})
 
+    @abstractmethod
     def target(self) -> str:
-        """The class or function that is called."""
-        raise NotImplementedError
+        """The name of the class or function that is called."""
 
     def changed(self) -> str | None:
-        """A line on a file that is no longer what the run was trained with; None where it is, or is not there."""
+        """Say that the file has changed since the run was trained; None if it has not, or is missing."""
         if self.source is None or not is_regular(Path(self.file)):
             return None
         try:
@@ -98,7 +99,7 @@ class UserCode(Settings):
 
     @contextmanager
     def _loaded(self) -> Iterator[Callable[..., Any]]:
-        """The class or function, while its folder can be imported from; what it raises is explained."""
+        """Yield the class or function; until the end, its folder can be imported from, and its errors are explained."""
         code = self.completed()
         check_trust(code)
         assert code.source is not None
@@ -127,7 +128,7 @@ class UserCode(Settings):
             raise ModelError(what, (self.family, "file")) from cause
 
     def _arguments(self, called: Callable[..., Any], supplied: Mapping[str, Any], num_given: int = 0) -> dict[str, Any]:
-        """The keyword arguments of a call, which come after some positional ones.
+        """Return the keyword arguments of a call, which follow `num_given` positional ones.
 
         Raises:
             ModelError: An option has no parameter, or a parameter has no value.
@@ -162,10 +163,10 @@ class UserCode(Settings):
 
 
 def check_trust(*members: Settings) -> None:
-    """Refuse to run the user code among some members that was not allowed to.
+    """Refuse user code among the members of a config, unless it may run.
 
     Raises:
-        TrustError: It was not; says what would run.
+        TrustError: It may not; the message says what would run.
     """
     code = [member for member in members if isinstance(member, UserCode)]
     if not code or is_trusted():

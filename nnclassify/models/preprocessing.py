@@ -1,4 +1,4 @@
-"""What pretrained weights ask of the rest of a run: of its images, and of its optimizer."""
+"""What pretrained weights require of the rest of a run: of its images, and of its optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What networks of torchvision and timm share: pretrained weights, a new head, and a body that may wait for it."""
+"""Options that networks of torchvision and timm share: pretrained weights, and how the body learns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PretrainedModel(Model):
     is_bounded = True
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """A body that is spared though there is nothing to spare."""
+        """Yield errors for options of a pretrained body without pretrained weights."""
         if self.weights is None and self.freeze_until is not None:
             yield "freeze_until", "set without weights, which would freeze random weights; set weights, or remove it"
         if self.weights is None and self.body_lr != 1:
@@ -50,7 +50,7 @@ class PretrainedModel(Model):
         """`(N, 3, H, W)` to `(N, num_outputs)`.
 
         Raises:
-            ModelError: No such network, or no RGB images.
+            ModelError: There is no such network, or images do not have three channels.
         """
         channels, _, _ = image_shape(self.name_of(), input_shape)
         if channels != 3:
@@ -60,7 +60,7 @@ class PretrainedModel(Model):
 
     @abstractmethod
     def create(self, num_outputs: int) -> nn.Module:
-        """The network with a new head and random weights.
+        """Return the network with a new head and random weights.
 
         Raises:
             ModelError: No such network.
@@ -68,23 +68,23 @@ class PretrainedModel(Model):
 
     @abstractmethod
     def head_modules(self, network: nn.Module) -> list[str]:
-        """The names of the modules that are new, in a network of `create`."""
+        """Return the names of the modules of the new head, in a network that `create` returned."""
 
     @abstractmethod
     def named_file(self, name: str) -> Path:
-        """The file of the pretrained weights of a name, downloaded where it is not there.
+        """Return the file of named pretrained weights, downloaded if it is missing.
 
         Raises:
             ModelError: There are none, or they cannot be downloaded.
         """
 
     def weights_file(self) -> Path | None:
-        """The file that `weights` is; None where it is a name."""
+        """Return the file that `weights` names; None if it is not a file but the name of weights."""
         path = Path(self.weights or "").expanduser()
         return path if path.suffix.lower() in WEIGHT_FILES else None
 
     def weights_path(self) -> Path:
-        """The file of the weights, which is there then.
+        """Return the file of the weights, downloaded if it is missing.
 
         Raises:
             ModelError: There is none, or it cannot be downloaded.
@@ -107,7 +107,7 @@ class PretrainedModel(Model):
         load_fitting(inner, read_weights(path), self.head_modules(inner), f"model.weights: {path}")
 
     def body(self, network: nn.Module) -> Body | None:
-        """All parameters but those of the head."""
+        """Return the parameters of the body, all but those of the head, and how they learn."""
         if self.weights is None:
             return None
         inner, prefix = _inner(network)
@@ -117,6 +117,6 @@ class PretrainedModel(Model):
 
 
 def _inner(network: nn.Module) -> tuple[nn.Module, str]:
-    """The network of `create` in one of `Model.build`, and what comes before its names there."""
+    """Return the network that `create` returned within the one of `Model.build`, and the prefix of its names there."""
     children = dict(network.named_children())
     return (children["network"], "network.") if "network" in children else (network, "")

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 WEIGHT_FILES = (".pt", ".pth", ".safetensors")
-"""How the names of files of weights end."""
+"""Extensions of files of weights."""
 HASH = re.compile(r"-([0-9a-f]{8,})\.")
 """The beginning of a file's SHA-256 in its name."""
 NESTED = ("state_dict", "model")
-"""Keys under which programs keep the state dict in a larger dict; `model` is also that of our own checkpoints."""
+"""Keys of a state dict within a larger dict; `model` is also the key in our own checkpoints."""
 
 
 def downloaded(url: str, name: str, what: str) -> Path:
-    """A file of the cache of torch.hub, downloaded where it is not there.
+    """Return the path of a file in the cache of torch.hub; download it if it is missing.
 
     Args:
-        url: Where it is to be had.
-        name: What it is called in the cache; a name may hold the beginning of the file's SHA-256.
-        what: What it is, for messages.
+        url: The address to download from.
+        name: The file's name in the cache, which may contain the beginning of its SHA-256.
+        what: A description of the file for messages.
 
     Raises:
         ModelError: It cannot be downloaded; nothing is left behind.
@@ -61,7 +61,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict; no code of the file runs.
 
     Raises:
-        ModelError: The file is damaged, or holds something else.
+        ModelError: The file is damaged, or does not contain a state dict.
     """
     import torch
 
@@ -76,7 +76,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     nested = [found[key] for key in NESTED if isinstance(found, dict) and isinstance(found.get(key), dict)]
     weights = nested[0] if nested else found
     if not isinstance(weights, dict) or not weights or not all(isinstance(v, torch.Tensor) for v in weights.values()):
-        raise ModelError(f"model.weights: {path}: holds no state dict; expected names with tensors", where)
+        raise ModelError(f"model.weights: {path}: not a state dict; expected tensors by name", where)
     return dict(weights)
 
 
@@ -87,7 +87,7 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _read_torch(path: Path) -> Any:
-    """Read what `torch.save` wrote; the format of before torch 1.6 is not a zip, and is left to torch's own checks."""
+    """Read what `torch.save` wrote. The format before torch 1.6 is not a zip file; torch itself checks it."""
     import torch
 
     if zipfile.is_zipfile(path):
@@ -100,18 +100,18 @@ def load_fitting(network: nn.Module, weights: dict[str, Tensor], head: Sequence[
 
     Args:
         network: The network.
-        weights: State dict of the same architecture; of its head and of auxiliary classifiers, anything.
+        weights: State dict of the same architecture; entries of its head and of auxiliary classifiers are ignored.
         head: Names of the modules that keep their weights.
-        origin: Where the weights are from, for messages.
+        origin: The source of the weights, for messages.
 
     Raises:
-        ModelError: Weights are missing, unexpected or of another shape; names them.
+        ModelError: Weights are missing, unexpected or of another shape; the message names them.
     """
     apart = tuple(f"{name}." for name in (*head, "aux", "aux1", "aux2", "AuxLogits"))
     own = {name: value for name, value in network.state_dict().items() if not name.startswith(apart)}
     weights = _without_prefix(weights, own)
     given = {name: value for name, value in weights.items() if not name.startswith(apart)}
-    uncounted = "num_batches_tracked"  # files of before torch 0.4.1 have none
+    uncounted = "num_batches_tracked"  # files written before torch 0.4.1 have none
     missing = [name for name in own if name not in given and not name.endswith(uncounted)]
     unexpected = [name for name in given if name not in own]
     misshapen = [
@@ -127,7 +127,7 @@ def load_fitting(network: nn.Module, weights: dict[str, Tensor], head: Sequence[
 
 
 def _without_prefix(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by the network's names, where theirs all begin with one word more, such as `module.`."""
+    """Return the weights without a prefix that all their names have, such as `module.`, if the network has none."""
     words = {name.partition(".")[0] for name in weights}
     if len(words) != 1 or any(name in weights for name in own):
         return weights

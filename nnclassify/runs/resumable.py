@@ -29,6 +29,7 @@ FREE = (
     "dataset.path",
     "dataset.train_",
     "dataset.test_",
+    "dataset.validation_",
     "dataset.labels",
     "dataset.cache",
     "model.file",

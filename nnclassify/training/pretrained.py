@@ -1,4 +1,4 @@
-"""What pretrained weights ask of the images of a run, and where the run differs from it."""
+"""Prepares images as pretrained weights expect them, and says where a run prepares them differently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def normalization(dataset: AnyDataset, splits: Splits, preprocessing: Preprocess
     """Return shift and scale of the inputs, from the training split or from pretrained weights.
 
     Raises:
-        DataError: Inputs are no images in known units.
+        DataError: Inputs are not images in known units.
     """
     if dataset.normalize != "weights":
         return fit_normalization(splits.train.inputs, splits.train.indices, dataset.normalize, splits.encoder)
@@ -31,7 +31,7 @@ def normalization(dataset: AnyDataset, splits: Splits, preprocessing: Preprocess
 
 
 def differences(config: RunConfig, splits: Splits, preprocessing: Preprocessing) -> Iterator[str]:
-    """Yield a line for each way in which images are prepared otherwise than when the weights were trained."""
+    """Yield a line for each way in which images are not prepared as when the weights were trained."""
     dataset = config.dataset
     whose = f"the weights of {getattr(config.model, 'architecture', 'the model')} were trained with"
     if dataset.normalize != "weights":

@@ -12,12 +12,13 @@ import pytest
 import torch
 from builders import config_of, loaded
 from torch import distributed as dist
+from torch import nn
 
 from nnclassify.device import Placement
 from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks, join, name_of_start, process_group, restarted_by
-from nnclassify.errors import Interrupted, NNClassifyError, TrainingError
+from nnclassify.errors import Interrupted, ModelError, NNClassifyError, TrainingError
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
 from nnclassify.runs.folder import create_run_folder
@@ -60,12 +61,14 @@ def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, mon
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("shape", [(6, 3), (6, 3, 2, 2)])
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(nn.BatchNorm1d, (6, 3)), (nn.BatchNorm2d, (6, 3, 2, 2)), (nn.BatchNorm3d, (6, 3, 2, 2, 2))]
+)
 def test_shared_batch_norm_is_torchs_where_one_holds_the_whole_batch(
-    shape: tuple[int, ...], momentum: float | None
+    kind: type[nn.Module], shape: tuple[int, ...], momentum: float | None
 ) -> None:
     torch.manual_seed(0)
-    plain: torch.nn.Module = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3, momentum=momentum)
+    plain = kind(3, momentum=momentum)
     model = torch.nn.Sequential(copy.deepcopy(plain).double())
     (shared,) = share_batch_norm(model)
     plain, inputs = plain.double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
@@ -78,6 +81,16 @@ def test_shared_batch_norm_is_torchs_where_one_holds_the_whole_batch(
     for name, buffer in plain.named_buffers():
         assert torch.allclose(shared.get_buffer(name), buffer, rtol=0, atol=1e-12)
     assert torch.allclose(model.eval()(inputs), plain.eval()(inputs), rtol=0, atol=1e-12)
+
+
+class _Clipped(nn.BatchNorm1d):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's own name
+        return super().forward(input).clamp(-1, 1)
+
+
+def test_a_batch_norm_with_its_own_forward_is_not_replaced() -> None:
+    with pytest.raises(ModelError, match=r"^model: _Clipped 0 has its own forward, .*; train in one process"):
+        share_batch_norm(nn.Sequential(_Clipped(3)))
 
 
 def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,14 @@ def test_folder_names_are_valid_everywhere_and_unique(names: list[str], expected
     assert len(folder_names(["ß" * 300])[0].encode()) <= 200
 
 
-def test_nothing_is_overwritten(here: Path) -> None:
+def _no_hard_links(self: Path, target: Path) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("has_hard_links", [True, False])
+def test_nothing_is_overwritten(here: Path, monkeypatch: pytest.MonkeyPatch, has_hard_links: bool) -> None:
+    if not has_hard_links:
+        monkeypatch.setattr(Path, "hardlink_to", _no_hard_links)
     made(here, "in/1.png", "in/deep/1.png", "out/cat/1.png")
     copies = ImageCopies(Path("out"), ["cat", "dog"], ["in"])
     for path in ("in/1.png", "in/deep/1.png"):
@@ -52,14 +59,6 @@ def test_an_image_of_several_classes_is_in_each_folder_and_one_of_none_in_no_fol
         copies.add(prediction)
     assert sorted(map(str, Path("out").rglob("*.png"))) == ["out/cat/1.png", "out/dog/1.png"]
     assert (copies.num_copied, copies.num_uncopied) == (1, 1)
-
-
-def test_without_hard_links_no_file_is_overwritten_either(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, target: Path) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
-    test_nothing_is_overwritten(here)
 
 
 def test_links_are_copied_as_files_and_never_followed_out_of_the_folder(here: Path) -> None:

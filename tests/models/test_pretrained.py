@@ -130,8 +130,8 @@ def test_weights_that_do_not_fit_are_named(change: dict[str, Any], message: str 
     ("content", "message"),
     [
         (b"no weights", r"^model.weights: bad.pth: cannot be read \("),
-        ({"epoch": 3}, r"^model.weights: bad.pth: holds no state dict; expected names with tensors"),
-        (torch.zeros(3), r"^model.weights: bad.pth: holds no state dict"),
+        ({"epoch": 3}, r"^model.weights: bad.pth: not a state dict; expected tensors by name"),
+        (torch.zeros(3), r"^model.weights: bad.pth: not a state dict"),
     ],
 )
 def test_a_file_without_weights_is_refused(content: Any, message: str, here: Path) -> None:

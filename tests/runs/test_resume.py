@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT
@@ -330,6 +331,19 @@ def test_other_data_is_refused() -> None:
     with pytest.raises(ConfigError, match="training data has changed"):
         go_on(folder)
     result = go_on(folder, "dataset.path=moved.csv")
+    assert len(result.rows) == 2
+
+
+def test_the_files_of_every_split_may_move() -> None:
+    parts = ("train", "validation", "test")
+    for part in parts:
+        np.savez(f"{part}.npz", x=np.arange(40, dtype=np.float32).reshape(20, 2), y=np.arange(20) % 2)
+    files = ", ".join(f"{part}_inputs: {part}.npz:x, {part}_targets: {part}.npz:y" for part in parts)
+    folder = start("run", f"dataset={{name: tensors, {files}}}", "model={name: mlp, hidden: [3]}", stop_at=2)
+    for part in parts:
+        Path(f"{part}.npz").rename(f"{part}_moved.npz")
+    keys = [(part, *pair) for part in parts for pair in (("inputs", "x"), ("targets", "y"))]
+    result = go_on(folder, *(f"dataset.{part}_{kind}={part}_moved.npz:{array}" for part, kind, array in keys))
     assert len(result.rows) == 2
 
 
