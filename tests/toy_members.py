@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from nnclassify import data, losses, models, schedulers
-from nnclassify.data.base import RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.base import RawDataset, UnsplitDataset
+from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.losses import Loss, LossFunction
 from nnclassify.models.base import Model
 from nnclassify.optim import optimizers

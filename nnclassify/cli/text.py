@@ -38,7 +38,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
             lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {figures[split]['loss']:.4f}")
             lines[-1] += _selected(figures[split], result.components.config.select_by)
     if result.baselines is not None:
-        lines[-1] += f" ({result.baselines.told(is_multi_hot=result.classifier.is_multi_hot)})"
+        lines[-1] += f" ({result.baselines.in_words(is_multi_hot=result.classifier.is_multi_hot)})"
     if result.test is not None:
         low, high = map(percent, result.test.accuracy_interval)
         lines.append(f"95% interval of the test accuracy: {low} to {high} ({result.test.num_examples} examples)")
@@ -61,7 +61,7 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation, recorded: Ba
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         f"accuracy {percent(evaluation.accuracy)} (95% interval {low} to {high}), loss {evaluation.loss:.4f}",
-        *([] if recorded is None else [f"baselines: {recorded.told(is_multi_hot=evaluation.is_multi_hot)}"]),
+        *([] if recorded is None else [f"baselines: {recorded.in_words(is_multi_hot=evaluation.is_multi_hot)}"]),
         *([_multi_hot_line(evaluation)] if evaluation.is_multi_hot else []),
         *_other_metrics(evaluation),
         "",

@@ -1,12 +1,11 @@
-"""The base class of datasets: common options, drawing the splits, and checks before training."""
+"""The base class of datasets: common options, and drawing the splits."""
 
 from __future__ import annotations
 
-import itertools
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -17,101 +16,29 @@ from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.data.names import INDICES, ExampleNames
+from nnclassify.data.split_checks import (
+    check_classes,
+    check_different,
+    check_range,
+    divided_groups,
+    ever_present,
+    older_examples,
+    untested,
+)
 from nnclassify.data.splitting import (
-    Groups,
-    Labels,
     Rows,
-    Times,
     counts_of,
-    grouped_split,
     limited,
-    newest_split,
     num_units,
     stratified_folds,
-    stratified_split,
 )
 from nnclassify.data.suspected_groups import SuspectedGroups
 from nnclassify.data.transform import Normalize, Transform
+from nnclassify.data.unsplit import Drawn, UnsplitExamples
 from nnclassify.errors import DataError, LabelError, counted, some
 from nnclassify.models.preprocessing import Preprocessing
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-class Loaded(NamedTuple):
-    """The inputs of a split that are read when it is drawn.
-
-    Attributes:
-        inputs: The raw inputs of a storage, `(M, ...)`.
-        source: The row of the source of each row of the storage, `(M,)`; None: the same row.
-        rows: The rows of the storage that belong to the split and could be read, `(N,)`.
-    """
-
-    inputs: Tensor
-    source: Rows | None
-    rows: Rows
-
-
-@dataclass(frozen=True)
-class UnsplitExamples:
-    """The examples of a dataset before they are split.
-
-    Attributes:
-        targets: Class indices `(M,)`, or multi-hot `(M, K)` of 0 and 1.
-        inputs: The raw inputs `(M, ...)`, or a function that reads the given rows.
-        names: The name of each example.
-        groups: The examples that belong together and are kept in one split, or None.
-        times: The time of each example `(M,)`, by which the newest are held out, or None.
-    """
-
-    targets: Labels
-    inputs: Tensor | Callable[[Rows], Loaded]
-    names: ExampleNames = INDICES
-    groups: Groups | None = None
-    times: Times | None = None
-
-    def take(self, rows: Rows) -> Examples:
-        """Return the split that consists of `rows`."""
-        import torch
-
-        if isinstance(self.inputs, torch.Tensor):
-            return Examples(self.inputs, torch.from_numpy(self.targets), torch.from_numpy(rows), self.names)
-        inputs, source, rows = self.inputs(rows)
-        targets, names = self.targets, self.names
-        if source is not None:
-            targets, names = targets[source], names.at(torch.from_numpy(source))
-        return Examples(inputs, torch.from_numpy(targets), torch.from_numpy(rows), names)
-
-    def hold_out(self, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
-        """Hold out a fraction of `rows`: the newest, or whole groups, or else the same fraction of each class.
-
-        Returns:
-            The kept rows and the held-out rows, both in ascending order.
-
-        Raises:
-            DataError: There are too few groups or times.
-        """
-        if self.times is not None:
-            return newest_split(self.times, rows, fraction)
-        if self.groups is not None:
-            return grouped_split(self.targets, self.groups, rows, fraction, rng)
-        return stratified_split(self.targets, rows, fraction, rng)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The rows of a split, `(N,)`, and the examples that they were drawn from."""
-
-    pool: UnsplitExamples
-    rows: Rows
-
-    def take(self) -> Examples:
-        """Return the split."""
-        return self.pool.take(self.rows)
 
 
 @dataclass(frozen=True)
@@ -138,7 +65,7 @@ class RawDataset:
 
 MAX_FOLDS = 1000
 FAR = 0.05
-"""Difference of the fraction of a split from what the config asks for that a note tells."""
+"""A note is shown if the fraction of a split differs by more than this from what the config asks for."""
 VALIDATION = 0.1
 """Fraction of the training examples held out for validation if the config does not set one."""
 
@@ -146,9 +73,9 @@ VALIDATION = 0.1
 OF_THE_DRAWING = ("group", "time", "folds", "fold")
 """Options that say how splits are drawn."""
 OF_THE_SPLITS = ("limit", "validation", "test", "split", *OF_THE_DRAWING)
-"""Options that say which examples are used, and for what."""
+"""Options that say which examples are used, and in which split."""
 OF_THE_TEXT = ("delimiter", "decimal", "encoding")
-"""Options in which another table may differ; they are recognized."""
+"""Options of a table's text format. They are recognized again for another table."""
 
 
 class Dataset(Settings):
@@ -261,7 +188,7 @@ class Dataset(Settings):
             )
 
     def suited_to(self, preprocessing: Preprocessing | None) -> Self:
-        """Return the dataset with what pretrained weights ask of images, where the config leaves that open."""
+        """Return the dataset with the image options that pretrained weights expect, unless the config sets them."""
         return self
 
     def as_trained(self, transform: Transform) -> Self:
@@ -454,95 +381,3 @@ class ImageDataset(Dataset):
 
 
 Size = Annotated[int, Field(ge=1, le=4096)]
-
-COMPARED_AT_ONCE = 256
-"""Images compared at a time: different images almost always differ within the first few."""
-
-
-def check_different(train: Examples, where: str) -> None:
-    """Reject training images that are all identical, which means that they were not read as intended.
-
-    Raises:
-        DataError: All images are identical.
-    """
-    if len(train) < 2:
-        return
-    first = train.inputs.index_select(0, train.indices[:1])[0]
-    for rows in train.indices.split(COMPARED_AT_ONCE):
-        if (train.inputs.index_select(0, rows) != first).any():
-            return
-    value = f"{first.flatten()[0].item():g}"
-    shown = f"every pixel is {value}" if (first == first.flatten()[0]).all() else "pixel for pixel"
-    raise DataError(
-        f"{where}: all {len(train)} training images are identical after reading ({shown}); expected images that "
-        "differ (only the upper 8 bits of 16-bit color images are read)"
-    )
-
-
-def check_range(targets: Labels, class_names: list[str], where: str) -> None:
-    """Reject labels that are not classes.
-
-    Raises:
-        LabelError: A label is not in 0..num_classes - 1.
-    """
-    if len(targets) and (targets.min() < 0 or targets.max() >= len(class_names)):
-        row = int(np.flatnonzero((targets < 0) | (targets >= len(class_names)))[0])
-        raise LabelError(
-            f"{where}: label {targets[row]} of example {row} is not a class; expected 0..{len(class_names) - 1}"
-        )
-
-
-def divided_groups(drawn: Mapping[str, Drawn]) -> Iterator[str]:
-    """Yield a note for each pair of splits with examples of the same group, which only given splits can have."""
-    found = {name: one.pool.groups.among(one.rows) for name, one in drawn.items() if one.pool.groups is not None}
-    for (first, groups), (second, others) in itertools.combinations(found.items(), 2):
-        if shared := sorted(groups & others):
-            yield f"{counted(len(shared), 'group')} in both {first} and {second} (dataset.group): {some(shared, 5)}"
-
-
-def older_examples(drawn: Mapping[str, Drawn]) -> Iterator[str]:
-    """Yield a note for each split with examples that are not newer than the training examples; see `divided_groups`."""
-    times = {name: one.pool.times[one.rows] for name, one in drawn.items() if one.pool.times is not None}
-    train = times.pop("train", np.empty(0))
-    for name, found in times.items() if len(train) else ():
-        if count := int((found <= train.max()).sum()):
-            yield f"{count} of {len(found)} {name} examples are not newer than all of train (dataset.time)"
-
-
-def ever_present(targets: Labels, class_names: list[str]) -> list[str]:
-    """Return one line per class that every training example has; this occurs with multi-hot targets only."""
-    full = counts_of(targets, len(class_names)) == len(targets)
-    return [
-        f"every training example has class {name!r}, so there is nothing to learn for it"
-        for name, is_full in zip(class_names, full, strict=True)
-        if is_full
-    ]
-
-
-def untested(targets: Labels, class_names: list[str], *, by_folds: bool) -> list[str]:
-    """Return a line that names the classes without test examples, which are rare, or in few groups."""
-    counts = counts_of(targets, len(class_names))
-    rare = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
-    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
-    found = f"no example of class {', '.join(rare[:5])}{more} in the test split"
-    larger = "decrease dataset.folds" if by_folds else "increase dataset.test"
-    return [f"{found}: its metrics cover the other classes only; add examples, or {larger}"] if rare else []
-
-
-def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
-    """Reject training targets that a classifier cannot learn from.
-
-    Raises:
-        DataError: There are no examples, or only one class.
-        LabelError: A class has no examples.
-    """
-    if len(targets) == 0:
-        raise DataError(f"{where}: no training examples; expected at least one of each class")
-    if len(class_names) < 2:
-        raise DataError(f"{where}: only one class ({', '.join(class_names)}); expected at least two classes")
-    counts = counts_of(targets, len(class_names))
-    if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
-        raise LabelError(
-            f"{where}: no training examples of class {some(empty, 5)}; add examples, increase `limit`, or remove the "
-            "class"
-        )

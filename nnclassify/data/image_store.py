@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.data.base import Loaded, UnsplitExamples
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_cache import FOLDER, ImageCache, fingerprint
 from nnclassify.data.image_folders import SplitFolder
@@ -29,6 +28,7 @@ from nnclassify.data.image_reading import (
     measured_scale,
 )
 from nnclassify.data.splitting import Rows
+from nnclassify.data.unsplit import Loaded, UnsplitExamples
 from nnclassify.errors import DataError, counted
 from nnclassify.files.cache import private_folder, unusable
 from nnclassify.process import available_memory

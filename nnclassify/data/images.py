@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, field_validator
 
-from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset, UnsplitExamples
+from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.examples import Splits
 from nnclassify.data.file_list import FileList
@@ -24,6 +24,7 @@ from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.path_groups import groups_in, one_group
 from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_names
 from nnclassify.data.transform import Transform
+from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
 from nnclassify.models.preprocessing import Interpolation, Preprocessing

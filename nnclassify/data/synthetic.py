@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nnclassify.data.base import Dataset, RawDataset, UnsplitExamples
+from nnclassify.data.base import Dataset, RawDataset
 from nnclassify.data.names import TEST, TRAIN
 from nnclassify.data.splitting import Labels
+from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError
 from nnclassify.process import available_memory
 from nnclassify.seeds import numpy_rng, stream_seed

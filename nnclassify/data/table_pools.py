@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnclassify.data.base import Loaded, RawDataset, UnsplitExamples
+from nnclassify.data.base import RawDataset
 from nnclassify.data.csv_table import Table
 from nnclassify.data.encoding import NumberColumn, TableEncoder
 from nnclassify.data.labels import matched
 from nnclassify.data.names import ExampleNames
 from nnclassify.data.splitting import Groups, Rows
+from nnclassify.data.unsplit import Loaded, UnsplitExamples
 from nnclassify.errors import DataError, LabelError, some
-
-if TYPE_CHECKING:
-    pass
 
 
 class TablePools:

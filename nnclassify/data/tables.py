@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset
 from nnclassify.data.column_kinds import Categories, DateColumns, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
 from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
@@ -27,6 +27,7 @@ from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_column, 
 from nnclassify.data.table_files import RECOGNIZED, open_table
 from nnclassify.data.table_pools import TablePools, in_classes_of
 from nnclassify.data.transform import Transform
+from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED

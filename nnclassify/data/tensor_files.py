@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from nnclassify.data.augment import Augment
-from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset, UnsplitExamples
+from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
@@ -26,6 +26,7 @@ from nnclassify.data.targets import (
     read_multi_hot,
 )
 from nnclassify.data.transform import Transform
+from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.files.paths import MAX_INFLATION, SMALL_BYTES, is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive

@@ -52,7 +52,7 @@ class Baselines:
     linear_balanced_accuracy: float
     boosted: float | None = None
 
-    def told(self, *, is_multi_hot: bool) -> str:
+    def in_words(self, *, is_multi_hot: bool) -> str:
         """Return the accuracies in words."""
         boosted = "" if self.boosted is None else f", gradient-boosted trees {percent(self.boosted)}"
         most = "classes" if is_multi_hot else "class"

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.base import Dataset, RawDataset, UnsplitExamples
+from nnclassify.data.base import Dataset, RawDataset
 from nnclassify.data.labels import matched
 from nnclassify.data.splitting import counts_of, limited
 from nnclassify.data.transform import Transform
+from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, InputError, LabelError, some
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.outputs import check_values

@@ -1,6 +1,6 @@
 """`manifest.csv`: the examples of a run by name, and what has changed about them since.
 
-The digests of the splits decide whether the data has changed; the manifest tells which examples have.
+The digests of the splits decide whether the data has changed; the manifest says which examples have.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _labels(examples: Examples, cells: Sequence[str]) -> list[str]:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None if there is none, or if it is damaged: then only the digests tell of changes."""
+    """Read a manifest; None if it is missing or damaged. The digests then still show whether anything has changed."""
     rows = list(read_csv(path))
     if not rows or tuple(rows[0]) != HEADER or any(len(row) != len(HEADER) for row in rows):
         return None
@@ -150,12 +150,12 @@ def what_changed(before: Manifest, now: Manifest, word: str = "") -> str:
         "moved to another split": _from_to(now, _differing(pairs, before.splits, now.splits)),
         "of another class": _from_to(now, _differing(pairs, before.classes, now.classes)),
     }
-    told = [
+    changes = [
         f"{counted(len(names), 'example')} {way} ({some([word + name for name in names])})"
         for way, names in ways.items()
         if names
     ]
-    return ", ".join(told) or "the same examples in another order"
+    return ", ".join(changes) or "the same examples in another order"
 
 
 def _differing(pairs: Pairs, before: Sequence[str], now: Sequence[str]) -> dict[int, tuple[str, str]]:

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from nnclassify.data import image_cache, image_store
-from nnclassify.data.base import Loaded
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import SplitFolder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_store import CacheOptions, Reader
+from nnclassify.data.unsplit import Loaded
 from nnclassify.files.cache import private_folder
 
 FORMAT = ImageFormat(4, 4, "rgb")

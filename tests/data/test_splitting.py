@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.base import check_classes, check_range
+from nnclassify.data.split_checks import check_classes, check_range
 from nnclassify.data.splitting import (
     Groups,
     grouped_sides,

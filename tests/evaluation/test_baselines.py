@@ -58,7 +58,7 @@ def test_boosted_trees_part_rings_and_are_those_of_scikit_learn() -> None:
     )
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(inputs, targets)
     assert both.boosted == pytest.approx(model.score(judged, expected)) and both.linear < 0.6
-    assert both.told(is_multi_hot=False).startswith("a linear model ") and found().boosted is None
+    assert both.in_words(is_multi_hot=False).startswith("a linear model ") and found().boosted is None
 
 
 def test_boosted_trees_are_of_bounded_size() -> None:
