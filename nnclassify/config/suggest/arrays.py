@@ -59,7 +59,7 @@ def _network_entries(splits: Splits) -> list[Entry]:
         blocks, recipe = suggested_blocks(num_train, *shape)
         model = cnn_entries(blocks, *shape[1:])
     else:
-        model, recipe = mlp_entries(num_train, math.prod(shape))
+        model, recipe = mlp_entries(num_train, math.prod(shape), splits.num_classes)
     return [
         Entry("model", model),
         *loss_entries(counts),

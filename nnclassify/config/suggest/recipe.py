@@ -12,7 +12,7 @@ CORE_FLOPS, GPU_FLOPS = 20e9, 5e12
 """Operations per second that training reaches, as an estimate: of a CPU core, and of a GPU."""
 MAX_SECONDS = 300.0
 """Estimated seconds that a suggested run may take: a first result is soon there, and `epochs` is easily raised."""
-MIN_EPOCHS, MAX_EPOCHS = 10, 100
+MIN_EPOCHS, MAX_EPOCHS = 10, 300
 IMAGE_STEPS, TABLE_STEPS = 1500, 3000
 """Updates to aim for: by then, small networks have converged."""
 UNBALANCED = 8

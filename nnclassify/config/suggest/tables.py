@@ -41,6 +41,8 @@ DECORATED = re.compile(
 PLAIN = "write plain numbers to use the column"
 MAX_CODES, CODE_ROWS = 50, 100
 """A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
+CLASS_ROWS = 20
+"""Training rows per class from which on much is dropped out."""
 FEW_CATEGORIES = 20
 """Categories that are kept of a column that has too many."""
 
@@ -144,7 +146,8 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
         reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in facts.columns) or "no other column"
         raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
     num_train = max(1, int(facts.num_rows * (1 - TEST) * (1 - VALIDATION)))
-    model, recipe = mlp_entries(num_train, sum(column.num_features() for column in facts.used))
+    num_features = sum(column.num_features() for column in facts.used)
+    model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
     loss = loss_entries([*facts.classes.values()]) if facts.classes else [Entry("loss", "bce_with_logits")]
     entries = [
         Entry("dataset", _dataset_entries(facts)),
@@ -157,11 +160,12 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
     return Suggestion(name, _found(facts), entries)
 
 
-def mlp_entries(num_examples: int, num_features: int) -> tuple[list[Entry], Recipe]:
+def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple[list[Entry], Recipe]:
     """The model section of an MLP for some columns, wider for more examples, and how long to train it."""
     width = next((width for width, limit in ((64, 1_000), (128, 100_000)) if num_examples < limit), 256)
     recipe = recipe_for(num_examples, num_features * width + width * width, TABLE_STEPS)
-    dropout = 0.3 if num_examples < 100_000 else 0.1
+    # Dropout keeps a network from memorizing; with a handful of examples per class, it keeps it from learning.
+    dropout = 0.3 if CLASS_ROWS * num_classes <= num_examples < 100_000 else 0.1
     return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
 
 
