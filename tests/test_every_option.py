@@ -78,7 +78,9 @@ GIVEN: dict[str, list[Any]] = {
     "columns": [["shade", "noise", "label"]],
     "compile": ["off"],  # `on` takes seconds a test: test_compiled.py
     "Csv.dates": [["on"], {"on": {"format": "%d.%m.%Y", "parts": ["days", "month"]}}],
+    "Csv.group": ["row"],
     "Csv.split": ["part"],
+    "Csv.time": ["row"],
     "Csv.test": [0.25, "copy.csv"],
     "Csv.validation": [0.25, "test", "copy.csv"],
     "delimiter": [";"],
@@ -87,6 +89,11 @@ GIVEN: dict[str, list[Any]] = {
     "features": [["shade"]],
     "id": ["row"],
     "ignore": [["noise"]],
+    "background": ["#808080"],
+    "cache": ["off", "kept"],
+    "cache_limit": ["1 GB"],
+    "Folder.group": [r"([0-9]+)\.png"],
+    "Folder.labels": ["listed.csv"],
     "Folder.root": ["more"],
     "Folder.validation": [0.25, "test", "../more"],
     "label": ["noise"],
@@ -101,12 +108,15 @@ GIVEN: dict[str, list[Any]] = {
     "root": ["more_data"],
     "size": [12, [8, 10]],
     "stages": [[1, 1]],
+    "Tensors.group": ["rows.npy"],
     "test_inputs": ["inputs.npy"],
     "test_targets": ["targets.npy"],
     "threads": [1],  # of the whole process
     "train_inputs": ["copy.npy"],
     "train_targets": ["classes.npy"],
     "validation": [0.25, "test"],
+    "validation_inputs": ["inputs.npy"],
+    "validation_targets": ["targets.npy"],
     "value_range": [[10.0, 200.0]],
     "weights": [],  # downloaded
 }
@@ -122,24 +132,30 @@ BESIDE: dict[str, Values] = {
     "Csv.dates": {"path": "texts.csv", "features": ["shade", "on"]},
     "Csv.decimal": {"path": "commas.csv", "delimiter": ";"},
     "Csv.delimiter": {"path": "commas.csv", "decimal": ","},
+    "Csv.group": {"path": "texts.csv", "features": ["shade"]},
     "Csv.split": {"path": "texts.csv", "features": ["shade"]},
+    "Csv.time": {"path": "texts.csv", "features": ["shade"]},
     "Csv.id": {"path": "texts.csv", "features": ["shade"]},
     "Csv.label": {"features": ["shade"]},
     "Mlp.norm": {"batch_norm": True},
+    "fold": {"folds": 3},
     "Sgd.decoupled": {"weight_decay": 0.1},
     "Sgd.nesterov": {"momentum": 0.9},
     "Tensors.targets": {"train_targets": "hot.npy"},
     "Tensors.test_inputs": {"test_targets": "targets.npy"},
     "Tensors.test_targets": {"test_inputs": "inputs.npy"},
+    "Tensors.validation_inputs": {"validation_targets": "targets.npy"},
+    "Tensors.validation_targets": {"validation_inputs": "inputs.npy"},
 }
-"""Options that another one makes sense beside."""
+"""Options, or those of one class, that need others beside them."""
 
 
 def member_values(name: str) -> Iterator[tuple[str, Values]]:
     """The options of a class, each changed alone, with what they are called."""
     for key, field in CLASSES[name]["properties"].items():
         for label, value in option_values(name, key, field):
-            yield f"{key}={label}", {**SMALL.get(name, {}), **BESIDE.get(f"{name}.{key}", {}), key: value}
+            beside = BESIDE.get(f"{name}.{key}", BESIDE.get(key, {}))
+            yield f"{key}={label}", {**SMALL.get(name, {}), **beside, key: value}
 
 
 def option_values(name: str, key: str, field: Values) -> Iterator[tuple[str, Any]]:
@@ -235,6 +251,9 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     (place / "texts.csv").write_text("\n".join([f"{rows[0]},row,tone,on,part", *texts[1:]]))
     (place / "headless.csv").write_text("\n".join([*rows[1:], ""]))
     (place / "commas.csv").write_text("\n".join([row.replace(",", ";") for row in rows]))
+    listed = [f"{path.relative_to(place / 'pictures')},{path.parent.name}" for path in place.glob("pictures/*/*.png")]
+    (place / "listed.csv").write_text("\n".join(["file,label", *sorted(listed)]))
+    np.save(place / "rows.npy", np.arange(48))
     np.save(place / "hot.npy", np.eye(2, dtype=np.uint8)[np.load(files / "targets.npy")])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
