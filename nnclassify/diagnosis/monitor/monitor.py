@@ -22,6 +22,7 @@ from nnclassify.diagnosis.measure import LayerState, Snapshot, readable_layer, s
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.monitor.retrace import finding_for, retrace, state_copy
 from nnclassify.diagnosis.rules.data import LARGE
+from nnclassify.errors import counted
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
@@ -278,7 +279,8 @@ def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> 
     if before is not None and last.train_loss < 0.9 * before.train_loss:
         gained = last.train_accuracy - before.train_accuracy
         if gained > 0.01:
-            text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {max(1, count // 10)} epoch(s)"
+            span = "epoch" if count < 20 else counted(count // 10, "epoch")
+            text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {span}"
             yield Problem(pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs")
     if last.validation_accuracy is not None and last.train_accuracy - last.validation_accuracy > 0.1:
         text = f"train {percent(last.train_accuracy)}, validation {percent(last.validation_accuracy)}"
