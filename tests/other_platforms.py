@@ -21,12 +21,12 @@ def hide() -> None:
     import torch  # noqa: F401 - what it asks of this system is its own affair
 
     import nnclassify.files.cache
-    import nnclassify.runs.folder
+    import nnclassify.files.lock
 
     flock: Any = __import__("fcntl")
     sys.modules["fcntl"] = None  # type: ignore[assignment]  # so that importing it fails
     sys.modules["msvcrt"] = _msvcrt(flock)
-    for module in (nnclassify.runs.folder, nnclassify.files.cache):
+    for module in (nnclassify.files.lock, nnclassify.files.cache):
         vars(module)["sys"] = types.SimpleNamespace(platform="win32", stderr=sys.stderr, stdout=sys.stdout)
     for name in LACKING:
         if hasattr(os, name):
@@ -42,7 +42,8 @@ def hide() -> None:
 
 def _msvcrt(fcntl: Any) -> types.ModuleType:
     module = types.ModuleType("msvcrt")
-    vars(module).update(LK_NBLCK=2, locking=lambda file, mode, size: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    modes = {1: fcntl.LOCK_EX, 2: fcntl.LOCK_EX | fcntl.LOCK_NB}
+    vars(module).update(LK_LOCK=1, LK_NBLCK=2, locking=lambda file, mode, size: fcntl.flock(file, modes[mode]))
     return module
 
 

@@ -186,7 +186,16 @@ def test_compare_json(second: object, nnclassify: Program) -> None:
     done = nnclassify("compare", "mine", "mine-2", "--json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["runs"]
-    assert list(rows[0]) == ["name", "differences", "parameters", "epochs", "seconds", "accuracies", "metrics"]
+    assert list(rows[0]) == [
+        "name",
+        "differences",
+        "parameters",
+        "epochs",
+        "seconds",
+        "accuracies",
+        "select_by",
+        "metrics",
+    ]
     assert [row["name"] for row in rows] == ["mine", "mine-2"]
     assert rows[0]["parameters"] == 64 * 32 + 32 + 32 * 10 + 10
     assert set(rows[0]["accuracies"]) == {"train", "validation", "test"}
