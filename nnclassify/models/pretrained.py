@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 class PretrainedModel(Model):
     """Options of networks that may start from pretrained weights.
 
-    With `weights`, images are prepared as they were when the weights were trained, where the dataset does not say
-    otherwise: `size`, `resize`, `interpolation` and `crop_fraction` of a folder, and `normalize: weights`.
+    With `weights`, images are prepared as when the weights were trained, unless the dataset says otherwise: `size`,
+    `resize`, `interpolation` and `crop_fraction` of a folder, and `normalize: weights`.
     """
 
     weights: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """Pretrained weights: a name, or a file (.pt, .pth or .safetensors) that holds a state dict of this architecture;
-    its head is not used. Default: random initialization."""
+    """Pretrained weights: a name, or a file (.pt, .pth or .safetensors) with a state dict of this architecture, whose
+    head is not used. Default: random initialization."""
     freeze_until: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
-    """First epoch in which the body learns, all layers but the new head. Before it, the weights of the body and the
-    statistics of its batch norm stay as they are. Default: the body learns from the start."""
+    """First epoch in which the body, all layers except the new head, is trained. Until then, its weights and batch-norm
+    statistics are frozen. Default: the body is trained from the start."""
     body_lr: PositiveFloat = 1.0
     """Factor applied to the learning rate of the body."""
 

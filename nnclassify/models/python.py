@@ -34,15 +34,15 @@ class PythonModel(UserCode, Model):
     has_outline: ClassVar[bool] = False
 
     def target(self) -> str:
-        """The class."""
+        """Return the name of the class or function."""
         return self.class_
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """`(N, *input_shape)` to `(N, num_outputs)`.
+        """Build the network, which maps `(N, *input_shape)` to `(N, num_outputs)`.
 
         Raises:
             TrustError: User code may not run here.
-            ModelError: It cannot be built, or is no network that learns.
+            ModelError: It cannot be built, is not a torch.nn.Module, or has no parameters to learn.
         """
         from torch import nn
 

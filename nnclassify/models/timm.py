@@ -1,4 +1,4 @@
-"""Any classifier of timm, by name, its head replaced. timm is an extra: `pip install 'nnclassify[timm]'`."""
+"""Any classifier of timm, by name, with a new head. timm is an extra: `pip install 'nnclassify[timm]'`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 class Timm(PretrainedModel):
     """A network from timm (PyTorch Image Models) with a new head for these classes; it needs images of three channels.
 
-    `weights: pretrained` is downloaded on first use, into the cache of torch.hub, unless the file is in that of the
-    Hugging Face Hub. timm is an extra:
-    `pip install 'nnclassify[timm]'`.
+    `weights: pretrained` is downloaded on first use, into the cache of torch.hub, unless the file is in the cache of
+    the Hugging Face Hub. timm is an extra: `pip install 'nnclassify[timm]'`.
     """
 
     name: Literal["timm"] = "timm"
@@ -30,7 +29,7 @@ class Timm(PretrainedModel):
     has_outline: ClassVar[bool] = False
 
     def create(self, num_outputs: int) -> nn.Module:
-        """timm's network for this many outputs.
+        """Return timm's network with this many outputs.
 
         Raises:
             ModelError: timm is not installed, or has no such network.
@@ -39,13 +38,13 @@ class Timm(PretrainedModel):
         return network
 
     def head_modules(self, network: nn.Module) -> list[str]:
-        """What timm calls the classifier; distilled networks have two."""
+        """Return the names of the modules that timm calls the classifier; distilled networks have two."""
         classifier: Any = getattr(network, "get_classifier")()  # noqa: B009 - not every nn.Module has it
         parts = classifier if isinstance(classifier, tuple | list) else [classifier]
         return [name for name, module in network.named_modules() if any(module is part for part in parts)]
 
     def preprocessing(self) -> Preprocessing | None:
-        """What timm's own transforms of the weights do.
+        """Return what timm's own transforms do for the weights.
 
         Raises:
             ModelError: timm is not installed, has no such network, or no weights of that name.
@@ -67,7 +66,7 @@ class Timm(PretrainedModel):
         )
 
     def named_file(self, name: str) -> Path:
-        """timm's file for the architecture: in the cache of the Hugging Face Hub, or in that of torch.hub.
+        """Return timm's file in the cache of the Hugging Face Hub or of torch.hub, downloaded if it is missing.
 
         Raises:
             ModelError: There is none, or it cannot be downloaded.
@@ -90,7 +89,7 @@ class Timm(PretrainedModel):
         raise ModelError(text, ("model", "weights"))
 
     def _library(self) -> Any:
-        """timm, once it is known to have the network.
+        """Return timm, after checking that it has the network.
 
         Raises:
             ModelError: It is not installed, or has no such network.

@@ -1,4 +1,4 @@
-"""Any classifier of torchvision.models, by name, its head replaced."""
+"""Any classifier of torchvision.models, by name, with a new head."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Torchvision(PretrainedModel):
     """A network from torchvision.models with a new head for these classes; it needs images of three channels.
 
-    `weights: DEFAULT` and names such as IMAGENET1K_V1 are downloaded on first use, into the cache of torch.hub. Of a
-    file, the preprocessing is that of the weights of its name, or of DEFAULT.
+    `weights: DEFAULT` and names such as IMAGENET1K_V1 are downloaded on first use, into the cache of torch.hub. For
+    a file, the preprocessing is that of torchvision's weights with the same file name, or else of DEFAULT.
     """
 
     name: Literal["torchvision"] = "torchvision"
@@ -26,10 +26,10 @@ class Torchvision(PretrainedModel):
     """Name of the model in torchvision.models, such as resnet18 or mobilenet_v3_small."""
 
     def create(self, num_outputs: int) -> nn.Module:
-        """The network of torchvision, with another last layer.
+        """Return the network with a new last layer.
 
         Raises:
-            ModelError: No such network.
+            ModelError: There is no such network.
         """
         from torchvision import models
 
@@ -43,14 +43,14 @@ class Torchvision(PretrainedModel):
         return network
 
     def head_modules(self, network: nn.Module) -> list[str]:
-        """The last layer."""
+        """Return the name of the last layer."""
         return [_last_layer(network)[0]]
 
     def preprocessing(self) -> Preprocessing | None:
-        """What torchvision's own transforms of the weights do; the weights are there then.
+        """Return what torchvision's own transforms do for the weights, once the weights are downloaded.
 
         Raises:
-            ModelError: No such network or weights, or they cannot be downloaded.
+            ModelError: There is no such network, there are no such weights, or they cannot be downloaded.
         """
         if self.weights is None:
             return None
@@ -63,7 +63,7 @@ class Torchvision(PretrainedModel):
         return Preprocessing(size, size, tuple(preset.mean), tuple(preset.std), interpolation, size / resized)
 
     def named_file(self, name: str) -> Path:
-        """torchvision's file, in the cache of torch.hub.
+        """Return torchvision's file in the cache of torch.hub, downloaded if it is missing.
 
         Raises:
             ModelError: As `preprocessing`.
@@ -83,7 +83,7 @@ class Torchvision(PretrainedModel):
             )
 
     def _entry(self) -> Any:
-        """The member of torchvision's enumeration that `weights` names; of a file, the one that it may be."""
+        """Return the member of torchvision's enumeration that `weights` names; for a file, the likeliest one."""
         from torchvision.models import get_model_weights
 
         self._check_architecture()
@@ -100,7 +100,7 @@ class Torchvision(PretrainedModel):
 
 
 def _last_layer(network: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """The layer that names the classes: the last Linear, or SqueezeNet's last 1x1 convolution."""
+    """Return the output layer: the last Linear, or SqueezeNet's last 1x1 convolution."""
     from torch import nn
 
     layers = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
@@ -109,7 +109,7 @@ def _last_layer(network: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
 
 
 def _replace_head(network: nn.Module, num_outputs: int) -> None:
-    """Put a fresh last layer in place of the ImageNet one."""
+    """Replace the output layer by a new one."""
     from torch import nn
 
     name, old = _last_layer(network)
