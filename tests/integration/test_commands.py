@@ -187,15 +187,8 @@ def test_compare_json(second: object, nnclassify: Program) -> None:
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["runs"]
     assert list(rows[0]) == [
-        "name",
-        "differences",
-        "parameters",
-        "epochs",
-        "seconds",
-        "accuracies",
-        "select_by",
-        "metrics",
-    ]
+        "name", "differences", "parameters", "epochs", "seconds", "accuracies", "select_by", "metrics", "examples",
+    ]  # fmt: skip
     assert [row["name"] for row in rows] == ["mine", "mine-2"]
     assert rows[0]["parameters"] == 64 * 32 + 32 + 32 * 10 + 10
     assert set(rows[0]["accuracies"]) == {"train", "validation", "test"}
