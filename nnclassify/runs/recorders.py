@@ -77,19 +77,16 @@ class TableWriter(Observer):
 
 
 class ManifestWriter(Observer):
-    """Writes `manifest.csv` and `skipped.csv` when a run begins; a resumed run keeps them."""
+    """Writes `manifest.csv` and `skipped.csv` when a run begins or is resumed: its test examples may have changed."""
 
     def __init__(self, folder: RunFolder, splits: Splits) -> None:
         self.folder = folder
         self.splits = splits
 
     def run_started(self, trainer: Trainer) -> None:
-        """Write the files, unless the run had begun before."""
-        if trainer.step == 0:
-            write_manifest(self.folder.manifest, self.splits)
-            write_skipped(self.folder.skipped, self.splits.skipped)
-        else:
-            self.restore(trainer)
+        """Write the files."""
+        write_manifest(self.folder.manifest, self.splits)
+        write_skipped(self.folder.skipped, self.splits.skipped)
 
     def restore(self, trainer: Trainer) -> None:
         """Write the file of a run that has begun where it is lost, or was not written by an earlier release."""

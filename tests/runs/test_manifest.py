@@ -135,6 +135,9 @@ def test_a_resumed_run_says_which_test_examples_have_changed(here: Path) -> None
     write(*(row.replace(f"{name},", f"{name},1") if row.startswith(f"{name},") else row for row in ROWS))
     (note,) = [note for note in continued(folder) if "test split" in note]
     assert f"the test split has changed since the run began: 1 example with other content ({name}); the test" in note
+    now = read_manifest(folder.manifest)
+    assert now is not None and now.part("train") == manifest.part("train")
+    assert now.part("test").hashes[0] != manifest.part("test").hashes[0]
 
 
 def test_a_manifest_that_is_lost_is_written_again(here: Path) -> None:
