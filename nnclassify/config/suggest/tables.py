@@ -19,6 +19,7 @@ from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, Te
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
+from nnclassify.data.suspected_groups import is_group_column
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, InputError, counted, some
 
@@ -124,6 +125,12 @@ class TableFacts:
         return found[0].name if found and len(found[0].counts) == self.num_rows else None
 
     @property
+    def group(self) -> str | None:
+        """The column that names the group of each row, such as its patient; None: there is none, or several."""
+        found = [facts.name for facts in self.columns if facts.why_ignored == GROUP]
+        return found[0] if len(found) == 1 and self.split is None else None
+
+    @property
     def split(self) -> ColumnFacts | None:
         """The column that says which split a row is for; None: there is none."""
         return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
@@ -132,6 +139,9 @@ class TableFacts:
 IDENTIFIER = "a different text in every row"
 SPLIT = "says which split each row is for"
 INDEX = "an index of the rows"
+GROUP = "names the group of each row: no group is in two splits"
+MIN_GROUPS, GROUP_ROWS = 10, 2
+"""A column called like groups is one with at least so many of them, of so many rows each on average."""
 
 
 def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Suggestion:
@@ -356,10 +366,8 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
     is_unique = len(texts) == num_rows
     if len(texts) < 2 and not (texts and facts.num_missing):
         facts.why_ignored = f"always {texts[0]!r}" if texts else "no values"
-    elif facts.name.lower() in SPLIT_COLUMNS and "train" in _splits_in(facts) and not facts.num_missing:
-        facts.why_ignored = SPLIT
-    elif is_unnamed(facts.name) and is_numeric and is_unique:
-        facts.why_ignored = INDEX
+    elif role := _role(facts, is_index=is_numeric and is_unique):
+        facts.why_ignored = role
     elif decorated := _decorated(facts, decimal):
         facts.why_ignored = f"numbers with a unit or thousands separators, such as {decorated[:40]!r}; {PLAIN}"
     elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
@@ -372,6 +380,21 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
         facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; {PLAIN}"
     else:
         _decide_text(facts)
+
+
+def _role(facts: ColumnFacts, *, is_index: bool) -> str:
+    """What a column says of its rows, if it is not a property of what is classified; empty: it is one."""
+    if facts.name.lower() in SPLIT_COLUMNS and "train" in _splits_in(facts) and not facts.num_missing:
+        return SPLIT
+    if _names_groups(facts):
+        return GROUP
+    return INDEX if is_unnamed(facts.name) and is_index else ""
+
+
+def _names_groups(facts: ColumnFacts) -> bool:
+    num_groups = len(facts.counts)
+    is_repeated = facts.num_rows >= GROUP_ROWS * num_groups and not facts.num_missing
+    return is_group_column(facts.name) and num_groups >= MIN_GROUPS and is_repeated
 
 
 def _splits_in(facts: ColumnFacts) -> set[str]:
@@ -424,9 +447,12 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
     label = "the only candidate; --label chooses another" if facts.guessed else ""
     entries = [Entry("name", "csv"), Entry("path", facts.path), Entry("label", facts.label, label)]
     entries += [Entry(key, value, "recognized") for key, value in facts.written.items()]
-    if facts.identifier is not None:
-        entries.append(Entry("id", facts.identifier, "names the rows in manifest.csv and predictions.csv"))
-    taken = {facts.identifier, facts.split.name if facts.split else None}
+    roles = {
+        "id": (facts.identifier, "names the rows in manifest.csv and predictions.csv"),
+        "group": (facts.group, GROUP),
+    }
+    entries += [Entry(option, name, reason) for option, (name, reason) in roles.items() if name is not None]
+    taken = {facts.identifier, facts.group, facts.split.name if facts.split else None}
     ignored = [column for column in facts.columns if column.column is None and column.name not in taken]
     ignored = [column for column in ignored if column.why_ignored != INDEX]  # the reader leaves it out itself
     if ignored:
@@ -481,4 +507,4 @@ def _found(facts: TableFacts) -> list[str]:
     if missing:
         lines.append(f"{facts.path}: missing values: {some(missing, 20)}")
     unused = [column for column in facts.columns if column.column is None]
-    return lines + [f"{facts.path}: column {column.name!r} is not used: {column.why_ignored}" for column in unused]
+    return lines + [f"{facts.path}: column {column.name!r} is not a feature: {column.why_ignored}" for column in unused]

@@ -83,6 +83,13 @@ def test_a_few_whole_numbers_of_many_rows_each_are_codes(here: Path) -> None:
     assert dataset_of(write("code,age,x,kind", rows)).categories == {"code": "one_hot"}
 
 
+@pytest.mark.parametrize(("name", "group"), [("patient_id", "patient_id"), ("patient_age", None)])
+def test_rows_of_one_patient_stay_in_one_split(here: Path, name: str, group: str | None) -> None:
+    rows = [f"{index // 3},{index % 11}.5,{'ab'[index % 7 % 2]}" for index in range(90)]
+    dataset = dataset_of(write(f"{name},x,kind", rows))
+    assert dataset.group == group and dataset.build(0).input_shape == (1 if group else 2,)
+
+
 def test_a_frequent_few_of_many_categories_are_kept(here: Path) -> None:
     rows = [f"{'common' if index % 2 else f'rare {index}'},{index % 3}.5,{'ab'[index % 3 % 2]}" for index in range(200)]
     assert dataset_of(write("word,x,kind", rows)).categories == {"word": 20}
@@ -123,7 +130,7 @@ def test_an_empty_table_is_refused(here: Path) -> None:
 def test_numbers_written_for_people_are_left_out_with_the_reason(here: Path, written: str) -> None:
     rows = [f'"{written.format(index + 1)}",{index % 7}.5,{"ab"[index % 2]}' for index in range(60)]
     found = suggest(write("price,x,kind", rows)).found
-    assert any("'price' is not used: numbers with a unit or thousands separators" in line for line in found)
+    assert any("'price' is not a feature: numbers with a unit or thousands separators" in line for line in found)
 
 
 def test_lines_above_the_header_are_refused(here: Path) -> None:
@@ -169,7 +176,7 @@ def test_a_column_of_splits_is_used_as_such(here: Path) -> None:
 
 def test_an_index_without_a_name_is_said_to_be_left_out(here: Path) -> None:
     path = write(",a,b,kind", [f"{index},{row}" for index, row in enumerate(numbers(30))])
-    assert f"{path}: column '' is not used: an index of the rows" in suggest(path).found
+    assert f"{path}: column '' is not a feature: an index of the rows" in suggest(path).found
     assert dataset_of(path).build(0).input_shape == (2,)
 
 
