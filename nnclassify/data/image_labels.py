@@ -92,6 +92,15 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     )
 
 
+def lists_images(path: Path) -> bool:
+    """Return whether a table lists images with their labels: has these columns, and a file that is there."""
+    try:
+        names = _read(path).names
+    except DataError:
+        return False
+    return any((path.parent / name).is_file() for name in names[:MAX_NAMED])
+
+
 def _read(path: Path) -> _Listed:
     """Read the rows.
 

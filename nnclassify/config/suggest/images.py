@@ -66,14 +66,19 @@ class ImageFacts:
         return int(statistics.median(heights)), int(statistics.median(widths))
 
 
-def suggest_for_folder(root: str, name: str) -> Suggestion:
+def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Suggestion:
     """Look at a folder of images, and suggest a config.
+
+    Args:
+        root: The folder.
+        name: The name of the runs.
+        labels: A table that lists the images with their classes. Default: the only one in a folder without classes.
 
     Raises:
         DataError: It is no folder of classes.
         InputError: No image in it can be read.
     """
-    labels = _label_file(Path(root))
+    labels = labels or _label_file(Path(root))
     layout = find_layout(Path(root), None) if labels is None else labeled_layout(Path(root), labels, skip_missing=False)
     splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
     paths = [path for split in splits.values() if split is not None for path in split.paths]

@@ -48,8 +48,12 @@ def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:
         )
     name = run_name(path)
     if path.lower().endswith(TABLE_ENDINGS) and not is_folder(Path(path)):
+        from nnclassify.config.suggest.images import suggest_for_folder
         from nnclassify.config.suggest.tables import suggest_for_table
+        from nnclassify.data.image_labels import lists_images
 
+        if label is None and lists_images(Path(path)):
+            return suggest_for_folder(str(Path(path).parent), name, Path(path))
         return suggest_for_table(path, name, label)
     if label is not None:
         raise InputError(f"{path}: --label {label}: only a table has a label column; folder names are the classes")

@@ -68,6 +68,15 @@ def test_own_splits_are_used(here: Path) -> None:
     assert "validation:" not in suggestion.yaml() and "  test:" not in suggestion.yaml()
 
 
+def test_a_table_that_lists_images_is_not_learned_from_itself(here: Path) -> None:
+    paint("pets/all", {"x": 6})
+    rows = [f"all/x/{index}.png,{['cat', 'dog'][index % 2]}" for index in range(6)]
+    Path("pets/list.csv").write_text("\n".join(["file,label", *rows]))
+    dataset = load_config("pets/list.csv").config.dataset
+    assert isinstance(dataset, Folder) and (dataset.root, dataset.labels) == ("pets", "pets/list.csv")
+    assert suggest("pets/list.csv").name == "list" and dataset.build(0).class_names == ["cat", "dog"]
+
+
 def test_unbalanced_classes_are_weighted(here: Path) -> None:
     paint("pets", {"cat": 40, "dog": 5}, (4, 4))
     config = load_config("pets").config
