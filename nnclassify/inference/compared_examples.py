@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnclassify.errors import some
 from nnclassify.inference.predictions import read_correct
 from nnclassify.runs.checkpoint import Checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.manifest import read_manifest, what_changed
+from nnclassify.settings import flat
 
 MAX_TOLD = 3
 """Runs whose other test split is described; the others are counted."""
@@ -59,13 +61,28 @@ def _correct(checkpoint: Path) -> dict[tuple[str, str], bool]:
     return {(name, value): is_correct[name] for name, value in examples if name in is_correct}
 
 
+def _draw(checkpoint: Checkpoint) -> list[Any]:
+    """Return the options by which a run draws its splits."""
+    config = flat(checkpoint.config)
+    return [config.get(key) for key in ("seed", "dataset.seed", "dataset.folds", "dataset.fold")]
+
+
 def differing_tests(folders: Sequence[RunFolder], checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """Say how the test splits of runs differ from that of the first, where their digests do and manifests tell."""
+    """Say how the test splits of runs differ from that of the first, where their digests do and manifests tell.
+
+    Runs with another seed or fold draw other examples on purpose, and are named together.
+    """
     digests = [(checkpoint.split_digests or {}).get("test") for checkpoint in checkpoints]
-    others = [folder for folder, digest in zip(folders, digests, strict=True) if digest not in (None, digests[0])]
-    if digests[0] is None or not others or (before := read_manifest(folders[0].manifest)) is None:
+    pairs = list(zip(folders, checkpoints, digests, strict=True))
+    differing = [(folder, checkpoint) for folder, checkpoint, digest in pairs if digest not in (None, digests[0])]
+    if digests[0] is None or not differing or (before := read_manifest(folders[0].manifest)) is None:
         return []
+    draw = _draw(checkpoints[0])
+    redrawn = [folder.name for folder, checkpoint in differing if _draw(checkpoint) != draw]
+    others = [folder for folder, checkpoint in differing if _draw(checkpoint) == draw]
     notes = []
+    if redrawn:
+        notes.append(f"{some(redrawn)}: another seed or fold than {folders[0].name}, so other test examples")
     for folder in others[:MAX_TOLD]:
         if (now := read_manifest(folder.manifest)) is not None:
             which = what_changed(before.part("test"), now.part("test"))

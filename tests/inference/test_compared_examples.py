@@ -47,6 +47,15 @@ def test_examples_that_only_one_run_gets_right_are_named(here: Path) -> None:
     assert second.figures()["examples"]["num_common"] == 18
 
 
+def test_other_folds_are_named_together(here: Path) -> None:
+    for fold in (1, 2, 3):
+        dataset = {key: value for key, value in table(*ROWS).items() if key != "test"}
+        trained(f"fold{fold}", dataset={**dataset, "folds": 3, "fold": fold})
+    notes: list[str] = []
+    compare(["fold1", "fold2", "fold3"], notes.append)
+    assert notes == ["fold2, fold3: another seed or fold than fold1, so other test examples"]
+
+
 def test_a_test_split_that_is_not_that_of_the_first_run_is_told_by_name(here: Path) -> None:
     trained("before", dataset=table(*ROWS))
     trained("after", dataset=table("5,5,high", *ROWS))
