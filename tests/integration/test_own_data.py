@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 Program = Any
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,6 @@ def photos(place: Path) -> str:
     return "my photos"
 
 
-@pytest.mark.slow
 def test_a_folder_trains_evaluates_and_predicts_unedited(nnclassify: Program, photos: str, place: Path) -> None:
     done = nnclassify("train", photos, "--json", "--no-plots", "--epochs", "4")
     assert done.returncode == 0, done.stderr
