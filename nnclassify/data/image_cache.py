@@ -160,6 +160,7 @@ class _Hashed:
     update: Callable[[Any], object]
 
     def write(self, data: Any) -> None:
+        """Write bytes to the file, and add them to the hash."""
         self.file.write(data)
         self.update(data)
 

@@ -63,8 +63,6 @@ def _network_entries(splits: Splits) -> list[Entry]:
     return [
         Entry("model", model),
         *loss_entries(counts),
-        Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
-        Entry("scheduler", "one_cycle"),
         *recipe.entries(),
     ]
 

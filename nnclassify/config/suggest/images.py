@@ -97,8 +97,6 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
         Entry("dataset", _dataset_entries(root, labels, layout, facts, size)),
         Entry("model", cnn_entries(blocks, height, width)),
         *loss_entries(counts),
-        Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
-        Entry("scheduler", "one_cycle"),
         *recipe.entries(),
     ]
     return Suggestion(name, _found(root, layout, facts, counts), entries)
@@ -267,7 +265,8 @@ def cnn_entries(blocks: list[dict[str, Any]], height: int, width: int) -> list[E
 
 def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) -> list[str]:
     classes = some([f"{name} {count:,}" for name, count in zip(layout.class_names, counts, strict=True)], 10)
-    own = [f"{len(split.paths):,} for {name}" for name, split in _own_splits(layout) if split is not None]
+    splits = {"validation": layout.validation, "test": layout.test}
+    own = [f"{len(split.paths):,} for {name}" for name, split in splits.items() if split is not None]
     beside = f", and {' and '.join(own)}" if own else ""
     lines = [
         f"{root}: {counted(len(layout.class_names), 'class')}, {len(layout.train.paths):,} images{beside}: {classes}"
@@ -286,10 +285,6 @@ def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) 
         named = some([" = ".join(str(path.relative_to(root)) for path in group) for group in facts.copies], 5)
         lines.append(f"{root}: {counted(len(facts.copies), 'group')} of identical files ({named}); keep one of each")
     return lines
-
-
-def _own_splits(layout: Layout) -> list[tuple[str, Any]]:
-    return [("validation", layout.validation), ("test", layout.test)]
 
 
 def _listed(counts: Counter[str]) -> str:

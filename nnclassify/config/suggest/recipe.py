@@ -39,10 +39,12 @@ class Recipe:
         return self.seconds > MAX_SECONDS
 
     def entries(self) -> list[Entry]:
-        """The keys of the config."""
+        """The keys of the config: how the weights are updated, for how long, and in what batches."""
         minutes = self.seconds / 60
         took = "under a minute" if minutes < 1 else f"about {minutes:.0f} min"
         return [
+            Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
+            Entry("scheduler", "one_cycle"),
             Entry("epochs", self.epochs, f"{took} on this machine, estimated"),
             Entry("batch_size", self.batch_size),
         ]

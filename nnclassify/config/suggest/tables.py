@@ -18,13 +18,12 @@ from nnclassify.data.columns import is_identifier, is_unnamed
 from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_folders import SPLIT_NAMES
+from nnclassify.data.image_labels import COLUMNS
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
 from nnclassify.data.suspected_groups import is_group_column
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, InputError, counted, some
 
-SPLIT_COLUMNS = ("split", "set", "subset", "partition")
-"""What a column is called that says which split a row is for, in any case."""
 LABEL_NAMES = ("label", "class", "target", "y")
 """What a label column is called, in any case."""
 MANY_ROWS = 20
@@ -163,8 +162,6 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
         Entry("dataset", _dataset_entries(facts)),
         Entry("model", model),
         *loss,
-        Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
-        Entry("scheduler", "one_cycle"),
         *recipe.entries(),
     ]
     return Suggestion(name, _found(facts), entries)
@@ -384,7 +381,7 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
 
 def _role(facts: ColumnFacts, *, is_index: bool) -> str:
     """What a column says of its rows, if it is not a property of what is classified; empty: it is one."""
-    if facts.name.lower() in SPLIT_COLUMNS and "train" in _splits_in(facts) and not facts.num_missing:
+    if facts.name.lower() in COLUMNS["split"] and "train" in _splits_in(facts) and not facts.num_missing:
         return SPLIT
     if _names_groups(facts):
         return GROUP
