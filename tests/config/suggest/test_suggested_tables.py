@@ -7,7 +7,7 @@ import pytest
 
 from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.suggest import suggest
-from nnclassify.config.suggest.tables import names_columns, table_facts
+from nnclassify.config.suggest.table_facts import names_columns, table_facts
 from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, InputError
 

@@ -1,0 +1,402 @@
+"""What a table holds: which column is the label, and of what kind and use the others are."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nnclassify.data.column_kinds import column_of
+from nnclassify.data.columns import is_identifier, is_unnamed
+from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
+from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
+from nnclassify.data.image_folders import SPLIT_NAMES
+from nnclassify.data.image_labels import COLUMNS
+from nnclassify.data.labels import classes_of, missing_labels, why_no_class
+from nnclassify.data.suspected_groups import is_group_column
+from nnclassify.data.table_files import open_table
+from nnclassify.errors import DataError, InputError, counted, some
+
+LABEL_NAMES = ("label", "class", "target", "y")
+"""What a label column is called, in any case."""
+MANY_ROWS = 20
+"""In fewer rows, a column with a value for each class is a coincidence."""
+LOOKED_AT = 100_000
+"""Rows that are looked at; training reads all."""
+MOSTLY = 0.9
+"""A column is one of numbers where this fraction of its values are: the others are errors."""
+DECORATED = re.compile(
+    r"[$€£¥]? ?[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d+)?"
+    r"|[$€£¥] ?[+-]?\d+([.,]\d+)?"
+    r"|[+-]?[\d.,]*\d ?[%$€£¥]"
+)
+"""Numbers that are written for people: `1,234.5`, `$12`, `40%`."""
+PLAIN = "write plain numbers to use the column"
+MAX_CODES, CODE_ROWS = 50, 100
+"""A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
+FEW_CATEGORIES = 20
+"""Categories that are kept of a column that has too many."""
+
+
+@dataclass
+class ColumnFacts:
+    """What a column holds.
+
+    Attributes:
+        name: Its name.
+        counts: The rows of each of its texts, missing values left out.
+        missing: The rows of each spelling of a missing value.
+        column: Its kind; None: it is not used.
+        why_ignored: The reason for that.
+        is_trimmed: Whether only its most frequent categories are kept.
+    """
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    column: AnyColumn | None = None
+    why_ignored: str = ""
+    is_trimmed: bool = False
+
+    @property
+    def num_rows(self) -> int:
+        """Rows with a value."""
+        return self.counts.total()
+
+    @property
+    def num_missing(self) -> int:
+        """Rows without a value."""
+        return self.missing.total()
+
+    def class_counts(self) -> Counter[str]:
+        """The rows of each class, if this is the label: words such as `none` may be classes."""
+        never = missing_labels([*self.missing])
+        return self.counts + Counter({text: count for text, count in self.missing.items() if text not in never})
+
+    def num_features(self) -> int:
+        """Inputs of the network that it becomes."""
+        if self.column is None:
+            return 0
+        one_hot = min(len(self.counts), FEW_CATEGORIES) + 1 if self.is_trimmed else len(self.counts) + 1
+        return (one_hot if isinstance(self.column, OneHotColumn) else 1) + bool(self.num_missing)
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What a table holds.
+
+    Attributes:
+        path: The file.
+        written: What of its format has to be stated: delimiter, decimal mark, encoding, column names.
+        num_rows: The rows that were looked at.
+        columns: The columns but for the label.
+        label: The label column, or the columns of multi-hot targets.
+        guessed: Whether the label was guessed.
+        classes: The training examples of each class; empty for multi-hot targets.
+    """
+
+    path: str
+    written: dict[str, Any]
+    num_rows: int
+    columns: list[ColumnFacts]
+    label: str | list[str]
+    guessed: bool
+    classes: dict[str, int]
+
+    @property
+    def used(self) -> list[ColumnFacts]:
+        """The columns to learn from."""
+        return [facts for facts in self.columns if facts.column is not None]
+
+    @property
+    def identifier(self) -> str | None:
+        """The column that names the rows; None: there is none."""
+        found = [facts for facts in self.columns if facts.why_ignored == IDENTIFIER and not facts.num_missing]
+        return found[0].name if found and len(found[0].counts) == self.num_rows else None
+
+    @property
+    def group(self) -> str | None:
+        """The column that names the group of each row, such as its patient; None: there is none, or several."""
+        found = [facts.name for facts in self.columns if facts.why_ignored == GROUP]
+        return found[0] if len(found) == 1 and self.split is None else None
+
+    @property
+    def split(self) -> ColumnFacts | None:
+        """The column that says which split a row is for; None: there is none."""
+        return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
+
+
+IDENTIFIER = "a different text in every row"
+SPLIT = "says which split each row is for"
+INDEX = "an index of the rows"
+GROUP = "names the group of each row: no group is in two splits"
+MIN_GROUPS, GROUP_ROWS = 10, 2
+"""A column called like groups is one with at least so many of them, of so many rows each on average."""
+
+
+def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
+    """Read the first rows of a table, and find out what its columns hold.
+
+    Raises:
+        DataError: It cannot be read, or has no rows.
+        InputError: Which column is the label is not clear.
+    """
+    table, written = _opened(path, [label] if isinstance(label, str) else label)
+    rows = itertools.islice(table.rows(), LOOKED_AT + 1)
+    header = written.get("columns") or [cell.strip() for cell in next(rows, (0, []))[1]]
+    columns = [ColumnFacts(name) for name in header]
+    num_rows = _counted(table, columns, rows)
+    columns = [facts for facts in columns if facts.name or facts.counts]  # others are ignored, as by the reader
+    _refuse_twice(table, [facts.name for facts in columns])
+    decimal = table.format.decimal
+    found = label if label is not None else _guessed_label(path, columns, num_rows, decimal)
+    labels = [found] if isinstance(found, str) else found
+    if absent := [name for name in labels if name not in header]:
+        raise InputError(f"{path}: no column {absent[0]!r} (--label); columns: {some(header, 20)}")
+    features = [facts for facts in columns if facts.name not in labels]
+    for facts in features:
+        _decide(facts, num_rows, decimal)
+    if not isinstance(found, str):
+        return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
+    of_label = next(facts for facts in columns if facts.name == found)
+    of_label.counts = of_label.class_counts()
+    if num_rows >= MANY_ROWS:
+        _leave_out_copies(table, header, columns, of_label)
+    classes = _rows_by_class(of_label, decimal)
+    if len(classes) < 2:
+        only = some([*classes]) or "no label"
+        missing = f", and missing labels such as {next(iter(of_label.missing))!r}" if of_label.missing else ""
+        raise DataError(
+            f"{path}: column {found!r}: only one class ({only}){missing}; choose another label with --label"
+        )
+    return TableFacts(path, written, num_rows, features, found, label is None, classes)
+
+
+def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:
+    if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{table.where(1)}: column {some(twice)} appears twice; give each column a different name")
+
+
+def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
+    """Count the texts of each column, and return the number of rows; a few of another length are left to the reader.
+
+    Raises:
+        DataError: There are no rows, or most have another length than the header.
+    """
+    num_rows, others = 0, {}
+    for line, row in rows:
+        if len(row) != len(columns):
+            others[line] = len(row)
+            continue
+        num_rows += 1
+        for facts, cell in zip(columns, row, strict=True):
+            _count(facts, cell.strip())
+    if len(others) > num_rows:
+        line, width = next(iter(others.items()))
+        raise DataError(
+            f"{table.where(1)}: {counted(len(columns), 'column')}, but {counted(width, 'field')} in line {line}; "
+            "expected the names of the columns in the first line: remove lines above it, such as comments"
+        )
+    if num_rows == 0:
+        raise DataError(f"{table.where(0)}: no rows after the header; expected at least one of each class")
+    return num_rows
+
+
+def _rows_by_class(label: ColumnFacts, decimal: str) -> dict[str, int]:
+    classes = classes_of(dict(label.counts), decimal)
+    rows = dict.fromkeys(classes.names, 0)
+    for text, count in label.counts.items():
+        rows[classes.names[classes.index[text]]] += count
+    return rows
+
+
+def _leave_out_copies(
+    table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts
+) -> None:
+    """Leave out the columns that say the label in other words: one text for each of its texts."""
+    place_of = {name: place for place, name in enumerate(header)}
+    suspects = [facts for facts in columns if facts is not label and len(facts.counts) == len(label.counts)]
+    pairs: dict[str, set[tuple[str, str]]] = {facts.name: set() for facts in suspects}
+    for _, row in itertools.islice(table.rows(), 1, LOOKED_AT + 1):
+        for name, found in pairs.items() if len(row) == len(header) else ():
+            if len(found) <= len(label.counts):
+                found.add((row[place_of[name]].strip(), row[place_of[label.name]].strip()))
+    for facts in suspects:
+        if len(pairs[facts.name]) == len(label.counts):
+            facts.column, facts.why_ignored = None, f"says the label {label.name!r} in other words"
+
+
+def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
+    """A table, and what of its format a config has to state."""
+    table, recognized, _ = open_table(
+        Path(path), CsvFormat(delimiter=_delimiter_of(path)), ("delimiter",), labels or ()
+    )
+    written: dict[str, Any] = dict(recognized)
+    if isinstance(table, CsvFile):
+        if table.format.delimiter != ",":
+            written["delimiter"] = table.format.delimiter
+        first, *others = [row for _, row in itertools.islice(table.rows(), 200)] or [[]]
+        if not names_columns(first, others, {*LABEL_NAMES, *(labels or ())}, table.format.decimal):
+            width = len(first) - len(labels or ["label"])
+            written["columns"] = [f"x{place}" for place in range(1, width + 1)] + [*(labels or ["label"])]
+            table = table.with_format(replace(table.format, columns=tuple(written["columns"])))
+    return table, written
+
+
+def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
+    """Whether the first row of a table names the columns, although it may hold numbers.
+
+    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs.
+    """
+    numbers = [value for cell in first if (value := as_number(cell, decimal)) is not None]
+    if not numbers or any(cell.strip() in labels or cell.strip().lower() in labels for cell in first):
+        return True
+    texts = {place for place, cell in enumerate(first) if as_number(cell, decimal) is None and not _is_missing(cell)}
+    below = {place: [row[place] for row in rows if len(row) == len(first)] for place in texts}
+    if any(cells and all(as_number(cell, decimal) is not None for cell in cells) for cells in below.values()):
+        return True
+    is_sequence = len(numbers) > 2 and numbers == [numbers[0] + step for step in range(len(numbers))]
+    return is_sequence and numbers[0] in (0, 1) and all(first[place] not in below[place] for place in texts)
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING
+
+
+def _delimiter_of(path: str) -> str:
+    """The delimiter that splits the first lines into the most columns, the same number in each."""
+    widths = {}
+    for delimiter in (",", *DELIMITERS):
+        try:
+            table, _, _ = open_table(Path(path), CsvFormat(delimiter=delimiter), ("delimiter",))
+            first = [len(row) for _, row in itertools.islice(table.rows(), 20)]
+        except DataError:
+            continue
+        widths[delimiter] = _common(first), _common(first[len(first) // 2 :])  # the second: below a line of comments
+    return max(widths, key=lambda delimiter: widths[delimiter], default=",")
+
+
+def _common(widths: Sequence[int]) -> int:
+    """The number of fields that all rows have; 1 where they differ."""
+    return widths[0] if len(set(widths)) == 1 else 1
+
+
+def _count(facts: ColumnFacts, text: str) -> None:
+    if _is_missing(text):
+        facts.missing[text] += 1
+    else:
+        facts.counts[text] += 1
+
+
+def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str) -> str:
+    """The only candidate for the label: a column with a usual name, otherwise the last one if it may hold classes.
+
+    Raises:
+        InputError: There are several, or none.
+    """
+    names = [facts.name for facts in columns]
+    named = [name for name in names if name.lower() in LABEL_NAMES]
+    if len(named) > 1 and names[-1] in named:
+        named = [name for name in named if name.lower() != "y"] or named
+    if len(named) == 1:
+        return named[0]
+    if len(named) > 1:
+        raise InputError(f"{path}: columns {some(named)} may all be the label; choose one with --label")
+    last, classes = columns[-1], columns[-1].class_counts()
+    odd, is_hopeless = why_no_class(list(classes), num_rows, decimal)
+    if is_hopeless or len(classes) < 2 or classes.total() < num_rows:
+        why = odd or ("values are missing" if classes.total() < num_rows else "it has one value only")
+        raise InputError(
+            f"{path}: no column is called {', '.join(LABEL_NAMES)}, and the last one, {last.name!r}, does not look "
+            f"like classes ({why}); choose the label with --label; columns: {some(names, 20)}"
+        )
+    return last.name
+
+
+def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
+    """Find out what kind of column this is, and whether it is of use."""
+    texts = list(facts.counts)
+    num_numbers = sum(count for text, count in facts.counts.items() if as_number(text, decimal) is not None)
+    is_numeric = num_numbers == facts.num_rows
+    is_unique = len(texts) == num_rows
+    if len(texts) < 2 and not (texts and facts.num_missing):
+        facts.why_ignored = f"always {texts[0]!r}" if texts else "no values"
+    elif role := _role(facts, is_index=is_numeric and is_unique):
+        facts.why_ignored = role
+    elif decorated := _decorated(facts, decimal):
+        facts.why_ignored = f"numbers with a unit or thousands separators, such as {decorated[:40]!r}; {PLAIN}"
+    elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
+        facts.why_ignored = IDENTIFIER
+    elif is_numeric:
+        is_coded = _holds_codes(facts, decimal)
+        facts.column = OneHotColumn(name=facts.name) if is_coded else NumberColumn(name=facts.name)
+    elif num_numbers >= MOSTLY * facts.num_rows:
+        odd = next(text for text in texts if as_number(text, decimal) is None)
+        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; {PLAIN}"
+    else:
+        _decide_text(facts)
+
+
+def _role(facts: ColumnFacts, *, is_index: bool) -> str:
+    """What a column says of its rows, if it is not a property of what is classified; empty: it is one."""
+    if facts.name.lower() in COLUMNS["split"] and "train" in splits_in(facts) and not facts.num_missing:
+        return SPLIT
+    if _names_groups(facts):
+        return GROUP
+    return INDEX if is_unnamed(facts.name) and is_index else ""
+
+
+def _names_groups(facts: ColumnFacts) -> bool:
+    num_groups = len(facts.counts)
+    is_repeated = facts.num_rows >= GROUP_ROWS * num_groups and not facts.num_missing
+    return is_group_column(facts.name) and num_groups >= MIN_GROUPS and is_repeated
+
+
+def splits_in(facts: ColumnFacts) -> set[str]:
+    """The splits that the texts of a column name; none where one of them names no split."""
+    spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
+    found = {spellings.get(text.lower(), "") for text in facts.counts}
+    return set() if "" in found else found
+
+
+def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
+    """The first number that is written for people, if the column holds them and too many for categories."""
+    if len(facts.counts) <= FEW_CATEGORIES:
+        return None
+    texts = [text for text in facts.counts if as_number(text, decimal) is None]
+    written = [text for text in texts if DECORATED.fullmatch(text)]
+    num_rows = facts.num_rows - sum(facts.counts[text] for text in {*texts} - {*written})
+    return written[0] if written and num_rows >= MOSTLY * facts.num_rows else None
+
+
+def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
+    """Whether the numbers may be codes of categories: a few whole numbers with many rows each.
+
+    Their order means nothing where they are codes; where it does, so many rows teach it to one feature per number.
+    """
+    values = {as_number(text, decimal) for text in facts.counts}
+    is_whole = all(value is not None and value >= 0 and value.is_integer() for value in values)
+    return is_whole and 3 <= len(values) <= min(MAX_CODES, facts.num_rows / CODE_ROWS)
+
+
+def _is_date(facts: ColumnFacts) -> bool:
+    try:
+        return isinstance(column_of(facts.name, None, facts.counts), DateColumn)
+    except DataError:
+        return False
+
+
+def _decide_text(facts: ColumnFacts) -> None:
+    try:
+        facts.column = column_of(facts.name, None, facts.counts)
+        return
+    except DataError as error:
+        frequent = sum(count for _, count in facts.counts.most_common(FEW_CATEGORIES))
+        if frequent < facts.num_rows / 2:
+            facts.why_ignored = f"{len(facts.counts):,} different texts" if "too many" in str(error) else str(error)
+            return
+    facts.column, facts.is_trimmed = OneHotColumn(name=facts.name, most=FEW_CATEGORIES), True
