@@ -13,18 +13,16 @@ from typing import Any
 
 from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
-from nnclassify.data import Examples, Splits
-from nnclassify.data.duplicates import parts_of
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
-from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError, one_line
-from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
+from nnclassify.evaluation.baselines import Baselines
 from nnclassify.files.atomic_write import remove, write_text
+from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate
-from nnclassify.inference.predictions import Predicted, write_predictions
+from nnclassify.inference.evaluate import Evaluation
 from nnclassify.process import preserve_process_state, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
 from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, ManifestWriter, Notes, TableWriter
@@ -51,6 +49,7 @@ class RunResult:
         validation: The evaluation on the validation split; None if the dataset has none.
         test: The evaluation on the test split; None if the dataset has none.
         baselines: The baselines on the test split; None if there is none, or if they could not be computed.
+        analyses: What else `figures` contains, by key: see `inference.analysis.ANALYSES`.
         findings: The findings of the monitor and of the comparison with the baselines.
         notes: Notes about the data and the training; empty if a `note` callback received them.
         is_new: Whether this call trained anything; False if a finished run was resumed.
@@ -65,6 +64,7 @@ class RunResult:
     validation: Evaluation | None
     test: Evaluation | None
     baselines: Baselines | None = None
+    analyses: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_new: bool = True
@@ -87,7 +87,7 @@ class RunResult:
             "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
             "validation": self._validation(best),
             "test": None if self.test is None else self.test.summary(),
-            "baselines": None if self.baselines is None else vars(self.baselines),
+            **self.analyses,
             "findings": [finding.state() for finding in self.findings],
         }
 
@@ -300,66 +300,33 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     )
 
 
-def _baselines(components: Components, judged: Examples, note: Callable[[str], None]) -> Baselines | None:
-    """Compute the baselines; return None, with a note, if that fails: the result of the run does not depend on it."""
-    try:
-        with_boosted = components.config.with_boosted()
-        return baselines(components.splits, components.transform, judged, with_boosted=with_boosted)
-    except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
-        note(f"no baselines: {one_line(cause)}")
-        return None
-
-
 def _result(
     folder: RunFolder, components: Components, trainer: Trainer, monitor: Monitor, *, is_new: bool
 ) -> RunResult:
-    """Evaluate `best.pt` and compare it with the baselines, on the test, validation or training split."""
+    """Evaluate `best.pt`, compare it with the baselines, and analyze it."""
     classifier = Classifier.load(folder.best, str(components.placement.device))
     for text in classifier.notes:
         monitor.say(text)
-    splits = components.splits
-    name, judged = choose_split(splits, None)
-    reached = evaluate(classifier, judged)
-    found = _baselines(components, judged, monitor.say)
-    if found is not None and (finding := compared(reached, found, str(folder.config))) is not None:
-        monitor.add(finding)
-    test, held_against = (reached, found) if name == "test" else (None, None)
-    result = RunResult(
+    best = trainer.rows[trainer.best_epoch - 1]
+    run = finished_run(folder, classifier, components.splits, best, is_new=is_new, note=monitor.say)
+    if run.baselines is not None:
+        finding = compared(run.judged.evaluation, run.baselines, str(folder.config))
+        if finding is not None:
+            monitor.add(finding)
+    return RunResult(
         folder=folder,
         components=components,
         plan=trainer.plan,
         rows=trainer.rows,
         best_epoch=trainer.best_epoch,
         classifier=classifier,
-        validation=reached if judged is splits.validation else _validated(classifier, splits, trainer),
-        test=test,
-        baselines=held_against,
+        validation=None if run.validation is None else run.validation.evaluation,
+        test=None if run.test is None else run.test.evaluation,
+        baselines=None if run.test is None else run.baselines,
+        analyses=run.analyzed(),
         findings=monitor.findings,
         is_new=is_new,
     )
-    if is_new or not folder.predictions.is_file():
-        _save_predictions(result)
-    return result
-
-
-def _validated(classifier: Classifier, splits: Splits, trainer: Trainer) -> Evaluation | None:
-    """Return the evaluation on the validation split; None without one, or if its loss was not finite in training."""
-    loss = trainer.rows[trainer.best_epoch - 1].validation_loss
-    if splits.validation is None or loss is None or not math.isfinite(loss):
-        return None
-    return evaluate(classifier, splits.validation)
-
-
-def _save_predictions(result: RunResult) -> None:
-    """Write what `best.pt` predicts for the validation and test examples, where there are such splits."""
-    evaluations = {"validation": result.validation, "test": result.test}
-    predicted = [
-        Predicted(name, examples, evaluation)
-        for name, examples in parts_of(result.components.splits).items()
-        if (evaluation := evaluations.get(name)) is not None
-    ]
-    if predicted:
-        write_predictions(result.folder.predictions, predicted, result.classifier.class_names)
 
 
 def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:

@@ -32,6 +32,8 @@ class Evaluation:
             `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
         losses: The loss of each example, `(N,)`.
         probabilities: The probabilities of each example, `(N, K)`.
+        outputs: The outputs of the network for each example, `(N, num_outputs)`, on the CPU.
+        targets: The true classes `(N,)`, or multi-hot targets `(N, K)`, on the CPU.
         undefined: The metrics that have no value on this split, each with the reason.
         is_multi_hot: Whether an example may belong to several classes, or to none.
         split: The name of the split: see `EvaluationExamples`; empty if unknown.
@@ -45,6 +47,8 @@ class Evaluation:
     confusion: list[Any]
     losses: Tensor
     probabilities: Tensor
+    outputs: Tensor
+    targets: Tensor
     undefined: dict[str, str] = field(default_factory=dict)
     is_multi_hot: bool = False
     split: str = ""
@@ -110,6 +114,8 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
         confusion=confusion,
         losses=metric_inputs.loss_fn(metric_inputs.outputs, targets),
         probabilities=metric_inputs.probabilities,
+        outputs=metric_inputs.outputs,
+        targets=targets,
         undefined=undefined,
         is_multi_hot=metric_inputs.is_multi_hot,
     )

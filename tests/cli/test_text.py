@@ -56,7 +56,8 @@ def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
 def evaluated(confusion: list[list[int]], class_names: list[str]) -> str:
     reports, none = class_reports(confusion, class_names), torch.empty(0)
     metrics = {"loss": 1.0, "accuracy": 0.5}
-    return evaluation_text(Path("best.pt"), "test", Evaluation(9, metrics, (0.1, 0.9), reports, confusion, none, none))
+    evaluation = Evaluation(9, metrics, (0.1, 0.9), reports, confusion, none, none, none, none)
+    return evaluation_text(Path("best.pt"), "test", evaluation)
 
 
 def test_a_confusion_matrix_has_numbers_over_its_columns_where_names_are_too_wide() -> None:

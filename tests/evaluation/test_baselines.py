@@ -11,6 +11,7 @@ from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.inference import analysis
 from nnclassify.training.build import Components, build_components
 
 
@@ -113,7 +114,7 @@ def test_a_baseline_that_cannot_be_had_costs_no_result(here: object, monkeypatch
     def no_memory(*_: object, **options: bool) -> Baselines:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(run, "baselines", no_memory)
+    monkeypatch.setattr(analysis, "baselines", no_memory)
     notes: list[str] = []
     figures = run.train(loaded(config_of()), note=notes.append).figures()
     assert figures["baselines"] is None and figures["test"] is not None

@@ -1,0 +1,127 @@
+"""Everything that is computed once a run has been trained: from its `best.pt`, read back from disk, and its splits.
+
+The outputs of the validation and the test split are computed once and passed on. To add an analysis, write a function
+of `FinishedRun` and add it to `ANALYSES`: its result is a key of `result.json` and of `train --json`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nnclassify.data import Splits
+from nnclassify.errors import one_line
+from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import choose_split, evaluate
+from nnclassify.inference.predictions import Predicted, write_predictions
+from nnclassify.runs.folder import RunFolder
+from nnclassify.training.history import Row
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A trained network and what it predicts for the examples that it was not trained on.
+
+    Attributes:
+        folder: The run folder.
+        classifier: The classifier loaded from `best.pt`.
+        splits: The splits of the run.
+        validation: The validation split and its evaluation; None without one, or if its loss was not finite in
+            training. It is the test split if the config says `validation: test`.
+        test: The test split and its evaluation; None without one.
+        judged: The split that the network is compared with the baselines on: the first that exists of test,
+            validation and train.
+        baselines: The baselines on that split; None if they could not be computed.
+        is_new: Whether anything was trained; False if a finished run was resumed.
+        note: Called with each note, one line.
+    """
+
+    folder: RunFolder
+    classifier: Classifier
+    splits: Splits
+    validation: Predicted | None
+    test: Predicted | None
+    judged: Predicted
+    baselines: Baselines | None
+    is_new: bool
+    note: Callable[[str], None]
+
+    def analyzed(self) -> dict[str, Any]:
+        """Return the result of each of the `ANALYSES` by its key, for JSON; and write `predictions.csv`."""
+        if self.is_new or not self.folder.predictions.is_file():
+            _save_predictions(self)
+        return {key: analysis(self) for key, analysis in ANALYSES.items()}
+
+
+def finished_run(
+    folder: RunFolder,
+    classifier: Classifier,
+    splits: Splits,
+    best: Row,
+    *,
+    is_new: bool,
+    note: Callable[[str], None],
+) -> FinishedRun:
+    """Evaluate the classifier on the validation and test splits, and compute the baselines.
+
+    Args:
+        folder: The run folder.
+        classifier: The classifier loaded from `best.pt`.
+        splits: The splits of the run.
+        best: The row of the best epoch in the history.
+        is_new: See `FinishedRun`.
+        note: See `FinishedRun`.
+
+    Raises:
+        TrainingError: The loss of an example is not finite.
+    """
+    name, examples = choose_split(splits, None)
+    judged = Predicted(name, examples, evaluate(classifier, examples))
+    found = _baselines(classifier, splits, judged, note)
+    test = judged if name == "test" else None
+    return FinishedRun(
+        folder, classifier, splits, _validated(classifier, splits, judged, best), test, judged, found, is_new, note
+    )
+
+
+def _validated(classifier: Classifier, splits: Splits, judged: Predicted, best: Row) -> Predicted | None:
+    if splits.validation is judged.examples:
+        return judged
+    loss = best.validation_loss
+    if splits.validation is None or loss is None or not math.isfinite(loss):
+        return None
+    return Predicted("validation", splits.validation, evaluate(classifier, splits.validation))
+
+
+def _baselines(
+    classifier: Classifier, splits: Splits, judged: Predicted, note: Callable[[str], None]
+) -> Baselines | None:
+    """Compute the baselines; return None, with a note, if that fails: the result of the run does not depend on it."""
+    try:
+        with_boosted = classifier.config.with_boosted()
+        return baselines(splits, classifier.transform, judged.examples, with_boosted=with_boosted)
+    except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
+        note(f"no baselines: {one_line(cause)}")
+        return None
+
+
+def _save_predictions(run: FinishedRun) -> None:
+    """Write what `best.pt` predicts for the validation and test examples, where there are such splits."""
+    evaluated = [run.test] if run.validation is run.test else [run.validation, run.test]
+    predicted = [split for split in evaluated if split is not None]
+    if predicted:
+        write_predictions(run.folder.predictions, predicted, run.classifier.class_names)
+
+
+def _of_baselines(run: FinishedRun) -> dict[str, Any] | None:
+    return None if run.test is None or run.baselines is None else vars(run.baselines)
+
+
+ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
+    "baselines": _of_baselines,
+}
+"""The analyses of a run by their key in `result.json`, in the order in which they are done. Each returns what JSON can
+represent; None if it does not apply to the run."""
