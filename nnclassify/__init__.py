@@ -207,7 +207,6 @@ def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = (), *,
     """
     from nnclassify.diagnosis.check import diagnose
     from nnclassify.files.python_source import trusting
-    from nnclassify.process import preserve_process_state
 
-    with preserve_process_state(), trusting(trust):
+    with trusting(trust):
         return diagnose(load_config(config, overrides), minutes)

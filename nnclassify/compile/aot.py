@@ -31,6 +31,7 @@ class CompiledSteps:
         single: The function for one step.
         tensors: The tensors that a step reads and updates, in addition to the batch.
         group_size: Maximum number of steps per call; above 1, the code is a loop around the step.
+        num_threads: Number of CPU threads, part of the library's key.
         described: Text that identifies the step, except for the tensors: part of the library's key.
         note: Function that shows the user one line.
         is_exact: A group of steps gives bit for bit the same result as single steps.
@@ -43,12 +44,14 @@ class CompiledSteps:
         single: SingleStep,
         tensors: list[Tensor],
         group_size: int,
+        num_threads: int,
         described: str,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.single = single
         self.tensors = tensors
         self.group_size = group_size
+        self.num_threads = num_threads
         self.described = described
         self.note = note
         self._library: Library | None = None
@@ -77,7 +80,7 @@ class CompiledSteps:
 
     def library(self) -> KeptLibrary:
         """Return the cached library of these steps, which may not exist yet."""
-        return kept_library(self.described, self.tensors, self.group_size, torch.get_num_threads())
+        return kept_library(self.described, self.tensors, self.group_size, self.num_threads)
 
     def set_aside(self, reason: str) -> str:
         """Prevent later runs from loading or compiling the step; return where this is recorded, as the end of a

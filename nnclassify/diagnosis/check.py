@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-import torch
 from torch import nn
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, located
@@ -31,12 +30,10 @@ from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch
 from nnclassify.diagnosis.trials.reference_nets import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
 from nnclassify.diagnosis.trials.runner import (
-    SMALL_STEP,
     TrialOutcome,
     TrialRunner,
     decisive_steps,
     measured_batch,
-    multiplications,
     start_of,
     step_seconds,
     total_steps,
@@ -47,6 +44,7 @@ from nnclassify.diagnosis.trials.verdict import TrialEvidence, findings_of, minu
 from nnclassify.diagnosis.unreadable import unreadable
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.evaluation.metrics import METRICS
+from nnclassify.process import preserve_process_state
 from nnclassify.training.build import Components, build_components, check_metric
 
 RULES = (*data.RULES, *output_and_loss.RULES, *architecture.RULES, *optimization.RULES, *untrained_network.RULES)
@@ -105,6 +103,7 @@ class Diagnosis:
         return any(finding.severity == "fault" for finding in self.findings)
 
 
+@preserve_process_state()
 def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
     """Check a config: read its data, apply the rules, and run trials.
 
@@ -123,11 +122,7 @@ def diagnose(loaded: LoadedConfig, minutes: float = 1.0) -> Diagnosis:
         config, splits = _read(loaded.config.completed())
     except DataError as error:
         return Diagnosis(unreadable(error, loaded.source), seconds=time.thread_time() - started)
-    threads = torch.get_num_threads()
-    try:
-        diagnosis = _diagnose(replace(loaded, config=config), splits, minutes)
-    finally:
-        torch.set_num_threads(threads)
+    diagnosis = _diagnose(replace(loaded, config=config), splits, minutes)
     notes = [*loaded.notes, *splits.notes, *_not_checked(splits)]
     return replace(diagnosis, seconds=time.thread_time() - started, notes=notes)
 
@@ -161,8 +156,6 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         components = build_components(config, splits)
         check_metric(METRICS[config.select_by], splits)
     given = rule_inputs_of(components)
-    if multiplications(components) * config.batch_size < SMALL_STEP:
-        torch.set_num_threads(1)
     runner = _runner(loaded, components, minutes)
     net = runner.run({})
     linear = train_baseline(config, runner.folds, [], BASELINE_SECONDS)

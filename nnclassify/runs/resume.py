@@ -86,7 +86,7 @@ def machine_state(trainer: Trainer) -> dict[str, Any]:
     """Return the facts of the machine that affect the last bits of a result."""
     return {
         "device": trainer.placement.device.type,
-        "threads": torch.get_num_threads(),
+        "threads": trainer.plan.num_threads,
         "processes": trainer.ranks.world_size,
         "torch": str(torch.__version__),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
 from nnclassify.data.batches import Batches
 from nnclassify.data.transform import Transform
-from nnclassify.device import Placement, resolve_placement, set_matmul_precision
+from nnclassify.device import Placement, set_matmul_precision
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, ModelError
@@ -26,7 +26,7 @@ from nnclassify.models.layers import check_forward
 from nnclassify.optim.averaging import frozen_copy
 from nnclassify.seeds import seed_everything
 from nnclassify.training.functional_state import FunctionalState
-from nnclassify.training.plan import plan_execution
+from nnclassify.training.plan import ExecutionPlan, begin_plan, plan_execution
 from nnclassify.training.pretrained import differences, normalization
 from nnclassify.training.trainer import Observer, Recipe, Trainer
 
@@ -44,7 +44,7 @@ class Components:
         transform: The normalization, fitted to the training split.
         loss_fn: The loss.
         model: The untrained network, on its device.
-        placement: Device, number types and memory format.
+        plan: How the run is executed, as far as that is decided before the batches are known.
         notes: How images are prepared otherwise than when pretrained weights were trained, one line each.
     """
 
@@ -53,8 +53,13 @@ class Components:
     transform: Transform
     loss_fn: LossFunction
     model: nn.Module
-    placement: Placement
+    plan: ExecutionPlan
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def placement(self) -> Placement:
+        """Device, number types and memory format."""
+        return self.plan.placement
 
     def facts(self) -> dict[str, Any]:
         """Return the entries that all checkpoints of a run share."""
@@ -81,10 +86,8 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
         ModelError: The network does not fit the data.
         TrustError: The config names Python code that may not run here.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
     config = config.completed()
-    placement = resolve_placement(config.device, config.precision)  # fail before reading the data
+    plan = begin_plan(config)  # fail before reading the data
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     preprocessing = config.model.preprocessing()
     shift, scale = normalization(config.dataset, splits, preprocessing)
@@ -98,7 +101,7 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
     config.model.load_pretrained(model)
-    placement = placement.with_memory_format_for(model)
+    placement = plan.placement.with_memory_format_for(model)
     set_matmul_precision(placement.device, config.precision)
     model = placement.to(model)
     raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
@@ -106,7 +109,8 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
     notes = [] if preprocessing is None else list(differences(config, splits, preprocessing))
-    return Components(_settled(config, splits), splits, transform, loss_fn, model, placement, notes)
+    plan = replace(plan, placement=placement)
+    return Components(_settled(config, splits), splits, transform, loss_fn, model, plan, notes)
 
 
 def _settled(config: RunConfig, splits: Splits) -> RunConfig:
@@ -195,10 +199,9 @@ def build_trainer(components: Components, observers: Sequence[Observer] = (), ra
     optimizers = config.optimizer.build(parameters, config.model.body(components.model))
     averaged = None if config.averaging() is None else frozen_copy(components.model)
     state = FunctionalState.of(components.model, averaged, optimizers, epoch=1)
-    plan = plan_execution(config, batches, components.model, components.loss_fn, state, ranks.world_size)
-    if plan.num_threads != torch.get_num_threads():
-        torch.set_num_threads(plan.num_threads)
-    what_learns = (components.model, averaged, components.loss_fn, optimizers)
+    model, loss_fn = components.model, components.loss_fn
+    plan = plan_execution(components.plan, config, batches, model, loss_fn, state, ranks.world_size)
+    what_learns = (model, averaged, loss_fn, optimizers)
     return Trainer(*what_learns, batches, splits.validation, _recipe(components), plan, observers, ranks)
 
 

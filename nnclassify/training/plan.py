@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from nnclassify.compile.aot import kept_library
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.batches import Batches
-from nnclassify.device import Placement
+from nnclassify.device import Placement, resolve_placement
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
 from nnclassify.training.functional_state import FunctionalState
@@ -136,7 +136,20 @@ class ExecutionPlan:
         }
 
 
+def begin_plan(config: RunConfig) -> ExecutionPlan:
+    """Decide what does not depend on the data, and set the number of CPU threads that read them.
+
+    Raises:
+        DeviceError: The device is not available, or does not support the number type.
+    """
+    placement = resolve_placement(config.device, config.precision)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    return ExecutionPlan(placement, num_threads=torch.get_num_threads(), compile=config.compile)
+
+
 def plan_execution(
+    begun: ExecutionPlan,
     config: RunConfig,
     batches: Batches,
     model: nn.Module,
@@ -144,9 +157,10 @@ def plan_execution(
     state: FunctionalState,
     world_size: int,
 ) -> ExecutionPlan:
-    """Decide how a run is executed, without changing the network, optimizers or random state.
+    """Decide how a run is executed, without changing the network, optimizers or random state; set its CPU threads.
 
     Args:
+        begun: The plan as of `begin_plan`.
         config: The config.
         batches: The training batches; the first few may be tried in bfloat16.
         model: The untrained network, on the device and in the number type that it is trained in.
@@ -167,13 +181,15 @@ def plan_execution(
         autocast = training_autocast(batches, model, loss_fn, workload.flops)
         placement = replace(placement, autocast_dtype=autocast)
     batch_bytes = config.batch_size * math.prod(batches.transform.input_shape) * placement.dtype.itemsize
-    plan = ExecutionPlan(
-        placement,
-        num_threads=config.threads or num_threads(workload) or torch.get_num_threads(),
+    plan = replace(
+        begun,
+        placement=placement,
+        num_threads=config.threads or num_threads(workload) or begun.num_threads,
         world_size=world_size,
         group_size=group_size(workload, device, batch_bytes) if is_alone else 1,
-        compile=config.compile,
     )
+    if plan.num_threads != torch.get_num_threads():  # a call, even with the same number, changes what MKL does
+        torch.set_num_threads(plan.num_threads)
     plan = replace(plan, key=_key(plan, config, batches, loss_fn))
     if (optimizer := state.optimizer_without_rule()) is not None:
         if config.compile == "on":

@@ -104,7 +104,8 @@ class StepFunction:
             fast = CudaGraphSteps(partial(self._step_at_tensor_rates, state), size, self.placement.device)
         else:
             described = f"{self.plan.key} {state.described()}"
-            fast = CompiledSteps(self._step_on_tensors, state.tensors, size, described, self.note)
+            threads = self.plan.num_threads
+            fast = CompiledSteps(self._step_on_tensors, state.tensors, size, threads, described, self.note)
         return VerifiedSteps(fast, partial(self._eager_step, state), state, self._rounding(state))
 
     def _rounding(self, state: FunctionalState) -> float:

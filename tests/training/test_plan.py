@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from builders import trainer_of
 from torch import nn
 
 from nnclassify.training.plan import MAX_GROUP, REPAY, Workload, compiles, group_size, num_threads, workload_of
@@ -65,3 +66,13 @@ def test_on_cuda_auto_records_all_but_the_shortest_runs_and_the_largest_steps() 
 )
 def test_steps_share_a_cuda_graph(whole_batches: int, batch_bytes: int, size: int) -> None:
     assert group_size(Workload(3, 1e9, 1000, whole_batches), CUDA, batch_bytes) == size
+
+
+def test_threads_are_those_of_the_plan() -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads, expected in ((2, 2), (None, 1)):  # of a tiny network
+            _, trainer = trainer_of(threads=threads)
+            assert trainer.plan.num_threads == torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)

@@ -164,7 +164,9 @@ def evaluated_rows(count: int) -> Tensor:
 
 def run_trial(components: Components, steps: int, seconds: float) -> TrialOutcome:
     """Train built components for some updates, `seconds` at most; the validation split holds the held-out examples."""
-    config = components.config.model_copy(update={"compile": "off"})  # planned for the whole run, no trial repays it
+    config = components.config
+    threads = config.threads or (1 if multiplications(components) * config.batch_size < SMALL_STEP else None)
+    config = config.model_copy(update={"compile": "off", "threads": threads})  # no trial repays compiling its step
     held_out = components.splits.validation
     components = replace(components, config=config, splits=replace(components.splits, validation=None))
     observer = _TrialObserver(components, held_out, steps, seconds)
