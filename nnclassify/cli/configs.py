@@ -8,18 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnclassify.cli.options import (
-    PRECEDENCE,
-    BatchSizeOption,
-    DeviceKeyOption,
-    EpochsOption,
-    JsonOption,
-    LrOption,
-    SeedOption,
-    SetOption,
-    Words,
-    complete_config,
-)
+from nnclassify.cli.options import PRECEDENCE, UNCHANGED, Changes, JsonOption, complete_config, takes_changes
 from nnclassify.cli.printing import print_json
 from nnclassify.errors import InputError, printable
 from nnclassify.files import shipped
@@ -48,15 +37,10 @@ ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped conf
 
 
 @configs_app.command("show", epilog=PRECEDENCE)
+@takes_changes
 def show_config(
     name: ShippedName,
-    words: Words = None,
-    overrides: SetOption = None,
-    epochs: EpochsOption = None,
-    lr: LrOption = None,
-    seed: SeedOption = None,
-    batch_size: BatchSizeOption = None,
-    device: DeviceKeyOption = None,
+    changes: Changes = UNCHANGED,
     as_json: JsonOption = False,
 ) -> None:
     """Print a shipped config.
@@ -65,12 +49,10 @@ def show_config(
     """
     path = shipped.find_shipped(name)
     text = shipped.text_of(path)
-    short = {"epochs": epochs, "lr": lr, "seed": seed, "batch_size": batch_size, "device": device}
-    if words or overrides or any(value is not None for value in short.values()):
-        from nnclassify.cli.overrides import gathered
+    if changes != UNCHANGED:
         from nnclassify.config.run_config import load_config
 
-        text = load_config(str(path), gathered(overrides, words, **short)).config.to_yaml()
+        text = load_config(str(path), changes.gathered()).config.to_yaml()
     if as_json:
         print_json({"name": name, "yaml": text})
     else:

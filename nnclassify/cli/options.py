@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -71,25 +75,59 @@ ConfigOrRunArgument = Annotated[
         autocompletion=complete_config,
     ),
 ]
-Words = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Override values, such as optimizer.lr=0.1: the same as --set."),
-]
 RunWords = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Override values, such as evaluation.tta=mirror: the same as --set."),
 ]
-EpochsOption = Annotated[str | None, typer.Option(metavar="N", help="Short for epochs=N.")]
-LrOption = Annotated[str | None, typer.Option(metavar="LR", help="Short for optimizer.lr=LR.")]
-SeedOption = Annotated[str | None, typer.Option(metavar="N", help="Short for seed=N.")]
-BatchSizeOption = Annotated[str | None, typer.Option(metavar="N", help="Short for batch_size=N.")]
 LabelOption = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Label column of a table: short for dataset.label.")
 ]
-DeviceKeyOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="Short for device=DEVICE.")]
 PRECEDENCE = (
     "KEY=VALUE, --set and the short options such as --lr override the config. "
     "If --set is repeated for a key, the last value is used; setting a key to different values in two forms is an "
     "error."
 )
 """The last paragraph of the help of commands that take a config."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a command line changes in a config: the options that `takes_changes` gives to a command."""
+
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Override values, such as optimizer.lr=0.1: the same as --set."),
+    ] = None
+    overrides: SetOption = None
+    epochs: Annotated[str | None, typer.Option(metavar="N", help="Short for epochs=N.")] = None
+    lr: Annotated[str | None, typer.Option(metavar="LR", help="Short for optimizer.lr=LR.")] = None
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Short for seed=N.")] = None
+    batch_size: Annotated[str | None, typer.Option(metavar="N", help="Short for batch_size=N.")] = None
+    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="Short for device=DEVICE.")] = None
+    label: LabelOption = None
+
+    def gathered(self) -> list[str]:
+        """Return the overrides in the order in which they apply; see `overrides.gathered`."""
+        from nnclassify.cli.overrides import gathered
+
+        short = asdict(self)
+        return gathered(short.pop("overrides"), short.pop("words"), **short)
+
+
+UNCHANGED = Changes()
+
+
+def takes_changes(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of its parameter `changes`, the options and words of `Changes`."""
+    options = inspect.signature(Changes, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        command(changes=Changes(**{name: given.pop(name) for name in options}), **given)
+
+    own = inspect.signature(command, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.parameters.items():
+        parameters += options.values() if name == "changes" else [parameter]
+    vars(with_options)["__signature__"] = own.replace(parameters=parameters)  # what typer reads
+    return with_options

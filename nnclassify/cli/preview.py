@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import (
-    BatchSizeOption,
-    ConfigArgument,
-    DeviceKeyOption,
-    EpochsOption,
-    JsonOption,
-    LabelOption,
-    LrOption,
-    SeedOption,
-    SetOption,
-    TrustOption,
-    Words,
-)
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.use import check_plot
 from nnclassify.errors import InputError, printable
@@ -35,18 +23,12 @@ OutOption = Annotated[
 ]
 
 
+@takes_changes
 def preview(
     config: ConfigArgument,
-    words: Words = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     out: OutOption = None,
-    overrides: SetOption = None,
-    epochs: EpochsOption = None,
-    lr: LrOption = None,
-    seed: SeedOption = None,
-    batch_size: BatchSizeOption = None,
-    device: DeviceKeyOption = None,
-    label: LabelOption = None,
+    changes: Changes = UNCHANGED,
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
@@ -57,13 +39,9 @@ def preview(
     if split not in ("train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
     check_plot("--out", out, "preview.png")
-    from nnclassify.cli.overrides import gathered
     from nnclassify.config.run_config import load_config
 
-    changes = gathered(
-        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
-    )
-    loaded = load_config(config, changes)
+    loaded = load_config(config, changes.gathered())
     from nnclassify.inference.preview import preview as preview_of  # after the config is checked: torch is slow
 
     found = preview_of(loaded, split)

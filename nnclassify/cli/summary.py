@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nnclassify.cli.options import (
-    BatchSizeOption,
-    ConfigArgument,
-    DeviceKeyOption,
-    EpochsOption,
-    JsonOption,
-    LabelOption,
-    LrOption,
-    SeedOption,
-    SetOption,
-    TrustOption,
-    Words,
-)
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
 from nnclassify.cli.printing import print_json
 
 if TYPE_CHECKING:
     from nnclassify.training.summary import Summary
 
 
+@takes_changes
 def summary(
     config: ConfigArgument,
-    words: Words = None,
-    overrides: SetOption = None,
-    epochs: EpochsOption = None,
-    lr: LrOption = None,
-    seed: SeedOption = None,
-    batch_size: BatchSizeOption = None,
-    device: DeviceKeyOption = None,
-    label: LabelOption = None,
+    changes: Changes = UNCHANGED,
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
@@ -40,13 +22,9 @@ def summary(
 
     Prints its layers, output shapes, parameters, operations and memory, and how it would be executed.
     """
-    from nnclassify.cli.overrides import gathered
     from nnclassify.config.run_config import load_config
 
-    changes = gathered(
-        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
-    )
-    loaded = load_config(config, changes)
+    loaded = load_config(config, changes.gathered())
     from nnclassify.training.summary import summarize  # after the config is checked: torch is slow to import
 
     found = summarize(loaded)

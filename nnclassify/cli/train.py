@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnclassify.cli.options import (
-    BatchSizeOption,
+    UNCHANGED,
+    Changes,
     ConfigArgument,
     ConfigOrRunArgument,
-    DeviceKeyOption,
-    EpochsOption,
     JsonOption,
-    LabelOption,
-    LrOption,
-    SeedOption,
-    SetOption,
     TrustOption,
-    Words,
     complete_run,
+    takes_changes,
 )
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color, is_terminal
@@ -39,16 +35,10 @@ ResumedRunOption = Annotated[
 ]
 
 
+@takes_changes
 def train(
     config: ConfigOrRunArgument = None,
-    words: Words = None,
-    overrides: SetOption = None,
-    epochs: EpochsOption = None,
-    lr: LrOption = None,
-    seed: SeedOption = None,
-    batch_size: BatchSizeOption = None,
-    device: DeviceKeyOption = None,
-    label: LabelOption = None,
+    changes: Changes = UNCHANGED,
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
@@ -60,13 +50,11 @@ def train(
     trust: TrustOption = False,
 ) -> None:
     """Train a classifier from a config into checkpoints/<name>/."""
-    from nnclassify.cli.overrides import config_and_overrides, gathered
+    from nnclassify.cli.overrides import config_and_overrides
 
-    config, words = config_and_overrides(config, words, run, resume=resume)
-    changes = gathered(
-        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
-    )
-    folder, loaded = _loaded(config, changes, resume=resume, is_run=run is not None)
+    config, words = config_and_overrides(config, changes.words, run, resume=resume)
+    overrides = replace(changes, words=words).gathered()
+    folder, loaded = _loaded(config, overrides, resume=resume, is_run=run is not None)
     result = _trained(loaded, folder, monitor=monitor, verbose=verbose)
     if result is None:
         return
@@ -107,16 +95,10 @@ def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, v
     return train_distributed(loaded, folder, [introduction, progress], progress.note, monitor, introduction.announce)
 
 
+@takes_changes
 def check(
     config: ConfigArgument,
-    words: Words = None,
-    overrides: SetOption = None,
-    epochs: EpochsOption = None,
-    lr: LrOption = None,
-    seed: SeedOption = None,
-    batch_size: BatchSizeOption = None,
-    device: DeviceKeyOption = None,
-    label: LabelOption = None,
+    changes: Changes = UNCHANGED,
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print all findings, with explanations.")] = False,
     fix: Annotated[
@@ -130,14 +112,10 @@ def check(
 
     Prints the cause, the evidence, and the line of YAML to change.
     """
-    from nnclassify.cli.overrides import gathered
-
-    changes = gathered(
-        overrides, words, epochs=epochs, lr=lr, seed=seed, batch_size=batch_size, device=device, label=label
-    )
+    overrides = changes.gathered()
     from nnclassify.diagnosis.command import check as check_config
 
-    checked = check_config(config, changes, fix, lr_range, minutes)
+    checked = check_config(config, overrides, fix, lr_range, minutes)
     for text in checked.diagnosis.notes:
         note(text)
     if as_json:
