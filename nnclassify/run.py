@@ -139,11 +139,11 @@ def train(
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: See `build_components` and `Trainer.fit`.
     """
-    components, trainer = _built(loaded, ranks)
+    (ranks or Ranks()).all_gather_object(str(resume.path) if resume else "")
+    components, trainer = _built(loaded, ranks, resume)
     for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
     folder = resume or create_run_folder(loaded.name, root)
-    trainer.ranks.all_gather_object(str(folder.path) if resume else "")
     with folder.locked():
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
@@ -231,9 +231,10 @@ def train_distributed(
         )
 
 
-def _built(loaded: LoadedConfig, ranks: Ranks | None) -> tuple[Components, Trainer]:
+def _built(loaded: LoadedConfig, ranks: Ranks | None, resumed: RunFolder | None) -> tuple[Components, Trainer]:
     with located(loaded.source):
-        components = build_components(loaded.config, ranks=ranks)
+        starts = resumed is None or not resumed.is_saved
+        components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
         return components, build_trainer(components, ranks=ranks)
 
 
@@ -244,9 +245,11 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
         Interrupted: A signal stopped the run.
         NNClassifyError: See `train`.
     """
-    components, trainer = _built(loaded, ranks)
-    if folder := ranks.all_gather_object("")[0]:
-        resume_run(trainer, RunFolder(Path(folder)), components.config, components.facts(), components.splits)
+    path = ranks.all_gather_object("")[0]
+    folder = RunFolder(Path(path)) if path else None
+    components, trainer = _built(loaded, ranks, folder)
+    if folder is not None:
+        resume_run(trainer, folder, components.config, components.facts(), components.splits)
     with stop_on_signals(trainer.request_stop):
         trainer.fit()
     if trainer.stop_signal is not None:

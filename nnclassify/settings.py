@@ -19,6 +19,8 @@ from pydantic_core import PydanticCustomError
 
 NEW = "new"
 """Validation context of a config that a user has written. The config of an existing run was accepted when it began."""
+PLACE = "place"
+"""Mark of the fields in `Settings.places`."""
 CONFLICT = "conflict"
 """Error type of options that exclude each other; its context has `conflicts`, pairs of key and text."""
 
@@ -36,6 +38,20 @@ class Settings(BaseModel):
         """Yield options that are valid by themselves but ignored in combination: the key to change, and what is
         wrong."""
         yield from ()
+
+    def places(self) -> dict[str, str]:
+        """Return where data, code and weights are, by dotted key: texts of which only what they lead to matters.
+
+        A run resumes where they have moved; its checkpoint tells whether they lead to the same.
+        """
+        found: dict[str, str] = {}
+        for key, field in type(self).model_fields.items():
+            value = getattr(self, key)
+            if isinstance(value, Settings):
+                found |= {f"{key}.{inner}": place for inner, place in value.places().items()}
+            elif isinstance(value, str) and PLACE in [*field.metadata, *_metadata_in(field.annotation)]:
+                found[key] = value
+        return found
 
     @model_validator(mode="after")
     def _without_conflicts(self, info: ValidationInfo) -> Self:
@@ -90,6 +106,8 @@ AutoSwitch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)
 """auto, on or off; true and false are accepted for on and off."""
 FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(max_length=4096)]
 """A file or folder; `~` is expanded to the home directory."""
+PlacePath = Annotated[FilePath, PLACE]
+"""A file or folder with something that a run depends on, wherever it is; see `Settings.places`."""
 NumBytes = Annotated[int, BeforeValidator(_num_bytes, json_schema_input_type=int | str), Field(ge=0, lt=2**63)]
 """A size in bytes, or with a unit: `20 GB`, `500 MiB`."""
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -120,6 +138,13 @@ def yaml_quoted(text: str) -> str:
 def yaml_list(names: Iterable[str]) -> str:
     """Return names as a list for a config: `[a, 'b c']`."""
     return "[" + ", ".join(name if _PLAIN.fullmatch(name) else yaml_quoted(name) for name in names) + "]"
+
+
+def _metadata_in(annotation: Any) -> Iterator[Any]:
+    """Yield what annotates any of the types that a field can hold."""
+    yield from getattr(annotation, "__metadata__", ())
+    for inner in get_args(annotation):
+        yield from _metadata_in(inner)
 
 
 def settings_in(annotation: Any) -> Iterator[type[Settings]]:

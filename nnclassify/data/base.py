@@ -187,6 +187,10 @@ class Dataset(Settings):
                 ("dataset", "validation"),
             )
 
+    def places(self) -> dict[str, str]:
+        """Return the files and folders of the data; `validation: test` is none."""
+        return {key: place for key, place in super().places().items() if (key, place) != ("validation", "test")}
+
     def suited_to(self, preprocessing: Preprocessing | None) -> Self:
         """Return the dataset with the image options that pretrained weights expect, unless the config sets them."""
         return self

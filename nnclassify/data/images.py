@@ -28,7 +28,7 @@ from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, one_line
 from nnclassify.files.paths import is_folder, look
 from nnclassify.models.preprocessing import Interpolation, Preprocessing
-from nnclassify.settings import FilePath, Fraction, NumBytes
+from nnclassify.settings import FilePath, Fraction, NumBytes, PlacePath
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Downloaded(ImageDataset):
     """A dataset from torchvision, downloaded on first use."""
 
-    root: FilePath = "data"
+    root: PlacePath = "data"
     """Folder that holds the dataset, relative to the working directory. Downloads are saved there."""
 
     def read(self, seed: int) -> RawDataset:
@@ -154,9 +154,9 @@ class Folder(ImageDataset, UnsplitDataset):
     root/<class>/train/* and root/<class>/test/*; or images that a CSV file lists."""
 
     name: Literal["folder"] = "folder"
-    root: FilePath
+    root: PlacePath
     """The folder, relative to the working directory."""
-    labels: FilePath | None = None
+    labels: PlacePath | None = None
     """CSV file that lists the images and their classes, relative to the working directory: a header, the columns
     `file` (relative to root) and `label`, and if there is a column `split`, `train`, `validation` or `test` in it.
     Default: the folders are the classes."""
@@ -172,7 +172,7 @@ class Folder(ImageDataset, UnsplitDataset):
     """With `resize: crop`: fraction of the shorter side that is kept; the rest is cut off at the borders."""
     background: str = "white"
     """Color that shows through transparent pixels: a name such as `black`, or `#808080`."""
-    validation: Fraction | str | None = None
+    validation: Fraction | PlacePath | None = None
     """Fraction of the training images held out for validation; or a folder with one subfolder per class, relative to
     root; or `test`, to evaluate the test split after every epoch and select nothing by it. Default: the folder `val`,
     `valid` or `validation` in root if there is one, else 0.1."""

@@ -31,7 +31,7 @@ from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED
-from nnclassify.settings import FilePath, Fraction, all_different
+from nnclassify.settings import Fraction, PlacePath, all_different
 
 
 def _one_character(value: str) -> str:
@@ -55,7 +55,7 @@ class Csv(UnsplitDataset):
     dates; labels are text or numbers."""
 
     name: Literal["csv"] = "csv"
-    path: FilePath
+    path: PlacePath
     """Path of the file, relative to the working directory, or the name of a table included in the package."""
     label: str | Annotated[list[str], Field(min_length=2), AfterValidator(all_different)] = "label"
     """Name of the label column; or a list of columns of 0 and 1, one per class (multi-hot targets): each example then
@@ -79,10 +79,10 @@ class Csv(UnsplitDataset):
     split: str | None = None
     """Name of a column that says of each row whether it is for training (`train`), validation (`val`) or test
     (`test`)."""
-    validation: Fraction | str = VALIDATION
+    validation: Fraction | PlacePath = VALIDATION
     """Fraction of the training examples held out for validation, stratified by class; 0 for no validation split; or a
     file like `path`. With `test`, the test split is evaluated after every epoch, and nothing is selected by it."""
-    test: Fraction | FilePath = 0.2  # type: ignore[assignment]  # wider than a fraction: `test_fraction` has that
+    test: Fraction | PlacePath = 0.2  # type: ignore[assignment]  # wider than a fraction: `test_fraction` has that
     """Fraction of the examples held out for testing, stratified by class, or 0 for no test split; or a file like
     `path`."""
     group: str | None = None

@@ -30,7 +30,7 @@ from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, MissingValueError, one_line
 from nnclassify.files.paths import MAX_INFLATION, SMALL_BYTES, is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive
-from nnclassify.settings import FilePath, all_different
+from nnclassify.settings import PlacePath, all_different
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,24 +40,24 @@ class Tensors(ImageDataset, UnsplitDataset):
     """Tensors from .pt, .npy or .npz files: inputs `(N, ...)`, uint8 or float, images `(N, C, H, W)`, and targets."""
 
     name: Literal["tensors"] = "tensors"
-    train_inputs: FilePath
+    train_inputs: PlacePath
     """File of the training inputs. Name an array of an .npz after a colon: `data.npz:images`."""
-    train_targets: FilePath
+    train_targets: PlacePath
     """File of the training targets: class indices `(N,)`, or rows `(N, K)`; see `targets`."""
-    test_inputs: FilePath | None = None
+    test_inputs: PlacePath | None = None
     """File of the test inputs. Default: a fraction (`test`) of the training examples is held out."""
-    test_targets: FilePath | None = None
+    test_targets: PlacePath | None = None
     """File of the test targets."""
-    validation_inputs: FilePath | None = None
+    validation_inputs: PlacePath | None = None
     """File of the validation inputs. Default: a fraction (`validation`) of the training examples is held out."""
-    validation_targets: FilePath | None = None
+    validation_targets: PlacePath | None = None
     """File of the validation targets."""
     targets: Literal["classes", "multi_hot"] = "classes"
     """`classes`: one class per example, given as an index or a one-hot row; `multi_hot`: rows of 0 and 1, any number
     of classes per example, with loss bce_with_logits, bce or mse."""
     class_names: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
     """Names of the classes, in order of index. Default: the indices."""
-    group: FilePath | None = None
+    group: PlacePath | None = None
     """File of the group of each training example, such as its patient: integers `(N,)`. Examples of a group are kept in
     one split."""
     white: Literal[1, 255] | None = None

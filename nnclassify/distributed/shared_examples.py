@@ -1,10 +1,12 @@
 """One copy of the examples per node: its first process reads them, and all processes map them into memory.
 
-The copy is in a file without a name (`memfd_create`), which disappears with the processes, however they end.
+The copy is in a file without a name (`memfd_create`), which disappears with the processes, however they end. Of what is
+already in a file, such as cached images, there is no copy: all processes map that file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_stream import StreamedImages
 from nnclassify.data.names import ExampleNames
+from nnclassify.distributed.mapped_files import MappedFiles, mapped
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
 
@@ -36,55 +39,74 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
     """
     if ranks.world_size == 1 or sys.platform != "linux":
         return read()
-    read_here = ranks.rank == ranks.first_of_node
-    file, problem, failure = os.memfd_create("examples") if read_here else None, "", None
-    if file is not None:
-        try:
-            with os.fdopen(os.dup(file), "wb") as stream:
-                torch.save(_packed(read()), stream)
-        except NNClassifyError as error:
-            failure, problem = error, str(error)
-    answers: list[tuple[str, str]] = ranks.all_gather_object((problem, f"/proc/{os.getpid()}/fd/{file}"))
-    if failure is not None:
-        raise failure
-    for other_problem, _ in answers:
-        if other_problem:
-            raise DataError(other_problem)
-    splits = _unpacked(torch.load(answers[ranks.first_of_node][1], mmap=True, weights_only=True))
-    ranks.all_gather_object(())  # wait until all have mapped it
-    if file is not None:
-        os.close(file)
+    problem, path, failure = "", "", None
+    with contextlib.ExitStack() as open_files:
+        if ranks.rank == ranks.first_of_node:
+            try:
+                path = _written(read(), open_files)
+            except NNClassifyError as error:
+                failure, problem = error, str(error)
+        answers: list[tuple[str, str]] = ranks.all_gather_object((problem, path))
+        if failure is not None:
+            raise failure
+        for other_problem, _ in answers:
+            if other_problem:
+                raise DataError(other_problem)
+        splits = _unpacked(torch.load(answers[ranks.first_of_node][1], mmap=True, weights_only=True))
+        ranks.all_gather_object(())  # wait until all have mapped it
     return splits
+
+
+def _written(splits: Splits, open_files: contextlib.ExitStack) -> str:
+    """Write splits to a file in memory, and return its path; it is open until `open_files` ends."""
+    file = os.memfd_create("examples")
+    open_files.callback(os.close, file)
+    files = open_files.enter_context(contextlib.closing(MappedFiles()))
+    with os.fdopen(os.dup(file), "wb") as stream:
+        torch.save(_packed(splits, files), stream)
+    return f"/proc/{os.getpid()}/fd/{file}"
 
 
 KINDS = (Examples, ExampleNames, ImageFormat)
 """What is packed by its fields."""
 
 
-def _packed(splits: Splits) -> dict[str, Any]:
+def _packed(splits: Splits, files: MappedFiles) -> dict[str, Any]:
     """Return splits as tensors and primitives; storages that splits share are stored once."""
     whole = {**vars(splits), "validation": None} if splits.validation_is_test else vars(splits)
     encoder = None if splits.encoder is None else splits.encoder.state()
-    return {**_fields(whole), "encoder": encoder, "validation_is_test": splits.validation_is_test}
+    return {**_fields(whole, files), "encoder": encoder, "validation_is_test": splits.validation_is_test}
 
 
-def _fields(whole: dict[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in whole.items()}
+def _fields(whole: dict[str, Any], files: MappedFiles) -> dict[str, Any]:
+    return {name: _plain(value, files) for name, value in whole.items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, files: MappedFiles) -> Any:
     if isinstance(value, StreamedImages):
         return value.state()
-    return _fields(vars(value)) if isinstance(value, KINDS) else value
+    if isinstance(value, torch.Tensor):
+        return files.place_of(value) or value
+    return _fields(vars(value), files) if isinstance(value, KINDS) else value
+
+
+def _inputs(packed: Any, known: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Restore the inputs of a split; `known` has those that are mapped by their places, since splits share them."""
+    if isinstance(packed, torch.Tensor):
+        return packed
+    if "file" not in packed:
+        return StreamedImages.from_state(packed)
+    key = str(packed)
+    known[key] = known[key] if key in known else mapped(packed)
+    return known[key]
 
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
-    validation_is_test = packed.pop("validation_is_test")
+    validation_is_test, known = packed.pop("validation_is_test"), dict[str, torch.Tensor]()
     for name in SPLITS:
         if (split := packed[name]) is not None:
-            inputs = split["inputs"]
-            inputs = StreamedImages.from_state(inputs) if isinstance(inputs, dict) else inputs
-            packed[name] = Examples(**{**split, "inputs": inputs, "names": ExampleNames(**split["names"])})
+            names = ExampleNames(**split["names"])
+            packed[name] = Examples(**{**split, "inputs": _inputs(split["inputs"], known), "names": names})
     if packed["image_format"] is not None:
         packed["image_format"] = ImageFormat(**packed["image_format"])
     if packed["encoder"] is not None:

@@ -20,7 +20,7 @@ from pydantic import Field, JsonValue
 from nnclassify.errors import ModelError, TrustError, one_line, suggestion
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.python_source import described, importable, is_own, is_trusted, run
-from nnclassify.settings import FilePath, Settings
+from nnclassify.settings import PlacePath, Settings
 
 MAX_BYTES = 2**20
 """Maximum size of a source file; a larger file is hardly source code."""
@@ -32,7 +32,7 @@ class UserCode(Settings):
     family: ClassVar[str]
     """The key of the config section, `model` or `loss`."""
 
-    file: Annotated[FilePath, Field(min_length=1)]
+    file: Annotated[PlacePath, Field(min_length=1)]
     """The Python file, relative to the working directory. While it loads, it can import modules of its own folder,
     which checkpoints do not carry."""
     options: dict[str, JsonValue] = Field(default_factory=dict)

@@ -27,12 +27,6 @@ from nnclassify.process import preserve_process_state
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import CHECKPOINTS, find_checkpoint
 
-PLACES = {
-    *("name", "root", "path"),
-    *(f"{split}_{kind}" for split in ("train", "validation", "test") for kind in ("inputs", "targets")),
-}
-"""The keys of a dataset that give the location of its data."""
-
 
 @dataclass(frozen=True)
 class Classifier:
@@ -178,7 +172,7 @@ class Classifier:
             kind = "multi-hot targets" if self.is_multi_hot else "one class per example"
             raise InputError(f"--set: the run was trained on {kind}, and these targets are different")
         check_tta(config.evaluation.tta, self.transform.input_shape)
-        before, now = (run.dataset.model_dump(include=PLACES) for run in (self.config, config))
+        before, now = ((run.dataset.name, run.dataset.places()) for run in (self.config, config))
         return replace(self, config=config, is_moved=before != now)
 
     def probabilities(self, raw: Tensor) -> Tensor:

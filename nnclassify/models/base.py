@@ -106,6 +106,13 @@ class Model(Settings):
         """
         return None
 
+    def fetch_pretrained(self) -> None:
+        """Download pretrained weights that are missing. Most models have none.
+
+        Raises:
+            ModelError: They are missing and cannot be downloaded.
+        """
+
     def load_pretrained(self, network: nn.Module) -> None:
         """Set, in place, the weights that are pretrained. Most models have none.
 

@@ -15,7 +15,7 @@ from nnclassify.models.base import Model
 from nnclassify.models.cnn import image_shape
 from nnclassify.models.preprocessing import Body
 from nnclassify.models.weight_files import WEIGHT_FILES, load_fitting, read_weights
-from nnclassify.settings import PositiveFloat
+from nnclassify.settings import PlacePath, PositiveFloat
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ class PretrainedModel(Model):
     `resize`, `interpolation` and `crop_fraction` of a folder, and `normalize: weights`.
     """
 
-    weights: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    weights: Annotated[PlacePath, Field(min_length=1)] | None = None
     """Pretrained weights: a name, or a file (.pt, .pth or .safetensors) with a state dict of this architecture, whose
     head is not used. Default: random initialization."""
     freeze_until: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
@@ -80,8 +80,12 @@ class PretrainedModel(Model):
 
     def weights_file(self) -> Path | None:
         """Return the file that `weights` names; None if it is not a file but the name of weights."""
-        path = Path(self.weights or "").expanduser()
+        path = Path(self.weights or "")
         return path if path.suffix.lower() in WEIGHT_FILES else None
+
+    def places(self) -> dict[str, str]:
+        """Return the file of the weights, unless they have a name."""
+        return {} if self.weights_file() is None else super().places()
 
     def weights_path(self) -> Path:
         """Return the file of the weights, downloaded if it is missing.
@@ -94,6 +98,15 @@ class PretrainedModel(Model):
             text = f"model.weights: {path}: {why_no_file(path)}; expected a state dict in {', '.join(WEIGHT_FILES)}"
             raise ModelError(text, ("model", "weights"))
         return path
+
+    def fetch_pretrained(self) -> None:
+        """Download the weights if they are missing.
+
+        Raises:
+            ModelError: There are none, or they cannot be downloaded.
+        """
+        if self.weights is not None:
+            self.weights_path()
 
     def load_pretrained(self, network: nn.Module) -> None:
         """Load the weights of the body.

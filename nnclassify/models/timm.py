@@ -56,7 +56,6 @@ class Timm(PretrainedModel):
             files = f"or a file ({', '.join(WEIGHT_FILES)})"
             text = f"model.weights: found {self.weights!r}; expected pretrained, {files}"
             raise ModelError(text, ("model", "weights"))
-        self.weights_path()
         known = library.get_pretrained_cfg(self.architecture)
         found = library.data.resolve_data_config({}, pretrained_cfg=known.to_dict() if known is not None else {})
         _, height, width = found["input_size"]

@@ -47,14 +47,13 @@ class Torchvision(PretrainedModel):
         return [_last_layer(network)[0]]
 
     def preprocessing(self) -> Preprocessing | None:
-        """Return what torchvision's own transforms do for the weights, once the weights are downloaded.
+        """Return what torchvision's own transforms do for the weights.
 
         Raises:
-            ModelError: There is no such network, there are no such weights, or they cannot be downloaded.
+            ModelError: There is no such network, or there are no such weights.
         """
         if self.weights is None:
             return None
-        self.weights_path()
         preset = self._entry().transforms()
         (size,), (resized,) = preset.crop_size, preset.resize_size
         interpolation: Literal["bilinear", "bicubic"] = (
@@ -66,7 +65,7 @@ class Torchvision(PretrainedModel):
         """Return torchvision's file in the cache of torch.hub, downloaded if it is missing.
 
         Raises:
-            ModelError: As `preprocessing`.
+            ModelError: As `preprocessing`, or they cannot be downloaded.
         """
         url = self._entry().url
         return downloaded(url, Path(url).name, f"{name} of {self.architecture}")

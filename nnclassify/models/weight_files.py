@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnclassify.errors import ModelError, one_line, some
+from nnclassify.files.lock import waiting_lock
 from nnclassify.files.pt_check import check_archive
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ NESTED = ("state_dict", "model")
 
 def downloaded(url: str, name: str, what: str) -> Path:
     """Return the path of a file in the cache of torch.hub; download it if it is missing.
+
+    Of several processes that need the same file, one downloads it and the others wait.
 
     Args:
         url: The address to download from.
@@ -44,7 +47,9 @@ def downloaded(url: str, name: str, what: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         digest = HASH.search(name)
-        torch.hub.download_url_to_file(url, str(path), digest[1] if digest else None, progress=False)
+        with waiting_lock(folder / f"{name}.lock"):
+            if not path.is_file():
+                torch.hub.download_url_to_file(url, str(path), digest[1] if digest else None, progress=False)
     except Exception as cause:  # a download fails in as many ways as there are networks
         for place in made:
             with contextlib.suppress(OSError):

@@ -91,6 +91,11 @@ class RunFolder:
         """Folder of the plots."""
         return self.path / "plots"
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether there is a checkpoint to resume from, or what a replacement has left of one."""
+        return self.last.is_file() or previous(self.last).is_file()
+
     def started_at(self) -> int | None:
         """Return when the run was last saved, or began, in nanoseconds; None if it has not begun, or without
         permission."""

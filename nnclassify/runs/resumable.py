@@ -25,31 +25,27 @@ FREE = (
     "threads",
     "checkpoint_every",
     "compile",
-    "dataset.root",
-    "dataset.path",
-    "dataset.train_",
-    "dataset.test_",
-    "dataset.validation_",
-    "dataset.labels",
     "dataset.cache",
-    "model.file",
     "model.source",
-    "loss.file",
     "loss.source",
 )
-"""Keys that may change: duration, location, saving, and where the same data, what is kept of it, or code is."""
+"""Keys that may change, besides places: duration, device, saving, caching, and copies of code, whose digest counts."""
 LEFT_OUT = {"dataset.validation": VALIDATION}
 """The values that keys of older configs may stand for if they are left out. If a run used something else, such as a
 folder for validation, the digest of the split differs."""
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return the differences between two resolved configs that would change the result, one line per key."""
-    old, new = ({**LEFT_OUT, **flat(config)} for config in (before, now))
+def changes(before: RunConfig, now: RunConfig) -> list[str]:
+    """Return the differences between two resolved configs that would change the result, one line per key.
+
+    A file or folder may be elsewhere: whether it holds the same is seen from what is read.
+    """
+    old, new = ({**LEFT_OUT, **flat(config.model_dump(mode="json", exclude_none=True))} for config in (before, now))
+    moved = before.places().keys() & now.places().keys()
     return [
         _changed(key, old.get(key), new)
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and not key.startswith(FREE)
+        if old.get(key) != new.get(key) and key not in moved and not key.startswith(FREE)
     ]
 
 
@@ -57,7 +53,8 @@ def _changed(key: str, before: object, new: Mapping[str, Any]) -> str:
     if key.endswith(".sha256"):
         file = key.replace("sha256", "file")
         return f"{file}: {new.get(file)} has another content (SHA-256) than when the run began"
-    return f"{key}: {before} when the run began, now {new.get(key)}"
+    was, now = ("not set" if value is None else value for value in (before, new.get(key)))
+    return f"{key}: {was} when the run began, now {now}"
 
 
 def refusal(folder: RunFolder, changed: Sequence[str]) -> ConfigError:
@@ -185,7 +182,7 @@ def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
     except (ConfigError, InputError):
         return []
     now = _as_recorded(loaded.config, before)
-    return changes(*(config.model_dump(mode="json", exclude_none=True) for config in (before, now)))
+    return changes(before, now)
 
 
 OF_WEIGHTS = ("normalize", "size", "resize", "interpolation", "crop_fraction")

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Splits
 from nnclassify.errors import CheckpointError, ConfigError, one_line
-from nnclassify.files.atomic_write import previous
 from nnclassify.models.weights import check_weights
 from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.runs.folder import RunFolder
@@ -52,7 +51,7 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         CheckpointError: No version of `last.pt` can be read, or its config is of another release.
         ConfigError: A value that affects the result, or the training data, has changed.
     """
-    if not folder.last.is_file() and not previous(folder.last).is_file():
+    if not folder.is_saved:
         note = f"{folder.path}: stopped before its first checkpoint; starting again from the beginning"
         return Resumed(None, new_run_id(), [note])
     found = load_newest(folder.last)
@@ -128,12 +127,12 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
 def _refuse_changes(
     folder: RunFolder,
     config: RunConfig,
-    before: dict[str, Any],
+    before: RunConfig,
     saved: Checkpoint,
     facts: dict[str, Any],
     splits: Splits,
 ) -> None:
-    if changed := changes(before, config.model_dump(mode="json", exclude_none=True)):
+    if changed := changes(before, config):
         raise refusal(folder, changed)
     differing = [
         fact
@@ -160,10 +159,10 @@ def _test_notes(folder: RunFolder, saved: Checkpoint, facts: dict[str, Any], spl
     ]
 
 
-def _completed(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
+def _completed(folder: RunFolder, config: dict[str, Any]) -> RunConfig:
     """Return a saved config with the defaults of options that were added later."""
     try:
-        return RunConfig.model_validate(config).model_dump(mode="json", exclude_none=True)
+        return RunConfig.model_validate(config)
     except ValidationError as cause:
         raise CheckpointError(
             f"{folder.last}: its config cannot be read ({one_line(cause)}); start a new run"
@@ -193,8 +192,8 @@ def _compile_notes(trainer: Trainer, before: dict[str, Any]) -> list[str]:
     ]
 
 
-def _schedule_notes(trainer: Trainer, config: RunConfig, before: dict[str, Any]) -> list[str]:
-    then, now = int(before["epochs"]), config.epochs
+def _schedule_notes(trainer: Trainer, config: RunConfig, before: RunConfig) -> list[str]:
+    then, now = before.epochs, config.epochs
     if then == now:
         return []
     old, new = (_factors(trainer, config, epochs) for epochs in (then, now))

@@ -72,13 +72,16 @@ class Components:
         }
 
 
-def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ranks | None = None) -> Components:
+def build_components(
+    config: RunConfig, splits: Splits | None = None, ranks: Ranks | None = None, *, with_pretrained: bool = True
+) -> Components:
     """Build everything that a config describes, without writing anything.
 
     Args:
         config: The config.
         splits: The examples, if they have already been read.
         ranks: The processes that train together; one per node reads the examples.
+        with_pretrained: Whether to load pretrained weights; a run that resumes has them in its checkpoint.
 
     Raises:
         DeviceError: The device is not available.
@@ -88,6 +91,8 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     """
     config = config.completed()
     plan = begin_plan(config)  # fail before reading the data
+    if with_pretrained:
+        config.model.fetch_pretrained()
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
     preprocessing = config.model.preprocessing()
     shift, scale = normalization(config.dataset, splits, preprocessing)
@@ -100,7 +105,8 @@ def build_components(config: RunConfig, splits: Splits | None = None, ranks: Ran
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
-    config.model.load_pretrained(model)
+    if with_pretrained:
+        config.model.load_pretrained(model)
     placement = plan.placement.with_memory_format_for(model)
     set_matmul_precision(placement.device, config.precision)
     model = placement.to(model)

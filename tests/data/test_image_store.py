@@ -160,6 +160,6 @@ def test_what_a_killed_process_left_is_removed(images: Path) -> None:
 
 
 def test_a_run_resumes_with_another_cache() -> None:
-    before: dict[str, Any] = {"dataset": {**OPTIONS, "cache": "auto", "cache_limit": 10**9}}
-    assert changes(before, {"dataset": {**before["dataset"], "cache": "off", "cache_limit": 5}}) == []
-    assert len(changes(before, {"dataset": {**before["dataset"], "background": "black"}})) == 1
+    before = config_of(dataset={**OPTIONS, "cache": "auto", "cache_limit": 10**9})
+    assert changes(before, before.with_dataset({"cache": "off", "cache_limit": 5})) == []
+    assert len(changes(before, before.with_dataset({"background": "black"}))) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from builders import config_of
@@ -49,6 +50,28 @@ def test_examples_keep_their_names(here: Path, monkeypatch: pytest.MonkeyPatch) 
         whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda settings=settings: settings.build(0))  # type: ignore[misc] # bound in the loop
         assert whole.train.all_names() == shared.train.all_names()
         assert shared.test is not None and shared.test.location(0, "t.csv").startswith("t.csv:")
+
+
+def test_what_is_in_a_file_is_mapped_and_not_copied(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second process maps the file of the first, also once it has been removed."""
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 3, 32, 32), dtype=np.uint8)
+    np.save("x.npy", pixels)
+    np.save("y.npy", np.arange(400) % 2)
+    settings = config_of(dataset={"name": "tensors", "train_inputs": "x.npy", "train_targets": "y.npy"}).dataset
+    sizes: list[int] = []
+
+    def gather(self: Ranks, value: Any) -> list[Any]:
+        if value:
+            sizes.append(Path(value[1]).stat().st_size)
+            Path("x.npy").unlink()
+        return [value, value]
+
+    monkeypatch.setattr(Ranks, "all_gather_object", gather)
+    whole = settings.build(0)
+    shared = read_once(Ranks(0, 2), lambda: settings.build(0))
+    assert all(map(torch.equal, rows(whole), rows(shared)))
+    assert sizes[0] < pixels.nbytes / 10
+    assert shared.test is not None and shared.train.inputs.data_ptr() == shared.test.inputs.data_ptr()
 
 
 def test_a_second_process_reads_nothing_and_hears_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,25 @@ def test_a_file_in_the_cache_of_torch_hub_is_used(offline: Path, weights: Path, 
     assert same(named.model.state_dict(), file.model.state_dict())
 
 
+def test_one_of_several_processes_downloads_and_the_others_wait(
+    offline: Path, weights: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    downloads: list[str] = []
+
+    def slow_download(url: str, path: str, *args: Any, **kwargs: Any) -> None:
+        downloads.append(url)
+        time.sleep(0.1)
+        Path(path).write_bytes(weights.read_bytes())
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", slow_download)
+    settings = [Torchvision(architecture=SMALL, weights="DEFAULT") for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:  # each opens the lock by itself, as a process does
+        assert set(pool.map(Torchvision.weights_path, settings)) == {offline / URL_NAME}
+    assert len(downloads) == 1 and [path.name for path in offline.iterdir()] == [URL_NAME]
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -302,16 +322,20 @@ def test_an_epoch_in_which_nothing_learns_is_refused(weights: Path, images: Path
 
 
 @pytest.mark.slow
-def test_a_run_is_used_and_resumed_without_its_weights(weights: Path, images: Path, here: Path) -> None:
+@pytest.mark.parametrize("moved", [[], ["model.weights=elsewhere.pth"]])
+def test_a_run_is_used_and_resumed_without_its_weights(
+    moved: list[str], weights: Path, images: Path, here: Path
+) -> None:
     copy = here / "copy.pth"
     copy.write_bytes(weights.read_bytes())
     values = options(copy, images)
     values["epochs"] = 1
     (here / "run.yaml").write_text(config_of(**values).to_yaml())
     train(load_config("run.yaml"))
-    folder, _ = resumable("run.yaml", ["epochs=2"], lambda text: None)
-    assert folder.name == "run"
     copy.unlink()
+    folder, loaded = resumable("run.yaml", ["epochs=2", *moved], lambda text: None)
+    assert folder.name == "run"
+    assert len(train(loaded, resume=folder).rows) == 2
     classifier = Classifier.load(Path("checkpoints/run/best.pt"), "cpu")
     assert classifier.predict(str(next((images / "b").glob("*.png"))))[0].label in ("a", "b")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from builders import config_of
 
 from nnclassify.config.run_config import load_config
 from nnclassify.errors import CheckpointError, ConfigError, InputError
@@ -159,8 +160,8 @@ def test_what_is_no_config_is_a_message(config: str, message: str, here: Path) -
 
 
 def test_a_default_that_an_earlier_release_wrote_down_is_no_change() -> None:
-    left_out = {"dataset": {"name": "folder"}}
-    assert changes({"dataset": {"name": "folder", "validation": 0.1}}, left_out) == []
-    assert changes({"dataset": {"name": "folder", "validation": 0.2}}, left_out) == [
+    left_out = config_of(dataset={"name": "folder", "root": "a"})
+    assert changes(left_out.with_dataset({"validation": 0.1}), left_out) == []
+    assert changes(left_out.with_dataset({"validation": 0.2}), left_out) == [
         "dataset.validation: 0.2 when the run began, now 0.1"
     ]

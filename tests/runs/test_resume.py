@@ -347,6 +347,29 @@ def test_the_files_of_every_split_may_move() -> None:
     assert len(result.rows) == 2
 
 
+def test_files_of_splits_and_groups_may_move_and_numbers_may_not() -> None:
+    for name in ("train", "val", "test"):
+        Path(f"{name}.csv").write_text("x,label\n" + "".join(f"{row},{row % 2}\n" for row in range(20)))
+    files = "{name: csv, path: train.csv, validation: val.csv, test: test.csv}"
+    folder = start("run", f"dataset={files}", "model={name: mlp, hidden: [3]}", stop_at=1)
+    Path("moved").mkdir()
+    for name in ("train", "val", "test"):
+        Path(f"{name}.csv").rename(f"moved/{name}.csv")
+    moved = ("dataset.path=moved/train.csv", "dataset.validation=moved/val.csv", "dataset.test=moved/test.csv")
+    with pytest.raises(ConfigError, match=r"dataset.validation: val.csv when the run began, now 0.2; change it back"):
+        go_on(folder, *moved, "dataset.validation=0.2")
+    assert len(go_on(folder, *moved).rows) == 2
+
+
+def test_a_group_file_may_move() -> None:
+    np.savez("a.npz", x=np.arange(40, dtype=np.float32).reshape(20, 2), y=np.arange(20) % 2, group=np.arange(20) // 2)
+    files = "{name: tensors, train_inputs: a.npz:x, train_targets: a.npz:y, group: a.npz:group, test: 0.3}"
+    folder = start("run", f"dataset={files}", "model={name: mlp, hidden: [3]}", stop_at=1)
+    Path("a.npz").rename("b.npz")
+    keys = {"train_inputs": "x", "train_targets": "y", "group": "group"}
+    assert len(go_on(folder, *(f"dataset.{key}=b.npz:{array}" for key, array in keys.items())).rows) == 2
+
+
 def test_rows_in_another_order_are_other_data() -> None:
     rows = [f"{row},{row % 2}\n" for row in range(40)]
     Path("data.csv").write_text("x,label\n" + "".join(rows))
