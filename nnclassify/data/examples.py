@@ -15,7 +15,7 @@ import numpy as np
 from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
-from nnclassify.data.splitting import counts_of
+from nnclassify.data.splitting import Groups, counts_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,12 +43,14 @@ class Examples:
         targets: Class indices, int64 `(M,)`, or multi-hot `(M, K)` of 0 and 1.
         indices: The rows that belong to this split, int64 `(N,)`.
         names: The name of each row of the storage.
+        groups: The group of each row of the storage, such as its patient; None: there are none.
     """
 
     inputs: Tensor
     targets: Tensor
     indices: Tensor
     names: ExampleNames = INDICES
+    groups: Groups | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -81,7 +83,9 @@ class Examples:
         order = torch.arange(len(self))
         for rows in self.chunks(order):
             inputs[rows[0] : rows[-1] + 1], targets[rows[0] : rows[-1] + 1] = self.select(rows)
-        return Examples(inputs, targets, order.to(device), self.names.at(self.indices.cpu()))
+        indices = self.indices.cpu()
+        groups = None if self.groups is None else self.groups.at(indices.numpy())
+        return Examples(inputs, targets, order.to(device), self.names.at(indices), groups)
 
     def all_targets(self) -> Tensor:
         """Return this split's class indices `(N,)`, or its multi-hot targets `(N, K)`."""

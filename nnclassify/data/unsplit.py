@@ -53,12 +53,14 @@ class UnsplitExamples:
         import torch
 
         if isinstance(self.inputs, torch.Tensor):
-            return Examples(self.inputs, torch.from_numpy(self.targets), torch.from_numpy(rows), self.names)
+            targets, indices = torch.from_numpy(self.targets), torch.from_numpy(rows)
+            return Examples(self.inputs, targets, indices, self.names, self.groups)
         inputs, source, rows = self.inputs(rows)
-        targets, names = self.targets, self.names
+        targets, names, groups = torch.from_numpy(self.targets), self.names, self.groups
         if source is not None:
-            targets, names = targets[source], names.at(torch.from_numpy(source))
-        return Examples(inputs, torch.from_numpy(targets), torch.from_numpy(rows), names)
+            targets, names = targets[torch.from_numpy(source)], names.at(torch.from_numpy(source))
+            groups = None if groups is None else groups.at(source)
+        return Examples(inputs, targets, torch.from_numpy(rows), names, groups)
 
     def hold_out(self, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Hold out a fraction of `rows`: the newest, or whole groups, or else the same fraction of each class.
