@@ -14,6 +14,7 @@ from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
+from nnclassify.evaluation.slices import Slice
 from nnclassify.files.csv_cells import cell
 from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.display_names import num_columns, readable, readable_names
@@ -24,6 +25,8 @@ from nnclassify.run import RunResult
 MAX_SHOWN_CLASSES = 20
 """Above this number of classes, a confusion matrix does not fit a terminal: only the worst classes and the largest
 confusions are shown."""
+MAX_SHOWN_SLICES, MAX_SLICES_IN_LINE = 10, 3
+"""Number of slices in a table, and in a line."""
 MAX_NAME, MAX_WIDTH = 40, 120
 """Maximum width of a name in a table, and of a table, in columns."""
 
@@ -44,9 +47,44 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         lines.append(f"95% interval of the test accuracy: {low} to {high} ({result.test.num_examples} examples)")
         if result.test.is_multi_hot:
             lines.append(_multi_hot_line(result.test))
+    lines += _slices_line(result.analyses.get("slices") or [], result.folder.name)
     if result.findings:
         lines.append(f"diagnosis:\n{findings_text(result.findings, color=has_color())}")
     return "\n".join(lines)
+
+
+def _slices_line(slices: Sequence[dict[str, Any]], run: str) -> list[str]:
+    """Return a line on the slices with most avoidable mistakes; none if no slice is significantly worse."""
+    if not slices:
+        return []
+    worst = [f"{_slice_name(part)} {percent(part['accuracy'])}" for part in slices[:MAX_SLICES_IN_LINE]]
+    more = len(slices) - len(worst)
+    others = f"; {more:,} more: nnclassify evaluate {run}" if more else ""
+    return [printable(f"significantly less accurate on {', '.join(worst)}{others}")]
+
+
+def _slice_name(part: dict[str, Any]) -> str:
+    return readable(f"{part['name']}={part['value']}", MAX_NAME)
+
+
+def _slices_table(slices: Sequence[Slice]) -> str:
+    """Return the slices with most avoidable mistakes, or that there is none."""
+    if not slices:
+        return "no slice of the examples is significantly less accurate than the others"
+    rows = [
+        [
+            _slice_name(part.figures()),
+            f"{part.num_examples:,}",
+            percent(part.accuracy),
+            percent(part.accuracy_of_others),
+            "< 1e-9" if part.p_value < 1e-9 else f"{part.p_value:.1g}",
+            readable(part.mistakes[0], MAX_NAME),
+        ]
+        for part in slices[:MAX_SHOWN_SLICES]
+    ]
+    more = f"\nand {len(slices) - len(rows):,} more; --json has all" if len(slices) > len(rows) else ""
+    header = ["significantly less accurate on", "examples", "correct", "others", "p", "worst mistake"]
+    return f"{table(header, rows)}{more}"
 
 
 def _selected(figures: dict[str, Any], select_by: str) -> str:
@@ -55,8 +93,10 @@ def _selected(figures: dict[str, Any], select_by: str) -> str:
     return "" if value is None else f", {METRICS[select_by].label} {value:.4f}"
 
 
-def evaluation_text(path: Path, split: str, evaluation: Evaluation, recorded: Baselines | None = None) -> str:
-    """Describe an evaluation: metrics, baselines, classes, and the confusion matrix if it fits."""
+def evaluation_text(
+    path: Path, split: str, evaluation: Evaluation, slices: Sequence[Slice], recorded: Baselines | None = None
+) -> str:
+    """Describe an evaluation: metrics, baselines, classes, the confusion matrix if it fits, and the weak slices."""
     low, high = map(percent, evaluation.accuracy_interval)
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
@@ -70,7 +110,7 @@ def evaluation_text(path: Path, split: str, evaluation: Evaluation, recorded: Ba
     lines.append(_class_table(evaluation.classes) if has_all else _worst_classes(evaluation.classes))
     if not evaluation.is_multi_hot:
         lines += ["", _confusion_table(evaluation) if has_all else _largest_confusions(evaluation)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _slices_table(slices)])
 
 
 def _multi_hot_line(evaluation: Evaluation) -> str:

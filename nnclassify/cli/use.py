@@ -65,6 +65,8 @@ def evaluate(
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
     from nnclassify.inference.evaluation_examples import examples_to_evaluate, recorded_baselines
+    from nnclassify.inference.predictions import Predicted
+    from nnclassify.inference.slices import slices_of
 
     path = find_run(run)
     classifier = load_noted(path, device).overridden(changes)
@@ -72,13 +74,21 @@ def evaluate(
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_examples(classifier, chosen.examples)
+    slices = slices_of(classifier, Predicted(chosen.split, chosen.examples, evaluation), chosen.dataset)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
-        print_json({**about, **evaluation.figures(), "baselines": None if recorded is None else vars(recorded)})
+        print_json(
+            {
+                **about,
+                **evaluation.figures(),
+                "baselines": None if recorded is None else vars(recorded),
+                "slices": [part.figures() for part in slices],
+            }
+        )
     else:
         which = chosen.split if data is None else f"{chosen.split} of {data}"
-        print(evaluation_text(path, which, evaluation, recorded))
+        print(evaluation_text(path, which, evaluation, slices, recorded))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -249,6 +250,10 @@ class Dataset(Settings):
     def origin_of_inputs(self, split: str = "train") -> str:
         """Return the source of a split's inputs for messages."""
         return self.origin(split)
+
+    def file_of(self, name: str) -> Path | None:
+        """Return the file of an example by its name; None if examples are not files of their own."""
+        return None
 
     def augmentation(self) -> Augment | None:
         """Return the augmentation of the training images, or None if the dataset has no such option."""

@@ -241,6 +241,10 @@ class Folder(ImageDataset, UnsplitDataset):
         """Return the folder."""
         return self.root
 
+    def file_of(self, name: str) -> Path | None:
+        """Return the image file of an example."""
+        return Path(self.root) / name
+
     def image_format(self) -> ImageFormat:
         """Return the image format given by `size`, `mode`, `resize` and `value_range`."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size

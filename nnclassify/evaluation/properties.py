@@ -31,7 +31,7 @@ SIDE, CHUNK = 32, 2048
 
 
 def properties_of(
-    examples: Examples, class_names: Sequence[str], transform: Transform, files: Callable[[str], Path] | None = None
+    examples: Examples, class_names: Sequence[str], transform: Transform, file_of: Callable[[str], Path | None]
 ) -> list[Property]:
     """Return the properties of the examples of a split that are known without waiting.
 
@@ -39,7 +39,7 @@ def properties_of(
         examples: The split, of N examples.
         class_names: The names of the classes.
         transform: The transform, which knows the columns of a table.
-        files: Returns the image file of an example by its name; None if the examples are not files.
+        file_of: Returns the image file of an example by its name; None if it is unknown.
     """
     found = [*_classes(examples.all_targets(), class_names)]
     if examples.groups is not None:
@@ -47,7 +47,7 @@ def properties_of(
         found.append(Property("group", examples.groups.names, codes))
     if transform.image_format is not None:
         found += _of_images(examples, transform.image_format.max_value)
-        found += [] if files is None else [_of_sizes(examples, files)]
+        found.append(_of_sizes(examples, file_of))
     elif len(transform.input_shape) == 1:
         found += _of_columns(examples, transform)
     return found
@@ -91,17 +91,17 @@ def _of_images(examples: Examples, white: int) -> Iterator[Property]:
         yield _spread(Property.of_numbers(name, shares, lambda share: f"{share:.3g}%"), rows, len(examples))
 
 
-def _of_sizes(examples: Examples, files: Callable[[str], Path]) -> Property:
-    """Return the shorter side of the image files; that of a file that is gone is unknown."""
+def _of_sizes(examples: Examples, file_of: Callable[[str], Path | None]) -> Property:
+    """Return the shorter side of the image files; that of an image that has no file, or no longer, is unknown."""
     rows = torch.linspace(0, len(examples) - 1, min(len(examples), MAX_FILES)).long()
 
-    def side(name: str) -> float:
+    def side(path: Path | None) -> float:
         try:
-            return look_at(files(name), lambda image: float(min(image.size)))
+            return math.nan if path is None else look_at(path, lambda image: float(min(image.size)))
         except InputError:
             return math.nan
 
-    sides = np.array([*map(side, examples.names_of(rows))])
+    sides = np.array([*map(side, map(file_of, examples.names_of(rows)))])
     found = Property.of_numbers("shorter side", sides, lambda pixels: f"{pixels:.0f} pixels")
     return _spread(found, rows, len(examples))
 

@@ -17,6 +17,7 @@ from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import choose_split, evaluate
 from nnclassify.inference.predictions import Predicted, write_predictions
+from nnclassify.inference.slices import slices_of
 from nnclassify.runs.folder import RunFolder
 from nnclassify.training.history import Row
 
@@ -120,8 +121,18 @@ def _of_baselines(run: FinishedRun) -> dict[str, Any] | None:
     return None if run.test is None or run.baselines is None else vars(run.baselines)
 
 
+def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
+    split = run.test or run.validation
+    return (
+        None
+        if split is None
+        else [part.figures() for part in slices_of(run.classifier, split, run.classifier.config.dataset)]
+    )
+
+
 ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
     "baselines": _of_baselines,
+    "slices": _slices,
 }
 """The analyses of a run by their key in `result.json`, in the order in which they are done. Each returns what JSON can
 represent; None if it does not apply to the run."""

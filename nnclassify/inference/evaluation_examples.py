@@ -34,11 +34,13 @@ class EvaluationExamples:
         split: The name of the split; `all` for all examples of other data.
         examples: The examples.
         notes: Notes about the examples, one line each.
+        dataset: The dataset that they were read from.
         is_unchanged: Whether they are a split of the run as it was trained.
     """
 
     split: str
     examples: Examples
+    dataset: Dataset
     notes: list[str] = field(default_factory=list)
     is_unchanged: bool = False
 
@@ -118,7 +120,7 @@ def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> Evalua
             f"{origin}: the {name} split has changed since the run was trained (its digest differs){which}; "
             f"{unknown if trained_on is None else trained_on or f'none of these {len(examples)} was trained on'}"
         )
-    return EvaluationExamples(name, examples, notes, is_unchanged)
+    return EvaluationExamples(name, examples, dataset, notes, is_unchanged)
 
 
 def _of_other(classifier: Classifier, dataset: Dataset, split: str | None) -> EvaluationExamples:
@@ -154,7 +156,7 @@ def _of_other(classifier: Classifier, dataset: Dataset, split: str | None) -> Ev
         facts.append(trained_on)
     notes = [*source.notes, *_without_examples(examples, class_names, origin)]
     return EvaluationExamples(
-        name if others else "all", examples, [*notes, f"{origin}: {'; '.join(facts)}"] if facts else notes
+        name if others else "all", examples, dataset, [*notes, f"{origin}: {'; '.join(facts)}"] if facts else notes
     )
 
 

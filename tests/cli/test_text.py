@@ -1,5 +1,6 @@
 """What a terminal, a spreadsheet or a script reads: one line per input and problem, whatever stands in names."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from nnclassify.cli.table import table
 from nnclassify.cli.text import comparison_text, evaluation_text, prediction_line, prediction_rows
 from nnclassify.errors import ConfigError, DataError, printable
 from nnclassify.evaluation.confusion import class_reports
+from nnclassify.evaluation.slices import Slice
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
@@ -53,11 +55,11 @@ def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
     assert row == [cell, cell, "0.500000"]
 
 
-def evaluated(confusion: list[list[int]], class_names: list[str]) -> str:
+def evaluated(confusion: list[list[int]], class_names: list[str], slices: Sequence[Slice] = ()) -> str:
     reports, none = class_reports(confusion, class_names), torch.empty(0)
     metrics = {"loss": 1.0, "accuracy": 0.5}
     evaluation = Evaluation(9, metrics, (0.1, 0.9), reports, confusion, none, none, none, none)
-    return evaluation_text(Path("best.pt"), "test", evaluation)
+    return evaluation_text(Path("best.pt"), "test", evaluation, slices)
 
 
 def test_a_confusion_matrix_has_numbers_over_its_columns_where_names_are_too_wide() -> None:
@@ -76,10 +78,19 @@ def test_of_many_classes_the_worst_and_the_largest_confusions_are_told() -> None
     assert len(lines) < 40 and "and 980 more; --json has all" in lines
     worst = lines.index("classes with the lowest f1")
     assert [line.split()[0] for line in lines[worst + 2 : worst + 4]] == ["c5", "c7"]
-    assert [line.split() for line in lines[-2:]] == [
+    assert [line.split() for line in lines[-4:-2]] == [
         ["c7", "->", "c8", "9", "90.0%"],
         ["c5", "->", "c6", "3", "100.0%"],
     ]
+
+
+def test_the_slices_with_most_avoidable_mistakes_are_told() -> None:
+    slices = [Slice("color", f"c{number}", 40, 10, 160, 150, 0.5**number, ("a.png",)) for number in range(12)]
+    lines = evaluated([[3, 1], [0, 2]], ["cat", "dog"], slices).splitlines()
+    assert lines[-12].split()[-6:] == ["examples", "correct", "others", "p", "worst", "mistake"]
+    assert lines[-11].split() == ["color=c0", "40", "25.0%", "93.8%", "1", "a.png"]
+    assert lines[-1] == "and 2 more; --json has all"
+    assert evaluated([[3, 1], [0, 2]], ["cat", "dog"]).splitlines()[-1].startswith("no slice")
 
 
 def test_a_comparison_has_a_row_per_run_where_there_are_more_runs_than_keys() -> None:
