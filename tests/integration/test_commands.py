@@ -88,7 +88,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     figures = json.loads(second.stdout)
     assert list(figures) == [
         "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
-        "train", "validation", "test", "baselines", "findings",
+        "train", "validation", "test", "baselines", "slices", "findings",
     ]  # fmt: skip
     assert set(figures["train"]) == {"loss", "accuracy"} < set(figures["validation"]) == set(figures["test"])
     assert set(figures["test"]) == {"loss", *METRICS}
@@ -127,6 +127,7 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
         "classes",
         "confusion",
         "baselines",
+        "slices",
     ]
     assert set(figures["classes"][0]) == {"name", "precision", "recall", "f1", "support"}
     assert figures["split"] == "test" and len(figures["confusion"]) == 10
