@@ -25,6 +25,7 @@ from benchmarks.speed.contenders import StopsAfterEachEpoch, nnclassify, plain
 from benchmarks.speed.jobs import Job, prepare
 from nnclassify.config.run_config import load_config
 from nnclassify.data import Examples
+from nnclassify.data.batches import prepared
 from nnclassify.data.image_reading import decode_images
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate
@@ -187,8 +188,7 @@ def peak_share(rounds: int, overrides: list[str]) -> Ratio:
     with tempfile.TemporaryDirectory() as name:
         config = prepare(Job("peak", "cifar_fast", 1000, 0, ("batch_size=500",)), Path(name), overrides).config
         components = build_components(config)
-        raw, _ = components.splits.train.select(torch.arange(2))
-        inputs = components.placement.to_memory_format(components.transform(raw, torch.float32))
+        inputs, _ = prepared(components.splits.train, torch.arange(2), components.transform, components.placement)
         with FlopCounterMode(display=False) as counter:
             components.model(inputs).sum().backward()
         rates = [1000 / seconds for seconds in [*nnclassify(config, rounds + 1)][1:-1]]

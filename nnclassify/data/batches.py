@@ -129,34 +129,44 @@ class Batches:
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
         mixing = Mixing.draw(self.augment, self.seed, epoch, len(self.examples))
 
+        def alone(rows: Tensor) -> tuple[Tensor, Tensor]:
+            return prepared(self.examples, rows, self.transform, self.placement, augmentation)
+
         def prepare(rows: Tensor) -> tuple[Tensor, Tensor]:
-            inputs, targets = self._prepared(rows, augmentation)
+            inputs, targets = alone(rows)
             if mixing is None:
                 return inputs, targets
-            others, their_targets = self._prepared(mixing.partners[rows], augmentation)
+            others, their_targets = alone(mixing.partners[rows])
             inputs, shares = mixing.mix(inputs, others, rows)
             shares = shares.to(self.placement.device, self.placement.dtype, non_blocking=True)
             return inputs, soft_targets(targets, their_targets, shares, self.num_classes)
 
         return prepare
 
-    def _prepared(self, rows: Tensor, augmentation: Augmentation | None) -> tuple[Tensor, Tensor]:
-        """Return the normalized inputs and the targets of rows `(B,)` of the split, on the device."""
-        raw, targets = self.examples.select(rows)
-        raw = raw.to(self.placement.device, non_blocking=True)
-        if augmentation is not None:
-            image_format = self.transform.image_format
-            raw = augmentation.apply(raw, rows, None if image_format is None else image_format.max_value)
-        inputs = self.placement.to_memory_format(self.transform(raw, self.placement.dtype))
-        if augmentation is not None:
-            inputs = augmentation.cut(inputs, rows)
-        return inputs, targets.to(self.placement.device, non_blocking=True)
-
     def _chunk_batches(self, group_size: int) -> int:
         batch_bytes = self.batch_size * math.prod(self.transform.input_shape) * self.placement.dtype.itemsize
         most_bytes, most_examples = chunk_limits(self.placement.device)  # at least one batch
         batches = min(most_examples // self.batch_size, most_bytes // batch_bytes)
         return group_size * max(1, batches // group_size)
+
+
+def prepared(
+    examples: Examples,
+    rows: Tensor,
+    transform: Transform,
+    placement: Placement,
+    augmentation: Augmentation | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the normalized inputs `(B, ...)` and the targets of rows `(B,)` of a split, on the device."""
+    raw, targets = examples.select(rows)
+    raw = raw.to(placement.device, non_blocking=True)
+    if augmentation is not None:
+        image_format = transform.image_format
+        raw = augmentation.apply(raw, rows, None if image_format is None else image_format.max_value)
+    inputs = placement.to_memory_format(transform(raw, placement.dtype))
+    if augmentation is not None:
+        inputs = augmentation.cut(inputs, rows)
+    return inputs, targets.to(placement.device, non_blocking=True)
 
 
 def to_device_if_fits(examples: Examples, device: torch.device) -> Examples:

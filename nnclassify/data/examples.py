@@ -70,6 +70,12 @@ class Examples:
         chosen = self.indices[rows.to(self.indices.device, non_blocking=True)]
         return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
+    def spaced_rows(self, most: int) -> Tensor:
+        """Return at most `most` rows from all over this split, evenly spaced and in order."""
+        import torch
+
+        return torch.linspace(0, len(self) - 1, min(most, len(self))).long()
+
     def subset(self, rows: slice) -> Examples:
         """Return a slice of this split as a split."""
         return replace(self, indices=self.indices[rows])

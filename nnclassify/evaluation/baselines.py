@@ -137,8 +137,7 @@ def _directions(apart: Tensor, means: Tensor) -> Tensor:
 
 def _some(examples: Examples, limit: int) -> Examples:
     """Return at most `limit` examples, evenly spaced."""
-    rows = torch.linspace(0, len(examples) - 1, min(limit, len(examples))).long()
-    return replace(examples, indices=examples.indices[rows])
+    return replace(examples, indices=examples.indices[examples.spaced_rows(limit)])
 
 
 def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnclassify.data import Examples
+from nnclassify.data.batches import prepared
 from nnclassify.data.transform import Transform, Tta
 from nnclassify.device import Placement
 from nnclassify.errors import DataError
@@ -91,8 +92,7 @@ def outputs_by_batch(
     """Yield the outputs in batches, `(B, num_outputs)` on the device; see `outputs_of`."""
     with evaluating(model):
         for rows in torch.arange(len(examples)).split(_batch_size(transform.input_shape, placement)):
-            raw, _ = examples.select(rows)
-            inputs = placement.to_memory_format(transform(raw.to(placement.device, non_blocking=True), placement.dtype))
+            inputs, _ = prepared(examples, rows, transform, placement)
             with torch.no_grad(), placement.autocast():
                 outputs = sum(weight * model(view).to(placement.dtype) for weight, view in views(inputs, tta))
             yield outputs

@@ -104,9 +104,7 @@ def preview(loaded: LoadedConfig, split: str = "train") -> Preview:
         augment=augment,
         num_classes=splits.num_classes,
     )
-    count = min(NUM_EXAMPLES, len(examples))
-    spaced = torch.linspace(0, len(examples) - 1, count).long()
-    rows = batches.order(1)[:count] if split == "train" else spaced
+    rows = batches.order(1)[:NUM_EXAMPLES] if split == "train" else examples.spaced_rows(NUM_EXAMPLES)
     is_augmented = augment not in (None, Augment())
     num_epochs = NUM_EPOCHS if is_augmented else 1
     seen = [batches.preparation(epoch)(rows) for epoch in range(1, num_epochs + 1)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnclassify.compile.torch_private import skip_dynamo_import
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Examples, Splits
-from nnclassify.data.batches import Batches
+from nnclassify.data.batches import Batches, prepared
 from nnclassify.data.transform import Transform
 from nnclassify.device import Placement, set_matmul_precision
 from nnclassify.distributed.ranks import Ranks
@@ -110,8 +110,7 @@ def build_components(
     placement = plan.placement.with_memory_format_for(model)
     set_matmul_precision(placement.device, config.precision)
     model = placement.to(model)
-    raw, _ = splits.train.select(torch.arange(min(2, len(splits.train))))
-    inputs = placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
+    inputs, _ = prepared(splits.train, torch.arange(min(2, len(splits.train))), transform, placement)
     check_forward(model, inputs, loss_fn.num_outputs)
     config.model.fit(model, partial(_sample, splits.train, transform, placement))
     notes = [] if preprocessing is None else list(differences(config, splits, preprocessing))
@@ -165,9 +164,8 @@ def _check_augment(config: RunConfig, splits: Splits) -> None:
 
 def _sample(examples: Examples, transform: Transform, placement: Placement) -> Iterator[Tensor]:
     """Yield evenly spaced examples of a split as network inputs, the same in every process of a run."""
-    for rows in torch.linspace(0, len(examples) - 1, min(MAX_SAMPLE, len(examples))).long().split(SAMPLE_BATCH):
-        raw, _ = examples.select(rows)
-        yield placement.to_memory_format(transform(raw.to(placement.device), placement.dtype))
+    for rows in examples.spaced_rows(MAX_SAMPLE).split(SAMPLE_BATCH):
+        yield prepared(examples, rows, transform, placement)[0]
 
 
 def build_trainer(components: Components, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:

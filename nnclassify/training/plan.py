@@ -244,7 +244,11 @@ class Workload:
 def workload_of(
     model: nn.Module, input_shape: tuple[int, ...], batch_size: int, epochs: int, examples: int
 ) -> Workload:
-    """Count a network's layers, and its operations from the number of weights and the positions they are applied at."""
+    """Count a network's layers, and its operations from the number of weights and the positions they are applied at.
+
+    Where convolutions shrink an image, the true number is smaller (see `summary`). The decisions of resumed runs depend
+    on this one.
+    """
     layers = [module for module in model.modules() if not list(module.children())]
     positions = math.prod(input_shape[1:]) if len(input_shape) == 3 else 1
     flops = 0.0

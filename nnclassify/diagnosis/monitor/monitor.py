@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnclassify.data.batches import prepared
 from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
 from nnclassify.diagnosis.measure import LayerState, Snapshot, readable_layer, snapshot
 from nnclassify.diagnosis.monitor import pages
@@ -203,12 +204,8 @@ class NetState:
 def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> NetState:
     """Measure the net on examples from all over the training split."""
     batches = trainer.train_batches
-    count = len(batches.examples)
-    rows = torch.linspace(0, count - 1, min(MEASURED_EXAMPLES, count)).long()
-    raw, targets = batches.examples.select(rows)
-    placement = trainer.placement
-    inputs = placement.to_memory_format(batches.transform(raw.to(placement.device), placement.dtype))
-    targets = targets.to(placement.device)
+    rows = batches.examples.spaced_rows(MEASURED_EXAMPLES)
+    inputs, targets = prepared(batches.examples, rows, batches.transform, trainer.placement)
     state = snapshot(trainer.model, trainer.loss_fn, inputs, targets)
     return NetState(state, targets, float(inputs.abs().max()), blocked_at_start)
 

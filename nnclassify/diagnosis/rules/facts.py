@@ -64,8 +64,7 @@ class DataFacts:
 def data_facts(splits: Splits, transform: Transform) -> DataFacts:
     """Gather the facts in one pass over the data."""
     train = splits.train
-    rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
-    raw, _ = train.select(rows)
+    raw, _ = train.select(train.spaced_rows(MAX_SAMPLE))
     sample = transform(raw, torch.float64)
     flat = sample.reshape(len(sample), -1)
     groups = torch.from_numpy(strata(train.all_targets().numpy()))

@@ -10,7 +10,7 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
-from nnclassify.data.batches import Batches
+from nnclassify.data.batches import Batches, prepared
 from nnclassify.diagnosis.trials.runner import step_seconds
 from nnclassify.evaluation.totals import exact
 from nnclassify.training.build import Components, build_trainer
@@ -87,7 +87,7 @@ def overfit_one_batch(components: Components) -> float | None:
     (Karpathy, A recipe for training neural networks, 2019: "overfit one batch").
     """
     train = components.splits.train
-    rows = torch.linspace(0, len(train) - 1, min(BATCH, len(train))).long()
+    rows = train.spaced_rows(BATCH)
     components = _eager(replace(components, config=components.config.model_copy(update={"batch_size": len(rows)})))
     for module in components.model.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
@@ -96,11 +96,7 @@ def overfit_one_batch(components: Components) -> float | None:
     if num_steps < MIN_STEPS:
         return None
     trainer = build_trainer(components)
-    raw, targets = train.select(rows)
-    inputs = components.placement.to_memory_format(
-        components.transform(raw.to(components.placement.device), components.placement.dtype)
-    )
-    targets = targets.to(components.placement.device)
+    inputs, targets = prepared(train, rows, components.transform, components.placement)
     outputs = torch.zeros(0)
     for _ in range(num_steps):
         outputs, _ = trainer.step_function.run(inputs, targets, [1.0], [0.0])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Examples, Splits
+from nnclassify.data.batches import prepared
 from nnclassify.diagnosis.findings import Change
 from nnclassify.diagnosis.measure import Snapshot, module_outputs, snapshot
 from nnclassify.diagnosis.trials.folds import held_out_split, two_folds
@@ -222,29 +223,24 @@ def start_of(components: Components) -> Snapshot:
 def measured_batch(components: Components) -> tuple[Tensor, Tensor]:
     """Prepared inputs `(N, ...)` and targets `(N,)` from all over the training split."""
     train = components.splits.train
-    rows = torch.linspace(0, len(train) - 1, min(SNAPSHOT_EXAMPLES, len(train))).long()
-    raw, targets = train.select(rows)
-    inputs = components.placement.to_memory_format(
-        components.transform(raw.to(components.placement.device), components.placement.dtype)
-    )
-    return inputs, targets.to(components.placement.device)
+    return prepared(train, train.spaced_rows(SNAPSHOT_EXAMPLES), components.transform, components.placement)
 
 
 def multiplications(components: Components) -> int:
-    """Number of multiplications of one example's forward pass through convolutions and linear layers."""
-    raw, _ = components.splits.train.select(torch.arange(1))
-    inputs = components.placement.to_memory_format(
-        components.transform(raw.to(components.placement.device), components.placement.dtype)
-    )
+    """Number of multiplications of one example's forward pass through convolutions and linear layers.
+
+    torch's own counter, which `summary` uses, imports the compiler, which takes longer than many a trial.
+    """
+    inputs, _ = prepared(components.splits.train, torch.arange(1), components.transform, components.placement)
     with torch.no_grad(), evaluating(components.model) as model, module_outputs(model) as seen:
         model(inputs)
     named = dict(components.model.named_modules())
-    total = 0
-    for name, output in seen.items():
-        module = named[name]
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            total += module.weight.numel() * (output[0, 0].numel() if output.ndim == 4 else 1)
-    return total
+    layers = [(named[name], output) for name, output in seen.items()]
+    return sum(
+        layer.weight.numel() * (output[0].numel() // len(layer.weight))  # each weight once per position
+        for layer, output in layers
+        if isinstance(layer, nn.Linear | nn.Conv2d)
+    )
 
 
 def step_seconds(components: Components) -> float:

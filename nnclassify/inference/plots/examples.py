@@ -33,8 +33,8 @@ MAX_NAME = 16
 
 def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
     """Draw evenly spaced images of the split with their predictions."""
-    count = min(NUM_SAMPLES, len(examples))
-    rows = torch.linspace(0, len(examples) - 1, count).long()
+    rows = examples.spaced_rows(NUM_SAMPLES)
+    count = len(rows)
     columns = min(COLUMNS, count)
     num_rows = -(-count // columns)
     figure = Figure(figsize=(max(CELL * columns, 6), _height(examples) * num_rows + 0.5), layout="constrained")

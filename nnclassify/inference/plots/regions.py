@@ -36,7 +36,7 @@ def decision_regions(classifier: Classifier, examples: Examples, run: str = "") 
 
     The paler a color, the lower the probability of the predicted class.
     """
-    inputs, targets = examples.select(torch.linspace(0, len(examples) - 1, min(MAX_POINTS, len(examples))).long())
+    inputs, targets = examples.select(examples.spaced_rows(MAX_POINTS))
     points = inputs.double().numpy()
     x, y = _side(points[:, 0]), _side(points[:, 1])
     labels, shares = _predicted(classifier, x, y)
