@@ -17,6 +17,7 @@ from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.slices import Slice
 from nnclassify.files.csv_cells import cell
 from nnclassify.inference.compare import ComparedRun, grouped
+from nnclassify.inference.differences import Difference
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
@@ -197,8 +198,8 @@ def prediction_rows(predictions: Iterable[Prediction], *, is_multi_hot: bool) ->
             yield [name, cell(label), f"{share:.6f}", *predicted]
 
 
-def comparison_text(compared: Sequence[ComparedRun]) -> str:
-    """Return a table with a row per run, and a table of the config values that differ."""
+def comparison_text(compared: Sequence[ComparedRun], differences: Sequence[Difference] = ()) -> str:
+    """Return a table with a row per run, a table of the config values that differ, and whether accuracies do."""
     rows = [
         [run.name, f"{run.parameters:,}", str(run.epochs), f"{run.seconds:.1f}"]
         + [_percent(accuracy) for accuracy in run.accuracies.values()]
@@ -211,12 +212,12 @@ def comparison_text(compared: Sequence[ComparedRun]) -> str:
             for row, run in zip(rows, compared, strict=True):
                 row.append(f"{run.metrics[split][name]:.4f}" if name in run.metrics[split] else "-")
     text = table(header, rows) + _means_table(compared) + _examples_table(compared)
-    if not compared or not compared[0].differences:
-        return text
-    keys = list(compared[0].differences)
-    cells = [["", *keys]] + [[run.name, *(_value(run.differences[key]) for key in keys)] for run in compared]
-    first, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
-    return f"{text}\n\ndifferences\n{table(first, others)}"
+    if compared and compared[0].differences:
+        keys = list(compared[0].differences)
+        cells = [["", *keys]] + [[run.name, *(_value(run.differences[key]) for key in keys)] for run in compared]
+        first, *others = zip(*cells, strict=True) if len(compared) <= len(keys) else cells
+        text += f"\n\ndifferences\n{table(first, others)}"
+    return "\n".join([text, *([""] if differences else []), *(printable(each.sentence()) for each in differences)])
 
 
 def _means_table(compared: Sequence[ComparedRun]) -> str:

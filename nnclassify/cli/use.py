@@ -186,7 +186,8 @@ def compare(
 ) -> None:
     """Compare runs in a table and a plot.
 
-    Prints parameters, time, accuracies and the differences between the configs, and plots the curves.
+    Prints parameters, time, accuracies, the differences between the configs, and whether their test accuracies differ
+    by more than chance. Plots the curves.
     """
     from nnclassify.cli.overrides import all_runs
 
@@ -194,19 +195,22 @@ def compare(
     check_plot("--plot", plot, "curves.png")
     from nnclassify.cli.text import comparison_text
     from nnclassify.inference.compare import compare as compare_runs
+    from nnclassify.inference.differences import differences
 
     compared = compare_runs(runs, note)
+    found = differences(compared)
+    told = {"runs": [run.figures() for run in compared], "test_differences": [each.figures() for each in found]}
     if not as_json:
-        print(comparison_text(compared))
+        print(comparison_text(compared, found))
     elif plot is None:
-        print_json({"runs": [run.figures() for run in compared]})
+        print_json(told)
         return
     from nnclassify.inference.plots.comparison import save_compared_curves
     from nnclassify.runs.folder import CHECKPOINTS
 
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
-    drawn = save_compared_curves(compared, path)
+    drawn = save_compared_curves(compared, path, found)
     if as_json:
-        print_json({"runs": [run.figures() for run in compared], "curves": str(drawn)})
+        print_json({**told, "curves": str(drawn)})
     else:
         print(f"\ncurves: {printable(str(drawn))}")

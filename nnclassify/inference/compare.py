@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any
@@ -15,7 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnclassify.errors import one_line, some
 from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.files.paths import content_of
-from nnclassify.inference.compared_examples import AgainstFirst, against_first, differing_tests
+from nnclassify.inference.compared_examples import (
+    AgainstFirst,
+    ScoredExamples,
+    against_first,
+    differing_tests,
+    scored_examples,
+)
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import RunFolder, find_checkpoint
 from nnclassify.settings import flat
@@ -27,7 +33,7 @@ class ComparedRun:
     """One run of a comparison.
 
     Attributes:
-        name: The name of the run.
+        name: The name of the run; as given, if runs in several folders have the same name.
         differences: The config values that are not the same in all runs, by dotted path.
         parameters: The number of parameters of the network.
         epochs: The number of epochs trained.
@@ -36,6 +42,7 @@ class ComparedRun:
         select_by: The metric that selects the best epoch.
         metrics: The known metrics of the validation and test splits, by split and by name.
         rows: The history, one row per epoch.
+        scored: Whether each test example is predicted correctly, as far as that is known.
         examples: The test examples that this run and the first one predict differently; None for the first run, or if
             that is unknown.
     """
@@ -49,12 +56,14 @@ class ComparedRun:
     select_by: str
     metrics: dict[str, dict[str, float]]
     rows: list[Row]
+    scored: ScoredExamples = field(default_factory=ScoredExamples)
     examples: AgainstFirst | None = None
 
     def figures(self) -> dict[str, Any]:
-        """Return everything except the history, for JSON."""
+        """Return everything except the history and each test example, for JSON."""
         examples = None if self.examples is None else vars(self.examples)
-        return {**{key: value for key, value in vars(self).items() if key != "rows"}, "examples": examples}
+        told = {key: value for key, value in vars(self).items() if key not in ("rows", "scored")}
+        return {**told, "examples": examples}
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,11 @@ class RunGroup:
 
     label: str
     runs: list[ComparedRun]
+
+    @property
+    def name(self) -> str:
+        """The run if there is one, else the label."""
+        return self.runs[0].name if len(self.runs) == 1 else self.label
 
     def mean(self, split: str) -> tuple[float, float] | None:
         """Return the mean accuracy on a split over several runs, and its standard deviation; None if one is unknown."""
@@ -175,8 +189,11 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
         _compared(run, path, checkpoint, {key: config.get(key) for key in differing}, note)
         for run, path, checkpoint, config in zip(runs, paths, checkpoints, configs, strict=True)
     ]
-    examples = [None, *(against_first(paths[0], path) for path in paths[1:])]
-    return [replace(run, examples=those) for run, those in zip(compared, examples, strict=True)]
+    named = Counter(run.name for run in compared)
+    first, *others = (
+        replace(run, name=given) if named[run.name] > 1 else run for run, given in zip(compared, runs, strict=True)
+    )
+    return [first, *(replace(run, examples=against_first(first.scored, run.scored)) for run in others)]
 
 
 def _metrics(checkpoint: Checkpoint, best: Row | None, result: _Result | None) -> dict[str, dict[str, float]]:
@@ -218,6 +235,7 @@ def _compared(
         select_by=checkpoint.config.get("select_by", "accuracy"),
         metrics=metrics,
         rows=rows,
+        scored=scored_examples(path),
     )
 
 

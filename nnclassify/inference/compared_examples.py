@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,39 @@ from nnclassify.settings import flat
 
 MAX_TOLD = 3
 """Runs whose other test split is described; the others are counted."""
+
+
+Example = tuple[str, str, str]
+"""The name, content hash and class of a test example: two runs have it in common if all three are equal."""
+
+
+@dataclass(frozen=True)
+class ScoredExamples:
+    """What the `best.pt` of a run predicts for its test examples.
+
+    Attributes:
+        is_correct: Whether each test example is predicted correctly; empty if that is unknown.
+        num_train: The number of training examples.
+        why_unknown: Why it is unknown, as the predicate of a sentence about the run; else empty.
+    """
+
+    is_correct: dict[Example, bool] = field(default_factory=dict)
+    num_train: int = 0
+    why_unknown: str = ""
+
+    @property
+    def num_correct(self) -> int:
+        """The number of test examples that are predicted correctly."""
+        return sum(self.is_correct.values())
+
+    def without(self, other: ScoredExamples) -> list[str]:
+        """Return the names of the test examples that the other run does not have."""
+        return [example[0] for example in self.is_correct if example not in other.is_correct]
+
+    def only_correct_here(self, other: ScoredExamples) -> list[str]:
+        """Return the names of the examples in common that this run predicts correctly and the other does not."""
+        theirs = other.is_correct
+        return [example[0] for example, right in self.is_correct.items() if right and not theirs.get(example, True)]
 
 
 @dataclass(frozen=True)
@@ -33,32 +66,30 @@ class AgainstFirst:
     only_here: list[str]
 
 
-def against_first(first: Path, checkpoint: Path) -> AgainstFirst | None:
-    """Compare what two checkpoints predict for test examples of the same name and content.
-
-    Returns:
-        None if there are no such examples, or a run has not finished, or a checkpoint is not the `best.pt` of its run.
-    """
-    theirs, ours = _correct(first), _correct(checkpoint)
-    common = [example for example in ours if example in theirs]
-    if not common:
+def against_first(first: ScoredExamples, other: ScoredExamples) -> AgainstFirst | None:
+    """Compare what two runs predict for the test examples that they have in common; None if there are none."""
+    num_common = len(first.is_correct.keys() & other.is_correct.keys())
+    if not num_common:
         return None
-    return AgainstFirst(
-        num_common=len(common),
-        only_first=[example[0] for example in common if theirs[example] and not ours[example]],
-        only_here=[example[0] for example in common if ours[example] and not theirs[example]],
-    )
+    return AgainstFirst(num_common, first.only_correct_here(other), other.only_correct_here(first))
 
 
-def _correct(checkpoint: Path) -> dict[tuple[str, str], bool]:
-    """Return by name and content hash whether each test example is predicted correctly."""
+def scored_examples(checkpoint: Path) -> ScoredExamples:
+    """Read from the folder of a run what its `best.pt` predicts for the test examples."""
     folder = RunFolder(checkpoint.parent)
+    if checkpoint != folder.best:
+        return ScoredExamples(why_unknown="is not the best.pt of a run, for which alone predictions are kept")
     manifest = read_manifest(folder.manifest)
-    if manifest is None or checkpoint != folder.best:
-        return {}
+    if manifest is None:
+        return ScoredExamples(why_unknown="has no readable manifest.csv (it was trained by an earlier release)")
     part, is_correct = manifest.part("test"), read_correct(folder.predictions, "test")
-    examples = zip(part.names, part.hashes, strict=True)
-    return {(name, value): is_correct[name] for name, value in examples if name in is_correct}
+    if not len(part):
+        return ScoredExamples(why_unknown="has no test examples")
+    if not is_correct.keys() >= set(part.names):
+        why = f"has no predictions for its test examples yet; run: nnclassify evaluate {folder.name} --split test"
+        return ScoredExamples(why_unknown=why)
+    examples = zip(part.names, part.hashes, part.classes, strict=True)
+    return ScoredExamples({example: is_correct[example[0]] for example in examples}, manifest.splits.count("train"))
 
 
 def _draw(checkpoint: Checkpoint) -> list[Any]:

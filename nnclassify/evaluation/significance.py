@@ -1,0 +1,108 @@
+"""Whether the difference between two accuracies can be chance.
+
+The tests compare these functions with statsmodels and scipy. scipy.stats takes 0.9 s to import: only `compare` pays it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, variance
+
+import numpy as np
+
+from nnclassify.seeds import numpy_rng
+
+ALPHA = 0.05
+"""Differences are called more than chance if they, or larger ones, are chance less often than this."""
+NUM_RESAMPLES = 10_000
+SEED_SPREAD = 0.07
+"""How unevenly two networks of one config, with different seeds, share the examples that only one of them gets right:
+the standard deviation of (A - B) / (A + B), where A and B are the numbers of examples that only the first and only the
+second gets right, beyond that of tossing a coin for each example. `python -m benchmarks.significance` measures it."""
+
+Interval = tuple[float, float]
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test (McNemar, 1947) that two networks are right equally often.
+
+    Args:
+        only_first: The number of examples that only the first network predicts correctly.
+        only_second: The number of examples that only the second network predicts correctly.
+    """
+    from scipy.stats import binomtest
+
+    count = only_first + only_second
+    return float(binomtest(only_first, count).pvalue) if count else 1.0
+
+
+def mcnemar_between_seeds(only_first: int, only_second: int, spread: float = SEED_SPREAD) -> float:
+    """Return the two-sided p-value of McNemar's test for one network each of two configs that are equally good.
+
+    Two networks of one config differ truly: their seeds make one of them right more often than the other, however many
+    examples there are. So the share of the differing examples that the first one gets right is not 1/2 but a random
+    number around it. With a beta distribution of that share, their number has a beta-binomial distribution; with a
+    spread of 0 this is McNemar's exact test.
+
+    Args:
+        only_first: The number of examples that only the first network predicts correctly.
+        only_second: The number of examples that only the second network predicts correctly.
+        spread: See `SEED_SPREAD`; above 0.
+    """
+    from scipy.stats import betabinom  # type: ignore[attr-defined]  # scipy makes its distributions at run time
+
+    both_sides = (1 / spread**2 - 1) / 2  # the variance of 2 x - 1 is 1 / (2 a + 1) where x is of beta(a, a)
+    fewer, count = min(only_first, only_second), only_first + only_second
+    return min(1.0, 2 * float(betabinom.cdf(fewer, count, both_sides, both_sides))) if count else 1.0
+
+
+def difference_interval(only_first: int, only_second: int, count: int) -> Interval:
+    """Return the 95% paired bootstrap interval of the accuracy of the first network minus that of the second.
+
+    To draw N examples with replacement, and to count those that only one network gets right, is to draw these counts
+    from a multinomial distribution; so the examples themselves are not needed.
+
+    Args:
+        only_first: The number of examples that only the first network predicts correctly.
+        only_second: The number of examples that only the second network predicts correctly.
+        count: The number of examples, N.
+    """
+    rng = numpy_rng(0, "bootstrap")
+    shares = np.array([only_first, only_second, count - only_first - only_second]) / count
+    drawn = rng.multinomial(count, shares, size=NUM_RESAMPLES)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [ALPHA / 2, 1 - ALPHA / 2])
+    return float(low), float(high)
+
+
+def corrected_t_test(differences: Sequence[float], test_share: float) -> tuple[float, Interval]:
+    """Test whether the mean of differences between two configs over seeds or folds is 0.
+
+    The runs of a config share training examples, so their differences vary less than those of independent runs would.
+    The corrected resampled t-test allows for that (Nadeau and Bengio, 2003, Machine Learning 52).
+
+    Args:
+        differences: The difference between the accuracies of the two configs, per seed or fold: at least two.
+        test_share: The number of test examples per training example.
+
+    Returns:
+        The two-sided p-value, and the 95% interval of the mean difference.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    mean, freedom = fmean(differences), len(differences) - 1
+    error = math.sqrt((1 / len(differences) + test_share) * variance(differences))
+    margin = error * float(stdtrit(freedom, 1 - ALPHA / 2))
+    if error == 0:
+        return float(mean == 0), (mean, mean)
+    return 2 * float(stdtr(freedom, -abs(mean) / error)), (mean - margin, mean + margin)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of several tests so that all of them together are wrong as rarely as one (Holm, 1979)."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

@@ -1,0 +1,77 @@
+"""Tests of differences between accuracies, against statsmodels and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special, stats
+from statsmodels.stats import contingency_tables, multitest
+
+from nnclassify.evaluation.significance import (
+    corrected_t_test,
+    difference_interval,
+    holm,
+    mcnemar,
+    mcnemar_between_seeds,
+)
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (0, 1), (3, 9), (20, 21), (150, 90), (4000, 3800)])
+def test_mcnemar_is_that_of_statsmodels(only_first: int, only_second: int) -> None:
+    expected = contingency_tables.mcnemar([[100, only_first], [only_second, 7]], exact=True).pvalue
+    assert mcnemar(only_first, only_second) == pytest.approx(min(1.0, expected), rel=1e-9)
+    assert mcnemar(only_second, only_first) == mcnemar(only_first, only_second)
+
+
+def test_mcnemar_between_seeds_allows_for_a_spread_of_the_share() -> None:
+    assert mcnemar_between_seeds(30, 50, spread=1e-4) == pytest.approx(mcnemar(30, 50), rel=1e-4)
+    assert mcnemar_between_seeds(30, 50) == mcnemar_between_seeds(50, 30) > mcnemar(30, 50)
+    rng, spread = np.random.default_rng(0), 0.3
+    both_sides = (1 / spread**2 - 1) / 2
+    shares = rng.beta(both_sides, both_sides, size=200_000)
+    assert (2 * shares - 1).std() == pytest.approx(spread, rel=0.01)
+    drawn = rng.binomial(20, shares)
+    assert mcnemar_between_seeds(4, 16, spread) == pytest.approx(2 * (drawn <= 4).mean(), rel=0.02)
+    assert mcnemar_between_seeds(0, 0) == 1
+
+
+@pytest.mark.parametrize(("only_first", "only_second", "count"), [(60, 30, 400), (5, 12, 100), (30, 10, 1000)])
+def test_the_interval_is_that_of_a_paired_bootstrap(only_first: int, only_second: int, count: int) -> None:
+    first = np.repeat([1, 0, 1], [only_first, only_second, count - only_first - only_second])
+    second = np.repeat([0, 1, 1], [only_first, only_second, count - only_first - only_second])
+    found = stats.bootstrap(
+        (first, second),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        paired=True,
+        method="percentile",
+        n_resamples=9999,
+        batch=500,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    interval = difference_interval(only_first, only_second, count)
+    assert interval == pytest.approx((found.low, found.high), abs=0.07 * (found.high - found.low))
+    assert interval == difference_interval(only_first, only_second, count)
+
+
+def test_networks_that_are_right_on_the_same_examples_do_not_differ() -> None:
+    assert difference_interval(0, 0, 10) == (0, 0) and mcnemar(0, 0) == 1
+
+
+def test_the_t_test_without_shared_examples_is_that_of_scipy() -> None:
+    first, second = np.array([0.91, 0.94, 0.90, 0.95]), np.array([0.89, 0.91, 0.905, 0.92])
+    expected = stats.ttest_rel(first, second)
+    p_value, interval = corrected_t_test([*(first - second)], 0)
+    assert p_value == pytest.approx(expected.pvalue)
+    assert interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_the_t_test_is_corrected_for_shared_training_examples() -> None:
+    differences = [0.02, 0.01, 0.03, 0.02, 0.00]  # mean 0.016, variance 0.00013
+    t_squared = 0.016**2 / ((1 / 5 + 1 / 4) * 0.00013)  # Nadeau and Bengio, 2003, section 4.2
+    assert corrected_t_test(differences, 1 / 4)[0] == pytest.approx(special.betainc(4 / 2, 1 / 2, 4 / (4 + t_squared)))
+
+
+@pytest.mark.parametrize("values", [[0.01, 0.04, 0.03], [0.04, 0.04, 0.001, 0.9], [0.2], []])
+def test_holm_is_that_of_statsmodels(values: list[float]) -> None:
+    expected = multitest.multipletests(values, method="holm")[1] if values else []
+    assert holm(values) == pytest.approx([*expected])
