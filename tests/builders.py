@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, validate
 from nnclassify.config.yaml_reader import YamlSource
+from nnclassify.evaluation.metrics import MetricInputs
+from nnclassify.losses import Bce, CrossEntropy
 from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.plan import Execution
 from nnclassify.training.trainer import Trainer
@@ -59,3 +62,15 @@ def write_images(root: Path, names: list[str]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((4, 4, 3), number % 256, dtype=np.uint8)).save(path)
+
+
+def judged(num_classes: int, *, multi_hot: bool = False, decimals: int = 9) -> MetricInputs:
+    """Outputs that are right more often than not; the fewer decimals, the more of them are equal."""
+    rng = torch.Generator().manual_seed(num_classes)
+    if multi_hot:
+        targets = torch.randint(2, (60, num_classes), generator=rng)
+        shares = (0.3 * targets + 0.7 * torch.rand(60, num_classes, generator=rng)).round(decimals=decimals)
+        return MetricInputs(shares, targets, Bce().build_multi_hot(num_classes))
+    targets = torch.randint(num_classes, (60,), generator=rng)
+    logits = torch.randn(60, num_classes, generator=rng) + torch.nn.functional.one_hot(targets, num_classes)
+    return MetricInputs(logits.round(decimals=decimals), targets, CrossEntropy().build([60] * num_classes))

@@ -1,7 +1,8 @@
 """Metrics of the outputs of a network on a split.
 
 To add a metric, write its function here and add a `Metric` to `METRICS`: `select_by`, the history, texts, plots,
-`compare`, `result.json` and `--json` then include it.
+`compare`, `result.json` and `--json` then include it. If it is a function of sums over the examples, write it as
+`Statistics`: it then has a bootstrap interval too (`evaluation/bootstrap.py`).
 
 The metrics are written in torch, and the tests compare them with scikit-learn's. Importing `sklearn.metrics` after
 torch would add 1.1 s to every `train` and `evaluate`, and its functions take 1 to 5 ms for 90 examples, longer than an
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nnclassify.losses import LossFunction
 
@@ -60,17 +61,69 @@ class MetricInputs:
         return score(self.outputs, self.targets, self.loss_fn)
 
     @cached_property
-    def counts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The number of correct predictions, examples and predictions of each class, float64 `(K,)` each."""
-        if self.is_multi_hot:
-            both = self.predictions & self.targets
-            return both.sum(dim=0).double(), self.targets.sum(dim=0).double(), self.predictions.sum(dim=0).double()
-        right = self.targets[self.predictions == self.targets]
-        num_classes = self.probabilities.shape[1]
-        correct, support, predicted = (
-            classes.bincount(minlength=num_classes).double() for classes in (right, self.targets, self.predictions)
-        )
-        return correct, support, predicted
+    def curves(self) -> tuple[Tensor, Tensor]:
+        """Whether each example is positive, 1 or 0, and its `_wins`, for each of the ROC curves, `(N, num_curves)`."""
+        import torch
+        from torch.nn import functional
+
+        scores, is_of = self.probabilities, self.targets
+        if not self.is_multi_hot:
+            is_of = functional.one_hot(self.targets, scores.shape[1])
+            if scores.shape[1] == 2:  # both areas are equal
+                scores, is_of = scores[:, 1:], is_of[:, 1:]
+        wins = [_wins(*pair) for pair in zip(scores.T, is_of.T.bool(), strict=True)]
+        return is_of, torch.stack(wins, dim=1)
+
+
+@dataclass(frozen=True)
+class Units:
+    """A partition of N examples into `count` units, over which statistics are summed: `index` `(N,)` is the unit of
+    each example."""
+
+    index: Tensor
+    count: int
+
+    @classmethod
+    def one(cls, targets: Tensor) -> Units:
+        """Return one unit of all examples."""
+        return cls(targets.new_zeros(len(targets)), 1)
+
+    def sums(self, groups: Tensor, num_groups: int, values: Tensor | None = None) -> Tensor:
+        """Add up values by unit and group, or count them, float64 `(count, num_groups)`.
+
+        Args:
+            groups: The group of each value, from 0; the first dimension is that of the examples.
+            num_groups: The number of groups.
+            values: The values, of the shape of `groups`; None: 1 each.
+        """
+        units = self.index.reshape(-1, *[1] * (groups.ndim - 1)) * num_groups
+        weights = None if values is None else values.double().flatten()
+        sums = (units + groups).flatten().bincount(weights, minlength=self.count * num_groups)
+        return sums.double().reshape(self.count, num_groups)
+
+    def total(self, *values: Tensor) -> Tensor:
+        """Add up each of P values of the examples `(N,)` by unit, float64 `(count, P)`."""
+        import torch
+
+        one = torch.zeros_like(self.index)
+        return torch.cat([self.sums(one, 1, value) for value in values], dim=1)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A metric as a function of sums over the examples, which can be resampled without the examples.
+
+    Attributes:
+        sums: P sums of each of G units, float64 `(G, P)`.
+        value: The function of totals `(..., P)` that returns the metric, `(...)`.
+    """
+
+    sums: Tensor
+    value: Callable[[Tensor], Tensor]
+
+    def whole(self) -> float:
+        """Return the metric over all units."""
+        return float(self.value(self.sums.sum(dim=0)))
 
 
 @dataclass(frozen=True)
@@ -86,6 +139,8 @@ class Metric:
         min_classes: The minimum number of classes.
         needs_every_class: Whether it is undefined on a split without examples of some class; with multi-hot targets,
             also on a split where all examples belong to some class.
+        statistics: The sums that it is a function of, by unit; None: it has no bootstrap interval.
+        is_proportion: Whether it is a fraction of the examples, whose interval needs no bootstrap.
     """
 
     name: str
@@ -95,6 +150,19 @@ class Metric:
     targets: Literal["any", "class", "multi_hot"] = "any"
     min_classes: int = 2
     needs_every_class: bool = False
+    statistics: Callable[[MetricInputs, Units], Statistics] | None = None
+    is_proportion: bool = False
+
+    @classmethod
+    def of_sums(
+        cls, name: str, label: str, statistics: Callable[[MetricInputs, Units], Statistics], **options: Any
+    ) -> Metric:
+        """Create a metric that is a function of sums over the examples; `options` are those of `Metric`."""
+
+        def compute(given: MetricInputs) -> float:
+            return statistics(given, Units.one(given.targets)).whole()
+
+        return cls(name, label, compute, statistics=statistics, **options)
 
     def refuses(self, *, is_multi_hot: bool, num_classes: int | None = None) -> str | None:
         """Return the reason why the metric does not fit a dataset, or None; `num_classes` is None if not yet known."""
@@ -153,27 +221,101 @@ def decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 def balanced_accuracy(predictions: Tensor, targets: Tensor) -> float:
     """Average the fraction of correct `decisions` over their groups; with one class per example, the mean recall."""
-    right, groups = decisions(predictions, targets)
-    _, group, counts = groups.unique(return_inverse=True, return_counts=True)
-    return float((group.bincount(weights=right.double()) / counts).mean())
+    return _recalls(predictions, targets, Units.one(targets)).whole()
 
 
-def _f1_macro(given: MetricInputs) -> float:
+def _recalls(predictions: Tensor, targets: Tensor, units: Units) -> Statistics:
+    import torch
+
+    right, groups = (decided.reshape(len(targets), -1) for decided in decisions(predictions, targets))
+    num_groups = int(groups.max()) + 1
+    sums = [units.sums(groups, num_groups, right), units.sums(groups, num_groups)]
+
+    def value(totals: Tensor) -> Tensor:
+        correct, support = totals.split(num_groups, dim=-1)
+        return _mean(correct / support, support > 0)
+
+    return Statistics(torch.cat(sums, dim=1), value)
+
+
+def _mean(values: Tensor, exists: Tensor) -> Tensor:
+    """Average values `(..., K)` over the classes for which they exist; 0 without any."""
+    return values.where(exists, 0.0).sum(dim=-1) / exists.sum(dim=-1).clamp(min=1)
+
+
+def _counts(given: MetricInputs, units: Units) -> Tensor:
+    """Count correct predictions, examples and predictions of each class by unit, float64 `(G, 3K)`."""
+    import torch
+
+    predictions, targets, num_classes = given.predictions, given.targets, given.probabilities.shape[1]
+    if given.is_multi_hot:
+        classes = torch.arange(num_classes).expand_as(targets)
+        kinds = (predictions & targets, targets, predictions)
+        return torch.cat([units.sums(classes, num_classes, kind) for kind in kinds], dim=1)
+    correct = units.sums(targets, num_classes, predictions == targets)
+    return torch.cat([correct, units.sums(targets, num_classes), units.sums(predictions, num_classes)], dim=1)
+
+
+def _f1_macro(given: MetricInputs, units: Units) -> Statistics:
     """Average the F1 of all classes with multi-hot targets, else of the classes that occur or are predicted."""
-    correct, support, predicted = given.counts
-    f1 = 2 * correct / (support + predicted).clamp(min=1)
-    return float((f1 if given.is_multi_hot else f1[support + predicted > 0]).mean())
+
+    def value(totals: Tensor) -> Tensor:
+        correct, support, predicted = totals.chunk(3, dim=-1)
+        either = support + predicted
+        return _mean(2 * correct / either.clamp(min=1), (either > 0) | given.is_multi_hot)
+
+    return Statistics(_counts(given, units), value)
 
 
-def _f1_micro(given: MetricInputs) -> float:
+def _f1_micro(given: MetricInputs, units: Units) -> Statistics:
     """Compute F1 over the decisions about all classes together."""
-    correct, support, predicted = given.counts
-    return 2 * float(correct.sum()) / max(float((support + predicted).sum()), 1.0)
+
+    def value(totals: Tensor) -> Tensor:
+        correct, support, predicted = (counts.sum(dim=-1) for counts in totals.chunk(3, dim=-1))
+        return 2 * correct / (support + predicted).clamp(min=1)
+
+    return Statistics(_counts(given, units), value)
 
 
-def _hamming_loss(given: MetricInputs) -> float:
+def _matthews(given: MetricInputs, units: Units) -> Statistics:
+    """Compute the Matthews correlation coefficient (Gorodkin, 2004, for several classes).
+
+    It is 0 if all examples, or all predictions, are of one class.
+    """
+
+    def value(totals: Tensor) -> Tensor:
+        correct, support, predicted = totals.chunk(3, dim=-1)
+        count = support.sum(dim=-1)
+        spread = ((count**2 - support.square().sum(-1)) * (count**2 - predicted.square().sum(-1))).sqrt()
+        covariance = correct.sum(-1) * count - (support * predicted).sum(-1)
+        return (covariance / spread).where(spread > 0, 0.0)
+
+    return Statistics(_counts(given, units), value)
+
+
+def _hamming_loss(given: MetricInputs, units: Units) -> Statistics:
     """Compute the fraction of all N x K decisions that are wrong."""
-    return float((given.predictions != given.targets).double().mean())
+    return _mean_of(units, (given.predictions != given.targets).double().mean(dim=1))
+
+
+def _log_loss(given: MetricInputs, units: Units) -> Statistics:
+    """Compute the mean negative log-probability of the true class, clipped to [eps, 1 - eps]."""
+    import torch
+
+    step = torch.finfo(given.probabilities.dtype).eps
+    of_true = given.probabilities.gather(1, given.targets[:, None])[:, 0].clamp(step, 1 - step)
+    return _mean_of(units, -of_true.double().log())
+
+
+def _mean_of(units: Units, values: Tensor, weights: Tensor | None = None) -> Statistics:
+    """Return the statistics of the mean of sums over sums of weights, `(N,)` each; None: the mean of the values."""
+    sums = units.total(values, values.new_ones(len(values)) if weights is None else weights)
+    return Statistics(sums, lambda totals: totals[..., 0] / totals[..., 1])
+
+
+def _loss(given: MetricInputs, units: Units) -> Statistics:
+    losses = given.loss_fn(given.outputs, given.targets)
+    return _mean_of(units, losses, given.loss_fn.weights(given.targets))
 
 
 def _top_5_accuracy(given: MetricInputs) -> float:
@@ -182,67 +324,69 @@ def _top_5_accuracy(given: MetricInputs) -> float:
     return float((first == given.targets[:, None]).any(dim=1).double().mean())
 
 
-def _roc_auc(given: MetricInputs) -> float:
-    """Compute the area under the ROC curve; for more than two classes, the mean over one-vs-rest curves."""
-    from torch.nn import functional
+def _roc_auc(given: MetricInputs, units: Units) -> Statistics:
+    """Compute the area under the ROC curve; for more than two classes, the mean over one-vs-rest curves.
 
-    probabilities, is_of = given.probabilities, given.targets
-    if not given.is_multi_hot:
-        is_of = functional.one_hot(given.targets, probabilities.shape[1])
-    pairs = [*zip(probabilities.T, is_of.T.bool(), strict=True)]
-    if not given.is_multi_hot and len(pairs) == 2:
-        pairs = pairs[1:]  # both areas are equal
-    return sum(_area(scores, positive) for scores, positive in pairs) / len(pairs)
-
-
-def _area(scores: Tensor, positive: Tensor) -> float:
-    """Compute how often a positive example has a higher score than a negative one; a tie counts as one half.
-
-    Computed from the rank sum, as in the test of Mann and Whitney, 1947; equal scores share their mean rank.
+    The area of a class is the fraction of the pairs of one of its examples (positive) and another example (negative)
+    in which the positive one has the higher score; a tie counts as one half (Mann and Whitney, 1947). Pairs are not
+    sums over examples, so in a resample each positive example is held against all negative ones of the split, and each
+    negative one against all positive ones (the Hajek projection, as in DeLong, DeLong and Clarke-Pearson, 1988).
     """
-    _, place, counts = scores.unique(return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum(0).double() - (counts - 1) / 2)[place]
-    count, others = int(positive.sum()), int((~positive).sum())
-    return (float(ranks[positive].sum()) - count * (count + 1) / 2) / (count * others)
-
-
-def _matthews(given: MetricInputs) -> float:
-    """Compute the Matthews correlation coefficient (Gorodkin, 2004, for several classes).
-
-    It is 0 if all examples, or all predictions, are of one class.
-    """
-    correct, support, predicted = given.counts
-    count = support.sum()
-    spread = ((count**2 - support @ support) * (count**2 - predicted @ predicted)).sqrt()
-    return float((correct.sum() * count - support @ predicted) / spread) if spread > 0 else 0.0
-
-
-def _log_loss(given: MetricInputs) -> float:
-    """Compute the mean negative log-probability of the true class, clipped to [eps, 1 - eps]."""
     import torch
 
-    step = torch.finfo(given.probabilities.dtype).eps
-    of_true = given.probabilities.gather(1, given.targets[:, None]).clamp(step, 1 - step)
-    return -float(of_true.double().log().mean())
+    is_of, wins = given.curves
+    num_curves = is_of.shape[1]
+    curves = torch.arange(num_curves).expand_as(is_of)
+    kinds = (is_of * wins, is_of, (1 - is_of) * wins, 1 - is_of)
+    sums = torch.cat([units.sums(curves, num_curves, kind) for kind in kinds], dim=1)
+    won, positive, _, negative = sums.sum(dim=0).chunk(4)
+    area = won / (positive * negative)
+
+    def value(totals: Tensor) -> Tensor:
+        won, some_positive, held, some_negative = totals.chunk(4, dim=-1)
+        areas = won / (some_positive * negative) + held / (some_negative * positive) - area
+        return _mean(areas, (some_positive > 0) & (some_negative > 0))
+
+    return Statistics(sums, value)
+
+
+def _wins(scores: Tensor, positive: Tensor) -> Tensor:
+    """Count the pairs in which a positive example has the higher score, by the example in them, float64 `(N,)`.
+
+    There is one pair for each positive and negative example; a tie counts as one half.
+    """
+    import torch
+    from torch.nn import functional
+
+    ordered, order = scores.sort()
+    positives = positive[order].double()
+    negatives = 1 - positives
+    rank = functional.pad((ordered[1:] != ordered[:-1]).cumsum(0), (1, 0))  # equal scores share a rank
+    alike, unlike = rank.bincount(positives), rank.bincount(negatives)  # how many positive, negative have each rank
+    lower = unlike.cumsum(0) - unlike / 2
+    higher = alike.sum() - alike.cumsum(0) + alike / 2
+    wins = torch.empty_like(positives)
+    wins[order] = lower[rank] * positives + higher[rank] * negatives
+    return wins
 
 
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("loss", "loss", lambda given: given.score.loss, higher_is_better=False),
-        Metric("accuracy", "accuracy", lambda given: given.score.accuracy),
-        Metric(
+        Metric("loss", "loss", lambda given: given.score.loss, higher_is_better=False, statistics=_loss),
+        Metric("accuracy", "accuracy", lambda given: given.score.accuracy, is_proportion=True),
+        Metric.of_sums(
             "balanced_accuracy",
             "balanced accuracy",
-            lambda given: balanced_accuracy(given.predictions, given.targets),
+            lambda given, units: _recalls(given.predictions, given.targets, units),
         ),
-        Metric("f1_macro", "macro F1", _f1_macro),
-        Metric("f1_micro", "micro F1", _f1_micro, targets="multi_hot"),
-        Metric("hamming_loss", "Hamming loss", _hamming_loss, higher_is_better=False, targets="multi_hot"),
-        Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6),
-        Metric("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True),
-        Metric("matthews_corrcoef", "Matthews correlation", _matthews, targets="class"),
-        Metric("log_loss", "log loss", _log_loss, higher_is_better=False, targets="class"),
+        Metric.of_sums("f1_macro", "macro F1", _f1_macro),
+        Metric.of_sums("f1_micro", "micro F1", _f1_micro, targets="multi_hot"),
+        Metric.of_sums("hamming_loss", "Hamming loss", _hamming_loss, higher_is_better=False, targets="multi_hot"),
+        Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6, is_proportion=True),
+        Metric.of_sums("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True),
+        Metric.of_sums("matthews_corrcoef", "Matthews correlation", _matthews, targets="class"),
+        Metric.of_sums("log_loss", "log loss", _log_loss, higher_is_better=False, targets="class"),
     )
 }
 """Every metric by name. `loss` is the config's own loss, class weights included."""

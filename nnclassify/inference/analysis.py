@@ -117,6 +117,12 @@ def _save_predictions(run: FinishedRun) -> None:
         write_predictions(run.folder.predictions, predicted, run.classifier.class_names)
 
 
+def _intervals(run: FinishedRun) -> dict[str, dict[str, tuple[float, float]] | None]:
+    """Return the 95% interval of each metric, by split and by name."""
+    evaluated = {"validation": run.validation, "test": run.test}
+    return {name: None if split is None else split.evaluation.intervals for name, split in evaluated.items()}
+
+
 def _of_baselines(run: FinishedRun) -> dict[str, Any] | None:
     return None if run.test is None or run.baselines is None else vars(run.baselines)
 
@@ -131,6 +137,7 @@ def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
 
 
 ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
+    "intervals": _intervals,
     "baselines": _of_baselines,
     "slices": _slices,
 }

@@ -11,10 +11,9 @@ from torch import Tensor
 from nnclassify.data import Examples, Splits
 from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, some
+from nnclassify.evaluation.bootstrap import metric_intervals
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
-from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import MetricInputs, measured
-from nnclassify.evaluation.totals import exact
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.losses import multi_hot
 
@@ -26,7 +25,7 @@ class Evaluation:
     Attributes:
         num_examples: The number of examples, N.
         metrics: The value of each metric, by name.
-        accuracy_interval: The 95% Wilson interval of the accuracy, as fractions.
+        intervals: The 95% interval of each metric that has one, by name; see `metric_intervals`.
         classes: One report per class.
         confusion: Counts `(K, K)`: rows are the true classes, columns the predicted ones. With multi-hot targets
             `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
@@ -42,7 +41,7 @@ class Evaluation:
 
     num_examples: int
     metrics: dict[str, float]
-    accuracy_interval: tuple[float, float]
+    intervals: dict[str, tuple[float, float]]
     classes: list[ClassReport]
     confusion: list[Any]
     losses: Tensor
@@ -65,6 +64,11 @@ class Evaluation:
         return self.metrics["accuracy"]
 
     @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval of the accuracy, as fractions."""
+        return self.intervals["accuracy"]
+
+    @property
     def predictions(self) -> Tensor:
         """The predicted classes `(N,)`, or multi-hot predictions `(N, K)`."""
         return multi_hot(self.probabilities) if self.is_multi_hot else self.probabilities.argmax(dim=1)
@@ -80,6 +84,7 @@ class Evaluation:
             "num_examples": self.num_examples,
             **self.summary(),
             "accuracy_interval": list(self.accuracy_interval),
+            "intervals": {name: [*interval] for name, interval in self.intervals.items()},
             "classes": [asdict(report) for report in self.classes],
             "confusion": self.confusion,
         }
@@ -109,7 +114,7 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     return Evaluation(
         num_examples=len(examples),
         metrics=values,
-        accuracy_interval=wilson_interval(int(exact(predictions, targets).sum()), len(examples)),
+        intervals=metric_intervals(metric_inputs, values),
         classes=classes,
         confusion=confusion,
         losses=metric_inputs.loss_fn(metric_inputs.outputs, targets),

@@ -58,7 +58,7 @@ def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
 def evaluated(confusion: list[list[int]], class_names: list[str], slices: Sequence[Slice] = ()) -> str:
     reports, none = class_reports(confusion, class_names), torch.empty(0)
     metrics = {"loss": 1.0, "accuracy": 0.5}
-    evaluation = Evaluation(9, metrics, (0.1, 0.9), reports, confusion, none, none, none, none)
+    evaluation = Evaluation(9, metrics, {"accuracy": (0.1, 0.9)}, reports, confusion, none, none, none, none)
     return evaluation_text(Path("best.pt"), "test", evaluation, slices)
 
 

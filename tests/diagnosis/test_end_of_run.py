@@ -17,7 +17,7 @@ def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:
     reports = class_reports(confusion, ["a", "b"])
     by_class = balanced_accuracy(predictions, targets)
     metrics = {"loss": 0.5, "accuracy": num_correct / count, "balanced_accuracy": by_class}
-    interval = wilson_interval(num_correct, count)
+    interval = {"accuracy": wilson_interval(num_correct, count)}
     return Evaluation(count, metrics, interval, reports, confusion, nothing, nothing, nothing, targets)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from builders import config_of, loaded, trainer_of
+from builders import config_of, judged, loaded, trainer_of
 from sklearn import metrics as sklearn_metrics
 
 from nnclassify.cli.text import comparison_text, result_text
@@ -58,18 +58,6 @@ EXPECTED: dict[str, Expected] = {
     "matthews_corrcoef": lambda true, said, shares: sklearn_metrics.matthews_corrcoef(true, said),
     "log_loss": lambda true, said, shares: sklearn_metrics.log_loss(true, shares, labels=range(shares.shape[1])),
 }
-
-
-def judged(num_classes: int, *, multi_hot: bool = False, decimals: int = 9) -> MetricInputs:
-    """Outputs that are right more often than not; the fewer decimals, the more of them are equal."""
-    rng = torch.Generator().manual_seed(num_classes)
-    if multi_hot:
-        targets = torch.randint(2, (60, num_classes), generator=rng)
-        shares = (0.3 * targets + 0.7 * torch.rand(60, num_classes, generator=rng)).round(decimals=decimals)
-        return MetricInputs(shares, targets, Bce().build_multi_hot(num_classes))
-    targets = torch.randint(num_classes, (60,), generator=rng)
-    logits = torch.randn(60, num_classes, generator=rng) + torch.nn.functional.one_hot(targets, num_classes)
-    return MetricInputs(logits.round(decimals=decimals), targets, CrossEntropy().build([60] * num_classes))
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "loss"])

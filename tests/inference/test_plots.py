@@ -50,7 +50,9 @@ def predicted(class_names: list[str], inputs: Tensor, wrong: int = 3) -> tuple[E
     reports = class_reports(counts, class_names)
     losses = -probabilities[torch.arange(count), targets].log()
     metrics = {"loss": 0.5, "accuracy": 1 - wrong / count}
-    evaluation = Evaluation(count, metrics, (0.1, 0.9), reports, counts, losses, probabilities, probabilities, targets)
+    evaluation = Evaluation(
+        count, metrics, {"accuracy": (0.1, 0.9)}, reports, counts, losses, probabilities, probabilities, targets
+    )
     return Examples(inputs, targets, torch.arange(count)), evaluation
 
 

@@ -1,0 +1,106 @@
+"""Bootstrap intervals of metrics (Efron and Tibshirani, 1993, chapter 14).
+
+The examples are not drawn again, only the sums that the metrics are functions of: the numbers of times that examples
+are drawn, times their sums, are the totals of all resamples in one matrix product. The intervals are BCa intervals:
+in simulations they cover the true value more often than percentile intervals (`benchmarks/intervals`). The tests
+compare them with `scipy.stats.bootstrap`, which is not used here: importing `scipy.stats` takes 0.9 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.metrics import METRICS, MetricInputs, Statistics, Units
+from nnclassify.seeds import numpy_rng
+
+RESAMPLES = 1000
+"""Number of resamples."""
+MAX_UNITS, MIN_UNITS, MAX_SUMS = 2500, 250, 2**18
+"""Maximum number of units that are drawn, its minimum however many classes there are, and the maximum number of sums of
+one kind (units times classes). More examples than that are divided into random units of equal size, which are drawn
+instead: their sums vary like those of the examples, and 2,500 of them tell the variance to within 3%."""
+LEVEL = 0.95
+"""The confidence level."""
+_NORMAL = NormalDist()
+
+
+def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Compute 95% intervals of metrics.
+
+    Fractions of the examples have Wilson intervals, which are exact enough for a few examples and for fractions near 1.
+    The other metrics have bootstrap intervals. Their resamples are drawn from a random stream of their own, so the same
+    outputs have the same intervals.
+
+    Args:
+        given: The outputs and targets.
+        values: The metrics by name.
+
+    Returns:
+        Low and high by name; without the metrics that are no function of sums over the examples, and without those that
+        are the same in all resamples, as for a network that makes no mistake on a few examples: the examples do not
+        tell how much they vary.
+    """
+    count = len(given.targets)
+    units = units_of(count, given.probabilities.shape[1])
+    weights = resampled(units.count)
+    found: dict[str, tuple[float, float]] = {}
+    for name, value in values.items():
+        metric = METRICS[name]
+        if metric.is_proportion:
+            found[name] = wilson_interval(round(value * count), count)
+        elif metric.statistics is not None:
+            interval = bca_interval(metric.statistics(given, units), weights)
+            found.update({} if interval is None else {name: interval})
+    return found
+
+
+def units_of(count: int, num_classes: int) -> Units:
+    """Return the units that are drawn: the examples, or for more than some thousand, random units of equal size."""
+    limit = min(MAX_UNITS, max(MIN_UNITS, MAX_SUMS // num_classes))
+    if count <= limit:
+        return Units(torch.arange(count), count)
+    order = torch.from_numpy(numpy_rng(0, "bootstrap", "units").permutation(count))
+    return Units(order % limit, limit)
+
+
+def resampled(num_units: int) -> Tensor:
+    """Return how often each unit is drawn, float64 `(RESAMPLES, num_units)`; each row sums to the number of units."""
+    drawn = torch.from_numpy(numpy_rng(0, "bootstrap", "resamples").integers(num_units, size=(RESAMPLES, num_units)))
+    places = drawn + num_units * torch.arange(RESAMPLES)[:, None]
+    return places.flatten().bincount(minlength=places.numel()).double().reshape(RESAMPLES, num_units)
+
+
+def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float] | None:
+    """Compute the bias-corrected and accelerated interval of a metric (Efron, 1987).
+
+    Args:
+        statistics: The metric as a function of sums of G units.
+        weights: How often each unit is drawn, `(RESAMPLES, G)`.
+
+    Returns:
+        Low and high; None if the metric is the same in all resamples.
+    """
+    total = statistics.sums.sum(dim=0)
+    values, whole = statistics.value(weights @ statistics.sums), statistics.value(total)
+    if bool((values == values[0]).all()):
+        return None
+    without_one = statistics.value(total - statistics.sums)
+    influence = without_one.mean() - without_one
+    acceleration = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5))
+    half = 0.5 / len(values)
+    below = float(((values < whole).double() + (values <= whole).double()).mean()) / 2
+    bias = _NORMAL.inv_cdf(min(max(below, half), 1 - half))
+    levels = [_corrected(level, bias, acceleration) for level in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]
+    low, high = values.quantile(torch.tensor(levels, dtype=values.dtype)).tolist()
+    return low, high
+
+
+def _corrected(level: float, bias: float, acceleration: float) -> float:
+    """Return the quantile of the resamples that is the end of an interval at this level."""
+    shifted = bias + _NORMAL.inv_cdf(level)
+    return _NORMAL.cdf(bias + shifted / (1 - acceleration * shifted))

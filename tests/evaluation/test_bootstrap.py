@@ -1,0 +1,140 @@
+"""Bootstrap intervals: the resampled metrics against the metrics of resampled examples, the intervals against scipy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from builders import judged
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+from nnclassify.evaluation.bootstrap import MAX_UNITS, bca_interval, metric_intervals, resampled, units_of
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.metrics import METRICS, MetricInputs, Statistics, measured
+from nnclassify.losses import Bce, CrossEntropy
+
+OF_SKLEARN: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "balanced_accuracy": lambda true, said, shares: sklearn_metrics.balanced_accuracy_score(true, said),
+    "f1_macro": lambda true, said, shares: sklearn_metrics.f1_score(true, said, average="macro"),
+    "matthews_corrcoef": lambda true, said, shares: sklearn_metrics.matthews_corrcoef(true, said),
+    "log_loss": lambda true, said, shares: sklearn_metrics.log_loss(true, shares, labels=range(shares.shape[1])),
+}
+OF_SUMS = [metric for metric in METRICS.values() if metric.statistics is not None]
+
+
+def statistics_of(name: str, given: MetricInputs) -> Statistics:
+    statistics = METRICS[name].statistics
+    assert statistics is not None
+    return statistics(given, units_of(len(given.targets), given.probabilities.shape[1]))
+
+
+@pytest.mark.parametrize("name", [metric.name for metric in OF_SUMS if metric.name != "roc_auc"])
+@pytest.mark.parametrize("multi_hot", [False, True])
+def test_a_resampled_metric_is_that_of_the_resampled_examples(name: str, multi_hot: bool) -> None:
+    given = judged(3, multi_hot=multi_hot)
+    if METRICS[name].refuses(is_multi_hot=multi_hot) is not None:
+        return
+    weights = resampled(60)[:5]
+    values = statistics_of(name, given).value(weights @ statistics_of(name, given).sums)
+    for row, value in zip(weights, values, strict=True):
+        drawn = torch.arange(60).repeat_interleave(row.long())
+        expected = METRICS[name].compute(MetricInputs(given.outputs[drawn], given.targets[drawn], given.loss_fn))
+        assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_area_of_a_resample_varies_as_delong_says() -> None:
+    """Against the variance of DeLong, DeLong and Clarke-Pearson (1988), from all pairs."""
+    given = judged(2)
+    statistics, scores = statistics_of("roc_auc", given), given.probabilities[:, 1]
+    positive, negative = scores[given.targets == 1], scores[given.targets == 0]
+    wins = (positive[:, None] > negative).double() + 0.5 * (positive[:, None] == negative)
+    variance = wins.mean(1).var() / len(positive) + wins.mean(0).var() / len(negative)
+    values = statistics.value(resampled(60) @ statistics.sums)
+    assert float(values.std()) == pytest.approx(float(variance.sqrt()), rel=0.1)
+    assert float(values.mean()) == pytest.approx(float(wins.mean()), abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1_macro", "matthews_corrcoef", "log_loss"])
+def test_the_interval_is_that_of_scipy(name: str) -> None:
+    given = judged(3)
+    true, said, shares = (values.numpy() for values in (given.targets, given.predictions, given.probabilities))
+    shares = shares.astype(np.float64) / shares.sum(axis=1, keepdims=True, dtype=np.float64)
+
+    def metric(rows: np.ndarray) -> float:
+        return float(OF_SKLEARN[name](true[rows], said[rows], shares[rows]))
+
+    expected = stats.bootstrap(
+        (np.arange(60),), metric, n_resamples=1000, vectorized=False, method="BCa", rng=np.random.default_rng(0)
+    ).confidence_interval
+    low, high = metric_intervals(given, {name: 0.0})[name]
+    width = expected.high - expected.low
+    assert (low, high) == pytest.approx(
+        (expected.low, expected.high), abs=0.12 * width
+    )  # two simulations of 1,000 resamples
+
+
+def test_the_interval_of_a_mean_is_that_of_scipy() -> None:
+    values = torch.from_numpy(np.random.default_rng(1).exponential(size=200))
+    statistics = Statistics(values[:, None], lambda totals: totals[..., 0] / 200)
+    interval = bca_interval(statistics, resampled(200))
+    expected = stats.bootstrap((values.numpy(),), np.mean, n_resamples=20_000, rng=np.random.default_rng(0))
+    low, high = expected.confidence_interval
+    assert interval == pytest.approx((low, high), abs=0.08 * (high - low))
+
+
+def test_fractions_of_the_examples_have_wilson_intervals() -> None:
+    given = judged(8)
+    values, _ = measured(given, [*"abcdefgh"])
+    found = metric_intervals(given, values)
+    for name in ("accuracy", "top_5_accuracy"):
+        assert found[name] == wilson_interval(round(60 * values[name]), 60)
+    assert found.keys() == values.keys()
+    assert all(low < values[name] < high for name, (low, high) in found.items())
+
+
+def test_intervals_are_the_same_each_time_and_leave_the_random_streams_alone() -> None:
+    given, before = judged(3), torch.get_rng_state()
+    values, _ = measured(given, ["a", "b", "c"])
+    assert metric_intervals(given, values) == metric_intervals(given, values)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_the_same_in_all_resamples_has_no_interval() -> None:
+    targets = torch.arange(12) % 2
+    given = MetricInputs(8.0 * torch.nn.functional.one_hot(targets, 2), targets, CrossEntropy().build([6, 6]))
+    values, _ = measured(given, ["a", "b"])
+    assert values["balanced_accuracy"] == values["accuracy"] == 1
+    assert metric_intervals(given, values) == {"accuracy": wilson_interval(12, 12)}
+
+
+def test_multi_hot_metrics_have_intervals() -> None:
+    given = judged(4, multi_hot=True)
+    values, _ = measured(given, [*"abcd"])
+    found = metric_intervals(given, values)
+    assert found.keys() == values.keys() >= {"hamming_loss", "f1_micro", "roc_auc", "balanced_accuracy"}
+    assert all(low < values[name] < high for name, (low, high) in found.items())
+
+
+def test_one_example_has_an_interval_of_its_accuracy_alone() -> None:
+    given = MetricInputs(torch.tensor([[0.9, 0.2]]), torch.tensor([[1, 1]]), Bce().build_multi_hot(2))
+    values, _ = measured(given, ["a", "b"])
+    assert metric_intervals(given, values) == {"accuracy": wilson_interval(0, 1)}
+
+
+def test_many_examples_are_drawn_in_random_units_of_equal_size() -> None:
+    """Examples come sorted by class, and the interval of a mean is that of the normal distribution."""
+    count = 4 * MAX_UNITS + 1
+    targets = torch.arange(count) * 2 // count
+    units = units_of(count, 2)
+    assert set(units.index.bincount().tolist()) == {4, 5} and units.count == MAX_UNITS
+    outputs = torch.randn(count, 2, generator=torch.Generator().manual_seed(0))
+    given = MetricInputs(outputs, targets, CrossEntropy().build([1, 1]))
+    losses = given.loss_fn(outputs, targets)
+    low, high = metric_intervals(given, {"log_loss": 0.0})["log_loss"]
+    margin = 1.96 * float(losses.std()) / count**0.5
+    assert (low, high) == pytest.approx((float(losses.mean()) - margin, float(losses.mean()) + margin), abs=margin / 8)
