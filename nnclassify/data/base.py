@@ -73,7 +73,7 @@ VALIDATION = 0.1
 
 OF_THE_DRAWING = ("group", "time", "folds", "fold")
 """Options that say how splits are drawn."""
-OF_THE_SPLITS = ("limit", "validation", "test", "split", *OF_THE_DRAWING)
+OF_THE_SPLITS = ("limit", "share", "validation", "test", "split", *OF_THE_DRAWING)
 """Options that say which examples are used, and in which split."""
 OF_THE_TEXT = ("delimiter", "decimal", "encoding")
 """Options of a table's text format. They are recognized again for another table."""
@@ -91,6 +91,10 @@ class Dataset(Settings):
     Default: `weights` for images and a model with such weights, else `standard`."""
     limit: PositiveInt | None = None
     """Maximum number of training examples, and of test examples; a stratified subset is used."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Fraction of the training split to train on, as `nnclassify learning-curve` does: a stratified subset, drawn by
+    the `seed` of the run, that includes those of smaller fractions. Validation and test splits stay the same, and an
+    epoch has as many updates as with the whole training split. Default: all of it."""
     seed: Seed | None = None
     """Random seed of the splits and of generated data. Default: the `seed` of the run."""
 
@@ -133,11 +137,16 @@ class Dataset(Settings):
 
     def build(self, seed: int) -> Splits:
         """Read and check the data, and draw the splits."""
-        seed = seed if self.seed is None else self.seed
-        return self.draw_splits(self.read(seed), seed)
+        of_data = seed if self.seed is None else self.seed
+        return self.draw_splits(self.read(of_data), of_data, seed)
 
-    def draw_splits(self, source: RawDataset, seed: int) -> Splits:
+    def draw_splits(self, source: RawDataset, seed: int, share_seed: int = 0) -> Splits:
         """Check the data and draw the splits: seeded, stratified, no example in two splits.
+
+        Args:
+            source: The data.
+            seed: The seed of the splits.
+            share_seed: The seed of the subset that is trained on, if the config asks for one.
 
         Raises:
             DataError: The examples cannot be learned from.
@@ -147,6 +156,9 @@ class Dataset(Settings):
                 check_range(pool.targets, source.class_names, self.origin(split))
         source.notes.extend(self.examine(source))
         drawn = self._draw(source, seed)
+        num_whole = len(drawn["train"].rows)
+        if self.share is not None:
+            drawn["train"] = drawn["train"].reduced(self.share, numpy_rng(share_seed, "split", "share"))
         source.notes.extend(f"{self.origin()}: {note}" for note in [*divided_groups(drawn), *older_examples(drawn)])
         train, test = drawn["train"].take(), drawn["test"].take() or None
         validation = test if self.validation == "test" else drawn["validation"].take() or None
@@ -176,6 +188,7 @@ class Dataset(Settings):
             encoder=source.encoder,
             recognized=source.recognized,
             skipped=source.skipped,
+            epoch_examples=None if self.share is None else num_whole,
         )
 
     def _check_validation(self, train_rows: Rows, validation_rows: Rows) -> None:

@@ -163,6 +163,7 @@ class Splits:
         encoder: How the columns of a table became features; None if every column is a feature.
         recognized: Options of the dataset that the config does not state and the data shows, such as a delimiter.
         skipped: The reason for each example that could not be read, by its name.
+        epoch_examples: The number of training examples in an epoch, in which they are repeated; None: each once.
     """
 
     train: Examples
@@ -175,6 +176,7 @@ class Splits:
     encoder: TableEncoder | None = None
     recognized: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    epoch_examples: int | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -200,6 +202,15 @@ class Splits:
     def validation_is_test(self) -> bool:
         """Whether the test split is used for validation, in which case nothing is selected by it."""
         return self.validation is not None and self.validation is self.test
+
+    def training_epoch(self) -> Examples:
+        """Return the training examples of an epoch: each once, or repeated to as many as the whole split has."""
+        if self.epoch_examples is None:
+            return self.train
+        times = -(-self.epoch_examples // len(self.train))
+        return replace(
+            self.train, indices=self.train.indices.repeat(times)[: max(self.epoch_examples, len(self.train))]
+        )
 
     def split(self, name: str) -> Examples | None:
         """Return the split named `train`, `validation` or `test`."""

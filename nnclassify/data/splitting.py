@@ -94,6 +94,38 @@ def limited(targets: Labels, rows: Rows, limit: int | None, seed: int) -> Rows:
     return chosen
 
 
+def nested_subset(targets: Labels, groups: Rows | None, share: float, rng: np.random.Generator) -> Rows:
+    """Return a stratified subset of rows that includes the subsets for smaller shares, if `rng` is in the same state.
+
+    Examples, or whole groups, are put in an order in which every beginning has the same fraction of each stratum; that
+    of a group is its most frequent one. The first of each stratum come first, so none is lost.
+
+    Args:
+        targets: Class indices `(N,)`, or multi-hot `(N, K)`.
+        groups: The group of each example, `(N,)`, or None.
+        share: The fraction of the examples, 0..1.
+        rng: The random generator.
+
+    Returns:
+        The rows, in ascending order: `share * N` of them, rounded, or more if the last group, or one example of each
+        stratum, are more.
+    """
+    labels = strata(targets)
+    _, units = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    counts = np.zeros((units.max() + 1, labels.max() + 1), dtype=np.int64)
+    np.add.at(counts, (units, labels), 1)
+    stratum = counts.argmax(axis=1)
+    place = np.empty(len(counts))
+    for label in np.unique(stratum):
+        members = rng.permutation(np.flatnonzero(stratum == label))
+        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        place[members[0]] -= 1
+    order = np.lexsort((place,))
+    before = np.cumsum(counts.sum(axis=1)[order]) - counts.sum(axis=1)[order]
+    chosen = order[(before < round(share * len(labels))) | (place[order] < 0)]
+    return np.flatnonzero(np.isin(units, chosen))
+
+
 def grouped_sides(
     targets: Labels, groups: Rows, fractions: Sequence[float], rng: np.random.Generator, *, whole: Sequence[int]
 ) -> Labels:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nnclassify.data.examples import Examples
 from nnclassify.data.names import INDICES, ExampleNames
-from nnclassify.data.splitting import Groups, Labels, Rows, Times, grouped_split, newest_split, stratified_split
+from nnclassify.data.splitting import (
+    Groups,
+    Labels,
+    Rows,
+    Times,
+    grouped_split,
+    nested_subset,
+    newest_split,
+    stratified_split,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,6 +93,11 @@ class Drawn:
 
     pool: UnsplitExamples
     rows: Rows
+
+    def reduced(self, share: float, rng: np.random.Generator) -> Drawn:
+        """Return a stratified subset, of whole groups if there are groups; see `nested_subset`."""
+        groups = None if self.pool.groups is None else self.pool.groups.codes[self.rows]
+        return replace(self, rows=self.rows[nested_subset(self.pool.targets[self.rows], groups, share, rng)])
 
     def take(self) -> Examples:
         """Return the split."""

@@ -19,6 +19,7 @@ from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_stream import StreamedImages
 from nnclassify.data.names import ExampleNames
+from nnclassify.data.splitting import Groups
 from nnclassify.distributed.mapped_files import MappedFiles, mapped
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.errors import DataError, NNClassifyError
@@ -85,6 +86,8 @@ def _fields(whole: dict[str, Any], files: MappedFiles) -> dict[str, Any]:
 def _plain(value: Any, files: MappedFiles) -> Any:
     if isinstance(value, StreamedImages):
         return value.state()
+    if isinstance(value, Groups):
+        return {"codes": torch.from_numpy(value.codes), "names": value.names}
     if isinstance(value, torch.Tensor):
         return files.place_of(value) or value
     return _fields(vars(value), files) if isinstance(value, KINDS) else value
@@ -106,7 +109,9 @@ def _unpacked(packed: dict[str, Any]) -> Splits:
     for name in SPLITS:
         if (split := packed[name]) is not None:
             names = ExampleNames(**split["names"])
-            packed[name] = Examples(**{**split, "inputs": _inputs(split["inputs"], known), "names": names})
+            groups = split["groups"] and Groups(split["groups"]["codes"].numpy(), split["groups"]["names"])
+            inputs = _inputs(split["inputs"], known)
+            packed[name] = Examples(**{**split, "inputs": inputs, "names": names, "groups": groups})
     if packed["image_format"] is not None:
         packed["image_format"] = ImageFormat(**packed["image_format"])
     if packed["encoder"] is not None:

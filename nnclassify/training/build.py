@@ -189,7 +189,7 @@ def build_trainer(components: Components, observers: Sequence[Observer] = (), ra
         found = f"batch_size: found {config.batch_size}{why}, which needs at least {smallest}{several}"
         raise ModelError(f"{found}; raise batch_size", ("batch_size",))
     batches = Batches(
-        splits.train,
+        splits.training_epoch(),
         components.transform,
         components.placement,
         batch_size=config.batch_size,

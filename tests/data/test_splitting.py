@@ -18,6 +18,7 @@ from nnclassify.data.splitting import (
     Groups,
     grouped_sides,
     grouped_split,
+    nested_subset,
     newest_split,
     num_units,
     stratified_folds,
@@ -324,3 +325,33 @@ def test_a_digest_tells_examples_and_their_order_from_others() -> None:
         Examples(inputs.double(), targets, torch.arange(6)),
     ]
     assert len({same, *(examples.digest() for examples in others)}) == 6
+
+
+def test_a_share_of_the_training_split_is_stratified_nested_and_drawn_by_the_seed_of_the_run() -> None:
+    def trained_on(share: float, seed: int) -> set[str]:
+        splits = config_of(dataset={"name": "digits", "limit": 400, "seed": 3, "share": share}).dataset.build(seed)
+        assert splits.validation is not None and splits.validation.digest() == validation
+        assert max(splits.class_counts()) - min(splits.class_counts()) <= 3
+        return set(splits.train.all_names())
+
+    whole = config_of(dataset={"name": "digits", "limit": 400, "seed": 3}).dataset.build(0)
+    assert whole.validation is not None
+    validation = whole.validation.digest()
+    small, half, everything = (trained_on(share, seed=0) for share in (0.1, 0.5, 1.0))
+    assert small < half < everything == set(whole.train.all_names())
+    assert (len(small), len(half), len(everything)) == (36, 180, 360)
+    assert small != trained_on(0.1, seed=1)
+
+
+def test_a_share_keeps_every_class_and_whole_groups() -> None:
+    targets, groups = np.array([0] * 95 + [1] * 5), np.arange(100) // 5
+    rng = np.random.default_rng
+    assert set(targets[nested_subset(targets, None, 0.02, rng(0))]) == {0, 1}
+    rows = nested_subset(targets, groups, 0.3, rng(0))
+    assert len(rows) == 30 and set(np.bincount(groups[rows], minlength=20)) == {0, 5} and 99 in rows
+
+
+def test_an_epoch_of_a_share_repeats_its_examples() -> None:
+    splits = config_of(dataset={"name": "digits", "limit": 200, "share": 0.25}).dataset.build(0)
+    assert (len(splits.train), len(splits.training_epoch())) == (45, 180)
+    assert splits.training_epoch().indices.bincount().max() == 4

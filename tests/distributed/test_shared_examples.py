@@ -45,10 +45,12 @@ def test_what_is_read_once_is_what_was_read(dataset: dict[str, Any], monkeypatch
 def test_examples_keep_their_names(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     played(monkeypatch)
     Path("t.csv").write_text("id,x,label\n" + "".join(f"P\u00e4 {row},{row},{row % 2}\n" for row in range(20)))
-    for options in ({"id": "id"}, {"features": ["x"]}):
+    for options in ({"id": "id"}, {"features": ["x"]}, {"group": "id", "share": 0.5}):
         settings = config_of(dataset={"name": "csv", "path": "t.csv", **options}).dataset
         whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda settings=settings: settings.build(0))  # type: ignore[misc] # bound in the loop
         assert whole.train.all_names() == shared.train.all_names()
+        assert whole.epoch_examples == shared.epoch_examples
+        assert (shared.train.groups and shared.train.groups.names) == (whole.train.groups and whole.train.groups.names)
         assert shared.test is not None and shared.test.location(0, "t.csv").startswith("t.csv:")
 
 
