@@ -23,6 +23,7 @@ from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.predictions import Predicted
 from nnclassify.process import preserve_process_state, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
 from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, ManifestWriter, Notes, TableWriter
@@ -353,14 +354,14 @@ def save_run_plots(result: RunResult, note: Callable[[str], None] = lambda text:
     """
     from nnclassify.inference.plots.save import save_plots  # matplotlib is slow to import
 
-    examples = result.components.splits.test
+    examples, evaluation = result.components.splits.test, result.test
+    test = None if examples is None or evaluation is None else Predicted("test", examples, evaluation)
     return save_plots(
         result.folder.plots,
         result.rows,
         result.best_epoch,
         result.classifier,
-        examples,
-        result.test,
+        test,
         redraw=result.is_new,
         note=note,
     )

@@ -18,7 +18,7 @@ import typer
 from nnclassify.cli.options import DeviceOption, JsonOption, SetOption, TrustOption, complete_run
 from nnclassify.cli.printing import note, print_json_list
 from nnclassify.cli.streams import is_terminal
-from nnclassify.cli.use import check_output, find_run, load_noted
+from nnclassify.cli.use import check_output, check_plot, find_run, load_noted
 from nnclassify.errors import InputError, Interrupted, counted, printable
 from nnclassify.process import stop_on_signals
 
@@ -75,6 +75,12 @@ CopyToOption = Annotated[
 ]
 
 
+HeatmapOption = Annotated[
+    Path | None,
+    typer.Option("--heatmap", metavar="FILE", help="Draw where the first 12 images show evidence for the prediction."),
+]
+
+
 def predict(
     inputs: InputsArgument,
     run: NewestRunOption = None,
@@ -85,6 +91,7 @@ def predict(
     as_csv: CsvOption = False,
     save_csv: SaveCsvOption = None,
     copy_to: CopyToOption = None,
+    heatmap: HeatmapOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier.
@@ -97,7 +104,10 @@ def predict(
     from nnclassify.cli.overrides import inputs_and_overrides
 
     inputs, changes = inputs_and_overrides(inputs, overrides)
+    check_plot("--heatmap", heatmap, "heatmap.png")
     classifier = _predicting_classifier(run, device, changes, top_k)
+    if heatmap is not None:
+        _draw_heatmaps(heatmap, classifier, inputs)
     copies = _copies(copy_to, classifier, inputs)
     is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
     to_terminal = is_terminal(sys.stdout) and not is_summary
@@ -178,6 +188,17 @@ class _Passage:
             if uncopied := self.copies.num_uncopied:
                 lines.append(f"not copied: {counted(uncopied, 'input')} (no image file, or no predicted class)")
         return "\n".join(map(printable, lines))
+
+
+def _draw_heatmaps(path: Path, classifier: Classifier, inputs: Sequence[str]) -> None:
+    """Draw where images show evidence for what is predicted, before all of them are predicted.
+
+    Raises:
+        InputError: The network takes no images, or none of the first inputs can be read.
+    """
+    from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
+
+    save_input_heatmaps(path, classifier, inputs)
 
 
 def _bar(num_inputs: int) -> PredictionBar:

@@ -16,6 +16,7 @@ from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.slices import Slice
 from nnclassify.files.csv_cells import cell
+from nnclassify.inference.attribution import ColumnImportance
 from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.differences import Difference
 from nnclassify.inference.display_names import num_columns, readable, readable_names
@@ -86,6 +87,12 @@ def _slices_table(slices: Sequence[Slice]) -> str:
     more = f"\nand {len(slices) - len(rows):,} more; --json has all" if len(slices) > len(rows) else ""
     header = ["significantly less accurate on", "examples", "correct", "others", "p", "worst mistake"]
     return f"{table(header, rows)}{more}"
+
+
+def importance_table(columns: Sequence[ColumnImportance]) -> str:
+    """Return the accuracy that is lost if each column of a table is shuffled."""
+    rows = [[readable(column.name, MAX_NAME), percent(column.lost), percent(column.deviation)] for column in columns]
+    return table(["column, if shuffled", "accuracy lost", "standard deviation"], rows)
 
 
 def _selected(figures: dict[str, Any], select_by: str) -> str:

@@ -41,6 +41,9 @@ DataOption = Annotated[
 TableOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities.")
 ]
+ImportanceOption = Annotated[
+    bool, typer.Option("--importance", help="Shuffle each column of a table: how much accuracy is lost?")
+]
 
 
 def evaluate(
@@ -53,6 +56,7 @@ def evaluate(
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     table: TableOption = None,
+    importance: ImportanceOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
@@ -62,7 +66,8 @@ def evaluate(
     from nnclassify.cli.overrides import run_and_overrides
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
-    from nnclassify.cli.text import evaluation_text
+    from nnclassify.cli.text import evaluation_text, importance_table
+    from nnclassify.inference.attribution import column_importance
     from nnclassify.inference.evaluate import evaluate as evaluate_examples
     from nnclassify.inference.evaluation_examples import examples_to_evaluate, recorded_baselines
     from nnclassify.inference.predictions import Predicted
@@ -74,6 +79,7 @@ def evaluate(
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_examples(classifier, chosen.examples)
+    columns = column_importance(classifier, chosen.examples) if importance else None
     slices = slices_of(classifier, Predicted(chosen.split, chosen.examples, evaluation), chosen.dataset)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
@@ -84,11 +90,14 @@ def evaluate(
                 **evaluation.figures(),
                 "baselines": None if recorded is None else vars(recorded),
                 "slices": [part.figures() for part in slices],
+                **({} if columns is None else {"importance": [*map(vars, columns)]}),
             }
         )
     else:
         which = chosen.split if data is None else f"{chosen.split} of {data}"
         print(evaluation_text(path, which, evaluation, slices, recorded))
+        if columns is not None:
+            print(f"\n{importance_table(columns)}")
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 
@@ -155,9 +164,10 @@ def draw_plots(
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Redraw the plots of a run.
+    """Redraw the plots of a run, and draw those that `train` leaves out because they take longer.
 
-    Draws the curves, the confusion matrix, samples, mistakes and decision regions, as far as they apply.
+    Draws the curves, the confusion matrix, samples, mistakes, decision regions, confused classes, heatmaps of mistakes
+    and the importance of columns, as far as they apply.
     """
     from nnclassify.cli.overrides import run_and_overrides
 

@@ -62,11 +62,6 @@ def _classes(targets: Tensor, class_names: Sequence[str]) -> Iterator[Property]:
         yield Property(f"class {name}", ["no", "yes"], is_of)
 
 
-def _sampled(count: int, values_each: int) -> Tensor:
-    """Return evenly spaced rows of `count`, as many as may be read."""
-    return torch.linspace(0, count - 1, min(count, max(1, MAX_VALUES // max(1, values_each)))).long()
-
-
 def _spread(given: Property, rows: Tensor, count: int) -> Property:
     """Return a property of some rows as one of all examples, unknown for the others."""
     codes = np.full(count, UNKNOWN, dtype=np.int64)
@@ -83,7 +78,7 @@ def _of_images(examples: Examples, white: int) -> Iterator[Property]:
         return
     step = math.ceil(max(examples.inputs.shape[-2:]) / SIDE)
     thinned = examples.inputs[:, :, ::step, ::step]
-    rows = _sampled(len(examples), math.prod(thinned.shape[1:]))
+    rows = examples.spaced_rows(max(1, MAX_VALUES // max(1, math.prod(thinned.shape[1:]))))
     parts = [thinned[part].flatten(1).float() for part in examples.indices.cpu()[rows].split(CHUNK)]
     means, deviations = ([part.mean(dim=1) for part in parts], [part.std(dim=1, correction=0) for part in parts])
     for name, values in (("brightness", means), ("contrast", deviations)):
@@ -93,7 +88,7 @@ def _of_images(examples: Examples, white: int) -> Iterator[Property]:
 
 def _of_sizes(examples: Examples, file_of: Callable[[str], Path | None]) -> Property:
     """Return the shorter side of the image files; that of an image that has no file, or no longer, is unknown."""
-    rows = torch.linspace(0, len(examples) - 1, min(len(examples), MAX_FILES)).long()
+    rows = examples.spaced_rows(MAX_FILES)
 
     def side(path: Path | None) -> float:
         try:
@@ -110,7 +105,7 @@ def _of_columns(examples: Examples, transform: Transform) -> Iterator[Property]:
     """Yield the columns of a table."""
     if transform.num_columns > MAX_COLUMNS:
         return
-    rows = _sampled(len(examples), transform.input_shape[0])
+    rows = examples.spaced_rows(max(1, MAX_VALUES // transform.input_shape[0]))
     values = examples.select(rows)[0].cpu().double().numpy()
     if transform.encoder is None:
         names = transform.feature_names or [f"feature {number}" for number in range(1, values.shape[1] + 1)]

@@ -175,7 +175,7 @@ def predict(
     Raises:
         InputError: The inputs are of an unsupported type.
     """
-    reader = InputReader(net.transform, _written(net), note, found)
+    reader = InputReader(net.transform, written(net), note, found)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
     most = at_once(net.transform.input_shape)
     top_k = len(net.class_names) if net.is_multi_hot else top_k
@@ -224,7 +224,7 @@ def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[Top]
     return [tuple((class_names[index], share) for index, share in zip(*row, strict=True)) for row in pairs]
 
 
-def _written(net: TrainedNet) -> CsvFormat:
+def written(net: TrainedNet) -> CsvFormat:
     """Return the format of the CSV file that the network was trained on."""
     dataset = net.config.dataset
     return dataset.format() if isinstance(dataset, Csv) else CsvFormat()

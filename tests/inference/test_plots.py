@@ -12,7 +12,9 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from builders import config_of
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from torch import Tensor
 
@@ -23,16 +25,20 @@ from nnclassify.diagnosis.trials.experiments import RangeTest
 from nnclassify.errors import InputError
 from nnclassify.evaluation.confusion import class_reports, confusion_matrix
 from nnclassify.evaluation.metrics import METRICS
+from nnclassify.inference.attribution import ColumnImportance
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.plots.attribution import importance, mistake_heatmaps
 from nnclassify.inference.plots.comparison import compared_curves
 from nnclassify.inference.plots.confusion import confusion
-from nnclassify.inference.plots.examples import mistakes, samples
+from nnclassify.inference.plots.examples import confusions, mistakes, samples
 from nnclassify.inference.plots.figures import save
 from nnclassify.inference.plots.lettering import lettering
 from nnclassify.inference.plots.regions import decision_regions
 from nnclassify.inference.plots.save import curves
+from nnclassify.inference.predictions import Predicted
+from nnclassify.training.build import build_components
 from nnclassify.training.history import Row
 
 HOSTILE = ["$10_$20", "under $10", "_a^b{}", "\\frac%", "$", "", "a\nb\x1b", "\u200b", "猫", "قطة", "🐈", "x" * 300]
@@ -162,6 +168,43 @@ def test_images_of_any_shape_and_number_type_are_drawn(shape: tuple[int, ...], d
     assert len(titles) == 4 and overlapping(titles) == []
     assert titles[0].get_figure().get_size_inches()[1] < 5  # type: ignore[union-attr] # it is in a figure
     assert "1 of 4 predictions are wrong" in words_of(written(lambda: mistakes(pictures, evaluation, ["a", "b"])))
+
+
+def test_confused_classes_are_shown_with_their_mistakes() -> None:
+    examples, evaluation = predicted(["cat", "dog", "猫"], torch.rand(30, 3, 4, 4), wrong=7)
+    evaluation.losses[3] = 9.0
+    texts = written(lambda: confusions(examples, evaluation, ["cat", "dog", "猫"]))
+    words = [text.get_text() for text in texts]
+    assert not overlapping(texts)
+    assert [text for text in words if " of 10 " in text] == [
+        "cat → dog: 3 of 10 examples",
+        "dog → 猫: 2 of 10 examples",
+        "猫 → cat: 2 of 10 examples",
+    ]
+    names = [text.split("\n")[0] for text in words if "predicted dog" in text]
+    assert names == ["3", "0", "6"]
+
+
+def test_mistakes_are_shown_with_the_evidence_for_both_classes() -> None:
+    classes = [str(digit) for digit in range(10)]
+    built = build_components(
+        config_of(dataset={"name": "digits", "limit": 40}, model={"name": "cnn", "blocks": [{"channels": 4}]})
+    )
+    classifier = Classifier(
+        Path("best.pt"), built.config, built.model.eval(), built.loss_fn, built.transform, classes, built.placement
+    )
+    examples, evaluation = predicted(classes, torch.randint(0, 17, (20, 1, 8, 8), dtype=torch.uint8), wrong=2)
+    figure = mistake_heatmaps(classifier, Predicted("test", examples, evaluation), "run")
+    words = [axes.get_title() for axes in figure.axes]
+    assert words == ["0", "1", "predicted 1 (90.0%)", "predicted 2 (90.0%)", "true 0", "true 1"]
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 2, 2, 2, 2]
+
+
+def test_columns_are_drawn_in_the_order_of_their_importance() -> None:
+    columns = [ColumnImportance(name, lost, 0.01) for name, lost in (("$x_1", 0.3), ("猫", 0.1))]
+    (axes,) = importance(columns).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["$x_1", "猫"]
+    assert [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)] == [0.3, 0.1]
 
 
 def test_no_mistake_is_said() -> None:

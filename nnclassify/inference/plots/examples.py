@@ -1,4 +1,4 @@
-"""Plot images of the test split with their predictions: evenly spaced samples, and mistakes."""
+"""Plot images of the test split with their predictions: evenly spaced samples, mistakes, and confused classes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
 from nnclassify.data import Examples
+from nnclassify.errors import counted
+from nnclassify.evaluation.confusion import largest_confusions
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.totals import exact
 from nnclassify.inference.display_names import readable, readable_names
@@ -18,6 +20,7 @@ from nnclassify.inference.plots.figures import RIGHT, WRONG, title
 
 NUM_SAMPLES = 25
 NUM_MISTAKES = 5
+NUM_PAIRS = 6
 COLUMNS = 5
 CELL = 2.4
 """Distance of images in a row, in inches."""
@@ -45,13 +48,12 @@ def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[st
 
 def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
     """Draw the wrong predictions with the highest loss (top) and the lowest loss (bottom), each image once."""
-    wrong = _wrong(examples, evaluation)
-    heading = title(run, f"{len(wrong):,} of {len(examples):,} predictions are wrong")
-    if len(wrong) == 0:
+    ranked = worst_mistakes(examples, evaluation)
+    heading = title(run, f"{len(ranked):,} of {len(examples):,} predictions are wrong")
+    if len(ranked) == 0:
         figure = Figure(figsize=(6, 2))
         figure.text(0.5, 0.5, heading, ha="center", va="center", fontsize=12, wrap=True)
         return figure
-    ranked = wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
     highest = ranked[:NUM_MISTAKES]
     lowest = ranked[NUM_MISTAKES:].flip(0)[:NUM_MISTAKES]
     groups = [(which, rows) for which, rows in (("highest", highest), ("lowest", lowest)) if len(rows)]
@@ -63,14 +65,35 @@ def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[s
     return figure
 
 
+def confusions(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
+    """Draw the pairs of classes that are confused most often, each with its mistakes of the highest loss."""
+    pairs = largest_confusions(evaluation.confusion, NUM_PAIRS)
+    targets, names = examples.all_targets(), readable_names(class_names, MAX_LISTED)
+    heading = title(run, "the classes confused most often: true → predicted")
+    figure = Figure(figsize=(CELL * COLUMNS, (_height(examples) + 0.4) * len(pairs) + 0.5), layout="constrained")
+    figure.suptitle(heading)
+    ranked = worst_mistakes(examples, evaluation)
+    for part, pair in zip(np.asarray(figure.subfigures(len(pairs), 1)).ravel(), pairs, strict=True):
+        are_such = (targets[ranked] == pair.target) & (evaluation.predictions[ranked] == pair.predicted)
+        support = sum(evaluation.confusion[pair.target])
+        part.suptitle(
+            f"{names[pair.target]} → {names[pair.predicted]}: {pair.count:,} of {counted(support, 'example')}",
+            fontsize=10,
+        )
+        _draw_images(part, 1, COLUMNS, examples, ranked[are_such][:COLUMNS], evaluation, class_names)
+    return figure
+
+
 def _height(examples: Examples) -> float:
     """Return the height of an image with its text, in inches, between limits for very tall and very wide images."""
     height, width = examples.inputs.shape[-2:]
     return WORDS + CELL * min(max(height / width, 0.1), 1.5)
 
 
-def _wrong(examples: Examples, evaluation: Evaluation) -> Tensor:
-    return (~exact(evaluation.predictions, examples.all_targets())).nonzero()[:, 0]
+def worst_mistakes(examples: Examples, evaluation: Evaluation) -> Tensor:
+    """Return the rows of the wrong predictions, that with the highest loss first."""
+    wrong = (~exact(evaluation.predictions, examples.all_targets())).nonzero()[:, 0]
+    return wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
 
 
 def _draw_images(
@@ -88,7 +111,7 @@ def _draw_images(
     for axes in grid:
         axes.set_axis_off()
     inputs, targets = examples.select(rows)
-    describe = _one_class if not evaluation.is_multi_hot else _several_classes
+    describe = describe_one if not evaluation.is_multi_hot else _several_classes
     right = exact(evaluation.predictions[rows], targets).tolist()
     shown = zip(grid, inputs, targets, rows.tolist(), right, examples.names_of(rows), strict=False)
     for axes, image, target, row, is_right, file in shown:
@@ -98,7 +121,7 @@ def _draw_images(
         axes.set_title(words, fontsize=7.5, color=RIGHT if is_right else WRONG)
 
 
-def _one_class(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
+def describe_one(evaluation: Evaluation, row: int, target: Tensor, names: Sequence[str]) -> tuple[str, str]:
     """Return the predicted class with its probability, and the true class."""
     label = int(evaluation.predictions[row])
     share = percent(float(evaluation.probabilities[row, label]))

@@ -8,13 +8,14 @@ from pathlib import Path
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.plots.save import save_plots
+from nnclassify.inference.predictions import Predicted
 from nnclassify.runs.checkpoint import load_newest
 from nnclassify.runs.folder import RunFolder
 from nnclassify.training.history import Row, whole_history
 
 
 def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable[[str], None]) -> list[Path]:
-    """Redraw all plots of the run that a checkpoint belongs to.
+    """Redraw all plots of the run that a checkpoint belongs to, also those that take longer.
 
     Args:
         path: The checkpoint.
@@ -36,6 +37,6 @@ def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable
     splits = splits_of(classifier)
     for text in (*found.notes, *splits.notes):
         note(text)
-    evaluation = None if splits.test is None else evaluate(classifier, splits.test)
+    test = None if splits.test is None else Predicted("test", splits.test, evaluate(classifier, splits.test))
     rows = whole_history(folder.history, [Row(**row) for row in found.checkpoint.history], note)
-    return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, splits.test, evaluation, note=note)
+    return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, test, is_thorough=True, note=note)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nnclassify.data import Examples
 from nnclassify.errors import SaveError, one_line
 from nnclassify.evaluation.metrics import METRICS
+from nnclassify.inference.attribution import MAX_COLUMNS, column_importance
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.plots.attribution import importance, mistake_heatmaps
 from nnclassify.inference.plots.confusion import confusion
-from nnclassify.inference.plots.examples import mistakes, samples
+from nnclassify.inference.plots.examples import confusions, mistakes, samples
 from nnclassify.inference.plots.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title
 from nnclassify.inference.plots.regions import decision_regions
+from nnclassify.inference.predictions import Predicted
 from nnclassify.training.history import Row
 
 
@@ -24,10 +25,10 @@ def save_plots(
     rows: Sequence[Row],
     best_epoch: int,
     classifier: Classifier,
-    examples: Examples | None,
-    evaluation: Evaluation | None,
+    test: Predicted | None,
     *,
     redraw: bool = True,
+    is_thorough: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Draw the plots that apply to a run: always the learning curves, the others if there is a test split.
@@ -37,9 +38,9 @@ def save_plots(
         rows: The history.
         best_epoch: The epoch of the classifier.
         classifier: The trained classifier.
-        examples: The test split, or None.
-        evaluation: The evaluation on the test split, or None.
+        test: The test split and its evaluation, or None.
         redraw: Whether to redraw plots that exist already.
+        is_thorough: Whether to draw what takes longer, too: confused classes, heatmaps, the importance of columns.
         note: Called with each plot that does not apply to the run.
 
     Returns:
@@ -49,21 +50,12 @@ def save_plots(
         SaveError: A file could not be written.
     """
     run, names = folder.parent.name, classifier.class_names
-    jobs: dict[str, Callable[[], Figure]] = {
-        "curves": lambda: curves(rows, best_epoch, run, classifier.config.select_by)
-    }
-    if examples is not None and evaluation is not None:
-        if classifier.is_multi_hot:
-            note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the metrics of each class")
-        else:
-            jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
-        if classifier.transform.image_format is not None:
-            jobs["samples"] = lambda: samples(examples, evaluation, names, run)
-            jobs["mistakes"] = lambda: mistakes(examples, evaluation, names, run)
-        if classifier.transform.input_shape == (2,) and not classifier.is_multi_hot:
-            jobs["decision_regions"] = lambda: decision_regions(classifier, examples, run)
-    written = [run, *names, *(classifier.transform.feature_names or [])]
-    written += examples.all_names() if "samples" in jobs and examples is not None else []
+    jobs: Jobs = {"curves": lambda: curves(rows, best_epoch, run, classifier.config.select_by)}
+    if test is not None:
+        jobs |= _plots_of_test(classifier, test, run, note)
+        jobs |= _thorough_plots(classifier, test, run) if is_thorough else {}
+    written = [run, *names, *(classifier.transform.columns or [])]
+    written += test.examples.all_names() if "samples" in jobs and test is not None else []
     paths = []
     try:
         folder.mkdir(exist_ok=True)
@@ -74,6 +66,38 @@ def save_plots(
     except OSError as cause:
         raise SaveError(f"{folder}: plots not saved ({one_line(cause)}); free space or fix permissions") from cause
     return paths
+
+
+Jobs = dict[str, Callable[[], Figure]]
+"""What draws each plot, by the name of its file."""
+
+
+def _plots_of_test(classifier: Classifier, test: Predicted, run: str, note: Callable[[str], None]) -> Jobs:
+    examples, evaluation, names = test.examples, test.evaluation, classifier.class_names
+    jobs: Jobs = {}
+    if classifier.is_multi_hot:
+        note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the metrics of each class")
+    else:
+        jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
+    if classifier.transform.image_format is not None:
+        jobs["samples"] = lambda: samples(examples, evaluation, names, run)
+        jobs["mistakes"] = lambda: mistakes(examples, evaluation, names, run)
+    if classifier.transform.input_shape == (2,) and not classifier.is_multi_hot:
+        jobs["decision_regions"] = lambda: decision_regions(classifier, examples, run)
+    return jobs
+
+
+def _thorough_plots(classifier: Classifier, test: Predicted, run: str) -> Jobs:
+    """Return what draws confused classes and heatmaps of mistakes, or for a table the importance of its columns."""
+    examples, evaluation = test.examples, test.evaluation
+    if len(classifier.transform.input_shape) == 1 and classifier.transform.num_columns <= MAX_COLUMNS:
+        return {"importance": lambda: importance(column_importance(classifier, examples), run)}
+    if classifier.transform.image_format is None or classifier.is_multi_hot or evaluation.accuracy == 1:
+        return {}
+    return {
+        "confusions": lambda: confusions(examples, evaluation, classifier.class_names, run),
+        "heatmaps": lambda: mistake_heatmaps(classifier, test, run),
+    }
 
 
 def curves(rows: Sequence[Row], best_epoch: int, run: str = "", select_by: str = "accuracy") -> Figure:
