@@ -55,6 +55,10 @@ class Chunk:
             yield self.inputs[start:end], self.targets[start:end]
             start, batch = end, batch + num_batches
 
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Iterate over the batches: inputs `(B, ...)` and targets `(B,)`."""
+        return zip(self.inputs.split(self.batch_size), self.targets.split(self.batch_size), strict=True)
+
     def split_at(self, num_examples: int) -> tuple[Chunk, Chunk]:
         """Split into the first `num_examples`, a multiple of the batch size, and the rest."""
         rest = self.first_batch + num_examples // self.batch_size

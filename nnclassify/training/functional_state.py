@@ -110,6 +110,10 @@ class FunctionalState:
         forward = cast(Callable[[Tensor], Tensor], partial(torch.func.functional_call, model, weights.all()))
         return replace(self, forward=forward, weights=weights, averages=averages, states=states)
 
+    def rates(self, factor: float) -> list[float]:
+        """Return the learning rate of each group at a scheduler's factor."""
+        return [group.initial_lr * factor for group in self.groups]
+
     def update(self, gradients: Sequence[Tensor], rates: Sequence[Rate]) -> None:
         """Update parameters and states in place, each group with its own learning rate."""
         left: Iterator[Tensor] = iter(gradients)

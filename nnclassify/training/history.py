@@ -52,6 +52,11 @@ class Row:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
+    @property
+    def scheduler_loss(self) -> float:
+        """The loss that a scheduler may use: of validation, or of training without validation."""
+        return self.train_loss if self.validation_loss is None else self.validation_loss
+
     def state(self) -> dict[str, Any]:
         """Return a dict of primitives, for JSON and checkpoints."""
         state = asdict(self)

@@ -51,9 +51,8 @@ def training_autocast(batches: Batches, model: nn.Module, loss_fn: LossFunction,
     placement = batches.placement
     if flops < LARGE_FLOPS or not is_fast(placement.device):
         return None
-    chunk = next(iter(batches.epoch(1)))
-    pairs = zip(chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True)
-    agree = all(agrees(model, loss_fn, placement, *pair) for pair in islice(pairs, CHECKED_BATCHES))
+    first = islice(next(iter(batches.epoch(1))).batches(), CHECKED_BATCHES)
+    agree = all(agrees(model, loss_fn, placement, *batch) for batch in first)
     return torch.bfloat16 if agree else None
 
 

@@ -79,6 +79,15 @@ class StepFunction:
         other.begin_epoch(self._epoch)
         return other
 
+    def alone(self) -> StepFunction:
+        """Return a step function that continues with the same tensors, but eagerly, without other processes and
+        without a loss scale."""
+        other = StepFunction(
+            self.model, self.averaged, self.loss_fn, self.optimizers, self.recipe, self.plan.eager(), note=self.note
+        )
+        other.scaled = False
+        return other
+
     def begin_epoch(self, epoch: int) -> None:
         """Prepare an epoch (from 1): put the network in training mode, but for the batch norm of a body that waits, and
         compute gradients for the parameters that are trained in it, and no others."""
@@ -147,7 +156,7 @@ class StepFunction:
         """
         self.stop_requested = stop_requested
         state, size, inputs = self.functional_state(), self.recipe.batch_size, self._cast_inputs(inputs)
-        rates = [[group.initial_lr * factor for group in state.groups] for factor in factors]
+        rates = [state.rates(factor) for factor in factors]
         if self.fast_steps is not None and len(inputs) == len(factors) * size:
             # Pass learning rates as a tensor: a number would become a constant of the compiled step.
             changing = [[*group_rates, decay] for group_rates, decay in zip(rates, decays, strict=True)]
@@ -199,15 +208,11 @@ class StepFunction:
         Returns:
             Outputs `(B, num_outputs)` and losses `(B,)`, detached.
         """
-        outputs, losses, gradients = self._gradients(state, inputs, targets)  # forward, loss, backward
-        if self.scaled:
-            self._update_scaled(state, gradients, rates)
-        else:
-            state.update(clipped(gradients, self.recipe.clip_grad_norm), rates)
-        state.average(self.recipe.averaging, decay)
+        outputs, losses, gradients = self.gradients(state, inputs, targets)  # forward, loss, backward
+        self.update(state, gradients, rates, decay)
         return outputs, losses
 
-    def _gradients(self, state: FunctionalState, inputs: Tensor, targets: Tensor) -> Gradients:
+    def gradients(self, state: FunctionalState, inputs: Tensor, targets: Tensor) -> Gradients:
         """Run a batch forward and backward, alone or with the other processes; in float16, with a scaled loss."""
         compute = partial(loss_and_gradients, state.forward, self.loss_fn, self.placement, state.parameters())
         if self.shared_batch is not None:
@@ -218,6 +223,14 @@ class StepFunction:
         if self.scaled:
             return compute(inputs, targets, objective=lambda *losses: self.scaler.scale(self.loss_fn.mean(*losses)))
         return compute(inputs, targets)
+
+    def update(self, state: FunctionalState, gradients: list[Tensor], rates: Sequence[Rate], decay: Rate) -> None:
+        """Clip the gradients, update the weights, and average them."""
+        if self.scaled:
+            self._update_scaled(state, gradients, rates)
+        else:
+            state.update(clipped(gradients, self.recipe.clip_grad_norm), rates)
+        state.average(self.recipe.averaging, decay)
 
     def _update_scaled(self, state: FunctionalState, gradients: list[Tensor], rates: Sequence[Rate]) -> None:
         """Update from the gradients of a scaled loss, as float16 needs; torch's GradScaler steps the optimizers."""

@@ -244,9 +244,8 @@ class Trainer:
             self.step_function = self.step_function.with_plan(plan)
 
     def losses_so_far(self) -> list[float]:
-        """Return the losses that a scheduler may use, one per epoch: of validation, or of training without
-        validation."""
-        return [row.train_loss if row.validation_loss is None else row.validation_loss for row in self.rows]
+        """Return the losses that a scheduler may use, one per epoch."""
+        return [row.scheduler_loss for row in self.rows]
 
     def schedule_state(self, step: int, losses: Sequence[float]) -> ScheduleState:
         """Return the state of a schedule at a step (from 0), given the losses of the completed epochs."""

@@ -15,7 +15,7 @@ from nnclassify.diagnosis.measure import module_outputs
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.schedulers import ScheduleState
 from nnclassify.seeds import random_state, set_random_state
-from nnclassify.training.gradients import clipped, loss_and_gradients
+from nnclassify.training.step import StepFunction
 from nnclassify.training.trainer import Trainer
 
 
@@ -50,18 +50,14 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
     """
     random, rows = random_state(), list(trainer.rows)
     trainer.load_state(state, rows[: state["epoch"] - 1])
-    step, first_batch = state["step"], state["batch"]
+    step_function, step, first_batch = trainer.step_function.alone(), state["step"], state["batch"]
     try:
         for epoch in range(state["epoch"], len(rows) + 2):
-            losses = [
-                row.train_loss if row.validation_loss is None else row.validation_loss for row in rows[: epoch - 1]
-            ]
-            trainer.step_function.begin_epoch(epoch)
+            losses = [row.scheduler_loss for row in rows[: epoch - 1]]
+            step_function.begin_epoch(epoch)
             for chunk in trainer.train_batches.epoch(epoch, first_batch, trainer.plan.group_size):
-                for inputs, targets in zip(
-                    chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True
-                ):
-                    found = _train_step(trainer, inputs, targets, trainer.schedule_state(step, losses))
+                for inputs, targets in chunk.batches():
+                    found = _train_step(trainer, step_function, inputs, targets, trainer.schedule_state(step, losses))
                     step += 1
                     if found is not None:
                         return Origin(step, *found)
@@ -72,30 +68,27 @@ def retrace(trainer: Trainer, state: dict[str, Any]) -> Origin | None:
 
 
 def _train_step(
-    trainer: Trainer, inputs: Tensor, targets: Tensor, schedule_state: ScheduleState
+    trainer: Trainer, step_function: StepFunction, inputs: Tensor, targets: Tensor, schedule_state: ScheduleState
 ) -> tuple[str, str | None] | None:
-    """One update as the trainer makes it, but eager, in one process, and without a loss scale.
+    """Take one step of the run, and look at each of its parts.
 
     Returns:
         What was not finite, and where.
     """
     if not inputs.isfinite().all():
         return "input", None
-    step, recipe = trainer.step_function, trainer.recipe
-    state = step.functional_state()
+    state = step_function.functional_state()
     with module_outputs(trainer.model) as seen:
-        _, losses, gradients = loss_and_gradients(
-            state.forward, step.loss_fn, step.placement, state.parameters(), inputs, targets
-        )
+        _, losses, gradients = step_function.gradients(state, inputs, targets)
     names = [name for of_group in state.learned for name in of_group]
     found = _first(trainer.model, seen, losses, dict(zip(names, gradients, strict=True)))
     if found is not None:
-        is_left_out = step.scaled and found[0] == "gradient"  # the scale is lowered, and nothing is updated
+        # With a loss scale, such a gradient only lowers the scale, and nothing is updated.
+        is_left_out = trainer.step_function.scaled and found[0] == "gradient"
         return None if is_left_out else found
-    factor = recipe.scheduler.factor(schedule_state)
+    factor = trainer.recipe.scheduler.factor(schedule_state)
     trainer.set_lr(factor)
-    state.update(clipped(gradients, recipe.clip_grad_norm), [group.initial_lr * factor for group in state.groups])
-    state.average(recipe.averaging, trainer.decay(schedule_state.step))
+    step_function.update(state, gradients, state.rates(factor), trainer.decay(schedule_state.step))
     bad = _not_finite(dict(trainer.model.named_parameters()))
     return None if bad is None else ("weight, after the update,", bad)
 

@@ -115,4 +115,4 @@ def _forever(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches, epoch after epoch, without end."""
     for epoch in count(1):
         for chunk in batches.epoch(epoch):
-            yield from zip(chunk.inputs.split(chunk.batch_size), chunk.targets.split(chunk.batch_size), strict=True)
+            yield from chunk.batches()
