@@ -20,6 +20,7 @@ from nnclassify.files.version import __version__
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from nnclassify.config.from_python import AnyConfig, Overrides
     from nnclassify.config.run_config import LoadedConfig
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nnclassify.run import RunResult
     from nnclassify.training.trainer import Observer
 
-__all__ = ["Classifier", "__version__", "check", "evaluate", "load", "load_config", "predict", "train"]
+__all__ = ["Classifier", "__version__", "check", "evaluate", "load", "load_config", "predict", "report", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -72,6 +73,7 @@ def train(
     *,
     resume: bool = False,
     monitor: bool = True,
+    report: bool = True,
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
     trust: bool = False,
@@ -86,6 +88,7 @@ def train(
         overrides: See `load_config`.
         resume: Continue an interrupted run instead of starting a new one.
         monitor: Watch for signs of failing training; `RunResult.findings` lists them.
+        report: Write the page about the run, `report.html`.
         observers: Additional observers, called after updates and epochs.
         note: Called with each note about the data and the training, one line each; None: the notes are collected in
             `RunResult.notes`.
@@ -103,7 +106,14 @@ def train(
 
     with trusting(trust):
         return run.train_isolated(
-            config, root, overrides, resume=resume, with_monitor=monitor, observers=observers, note=note
+            config,
+            root,
+            overrides,
+            resume=resume,
+            with_monitor=monitor,
+            with_report=report,
+            observers=observers,
+            note=note,
         )
 
 
@@ -210,3 +220,30 @@ def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = (), *,
 
     with trusting(trust):
         return diagnose(load_config(config, overrides), minutes)
+
+
+def report(
+    *runs: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    root: str | os.PathLike[str] = "checkpoints",
+) -> Path:
+    """Write the page about a run, or one page about several runs side by side, from their run folders alone.
+
+    Args:
+        runs: Run folders, or names of runs under `root`; none: the newest run there.
+        out: The file to write. Default: `report.html` in the folder of the run; of several, in `root`.
+        root: The folder that contains the runs.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        CheckpointError: There is no such run.
+        SaveError: The page could not be written.
+    """
+    import os
+    from pathlib import Path
+
+    from nnclassify.inference.report.command import write_report
+
+    return write_report([os.fspath(run) for run in runs], None if out is None else Path(out), Path(root))

@@ -8,11 +8,13 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
+from nnclassify.data import Splits
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import compared
 from nnclassify.diagnosis.monitor.monitor import Monitor
@@ -26,7 +28,15 @@ from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
 from nnclassify.process import preserve_process_state, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
-from nnclassify.runs.recorders import Checkpointer, ConfigWriter, HistoryWriter, ManifestWriter, Notes, TableWriter
+from nnclassify.runs.recorders import (
+    Checkpointer,
+    ConfigWriter,
+    HistoryWriter,
+    ManifestWriter,
+    Notes,
+    ProvenanceWriter,
+    TableWriter,
+)
 from nnclassify.runs.resumable import own_config
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
@@ -118,6 +128,7 @@ def train(
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] = lambda text: None,
     with_monitor: bool = True,
+    with_report: bool = True,
     ranks: Ranks | None = None,
     root: Path = CHECKPOINTS,
     signal_handling: Callable[[Callable[[int], None]], AbstractContextManager[None]] = stop_on_signals,
@@ -131,6 +142,7 @@ def train(
         observers: Additional observers of the training.
         note: Called with each note about the data, a resumed run or a finding of the monitor, one line each.
         with_monitor: Whether to watch for signs of failing training.
+        with_report: Whether to write `report.html` at the end.
         ranks: The processes that train together; this one trains, writes and prints, the others run `train_as_worker`.
         root: The folder in which a new run folder is created.
         signal_handling: Returns a context manager within which a signal calls the given function with its number.
@@ -149,24 +161,30 @@ def train(
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
+        report = partial(_save_report, folder, components.splits, is_wanted=with_report)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
                 writer.restore(trainer)
-            return _result(folder, components, trainer, Monitor(note), is_new=False)
+            result = _result(folder, components, trainer, Monitor(note), is_new=False)
+            if not folder.report.is_file():
+                report()
+            return result
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         monitors = [monitor] if with_monitor else []
-        writers = [HistoryWriter(folder), config_writer, manifest, checkpointer, table]
+        provenance = ProvenanceWriter(folder, loaded, components.config)
+        writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table]
         trainer.observers = [*writers, *monitors, Notes(note), *observers]
-        remove(folder.result)
-        remove(folder.predictions)
+        for outdated in (folder.result, folder.predictions, folder.examples, folder.report):
+            remove(outdated)
         announce(components, trainer)
         with signal_handling(trainer.request_stop):
-            _fit(trainer, checkpointer, table, monitor)
+            _fit(trainer, checkpointer, table, monitor, report)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
         result = _result(folder, components, trainer, monitor, is_new=True)
         write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
+        report()
         return result
 
 
@@ -178,6 +196,7 @@ def train_isolated(
     *,
     resume: bool = False,
     with_monitor: bool = True,
+    with_report: bool = True,
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
 ) -> RunResult:
@@ -198,6 +217,7 @@ def train_isolated(
         observers=observers,
         note=note,
         with_monitor=with_monitor,
+        with_report=with_report,
         root=Path(root),
         signal_handling=lambda ask: nullcontext(),
     )
@@ -211,6 +231,8 @@ def train_distributed(
     note: Callable[[str], None],
     with_monitor: bool,
     announce: Announce = _silent,
+    *,
+    with_report: bool = True,
 ) -> RunResult | None:
     """Train with the other processes started by torchrun, if any; the first process returns the result, others None.
 
@@ -227,6 +249,7 @@ def train_distributed(
             observers=observers,
             note=note,
             with_monitor=with_monitor,
+            with_report=with_report,
             ranks=ranks,
             announce=announce,
         )
@@ -257,7 +280,13 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
         raise Interrupted("interrupted", trainer.stop_signal)
 
 
-def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monitor: Monitor) -> None:
+def _fit(
+    trainer: Trainer,
+    checkpointer: Checkpointer,
+    table: TableWriter,
+    monitor: Monitor,
+    report: Callable[[], None],
+) -> None:
     """Train; if training diverges, save the best checkpoint so far and name the first value that was not finite."""
     try:
         trainer.fit()
@@ -267,6 +296,7 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
         checkpointer.save_best()
         table.save(trainer)
         finding = monitor.diverged(trainer)
+        report()
         if finding is None:
             raise
         raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
@@ -294,6 +324,13 @@ def _checkpointer(
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
         note(f"{folder.path}: continuing after {len(trainer.rows)} epochs{batches}")
     return checkpointer
+
+
+def _save_report(folder: RunFolder, splits: Splits, *, is_wanted: bool) -> None:
+    if is_wanted:
+        from nnclassify.inference.report.page import save_report  # its modules are not needed before
+
+        save_report(folder, splits)
 
 
 def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:

@@ -36,7 +36,9 @@ MAX_NAME, MAX_WIDTH = 40, 120
 def result_text(result: RunResult, with_plots: bool) -> str:
     """Describe the result of a finished run."""
     figures = result.figures()
-    lines = [f"run: {result.folder.path}" + (f", plots in {result.folder.plots}" if with_plots else "")]
+    report = f", report {result.folder.report}" if result.folder.report.is_file() else ""
+    plots = f", plots in {result.folder.plots}" if with_plots else ""
+    lines = [f"run: {result.folder.path}{report}{plots}"]
     lines.append(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
     for split in ("train", "validation", "test"):
         if figures[split] is not None:

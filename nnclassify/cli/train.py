@@ -41,6 +41,7 @@ def train(
     changes: Changes = UNCHANGED,
     as_json: JsonOption = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the plots of the run.")] = True,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
     run: ResumedRunOption = None,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
@@ -55,7 +56,7 @@ def train(
     config, words = config_and_overrides(config, changes.words, run, resume=resume)
     overrides = replace(changes, words=words).gathered()
     folder, loaded = _loaded(config, overrides, resume=resume, is_run=run is not None)
-    result = _trained(loaded, folder, monitor=monitor, verbose=verbose)
+    result = _trained(loaded, folder, monitor=monitor, report=report, verbose=verbose)
     if result is None:
         return
     if as_json:
@@ -82,7 +83,9 @@ def _loaded(
     return resumable_run(config, changes, note) if is_run else resumable(config, changes, note)
 
 
-def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, verbose: bool) -> RunResult | None:
+def _trained(
+    loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, report: bool, verbose: bool
+) -> RunResult | None:
     from nnclassify.cli.introduction import Introduction
     from nnclassify.cli.progress import EpochLines, ProgressBar
     from nnclassify.run import train_distributed
@@ -90,9 +93,12 @@ def _trained(loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, v
     at_terminal = is_terminal(sys.stderr)
     progress = ProgressBar() if at_terminal else EpochLines()
     if not (at_terminal or verbose):
-        return train_distributed(loaded, folder, [progress], progress.note, monitor)
+        return train_distributed(loaded, folder, [progress], progress.note, monitor, with_report=report)
     introduction = Introduction(progress.note, verbose=verbose)
-    return train_distributed(loaded, folder, [introduction, progress], progress.note, monitor, introduction.announce)
+    watching = [introduction, progress]
+    return train_distributed(
+        loaded, folder, watching, progress.note, monitor, introduction.announce, with_report=report
+    )
 
 
 @takes_changes

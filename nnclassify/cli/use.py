@@ -1,4 +1,4 @@
-"""The commands that take runs: `evaluate`, `plots` and `compare`."""
+"""The commands that take runs: `evaluate`, `plots`, `compare` and `report`."""
 
 from __future__ import annotations
 
@@ -224,3 +224,36 @@ def compare(
         print_json({**told, "curves": str(drawn)})
     else:
         print(f"\ncurves: {printable(str(drawn))}")
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN", help="Runs or run folders. Default: the newest run.", autocompletion=complete_run
+        ),
+    ] = None,
+    run_options: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="RUN", help="Same as RUN; can be repeated.", autocompletion=complete_run),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page to write. Default: report.html in the folder of the run."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a page about a run, or about several runs side by side.
+
+    Reads the run folders only. The page is one file that needs no network; send it, or open it from anywhere.
+    """
+    check_output("--out", out, "report.html")
+    from nnclassify.cli.overrides import all_runs
+    from nnclassify.inference.report.command import write_report
+
+    chosen = all_runs(runs, run_options) if runs or run_options else []
+    path = write_report(chosen, out, note=note)
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        print(printable(str(path)))

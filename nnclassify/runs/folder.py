@@ -82,6 +82,21 @@ class RunFolder:
         return self.path / "predictions.csv"
 
     @property
+    def provenance(self) -> Path:
+        """The origin of each value of the config, the command and the environment."""
+        return self.path / "provenance.json"
+
+    @property
+    def examples(self) -> Path:
+        """Small images, or values, of the examples that the report shows."""
+        return self.path / "examples.json"
+
+    @property
+    def report(self) -> Path:
+        """The page about the run."""
+        return self.path / "report.html"
+
+    @property
     def lock(self) -> Path:
         """The file that a process locks while it trains in the folder."""
         return self.path / ".lock"
@@ -108,7 +123,8 @@ class RunFolder:
     def files(self) -> list[Path]:
         """Return the files that a run may write, without their previous versions."""
         tables = [self.results, self.manifest, self.skipped, self.predictions]
-        return [self.config, self.history, *tables, self.best, self.last, self.result, self.diagnosis]
+        pages = [self.diagnosis, self.provenance, self.examples, self.report]
+        return [self.config, self.history, *tables, self.best, self.last, self.result, *pages]
 
     def is_locked(self) -> bool:
         """Return whether a process is training in the folder; False if this cannot be determined."""

@@ -8,13 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from nnclassify.config.run_config import CheckpointEvery, RunConfig, load_config
+from nnclassify.config.run_config import CheckpointEvery, LoadedConfig, RunConfig, load_config
 from nnclassify.data import Splits
 from nnclassify.errors import ConfigError
 from nnclassify.files.atomic_write import remove, write_text
 from nnclassify.runs.checkpoint import Checkpoint, save_checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.manifest import write_manifest, write_skipped
+from nnclassify.runs.provenance import is_own_config, provenance_of, read_provenance, resumed, write_provenance
 from nnclassify.runs.resume import machine_state, missing_best
 from nnclassify.training.history import Row, append_row, write_rows, write_table
 from nnclassify.training.trainer import Observer, Trainer
@@ -92,6 +93,22 @@ class ManifestWriter(Observer):
         """Write the file of a run that has begun where it is lost, or was not written by an earlier release."""
         if not self.folder.manifest.is_file():
             write_manifest(self.folder.manifest, self.splits)
+
+
+class ProvenanceWriter(Observer):
+    """Writes `provenance.json` when a run begins; a resumed run keeps what it knows about its beginning."""
+
+    def __init__(self, folder: RunFolder, loaded: LoadedConfig, config: RunConfig) -> None:
+        self.folder = folder
+        self.loaded = loaded
+        self.config = config
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Write the file."""
+        now = provenance_of(self.loaded, self.config, machine_state(trainer))
+        has_own_config = is_own_config(self.folder, self.loaded.source)
+        before = read_provenance(self.folder.provenance)
+        write_provenance(self.folder.provenance, resumed(before, now, has_own_config=has_own_config))
 
 
 COMPILED_AT_FIRST = (

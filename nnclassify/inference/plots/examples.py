@@ -15,6 +15,7 @@ from nnclassify.evaluation.confusion import largest_confusions
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.totals import exact
 from nnclassify.inference.display_names import readable, readable_names
+from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.plots.figures import RIGHT, WRONG, title
 
@@ -26,8 +27,6 @@ CELL = 2.4
 """Distance of images in a row, in inches."""
 WORDS = 0.75
 """Height of the text above an image, in inches."""
-MAX_SIDE = 600
-"""Maximum side of an image in pixels; larger images are drawn with every second pixel, every third, and so on."""
 MAX_LISTED = 34
 """Maximum width of an example's name, or of several class names, in a cell, in columns."""
 MAX_NAME = 16
@@ -135,20 +134,3 @@ def _several_classes(evaluation: Evaluation, row: int, target: Tensor, names: Se
         for one in (evaluation.predictions[row], target)
     )
     return predicted, true
-
-
-def displayed(image: Tensor, limits: tuple[float, float] | None = None) -> np.ndarray:
-    """Convert an image `(C, H, W)` of any number type for imshow.
-
-    Unless it has one or three channels, the mean of the channels is shown.
-
-    Args:
-        image: The image.
-        limits: The values of black and white. Default: 0 and 255 for bytes, else the lowest and the highest value.
-    """
-    step = -(-max(image.shape) // MAX_SIDE)
-    values = image[:, ::step, ::step].float()
-    usual = (0.0, 255.0) if image.dtype == torch.uint8 else (float(values.min()), float(values.max()))
-    low, high = limits or usual
-    values = ((values - low) / max(high - low, 1e-12)).clamp(0, 1)
-    return (values.permute(1, 2, 0) if len(values) == 3 else values.mean(0)).numpy()

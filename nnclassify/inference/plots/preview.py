@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nnclassify.inference.display_names import readable
-from nnclassify.inference.plots.examples import displayed
+from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.plots.figures import title
 from nnclassify.inference.preview import Preview
 

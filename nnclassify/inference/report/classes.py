@@ -1,0 +1,141 @@
+"""The figures of each class, and the confusion matrix, of what is predicted for a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.inference.report.scored import Cell, Scored
+
+MAX_MATRIX = 20
+"""Classes of a matrix that fits a page; of more, those with the most mistakes are shown."""
+MAX_CONFUSIONS = 30
+"""Confusions listed beside a matrix that does not show all classes."""
+LEVELS = 9
+"""Shades of a cell."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """The figures of one class; a ratio with denominator 0 is 0.
+
+    Attributes:
+        name: The name of the class.
+        support: The number of its examples.
+        recall: The fraction of its examples that are found.
+        interval: The 95% Wilson interval of the recall.
+        precision: The fraction of predictions of the class that are right.
+        f1: The harmonic mean of precision and recall.
+        taken_for: The class that its examples are most often taken for; empty if there is none.
+        num_taken: How often that is.
+    """
+
+    name: str
+    support: int
+    recall: float
+    interval: tuple[float, float]
+    precision: float
+    f1: float
+    taken_for: str = ""
+    num_taken: int = 0
+
+
+def class_rows(scored: Scored) -> list[ClassRow]:
+    """Return the figures of each class, in the order of the classes."""
+    support, predicted, right = Counter[int](), Counter[int](), Counter[int]()
+    for true, answer in zip(scored.true, scored.predicted, strict=True):
+        support.update(true)
+        predicted.update(answer)
+        right.update(set(true) & set(answer))
+    most: dict[int, tuple[int, int]] = {}
+    for (true_class, answer_class), count in scored.counts.items():
+        if true_class != answer_class and count > most.get(true_class, (0, 0))[1]:
+            most[true_class] = answer_class, count
+    rows = []
+    for index, name in enumerate(scored.class_names):
+        num, found, total = right[index], predicted[index], support[index]
+        other, times = most.get(index, (-1, 0))
+        rows.append(
+            ClassRow(
+                name,
+                total,
+                recall=num / total if total else 0.0,
+                interval=wilson_interval(num, total) if total else (0.0, 0.0),
+                precision=num / found if found else 0.0,
+                f1=2 * num / (total + found) if total + found else 0.0,
+                taken_for=scored.class_names[other] if times else "",
+                num_taken=times,
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class MatrixCell:
+    """A cell of a confusion matrix.
+
+    Attributes:
+        at: The true and the predicted class.
+        count: The number of examples.
+        level: The shade, from the share of the examples of the true class: 0 for none; the diagonal has none.
+    """
+
+    at: Cell
+    count: int
+    level: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the predictions are correct."""
+        return self.at[0] == self.at[1]
+
+    @property
+    def key(self) -> str:
+        """The name of the cell in the data of the page."""
+        return f"{self.at[0]}-{self.at[1]}"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix, or the part with the most mistakes.
+
+    Attributes:
+        classes: The indices of its classes.
+        rows: Its cells, one row per true class.
+        largest: The largest confusions, if not all classes are shown.
+        num_left_out: The number of classes that are not shown.
+    """
+
+    classes: list[int]
+    rows: list[list[MatrixCell]]
+    largest: list[MatrixCell]
+    num_left_out: int
+
+
+def matrix(scored: Scored) -> Matrix:
+    """Return the confusion matrix of predictions of one class per example."""
+    support, wrong = Counter[int](), Counter[int]()
+    for (true, predicted), count in scored.counts.items():
+        support[true] += count
+        if true != predicted:
+            wrong.update({true: count, predicted: count})
+    order = sorted(range(len(scored.class_names)), key=lambda index: (-wrong[index], index))
+    classes = sorted(order[:MAX_MATRIX])
+    confusions = {at: count for at, count in scored.counts.items() if at[0] != at[1]}
+    most = max((count / support[at[0]] for at, count in confusions.items()), default=1.0)
+
+    def cell(at: Cell) -> MatrixCell:
+        count = scored.counts.get(at, 0)
+        share = count / support[at[0]] / most if count else 0.0
+        return MatrixCell(at, count, 0 if at[0] == at[1] else _level(share))
+
+    left_out = len(scored.class_names) - len(classes)
+    ranked: Sequence[Cell] = sorted(confusions, key=lambda at: (-confusions[at], at)) if left_out else []
+    rows = [[cell((true, predicted)) for predicted in classes] for true in classes]
+    return Matrix(classes, rows, [cell(at) for at in ranked[:MAX_CONFUSIONS]], left_out)
+
+
+def _level(share: float) -> int:
+    return 0 if share == 0 else max(1, round(share * LEVELS))

@@ -1,0 +1,54 @@
+"""What `nnclassify report` does apart from printing: find the runs, and write one page about all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nnclassify.errors import CheckpointError
+from nnclassify.files.atomic_write import write_text
+from nnclassify.inference.report.comparison import comparison_page
+from nnclassify.inference.report.contents import read_run
+from nnclassify.inference.report.page import save_report
+from nnclassify.runs.folder import CHECKPOINTS, RunFolder, find_checkpoint, named_run
+
+
+def write_report(
+    runs: Sequence[str],
+    out: Path | None = None,
+    root: Path = CHECKPOINTS,
+    note: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Write the page about a run, or about several side by side, from their folders alone, and return its path.
+
+    Args:
+        runs: Names of runs, run folders or checkpoint files; none: the newest run.
+        out: The file to write; None: `report.html` in the folder of the run, or of several in the root.
+        root: The folder of the runs.
+        note: Called with a line about which run was chosen.
+
+    Raises:
+        CheckpointError: There is no such run.
+        SaveError: The page could not be written.
+    """
+    chosen: Sequence[str | None] = runs or [None]
+    folders = [run_folder(run, root, note) for run in chosen]
+    if len(folders) == 1:
+        return save_report(folders[0], out=out)
+    path = out or (root if root.is_dir() else Path()) / "report.html"
+    write_text(path, comparison_page([read_run(folder) for folder in folders]))
+    return path
+
+
+def run_folder(run: str | None, root: Path, note: Callable[[str], None]) -> RunFolder:
+    """Return the folder of a run, which may have no `best.pt` yet.
+
+    Raises:
+        CheckpointError: There is no such run.
+    """
+    if run is not None and (folder := named_run(run, root)) is not None:
+        return folder
+    folder = RunFolder(find_checkpoint(run, root, note).parent)
+    if not folder.config.is_file() and not folder.result.is_file():
+        raise CheckpointError(f"{folder.path}: contains no config.yaml; expected a run folder")
+    return folder

@@ -1,0 +1,169 @@
+"""The page about several runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nnclassify.errors import counted, printable, some
+from nnclassify.evaluation.percent import percent
+from nnclassify.inference.display_names import readable, readable_names
+from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
+from nnclassify.inference.report.classes import class_rows
+from nnclassify.inference.report.contents import RunContents
+from nnclassify.inference.report.page import rendered
+from nnclassify.inference.report.sections import MAX_LABEL, MAX_NAME, MAX_VALUE, duration, value_text
+from nnclassify.inference.report.sentences import Judged, advice, class_names, judged, result_sentence, task_sentence
+from nnclassify.runs.manifest import read_manifest
+from nnclassify.training.history import Row
+
+SECTIONS = (
+    ("summary", "Summary"),
+    ("figures", "Figures"),
+    ("curves", "Learning curves"),
+    ("differences", "Differences"),
+    ("classes", "Classes"),
+    ("runs", "Each run"),
+)
+CURVES = (
+    ("validation loss", "validation_loss", False),
+    ("validation accuracy", "validation_accuracy", True),
+    ("training loss", "train_loss", False),
+    ("training accuracy", "train_accuracy", True),
+)
+"""The title, the field of a row, and whether it is a fraction."""
+MAX_LINES = 6
+"""Runs whose curves are told apart by their lines."""
+
+
+def comparison_page(runs: Sequence[RunContents]) -> str:
+    """Return the page about several runs as HTML."""
+    names = readable_names([run.folder.path.resolve().name for run in runs], MAX_NAME)
+    charts = list(_charts(runs, names))
+    views = {
+        "names": names,
+        "results": [_result(run, name) for run, name in zip(runs, names, strict=True)],
+        "verdict": _verdict(runs, names),
+        "task": task_sentence(runs[0]),
+        "cautions": list(_cautions(runs, names)),
+        "charts": charts,
+        "differences": _differences(runs),
+        "classes": _classes(runs),
+        "told": [
+            {"name": name, "result": result_sentence(run), "advice": list(advice(run))}
+            for run, name in zip(runs, names, strict=True)
+        ],
+        "problems": [
+            printable(f"{name}: {text}") for run, name in zip(runs, names, strict=True) for text in run.problems
+        ],
+    }
+    data = {"charts": [chart.data() for chart in charts], "classes": [], "cells": {}, "examples": []}
+    return rendered(
+        "compare.html.j2", f"{counted(len(runs), 'run')} side by side - nnclassify report", SECTIONS, data, views
+    )
+
+
+def _result(run: RunContents, name: str) -> dict[str, Any]:
+    found = judged(run)
+    best = run.best
+    validation = None if best is None else best.validation_accuracy
+    return {
+        "name": name,
+        "share": None if found is None else found.accuracy,
+        "interval": None if found is None else found.interval,
+        "text": "-" if found is None else percent(found.accuracy),
+        "range": "" if found is None or found.interval is None else " to ".join(map(percent, found.interval)),
+        "split": "" if found is None else found.split,
+        "model": readable(str(run.config.get("model.name", "-")), MAX_LABEL),
+        "state": run.state,
+        "epochs": f"{len(run.rows):,}",
+        "best": "-" if best is None or run.state != "finished" else f"{best.epoch:,}",
+        "time": duration(sum(row.seconds for row in run.rows)),
+        "train": "-" if best is None else percent(best.train_accuracy),
+        "validation": "-" if validation is None else percent(validation),
+    }
+
+
+def _ranked(runs: Sequence[RunContents], names: Sequence[str]) -> list[tuple[Judged, str]]:
+    found = [(one, name) for run, name in zip(runs, names, strict=True) if (one := judged(run)) is not None]
+    return sorted(found, key=lambda pair: -pair[0].accuracy)
+
+
+def _verdict(runs: Sequence[RunContents], names: Sequence[str]) -> str:
+    """Say which run is best, and whether the difference may be chance."""
+    ranked = _ranked(runs, names)
+    if len(ranked) < 2:
+        return "Fewer than two of these runs have a result, so there is nothing to compare."
+    if any(set(class_names(run)) != set(class_names(runs[0])) for run in runs):
+        return "These runs tell different classes apart, so their figures cannot be compared."
+    if len({found.split for found, _ in ranked}) > 1:
+        return "These runs were measured on different splits, so their figures cannot be compared."
+    (first, name), (second, other) = ranked[:2]
+    if first.accuracy == second.accuracy:
+        return f"{name} and {other} are equally good: {percent(first.accuracy)} right on the {first.split} split."
+    shares = f"{percent(first.accuracy)} right on the {first.split} split, {other} {percent(second.accuracy)}"
+    text = f"{name} is best: {shares}."
+    if first.interval is None or second.interval is None or second.interval[1] >= first.interval[0]:
+        text += " The difference may be chance."
+    return text
+
+
+def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str]:
+    unfinished = [f"{name} ({run.state})" for run, name in zip(runs, names, strict=True) if run.state != "finished"]
+    if unfinished:
+        yield f"Not finished: {some(unfinished, 5)}."
+    contents = [_test_examples(run) for run in runs]
+    differing = [name for name, those in zip(names, contents, strict=True) if those and those != contents[0]]
+    if contents[0] and differing:
+        yield f"Other test examples than {names[0]}: {some(differing, 5)}. Part of a difference is due to the examples."
+    yield "The intervals are of each run alone. `nnclassify compare` says whether a difference can be chance."
+
+
+def _test_examples(run: RunContents) -> set[str]:
+    manifest = read_manifest(run.folder.manifest)
+    return set() if manifest is None else set(manifest.part("test").hashes)
+
+
+def _charts(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[Chart]:
+    shown = [
+        (run.rows, Series(name, f"run-{number}", ()))
+        for number, (run, name) in enumerate(zip(runs, names, strict=True))
+    ][:MAX_LINES]
+    for title, field, is_share in CURVES:
+        known = [(rows, line) for rows, line in shown if any(getattr(row, field) is not None for row in rows)]
+        if known:
+            kept = thinned(max(len(rows) for rows, _ in known))
+            series = [replace(line, values=[_value(rows, place, field) for place in kept]) for rows, line in known]
+            epochs = [place + 1 for place in kept]
+            chart = line_chart(title, epochs, series, is_share=is_share, may_be_log=not is_share)
+            if chart is not None:
+                yield chart
+
+
+def _value(rows: Sequence[Row], place: int, field: str) -> float | None:
+    value: float | None = getattr(rows[place], field) if place < len(rows) else None
+    return value
+
+
+def _differences(runs: Sequence[RunContents]) -> list[dict[str, Any]]:
+    """Return the values of the config that are not the same in all runs."""
+    keys = dict.fromkeys(key for run in runs for key in run.config)
+    rows = []
+    for key in keys:
+        values = ["-" if key not in run.config else readable(value_text(run.config[key]), MAX_VALUE) for run in runs]
+        if len(set(values)) > 1:
+            rows.append({"key": readable(key, MAX_NAME), "values": values})
+    return rows
+
+
+def _classes(runs: Sequence[RunContents]) -> list[dict[str, Any]]:
+    """Return the recall of each class in each run; empty if their classes differ."""
+    scored = [run.scored for run in runs if run.scored is not None]
+    if len(scored) < len(runs) or any(one.class_names != scored[0].class_names for one in scored):
+        return []
+    names = readable_names(scored[0].class_names, MAX_NAME)
+    recalls = [[row.recall for row in class_rows(one)] for one in scored]
+    return [
+        {"name": name, "recalls": list(values)} for name, values in zip(names, zip(*recalls, strict=True), strict=True)
+    ]

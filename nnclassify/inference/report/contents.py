@@ -1,0 +1,189 @@
+"""What a run folder holds, read for a page. A file that is missing, damaged or of an earlier release leaves a gap."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nnclassify.config.yaml_reader import read_yaml
+from nnclassify.errors import ConfigError, one_line
+from nnclassify.files.csv_cells import read_csv
+from nnclassify.files.paths import content_of
+from nnclassify.inference.report.examples import ShownExamples, read_examples
+from nnclassify.inference.report.scored import Scored, read_scored
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.provenance import Provenance, read_provenance
+from nnclassify.settings import flat
+from nnclassify.training.history import Row, read_rows
+
+State = Literal["finished", "running", "failed", "interrupted"]
+
+NOT_FINITE = "NN601"
+"""The finding of a run that diverged."""
+MAX_BYTES = 2**27
+"""Larger tables of examples are not read: it would take longer than all else."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The examples of a run, counted.
+
+    Attributes:
+        counts: The number of examples of each class in each split: `counts[split][class]`.
+        duplicates: The names of examples whose content is also in another split, each with the name of its twin.
+        skipped: The reason for each example that could not be read, by its name.
+    """
+
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """A run folder as a page sees it.
+
+    Attributes:
+        folder: The folder.
+        state: Whether the run has finished, or what became of it.
+        result: The content of `result.json`; empty if the run has not finished.
+        rows: The history.
+        config: The values of the resolved config by dotted path.
+        provenance: The origin of these values, the command and the environment; None if unknown.
+        scored: What is predicted for the examples of a split; None if unknown.
+        examples: What is shown of these examples.
+        findings: The findings of the monitor and of the comparison with the baselines, as JSON objects.
+        data: The examples, counted.
+        problems: The files that could not be read, one line each.
+    """
+
+    folder: RunFolder
+    state: State
+    result: dict[str, Any]
+    rows: list[Row]
+    config: dict[str, Any]
+    provenance: Provenance | None
+    scored: Scored | None
+    examples: ShownExamples
+    findings: list[dict[str, Any]]
+    data: Data
+    problems: list[str]
+
+    @property
+    def best(self) -> Row | None:
+        """The row of the best epoch, if known; of an unfinished run, the last row."""
+        number = at(self.result, "best_epoch")
+        is_known = isinstance(number, int) and 1 <= number <= len(self.rows)
+        return self.rows[number - 1] if is_known else next(iter(self.rows[-1:]), None)
+
+
+def at(content: Any, *keys: str) -> Any:
+    """Return the value at a path of nested JSON objects; None if it is not there."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def number_at(content: Any, *keys: str) -> float | None:
+    """Return the finite number at a path of nested JSON objects; None if there is none."""
+    value = at(content, *keys)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
+
+
+def interval_at(content: Any, *keys: str) -> tuple[float, float] | None:
+    """Return the interval at a path of nested JSON objects; None if there is none."""
+    value = at(content, *keys)
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    low, high = (number_at({"": bound}, "") for bound in value)
+    return None if low is None or high is None else (low, high)
+
+
+def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: Scored | None = None) -> RunContents:
+    """Read a run folder.
+
+    Args:
+        folder: The folder.
+        examples: What is shown of the examples, if that is known already.
+        scored: What is predicted for them, if that is known already.
+    """
+    problems: list[str] = []
+    result = _object(folder.result, problems)
+    findings = at(_object(folder.diagnosis, problems), "findings") or at(result, "findings")
+    findings = [one for one in findings if isinstance(one, dict)] if isinstance(findings, list) else []
+    return RunContents(
+        folder,
+        _state(folder, result, findings),
+        result,
+        _rows(folder.history, problems),
+        _config(folder.config, problems),
+        read_provenance(folder.provenance),
+        scored or read_scored(folder.predictions),
+        examples or read_examples(folder.examples),
+        findings,
+        read_data(folder),
+        problems,
+    )
+
+
+def _state(folder: RunFolder, result: dict[str, Any], findings: list[dict[str, Any]]) -> State:
+    if result:
+        return "finished"
+    if any(one.get("id") == NOT_FINITE for one in findings):
+        return "failed"
+    return "running" if folder.is_locked() else "interrupted"
+
+
+def _object(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        found = json.loads(content_of(path))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as cause:
+        problems.append(f"{path.name}: cannot be read ({one_line(cause)})")
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _rows(path: Path, problems: list[str]) -> list[Row]:
+    try:
+        return read_rows(path, may_be_cut=True)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as cause:
+        problems.append(f"{path.name}: cannot be read ({one_line(cause)})")
+        return []
+
+
+def _config(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return flat(read_yaml(path).data)
+    except ConfigError as error:
+        problems.append(error.lines[0])
+        return {}
+
+
+def read_data(folder: RunFolder) -> Data:
+    """Count the examples in `manifest.csv` and `skipped.csv`."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    duplicates = []
+    for row in _table(folder.manifest):
+        if len(row) == 5:
+            counts[row[1]][row[2]] += 1
+            if row[4]:
+                duplicates.append((row[0], row[4]))
+    skipped = {row[0]: row[1] for row in _table(folder.skipped) if len(row) == 2}
+    return Data(dict(counts), duplicates, skipped)
+
+
+def _table(path: Path) -> list[list[str]]:
+    """Return the rows of a table without its header; none if it is missing or too large."""
+    try:
+        return list(read_csv(path))[1:] if path.stat().st_size <= MAX_BYTES else []
+    except OSError:
+        return []

@@ -1,0 +1,107 @@
+"""`examples.json`: small images, or the values, of the examples that the report shows; the data may be gone later."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnclassify.data import Examples, Splits
+from nnclassify.files.atomic_write import write_text
+from nnclassify.files.paths import content_of
+from nnclassify.inference.displayed_images import displayed
+from nnclassify.inference.report.scored import Scored
+
+SIDE = 72
+"""Maximum side of a small image in pixels."""
+MAX_IMAGES, MAX_IMAGE_BYTES = 400, 640_000
+"""Limits on the images of a page, as text."""
+MAX_ROWS, MAX_COLUMNS = 2000, 8
+"""Limits on the examples of a table and their values."""
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class ShownExamples:
+    """What is shown of the examples of a split, by their names as in `predictions.csv`.
+
+    Attributes:
+        split: The name of the split.
+        images: A `data:` URI of each image.
+        columns: The names of the first columns of a table.
+        values: The values in these columns.
+    """
+
+    split: str = ""
+    images: dict[str, str] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+
+def save_examples(path: Path, scored: Scored | None, splits: Splits) -> ShownExamples:
+    """Write what is shown of the examples of a run, from its data.
+
+    Raises:
+        SaveError: The file could not be written.
+    """
+    examples = None if scored is None else splits.split(scored.split)
+    if scored is None or examples is None or len(examples) != len(scored):
+        shown = ShownExamples()
+    elif splits.image_format is not None:
+        shown = ShownExamples(scored.split, images=_images(scored, examples))
+    elif len(splits.input_shape) == 1:
+        shown = _values(scored, examples, splits.feature_names)
+    else:
+        shown = ShownExamples(scored.split)
+    write_text(path, json.dumps(asdict(shown)) + "\n")
+    return shown
+
+
+def read_examples(path: Path) -> ShownExamples:
+    """Read what `save_examples` wrote; empty if it is missing or damaged."""
+    try:
+        found = ShownExamples(**json.loads(content_of(path)))
+    except (OSError, ValueError, TypeError):
+        return ShownExamples()
+    tables: tuple[Any, ...] = (found.images, found.values)
+    return found if all(isinstance(table, dict) for table in tables) else ShownExamples()
+
+
+def _images(scored: Scored, examples: Examples) -> dict[str, str]:
+    images: dict[str, str] = {}
+    size = 0
+    for rows in torch.tensor(list(scored.pictured())[:MAX_IMAGES], dtype=torch.int64).split(AT_ONCE):
+        for row, image in zip(rows.tolist(), examples.select(rows)[0].cpu(), strict=True):
+            small = _small(image)
+            size += len(small)
+            if size > MAX_IMAGE_BYTES:
+                return images
+            images[scored.names[row]] = small
+    return images
+
+
+def _small(image: Tensor) -> str:
+    """Return an image `(C, H, W)` as a `data:` URI: a PNG of a small gray image, else a JPEG."""
+    from PIL import Image
+
+    pixels = Image.fromarray((displayed(image, max_side=4 * SIDE) * 255).round().astype("uint8"))
+    pixels.thumbnail((SIDE, SIDE))
+    kind = "png" if pixels.mode == "L" and max(pixels.size) <= SIDE // 2 else "jpeg"
+    content = io.BytesIO()
+    pixels.save(content, kind, **({"quality": 85} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _values(scored: Scored, examples: Examples, names: Sequence[str] | None) -> ShownExamples:
+    rows = list(scored.pictured())[:MAX_ROWS]
+    inputs = examples.select(torch.tensor(rows, dtype=torch.int64))[0][:, :MAX_COLUMNS].double().cpu()
+    columns = list(names or map(str, range(1, inputs.shape[1] + 1)))[: inputs.shape[1]]
+    values = {scored.names[row]: value for row, value in zip(rows, inputs.tolist(), strict=True)}
+    return ShownExamples(scored.split, columns=columns, values=values)

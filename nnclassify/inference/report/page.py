@@ -1,0 +1,134 @@
+"""Render and write the page about one run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnclassify import __version__
+from nnclassify.data import Splits
+from nnclassify.evaluation.percent import percent
+from nnclassify.files.atomic_write import write_text
+from nnclassify.inference.report.contents import RunContents, read_run
+from nnclassify.inference.report.examples import save_examples
+from nnclassify.inference.report.scored import read_scored
+from nnclassify.inference.report.sections import SECTIONS, page_data, sections
+from nnclassify.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+HERE = Path(__file__).parent
+
+
+def save_report(folder: RunFolder, splits: Splits | None = None, out: Path | None = None) -> Path:
+    """Write the page about a run, and return its path.
+
+    Args:
+        folder: The folder of the run; nothing else is read.
+        splits: Its data, if at hand: small images or values of some examples are then kept in `examples.json`, so that
+            the page can be made again without the data.
+        out: The file to write; None: `report.html` in the folder.
+
+    Raises:
+        SaveError: A file could not be written.
+    """
+    scored = read_scored(folder.predictions)
+    examples = None if splits is None else save_examples(folder.examples, scored, splits)
+    path = out or folder.report
+    write_text(path, run_page(read_run(folder, examples, scored)))
+    return path
+
+
+def run_page(run: RunContents) -> str:
+    """Return the page about one run as HTML."""
+    views = sections(run)
+    return rendered("run.html.j2", f"{views['run_name']} - nnclassify report", SECTIONS, page_data(run, views), views)
+
+
+def rendered(
+    template: str,
+    title: str,
+    anchors: Sequence[tuple[str, str]],
+    data: Mapping[str, Any],
+    views: Mapping[str, Any],
+) -> str:
+    """Render a template into a page that loads nothing: its styles and script are allowed by their hashes alone.
+
+    Args:
+        template: The name of the template.
+        title: The title of the page.
+        anchors: The id and the name of each section, for the navigation.
+        data: What the script reads, as JSON.
+        views: The variables of the template.
+    """
+    from markupsafe import Markup
+
+    css, script = (_source(name) for name in ("report.css", "report.js"))
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src '{_hash(css)}'",
+            f"script-src '{_hash(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            views,
+            title=title,
+            sections=anchors,
+            policy=policy,
+            release=__version__,
+            css=Markup(css),
+            script=Markup(script),
+            data=Markup(_for_script(data)),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "with_code": _with_code}
+    return environment
+
+
+def _with_code(text: str) -> Markup:
+    """Return a text as HTML, escaped, with what is between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _source(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _for_script(data: Mapping[str, Any]) -> str:
+    """Return JSON that no name can end early: `<`, `>` and `&` are written as escapes."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,169 @@
+"""What a network predicts for the examples of a split, as `predictions.csv` has it, and which of them a page shows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
+
+from nnclassify.files.csv_cells import cell, read_csv
+
+Labels = tuple[int, ...]
+"""The indices of the classes of an example: one, or any number with multi-hot targets."""
+Cell = tuple[int, int]
+"""The true and the predicted class of an example."""
+
+MAX_BYTES = 2**28
+"""Larger files are not read: a page cannot list that many examples, and reading them takes longer than all else."""
+MAX_LISTED = 3000
+"""Maximum number of examples that a page names."""
+MAX_RIGHT = 6
+"""Examples of a class that are predicted correctly and named: those with the highest loss."""
+NUM_MISTAKES = 12
+"""Mistakes shown with the highest loss, and as many with the lowest."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The examples of one split of N examples and K classes, with what the network predicts for them.
+
+    Attributes:
+        split: `test` or `validation`.
+        class_names: The names of the K classes.
+        names: The name of each example.
+        true: The classes of each example.
+        predicted: The predicted classes of each example.
+        confidences: The probability of the predicted class; with multi-hot targets, of the least certain decision.
+        losses: The loss of each example.
+        is_multi_hot: Whether an example may belong to several classes, or to none.
+    """
+
+    split: str
+    class_names: list[str]
+    names: list[str]
+    true: list[Labels]
+    predicted: list[Labels]
+    confidences: list[float]
+    losses: list[float]
+    is_multi_hot: bool
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def is_correct(self) -> list[bool]:
+        """Whether each example is predicted correctly: with multi-hot targets, if all its classes are."""
+        return [true == predicted for true, predicted in zip(self.true, self.predicted, strict=True)]
+
+    @cached_property
+    def mistakes(self) -> list[int]:
+        """The examples that are predicted wrongly, the highest loss first."""
+        wrong = [row for row, is_correct in enumerate(self.is_correct) if not is_correct]
+        return sorted(wrong, key=lambda row: -self.losses[row])
+
+    @cached_property
+    def highest(self) -> list[int]:
+        """The mistakes with the highest loss."""
+        return self.mistakes[:NUM_MISTAKES]
+
+    @cached_property
+    def lowest(self) -> list[int]:
+        """The mistakes with the lowest loss, the lowest first, without those of `highest`."""
+        return self.mistakes[NUM_MISTAKES:][::-1][:NUM_MISTAKES]
+
+    @cached_property
+    def counts(self) -> dict[Cell, int]:
+        """The number of examples by true and predicted class; empty with multi-hot targets."""
+        counts: dict[Cell, int] = defaultdict(int)
+        if not self.is_multi_hot:
+            for (true,), (predicted,) in zip(self.true, self.predicted, strict=True):
+                counts[true, predicted] += 1
+        return dict(counts)
+
+    @cached_property
+    def listed(self) -> dict[Cell, list[int]]:
+        """The examples that a page names, by true and predicted class, the highest loss first.
+
+        All mistakes, or those with the highest loss of each cell if there are too many; and a few others.
+        """
+        cells: dict[Cell, list[int]] = {cell: [] for cell, _ in sorted(self.counts.items(), key=_larger_first)}
+        if self.is_multi_hot:
+            return {}
+        for row in sorted(range(len(self)), key=lambda row: -self.losses[row]):
+            at = (self.true[row][0], self.predicted[row][0])
+            if at[0] != at[1] or len(cells[at]) < MAX_RIGHT:
+                cells[at].append(row)
+        kept = set(_in_turn(list(cells.values()), MAX_LISTED))
+        return {at: [row for row in rows if row in kept] for at, rows in cells.items()}
+
+    def pictured(self) -> Iterator[int]:
+        """Yield the examples to draw, the most important first: mistakes, then examples of each cell in turn."""
+        wrong = [rows for (true, predicted), rows in self.listed.items() if true != predicted]
+        right = [rows for (true, predicted), rows in self.listed.items() if true == predicted]
+        ranked = [*self.highest, *self.lowest, *_in_turn(wrong, MAX_LISTED), *_in_turn(right, MAX_LISTED)]
+        yield from dict.fromkeys(ranked)
+
+
+def _larger_first(item: tuple[Cell, int]) -> tuple[int, Cell]:
+    return -item[1], item[0]
+
+
+def _in_turn(groups: Sequence[list[int]], limit: int) -> list[int]:
+    """Return the first of each group, then the second of each, and so on, at most `limit`."""
+    return [row for rows in zip_longest(*groups) for row in rows if row is not None][:limit]
+
+
+def read_scored(path: Path) -> Scored | None:
+    """Read the test examples of `predictions.csv`, or the validation examples if there are none.
+
+    Returns:
+        None if there is no such file, it has no examples, or it is larger than `MAX_BYTES`.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+    except OSError:
+        return None
+    rows = read_csv(path)
+    header = next(rows, [])
+    if header[:2] != ["split", "name"]:
+        return None
+    splits: dict[str, list[list[str]]] = defaultdict(list)
+    for row in rows:
+        if len(row) == len(header):
+            splits[row[0]].append(row)
+    chosen = next((name for name in ("test", "validation") if splits.get(name)), None)
+    return None if chosen is None else _scored(chosen, header, splits[chosen])
+
+
+def _scored(split: str, header: Sequence[str], rows: Sequence[list[str]]) -> Scored | None:
+    shares = [column for column, name in enumerate(header) if name.startswith("p(") and name.endswith(")")]
+    cells = [header[column][2:-1] for column in shares]
+    names = [row[1] for row in rows]
+    is_multi_hot = header[2] != "true"
+    try:
+        if is_multi_hot:
+            num = len(cells)
+            true, predicted = ([_several(row[2 + start : 2 + start + num]) for row in rows] for start in (0, num))
+            confidences = [min(max(share, 1 - share) for share in map(float, row[2 + 2 * num : -1])) for row in rows]
+        else:
+            labels: dict[str, Labels] = {name: (place,) for place, name in enumerate(cells)}
+            true, predicted = ([labels[row[column]] for row in rows] for column in (2, 3))
+            confidences = [float(row[shares[place]]) for row, (place,) in zip(rows, predicted, strict=True)]
+        losses = [float(row[-1]) for row in rows]
+    except (ValueError, KeyError):  # edited by hand
+        return None
+    classes = [_without_apostrophe(name) for name in cells]
+    return Scored(split, classes, names, true, predicted, confidences, losses, is_multi_hot)
+
+
+def _several(cells: Sequence[str]) -> Labels:
+    return tuple(place for place, value in enumerate(cells) if value == "1")
+
+
+def _without_apostrophe(name: str) -> str:
+    """Return a name without what `cell` put in front for spreadsheets."""
+    return name[1:] if name.startswith("'") and cell(name[1:]) == name else name

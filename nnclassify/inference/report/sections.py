@@ -1,0 +1,469 @@
+"""What each section of the page about a run shows, ready for its template: texts, shares and geometry."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nnclassify.errors import counted, printable, some
+from nnclassify.evaluation.metrics import METRICS
+from nnclassify.evaluation.percent import percent
+from nnclassify.inference.display_names import num_columns, readable, readable_names
+from nnclassify.inference.report.charts import (
+    Chart,
+    Series,
+    confidence_bins,
+    expected_calibration_error,
+    line_chart,
+    thinned,
+)
+from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
+from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
+from nnclassify.inference.report.scored import Scored
+from nnclassify.inference.report.sentences import advice, judged, result_sentence, task_sentence, thing
+from nnclassify.training.history import Row
+
+SECTIONS = (
+    ("summary", "Summary"),
+    ("figures", "Figures"),
+    ("curves", "Learning curves"),
+    ("confusion", "Confusion matrix"),
+    ("mistakes", "Mistakes"),
+    ("classes", "Classes"),
+    ("calibration", "How sure it is"),
+    ("findings", "Findings"),
+    ("data-section", "Data"),
+    ("config", "Config"),
+    ("environment", "Environment"),
+)
+"""The id and the name of each section."""
+MAX_NAME = 60
+"""Maximum width of the name of an example or of a class, in columns."""
+MAX_LABEL = 28
+"""Maximum width of a class name beside a confusion matrix."""
+MAX_UPRIGHT = 4
+"""Maximum width of class names that stand upright above a confusion matrix."""
+MAX_VALUE = 200
+"""Maximum length of a value of the config."""
+IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
+"""Metrics that are no fractions of examples, which are written with four decimals."""
+
+
+def sections(run: RunContents) -> dict[str, Any]:
+    """Return the variables of the template `run.html.j2`."""
+    scored = run.scored
+    charts = list(_charts(run))
+    return {
+        "run_name": readable(run.folder.path.resolve().name, MAX_NAME),
+        "facts": list(_facts(run)),
+        "banner": _banner(run),
+        "task": task_sentence(run),
+        "result": result_sentence(run),
+        "hero": _hero(run),
+        "advice": list(advice(run)),
+        "figures": _figures(run),
+        "charts": charts,
+        "chart_notes": _chart_notes(run, charts),
+        "matrix": None if scored is None or scored.is_multi_hot else _matrix(run, scored),
+        "matrix_gap": _matrix_gap(run),
+        "mistakes": _mistakes(run),
+        "classes": [] if scored is None else _classes(scored),
+        "calibration": None if scored is None or scored.is_multi_hot else _calibration(run, scored),
+        "calibration_gap": _calibration_gap(run),
+        "findings": [_finding(one) for one in run.findings],
+        "no_findings": _no_findings(run),
+        "data_view": _data(run),
+        "config": _config(run),
+        "commands": list(_commands(run)),
+        "environment": _environment(run),
+        "problems": [printable(text) for text in run.problems],
+    }
+
+
+def page_data(run: RunContents, views: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the script of the page reads: curves, and the examples in each cell of the confusion matrix."""
+    data: dict[str, Any] = {"charts": [chart.data() for chart in views["charts"]], "classes": [], "cells": {}}
+    scored = run.scored
+    if scored is None or scored.is_multi_hot:
+        return {**data, "examples": []}
+    places: dict[int, int] = {}
+    for at_cell, rows in scored.listed.items():
+        if rows:
+            data["cells"]["{}-{}".format(*at_cell)] = [places.setdefault(row, len(places)) for row in rows]
+    data["classes"] = readable_names(scored.class_names, MAX_NAME)
+    data["examples"] = [
+        [
+            readable(scored.names[row], MAX_NAME),
+            percent(scored.confidences[row]),
+            _number(scored.losses[row]),
+            run.examples.images.get(scored.names[row], ""),
+            _values_text(run, scored.names[row]),
+        ]
+        for row in places
+    ]
+    return data
+
+
+def _values_text(run: RunContents, name: str) -> str:
+    values = run.examples.values.get(name, [])
+    pairs = zip(run.examples.columns, values, strict=False)
+    return ", ".join(f"{readable(column, MAX_LABEL)} {value:.4g}" for column, value in pairs)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def _facts(run: RunContents) -> Iterator[str]:
+    """Yield what the run was, in a few words each."""
+    names = [str(run.config[key]) for key in ("dataset.name", "model.name") if key in run.config]
+    yield from (readable(name, MAX_LABEL) for name in names)
+    if run.rows:
+        seconds = sum(row.seconds for row in run.rows)
+        yield f"{counted(len(run.rows), 'epoch')} in {duration(seconds)}"
+    if run.provenance is not None and run.provenance.started_at:
+        yield printable(run.provenance.started_at[:10])
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _banner(run: RunContents) -> str:
+    """Say that the run has not finished."""
+    epochs = run.config.get("epochs")
+    done = f"after {counted(len(run.rows), 'epoch')}" + (f" of {epochs:,}" if isinstance(epochs, int) else "")
+    resume = f"`nnclassify train --resume {run.folder.name}` continues it"
+    return {
+        "finished": "",
+        "failed": f"Training failed {done}: a number became NaN or infinite. See the findings below.",
+        "running": f"This run is still training: the page shows it {done}.",
+        "interrupted": f"This run was stopped {done}; {printable(resume)}.",
+    }[run.state]
+
+
+def _hero(run: RunContents) -> dict[str, Any] | None:
+    """Return the accuracy beside that of simpler methods."""
+    found = judged(run)
+    if found is None:
+        return None
+    bars = [{"name": "this network", "share": found.accuracy, "interval": found.interval}]
+    names = {"boosted": "gradient-boosted trees", "linear": "a linear model", "majority": "the most common class"}
+    for key, name in names.items():
+        share = number_at(run.result, "baselines", key)
+        if share is not None and found.split == "test":
+            bars.append({"name": name, "share": share, "interval": None})
+    interval = "" if found.interval is None else " to ".join(map(percent, found.interval))
+    label = {"test": "test accuracy", "validation": "validation accuracy", "train": "training accuracy"}[found.split]
+    with_texts = [{**one, "text": percent(float(str(one["share"])))} for one in bars]
+    return {"accuracy": percent(found.accuracy), "label": label, "interval": interval, "bars": with_texts}
+
+
+def _figures(run: RunContents) -> dict[str, Any]:
+    """Return the table of metrics by split, with intervals."""
+    splits = [split for split in ("train", "validation", "test") if isinstance(at(run.result, split), dict)]
+    rows = []
+    for name, metric in METRICS.items():
+        cells = [_figure(run, split, name) for split in splits]
+        if any(cells):
+            rows.append({"name": metric.label, "cells": cells})
+    notes = list(_figure_notes(run, splits))
+    return {"splits": splits, "rows": rows, "notes": notes, "gap": "No figures: the run has not finished."}
+
+
+def _figure_notes(run: RunContents, splits: Sequence[str]) -> Iterator[str]:
+    if any(split in ("validation", "test") for split in splits):
+        yield "Beside a figure: its 95% interval, where it is known."
+    if run.best is not None and "train" in splits:
+        yield f"The training figures are those of epoch {run.best.epoch:,}, measured while it was trained."
+    reasons = [at(run.result, split, "undefined") for split in splits]
+    lacking = {str(text) for found in reasons if isinstance(found, dict) for text in found.values()}
+    yield from (f"No value: {readable(text, MAX_VALUE)}." for text in sorted(lacking))
+
+
+def _figure(run: RunContents, split: str, name: str) -> dict[str, str] | None:
+    value = number_at(run.result, split, name)
+    if value is None:
+        return None
+    text = "{:.4f}".format if name in IN_DIGITS else percent
+    bounds = interval_at(run.result, "intervals", split, name)
+    if bounds is None and name == "accuracy" and (found := judged(run)) is not None and found.split == split:
+        bounds = found.interval
+    return {"value": text(value), "interval": "" if bounds is None else " to ".join(map(text, bounds))}
+
+
+def _charts(run: RunContents) -> Iterator[Chart]:
+    best = run.best
+    if best is None:
+        return
+    kept = thinned(len(run.rows), [best.epoch - 1])
+    rows = [run.rows[place] for place in kept]
+    mark = kept.index(best.epoch - 1) if run.state == "finished" and len(rows) > 1 else None
+    select_by = str(run.config.get("select_by", "accuracy"))
+    metric = METRICS.get(select_by, METRICS["accuracy"])
+    is_share = metric.name not in IN_DIGITS
+    wanted = [
+        ("loss", False, [_series("training", rows, "train_loss"), _series("validation", rows, "validation_loss")]),
+        (
+            "accuracy",
+            True,
+            [_series("training", rows, "train_accuracy"), _series("validation", rows, "validation_accuracy")],
+        ),
+        (metric.label, is_share, [_series("validation", rows, "validation_metric")]),
+        ("learning rate", False, [_series("learning rate", rows, "lr")] * (len({row.lr for row in rows}) > 1)),
+    ]
+    for title, shares, series in wanted:
+        may_be_log = title == "loss"
+        epochs = [row.epoch for row in rows]
+        chart = line_chart(title, epochs, series, is_share=shares, may_be_log=may_be_log, mark=mark)
+        if chart is not None:
+            yield chart
+
+
+def _series(name: str, rows: Sequence[Row], field: str) -> Series:
+    values = [getattr(row, field) for row in rows]
+    return Series(name, "train" if name == "training" else "validation", values)
+
+
+def _chart_notes(run: RunContents, charts: Sequence[Chart]) -> list[str]:
+    notes = []
+    if charts and charts[0].mark is not None:
+        notes.append(f"Dashed: epoch {charts[0].epochs[charts[0].mark]:,}, whose weights are kept.")
+    if charts and len(charts[0].epochs) < len(run.rows):
+        notes.append(f"{len(charts[0].epochs):,} of {len(run.rows):,} epochs are drawn; results.csv has all.")
+    return notes
+
+
+def _matrix(run: RunContents, scored: Scored) -> dict[str, Any]:
+    found = matrix(scored)
+    names = readable_names(scored.class_names, MAX_LABEL)
+    labels = [names[index] for index in found.classes]
+    return {
+        "split": scored.split,
+        "things": thing(run, 2),
+        "classes": labels,
+        "upright": max(map(num_columns, labels)) <= MAX_UPRIGHT,
+        "rows": list(zip(labels, found.rows, strict=True)),
+        "left_out": found.num_left_out,
+        "largest": [_confusion(one, names) for one in found.largest],
+    }
+
+
+def _confusion(cell: MatrixCell, names: Sequence[str]) -> dict[str, Any]:
+    true, predicted = cell.at
+    return {"key": cell.key, "count": cell.count, "true": names[true], "predicted": names[predicted]}
+
+
+def _matrix_gap(run: RunContents) -> str:
+    if run.scored is not None:
+        return "No confusion matrix: an example may belong to several classes. The table of classes has their figures."
+    return "No confusion matrix: predictions.csv is missing or too large, or the run has no test or validation split."
+
+
+def _mistakes(run: RunContents) -> dict[str, Any]:
+    scored = run.scored
+    if scored is None:
+        return {"groups": [], "text": "No mistakes are known: there are no predictions.", "columns": []}
+    wrong, count = len(scored.mistakes), len(scored)
+    if not wrong:
+        text = f"None of {count:,} {scored.split} {thing(run, 2)} is predicted wrongly."
+        return {"groups": [], "text": text, "columns": []}
+    verb = "is" if wrong == 1 else "are"
+    text = f"{wrong:,} of {count:,} {scored.split} {thing(run, 2)} {verb} predicted wrongly ({percent(wrong / count)})."
+    if not run.examples.images and not run.examples.values:
+        text += " Only their names are known: the run kept no images or values of them."
+    wanted = [("Surest, and wrong: the highest loss", scored.highest), ("Nearly right: the lowest loss", scored.lowest)]
+    groups = [_mistake_group(run, scored, title, rows) for title, rows in wanted if rows]
+    return {"groups": groups, "text": text, "columns": [readable(name, MAX_LABEL) for name in run.examples.columns]}
+
+
+def _mistake_group(run: RunContents, scored: Scored, title: str, rows: Sequence[int]) -> dict[str, Any]:
+    examples = [_example(run, scored, row) for row in rows]
+    return {"title": title, "examples": examples, "has_images": any(one["image"] for one in examples)}
+
+
+def _example(run: RunContents, scored: Scored, row: int) -> dict[str, Any]:
+    def named(labels: Sequence[int]) -> str:
+        return readable(", ".join(scored.class_names[label] for label in labels) or "no class", MAX_NAME)
+
+    name = scored.names[row]
+    values = [f"{value:.4g}" for value in run.examples.values.get(name, [])]
+    return {
+        "name": readable(name, MAX_NAME),
+        "true": named(scored.true[row]),
+        "predicted": named(scored.predicted[row]),
+        "confidence": percent(scored.confidences[row]),
+        "loss": _number(scored.losses[row]),
+        "image": run.examples.images.get(name, ""),
+        "values": values + ["-"] * (len(run.examples.columns) - len(values)),
+    }
+
+
+def _classes(scored: Scored) -> list[dict[str, Any]]:
+    names = readable_names(scored.class_names, MAX_NAME)
+    by_name = dict(zip(scored.class_names, names, strict=True))
+    rows = zip(class_rows(scored), names, strict=True)
+    return [{**vars(row), "name": name, "taken_for": by_name.get(row.taken_for, "")} for row, name in rows]
+
+
+def _calibration(run: RunContents, scored: Scored) -> dict[str, Any]:
+    bins = confidence_bins(scored.confidences, scored.is_correct)
+    sure = sum(scored.confidences) / len(scored)
+    right = sum(scored.is_correct) / len(scored)
+    gap = sure - right
+    verdict = "about as sure as it is right"
+    if abs(gap) >= 0.02:
+        verdict = "surer than it should be" if gap > 0 else "less sure than it could be"
+    text = (
+        f"On average the network is {percent(sure)} sure of its answer, and right in {percent(right)} of the cases: it "
+        f"is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}."
+    )
+    most = max(one.count for one in bins)
+    shown = [
+        {
+            **vars(one),
+            "range": f"{one.low:.0%} to {one.high:.0%}",
+            "radius": 2.5 + 5.5 * math.sqrt(one.count / most),
+            "text": f"{one.low:.0%} to {one.high:.0%} sure: {one.count:,} examples, {percent(one.accuracy)} right",
+        }
+        for one in bins
+    ]
+    temperature = number_at(run.result, "calibration", "temperature")
+    table = list(_scaling(run))
+    return {
+        "bins": shown,
+        "text": text,
+        "temperature": "" if temperature is None else f"{temperature:.3g}",
+        "table": table,
+    }
+
+
+def _scaling(run: RunContents) -> Iterator[dict[str, str]]:
+    """Yield the errors of the probabilities before and after temperature scaling."""
+    names = {"ece": "expected calibration error", "brier": "Brier score", "log_loss": "log loss"}
+    for split in ("validation", "test"):
+        for key, name in names.items():
+            values = [number_at(run.result, "calibration", split, when, key) for when in ("before", "after")]
+            if None not in values:
+                before, after = (f"{value:.4f}" for value in values)
+                yield {"split": split, "name": name, "before": before, "after": after}
+
+
+def _calibration_gap(run: RunContents) -> str:
+    if run.scored is not None:
+        return "Not shown for examples that may belong to several classes."
+    return "Not known: there are no predictions."
+
+
+def _finding(one: Mapping[str, Any]) -> dict[str, str]:
+    change = at(one, "change")
+    values = change.items() if isinstance(change, dict) else ()
+    symptoms = at(one, "symptoms")
+    seen = (
+        f"; seen with it: {some([str(text) for text in symptoms])}" if isinstance(symptoms, list) and symptoms else ""
+    )
+    return {
+        "id": printable(str(at(one, "id") or "")),
+        "severity": printable(str(at(one, "severity") or "note")),
+        "title": printable(str(at(one, "title") or "")),
+        "evidence": printable(str(at(one, "evidence", "text") or "") + seen),
+        "why": printable(str(at(one, "why") or "")),
+        "change": printable(", ".join(f"{key}: {value_text(value)}" for key, value in values)),
+    }
+
+
+def _no_findings(run: RunContents) -> str:
+    if run.folder.diagnosis.is_file():
+        return "The monitor that watches training found nothing to warn about."
+    return "Nothing is known: the run was not watched (--no-monitor), or has not saved its findings yet."
+
+
+def _data(run: RunContents) -> dict[str, Any]:
+    splits = []
+    for name, counts in run.data.counts.items():
+        (largest, most), (smallest, least) = counts.most_common(1)[0], min(counts.items(), key=lambda item: item[1])
+        splits.append(
+            {
+                "name": printable(name),
+                "count": sum(counts.values()),
+                "classes": f"{len(counts):,}",
+                "smallest": f"{readable(smallest, MAX_LABEL)} ({least:,})",
+                "largest": f"{readable(largest, MAX_LABEL)} ({most:,})",
+            }
+        )
+    return {"splits": splits, "notes": list(_data_notes(run))}
+
+
+def _data_notes(run: RunContents) -> Iterator[str]:
+    if run.data.counts:
+        twins = [f"{readable(one, MAX_NAME)} = {readable(other, MAX_NAME)}" for one, other in run.data.duplicates]
+        number = counted(len(twins), "example")
+        yield f"Also in another split, with the same content: {number}{f' ({some(twins)})' if twins else ''}."
+    if run.data.skipped:
+        listed = [f"{readable(name, MAX_NAME)}: {readable(why, MAX_VALUE)}" for name, why in run.data.skipped.items()]
+        yield f"Left out because they could not be read: {counted(len(listed), 'file')} ({some(listed)})."
+
+
+def _config(run: RunContents) -> dict[str, Any] | None:
+    """Return the values of the config: those that somebody set with their origin, and the defaults."""
+    if not run.config:
+        return None
+    origins = None if run.provenance is None else run.provenance.origins
+    rows = [
+        {
+            "key": readable(key, MAX_NAME),
+            "value": readable(value_text(value), MAX_VALUE),
+            "origin": "" if origins is None else printable(origins.get(key, _by_run(key, value))),
+        }
+        for key, value in run.config.items()
+    ]
+    if origins is None:
+        note = "Which values are defaults is not known: the run was begun by an earlier release."
+        return {
+            "set": [{**row, "origin": "unknown"} for row in rows],
+            "defaults": [],
+            "note": note,
+            "defaults_title": "",
+        }
+    defaults = [row for row in rows if not row["origin"]]
+    title = f"{counted(len(defaults), 'value')} left at {'its default' if len(defaults) == 1 else 'their defaults'}"
+    return {"set": [row for row in rows if row["origin"]], "defaults": defaults, "note": "", "defaults_title": title}
+
+
+def _by_run(key: str, value: Any) -> str:
+    """Return the origin of a value that a run decides and writes down: `compile` is `auto` by default."""
+    return "chosen by the run" if key == "compile" and value != "auto" else ""
+
+
+def value_text(value: Any) -> str:
+    """Return a value of the config as text."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _commands(run: RunContents) -> Iterator[dict[str, str]]:
+    config = shlex.quote(str(run.folder.config))
+    yield {
+        "text": "This command trains it again, from the resolved config in its folder, to the same bits on the same "
+        "machine and releases:",
+        "command": printable(f"nnclassify train {config}"),
+    }
+    if run.provenance is not None and run.provenance.command:
+        yield {"text": "It was started with:", "command": printable(run.provenance.command)}
+
+
+def _environment(run: RunContents) -> list[tuple[str, str]]:
+    found = {} if run.provenance is None else dict(run.provenance.environment)
+    plan = at(run.result, "plan")
+    if isinstance(plan, dict):
+        wanted = {"execution": "execution", "dtype": "number type", "autocast": "multiplies in"}
+        found |= {name: str(plan[key]) for key, name in wanted.items() if key in plan}
+    speed = number_at(run.result, "examples_per_second")
+    if speed is not None:
+        found["examples per second"] = f"{speed:,.0f}"
+    return [(readable(name, MAX_NAME), readable(value, MAX_NAME)) for name, value in found.items()]

@@ -1,0 +1,216 @@
+"""What a run was asked, what came out, and what it is good for, in words that need no training in the field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nnclassify.errors import counted, some
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.percent import percent
+from nnclassify.inference.display_names import readable
+from nnclassify.inference.report.classes import ClassRow, class_rows
+from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
+from nnclassify.inference.report.scored import Scored
+
+MAX_NAME = 40
+"""Maximum width of a name in a sentence, in columns."""
+NAMED_CLASSES = 4
+FEW = 100
+"""Under this many examples, a sentence says that the figure is rough."""
+SURE = 0.9
+"""The confidence from which a prediction is called sure."""
+MIN_SUPPORT = 5
+"""Examples that a class needs to be called reliable or weak."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The figure that a page is about.
+
+    Attributes:
+        split: The split: `test`, `validation` or `train`.
+        accuracy: The accuracy.
+        interval: Its 95% interval; None if unknown.
+        count: The number of examples; None if unknown.
+    """
+
+    split: str
+    accuracy: float
+    interval: tuple[float, float] | None
+    count: int | None
+
+
+def judged(run: RunContents) -> Judged | None:
+    """Return the accuracy on the first split that has one of test, validation and train; None if none is known."""
+    for split in ("test", "validation"):
+        accuracy = number_at(run.result, split, "accuracy")
+        if accuracy is not None:
+            count = _count(run, split)
+            interval = interval_at(run.result, "intervals", split, "accuracy")
+            if interval is None and count:
+                interval = wilson_interval(round(accuracy * count), count)
+            return Judged(split, accuracy, interval, count)
+    if run.best is None:
+        return None
+    if run.best.validation_accuracy is not None:
+        return Judged("validation", run.best.validation_accuracy, None, _count(run, "validation"))
+    return Judged("train", run.best.train_accuracy, None, _count(run, "train"))
+
+
+def _count(run: RunContents, split: str) -> int | None:
+    if run.scored is not None and run.scored.split == split:
+        return len(run.scored)
+    return sum(run.data.counts[split].values()) if split in run.data.counts else None
+
+
+def thing(run: RunContents, number: int = 1) -> str:
+    """Return what an example is called: an image, a row of a table, or an example."""
+    word = "image" if run.examples.images else "row" if run.examples.values else "example"
+    return counted(number, word).partition(" ")[2]
+
+
+def class_names(run: RunContents) -> list[str]:
+    """Return the names of the classes, as far as the run folder tells."""
+    if run.scored is not None:
+        return run.scored.class_names
+    return list(dict.fromkeys(name for names in run.data.counts.values() for name in names))
+
+
+def task_sentence(run: RunContents) -> str:
+    """Say what was asked."""
+    names = [readable(name, MAX_NAME) for name in class_names(run)]
+    if run.scored is not None and run.scored.is_multi_hot:
+        return (
+            f"The task: say which of {len(names)} classes each {thing(run)} belongs to ({some(names, NAMED_CLASSES)})."
+        )
+    if not names:
+        return "The task: tell the classes of a dataset apart."
+    which = f" ({some(names, NAMED_CLASSES)})" if names else ""
+    return f"The task: tell {len(names)} classes of {thing(run, 2)} apart{which}."
+
+
+def result_sentence(run: RunContents) -> str:
+    """Say what came out, in one sentence."""
+    found = judged(run)
+    if found is None:
+        return "No epoch was completed, so nothing is known about how good the network is."
+    right = "right in every class" if run.scored is not None and run.scored.is_multi_hot else "right"
+    number = "" if found.count is None else f"{found.count:,} "
+    which = {
+        "test": f"{number}test {thing(run, 2)} that it has never seen",
+        "validation": f"{number}validation {thing(run, 2)} that it was not trained on",
+        "train": f"the {thing(run, 2)} that it was trained on",
+    }[found.split]
+    return f"It is {right} {_naturally(found.accuracy)}: {percent(found.accuracy)} of {which}."
+
+
+def _naturally(share: float) -> str:
+    """Return a fraction as a natural frequency, as fine as it needs to be: `about 7 times in 10`."""
+    if share in (0, 1):
+        return "every time" if share else "no time"
+    whole = 10 if 0.05 <= share <= 0.95 else 100 if 0.005 <= share <= 0.995 else 1000
+    number = round(share * whole)
+    if number in (0, whole):
+        return "almost every time" if number else "almost never"
+    return f"about {number:,} {'time' if number == 1 else 'times'} in {whole:,}"
+
+
+def advice(run: RunContents) -> Iterator[str]:
+    """Yield what a reader should know before using the network: how far to trust the figure, and where it fails."""
+    found = judged(run)
+    if found is None:
+        return
+    yield from _uncertainty(run, found)
+    yield from _beside_baselines(run, found)
+    if run.scored is not None:
+        yield from _classes(run.scored)
+        yield from _confidence(run.scored, thing(run, 2))
+    yield from _caution(run, found)
+
+
+def _uncertainty(run: RunContents, found: Judged) -> Iterator[str]:
+    if found.interval is None:
+        return
+    low, high = map(percent, found.interval)
+    few = " With so few examples, the figure is rough." if found.count is not None and found.count < FEW else ""
+    yield f"On more {thing(run, 2)} of the same kind, expect {low} to {high} to be right (95% interval).{few}"
+
+
+def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
+    majority, linear = (number_at(run.result, "baselines", name) for name in ("majority", "linear"))
+    if found.split != "test" or majority is None:
+        return
+    low, high = found.interval or (found.accuracy, found.accuracy)
+    if low <= majority:
+        yield (
+            f"It is no better than always answering the most common class ({percent(majority)}): it has learned "
+            "nothing that helps."
+        )
+        return
+    others = [("a linear model", linear), ("gradient-boosted trees", number_at(run.result, "baselines", "boosted"))]
+    known = [(name, value) for name, value in others if value is not None]
+    above = [f"{name} ({percent(value)})" for name, value in known if value < low]
+    equal = [f"{name} ({percent(value)})" for name, value in known if low <= value <= high]
+    below = [f"{name} ({percent(value)})" for name, value in known if value > high]
+    above.append(f"always answering the most common class ({percent(majority)})")
+    yield f"It is better than {' and '.join(above)}."
+    if equal:
+        yield f"It is not clearly better than {' or '.join(equal)}, which is simpler and faster."
+    if below:
+        yield f"It is worse than {' and '.join(below)}: use that instead, or find out why with `nnclassify check`."
+
+
+def _classes(scored: Scored) -> Iterator[str]:
+    rows = [row for row in class_rows(scored) if row.support >= MIN_SUPPORT]
+    if len(rows) < 2:
+        return
+    ranked = sorted(rows, key=lambda row: -row.recall)
+    if ranked[0].recall - ranked[-1].recall < 0.02:
+        low, high = percent(ranked[-1].recall), percent(ranked[0].recall)
+        yield f"It does about equally well on every class ({low} to {high} found)."
+        return
+    count = 1 if len(ranked) < 4 else 2
+    best = " and ".join(f"{_name(row)} ({percent(row.recall)} found)" for row in ranked[:count])
+    worst = " and ".join(_weak(row) for row in ranked[: -count - 1 : -1])
+    yield f"Most reliable for {best}; weakest for {worst}."
+
+
+def _name(row: ClassRow) -> str:
+    return readable(row.name, MAX_NAME)
+
+
+def _weak(row: ClassRow) -> str:
+    taken = f", most often taken for {readable(row.taken_for, MAX_NAME)}" if row.taken_for else ""
+    return f"{_name(row)} ({percent(row.recall)}{taken})"
+
+
+def _confidence(scored: Scored, things: str) -> Iterator[str]:
+    sure = [right for right, share in zip(scored.is_correct, scored.confidences, strict=True) if share >= SURE]
+    if not scored.is_multi_hot and len(sure) >= FEW // 2 and not all(scored.is_correct):
+        share, right = len(sure) / len(scored), sum(sure) / len(sure)
+        yield (
+            f"When it is at least {SURE:.0%} sure, which is so for {percent(share)} of the {things}, it is right in "
+            f"{percent(right)} of the cases."
+        )
+
+
+def _caution(run: RunContents, found: Judged) -> Iterator[str]:
+    things = thing(run, 2)
+    if found.split == "validation":
+        yield f"Caution: without a test result, the figure is a little high: the validation {things} chose the epoch."
+    if found.split == "train":
+        yield f"Caution: how it does on other {things} is unknown, because none were kept out of training."
+    looks = number_at(run.result, "test_looks")
+    if found.split == "test" and looks is not None and looks > 1:
+        yield (
+            f"Caution: this was look {looks:.0f} at this test set. Where runs are chosen by it, its figures are too "
+            "high; only a fresh test set can tell by how much."
+        )
+    if twins := len(run.data.duplicates):
+        verb = "is" if twins == 1 else "are"
+        yield f"Caution: {counted(twins, thing(run))} {verb} also in another split, so the figure may be too high."
+    faults = [one for one in run.findings if one.get("severity") in ("fault", "warning")]
+    if faults:
+        titles = [str(at(one, "title")) for one in faults]
+        yield f"Caution: a monitor warned during training: {some(titles, 2)}. See the findings below."
