@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
 from nnclassify.process import preserve_process_state, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
+from nnclassify.runs.provenance import record_failure
 from nnclassify.runs.recorders import (
     Checkpointer,
     ConfigWriter,
@@ -178,8 +179,8 @@ def train(
         for outdated in (folder.result, folder.predictions, folder.examples, folder.report):
             remove(outdated)
         announce(components, trainer)
-        with signal_handling(trainer.request_stop):
-            _fit(trainer, checkpointer, table, monitor, report)
+        with signal_handling(trainer.request_stop), _failure_recorded(folder, report):
+            _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
         result = _result(folder, components, trainer, monitor, is_new=True)
@@ -280,13 +281,7 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
         raise Interrupted("interrupted", trainer.stop_signal)
 
 
-def _fit(
-    trainer: Trainer,
-    checkpointer: Checkpointer,
-    table: TableWriter,
-    monitor: Monitor,
-    report: Callable[[], None],
-) -> None:
+def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monitor: Monitor) -> None:
     """Train; if training diverges, save the best checkpoint so far and name the first value that was not finite."""
     try:
         trainer.fit()
@@ -296,7 +291,6 @@ def _fit(
         checkpointer.save_best()
         table.save(trainer)
         finding = monitor.diverged(trainer)
-        report()
         if finding is None:
             raise
         raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
@@ -324,6 +318,17 @@ def _checkpointer(
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
         note(f"{folder.path}: continuing after {len(trainer.rows)} epochs{batches}")
     return checkpointer
+
+
+@contextmanager
+def _failure_recorded(folder: RunFolder, report: Callable[[], None]) -> Iterator[None]:
+    """Record in the run folder, and on its page, why training failed."""
+    try:
+        yield
+    except TrainingError as error:
+        record_failure(folder.provenance, str(error))
+        report()
+        raise
 
 
 def _save_report(folder: RunFolder, splits: Splits, *, is_wanted: bool) -> None:

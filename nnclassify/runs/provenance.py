@@ -7,7 +7,7 @@ import os
 import platform
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,12 +37,14 @@ class Provenance:
         command: The command that started the run; empty if it was started from Python.
         environment: What the run was executed with, by name: versions, operating system, device, threads.
         started_at: When the run began, in UTC, as ISO 8601; empty if unknown.
+        failure: Why training failed; empty if it did not.
     """
 
     origins: dict[str, str] = field(default_factory=dict)
     command: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     started_at: str = ""
+    failure: str = ""
 
 
 def provenance_of(loaded: LoadedConfig, config: RunConfig, execution: Mapping[str, object]) -> Provenance:
@@ -79,8 +81,9 @@ def read_provenance(path: Path) -> Provenance | None:
         return None
     tables = (found.origins, found.environment)
     texts = [text for table in tables if isinstance(table, dict) for text in table.values()]
-    is_whole = all(isinstance(table, dict) for table in tables)
-    return found if is_whole and all(isinstance(text, str) for text in [*texts, found.command]) else None
+    texts += [found.command, found.started_at, found.failure]
+    is_whole = all(isinstance(table, dict) for table in tables) and all(isinstance(text, str) for text in texts)
+    return found if is_whole else None
 
 
 def write_provenance(path: Path, provenance: Provenance) -> None:
@@ -90,6 +93,15 @@ def write_provenance(path: Path, provenance: Provenance) -> None:
         SaveError: It could not be written.
     """
     write_text(path, json.dumps(asdict(provenance), indent=2) + "\n")
+
+
+def record_failure(path: Path, failure: str) -> None:
+    """Add to `provenance.json` why training failed.
+
+    Raises:
+        SaveError: It could not be written.
+    """
+    write_provenance(path, replace(read_provenance(path) or Provenance(), failure=failure))
 
 
 def environment(execution: Mapping[str, object]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,7 +140,7 @@ def line_chart(
         if value is None or not math.isfinite(value):
             return None
         share = ((math.log10(value) if is_log else value) - bounds[0]) / (bounds[1] - bounds[0])
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+        return round(HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM), 1)
 
     xs = _places(epochs)
     texts = percent if is_share else _short
@@ -202,7 +203,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     skip = max(1, math.ceil((last - first) / 5))
     last = first + skip * math.ceil((last - first) / skip)
-    return [10.0**power for power in range(first, last + 1, skip)]
+    return [10.0 ** min(power, sys.float_info.max_10_exp) for power in range(first, last + 1, skip)]
 
 
 def _epoch_ticks(epochs: Sequence[int]) -> list[Tick]:

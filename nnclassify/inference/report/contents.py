@@ -23,7 +23,7 @@ from nnclassify.training.history import Row, read_rows
 State = Literal["finished", "running", "failed", "interrupted"]
 
 NOT_FINITE = "NN601"
-"""The finding of a run that diverged."""
+"""The finding of a run that diverged, which earlier releases recorded alone."""
 MAX_BYTES = 2**27
 """Larger tables of examples are not read: it would take longer than all else."""
 
@@ -113,16 +113,16 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
         scored: What is predicted for them, if that is known already.
     """
     problems: list[str] = []
-    result = _object(folder.result, problems)
+    result, provenance = _object(folder.result, problems), read_provenance(folder.provenance)
     findings = at(_object(folder.diagnosis, problems), "findings") or at(result, "findings")
     findings = [one for one in findings if isinstance(one, dict)] if isinstance(findings, list) else []
     return RunContents(
         folder,
-        _state(folder, result, findings),
+        _state(folder, result, provenance, findings),
         result,
         _rows(folder.history, problems),
         _config(folder.config, problems),
-        read_provenance(folder.provenance),
+        provenance,
         scored or read_scored(folder.predictions),
         examples or read_examples(folder.examples),
         findings,
@@ -131,10 +131,13 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
     )
 
 
-def _state(folder: RunFolder, result: dict[str, Any], findings: list[dict[str, Any]]) -> State:
+def _state(
+    folder: RunFolder, result: dict[str, Any], provenance: Provenance | None, findings: list[dict[str, Any]]
+) -> State:
     if result:
         return "finished"
-    if any(one.get("id") == NOT_FINITE for one in findings):
+    has_failed = provenance is not None and bool(provenance.failure)
+    if has_failed or any(one.get("id") == NOT_FINITE for one in findings):
         return "failed"
     return "running" if folder.is_locked() else "interrupted"
 

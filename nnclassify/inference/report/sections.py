@@ -140,9 +140,10 @@ def _banner(run: RunContents) -> str:
     epochs = run.config.get("epochs")
     done = f"after {counted(len(run.rows), 'epoch')}" + (f" of {epochs:,}" if isinstance(epochs, int) else "")
     resume = f"`nnclassify train --resume {run.folder.name}` continues it"
+    why = (run.provenance.failure if run.provenance is not None else "") or "a number became NaN or infinite"
     return {
         "finished": "",
-        "failed": f"Training failed {done}: a number became NaN or infinite. See the findings below.",
+        "failed": f"Training failed {done}: {printable(why)}.",
         "running": f"This run is still training: the page shows it {done}.",
         "interrupted": f"This run was stopped {done}; {printable(resume)}.",
     }[run.state]

@@ -1,0 +1,238 @@
+"""The page about a run: what it says, and that it is whole whatever the run folder holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from run_folders import row_of, write_answers, write_run
+
+import nnclassify
+import nnclassify.errors
+from nnclassify.errors import CheckpointError
+from nnclassify.inference.report.page import save_report
+from nnclassify.runs.folder import RunFolder
+from nnclassify.training.history import write_rows
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+MAX_BYTES = 1_500_000
+
+
+class Page(HTMLParser):
+    """The elements of a page; an element that is not closed, or closed twice, fails."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.ids: Counter[str] = Counter()
+        self.headings: list[int] = []
+        self.sources: list[str] = []
+        self.words: list[str] = []
+        self.html = path.read_text(encoding="utf-8")
+        self.feed(self.html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        named = dict(attrs)
+        assert not [name for name in named if name.startswith("on") or name == "style"]
+        self.ids[named.get("id") or ""] += 1
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] not in (["script"], ["style"]):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def page_of(folder: RunFolder) -> Page:
+    page = Page(save_report(folder))
+    assert [name for name, count in page.ids.items() if count > 1 and name] == []
+    assert page.headings[0] == 1
+    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert all(source.startswith(("#", "data:image/")) for source in page.sources)
+    assert page.tags["script"] == 2
+    assert len(page.html.encode()) < MAX_BYTES
+    return page
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    config = {"dataset": {"name": "rgb", "num_examples": 200}, "model": {"name": "mlp", "hidden": [4]}, "epochs": 2}
+    return nnclassify.train(config, root=tmp_path_factory.mktemp("runs"), overrides=["optimizer.lr=0.02"]).folder
+
+
+def test_a_run_has_a_page_with_its_figures_and_origins(trained: RunFolder) -> None:
+    html = trained.report.read_text(encoding="utf-8")
+    text = page_of(trained).text
+    assert "test images" not in text  # colors are rows of three numbers
+    assert "The task: tell 2 classes of rows apart (dark, light)." in text
+    assert "95% interval" in text
+    assert "optimizer.lr 0.02 --set optimizer.lr=0.02" in text
+    assert f"nnclassify train {trained.config}" in text
+    assert trained.report.read_text(encoding="utf-8") == html  # made again from the folder alone
+
+
+def test_the_data_is_not_needed_to_make_the_page_again(trained: RunFolder) -> None:
+    shown = json.loads(trained.examples.read_text())
+    assert shown["split"] == "test"
+    assert len(shown["columns"]) == 3
+    name = next(iter(shown["values"]))
+    assert name in trained.predictions.read_text()
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    names = [
+        "</script><script>alert(1)</script>",
+        "\" onmouseover='x' {{ 7*7 }}",
+        "a\u202eb\x00\x1b[31m",
+        "x" * 9000,
+        "-->",
+    ]
+    run = write_run(tmp_path / "<b>run", result={"test": {"accuracy": 0.2, "loss": 1.0}})
+    write_answers(run, names, [(f"{name}.png", index, (index + 1) % 5, 0.9) for index, name in enumerate(names)])
+    page = page_of(run)
+    assert "</script><script>alert(1)" not in page.html
+    assert "</script><script>alert(1)</script>" in page.text
+    assert "{{ 7*7 }}" in page.text
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", page.html)
+    assert "\\u202e" in page.text
+
+
+def test_a_thousand_classes_fit_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
+    classes = [f"class number {number}" for number in range(1000)]
+    write_answers(run, classes, [(f"image {n}.jpg", n, n // 2, 0.5) for n in range(200)])
+    page = page_of(run)
+    assert "The 20 classes with the most mistakes; 980 others are left out." in page.text
+    assert page.tags["tr"] > 1000
+
+
+def test_thousands_of_epochs_are_thinned(tmp_path: Path) -> None:
+    run = write_run(tmp_path, epochs=1)
+    write_rows(run.history, [row_of(epoch) for epoch in range(1, 5_001)])
+    assert "epochs are drawn; results.csv has all" in page_of(run).text
+    assert len(run.report.read_bytes()) < 200_000
+
+
+def test_a_run_without_a_test_split_is_judged_on_validation(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"validation": {"accuracy": 0.75}, "test": None})
+    write_answers(
+        run, ["a", "b"], [("w", 0, 0, 0.9), ("x", 0, 0, 0.8), ("y", 1, 1, 0.7), ("z", 1, 0, 0.6)], "validation"
+    )
+    text = page_of(run).text
+    assert "It is right about 8 times in 10: 75.0% of 4 validation examples that it was not trained on." in text
+    assert "without a test result" in text
+
+
+def test_a_run_without_held_out_examples_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"train": {"accuracy": 1.0, "loss": 0.1}})
+    rows = [row_of(epoch, train_accuracy=1.0, validation_loss=None, validation_accuracy=None) for epoch in (1, 2, 3)]
+    write_rows(run.history, rows)
+    text = page_of(run).text
+    assert "It is right every time: 100.0% of the examples that it was trained on." in text
+    assert "how it does on other examples is unknown" in text
+    assert "No confusion matrix" in text
+
+
+def test_multi_hot_targets_have_figures_by_class(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
+    run.predictions.write_text(
+        "split,name,true(a),true(b),predicted(a),predicted(b),p(a),p(b),loss\n"
+        "test,one,1,1,1,0,0.9,0.4,0.7\ntest,two,0,0,0,0,0.1,0.2,0.2\n"
+    )
+    text = page_of(run).text
+    assert "It is right in every class about 5 times in 10" in text
+    assert "No confusion matrix: an example may belong to several classes." in text
+    assert "one a, b a 60.0%" in text  # its name, true classes, predicted classes and confidence
+
+
+def test_a_run_that_was_stopped_says_so(tmp_path: Path) -> None:
+    text = page_of(write_run(tmp_path / "run", epochs=2)).text
+    assert "This run was stopped after 2 epochs of 3; nnclassify train --resume run continues it." in text
+    assert "No figures: the run has not finished." in text
+
+
+def test_a_run_that_diverged_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path, epochs=1)
+    finding = {
+        "id": "NN601",
+        "severity": "fault",
+        "title": "a number that is not finite",
+        "evidence": {"text": "step 7"},
+    }
+    run.diagnosis.write_text(json.dumps({"findings": [finding]}))
+    text = page_of(run).text
+    assert "Training failed after 1 epoch of 3" in text
+    assert "fault a number that is not finite NN601 step 7" in text
+
+
+def test_a_run_that_diverges_gets_a_page(tmp_path: Path) -> None:
+    config = {
+        "dataset": {"name": "rgb", "num_examples": 60, "normalize": "none"},
+        "model": {"name": "mlp", "hidden": [8]},
+        "optimizer": {"name": "sgd", "lr": 1e30},
+        "epochs": 3,
+    }
+    with pytest.raises(nnclassify.errors.TrainingError):
+        nnclassify.train(config, root=tmp_path)
+    assert "Training failed" in page_of(RunFolder(tmp_path / "run")).text
+
+
+def test_an_empty_and_a_damaged_folder_give_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, epochs=0)
+    assert "No epoch was completed" in page_of(run).text
+    for path in run.files():
+        path.write_bytes(b"\xff{[damaged\n")
+    text = page_of(run).text
+    assert "result.json: cannot be read" in text
+    assert "history.jsonl: cannot be read" in text
+
+
+@pytest.mark.parametrize(
+    "result", [{"test": 3, "plan": [], "intervals": {"test": {"accuracy": ["a", None]}}}, {"best_epoch": -1}]
+)
+def test_a_result_of_another_shape_leaves_gaps(tmp_path: Path, result: dict[str, object]) -> None:
+    assert page_of(write_run(tmp_path, result=result)).headings
+
+
+def test_a_page_is_made_quickly(trained: RunFolder) -> None:
+    save_report(trained)  # imports
+    started = time.process_time()
+    save_report(trained)
+    assert time.process_time() - started < 0.3
+
+
+def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
+    for name, accuracy in (("one", 0.5), ("two", 0.75)):
+        run = write_run(
+            tmp_path / name, result={"test": {"accuracy": accuracy}}, config=f"model: mlp\nseed: {accuracy}\n"
+        )
+        write_answers(run, ["a", "b"], [(str(n), n % 2, int(n < 4 * accuracy) and n % 2, 0.9) for n in range(4)])
+    path = nnclassify.report("one", "two", root=tmp_path)
+    assert path == tmp_path / "report.html"
+    text = Page(path).text
+    assert "two is best: 75.0% right on the test split, one 50.0%. The difference may be chance." in text
+    assert "seed 0.5 0.75" in text
+
+
+def test_a_page_goes_where_it_is_wanted(trained: RunFolder, tmp_path: Path) -> None:
+    assert nnclassify.report(trained.path, out=tmp_path / "page.html") == tmp_path / "page.html"
+    with pytest.raises(CheckpointError, match="no such run"):
+        nnclassify.report("absent", root=tmp_path)
