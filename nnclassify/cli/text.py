@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnclassify.cli.metrics_table import IN_SHORT, metrics_lines, undefined_lines
 from nnclassify.cli.streams import has_color
 from nnclassify.cli.table import table
 from nnclassify.diagnosis.report import findings_text
@@ -44,13 +45,9 @@ def result_text(result: RunResult, with_plots: bool) -> str:
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {figures[split]['loss']:.4f}")
             lines[-1] += _selected(figures[split], result.components.config.select_by)
-    if result.baselines is not None:
-        lines[-1] += f" ({result.baselines.in_words(is_multi_hot=result.classifier.is_multi_hot)})"
     if result.test is not None:
-        low, high = map(percent, result.test.accuracy_interval)
-        lines.append(f"95% interval of the test accuracy: {low} to {high} ({result.test.num_examples} examples)")
-        if result.test.is_multi_hot:
-            lines.append(_multi_hot_line(result.test))
+        title = f"{result.test.num_examples:,} test examples"
+        lines += metrics_lines(title, result.test, result.baselines, IN_SHORT)
     lines += _slices_line(result.analyses.get("slices") or [], result.folder.name)
     if result.findings:
         lines.append(f"diagnosis:\n{findings_text(result.findings, color=has_color())}")
@@ -107,13 +104,10 @@ def evaluation_text(
     path: Path, split: str, evaluation: Evaluation, slices: Sequence[Slice], recorded: Baselines | None = None
 ) -> str:
     """Describe an evaluation: metrics, baselines, classes, the confusion matrix if it fits, and the weak slices."""
-    low, high = map(percent, evaluation.accuracy_interval)
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
-        f"accuracy {percent(evaluation.accuracy)} (95% interval {low} to {high}), loss {evaluation.loss:.4f}",
-        *([] if recorded is None else [f"baselines: {recorded.in_words(is_multi_hot=evaluation.is_multi_hot)}"]),
-        *([_multi_hot_line(evaluation)] if evaluation.is_multi_hot else []),
-        *_other_metrics(evaluation),
+        *metrics_lines("", evaluation, recorded),
+        *undefined_lines(evaluation),
         "",
     ]
     has_all = len(evaluation.classes) <= MAX_SHOWN_CLASSES
@@ -123,24 +117,8 @@ def evaluation_text(
     return "\n".join([*lines, "", _slices_table(slices)])
 
 
-def _multi_hot_line(evaluation: Evaluation) -> str:
-    figures = evaluation.metrics
-    return (
-        f"accuracy counts examples that are right in all classes; Hamming loss {figures['hamming_loss']:.4f}, "
-        f"F1 {figures['f1_macro']:.3f} macro, {figures['f1_micro']:.3f} micro"
-    )
-
-
 _ALWAYS = {"loss", "accuracy"}
 """Metrics that every table and line contains."""
-
-
-def _other_metrics(evaluation: Evaluation) -> list[str]:
-    """Return the other metrics on one line, and a line for each metric without a value on this split."""
-    told = _ALWAYS | ({"hamming_loss", "f1_macro", "f1_micro"} if evaluation.is_multi_hot else set())
-    known = [f"{METRICS[name].label} {value:.4f}" for name, value in evaluation.metrics.items() if name not in told]
-    lacking = [f"no {METRICS[name].label}: {reason}" for name, reason in evaluation.undefined.items()]
-    return [", ".join(known)] * bool(known) + [printable(line) for line in lacking]
 
 
 def _class_table(classes: Sequence[ClassReport]) -> str:

@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
+from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import balanced_accuracy
-from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
 
@@ -36,7 +36,9 @@ RIDGE = 0.01
 
 @dataclass(frozen=True)
 class Baselines:
-    """Accuracies of the baselines on the split that the network is evaluated on.
+    """Accuracies of the baselines on the split that the network is evaluated on, or on `MAX_EXAMPLES` examples of it.
+
+    Apart from `boosted`, what has a default is None in a run of an earlier release.
 
     Attributes:
         linear: Of a linear discriminant (Fisher, 1936; Hastie, Tibshirani and Friedman, 2009, section 4.3); with
@@ -45,50 +47,76 @@ class Baselines:
         linear_balanced_accuracy: The balanced accuracy of the linear model; see `metrics.decisions`.
         boosted: Of gradient-boosted trees; None if they were not fitted. They are no measure of what a network should
             reach, so no finding depends on them.
+        majority_balanced_accuracy: The balanced accuracy of always predicting the most common class.
+        boosted_balanced_accuracy: The balanced accuracy of the boosted trees; None if they were not fitted.
+        intervals: The 95% Wilson intervals of `linear`, `majority` and `boosted`, by name.
+        num_correct: The number of these examples that the network predicts correctly.
+        linear_where_correct: The fraction of those that the linear model predicts correctly too, or None.
     """
 
     linear: float
     majority: float
     linear_balanced_accuracy: float
     boosted: float | None = None
+    majority_balanced_accuracy: float | None = None
+    boosted_balanced_accuracy: float | None = None
+    intervals: dict[str, tuple[float, float]] | None = None
+    num_correct: int | None = None
+    linear_where_correct: float | None = None
 
-    def in_words(self, *, is_multi_hot: bool) -> str:
-        """Return the accuracies in words."""
-        boosted = "" if self.boosted is None else f", gradient-boosted trees {percent(self.boosted)}"
-        most = "classes" if is_multi_hot else "class"
-        return f"a linear model {percent(self.linear)}{boosted}, always the most common {most} {percent(self.majority)}"
 
+def baselines(
+    splits: Splits, transform: Transform, judged: Examples, predictions: Tensor, *, with_boosted: bool = False
+) -> Baselines:
+    """Fit the baselines on the training split and evaluate them.
 
-def baselines(splits: Splits, transform: Transform, judged: Examples, *, with_boosted: bool = False) -> Baselines:
-    """Fit the baselines on the training split and evaluate them on `judged`."""
+    Args:
+        splits: The splits.
+        transform: The transform of the network.
+        judged: The examples to evaluate on.
+        predictions: What the network predicts for them, `(N,)` or `(N, K)`, on the CPU.
+        with_boosted: Whether to fit gradient-boosted trees.
+    """
     columns = _flattened(splits.train.select(torch.zeros(1, dtype=torch.int64))[0], transform).shape[1]
     train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
     inputs = torch.cat(list(_features(train, transform)))
-    targets = train.all_targets()
+    train_targets = train.all_targets()
     fit = _regression if splits.is_multi_hot else _discriminant
-    weights, offsets = fit(inputs, targets, splits.num_classes)
+    weights, offsets = fit(inputs, train_targets, splits.num_classes)
+    rows = judged.spaced_rows(MAX_EXAMPLES)
     judged = _some(judged, MAX_EXAMPLES)
-    boosted = _boosted(splits, transform, judged) if with_boosted else None
-    test_targets = judged.all_targets()
+    targets = judged.all_targets()
     scores = torch.cat([chunk @ weights + offsets for chunk in _features(judged, transform)])
-    predictions = multi_hot(scores) if splits.is_multi_hot else scores.argmax(dim=1)
+    answers = {
+        "linear": multi_hot(scores) if splits.is_multi_hot else scores.argmax(dim=1),
+        "majority": commonest(train_targets)[0].expand_as(targets),
+        **({"boosted": _boosted(splits, transform, judged)} if with_boosted else {}),
+    }
+    correct = {name: exact(those, targets) for name, those in answers.items()}
+    accuracies = {name: float(right.double().mean()) for name, right in correct.items()}
+    balanced = {name: balanced_accuracy(those, targets) for name, those in answers.items()}
+    of_network = correct["linear"][exact(predictions[rows], targets)]
     return Baselines(
-        linear=float(exact(predictions, test_targets).double().mean()),
-        majority=float(exact(commonest(targets)[0].expand_as(test_targets), test_targets).double().mean()),
-        linear_balanced_accuracy=balanced_accuracy(predictions, test_targets),
-        boosted=boosted,
+        linear=accuracies["linear"],
+        majority=accuracies["majority"],
+        linear_balanced_accuracy=balanced["linear"],
+        boosted=accuracies.get("boosted"),
+        majority_balanced_accuracy=balanced["majority"],
+        boosted_balanced_accuracy=balanced.get("boosted"),
+        intervals={name: wilson_interval(int(right.sum()), len(right)) for name, right in correct.items()},
+        num_correct=len(of_network),
+        linear_where_correct=float(of_network.double().mean()) if len(of_network) else None,
     )
 
 
-def _boosted(splits: Splits, transform: Transform, judged: Examples) -> float:
-    """Return the accuracy of gradient-boosted trees, fitted on the training split."""
+def _boosted(splits: Splits, transform: Transform, judged: Examples) -> Tensor:
+    """Return what gradient-boosted trees, fitted on the training split, predict."""
     from nnclassify.evaluation.boosting import boosted_predictions, max_examples
 
     inputs = torch.cat(list(_features(judged, transform)))
     train = _some(splits.train, max_examples(inputs.shape[1], splits.num_classes))
     train_inputs = torch.cat(list(_features(train, transform)))
-    predictions = boosted_predictions(train_inputs, train.all_targets(), inputs, splits.num_classes)
-    return float(exact(predictions, judged.all_targets()).double().mean())
+    return boosted_predictions(train_inputs, train.all_targets(), inputs, splits.num_classes)
 
 
 def commonest(targets: Tensor) -> tuple[Tensor, float]:

@@ -102,8 +102,8 @@ def _baselines(
 ) -> Baselines | None:
     """Compute the baselines; return None, with a note, if that fails: the result of the run does not depend on it."""
     try:
-        with_boosted = classifier.config.with_boosted()
-        return baselines(splits, classifier.transform, judged.examples, with_boosted=with_boosted)
+        with_boosted, predictions = classifier.config.with_boosted(), judged.evaluation.predictions
+        return baselines(splits, classifier.transform, judged.examples, predictions, with_boosted=with_boosted)
     except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
         note(f"no baselines: {one_line(cause)}")
         return None

@@ -11,6 +11,7 @@ from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.inference import analysis
 from nnclassify.training.build import Components, build_components
 
@@ -22,7 +23,8 @@ def held_against(components: Components) -> Examples:
 
 def found(**values: object) -> Baselines:
     components = build_components(config_of(**values))
-    return baselines(components.splits, components.transform, held_against(components))
+    judged = held_against(components)
+    return baselines(components.splits, components.transform, judged, judged.all_targets())
 
 
 def test_a_line_parts_blobs_and_not_rings() -> None:
@@ -50,7 +52,8 @@ def test_they_are_those_of_scikit_learn(dataset: str) -> None:
 
 def test_boosted_trees_part_rings_and_are_those_of_scikit_learn() -> None:
     components = build_components(config_of(dataset="circles"))
-    both = baselines(components.splits, components.transform, held_against(components), with_boosted=True)
+    test = held_against(components)
+    both = baselines(components.splits, components.transform, test, test.all_targets(), with_boosted=True)
     (inputs, targets), (judged, expected) = (
         (components.transform(raw, torch.float32).numpy(), classes.numpy())
         for raw, classes in (
@@ -59,7 +62,25 @@ def test_boosted_trees_part_rings_and_are_those_of_scikit_learn() -> None:
     )
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(inputs, targets)
     assert both.boosted == pytest.approx(model.score(judged, expected)) and both.linear < 0.6
-    assert both.in_words(is_multi_hot=False).startswith("a linear model ") and found().boosted is None
+    assert found().boosted is None and found().boosted_balanced_accuracy is None
+
+
+def test_what_the_linear_model_gets_right_of_what_the_network_does() -> None:
+    components = build_components(config_of(dataset="circles"))
+    test = held_against(components)
+    targets = test.all_targets()
+    network = targets.clone()
+    network[::2] = 1 - targets[::2]  # wrong for every other example
+    right = baselines(components.splits, components.transform, test, network)
+    wrong = baselines(components.splits, components.transform, test, 1 - network)
+    whole = baselines(components.splits, components.transform, test, targets)
+    assert right.num_correct == len(targets) // 2 and right.linear_where_correct is not None
+    assert wrong.linear_where_correct is not None and wrong.num_correct == (len(targets) + 1) // 2
+    both = right.num_correct * right.linear_where_correct + wrong.num_correct * wrong.linear_where_correct
+    assert both == pytest.approx(whole.linear * len(targets)) and whole.linear_where_correct == whole.linear
+    assert whole.intervals is not None and whole.intervals["linear"] == wilson_interval(round(both), len(targets))
+    none = baselines(components.splits, components.transform, test, 1 - targets)
+    assert (none.num_correct, none.linear_where_correct) == (0, None)
 
 
 def test_boosted_trees_are_of_bounded_size() -> None:
@@ -107,7 +128,7 @@ def test_a_table_of_100_000_columns_has_a_baseline() -> None:
     splits = Splits(examples, None, None, ["a", "b"])
     none = torch.zeros(1, dtype=torch.float64)
     transform = Transform((100_000,), None, None, none, none + 1)
-    assert closed_form.baselines(splits, transform, examples).linear == 1.0
+    assert closed_form.baselines(splits, transform, examples, targets).linear == 1.0
 
 
 def test_a_baseline_that_cannot_be_had_costs_no_result(here: object, monkeypatch: pytest.MonkeyPatch) -> None:
