@@ -14,7 +14,8 @@ from torch import Tensor
 
 from nnclassify.config.reference import families
 from nnclassify.errors import DataError
-from nnclassify.losses import AnyLoss, LossFunction, project_to_simplex
+from nnclassify.losses import AnyLoss, LossFunction
+from nnclassify.losses.functions import project_to_simplex
 
 LOSSES = [name for name in families()["loss"] if name != "python"]
 

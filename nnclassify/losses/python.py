@@ -1,0 +1,80 @@
+"""A user's own loss, in a Python file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from nnclassify.errors import ModelError
+from nnclassify.files.user_code import UserCode
+from nnclassify.losses.functions import Loss, LossFunction, softmax
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class PythonLoss(UserCode, Loss):
+    """A loss of your own, in a Python file: a function of outputs `(N, K)`, K the number of classes, and targets `(N,)`
+    that returns one loss per example, `(N,)`; or a class whose objects are such functions. It runs only with `--trust`.
+
+    `options` are further keyword arguments of the function, or the arguments of the class. The class also gets those
+    of these that its signature names: `num_classes`, and `class_counts`, the number of training examples per class.
+    Probabilities are the softmax of the outputs.
+    """
+
+    name: Literal["python"] = "python"
+    function: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Name of the function."""
+    class_: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(default=None, alias="class")
+    """Name of the class, in place of `function`."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+    family: ClassVar[str] = "loss"
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Neither a function nor a class, or both."""
+        if (self.function is None) == (self.class_ is None):
+            found = "missing, as is class" if self.function is None else "set, as is class"
+            yield "function", f"{found}; set one of them"
+
+    def target(self) -> str:
+        """Return the name of the function or class."""
+        return self.function or self.class_ or ""
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """Return the loss; it takes one output per class.
+
+        Raises:
+            TrustError: User code may not run here.
+            ModelError: It cannot be called, or does not return one loss per example.
+        """
+        import torch
+
+        num_classes = len(class_counts)
+        supplied = {"num_classes": num_classes, "class_counts": list(class_counts)}
+        loss = self.bound(num_given=2) if self.class_ is None else self.call(supplied)
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            if isinstance(loss, torch.nn.Module):
+                loss.to(outputs.device)  # its buffers
+            found: Tensor = loss(outputs, targets)
+            return found
+
+        with self.explained():
+            found = losses(torch.zeros(2, num_classes), torch.tensor([0, num_classes - 1]), None)
+        self._check(loss, found)
+        return LossFunction(num_classes, 0.0, losses, softmax)
+
+    def _check(self, loss: Any, found: Any) -> None:
+        """Refuse what is not one loss per example, and weights of a loss: no optimizer would update them."""
+        import torch
+
+        what = f"loss: {self.target()} of {self.file}"
+        if not isinstance(found, torch.Tensor) or found.shape != (2,):
+            shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+            hint = "expected one loss per example, (2,), such as with reduction='none'"
+            raise ModelError(f"{what} returned {shape} for 2 examples; {hint}", ("loss",))
+        if isinstance(loss, torch.nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
+            raise ModelError(f"{what} has parameters to learn, which no optimizer would update", ("loss",))
