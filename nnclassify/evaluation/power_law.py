@@ -73,8 +73,7 @@ class PowerLaw:
         counts, found = np.array(sizes, dtype=np.float64), np.array(errors, dtype=np.float64)
         floor, scale, exponent = _curves(counts, found)
         expected = floor[:, None] + scale[:, None] * counts ** -exponent[:, None]
-        grid = [(index, spread) for spread in SPREADS for index in [np.arange(len(floor))]]
-        logs = np.stack([_log_likelihood(expected, found, spread, num_judged) for _, spread in grid], axis=1)
+        logs = np.stack([_log_likelihood(expected, found, spread, num_judged) for spread in SPREADS], axis=1)
         chances = np.exp(logs - logs.max()).flatten()
         rng = np.random.default_rng(0)
         chosen = rng.choice(chances.size, NUM_DRAWS, p=chances / chances.sum())
@@ -90,6 +89,10 @@ class PowerLaw:
         means = self._means(size)
         noise = np.random.default_rng(1).normal(size=len(means))
         return _interval(np.clip(means + noise * np.sqrt(_variance(means, self.spread, self.num_judged)), 0, 1))
+
+    def avoided(self, before: float, after: float) -> Expected:
+        """Return the fraction of the mistakes that are avoided with `after` instead of `before` training examples."""
+        return _interval(1 - self._means(after) / np.maximum(self._means(before), 1e-12))
 
     def _means(self, size: float) -> Numbers:
         means: Numbers = self.floor + self.scale * size**-self.exponent

@@ -16,14 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify.evaluation.percent import percent
+from nnclassify.evaluation.significance import ALPHA, holm
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
-ALPHA = 0.05
-"""Probability of reporting any slice if correctness does not depend on the properties."""
 MIN_EXAMPLES = 10
 """Smaller slices are not tested: each test makes the others weaker."""
 PARTS, MAX_DISTINCT = 5, 10
@@ -106,10 +104,6 @@ class Slice:
         """The number of mistakes that would be avoided if the slice were predicted as accurately as the others."""
         return self.num_examples * (self.accuracy_of_others - self.accuracy)
 
-    def in_words(self) -> str:
-        """Return the slice with its accuracy."""
-        return f"{self.name}={self.value}: {percent(self.accuracy)} of {self.num_examples:,} correct"
-
     def figures(self) -> dict[str, Any]:
         """Return the slice for JSON."""
         return {
@@ -189,13 +183,3 @@ def _candidates(given: Property, right: Flags) -> Iterator[_Candidate]:
     counts, correct = (np.bincount(given.codes[rows], minlength=num_labels) for rows in (known, known & right))
     for label in np.flatnonzero((counts >= MIN_EXAMPLES) & (counts < totals[0])).tolist():
         yield _Candidate(given, label, int(counts[label]), int(correct[label]), *totals)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm, 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
-    result = np.empty(len(p_values))
-    result[order] = np.minimum(np.maximum.accumulate(corrected), 1.0)
-    values: list[float] = result.tolist()
-    return values

@@ -98,6 +98,10 @@ class Model(Settings):
         """
         return self
 
+    def widened(self, factor: int) -> Self | None:
+        """Return the model with `factor` times as many units or channels in every layer; None if it has no width."""
+        return None
+
     def preprocessing(self) -> Preprocessing | None:
         """Return how images must be prepared for pretrained weights; None without such weights.
 
@@ -161,6 +165,11 @@ class DenseModel(Model):
     @abstractmethod
     def has_batch_norm(self) -> bool:
         """Return whether any layer uses batch normalization."""
+
+    def widened(self, factor: int) -> Self | None:
+        """Return the model with wider hidden layers; None if it has none."""
+        hidden = [layer.model_copy(update={"units": factor * layer.units}) for layer in self.hidden]
+        return self.model_copy(update={"hidden": hidden}) if hidden else None
 
     def layer_inits(self) -> Iterator[tuple[str, Init]]:
         """Yield the name in the network and the initialization of each layer with weights, first to last."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
 
 from nnclassify.errors import ConfigPath, ModelError, dotted
 from nnclassify.models.base import DenseModel
-from nnclassify.models.layer_settings import Activation, Head, Init
+from nnclassify.models.layer_settings import Activation, Head, Init, WhiteningInit
 from nnclassify.settings import PositiveInt, Probability, Settings, Switch
 
 if TYPE_CHECKING:
@@ -101,6 +101,16 @@ class Cnn(DenseModel):
         features = self._add_hidden(stack, features, normalized=False)
         self._add_output(stack, features, num_outputs)
         return stack.sequential()
+
+    def widened(self, factor: int) -> Self:
+        """Return the model with wider blocks and hidden layers."""
+        blocks = [
+            block  # whitening has a limit to the number of its filters
+            if isinstance(block.init or self.init, WhiteningInit)
+            else block.model_copy(update={"channels": factor * block.channels})
+            for block in self.blocks
+        ]
+        return (super().widened(factor) or self).model_copy(update={"blocks": blocks})
 
     def layer_inits(self) -> Iterator[tuple[str, Init]]:
         """Yield the convolutions, then the linear layers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -28,6 +28,10 @@ class Resnet(Model):
     """Number of channels of the first stage."""
     stages: Annotated[list[NumBlocks], Field(min_length=1, max_length=6)] = Field(default=[3, 3, 3])
     """Number of residual blocks in each stage."""
+
+    def widened(self, factor: int) -> Self:
+        """Return the model with a wider first stage, and so with wider stages."""
+        return self.model_copy(update={"width": factor * self.width})
 
     def network(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """Build the network, `(N, C, H, W)` to `(N, num_outputs)`.

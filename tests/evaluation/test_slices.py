@@ -1,13 +1,13 @@
-"""Slices: the statistics against scipy and statsmodels, planted slices, and false alarms."""
+"""Slices: the statistics against scipy, planted slices, and false alarms."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from nnclassify.evaluation.slices import ALPHA, UNKNOWN, Property, Slice, holm, weak_slices
+from nnclassify.evaluation.significance import ALPHA
+from nnclassify.evaluation.slices import UNKNOWN, Property, Slice, weak_slices
 
 
 def found(right: np.ndarray, *properties: Property) -> list[Slice]:
@@ -30,12 +30,6 @@ def test_a_p_value_is_that_of_fishers_exact_test(num_right: int, num: int, other
     reported = [part.p_value for part in found(right, Property("kind", ["here", "there"], codes))]
     (corrected,) = {min(1.0, (2 if others >= 10 else 1) * expected)}
     assert reported == (pytest.approx([corrected]) if corrected < ALPHA else [])
-
-
-def test_correction_is_that_of_statsmodels() -> None:
-    p_values = [0.01, 0.04, 0.03, 0.005, 0.5, 0.03]
-    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
-    assert holm([]) == []
 
 
 def test_a_planted_slice_is_found_with_its_counts_and_its_worst_mistakes() -> None:

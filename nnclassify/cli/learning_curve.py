@@ -1,0 +1,71 @@
+"""The command `learning-curve`: would more data, more epochs or a wider network help?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.use import check_plot
+from nnclassify.errors import Interrupted, printable
+
+if TYPE_CHECKING:
+    from nnclassify.config.run_config import LoadedConfig
+    from nnclassify.runs.folder import RunFolder
+
+
+@takes_changes
+def learning_curve(
+    config: ConfigArgument,
+    changes: Changes = UNCHANGED,
+    shares: Annotated[
+        int, typer.Option(min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on.")
+    ] = 5,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of seeds of each share.")] = 3,
+    trials: Annotated[
+        bool | None,
+        typer.Option(
+            "--trials/--no-trials",
+            help="Also train with twice the epochs, and twice the width. Default: if that takes less than 10 minutes.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="The file to save the plot to. Default: in the folder of the runs.")
+    ] = None,
+    as_json: JsonOption = False,
+    trust: TrustOption = False,
+) -> None:
+    """Find out whether more data, more epochs or a wider network would help.
+
+    Trains on growing shares of the training split, for as many updates each, and says what twice the data would
+    probably give. The runs are in checkpoints/<name>-learning-curve/; started again, the command makes only those that
+    are missing.
+    """
+    check_plot("--plot", plot, "curve.png")
+    from nnclassify.config.run_config import load_config
+
+    loaded = load_config(config, changes.gathered())
+    from nnclassify.diagnosis.learning_curve import learning_curve as measure
+    from nnclassify.runs.folder import CHECKPOINTS
+
+    try:
+        curve = measure(loaded, _train, CHECKPOINTS, num_shares=shares, num_seeds=seeds, with_trials=trials, note=note)
+    except Interrupted as stop:
+        raise Interrupted("interrupted; start the same command again to continue", stop.exit_code - 128) from stop
+    from nnclassify.diagnosis.learning_curve_plot import save_learning_curve
+
+    drawn = save_learning_curve(curve, plot or curve.folder / "learning_curve.png")
+    if as_json:
+        print_json({**curve.figures(), "plot": str(drawn)})
+    else:
+        print("\n".join(map(printable, [*curve.conclusions(), f"plot: {drawn}"])))
+
+
+def _train(loaded: LoadedConfig, resume: RunFolder | None, root: Path) -> dict[str, Any]:
+    """Train one run, whose notes are those of all."""
+    from nnclassify.run import train
+
+    return train(loaded, resume=resume, root=root, with_monitor=False).figures()
