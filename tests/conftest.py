@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ CAPABILITY_VERSION, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 0x20080522, 1 << 1, 
 """From `linux/capability.h`."""
 ROOT = Path(__file__).parent.parent
 RELIABILITY = ROOT / "tests" / "reliability"
+_NUMBERS = itertools.count()
 USER_CODE = """
 import math
 from torch import nn
@@ -141,3 +143,16 @@ def nnclassify(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
 
     return start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for user data of everything that tests start: no test writes into that of whoever runs the tests."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+    return Path(os.environ["XDG_DATA_HOME"])
+
+
+@pytest.fixture(autouse=True)
+def _own_data_home(_data_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what another one has looked at."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(_data_home / str(next(_NUMBERS))))

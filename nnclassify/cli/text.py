@@ -24,6 +24,7 @@ from nnclassify.inference.display_names import num_columns, readable, readable_n
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
+from nnclassify.runs.looks import in_words
 
 MAX_SHOWN_CLASSES = 20
 """Above this number of classes, a confusion matrix does not fit a terminal: only the worst classes and the largest
@@ -44,14 +45,26 @@ def result_text(result: RunResult, with_plots: bool) -> str:
     for split in ("train", "validation", "test"):
         if figures[split] is not None:
             lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {figures[split]['loss']:.4f}")
-            lines[-1] += _selected(figures[split], result.components.config.select_by)
-    if result.test is not None:
-        title = f"{result.test.num_examples:,} test examples"
-        lines += metrics_lines(title, result.test, result.baselines, IN_SHORT)
+            lines[-1] += _selected(figures[split], result.components.config.select_by) + _looks(result, split)
+    lines += _test_lines(result)
     lines += _slices_line(result.analyses.get("slices") or [], result.folder.name)
     if result.findings:
         lines.append(f"diagnosis:\n{findings_text(result.findings, color=has_color())}")
     return "\n".join(lines)
+
+
+def _test_lines(result: RunResult) -> list[str]:
+    """Return the metrics of the test split, or where they can be seen."""
+    if result.test is not None:
+        return metrics_lines(f"{result.test.num_examples:,} test examples", result.test, result.baselines, IN_SHORT)
+    hint = f"test: not shown (show_test: off); run: nnclassify evaluate {result.folder.name} --split test"
+    return [hint] if result.components.splits.test is not None else []
+
+
+def _looks(result: RunResult, split: str) -> str:
+    """Return how often the test split has been looked at, from the second network on."""
+    looks = in_words(result.analyses.get("test_looks"))
+    return f"; {looks}" if looks and split == "test" else ""
 
 
 def _slices_line(slices: Sequence[dict[str, Any]], run: str) -> list[str]:
@@ -108,6 +121,7 @@ def evaluation_text(
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         *metrics_lines("", evaluation, recorded),
         *undefined_lines(evaluation),
+        *([looks] if (looks := in_words(evaluation.test_looks)) else []),
         "",
     ]
     has_all = len(evaluation.classes) <= MAX_SHOWN_CLASSES

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 SplitOption = Annotated[
     str | None,
-    typer.Option(help="train, validation or test. Default: test if there is one; of other data, all examples."),
+    typer.Option(
+        help="train, validation or test. Default: test, or with show_test: off validation; of other data, all examples."
+    ),
 ]
 DataOption = Annotated[
     str | None,
@@ -68,8 +70,7 @@ def evaluate(
     run, changes = run_and_overrides(run, words, run_option, overrides)
     from nnclassify.cli.text import evaluation_text, importance_table
     from nnclassify.inference.attribution import column_importance
-    from nnclassify.inference.evaluate import evaluate as evaluate_examples
-    from nnclassify.inference.evaluation_examples import examples_to_evaluate, recorded_baselines
+    from nnclassify.inference.evaluation_examples import evaluate_chosen, examples_to_evaluate, recorded_baselines
     from nnclassify.inference.predictions import Predicted
     from nnclassify.inference.slices import slices_of
 
@@ -78,7 +79,7 @@ def evaluate(
     chosen = examples_to_evaluate(classifier, split, data)
     for text in chosen.notes:
         note(text)
-    evaluation = evaluate_examples(classifier, chosen.examples)
+    evaluation = evaluate_chosen(classifier, chosen, note)
     columns = column_importance(classifier, chosen.examples) if importance else None
     slices = slices_of(classifier, Predicted(chosen.split, chosen.examples, evaluation), chosen.dataset)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
@@ -89,6 +90,7 @@ def evaluate(
                 **about,
                 **evaluation.figures(),
                 "baselines": None if recorded is None else vars(recorded),
+                "test_looks": evaluation.test_looks,
                 "slices": [part.figures() for part in slices],
                 **({} if columns is None else {"importance": [*map(vars, columns)]}),
             }

@@ -119,6 +119,9 @@ class RunConfig(Settings):
     boosted_baseline: AutoSwitch = "auto"
     """Compare the result with gradient-boosted trees too (scikit-learn's `HistGradientBoostingClassifier`), besides a
     linear model and the most common class. `auto`: for a table in a file; it takes a few seconds at most."""
+    show_test: Switch = True
+    """Show the metrics of the test split at the end of `train`. If off, they are not computed: `nnclassify evaluate RUN
+    --split test` does that once, when everything has been chosen."""
     accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
     """Findings of `nnclassify check` to accept, such as NN302. They are shown as notes, never as faults."""
 
@@ -337,12 +340,7 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
     if config.ema is not None and config.lookahead is not None:
         text = "found both lookahead and ema, but only one average can be evaluated and saved; remove one of them"
         yield _Misfit(("lookahead",), ("ema",), text)
-    if config.dataset.validation in (0, "test"):
-        unchosen = "needs a validation split; set dataset.validation: 0.1, or remove"
-        if config.patience is not None:
-            yield _Misfit(("patience",), ("dataset",), f"{unchosen} patience")
-        if config.select_by != "accuracy":
-            yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {unchosen} select_by")
+    yield from _validation_misfits(config)
     augment = config.dataset.augmentation()
     if augment is not None and augment.mixes and (reason := config.loss.refuses_soft()) is not None:
         option = "mixup" if augment.mixup else "cutmix"
@@ -353,6 +351,18 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
         yield _Misfit(("dataset", "normalize"), ("model",), text)
     if (reason := METRICS[config.select_by].refuses(is_multi_hot=config.dataset.is_multi_hot)) is not None:
         yield _Misfit(("select_by",), ("dataset",), f"{reason}; choose another metric, such as f1_macro")
+
+
+def _validation_misfits(config: RunConfig) -> Iterator[_Misfit]:
+    if config.dataset.validation in (0, "test"):
+        unchosen = "needs a validation split; set dataset.validation: 0.1, or remove"
+        if config.patience is not None:
+            yield _Misfit(("patience",), ("dataset",), f"{unchosen} patience")
+        if config.select_by != "accuracy":
+            yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {unchosen} select_by")
+    if config.dataset.validation == "test" and not config.show_test:
+        text = "found off with dataset.validation: test, which shows the test split after every epoch; set it to 0.1"
+        yield _Misfit(("show_test",), ("dataset",), text)
 
 
 def _unknown_findings(config: RunConfig) -> Iterator[_Misfit]:

@@ -91,7 +91,8 @@ def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float]
         return None
     without_one = statistics.value(total - statistics.sums)
     influence = without_one.mean() - without_one
-    acceleration = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5))
+    spread = float((influence**2).sum())
+    acceleration = float((influence**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
     half = 0.5 / len(values)
     below = float(((values < whole).double() + (values <= whole).double()).mean()) / 2
     bias = _NORMAL.inv_cdf(min(max(below, half), 1 - half))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nnclassify.data import Splits
@@ -19,6 +19,7 @@ from nnclassify.inference.evaluate import choose_split, evaluate
 from nnclassify.inference.predictions import Predicted, write_predictions
 from nnclassify.inference.slices import slices_of
 from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.looks import look
 from nnclassify.training.history import Row
 
 
@@ -29,7 +30,7 @@ class FinishedRun:
     Attributes:
         folder: The run folder.
         classifier: The classifier loaded from `best.pt`.
-        splits: The splits of the run.
+        splits: The splits of the run, without the test split if the config has `show_test: off`.
         validation: The validation split and its evaluation; None without one, or if its loss was not finite in
             training. It is the test split if the config says `validation: test`.
         test: The test split and its evaluation; None without one.
@@ -79,6 +80,8 @@ def finished_run(
     Raises:
         TrainingError: The loss of an example is not finite.
     """
+    if not classifier.config.show_test:
+        splits = replace(splits, test=None)
     name, examples = choose_split(splits, None)
     judged = Predicted(name, examples, evaluate(classifier, examples))
     found = _baselines(classifier, splits, judged, note)
@@ -127,6 +130,13 @@ def _of_baselines(run: FinishedRun) -> dict[str, Any] | None:
     return None if run.test is None or run.baselines is None else vars(run.baselines)
 
 
+def _test_looks(run: FinishedRun) -> int | None:
+    """Return how many networks have looked at the test split, this one included."""
+    if run.test is None:
+        return None
+    return look(run.folder.best, run.classifier.model.state_dict(), run.test.examples.digest(), run.note)
+
+
 def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
     split = run.test or run.validation
     return (
@@ -140,6 +150,7 @@ ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
     "intervals": _intervals,
     "baselines": _of_baselines,
     "slices": _slices,
+    "test_looks": _test_looks,
 }
 """The analyses of a run by their key in `result.json`, in the order in which they are done. Each returns what JSON can
 represent; None if it does not apply to the run."""

@@ -37,6 +37,7 @@ class Evaluation:
         is_multi_hot: Whether an example may belong to several classes, or to none.
         split: The name of the split: see `EvaluationExamples`; empty if unknown.
         notes: Notes about the examples, one line each.
+        test_looks: How many networks have looked at the examples, this one included, if they are a test split.
     """
 
     num_examples: int
@@ -52,6 +53,7 @@ class Evaluation:
     is_multi_hot: bool = False
     split: str = ""
     notes: tuple[str, ...] = ()
+    test_looks: int | None = None
 
     @property
     def loss(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, sp
 from nnclassify.inference.labeled_data import dataset_at
 from nnclassify.process import preserve_process_state
 from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.looks import look
 from nnclassify.runs.manifest import changes_since, seen_in_training
 
 
@@ -85,7 +87,25 @@ def evaluate_run(classifier: Classifier, split: str | None = None, data: str | N
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"split: found {split!r}, expected train, validation or test")
     chosen = examples_to_evaluate(classifier, split, data)
-    return replace(evaluate(classifier, chosen.examples), split=chosen.split, notes=tuple(chosen.notes))
+    notes = list(chosen.notes)
+    return replace(evaluate_chosen(classifier, chosen, notes.append), notes=tuple(notes))
+
+
+def evaluate_chosen(classifier: Classifier, chosen: EvaluationExamples, note: Callable[[str], None]) -> Evaluation:
+    """Evaluate a classifier on examples; if they are a test split, that is a look at it.
+
+    Args:
+        classifier: The trained network.
+        chosen: The examples.
+        note: Called with why looks cannot be counted, on one line.
+
+    Raises:
+        TrainingError: The loss of an example is not finite.
+    """
+    evaluation, looks = evaluate(classifier, chosen.examples), None
+    if chosen.split == "test":
+        looks = look(classifier.path, classifier.model.state_dict(), chosen.examples.digest(), note)
+    return replace(evaluation, split=chosen.split, test_looks=looks)
 
 
 def recorded_baselines(checkpoint: Path) -> Baselines | None:
@@ -107,7 +127,8 @@ def _is_known(classifier: Classifier, name: str, examples: Examples) -> bool:
 
 
 def _of_own(classifier: Classifier, splits: Splits, split: str | None) -> EvaluationExamples:
-    name, examples = choose_split(splits, split)
+    is_shown = split is not None or classifier.config.show_test
+    name, examples = choose_split(splits if is_shown else replace(splits, test=None), split)
     dataset, notes = classifier.config.dataset, list(splits.notes)
     origin, origin_of_inputs = dataset.origin(name), dataset.origin_of_inputs(name)
     check_values(examples, classifier.transform, origin_of_inputs)

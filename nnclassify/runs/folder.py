@@ -97,6 +97,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def looks(self) -> Path:
+        """The networks that have looked at the test split, as far as known when this one did."""
+        return self.path / "test_looks.json"
+
+    @property
     def lock(self) -> Path:
         """The file that a process locks while it trains in the folder."""
         return self.path / ".lock"
@@ -122,7 +127,7 @@ class RunFolder:
 
     def files(self) -> list[Path]:
         """Return the files that a run may write, without their previous versions."""
-        tables = [self.results, self.manifest, self.skipped, self.predictions]
+        tables = [self.results, self.manifest, self.skipped, self.predictions, self.looks]
         pages = [self.diagnosis, self.provenance, self.examples, self.report]
         return [self.config, self.history, *tables, self.best, self.last, self.result, *pages]
 

@@ -88,7 +88,7 @@ def label_findings(
         return []
     inputs, targets = _sample(splits.train, plain.components.transform)
     near = _nearest_agree(inputs, targets)
-    held_out = max((split for split in (splits.validation, splits.test) if split is not None), key=len, default=None)
+    held_out = plain.components.splits.validation  # never the test split: its labels decide nothing
     is_learned = near > _above_chance(targets) or (
         net is not None and net.balanced_accuracy > splits.chance + 3 * net.noise
     )

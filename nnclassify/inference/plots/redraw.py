@@ -37,6 +37,7 @@ def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable
     splits = splits_of(classifier)
     for text in (*found.notes, *splits.notes):
         note(text)
-    test = None if splits.test is None else Predicted("test", splits.test, evaluate(classifier, splits.test))
+    shown = splits.test if classifier.config.show_test else None
+    test = None if shown is None else Predicted("test", shown, evaluate(classifier, shown))
     rows = whole_history(folder.history, [Row(**row) for row in found.checkpoint.history], note)
     return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, test, is_thorough=True, note=note)
