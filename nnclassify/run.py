@@ -126,6 +126,7 @@ def train(
     loaded: LoadedConfig,
     *,
     resume: RunFolder | None = None,
+    into: RunFolder | None = None,
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] = lambda text: None,
     with_monitor: bool = True,
@@ -140,6 +141,7 @@ def train(
     Args:
         loaded: The config.
         resume: The run to continue; None: start a new one.
+        into: The empty folder of a new run; None: create one under `root`.
         observers: Additional observers of the training.
         note: Called with each note about the data, a resumed run or a finding of the monitor, one line each.
         with_monitor: Whether to watch for signs of failing training.
@@ -157,7 +159,7 @@ def train(
     components, trainer = _built(loaded, ranks, resume)
     for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
-    folder = resume or create_run_folder(loaded.name, root)
+    folder = resume or into or create_run_folder(loaded.name, root)
     with folder.locked():
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
@@ -212,6 +214,10 @@ def train_isolated(
         loaded = own_config(folder, assignments(overrides), note)
     else:
         loaded = load_any(config, overrides)
+        if (
+            fold := loaded.config.dataset.which_fold()
+        ) is not None and "fold" not in loaded.config.dataset.model_fields_set:
+            note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} alone; set dataset.fold for another one")
     result = train(
         loaded,
         resume=folder,
@@ -233,6 +239,7 @@ def train_distributed(
     with_monitor: bool,
     announce: Announce = _silent,
     *,
+    into: RunFolder | None = None,
     with_report: bool = True,
 ) -> RunResult | None:
     """Train with the other processes started by torchrun, if any; the first process returns the result, others None.
@@ -247,6 +254,7 @@ def train_distributed(
         return train(
             loaded,
             resume=folder,
+            into=into,
             observers=observers,
             note=note,
             with_monitor=with_monitor,

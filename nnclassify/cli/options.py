@@ -106,12 +106,12 @@ class Changes:
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="Short for device=DEVICE.")] = None
     label: LabelOption = None
 
-    def gathered(self) -> list[str]:
-        """Return the overrides in the order in which they apply; see `overrides.gathered`."""
+    def gathered(self, **more: str | None) -> list[str]:
+        """Return the overrides in the order in which they apply, with more short options; see `overrides.gathered`."""
         from nnclassify.cli.overrides import gathered
 
         short = asdict(self)
-        return gathered(short.pop("overrides"), short.pop("words"), **short)
+        return gathered(short.pop("overrides"), short.pop("words"), **short, **more)
 
 
 UNCHANGED = Changes()

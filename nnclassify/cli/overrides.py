@@ -25,6 +25,7 @@ SHORT = {
     "batch_size": "batch_size",
     "device": "device",
     "label": "dataset.label",
+    "folds": "dataset.folds",
 }
 """The keys that the short options set, by parameter name."""
 OF_A_RUN = ("dataset", "evaluation")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnclassify.cli.group import resumed_group, started_group, train_group
 from nnclassify.cli.options import (
     UNCHANGED,
     Changes,
@@ -25,13 +27,24 @@ from nnclassify.cli.streams import has_color, is_terminal
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
-    from nnclassify.run import RunResult
+    from nnclassify.run import Announce, RunResult
     from nnclassify.runs.folder import RunFolder
+    from nnclassify.training.trainer import Observer
 
 
 ResumedRunOption = Annotated[
     str | None,
     typer.Option("--run", metavar="RUN", help="With --resume: the run to continue.", autocompletion=complete_run),
+]
+
+
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Train N runs with different seeds, or with the seeds of a list such as 0,3,7."),
+]
+FoldsOption = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="N", help="Train a run on each of N folds: short for dataset.folds=N without fold."),
 ]
 
 
@@ -44,6 +57,8 @@ def train(
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the newest run that fits the config.")] = False,
     run: ResumedRunOption = None,
+    seeds: SeedsOption = None,
+    folds: FoldsOption = None,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print the device, number type and execution mode.")
@@ -54,21 +69,25 @@ def train(
     from nnclassify.cli.overrides import config_and_overrides
 
     config, words = config_and_overrides(config, changes.words, run, resume=resume)
-    overrides = replace(changes, words=words).gathered()
-    folder, loaded = _loaded(config, overrides, resume=resume, is_run=run is not None)
-    result = _trained(loaded, folder, monitor=monitor, report=report, verbose=verbose)
-    if result is None:
-        return
+    overrides = replace(changes, words=words).gathered(folds=None if folds is None else str(folds))
+    train_run = partial(_trained, monitor=monitor, report=report, verbose=verbose, plots=plots)
+    group = resumed_group(config, overrides, seeds, folds) if resume else None
+    if group is None:
+        folder, loaded = _loaded(config, overrides, resume=resume, is_run=run is not None)
+        group = started_group(loaded, seeds, folds) if folder is None else None
+    if group is None:
+        train_run(loaded, folder, show=partial(_show, as_json=as_json, plots=plots))
+    else:
+        train_group(group, overrides if resume else [], train_run, as_json=as_json)
+
+
+def _show(result: RunResult, *, as_json: bool, plots: bool) -> None:
     if as_json:
         print_json(result.figures())
     else:
         from nnclassify.cli.text import result_text
 
         print(result_text(result, plots))
-    if plots:  # last, because plots take seconds: the results are printed even if drawing fails
-        from nnclassify.run import save_run_plots
-
-        save_run_plots(result, note)
 
 
 def _loaded(
@@ -84,21 +103,36 @@ def _loaded(
 
 
 def _trained(
-    loaded: LoadedConfig, folder: RunFolder | None, *, monitor: bool, report: bool, verbose: bool
-) -> RunResult | None:
+    loaded: LoadedConfig,
+    folder: RunFolder | None,
+    *,
+    into: RunFolder | None = None,
+    show: Callable[[RunResult], None] = lambda result: None,
+    monitor: bool,
+    report: bool,
+    verbose: bool,
+    plots: bool,
+) -> None:
+    """Train or continue a run, show its result and draw its plots."""
     from nnclassify.cli.introduction import Introduction
     from nnclassify.cli.progress import EpochLines, ProgressBar
-    from nnclassify.run import train_distributed
+    from nnclassify.run import save_run_plots, train_distributed
 
     at_terminal = is_terminal(sys.stderr)
     progress = ProgressBar() if at_terminal else EpochLines()
-    if not (at_terminal or verbose):
-        return train_distributed(loaded, folder, [progress], progress.note, monitor, with_report=report)
-    introduction = Introduction(progress.note, verbose=verbose)
-    watching = [introduction, progress]
-    return train_distributed(
-        loaded, folder, watching, progress.note, monitor, introduction.announce, with_report=report
+    watching: list[Observer] = [progress]
+    announce: dict[str, Announce] = {}
+    if at_terminal or verbose:
+        introduction = Introduction(progress.note, verbose=verbose)
+        watching, announce = [introduction, progress], {"announce": introduction.announce}
+    result = train_distributed(
+        loaded, folder, watching, progress.note, monitor, into=into, with_report=report, **announce
     )
+    if result is None:
+        return
+    show(result)
+    if plots:  # last, because plots take seconds: the results are printed even if drawing fails
+        save_run_plots(result, note)
 
 
 @takes_changes

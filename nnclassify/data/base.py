@@ -364,7 +364,8 @@ class UnsplitDataset(Dataset):
     """Number of folds for cross-validation: the examples are divided into folds, stratified by class, and the test
     split is one of them, `fold`. A run per fold tests every example once. Replaces `test`."""
     fold: Annotated[int, Field(ge=1, le=MAX_FOLDS)] | None = None
-    """The fold that is the test split, from 1 to `folds`. Default: 1."""
+    """The fold that is the test split, from 1 to `folds`. Default: the command `train` trains a run on each fold; any
+    other use of the config is of fold 1."""
 
     def test_fraction(self) -> float:
         """Return the `test` option."""

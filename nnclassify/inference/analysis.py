@@ -120,6 +120,10 @@ def _save_predictions(run: FinishedRun) -> None:
         write_predictions(run.folder.predictions, predicted, run.classifier.class_names)
 
 
+def _num_examples(run: FinishedRun) -> dict[str, int]:
+    return {name: len(examples) for name in ("train", "validation", "test") if (examples := run.splits.split(name))}
+
+
 def _intervals(run: FinishedRun) -> dict[str, dict[str, tuple[float, float]] | None]:
     """Return the 95% interval of each metric, by split and by name."""
     evaluated = {"validation": run.validation, "test": run.test}
@@ -147,6 +151,7 @@ def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
 
 
 ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
+    "num_examples": _num_examples,
     "intervals": _intervals,
     "baselines": _of_baselines,
     "slices": _slices,

@@ -23,7 +23,7 @@ from nnclassify.inference.compared_examples import (
     scored_examples,
 )
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
-from nnclassify.runs.folder import RunFolder, find_checkpoint
+from nnclassify.runs.folder import RunFolder, find_checkpoint, group_runs, named_group
 from nnclassify.settings import flat
 from nnclassify.training.history import Row, whole_history
 
@@ -168,12 +168,13 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     """Read runs and compare them.
 
     Args:
-        runs: Names of runs, run folders or checkpoint files.
+        runs: Names of runs, of groups of runs, run folders or checkpoint files.
         note: Called with a line for each name that is ambiguous, and for each damaged file.
 
     Raises:
         CheckpointError: A checkpoint is missing or damaged.
     """
+    runs = [member for run in runs for member in _members(run)]
     paths = [find_checkpoint(run, note=note) for run in runs]
     found = [load_newest(path) for path in paths]
     for text in (text for newest in found for text in newest.notes):
@@ -194,6 +195,12 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
         replace(run, name=given) if named[run.name] > 1 else run for run, given in zip(compared, runs, strict=True)
     )
     return [first, *(replace(run, examples=against_first(first.scored, run.scored)) for run in others)]
+
+
+def _members(run: str) -> list[str]:
+    """Return the runs of a group that have begun, or the run itself."""
+    group = named_group(run)
+    return [run] if group is None else [str(member.path) for member in group_runs(group)] or [run]
 
 
 def _metrics(checkpoint: Checkpoint, best: Row | None, result: _Result | None) -> dict[str, dict[str, float]]:
@@ -222,7 +229,7 @@ def _compared(
     best = known[checkpoint.epoch - 1] if checkpoint.epoch else None
     metrics = _metrics(checkpoint, best, result)
     return ComparedRun(
-        name=path.parent.name if path.name in ("best.pt", "last.pt") else run,
+        name=RunFolder(path.parent).name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,
         parameters=sum(weight.numel() for weight in weights),
         epochs=len(rows) if result is None else result.epochs,

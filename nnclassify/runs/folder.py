@@ -18,6 +18,8 @@ from nnclassify.files.paths import is_regular, look, unreadable
 
 CHECKPOINTS = Path("checkpoints")
 """Folder of the runs, relative to the working directory."""
+GROUP = "group.json"
+"""The file that a folder with the runs of a group contains; see `groups.py`."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """Name of the run."""
-        return self.path.name
+        """Name of the run; for a run of a group, after the name of the group, such as `digits/seed-0`."""
+        group = self.path.parent
+        return f"{group.name}/{self.path.name}" if is_group(group) else self.path.name
 
     @property
     def config(self) -> Path:
@@ -218,11 +221,21 @@ def runs(root: Path = CHECKPOINTS) -> list[RunFolder]:
         InputError: The root cannot be read.
     """
     found = []
-    for path in _entries(root):
+    for path in _run_paths(root):
         with contextlib.suppress(OSError, InputError):
             if path.is_dir() and (best := _checkpoint_in(path)) is not None:
-                found.append(((best if best.is_file() else previous(best)).stat().st_mtime_ns, path.name))
-    return [RunFolder(root / name) for _, name in sorted(found)]
+                found.append(((best if best.is_file() else previous(best)).stat().st_mtime_ns, path))
+    return [RunFolder(path) for _, path in sorted(found)]
+
+
+def _run_paths(root: Path) -> Iterator[Path]:
+    """Yield the paths in a folder of runs, with those in groups in place of the groups."""
+    for path in _entries(root):
+        if is_group(path):
+            with contextlib.suppress(InputError):
+                yield from _entries(path)
+        else:
+            yield path
 
 
 def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
@@ -237,6 +250,40 @@ def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
         if pattern.fullmatch(path.name) and (started := RunFolder(path).started_at()) is not None:
             found.append((started, path.name))
     return [RunFolder(root / name) for _, name in sorted(found)]
+
+
+def is_group(path: Path) -> bool:
+    """Return whether a folder contains the runs of a group; False if it cannot be opened."""
+    try:
+        return (path / GROUP).is_file()
+    except OSError:
+        return False
+
+
+def group_runs(path: Path) -> list[RunFolder]:
+    """Return the runs of a group that have begun, by name; numbers in names are in ascending order.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
+    begun = [RunFolder(entry) for entry in _entries(path) if RunFolder(entry).started_at() is not None]
+    return sorted(begun, key=lambda run: [int(part) if part.isdecimal() else 0 for part in run.path.name.split("-")])
+
+
+def groups_of(name: str, root: Path = CHECKPOINTS) -> list[Path]:
+    """Return the groups with this name, or this name and a number, newest last.
+
+    Raises:
+        InputError: The root cannot be read.
+    """
+    pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
+    found = [path for path in _entries(root) if pattern.fullmatch(path.name) and is_group(path)]
+    return sorted(found, key=lambda path: ((path / GROUP).stat().st_mtime_ns, path.name))
+
+
+def named_group(run: str, root: Path = CHECKPOINTS) -> Path | None:
+    """Return the group with exactly this name or path, or None."""
+    return next(filter(is_group, _places(run, root)), None) if run else None
 
 
 def _entries(root: Path) -> list[Path]:
@@ -314,6 +361,9 @@ def _closed(root: Path) -> str:
 def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
     """Return the error that explains best why RUN is not a run."""
     for place in places:
+        if run and is_group(place):
+            names = some([known.name for known in group_runs(place)]) or "none has begun"
+            return CheckpointError(f"{place}: a group of runs; name one of them: {names}")
         if run and place.is_dir() and place != root:
             if os.path.lexists(RunFolder(place).last):
                 what = f"no best.pt yet; `nnclassify train --resume {place.name}` continues the run and writes it"

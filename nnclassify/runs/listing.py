@@ -16,7 +16,7 @@ from nnclassify.errors import ConfigError, InputError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.paths import content_of, is_folder, unreadable
-from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.folder import RunFolder, is_group
 from nnclassify.training.history import Row, read_rows
 
 State = Literal["finished", "interrupted", "running", "damaged", "not a run"]
@@ -73,7 +73,7 @@ class ListedRun:
 def listed(root: Path) -> list[ListedRun]:
     """List every folder under a root as a run, newest last; folders that are not runs come first.
 
-    A root that is a run itself is listed alone.
+    A root that is a run itself is listed alone; in place of a group, its runs are listed.
 
     Raises:
         InputError: The root is not a folder, or cannot be read.
@@ -81,11 +81,15 @@ def listed(root: Path) -> list[ListedRun]:
     if not is_folder(root):
         raise InputError(f"{root}: not a folder; expected one with runs in it")
     try:
-        folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
+        folders = [path for entry in sorted(root.iterdir()) if entry.is_dir() for path in _runs_in(entry)]
     except OSError as cause:
         raise unreadable(root, cause) from cause
     found = [_listed(RunFolder(path)) for path in ([root] if _is_run(RunFolder(root)) else folders)]
     return sorted(found, key=lambda run: (0.0 if run.saved_at is None else run.saved_at.timestamp(), run.name))
+
+
+def _runs_in(path: Path) -> list[Path]:
+    return [entry for entry in sorted(path.iterdir()) if entry.is_dir()] if is_group(path) else [path]
 
 
 def _listed(folder: RunFolder) -> ListedRun:

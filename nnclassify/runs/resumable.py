@@ -79,7 +79,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
         ConfigError: The config is invalid, or no run fits it; the message names the differences from the newest run.
     """
     named = named_run(config)
-    if named is not None and not _is_config(config):
+    if named is not None and not is_config(config):
         return named, own_config(named, overrides, note)
     loaded = load_config(config, overrides)
     known = runs_of(loaded.name)
@@ -115,7 +115,8 @@ def resumable_run(run: str, overrides: Sequence[str], note: Callable[[str], None
     return folder, own_config(folder, overrides, note)
 
 
-def _is_config(config: str) -> bool:
+def is_config(config: str) -> bool:
+    """Return whether a name is that of a config, rather than of a run."""
     try:
         find_config(config)
     except (ConfigError, InputError):

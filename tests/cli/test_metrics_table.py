@@ -39,7 +39,7 @@ def test_the_baselines_of_an_earlier_release_and_none(evaluation: Evaluation) ->
     assert head.split("  ")[-2:] == ["linear model", "most common class"] and accuracy.endswith("25.0%")
     assert balanced.endswith("37.5%")
     (whole,) = metrics_lines("", evaluation, None)
-    assert whole.splitlines()[1].split() == ["loss", "0.2500", "0.1000", "to", "0.3000"]
+    assert whole.splitlines()[-1].split() == ["loss", "0.2500", "0.1000", "to", "0.3000"]
 
 
 def test_multi_hot_accuracy_is_explained(evaluation: Evaluation) -> None:

@@ -88,7 +88,7 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     figures = json.loads(second.stdout)
     assert list(figures) == [
         "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
-        "train", "validation", "test", "intervals", "baselines", "slices", "findings",
+        "train", "validation", "test", "num_examples", "intervals", "baselines", "slices", "findings",
     ]  # fmt: skip
     assert set(figures["train"]) == {"loss", "accuracy"} < set(figures["validation"]) == set(figures["test"])
     assert set(figures["test"]) == {"loss", *METRICS}

@@ -1,0 +1,150 @@
+"""Train a group: one config with several seeds, or on several folds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.table import table
+from nnclassify.errors import CheckpointError, InputError, Interrupted, TrainingError, printable
+from nnclassify.evaluation.percent import percent
+
+if TYPE_CHECKING:
+    from nnclassify.config.run_config import LoadedConfig
+    from nnclassify.runs.folder import RunFolder
+    from nnclassify.runs.group_summary import Summary
+    from nnclassify.runs.groups import Group
+
+
+class TrainRun(Protocol):
+    """Trains a run."""
+
+    def __call__(self, loaded: LoadedConfig, folder: RunFolder | None, *, into: RunFolder) -> object:
+        """Train a config: continue the run in `folder`, or start one in the folder `into`."""
+
+
+def resumed_group(config: str, overrides: Sequence[str], seeds: str | None, folds: int | None) -> Group | None:
+    """Return the group that `--resume` continues; None: it continues a run.
+
+    A name that both a config and a group have means the group, unless a run of the config is newer.
+
+    Args:
+        config: CONFIG, or the name of a run or a group.
+        overrides: The overrides.
+        seeds: The value of `--seeds`.
+        folds: The value of `--folds`.
+
+    Raises:
+        CheckpointError: There is no such group.
+    """
+    from nnclassify.config.run_config import load_config
+    from nnclassify.runs.folder import group_runs, named_group, runs_of
+    from nnclassify.runs.groups import fitting_group, read_group, runs_of_group
+    from nnclassify.runs.resumable import is_config
+
+    is_of_config = is_config(config)
+    if seeds is None and folds is None and (path := named_group(config)) is not None:
+        newest = max((run.started_at() or 0 for run in group_runs(path)), default=0)
+        if not is_of_config or all((run.started_at() or 0) < newest for run in runs_of(path.name)):
+            return read_group(path)
+    if not is_of_config:
+        return None
+    loaded = load_config(config, overrides)
+    runs = runs_of_group(loaded, seeds, folds)
+    if not runs:
+        return None
+    group = fitting_group(loaded, runs, keeps_configs=not Path(config).is_file())
+    if group is None and (seeds is not None or folds is not None):
+        raise CheckpointError(f"{loaded.name}: no group of these runs to resume; start one without --resume")
+    return group
+
+
+def started_group(loaded: LoadedConfig, seeds: str | None, folds: int | None) -> Group | None:
+    """Create the group that a config and the command line ask for; None: they ask for one run.
+
+    Raises:
+        InputError: `--seeds` or `--folds` is wrong, or several processes train.
+    """
+    from nnclassify.runs.groups import new_group, runs_of_group
+
+    runs = runs_of_group(loaded, seeds, folds)
+    if not runs:
+        return None
+    _check_processes(loaded)
+    return new_group(loaded, runs)
+
+
+def _check_processes(loaded: LoadedConfig) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            f"{loaded.name}: several seeds or folds, but several processes train one run together; start one run per "
+            "seed or fold, with seed=N or dataset.fold=N"
+        )
+
+
+def train_group(group: Group, overrides: Sequence[str], train_run: TrainRun, *, as_json: bool) -> None:
+    """Train the runs of a group that have not finished, one after the other, and print a summary.
+
+    A run that fails does not stop the others.
+
+    Args:
+        group: The group.
+        overrides: The overrides for runs that have begun.
+        train_run: Trains a run.
+        as_json: Whether to print JSON.
+
+    Raises:
+        Interrupted: A signal stopped a run; everything is saved.
+        TrainingError: A run has failed; the others are trained.
+    """
+    from nnclassify.runs.folder import RunFolder
+    from nnclassify.runs.group_summary import summarized
+
+    failed: dict[str, str] = {}
+    _check_processes(group.loaded)
+    with RunFolder(group.path).locked():
+        group.write()
+        for number, run in enumerate(group.runs, 1):
+            folder = group.folder(run)
+            if folder.result.is_file() and group.keeps_configs and not overrides:
+                note(f"{folder.name} ({number} of {len(group.runs)}): already finished")
+                continue
+            note(f"{folder.name} ({number} of {len(group.runs)})")
+            begun = folder if folder.started_at() is not None else None
+            try:
+                train_run(group.config(run, overrides), begun, into=group.create_folder(run))
+            except TrainingError as error:
+                failed[run] = str(error)
+                note(f"error: {folder.name}: {error}")
+            except Interrupted as stopped:
+                text = f"{folder.name}: interrupted; continue with: nnclassify train --resume {group.path.name}"
+                raise Interrupted(text, stopped.exit_code - 128) from None
+        summary = summarized(group, failed)
+    if as_json:
+        print_json(vars(summary))
+    else:
+        print(summary_text(summary))
+    if failed:
+        raise TrainingError(f"{group.path}: {len(failed)} of {len(group.runs)} runs have failed: {', '.join(failed)}")
+
+
+def summary_text(summary: Summary) -> str:
+    """Return a table of the runs of a group with their accuracies, the means and the standard deviations."""
+    splits = [split for split in ("train", "validation", "test") if "accuracy" in summary.mean[split]]
+    rows = [
+        [run, str(result["best_epoch"]), *(percent(result[split]["accuracy"]) for split in splits)]
+        for run, result in summary.runs.items()
+    ]
+    for name, values in (("mean", summary.mean), ("standard deviation", summary.standard_deviation)):
+        if values.get("train"):
+            rows.append([name, "", *(percent(values[split]["accuracy"]) for split in splits)])
+    lines = [
+        f"runs: {printable(summary.group)}",
+        table(["run", "best epoch", *(f"{split} accuracy" for split in splits)], rows),
+    ]
+    for split, (low, high) in summary.intervals.items():
+        lines.append(f"95% interval of the mean {split} accuracy over the folds: {percent(low)} to {percent(high)}")
+    return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""`summary.json`: the figures of the runs of a group, with their means and standard deviations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any
+
+from nnclassify.errors import CheckpointError, one_line
+from nnclassify.evaluation.metrics import METRICS
+from nnclassify.evaluation.significance import corrected_t_test
+from nnclassify.files.atomic_write import write_text
+from nnclassify.files.paths import content_of
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.groups import Group
+
+SPLITS = ("train", "validation", "test")
+Metrics = dict[str, dict[str, float]]
+"""Values by split and by metric."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of the runs of a group.
+
+    Attributes:
+        group: The folder of the group.
+        runs: What each finished run has in `result.json`, by the name of its folder.
+        mean: The mean of each metric that all finished runs have, by split and by name.
+        standard_deviation: The standard deviation of each of them; empty for a single finished run.
+        intervals: The 95% intervals of the mean accuracy over folds, by split; see `corrected_t_test`. Runs with other
+            seeds alone have none: whether they share their test examples depends on the data.
+        failed: Why runs have failed, by the name of the folder.
+    """
+
+    group: str
+    runs: dict[str, dict[str, Any]]
+    mean: Metrics = field(default_factory=dict)
+    standard_deviation: Metrics = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def result_of(folder: RunFolder) -> dict[str, Any] | None:
+    """Return what a finished run has recorded; None if it has not finished.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    try:
+        found: dict[str, Any] = json.loads(content_of(folder.result))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as cause:
+        what = f"cannot be read ({one_line(cause)}); remove it, and continue with --resume"
+        raise CheckpointError(f"{folder.result}: {what}") from cause
+    return found
+
+
+def summarized(group: Group, failed: Mapping[str, str]) -> Summary:
+    """Compute the summary of the runs that have finished, and write it.
+
+    Args:
+        group: The group.
+        failed: Why runs have failed, by the name of the folder.
+
+    Raises:
+        CheckpointError: The result of a run cannot be read.
+        SaveError: The summary cannot be written.
+    """
+    results = {run: result for run in group.runs if (result := result_of(group.folder(run))) is not None}
+    values = {split: _common([result[split] for result in results.values()]) for split in SPLITS}
+    several = len(results) > 1
+    summary = Summary(
+        str(group.path),
+        results,
+        {split: {name: fmean(those) for name, those in known.items()} for split, known in values.items()},
+        {split: {name: stdev(those) for name, those in known.items()} for split, known in values.items() if several},
+        _over_folds(group, results, values["test"].get("accuracy", [])),
+        dict(failed),
+    )
+    write_text(group.summary, json.dumps(vars(summary), indent=2, allow_nan=False) + "\n")
+    return summary
+
+
+def _common(splits: Sequence[Mapping[str, Any] | None]) -> dict[str, list[float]]:
+    """Return the values of the metrics that all runs have on a split."""
+    if any(split is None for split in splits):
+        return {}
+    known = [split for split in splits if split is not None]
+    return {
+        name: [float(split[name]) for split in known]
+        for name in METRICS
+        if known and all(split.get(name) is not None for split in known)
+    }
+
+
+def _over_folds(group: Group, results: Mapping[str, dict[str, Any]], accuracies: Sequence[float]) -> dict[str, Any]:
+    """Return the interval of the mean test accuracy, if the runs test on folds."""
+    is_of_folds = all("fold" in run for run in group.runs)
+    if not is_of_folds or len(accuracies) < 2 or not all("num_examples" in result for result in results.values()):
+        return {}
+    counts = [result["num_examples"] for result in results.values()]
+    test_share = fmean(count["test"] / count["train"] for count in counts)
+    return {"test": corrected_t_test(accuracies, test_share)[1]}
