@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.settings import Settings
+from nnclassify.settings import PositiveFloat, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,15 @@ STATISTICS_CHUNK, STATISTICS_VALUES = 2048, 2**22
 the result for images; sums of float values are rounded by chunk."""
 
 
+class Costs(Settings):
+    """The costs of the two kinds of mistakes between two classes, of which the second is the positive one."""
+
+    false_positive: PositiveFloat = 1.0
+    """Cost of predicting the second class for an example of the first."""
+    false_negative: PositiveFloat = 1.0
+    """Cost of predicting the first class for an example of the second."""
+
+
 class EvaluationSettings(Settings):
     """How the network is evaluated: in validation, by `evaluate` and by `predict`."""
 
@@ -43,6 +52,10 @@ class EvaluationSettings(Settings):
     """Test-time augmentation: views of an image whose outputs are averaged. `mirror`: the image and its mirror image;
     `mirror_translate`: half of the weight on these two, half on both shifted by one pixel down and right, and up and
     left."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["f1"] | Costs | None = None
+    """Of two classes: the probability above which the second is predicted. `f1` and costs, such as `{false_positive: 1,
+    false_negative: 5}`, choose it after training: the highest F1 of the second class, or the lowest cost, on the
+    validation split. It acts in `evaluate` and `predict`; during training it is 0.5. Default: 0.5."""
 
 
 @dataclass(frozen=True)

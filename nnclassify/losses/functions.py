@@ -31,18 +31,22 @@ class LossFunction:
         losses: Function of outputs `(N, num_outputs)`, targets `(N,)` and class weights, which returns one loss per
             example, `(N,)`, multiplied by the weight of its class. Multi-hot targets are `(N, K)`. So are soft targets:
             probabilities in floating point, which a loss gets only if its `Loss.refuses_soft` does not refuse them.
-        probabilities: Function of outputs that returns probabilities `(N, K)`. They sum to 1 unless targets are
-            multi-hot.
+        uncalibrated: Function of outputs that returns probabilities `(N, K)` at temperature 1. They sum to 1 unless
+            targets are multi-hot.
         class_weights: Class weights `(K,)`, or None if there are none.
         top: With a single output: the highest class index that it can predict.
+        temperature: The temperature of the probabilities, fitted after training; see `evaluation.temperature`.
+        decision: With two classes: the probability above which class 1 is predicted; None: the most probable class.
     """
 
     num_outputs: int
     threshold: float
     losses: Losses
-    probabilities: Callable[[Tensor], Tensor]
+    uncalibrated: Callable[[Tensor], Tensor]
     class_weights: Tensor | None = None
     top: int = 1
+    temperature: float = 1.0
+    decision: float | None = None
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """Return the weight of each example, `(N,)`, or None for equal weights. The mean loss is sum(losses) /
@@ -66,11 +70,32 @@ class LossFunction:
         weights = self.weights(targets)
         return losses.mean() if weights is None else losses.sum() / weights.sum()
 
-    def predictions(self, outputs: Tensor) -> Tensor:
-        """Return the most probable class of each example, `(N,)`: `probabilities(outputs).argmax(1)`."""
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return probabilities `(N, K)`, which sum to 1 unless targets are multi-hot.
+
+        At temperature T they are p^(1/T), normalized: for logits z, the softmax of z / T. No temperature changes the
+        most probable class, not even where rounding makes two classes equal.
+        """
+        if self.temperature == 1:
+            return self.uncalibrated(outputs)
+        # In float64: the power of a probability that float32 rounds to 0 or 1 may be far from either.
+        logs = self.uncalibrated(outputs.double()).log()
+        probabilities = (logs / self.temperature).softmax(dim=1).to(outputs.dtype)
+        likeliest, highest = self.most_probable(outputs)[:, None], probabilities.max(dim=1, keepdim=True)
+        above = highest.values.nextafter(probabilities.new_tensor(1.0))
+        return probabilities.scatter(1, likeliest, highest.values.where(highest.indices == likeliest, above))
+
+    def most_probable(self, outputs: Tensor) -> Tensor:
+        """Return the most probable class of each example, `(N,)`."""
         if self.num_outputs == 1:
             return (outputs[:, 0] - self.threshold).ceil().nan_to_num().clamp(0, self.top).long()
         return outputs.argmax(dim=1)
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the predicted class of each example, `(N,)`: the most probable one, unless `decision` is set."""
+        if self.decision is None:
+            return self.most_probable(outputs)
+        return (self.probabilities(outputs)[:, 1] > self.decision).long()
 
 
 class MultiHotLoss(LossFunction):
@@ -79,9 +104,24 @@ class MultiHotLoss(LossFunction):
     The probabilities `(N, K)` do not sum to 1.
     """
 
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class, `(N, K)`: for logits z, the sigmoid of z / T.
+
+        A temperature takes no probability across the threshold, not even by rounding.
+        """
+        if self.temperature == 1:
+            return self.uncalibrated(outputs)
+        logits = self.uncalibrated(outputs.double()).logit()
+        probabilities = (logits / self.temperature).sigmoid().to(outputs.dtype)
+        threshold = probabilities.new_tensor(MULTI_HOT_THRESHOLD)
+        is_of = self.predictions(outputs) == 1
+        return probabilities.clamp_min(threshold).where(
+            is_of, probabilities.minimum(threshold.nextafter(threshold.new_zeros(())))
+        )
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return predictions `(N, K)`: 1 for each class with a probability of at least 0.5, else 0."""
-        return multi_hot(self.probabilities(outputs))
+        return multi_hot(self.uncalibrated(outputs))
 
     def labels(self, targets: Tensor) -> Tensor:
         """Return the targets that predictions are compared with: of soft targets the classes of at least 0.5."""
