@@ -150,6 +150,9 @@ def predict(
     top_k: int = 1,
     device: str = "auto",
     *,
+    min_confidence: float | None = None,
+    risk: float | None = None,
+    sets: float | None = None,
     trust: bool = False,
 ) -> Predictions:
     """Predict the classes of inputs. To predict several times, call `load` once and then `Classifier.predict`.
@@ -159,12 +162,16 @@ def predict(
         inputs: Paths, PIL images, arrays, rows of numbers or a data frame; see `Classifier.predict`.
         top_k: The number of classes in each `Prediction.top`.
         device: See `load`; ignored if `run` is a classifier.
+        min_confidence: The probability of the predicted class below which `Prediction.unsure` is set.
+        risk: In its place: the largest fraction of errors among the predictions that are not unsure.
+        sets: How often the prediction sets `Prediction.classes` contain the true class, such as 0.9.
         trust: See `load`.
 
     Raises:
-        InputError: The inputs are of an unsupported type.
+        InputError: The inputs are of an unsupported type; or see `Classifier.caution`.
     """
-    return load(run, device, trust=trust).predict(inputs, top_k)
+    classifier = load(run, device, trust=trust)
+    return classifier.predict(inputs, top_k, min_confidence=min_confidence, risk=risk, sets=sets)
 
 
 def evaluate(

@@ -104,13 +104,16 @@ class RunResult:
         }
 
     def _validation(self, best: Row) -> dict[str, Any] | None:
-        """Return every metric of the validation split; those that the history records as they are there."""
+        """Return every metric of the validation split; those that the history records as they are there, unless they
+        depend on what is fitted after training: the temperature and the decision threshold."""
         if best.validation_loss is None:
             return None
         # An earlier release continued with a loss that was not finite, which JSON cannot represent.
         loss = best.validation_loss if math.isfinite(best.validation_loss) else None
-        recorded = {"loss": loss, "accuracy": best.validation_accuracy}
-        if best.validation_metric is not None:
+        recorded, loss_fn = {"loss": loss}, self.classifier.loss_fn
+        if loss_fn.decision is None:
+            recorded["accuracy"] = best.validation_accuracy
+        if best.validation_metric is not None and loss_fn.decision is None and loss_fn.temperature == 1:
             recorded[self.components.config.select_by] = best.validation_metric
         return {**({} if self.validation is None else self.validation.summary()), **recorded}
 
@@ -373,7 +376,7 @@ def _result(
         plan=trainer.plan,
         rows=trainer.rows,
         best_epoch=trainer.best_epoch,
-        classifier=classifier,
+        classifier=run.classifier,
         validation=None if run.validation is None else run.validation.evaluation,
         test=None if run.test is None else run.test.evaluation,
         baselines=None if run.test is None else run.baselines,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nnclassify.cli.progress import PredictionBar
     from nnclassify.inference.classifier import Classifier
     from nnclassify.inference.image_copies import ImageCopies
-    from nnclassify.inference.predict import Prediction
+    from nnclassify.inference.predict import Caution, Prediction
 
 
 def _not_options(context: typer.Context, inputs: list[str]) -> list[str]:
@@ -69,6 +69,21 @@ CsvOption = Annotated[
 SaveCsvOption = Annotated[
     Path | None, typer.Option("--save-csv", metavar="FILE", help="Write what --csv prints to a file.")
 ]
+MinConfidenceOption = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Answer `unsure` where the predicted class has a lower probability, such as 0.8."),
+]
+RiskOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="Answer `unsure` where needed so that at most this fraction of the other answers is wrong, such as 0.05.",
+    ),
+]
+SetsOption = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="Also give sets of classes that contain the true one this often, such as 0.9."),
+]
 CopyToOption = Annotated[
     Path | None,
     typer.Option("--copy-to", metavar="DIR", help="Copy each image to DIR/<predicted class>/, overwriting none."),
@@ -92,11 +107,15 @@ def predict(
     save_csv: SaveCsvOption = None,
     copy_to: CopyToOption = None,
     heatmap: HeatmapOption = None,
+    min_confidence: MinConfidenceOption = None,
+    risk: RiskOption = None,
+    sets: SetsOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier.
 
-    With --save-csv or --copy-to, prints the number of inputs of each class instead of a line per input.
+    Inputs unlike the training data are marked. With --save-csv or --copy-to, prints the number of inputs of each class
+    instead of a line per input.
     """
     if sum((as_json, as_csv, save_csv is not None)) > 1:
         raise InputError("--json, --csv and --save-csv: choose one")
@@ -106,19 +125,20 @@ def predict(
     inputs, changes = inputs_and_overrides(inputs, overrides)
     check_plot("--heatmap", heatmap, "heatmap.png")
     classifier = _predicting_classifier(run, device, changes, top_k)
+    caution = classifier.caution(min_confidence, risk, sets)
     if heatmap is not None:
         _draw_heatmaps(heatmap, classifier, inputs)
     copies = _copies(copy_to, classifier, inputs)
     is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
     to_terminal = is_terminal(sys.stdout) and not is_summary
     passage = _Passage(copies, None if to_terminal or not is_terminal(sys.stderr) else _bar(len(inputs)))
-    predictions = passage.through(classifier, inputs, top_k)
+    predictions = passage.through(classifier, inputs, top_k, caution)
     if save_csv is not None:
-        _save_csv(save_csv, predictions, is_multi_hot=classifier.is_multi_hot)
+        _save_csv(save_csv, predictions)
     elif as_json:
         print_json_list("predictions", (prediction.figures() for prediction in predictions))
     else:
-        _print_predictions(predictions, as_csv=as_csv, quiet=is_summary, is_multi_hot=classifier.is_multi_hot)
+        _print_predictions(predictions, as_csv=as_csv, quiet=is_summary)
     if is_summary:
         print(passage.summary(classifier.class_names, save_csv))
     if passage.num_errors:
@@ -135,6 +155,8 @@ class _Passage:
         counts: The number of inputs of each predicted class.
         num_inputs: The number of inputs that could be read.
         num_errors: The number of inputs that could not be read.
+        num_unsure: The number of unsure predictions.
+        num_unlike: The number of inputs unlike the training data.
         stop_signals: The signals that ask to stop.
     """
 
@@ -143,16 +165,20 @@ class _Passage:
     counts: Counter[str] = field(default_factory=Counter)
     num_inputs: int = 0
     num_errors: int = 0
+    num_unsure: int = 0
+    num_unlike: int = 0
     stop_signals: list[int] = field(default_factory=list)
 
-    def through(self, classifier: Classifier, inputs: Sequence[str], top_k: int) -> Iterator[Prediction]:
+    def through(
+        self, classifier: Classifier, inputs: Sequence[str], top_k: int, caution: Caution
+    ) -> Iterator[Prediction]:
         """Yield the predictions for inputs, copy their images, and print the errors and the progress."""
         from nnclassify.inference.predict import predict as predict_each
 
         say, found = (note, lambda count: None) if self.bar is None else (self.bar.note, self.bar.found)
         try:
             with stop_on_signals(self.stop_signals.append):
-                for prediction in predict_each(classifier, inputs, top_k, say, found):
+                for prediction in predict_each(classifier, inputs, top_k, say, found, caution):
                     self._take(prediction, say)
                     yield prediction
         finally:
@@ -169,6 +195,8 @@ class _Passage:
             raise Interrupted(f"interrupted after {counted(self.num_inputs, 'input')}", self.stop_signals[0])
         self.num_errors += prediction.error is not None
         self.num_inputs += prediction.error is None
+        self.num_unsure += prediction.unsure is True
+        self.num_unlike += prediction.unlike is True
         self.counts.update(prediction.predicted)
         if prediction.error is not None:
             say(f"error: {prediction.error}")
@@ -180,7 +208,10 @@ class _Passage:
     def summary(self, class_names: Sequence[str], saved: Path | None) -> str:
         """Return the number of inputs of each class, and where they are written to."""
         shares = ", ".join(f"{name} {self.counts[name]:,}" for name in class_names if self.counts[name])
-        lines = [f"{counted(self.num_inputs, 'input')}: {shares or 'none'}"]
+        unsure = f"; unsure {self.num_unsure:,}" if self.num_unsure else ""
+        lines = [f"{counted(self.num_inputs, 'input')}: {shares or 'none'}{unsure}"]
+        if self.num_unlike:
+            lines.append(f"unlike the training data: {counted(self.num_unlike, 'input')}")
         if saved is not None:
             lines.append(f"predictions: {saved}")
         if self.copies is not None:
@@ -222,11 +253,11 @@ def _copies(folder: Path | None, classifier: Classifier, inputs: Sequence[str]) 
     return ImageCopies(folder, classifier.class_names, inputs)
 
 
-def _save_csv(path: Path, predictions: Iterable[Prediction], *, is_multi_hot: bool) -> None:
+def _save_csv(path: Path, predictions: Iterable[Prediction]) -> None:
     from nnclassify.cli.text import prediction_rows
     from nnclassify.files.csv_cells import write_csv
 
-    write_csv(path, prediction_rows(predictions, is_multi_hot=is_multi_hot))
+    write_csv(path, prediction_rows(predictions))
 
 
 def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
@@ -246,7 +277,7 @@ def _predicting_classifier(run: str | None, device: str, overrides: list[str], t
     return classifier
 
 
-def _print_predictions(predictions: Iterable[Prediction], *, as_csv: bool, quiet: bool, is_multi_hot: bool) -> None:
+def _print_predictions(predictions: Iterable[Prediction], *, as_csv: bool, quiet: bool) -> None:
     """Print a line per prediction, or rows of CSV, as the predictions come."""
     from nnclassify.cli.text import prediction_line, prediction_rows
 
@@ -259,4 +290,4 @@ def _print_predictions(predictions: Iterable[Prediction], *, as_csv: bool, quiet
             print(prediction_line(prediction))
     elif (first := next(known, None)) is not None:
         rows = csv.writer(sys.stdout, lineterminator="\n")
-        rows.writerows(prediction_rows(chain([first], known), is_multi_hot=is_multi_hot))
+        rows.writerows(prediction_rows(chain([first], known)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,17 @@ def prediction_line(prediction: Prediction) -> str:
 
 
 def _named(prediction: Prediction) -> str:
+    """Return what is predicted, with the prediction set if there is one, and whether the input is unlike the data."""
+    known = _unsure_of(prediction) if prediction.unsure else _top_of(prediction)
+    in_set = "" if prediction.classes is None else f"; set: {', '.join(prediction.classes)}"
+    return f"{known}{in_set}" + ("; unlike the training data" if prediction.unlike else "")
+
+
+def _unsure_of(prediction: Prediction) -> str:
+    return f"unsure ({_top_of(prediction)})"
+
+
+def _top_of(prediction: Prediction) -> str:
     count = len(prediction.top) if prediction.labels is None else len(prediction.labels)
     if not count:
         label, share = prediction.top[0]
@@ -189,14 +201,31 @@ def _named(prediction: Prediction) -> str:
     return ", ".join(f"{label} {percent(share)}" for label, share in prediction.top[:count])
 
 
-def prediction_rows(predictions: Iterable[Prediction], *, is_multi_hot: bool) -> Iterator[list[str]]:
-    """Yield the header, then a row per input and top class; with multi-hot targets, a cell says if it is predicted."""
-    yield ["input", "label", "probability", *(["predicted"] if is_multi_hot else [])]
-    for prediction in predictions:
-        name, labels = cell(prediction.input), prediction.labels
+def prediction_rows(predictions: Iterable[Prediction]) -> Iterator[list[str]]:
+    """Yield the header, then a row per input that could be read and top class.
+
+    Columns of 0 and 1 say, where that is known, if the class is predicted (multi-hot targets), if the prediction is
+    unsure, if the class is in the prediction set, and if the input is unlike the training data.
+    """
+    known = (prediction for prediction in predictions if prediction.error is None)
+    first = next(known, None)
+    yield ["input", "label", "probability", *([] if first is None else _marks(first, ""))]
+    for prediction in chain([] if first is None else [first], known):
+        name = cell(prediction.input)
         for label, share in prediction.top:
-            predicted = [] if labels is None else [str(int(label in labels))]
-            yield [name, cell(label), f"{share:.6f}", *predicted]
+            marks = (str(int(mark)) for mark in _marks(prediction, label).values())
+            yield [name, cell(label), f"{share:.6f}", *marks]
+
+
+def _marks(prediction: Prediction, label: str) -> dict[str, bool]:
+    """Return what is known of a prediction and one of its classes, by column."""
+    marks = {
+        "predicted": None if prediction.labels is None else label in prediction.labels,
+        "unsure": prediction.unsure,
+        "in_set": None if prediction.classes is None else label in prediction.classes,
+        "unlike": prediction.unlike,
+    }
+    return {column: mark for column, mark in marks.items() if mark is not None}
 
 
 def comparison_text(compared: Sequence[ComparedRun], differences: Sequence[Difference] = ()) -> str:

@@ -17,7 +17,7 @@ from nnclassify.config.suggest.suggest import is_data, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
-from nnclassify.data.transform import EvaluationSettings
+from nnclassify.data.transform import Costs, EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
@@ -355,14 +355,22 @@ def _misfits(config: RunConfig) -> Iterator[_Misfit]:
 
 def _validation_misfits(config: RunConfig) -> Iterator[_Misfit]:
     if config.dataset.validation in (0, "test"):
-        unchosen = "needs a validation split; set dataset.validation: 0.1, or remove"
-        if config.patience is not None:
-            yield _Misfit(("patience",), ("dataset",), f"{unchosen} patience")
-        if config.select_by != "accuracy":
-            yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {unchosen} select_by")
+        yield from _unselected(config)
     if config.dataset.validation == "test" and not config.show_test:
         text = "found off with dataset.validation: test, which shows the test split after every epoch; set it to 0.1"
         yield _Misfit(("show_test",), ("dataset",), text)
+
+
+def _unselected(config: RunConfig) -> Iterator[_Misfit]:
+    """Find settings that choose by a validation split, of a config that has none."""
+    lacks = "needs a validation split; set dataset.validation: 0.1, or remove"
+    if config.patience is not None:
+        yield _Misfit(("patience",), ("dataset",), f"{lacks} patience")
+    if config.select_by != "accuracy":
+        yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {lacks} select_by")
+    if isinstance(config.evaluation.threshold, str | Costs):
+        rule = "f1" if isinstance(config.evaluation.threshold, str) else "costs"
+        yield _Misfit(("evaluation", "threshold"), ("dataset",), f"found {rule}, which {lacks} threshold")
 
 
 def _unknown_findings(config: RunConfig) -> Iterator[_Misfit]:

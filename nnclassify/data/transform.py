@@ -45,6 +45,9 @@ class Costs(Settings):
     """Cost of predicting the first class for an example of the second."""
 
 
+Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["f1"] | Costs | None
+
+
 class EvaluationSettings(Settings):
     """How the network is evaluated: in validation, by `evaluate` and by `predict`."""
 
@@ -52,7 +55,7 @@ class EvaluationSettings(Settings):
     """Test-time augmentation: views of an image whose outputs are averaged. `mirror`: the image and its mirror image;
     `mirror_translate`: half of the weight on these two, half on both shifted by one pixel down and right, and up and
     left."""
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["f1"] | Costs | None = None
+    threshold: Threshold = None
     """Of two classes: the probability above which the second is predicted. `f1` and costs, such as `{false_positive: 1,
     false_negative: 5}`, choose it after training: the highest F1 of the second class, or the lowest cost, on the
     validation split. It acts in `evaluate` and `predict`; during training it is 0.5. Default: 0.5."""

@@ -9,16 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.data.transform import Costs
+from nnclassify.data.transform import Costs, Threshold
 from nnclassify.evaluation.conformal import ConformalScores, true_scores
 from nnclassify.evaluation.decision import best_threshold, cost_badness, f1_badness
 from nnclassify.evaluation.novelty import Novelty
 from nnclassify.evaluation.selective import RiskCoverage
 from nnclassify.evaluation.temperature import fit_temperature
 from nnclassify.losses import LossFunction
-
-Threshold = float | str | Costs | None
-"""`EvaluationSettings.threshold`."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +55,16 @@ class Calibration:
         found = cls(len(outputs), fit_temperature(outputs, targets, loss_fn), novelty=novelty)
         if targets.ndim == 2:
             return found
-        probabilities = found.applied(loss_fn, None).probabilities(outputs)
+        probabilities = calibrated(loss_fn, found).probabilities(outputs)
         if (badness := _badness(threshold, targets)) is not None:
             found = replace(found, threshold=best_threshold(probabilities[:, 1], targets, badness))
-        predictions = found.applied(loss_fn, threshold).predictions(outputs)
+        predictions = calibrated(loss_fn, found, threshold).predictions(outputs)
         confidence = probabilities.gather(1, predictions[:, None]).squeeze(1)
         return replace(
             found,
             scores=ConformalScores.of(true_scores(probabilities, targets)),
             risks=RiskCoverage.of(confidence, predictions == targets).thinned(),
         )
-
-    def applied(self, loss_fn: LossFunction, threshold: Threshold) -> LossFunction:
-        """Return the loss with calibrated probabilities, and predictions by the decision threshold."""
-        decision = threshold if isinstance(threshold, float) else self.threshold
-        return replace(loss_fn, temperature=self.temperature, decision=decision)
 
     def state(self) -> dict[str, Any]:
         """Return the quantities as primitives and tensors, for a checkpoint."""
@@ -107,6 +99,17 @@ class Calibration:
             None if risks is None else RiskCoverage(risks[:, 0], *risks[:, 1:].long().unbind(dim=1)),
             None if novelty is None else Novelty.checked(**novelty),
         )
+
+
+def calibrated(loss_fn: LossFunction, calibration: Calibration | None, threshold: Threshold = None) -> LossFunction:
+    """Return the loss with calibrated probabilities, and predictions by a decision threshold.
+
+    At 0.5, the most probable class is predicted, as with a threshold that was to be chosen but has not been.
+    """
+    if isinstance(threshold, str | Costs):
+        threshold = None if calibration is None else calibration.threshold
+    temperature = 1.0 if calibration is None else calibration.temperature
+    return replace(loss_fn, temperature=temperature, decision=None if threshold == 0.5 else threshold)
 
 
 def _badness(threshold: Threshold, targets: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:

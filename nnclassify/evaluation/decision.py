@@ -7,6 +7,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nnclassify.data.transform import Threshold
+from nnclassify.errors import DataError
+
+
+def check_threshold(threshold: Threshold, class_names: list[str], *, is_multi_hot: bool) -> None:
+    """Check that a decision threshold applies to the classes.
+
+    Raises:
+        DataError: There are more than two classes, or targets are multi-hot.
+    """
+    if threshold is not None and (is_multi_hot or len(class_names) != 2):
+        found = "multi-hot targets" if is_multi_hot else f"{len(class_names)} classes"
+        raise DataError(
+            f"evaluation.threshold: it is between two classes, but there are {found}; remove it",
+            ("evaluation", "threshold"),
+        )
+
 
 def best_threshold(shares: Tensor, targets: Tensor, badness: Callable[[Tensor, Tensor], Tensor]) -> float:
     """Return the threshold with the lowest badness; of equal ones, that nearest to 0.5.

@@ -14,8 +14,9 @@ from typing import Any
 from nnclassify.data import Splits
 from nnclassify.errors import one_line
 from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.inference.calibrate import calibrated_on, calibration_figures, was_calibrated
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.evaluate import choose_split, evaluate
+from nnclassify.inference.evaluate import choose_split, evaluate, evaluated
 from nnclassify.inference.predictions import Predicted, write_predictions
 from nnclassify.inference.slices import slices_of
 from nnclassify.runs.folder import RunFolder
@@ -29,7 +30,7 @@ class FinishedRun:
 
     Attributes:
         folder: The run folder.
-        classifier: The classifier loaded from `best.pt`.
+        classifier: The classifier loaded from `best.pt`, calibrated if there is a validation split to do so.
         splits: The splits of the run, without the test split if the config has `show_test: off`.
         validation: The validation split and its evaluation; None without one, or if its loss was not finite in
             training. It is the test split if the config says `validation: test`.
@@ -67,11 +68,11 @@ def finished_run(
     is_new: bool,
     note: Callable[[str], None],
 ) -> FinishedRun:
-    """Evaluate the classifier on the validation and test splits, and compute the baselines.
+    """Evaluate the classifier on the validation and test splits, calibrate it, and compute the baselines.
 
     Args:
         folder: The run folder.
-        classifier: The classifier loaded from `best.pt`.
+        classifier: The classifier loaded from `best.pt`, which keeps the calibration too.
         splits: The splits of the run.
         best: The row of the best epoch in the history.
         is_new: See `FinishedRun`.
@@ -82,22 +83,28 @@ def finished_run(
     """
     if not classifier.config.show_test:
         splits = replace(splits, test=None)
+    validation = None
+    if splits.validation is not None and _is_calibration_split(splits, best):
+        outputs, features = classifier.outputs_and_features(splits.validation)
+        targets = splits.validation.all_targets()
+        if classifier.calibration is None and (is_new or was_calibrated(folder)):
+            classifier = calibrated_on(classifier, outputs, features, targets, splits.train)
+        evaluation = evaluated(classifier, outputs, features, targets)
+        validation = Predicted("validation", splits.validation, evaluation)
     name, examples = choose_split(splits, None)
-    judged = Predicted(name, examples, evaluate(classifier, examples))
+    if validation is not None and examples is validation.examples:
+        judged = validation
+    else:
+        judged = Predicted(name, examples, evaluate(classifier, examples))
     found = _baselines(classifier, splits, judged, note)
     test = judged if name == "test" else None
-    return FinishedRun(
-        folder, classifier, splits, _validated(classifier, splits, judged, best), test, judged, found, is_new, note
-    )
+    validation = test if splits.validation_is_test else validation
+    return FinishedRun(folder, classifier, splits, validation, test, judged, found, is_new, note)
 
 
-def _validated(classifier: Classifier, splits: Splits, judged: Predicted, best: Row) -> Predicted | None:
-    if splits.validation is judged.examples:
-        return judged
-    loss = best.validation_loss
-    if splits.validation is None or loss is None or not math.isfinite(loss):
-        return None
-    return Predicted("validation", splits.validation, evaluate(classifier, splits.validation))
+def _is_calibration_split(splits: Splits, best: Row) -> bool:
+    """Return whether the validation split is not the test split, and its loss was finite in training."""
+    return not splits.validation_is_test and best.validation_loss is not None and math.isfinite(best.validation_loss)
 
 
 def _baselines(
@@ -150,10 +157,26 @@ def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
     )
 
 
+def _calibration(run: FinishedRun) -> dict[str, Any]:
+    """Return the temperature and how far the probabilities can be trusted; or the reason why there is none."""
+    found, splits = run.classifier.calibration, {"test": run.test}
+    if run.validation is not run.test:
+        splits = {"validation": run.validation, **splits}
+    lacking = {"temperature": None, "reason": "the run has no validation split of its own"}
+    return {
+        **(lacking if found is None else {"temperature": found.temperature, "threshold": found.threshold}),
+        **{
+            name: None if split is None else calibration_figures(run.classifier, split.evaluation)
+            for name, split in splits.items()
+        },
+    }
+
+
 ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
     "num_examples": _num_examples,
     "intervals": _intervals,
     "baselines": _of_baselines,
+    "calibration": _calibration,
     "slices": _slices,
     "test_looks": _test_looks,
 }

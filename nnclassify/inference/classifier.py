@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +15,17 @@ from torch import Tensor, nn
 from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
-from nnclassify.data.transform import Transform
+from nnclassify.data.transform import Costs, Threshold, Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrustError, one_line, some
+from nnclassify.evaluation.calibration import Calibration, calibrated
+from nnclassify.evaluation.decision import check_threshold
+from nnclassify.evaluation.features import features_of, recorded_features
 from nnclassify.evaluation.outputs import check_tta, outputs_of
+from nnclassify.evaluation.percent import percent
 from nnclassify.files.user_code import UserCode, check_trust
 from nnclassify.inference.inputs import Note
-from nnclassify.inference.predict import Predictions, predict
+from nnclassify.inference.predict import Answers, Caution, Predictions, predict
 from nnclassify.losses import LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
 from nnclassify.process import preserve_process_state
@@ -36,7 +41,7 @@ class Classifier:
         path: The checkpoint file.
         config: The config of the run.
         model: The network, on its device and in evaluation mode.
-        loss_fn: The loss, which turns outputs into probabilities.
+        loss_fn: The loss, which turns outputs into calibrated probabilities and predictions.
         transform: The transform from raw inputs to network inputs.
         class_names: The names of the K classes, in the order of the outputs.
         placement: The device, number type and memory format.
@@ -44,6 +49,8 @@ class Classifier:
         split_digests: The digest of each split, to recognize the training data; None: saved by a release without
             digests.
         is_moved: Whether an override changed the location of the data.
+        calibration: What the validation split told about the probabilities; None: the run has none of its own, or an
+            earlier release trained it.
     """
 
     path: Path
@@ -56,6 +63,7 @@ class Classifier:
     notes: tuple[str, ...] = ()
     split_digests: dict[str, str] | None = None
     is_moved: bool = False
+    calibration: Calibration | None = None
 
     @property
     def is_multi_hot(self) -> bool:
@@ -68,7 +76,16 @@ class Classifier:
         return list(self.class_names)
 
     @preserve_process_state()
-    def predict(self, inputs: object, top_k: int = 1, note: Note | None = None) -> Predictions:
+    def predict(
+        self,
+        inputs: object,
+        top_k: int = 1,
+        note: Note | None = None,
+        *,
+        min_confidence: float | None = None,
+        risk: float | None = None,
+        sets: float | None = None,
+    ) -> Predictions:
         """Predict the classes of inputs, as `nnclassify predict` does.
 
         Args:
@@ -83,16 +100,20 @@ class Classifier:
                 - a data frame (pandas, polars, pyarrow): one example per row; columns are matched by name
             top_k: The number of classes in each `Prediction.top`; `Prediction.probabilities` has all.
             note: Called with a line for each file or frame that is not used; None: see `Predictions.notes`.
+            min_confidence: See `caution`; `Prediction.unsure` then says which predictions are below it.
+            risk: See `caution`.
+            sets: See `caution`; `Prediction.classes` then has the prediction set.
 
         Returns:
             One `Prediction` per example, in order, and the `probabilities` `(N, K)`. An input that cannot be read has
             an `error`.
 
         Raises:
-            InputError: The inputs are of an unsupported type.
+            InputError: The inputs are of an unsupported type; or see `caution`.
         """
         notes: list[str] = []
-        found = list(predict(self, inputs, top_k, note or notes.append))
+        caution = self.caution(min_confidence, risk, sets)
+        found = list(predict(self, inputs, top_k, note or notes.append, caution=caution))
         return Predictions(found, self.class_names, notes)
 
     @classmethod
@@ -140,13 +161,28 @@ class Classifier:
             raise
         except (DataError, ModelError, RuntimeError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{path}: weights and config do not match ({one_line(cause)})") from cause
-        return cls(path, config, placement.to(model).eval(), loss_fn, transform, checkpoint.class_names, placement)
+        names, model = checkpoint.class_names, placement.to(model).eval()
+        state = checkpoint.calibration
+        calibration = None if state is None else Calibration.from_state(state)
+        return cls(path, config, model, loss_fn, transform, names, placement).calibrated(calibration)
 
-    @preserve_process_state()
+    def calibrated(self, calibration: Calibration | None) -> Classifier:
+        """Return the classifier with the quantities of its validation split, and the config's decision threshold."""
+        loss_fn = calibrated(self.loss_fn, calibration, self.config.evaluation.threshold)
+        return replace(self, loss_fn=loss_fn, calibration=calibration)
+
     def outputs(self, examples: Examples) -> Tensor:
         """Compute the outputs `(N, num_outputs)`, on the CPU and in the order of the examples."""
+        return self.outputs_and_features(examples)[0]
+
+    @preserve_process_state()
+    def outputs_and_features(self, examples: Examples) -> tuple[Tensor, Tensor | None]:
+        """Compute the outputs `(N, num_outputs)`, and the `features_of` the last layer, on the CPU and in order."""
         set_matmul_precision(self.placement.device, self.config.precision)
-        return outputs_of(self.model, examples, self.transform, self.placement, self.config.evaluation.tta)
+        tta = self.config.evaluation.tta
+        with recorded_features(self.model) as recorded:
+            outputs = outputs_of(self.model, examples, self.transform, self.placement, tta)
+        return outputs, features_of(recorded, len(examples), tta)
 
     def overridden(self, overrides: Sequence[str], allowed: Sequence[str] = ("dataset", "evaluation")) -> Classifier:
         """Return the classifier with other settings of its dataset or evaluation, such as `evaluation.tta=mirror`.
@@ -172,13 +208,85 @@ class Classifier:
             kind = "multi-hot targets" if self.is_multi_hot else "one class per example"
             raise InputError(f"--set: the run was trained on {kind}, and these targets are different")
         check_tta(config.evaluation.tta, self.transform.input_shape)
+        self._check_threshold(config.evaluation.threshold)
         before, now = ((run.dataset.name, run.dataset.places()) for run in (self.config, config))
-        return replace(self, config=config, is_moved=before != now)
+        return replace(self, config=config, is_moved=before != now).calibrated(self.calibration)
+
+    def _check_threshold(self, threshold: Threshold) -> None:
+        check_threshold(threshold, self.class_names, is_multi_hot=self.is_multi_hot)
+        if isinstance(threshold, str | Costs) and threshold != self.config.evaluation.threshold:
+            raise InputError("evaluation.threshold: only training chooses it by F1 or costs; set a number, such as 0.3")
+
+    def answers(self, raw: Tensor) -> Answers:
+        """Compute the answers for raw inputs `(N, ...)`, on the CPU."""
+        targets = torch.zeros(len(raw), dtype=torch.int64)
+        outputs, features = self.outputs_and_features(Examples(raw, targets, torch.arange(len(raw))))
+        return Answers(
+            self.loss_fn.probabilities(outputs), self.loss_fn.predictions(outputs), self.is_unlike(outputs, features)
+        )
 
     def probabilities(self, raw: Tensor) -> Tensor:
-        """Compute the probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
-        targets = torch.zeros(len(raw), dtype=torch.int64)
-        return self.loss_fn.probabilities(self.outputs(Examples(raw, targets, torch.arange(len(raw)))))
+        """Compute the calibrated probabilities `(N, K)` of raw inputs `(N, ...)`, on the CPU."""
+        return self.answers(raw).probabilities
+
+    def caution(
+        self, min_confidence: float | None = None, risk: float | None = None, sets: float | None = None
+    ) -> Caution:
+        """Return how cautious predictions are, by what the checkpoint keeps of the validation split.
+
+        Args:
+            min_confidence: The smallest probability of the predicted class that is not unsure, 0..1.
+            risk: In its place: the largest fraction of errors among the predictions that are not unsure; see
+                `RiskCoverage.threshold_for`.
+            sets: How often prediction sets contain the true class, 0..1; see `ConformalScores`.
+
+        Raises:
+            InputError: A number is out of range, the risk is lower than the validation split can show, or the
+                checkpoint keeps nothing of a validation split.
+        """
+        for name, value in (("min_confidence", min_confidence), ("risk", risk), ("sets", sets)):
+            if value is not None and not 0 < value < 1:
+                raise InputError(f"{name}: found {value:g}, expected a number between 0 and 1, such as 0.9")
+            if value is not None and self.is_multi_hot:
+                raise InputError(f"{name}: it needs one class per example, but the targets are multi-hot")
+        if min_confidence is not None and risk is not None:
+            raise InputError("min_confidence and risk: found both; choose one")
+        if risk is not None:
+            min_confidence = self._confidence_for(risk)
+        if sets is None:
+            return Caution(min_confidence)
+        calibration = self._calibrated_for("sets")
+        most = calibration.num_examples / (calibration.num_examples + 1)
+        if calibration.scores is None or sets > most:
+            raise InputError(
+                f"sets: found {sets:g}, but with {calibration.num_examples} validation examples, only the set of all "
+                f"classes is certain to contain the true class that often; set at most {math.floor(1000 * most) / 1000}"
+            )
+        return Caution(min_confidence, partial(calibration.scores.sets, coverage=sets))
+
+    def _calibrated_for(self, name: str) -> Calibration:
+        if self.calibration is None:
+            raise InputError(
+                f"{name}: {self.path} keeps nothing of a validation split; train with dataset.validation: 0.1"
+            )
+        return self.calibration
+
+    def _confidence_for(self, risk: float) -> float:
+        """Return the smallest confidence whose risk is shown to be at most `risk`."""
+        calibration = self._calibrated_for("risk")
+        found = None if calibration.risks is None else calibration.risks.threshold_for(risk)
+        if calibration.risks is not None and found is None:
+            lowest = calibration.risks.lowest_risk()
+            raise InputError(
+                f"risk: found {risk:g}, but the {calibration.num_examples} validation examples show no risk below "
+                f"{percent(lowest)}; set a higher one, or use a larger dataset.validation"
+            )
+        return 1.0 if found is None else found
+
+    def is_unlike(self, outputs: Tensor, features: Tensor | None) -> Tensor | None:
+        """Return whether each input is unlike the training data, bool `(N,)`; None if the checkpoint cannot tell."""
+        novelty = None if self.calibration is None else self.calibration.novelty
+        return None if novelty is None else novelty.is_unlike(outputs, features)
 
 
 def load_run(

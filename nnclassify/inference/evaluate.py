@@ -15,7 +15,6 @@ from nnclassify.evaluation.bootstrap import metric_intervals
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
 from nnclassify.evaluation.metrics import MetricInputs, measured
 from nnclassify.inference.classifier import Classifier, check_columns
-from nnclassify.losses import multi_hot
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,12 @@ class Evaluation:
         confusion: Counts `(K, K)`: rows are the true classes, columns the predicted ones. With multi-hot targets
             `(K, 2, 2)`: for each class, rows are the true answers, columns the predicted ones.
         losses: The loss of each example, `(N,)`.
-        probabilities: The probabilities of each example, `(N, K)`.
+        probabilities: The calibrated probabilities of each example, `(N, K)`.
         outputs: The outputs of the network for each example, `(N, num_outputs)`, on the CPU.
         targets: The true classes `(N,)`, or multi-hot targets `(N, K)`, on the CPU.
+        predictions: The predicted classes `(N,)`, or multi-hot predictions `(N, K)`.
+        features: The inputs of the last layer for each example, `(N, D)`; None if they are unknown.
+        is_unlike: Whether each example is unlike the training data, bool `(N,)`; None if that is unknown.
         undefined: The metrics that have no value on this split, each with the reason.
         is_multi_hot: Whether an example may belong to several classes, or to none.
         split: The name of the split: see `EvaluationExamples`; empty if unknown.
@@ -49,6 +51,9 @@ class Evaluation:
     probabilities: Tensor
     outputs: Tensor
     targets: Tensor
+    predictions: Tensor
+    features: Tensor | None = None
+    is_unlike: Tensor | None = None
     undefined: dict[str, str] = field(default_factory=dict)
     is_multi_hot: bool = False
     split: str = ""
@@ -69,11 +74,6 @@ class Evaluation:
     def accuracy_interval(self) -> tuple[float, float]:
         """The 95% Wilson interval of the accuracy, as fractions."""
         return self.intervals["accuracy"]
-
-    @property
-    def predictions(self) -> Tensor:
-        """The predicted classes `(N,)`, or multi-hot predictions `(N, K)`."""
-        return multi_hot(self.probabilities) if self.is_multi_hot else self.probabilities.argmax(dim=1)
 
     def summary(self) -> dict[str, Any]:
         """Return the metrics for JSON; those without a value are null, with the reason in `undefined`."""
@@ -98,13 +98,23 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     Raises:
         TrainingError: The loss of an example is not finite.
     """
-    metric_inputs = MetricInputs(classifier.outputs(examples), examples.all_targets(), classifier.loss_fn)
+    outputs, features = classifier.outputs_and_features(examples)
+    return evaluated(classifier, outputs, features, examples.all_targets())
+
+
+def evaluated(classifier: Classifier, outputs: Tensor, features: Tensor | None, targets: Tensor) -> Evaluation:
+    """Evaluate outputs that have been computed.
+
+    Raises:
+        TrainingError: The loss of an example is not finite.
+    """
+    metric_inputs = MetricInputs(outputs, targets, classifier.loss_fn)
     if not math.isfinite(metric_inputs.score.loss):
         raise TrainingError(
-            f"{classifier.path}: the loss over {len(examples)} examples is not finite; some inputs are far from "
+            f"{classifier.path}: the loss over {len(outputs)} examples is not finite; some inputs are far from "
             "those it was trained on, or it has diverged: check the data, or train with a lower optimizer.lr"
         )
-    names, predictions, targets = classifier.class_names, metric_inputs.predictions, metric_inputs.targets
+    names, predictions = classifier.class_names, metric_inputs.predictions
     confusion: list[Any]
     if metric_inputs.is_multi_hot:
         confusion = [confusion_matrix(*pair, 2) for pair in zip(predictions.T, targets.T, strict=True)]
@@ -114,15 +124,18 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
         classes = class_reports(confusion, names)
     values, undefined = measured(metric_inputs, names)
     return Evaluation(
-        num_examples=len(examples),
+        num_examples=len(outputs),
         metrics=values,
         intervals=metric_intervals(metric_inputs, values),
         classes=classes,
         confusion=confusion,
-        losses=metric_inputs.loss_fn(metric_inputs.outputs, targets),
+        losses=metric_inputs.loss_fn(outputs, targets),
         probabilities=metric_inputs.probabilities,
-        outputs=metric_inputs.outputs,
+        outputs=outputs,
         targets=targets,
+        predictions=predictions,
+        features=features,
+        is_unlike=classifier.is_unlike(outputs, features),
         undefined=undefined,
         is_multi_hot=metric_inputs.is_multi_hot,
     )

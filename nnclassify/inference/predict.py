@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, overload
 
@@ -31,11 +31,15 @@ class Prediction:
 
     Attributes:
         input: The file, row or values.
-        top: Pairs of class and probability, most probable first; empty if the input could not be read.
+        top: Pairs of class and probability, most probable first (with a decision threshold, the predicted class);
+            with a prediction set, at least its classes; empty if the input could not be read.
         error: The reason why the input could not be read, or None.
         labels: With multi-hot targets, the predicted classes, most probable first; otherwise None.
         probabilities: The probabilities of all classes, `(K,)`; empty if the input could not be read.
         file: The image file, if the input is one.
+        unsure: Whether the network is less confident than asked for; None if that was not asked.
+        classes: The prediction set, most probable first; None if that was not asked.
+        unlike: Whether the input is unlike the training data; None if the network cannot tell.
     """
 
     input: str
@@ -44,10 +48,13 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     probabilities: Tensor = field(default_factory=lambda: torch.zeros(0), repr=False, compare=False)
     file: Path | None = field(default=None, repr=False, compare=False)
+    unsure: bool | None = None
+    classes: tuple[str, ...] | None = None
+    unlike: bool | None = None
 
     @property
     def label(self) -> str:
-        """The most probable class.
+        """The most probable class; with a decision threshold, the predicted one.
 
         Raises:
             InputError: The input could not be read.
@@ -56,7 +63,7 @@ class Prediction:
 
     @property
     def probability(self) -> float:
-        """The probability of the most probable class.
+        """The probability of `label`.
 
         Raises:
             InputError: The input could not be read.
@@ -65,7 +72,9 @@ class Prediction:
 
     @property
     def predicted(self) -> tuple[str, ...]:
-        """The predicted classes: the most probable one, or with multi-hot targets any number; none on an error."""
+        """The predicted classes: `label`, or with multi-hot targets any number; none on an error or if unsure."""
+        if self.unsure:
+            return ()
         return tuple(label for label, _ in self.top[:1]) if self.labels is None else self.labels
 
     def _first(self) -> tuple[str, float]:
@@ -78,9 +87,9 @@ class Prediction:
         if self.error is not None:
             return {"input": self.input, "error": self.error}
         top = [{"label": name, "probability": share} for name, share in self.top]
-        if self.labels is not None:
-            return {"input": self.input, "labels": list(self.labels), "top": top}
-        return {"input": self.input, **top[0], "top": top}
+        first = top[0] if self.labels is None else {"labels": list(self.labels)}
+        asked = {"unsure": self.unsure, "set": self.classes, "unlike": self.unlike}
+        return {"input": self.input, **first, "top": top, **{key: of for key, of in asked.items() if of is not None}}
 
 
 class Predictions(Sequence[Prediction]):
@@ -133,6 +142,34 @@ class Predictions(Sequence[Prediction]):
         return torch.stack(rows) if rows else torch.zeros(0, len(self.classes))
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers for N inputs.
+
+    Attributes:
+        probabilities: The probabilities of the classes, `(N, K)`.
+        predictions: The predicted classes `(N,)`, or multi-hot predictions `(N, K)`.
+        is_unlike: Whether each input is unlike the training data, bool `(N,)`; None if that is unknown.
+    """
+
+    probabilities: Tensor
+    predictions: Tensor
+    is_unlike: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Caution:
+    """How cautious predictions are.
+
+    Attributes:
+        min_confidence: The probability of the predicted class below which a prediction is unsure; None: none is.
+        sets: Function of probabilities `(N, K)` to prediction sets, bool `(N, K)`; None: no sets.
+    """
+
+    min_confidence: float | None = None
+    sets: Callable[[Tensor], Tensor] | None = None
+
+
 class TrainedNet(Protocol):
     """The part of a `Classifier` that `predict` needs."""
 
@@ -152,8 +189,8 @@ class TrainedNet(Protocol):
     def is_multi_hot(self) -> bool:
         """Whether an example may belong to several classes, or to none."""
 
-    def probabilities(self, raw: Tensor) -> Tensor:
-        """Compute the probabilities `(N, K)` of raw inputs `(N, ...)`."""
+    def answers(self, raw: Tensor) -> Answers:
+        """Compute the answers for raw inputs `(N, ...)`."""
 
 
 def predict(
@@ -162,6 +199,7 @@ def predict(
     top_k: int = 1,
     note: Note = lambda text: None,
     found: Callable[[int], object] = lambda count: None,
+    caution: Caution = Caution(),
 ) -> Iterator[Prediction]:
     """Predict each input; one that cannot be read becomes a prediction with an `error`.
 
@@ -171,6 +209,7 @@ def predict(
         top_k: The number of classes in each `Prediction.top`, at most K; with multi-hot targets always K.
         note: Called with a line for each file that is not an image, and for each image with further frames.
         found: Called with the number of examples of an input, if it is known before they are read.
+        caution: How cautious the predictions are.
 
     Raises:
         InputError: The inputs are of an unsupported type.
@@ -180,48 +219,71 @@ def predict(
     most = at_once(net.transform.input_shape)
     top_k = len(net.class_names) if net.is_multi_hot else top_k
     while batch := list(itertools.islice(raw, most)):
-        yield from _answers(net, batch, top_k)
+        yield from _predictions(net, batch, top_k, caution)
 
 
-def _answers(net: TrainedNet, batch: Sequence[RawInput], top_k: int) -> Iterator[Prediction]:
+def _predictions(net: TrainedNet, batch: Sequence[RawInput], top_k: int, caution: Caution) -> Iterator[Prediction]:
     """Yield a prediction for each input, in order."""
     values = [item.values for item in batch if item.values is not None]
-    answers = iter(_answered(net, torch.stack(values), top_k) if values else ())
+    answers = iter(_answered(net, torch.stack(values), top_k, caution) if values else ())
     for item in batch:
         if item.values is None:
             yield Prediction(item.name, error=item.error)
         elif isinstance(answer := next(answers), str):
             yield Prediction(item.name, error=f"{item.name}: {answer}")
         else:
-            top, probabilities = answer
-            labels = _labels(top) if net.is_multi_hot else None
-            yield Prediction(item.name, top, labels=labels, probabilities=probabilities, file=item.file)
+            yield replace(answer, input=item.name, file=item.file)
 
 
 def _labels(top: Top) -> tuple[str, ...]:
     return tuple(label for label, probability in top if probability >= MULTI_HOT_THRESHOLD)
 
 
-def _answered(net: TrainedNet, raw: Tensor, top_k: int) -> list[tuple[Top, Tensor] | str]:
-    """Return the most probable classes and the probabilities `(K,)` of each row, or the reason why it has none."""
-    answers: dict[int, tuple[Top, Tensor] | str] = dict(net.transform.too_large(raw))
-    rows = [row for row in range(len(raw)) if row not in answers]
+def _answered(net: TrainedNet, raw: Tensor, top_k: int, caution: Caution) -> list[Prediction | str]:
+    """Return the prediction for each row, without the name of its input, or the reason why it has none."""
+    found: dict[int, Prediction | str] = dict(net.transform.too_large(raw))
+    rows = [row for row in range(len(raw)) if row not in found]
     if rows:
-        probabilities = net.probabilities(raw[rows])
-        finite = probabilities.isfinite().all(dim=1).tolist()
-        tops = _top(probabilities, net.class_names, top_k)
-        for row, top, of_row, is_finite in zip(rows, tops, probabilities, finite, strict=True):
+        answers = net.answers(raw[rows])
+        finite = answers.probabilities.isfinite().all(dim=1).tolist()
+        predictions = _judged(net, answers, top_k, caution)
+        for row, prediction, is_finite in zip(rows, predictions, finite, strict=True):
             not_finite = "the outputs of the net are not finite: the inputs are too far from the training data"
-            answers[row] = (top, of_row) if is_finite else not_finite
-    return [answers[row] for row in range(len(raw))]
+            found[row] = prediction if is_finite else not_finite
+    return [found[row] for row in range(len(raw))]
 
 
-def _top(probabilities: Tensor, class_names: list[str], top_k: int) -> list[Top]:
-    """Return the most probable classes of each row of `(B, K)`."""
+def _judged(net: TrainedNet, answers: Answers, top_k: int, caution: Caution) -> Iterator[Prediction]:
+    """Yield the prediction of each answer, without the name of its input."""
+    sets = None if caution.sets is None else caution.sets(answers.probabilities)
+    unlike = [None] * len(answers.probabilities) if answers.is_unlike is None else answers.is_unlike.tolist()
+    # In a set are the most probable classes, but a decision threshold may predict another one.
+    most = top_k if sets is None else max(top_k, int(sets.sum(dim=1).max()) + 1)
+    for row, (order, shares) in enumerate(_ranked(answers, most)):
+        names = [net.class_names[index] for index in order]
+        is_in_set = [False] * len(order) if sets is None else sets[row, order].tolist()
+        ranked = list(zip(names, shares, is_in_set, strict=True))
+        top = tuple((name, share) for place, (name, share, is_in) in enumerate(ranked) if place < top_k or is_in)
+        yield Prediction(
+            "",
+            top,
+            labels=_labels(top) if net.is_multi_hot else None,
+            probabilities=answers.probabilities[row],
+            unsure=None if caution.min_confidence is None else shares[0] < caution.min_confidence,
+            classes=None if sets is None else tuple(name for name, _, is_in in ranked if is_in),
+            unlike=unlike[row],
+        )
+
+
+def _ranked(answers: Answers, most: int) -> Iterator[tuple[list[int], list[float]]]:
+    """Yield at most so many classes of each row with their probabilities, most probable first; with a decision
+    threshold, the predicted class."""
+    keys = answers.probabilities
+    if answers.predictions.ndim == 1:
+        keys = keys.scatter(1, answers.predictions[:, None], torch.inf)
     # A stable sort, so that a tie goes to the same class as in evaluation.
-    shares, order = probabilities.sort(dim=1, descending=True, stable=True)
-    pairs = zip(order[:, :top_k].tolist(), shares[:, :top_k].tolist(), strict=True)
-    return [tuple((class_names[index], share) for index, share in zip(*row, strict=True)) for row in pairs]
+    order = keys.sort(dim=1, descending=True, stable=True).indices[:, :most]
+    yield from zip(order.tolist(), answers.probabilities.gather(1, order).tolist(), strict=True)
 
 
 def written(net: TrainedNet) -> CsvFormat:

@@ -33,6 +33,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         SaveError: The file could not be written or read back; the previous one is unchanged.
     """
     content = plain({**vars(checkpoint), "history": packed_history(checkpoint.history)})
+    if checkpoint.calibration is None:
+        del content["calibration"]  # as every release wrote it
     if (bad := _not_finite(content)) is not None:
         raise TrainingError(
             f"{path}: not saved, weight {bad} holds NaN or infinity; the previous checkpoint is kept; try a lower "

@@ -23,6 +23,7 @@ from typing_extensions import TypedDict  # pydantic requires it before Python 3.
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.transform import Transform
 from nnclassify.errors import one_line
+from nnclassify.evaluation.calibration import Calibration
 from nnclassify.training.history import PositiveCount, Row
 
 FORMAT: Literal["nnclassify-checkpoint"] = "nnclassify-checkpoint"
@@ -154,8 +155,30 @@ class TransformState(TypedDict):
     columns: NotRequired[list[dict[str, Any]]]
 
 
+@with_config(CLOSED)
+class NoveltyState(TypedDict):
+    """`Novelty`."""
+
+    means: Tensor | None
+    whitening: Tensor | None
+    limits: Tensor
+
+
+@with_config(CLOSED)
+class CalibrationState(TypedDict):
+    """`Calibration.state()`."""
+
+    num_examples: PositiveCount
+    temperature: Annotated[float, Field(gt=0)]
+    threshold: Annotated[float, Field(ge=0, le=1)] | None
+    scores: Tensor | None
+    risks: Tensor | None
+    novelty: NoveltyState | None
+
+
 _CONFIG, _ROWS = TypeAdapter(RunConfig), TypeAdapter(list[Row])
 _TRAINING, _TRANSFORM = TypeAdapter(TrainingState), TypeAdapter(TransformState)
+_CALIBRATION = TypeAdapter(CalibrationState)
 
 
 def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
@@ -252,6 +275,10 @@ def _whole_training(value: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
+def _whole_calibration(value: dict[str, Any]) -> dict[str, Any]:
+    return Calibration.from_state(_validated(_CALIBRATION, value)).state()
+
+
 def _different(value: list[str]) -> list[str]:
     if len(set(value)) != len(value):
         raise ValueError("a name appears twice")
@@ -273,6 +300,8 @@ class Checkpoint:
         training: Everything that an exact resume needs; None in `best.pt`.
         split_digests: `Splits.digests()` of its data; None if an early release wrote the checkpoint.
         run_id: Identity of the run, equal in all its checkpoints; None if an early release began it.
+        calibration: `Calibration.state()`, added to `best.pt` after training; None if the run has no validation split
+            of its own. The file then has no such entry, and neither has `last.pt`.
     """
 
     config: Annotated[dict[str, Any], AfterValidator(_whole_config)]
@@ -285,6 +314,7 @@ class Checkpoint:
     training: Annotated[dict[str, Any], AfterValidator(_whole_training)] | None = None
     split_digests: dict[str, str] | None = None
     run_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    calibration: Annotated[dict[str, Any], AfterValidator(_whole_calibration)] | None = None
     format: Literal["nnclassify-checkpoint"] = FORMAT
     format_version: Literal[1, 2] = FORMAT_VERSION
 

@@ -19,6 +19,7 @@ from nnclassify.device import Placement, set_matmul_precision
 from nnclassify.distributed.ranks import Ranks
 from nnclassify.distributed.shared_examples import read_once
 from nnclassify.errors import DataError, ModelError
+from nnclassify.evaluation.decision import check_threshold
 from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
@@ -97,6 +98,7 @@ def build_components(
     preprocessing = config.model.preprocessing()
     shift, scale = normalization(config.dataset, splits, preprocessing)
     check_tta(config.evaluation.tta, splits.input_shape)
+    check_threshold(config.evaluation.threshold, splits.class_names, is_multi_hot=splits.is_multi_hot)
     _check_augment(config, splits)
     transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift, scale, splits.encoder)
     for name in ("train", "validation", "test"):

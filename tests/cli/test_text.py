@@ -40,7 +40,7 @@ def test_an_error_is_one_line_per_problem() -> None:
 def test_a_label_with_a_newline_makes_one_line_per_input() -> None:
     predictions = [Prediction("a\nb.png", (("c\nd", 0.75), ("e", 0.25))), Prediction("f.png", (("e", 1.0),))]
     assert [*map(prediction_line, predictions)] == [r"a\nb.png: c\nd 75.0%, e 25.0%", "f.png: e 100.0%"]
-    rows = list(prediction_rows(predictions, is_multi_hot=False))
+    rows = list(prediction_rows(predictions))
     assert rows[1] == [r"a\nb.png", r"c\nd", "0.750000"] and len(rows) == 4
     assert table(["", "c\nd"], [["e", "1"]]).splitlines() == [r"   c\nd", "e     1"]
 
@@ -51,14 +51,14 @@ def test_a_label_with_a_newline_makes_one_line_per_input() -> None:
      ("-1", "-1"), ("+1e3", "+1e3"), ("-1,50", "-1,50"), ("-1+cmd|x", "'-1+cmd|x"), ("a=1", "a=1"), ("", "")],
 )  # fmt: skip
 def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
-    _, row = prediction_rows([Prediction(label, ((label, 0.5),))], is_multi_hot=False)
+    _, row = prediction_rows([Prediction(label, ((label, 0.5),))])
     assert row == [cell, cell, "0.500000"]
 
 
 def evaluated(confusion: list[list[int]], class_names: list[str], slices: Sequence[Slice] = ()) -> str:
     reports, none = class_reports(confusion, class_names), torch.empty(0)
     metrics = {"loss": 1.0, "accuracy": 0.5}
-    evaluation = Evaluation(9, metrics, {"accuracy": (0.1, 0.9)}, reports, confusion, none, none, none, none)
+    evaluation = Evaluation(9, metrics, {"accuracy": (0.1, 0.9)}, reports, confusion, none, none, none, none, none)
     return evaluation_text(Path("best.pt"), "test", evaluation, slices)
 
 

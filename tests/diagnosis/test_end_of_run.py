@@ -18,7 +18,7 @@ def evaluation(predictions: Tensor, targets: Tensor) -> Evaluation:
     by_class = balanced_accuracy(predictions, targets)
     metrics = {"loss": 0.5, "accuracy": num_correct / count, "balanced_accuracy": by_class}
     interval = {"accuracy": wilson_interval(num_correct, count)}
-    return Evaluation(count, metrics, interval, reports, confusion, nothing, nothing, nothing, targets)
+    return Evaluation(count, metrics, interval, reports, confusion, nothing, nothing, nothing, targets, nothing)
 
 
 def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) -> Evaluation:

@@ -21,9 +21,9 @@ DIGITS = {"name": "digits", "limit": 120, "validation": 0.2}
 @pytest.mark.parametrize(
     ("dataset", "splits"),
     [
-        (DIGITS, ["test", "validation"]),
+        (DIGITS, ["validation", "some of train", "test"]),
         ({**DIGITS, "validation": "test"}, ["test"]),
-        ({**DIGITS, "test": 0}, ["validation"]),
+        ({**DIGITS, "test": 0}, ["validation", "some of train"]),
         ({**DIGITS, "validation": 0, "test": 0}, ["train"]),
     ],
 )
@@ -31,15 +31,16 @@ def test_the_outputs_of_a_split_are_computed_once(
     dataset: dict[str, object], splits: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Examples] = []
-    outputs = Classifier.outputs
+    outputs = Classifier.outputs_and_features
 
-    def recorded(classifier: Classifier, examples: Examples) -> Tensor:
+    def recorded(classifier: Classifier, examples: Examples) -> tuple[Tensor, Tensor | None]:
         asked.append(examples)
         return outputs(classifier, examples)
 
-    monkeypatch.setattr(Classifier, "outputs", recorded)
-    result = run.train(loaded(config_of(dataset=dataset)))
-    assert [*map(id, asked)] == [id(result.components.splits.split(name)) for name in splits]
+    monkeypatch.setattr(Classifier, "outputs_and_features", recorded)
+    found = run.train(loaded(config_of(dataset=dataset))).components.splits
+    names = {id(found.split(name)): name for name in ("train", "validation", "test")}
+    assert [names.get(id(examples), "some of train") for examples in asked] == splits
 
 
 def test_an_analysis_is_one_line_and_a_key_of_the_result(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

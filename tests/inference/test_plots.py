@@ -57,7 +57,16 @@ def predicted(class_names: list[str], inputs: Tensor, wrong: int = 3) -> tuple[E
     losses = -probabilities[torch.arange(count), targets].log()
     metrics = {"loss": 0.5, "accuracy": 1 - wrong / count}
     evaluation = Evaluation(
-        count, metrics, {"accuracy": (0.1, 0.9)}, reports, counts, losses, probabilities, probabilities, targets
+        count,
+        metrics,
+        {"accuracy": (0.1, 0.9)},
+        reports,
+        counts,
+        losses,
+        probabilities,
+        probabilities,
+        targets,
+        probabilities.argmax(1),
     )
     return Examples(inputs, targets, torch.arange(count)), evaluation
 

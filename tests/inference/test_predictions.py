@@ -43,7 +43,7 @@ def nnclassify(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_the_loss_over_the_predictions_is_the_loss_that_is_printed(here: Path) -> None:
+def test_the_scores_over_the_predictions_are_those_that_are_printed(here: Path) -> None:
     result = trained()
     rows = rows_of(result.folder.predictions)
     for split, evaluation in (("validation", result.validation), ("test", result.test)):
@@ -51,7 +51,9 @@ def test_the_loss_over_the_predictions_is_the_loss_that_is_printed(here: Path) -
         of_split = [row for row in rows if row["split"] == split]
         shares = np.array([[row["p('-low)"], row["p(high)"]] for row in of_split], dtype=np.float32)
         true = [row["true"] for row in of_split]
-        assert log_loss(true, shares, labels=["'-low", "high"]) == pytest.approx(evaluation.loss, rel=1e-4)
+        assert log_loss(true, shares, labels=["'-low", "high"]) == pytest.approx(
+            evaluation.metrics["log_loss"], rel=1e-4
+        )
         assert np.mean([float(row["loss"]) for row in of_split]) == pytest.approx(evaluation.loss, rel=1e-4)
         assert accuracy_score(true, [row["predicted"] for row in of_split]) == evaluation.accuracy
     assert {row["name"] for row in rows} <= {f"P{row}" for row in range(60)} and len(rows) == 12 + 10

@@ -1,0 +1,96 @@
+"""Calibrate a trained network on its validation split, and measure how far its probabilities can be trusted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from nnclassify.data import Examples
+from nnclassify.evaluation.calibration import Calibration
+from nnclassify.evaluation.conformal import coverage_of
+from nnclassify.evaluation.novelty import MAX_FIT, Novelty
+from nnclassify.evaluation.reliability import reliability
+from nnclassify.evaluation.selective import RiskCoverage
+from nnclassify.files.paths import content_of
+from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import Evaluation
+from nnclassify.runs.checkpoint import load_checkpoint, save_checkpoint
+from nnclassify.runs.folder import RunFolder
+
+COVERAGES = (0.9, 0.95, 0.99)
+"""The coverages of prediction sets that are measured."""
+MAX_POINTS = 100
+"""Maximum number of points of a risk-coverage curve in JSON."""
+
+
+def calibrated_on(
+    classifier: Classifier, outputs: Tensor, features: Tensor | None, targets: Tensor, train: Examples
+) -> Classifier:
+    """Return the classifier, calibrated on the validation split, and write that into its checkpoint.
+
+    Args:
+        classifier: The classifier, not calibrated.
+        outputs: Its outputs on the validation split, `(N, num_outputs)`.
+        features: The inputs of its last layer there, `(N, D)`; None if they are unknown.
+        targets: The targets there, `(N,)` or `(N, K)`.
+        train: The training split, some of which tells what is like it.
+
+    Returns:
+        The same classifier if an output is not finite.
+
+    Raises:
+        SaveError: The checkpoint could not be written.
+    """
+    if not outputs.isfinite().all():
+        return classifier
+    some = replace(train, indices=train.indices[train.spaced_rows(MAX_FIT)])
+    _, of_train = classifier.outputs_and_features(some)
+    novelty = Novelty.fit(of_train, some.all_targets(), outputs, features)
+    found = Calibration.fit(outputs, targets, classifier.loss_fn, classifier.config.evaluation.threshold, novelty)
+    save_checkpoint(classifier.path, replace(load_checkpoint(classifier.path), calibration=found.state()))
+    return classifier.calibrated(found)
+
+
+def was_calibrated(folder: RunFolder) -> bool:
+    """Return whether the recorded result of a run is that of a calibrated network."""
+    try:
+        return json.loads(content_of(folder.result))["calibration"]["temperature"] is not None
+    except (OSError, ValueError, KeyError, TypeError):  # no finished run, or one of an earlier release
+        return False
+
+
+def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[str, Any]:
+    """Return how far the probabilities of a split can be trusted, for JSON.
+
+    These are the scores before and after calibration with the bins of the reliability diagram, and, for one class per
+    example, the risk-coverage curve with its area; and if the network is calibrated, the coverage and the mean size
+    of prediction sets, and the fraction of examples unlike the training data.
+    """
+    before = reliability(classifier.loss_fn.uncalibrated(evaluation.outputs), evaluation.targets)
+    figures: dict[str, Any] = {"before": before.summary(), "bins_before": before.bins}
+    calibration = classifier.calibration
+    if calibration is not None:
+        after = reliability(evaluation.probabilities, evaluation.targets)
+        figures |= {"after": after.summary(), "bins_after": after.bins}
+    if not evaluation.is_multi_hot:
+        figures |= _risk_coverage(evaluation)
+    if calibration is not None and calibration.scores is not None:
+        of_level = {level: calibration.scores.sets(evaluation.probabilities, level) for level in COVERAGES}
+        figures["sets"] = {str(level): vars(coverage_of(sets, evaluation.targets)) for level, sets in of_level.items()}
+    if evaluation.is_unlike is not None:
+        figures["unlike"] = float(evaluation.is_unlike.double().mean())
+    return figures
+
+
+def risk_coverage(evaluation: Evaluation) -> RiskCoverage:
+    """Return the errors on a split by the confidence: the probability of the predicted class."""
+    confidence = evaluation.probabilities.gather(1, evaluation.predictions[:, None]).squeeze(1)
+    return RiskCoverage.of(confidence, evaluation.predictions == evaluation.targets)
+
+
+def _risk_coverage(evaluation: Evaluation) -> dict[str, Any]:
+    curve = risk_coverage(evaluation)
+    return {"aurc": curve.area(), "risk_coverage": curve.thinned(MAX_POINTS).points()}
