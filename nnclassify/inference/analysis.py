@@ -98,7 +98,7 @@ def finished_run(
         judged = Predicted(name, examples, evaluate(classifier, examples))
     found = _baselines(classifier, splits, judged, note)
     test = judged if name == "test" else None
-    validation = test if splits.validation_is_test else validation
+    validation = judged if judged.examples is splits.validation else validation
     return FinishedRun(folder, classifier, splits, validation, test, judged, found, is_new, note)
 
 

@@ -35,7 +35,7 @@ def drawn(num_classes: int, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return probabilities, probabilities.multinomial(1, generator=generator).squeeze(1)
 
 
-@pytest.mark.parametrize("num_classes", [2, 4, 12])
+@pytest.mark.parametrize("num_classes", [3, 4, 12])
 def test_scores_quantiles_and_coverage_are_those_of_mapie(num_classes: int) -> None:
     probabilities, targets = drawn(num_classes, 400)
     aps = APSConformityScore()
