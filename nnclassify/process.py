@@ -55,6 +55,14 @@ def configure_malloc() -> None:
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
 
 
+def release_memory() -> None:
+    """Return to the system what the C library keeps of freed blocks, between phases that need others: where they meet,
+    the peak of a run from a folder of images is a tenth lower. Only glibc can (`man malloc_trim`)."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 @contextlib.contextmanager
 def preserve_process_state() -> Iterator[None]:
     """Return a context that restores all process-wide settings that a library call may change.

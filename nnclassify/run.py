@@ -26,7 +26,7 @@ from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
-from nnclassify.process import preserve_process_state, stop_on_signals
+from nnclassify.process import preserve_process_state, release_memory, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
 from nnclassify.runs.provenance import record_failure
 from nnclassify.runs.recorders import (
@@ -271,6 +271,7 @@ def _built(loaded: LoadedConfig, ranks: Ranks | None, resumed: RunFolder | None)
     with located(loaded.source):
         starts = resumed is None or not resumed.is_saved
         components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
+        release_memory()
         return components, build_trainer(components, ranks=ranks)
 
 
@@ -344,6 +345,7 @@ def _failure_recorded(folder: RunFolder, report: Callable[[], None]) -> Iterator
 
 def _save_report(folder: RunFolder, splits: Splits, *, is_wanted: bool) -> None:
     if is_wanted:
+        release_memory()
         from nnclassify.inference.report.page import save_report  # its modules are not needed before
 
         save_report(folder, splits)
@@ -361,6 +363,7 @@ def _result(
     folder: RunFolder, components: Components, trainer: Trainer, monitor: Monitor, *, is_new: bool
 ) -> RunResult:
     """Evaluate `best.pt`, compare it with the baselines, and analyze it."""
+    release_memory()
     classifier = Classifier.load(folder.best, str(components.placement.device))
     for text in classifier.notes:
         monitor.say(text)

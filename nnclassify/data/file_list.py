@@ -21,8 +21,16 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 LOSSLESS = "surrogatepass"
 """Error handler of the encoding: Python represents bytes of a file name that are not UTF-8 as surrogates."""
 
+END = "\0"
+"""The end of a name among others: no file system allows it in a name."""
+
 NAMES_AT_ONCE = 2**16
 """Names whose bytes are copied at a time."""
+
+
+def ended(names: Sequence[str]) -> str:
+    """Return names as one text, `END` behind each."""
+    return "".join([END.join(names), END]) if names else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +51,7 @@ class FileList(Sequence[Path]):
     def of(cls, root: Path, names: Iterable[str]) -> FileList:
         """Return the files with these paths relative to `root`."""
         collector = FileCollector(root)
-        collector.add("", list(names))
+        collector.add("", ended(list(names)))
         return collector.files()
 
     @classmethod
@@ -112,15 +120,19 @@ class FileCollector:
         self._texts: list[bytes] = []
         self._lengths: list[Rows] = []
 
-    def add(self, prefix: str, names: Sequence[str]) -> None:
-        """Add files: `prefix + name` is the path of each, relative to the root."""
-        text = prefix.join(["", *names])
-        encoded = text.encode(errors=LOSSLESS)
-        lengths = map(len, names)
-        if len(encoded) > len(text):
-            lengths = map(len, [name.encode(errors=LOSSLESS) for name in names])
-        self._texts.append(encoded)
-        self._lengths.append(np.fromiter(lengths, np.int64, len(names)) + len(prefix.encode(errors=LOSSLESS)))
+    def add(self, prefix: str, ended: str) -> None:
+        """Add files: `prefix` and a name is the path of each, relative to the root.
+
+        Args:
+            prefix: What all paths begin with.
+            ended: The names; see `ended`.
+        """
+        # Python's loops over names, also `map`, take a third of the time of a listing.
+        text, before = ended.encode(errors=LOSSLESS), prefix.encode(errors=LOSSLESS)
+        lengths = np.diff(np.flatnonzero(np.frombuffer(text, np.uint8) == 0), prepend=-1) - 1
+        if len(lengths):
+            self._texts.append(before + text[:-1].replace(END.encode(), before))
+            self._lengths.append(lengths + len(before))
 
     def files(self) -> FileList:
         """Return all files in the order in which they were added."""

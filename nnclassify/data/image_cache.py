@@ -31,6 +31,8 @@ from nnclassify.files.version import __version__
 
 FOLDER = "pictures"
 """Subfolder of the system's cache folder."""
+FORMAT = 2
+"""Version of the files: the first had no hashes."""
 STATED_AT_ONCE = 2**16
 """Files whose paths are in memory at a time while they are looked at."""
 ABANDONED_SECONDS = 86_400
@@ -41,7 +43,7 @@ def fingerprint(files: FileList, what: object) -> str | None:
     """Return a key, 32 characters, of everything that the result depends on; None if a file cannot be accessed."""
     import PIL  # another release may decode differently
 
-    digest = hashlib.sha256(f"{__version__} {PIL.__version__} {file_formats()} {what!r}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {__version__} {PIL.__version__} {file_formats()} {what!r}".encode())
     digest.update(os.fsencode(files.root.absolute()) + b"\0")
     digest.update(files.text.data)
     digest.update(files.ends.data)
@@ -135,7 +137,7 @@ class ImageCache:
             np.lib.format.write_array_header_1_0(target, header)
             for block in decode(facts):
                 target.write(block.data)
-            target.write(json.dumps(vars(facts)).encode())
+            target.write(json.dumps({**vars(facts), "hashes": facts.hashes.hex()}).encode())
 
         path = self._path(key)
         write_whole(path, write, size=int(np.prod(shape, dtype=np.int64)), private=True)
@@ -167,4 +169,5 @@ class _Hashed:
 
 def _facts_from(values: Any) -> Facts:
     errors = {int(row): str(text) for row, text in values["errors"].items()}
-    return Facts(errors, *([int(row) for row in values[kind]] for kind in ("deep", "frames")))
+    deep, frames = ([int(row) for row in values[kind]] for kind in ("deep", "frames"))
+    return Facts(errors, deep, frames, bytearray.fromhex(values["hashes"]))

@@ -39,11 +39,13 @@ class Facts:
         errors: Error message of each row that could not be read.
         deep: The rows with more than 8 bits per pixel.
         frames: The rows whose files have more frames or pages than the first, which was read.
+        hashes: The hashes of the pixels of all rows, eight bytes each; empty if nobody needs them.
     """
 
     errors: dict[int, str] = field(default_factory=dict)
     deep: list[int] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
+    hashes: bytearray = field(default_factory=bytearray)
 
 
 class Decoded(NamedTuple):

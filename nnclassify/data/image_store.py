@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnclassify.data.examples import content_hashes
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_cache import FOLDER, ImageCache, fingerprint
 from nnclassify.data.image_folders import SplitFolder
@@ -98,6 +99,8 @@ class Reader:
         All images of the pool are decoded together, so that other splits of it need no other decoding; with a limited
         number of examples, only those in a split.
         """
+        import torch
+
         files = split.paths
         self._pools.append(files)
         stored: list[tuple[Tensor, Facts]] = []
@@ -108,7 +111,8 @@ class Reader:
                 stored[:] = [self._read(files if source is None else files.take(source))]
             inputs, facts = stored[0]
             wanted = rows if source is None else np.arange(len(rows))
-            return Loaded(inputs, source, wanted[~np.isin(wanted, [*facts.errors])])
+            hashes = torch.from_numpy(np.frombuffer(facts.hashes, np.uint8).reshape(-1, 8))
+            return Loaded(inputs, source, wanted[~np.isin(wanted, [*facts.errors])], hashes)
 
         return UnsplitExamples(split.targets, load, files.example_names())
 
@@ -173,9 +177,11 @@ class Reader:
         return Decoded(pixels, facts)
 
     def _decoded(self, files: FileList, facts: Facts, what: str) -> Iterator[Pixels]:
-        """Yield decoded images in blocks, with a progress bar on a terminal."""
+        """Yield decoded images in blocks, hashed, with a progress bar on a terminal."""
         blocks = decode_blocks(files, self.image_format, facts, until_deep=self.image_format.white is None)
-        return _with_bar(blocks, len(files), f"{what} {self._root}")
+        for block in _with_bar(blocks, len(files), f"{what} {self._root}"):
+            facts.hashes += content_hashes(block.reshape(len(block), -1))
+            yield block
 
     def _scale(self) -> Scale:
         """Return the scale of all images with more than 8 bits per pixel, from the cache if it is there."""

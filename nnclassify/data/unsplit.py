@@ -32,11 +32,13 @@ class Loaded(NamedTuple):
         inputs: The raw inputs of a storage, `(M, ...)`.
         source: The row of the source of each row of the storage, `(M,)`; None: the same row.
         rows: The rows of the storage that belong to the split and could be read, `(N,)`.
+        hashes: The bytes of the hash of each row of the storage, uint8 `(M, 8)`; None: hashed when asked for.
     """
 
     inputs: Tensor
     source: Rows | None
     rows: Rows
+    hashes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,12 @@ class UnsplitExamples:
         if isinstance(self.inputs, torch.Tensor):
             targets, indices = torch.from_numpy(self.targets), torch.from_numpy(rows)
             return Examples(self.inputs, targets, indices, self.names, self.groups)
-        inputs, source, rows = self.inputs(rows)
+        inputs, source, rows, hashes = self.inputs(rows)
         targets, names, groups = torch.from_numpy(self.targets), self.names, self.groups
         if source is not None:
             targets, names = targets[torch.from_numpy(source)], names.at(torch.from_numpy(source))
             groups = None if groups is None else groups.at(source)
-        return Examples(inputs, targets, torch.from_numpy(rows), names, groups)
+        return Examples(inputs, targets, torch.from_numpy(rows), names, groups, hashes)
 
     def hold_out(self, rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Hold out a fraction of `rows`: the newest, or whole groups, or else the same fraction of each class.

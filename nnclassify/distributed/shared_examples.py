@@ -93,24 +93,24 @@ def _plain(value: Any, files: MappedFiles) -> Any:
     return _fields(vars(value), files) if isinstance(value, KINDS) else value
 
 
-def _inputs(packed: Any, known: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Restore the inputs of a split; `known` has those that are mapped by their places, since splits share them."""
-    if isinstance(packed, torch.Tensor):
-        return packed
-    if "file" not in packed:
-        return StreamedImages.from_state(packed)
-    key = str(packed)
-    known[key] = known[key] if key in known else mapped(packed)
-    return known[key]
+def _restored(fields: dict[str, Any], known: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Map the tensors that are in files; `known` has those of other splits, since splits share them."""
+    places = {name: value for name, value in fields.items() if isinstance(value, dict) and "file" in value}
+    for place in places.values():
+        if str(place) not in known:
+            known[str(place)] = mapped(place)
+    return {**fields, **{name: known[str(place)] for name, place in places.items()}}
 
 
 def _unpacked(packed: dict[str, Any]) -> Splits:
     validation_is_test, known = packed.pop("validation_is_test"), dict[str, torch.Tensor]()
     for name in SPLITS:
         if (split := packed[name]) is not None:
-            names = ExampleNames(**split["names"])
+            split = _restored(split, known)
+            names = ExampleNames(**_restored(split["names"], known))
             groups = split["groups"] and Groups(split["groups"]["codes"].numpy(), split["groups"]["names"])
-            inputs = _inputs(split["inputs"], known)
+            inputs = split["inputs"]
+            inputs = StreamedImages.from_state(inputs) if isinstance(inputs, dict) else inputs
             packed[name] = Examples(**{**split, "inputs": inputs, "names": names, "groups": groups})
     if packed["image_format"] is not None:
         packed["image_format"] = ImageFormat(**packed["image_format"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnclassify.data.file_list import FileCollector, FileList
+from nnclassify.data.file_list import FileCollector, FileList, ended
 
 NAMES = ["a/1.png", "b/é 🐈.png", "c/\udcff.png", "d"]
 
@@ -18,9 +18,9 @@ def test_a_list_is_the_sequence_of_its_paths() -> None:
 
 def test_lists_are_joined_and_collected_in_order() -> None:
     collector = FileCollector(Path("root"))
-    collector.add("é/", ["1", "ü"])
-    collector.add("", [])
-    collector.add("x/", ["2"])
+    collector.add("é/", ended(["1", "ü"]))
+    collector.add("", ended([]))
+    collector.add("x/", ended(["2"]))
     joined = FileList.joined(
         Path("root"), [collector.files(), FileList.of(Path("root"), []), FileList.of(Path("root"), NAMES)]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def test_the_bytes_are_the_same_wherever_they_are_kept(
         assert splits.digests() == known.digests()
         assert splits.train.all_names() == known.train.all_names() and splits.skipped == known.skipped
         assert [*splits.skipped] == ["a/bad.png", "b/cut.jpg"]
+        assert np.array_equal(splits.train.hashes(), replace(known.train, known_hashes=None).hashes())
         statistics = (fit_normalization(part.train.inputs, part.train.indices, "standard") for part in (splits, known))
         assert all(ours.equal(theirs) for ours, theirs in zip(*statistics, strict=True))
 
