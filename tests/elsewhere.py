@@ -1,4 +1,4 @@
-"""A device that is not here: its tensors hold their numbers on the CPU, and cannot be mixed with the CPU's own.
+"""A simulated device: its tensors store their values on the CPU, and cannot be mixed with CPU tensors.
 
 Within `Elsewhere`, the device `meta` computes. What forgets to move a tensor to the run's device fails there as it
 would on a GPU, which a machine for tests seldom has.

@@ -1,4 +1,4 @@
-"""Small CSV tables with one thing wrong each, drawn from a seed."""
+"""Small CSV tables with one error each, generated from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled steps without a compiler: the graph that would be compiled is interpreted, operation by operation."""
+"""Compiled steps without a compiler: the graph to compile is interpreted, operation by operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that somebody has changed, every checksum made right again."""
+"""Checkpoints that were changed on purpose, with every checksum made valid again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A system that lacks what Windows or macOS lack, for this process: `hide()`, or a program with it as its first act."""
+"""Hides what Windows or macOS lack, in this process by `hide()`, or in a program that it starts."""
 
 from __future__ import annotations
 

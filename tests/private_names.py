@@ -1,4 +1,4 @@
-"""Finds private names of torch in source: what no release promises to keep."""
+"""Finds private names of torch in source code: names that may change in any release."""
 
 from __future__ import annotations
 

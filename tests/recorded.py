@@ -1,4 +1,4 @@
-"""A CUDA graph without CUDA: operations are recorded once with the very tensors they met, and run again.
+"""A simulated CUDA graph: operations are recorded once with their tensors, and replayed.
 
 As with a real one, numbers that Python passed are part of the recording, results go where they went the first time, and
 what reads a tensor's value while recording fails.

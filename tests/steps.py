@@ -1,4 +1,4 @@
-"""A training step over a small network with all that a step must get right, for tests of the ways to run it."""
+"""A training step of a small network with everything that a step may contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe cifar_fast against a loop of its own, written from the paper (Jordan, 2024, arXiv:2404.00498).
+"""Tests of cifar_fast against an independent training loop, written from the paper (Jordan, 2024, arXiv:2404.00498).
 
 Whitening, flips, views and slow weights each have tests by hand beside their modules; here they work together.
 """

@@ -1,4 +1,4 @@
-"""Devices and precisions that are not available are refused in words."""
+"""Tests that devices and precisions that are not available are rejected with a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths and commands that the documents name exist."""
+"""Tests that the paths and commands in the documents exist."""
 
 import re
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Everything on a device that is not the CPU: nothing is left behind, and a step moves nothing there or back."""
+"""Tests of all parts on a device other than the CPU, to which a step moves nothing and from which it moves nothing."""
 
 from __future__ import annotations
 

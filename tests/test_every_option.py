@@ -1,4 +1,4 @@
-"""Every value of every option of every member is trained, saved and read back: drawn from the settings classes.
+"""Tests that train, save and load a run for every value of every option, found in the settings classes.
 
 One option at a time differs from a config that is valid; of numbers, one value is taken. An option that a member gains
 is tested unasked; one that needs another beside it, or a text, asks for a line in a table here.

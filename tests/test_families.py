@@ -1,4 +1,4 @@
-"""Every member of every family, found by walking the unions: a new member is tested unasked."""
+"""Tests of every member of every family, found in the unions, so that a new member is tested automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `import nnclassify` gives: a quick import, the commands as functions, and a process left as it was."""
+"""Tests of `import nnclassify`: its import time, its functions, and that calls leave the process unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader must not take; each of these once got further than it should."""
+"""Tests of hostile input that once got further than it should have."""
 
 import zipfile
 from pathlib import Path

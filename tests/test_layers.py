@@ -1,4 +1,4 @@
-"""The order of imports between the folders of the package: a module imports only what is above it.
+"""Tests of the import order of the package's folders: a module imports only from the folders above it.
 
 The order is read from the source, so that a deferred import and one for type checkers alone count too.
 """

@@ -1,4 +1,4 @@
-"""Losses against hand arithmetic, and the probabilities that each means."""
+"""Tests of the losses and their probabilities against values by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multi-hot targets: an example is of several classes or of none; figures by scikit-learn."""
+"""Tests of multi-hot targets, where an example is of any number of classes, against scikit-learn."""
 
 from __future__ import annotations
 

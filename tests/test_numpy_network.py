@@ -1,4 +1,4 @@
-"""A network written from scratch in NumPy, and the trainer, reach the same weights from the same start."""
+"""Tests that the trainer and a network written in NumPy reach the same weights from the same start."""
 
 from __future__ import annotations
 

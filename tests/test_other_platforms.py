@@ -1,4 +1,4 @@
-"""Saving, locking, signals and the cache where there is less than on Linux: the commands, in processes of their own."""
+"""Tests of saving, locking, signals and the cache on simulated platforms that lack features of Linux."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pyproject.toml, CITATION.cff and the CI workflow say of the same thing is the same."""
+"""Tests that pyproject.toml, CITATION.cff and the CI workflow agree."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Schedules against hand arithmetic."""
+"""Tests of the schedules against values by hand."""
 
 from __future__ import annotations
 

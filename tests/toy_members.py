@@ -1,4 +1,4 @@
-"""A toy member of every family, as a contributor would write it, and the command line with them.
+"""A small member of each family, written as a contributor would, and the command line with them.
 
 Each is one class; it joins the union of its family before `config/run_config.py` reads that, as it would in its file.
 """

@@ -1,4 +1,4 @@
-"""The last line of defense: what nobody foresaw is one line, an exit code, and a file to report."""
+"""Tests of bug reports: an unexpected error prints one line, sets the exit code and writes a file to send."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Overrides without `--set`, short options, and which run is meant: `nnclassify train CONFIG optimizer.lr=0.1`."""
+"""Tests of overrides without `--set`, of short options, and of which run a command uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written where there is no terminal: few lines, and those that matter among them."""
+"""Tests of progress without a terminal: few lines are written, and the important ones are among them."""
 
 from types import SimpleNamespace
 from typing import Any

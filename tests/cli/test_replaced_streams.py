@@ -1,4 +1,4 @@
-"""The streams of the command line."""
+"""Tests of the streams of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal, a spreadsheet or a script reads: one line per input and problem, whatever stands in names."""
+"""Tests of printed text: one line per input and problem, whatever characters names contain."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Steps recorded as a CUDA graph: against eager steps, on a stand-in for CUDA, and on CUDA where it is."""
+"""Tests of steps captured as a CUDA graph against eager steps, on a stand-in for CUDA and, if available, on CUDA."""
 
 from __future__ import annotations
 

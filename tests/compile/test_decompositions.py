@@ -1,4 +1,4 @@
-"""Operators written out for the compiler, against torch's own."""
+"""Tests of the decompositions against torch's own operators."""
 
 from __future__ import annotations
 

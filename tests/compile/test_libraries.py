@@ -1,4 +1,4 @@
-"""Compiled libraries in the cache: loaded only as they were kept, set aside for good; without a compiler."""
+"""Tests of cached compiled libraries: only unchanged ones are loaded, and wrong ones are set aside for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The torch releases that are tested are those that can be installed."""
+"""Tests that the torch releases in CI are those that can be installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private names of torch: all in one module, and none of them needed to train."""
+"""Tests that private names of torch are used in one module only, and that training works without them."""
 
 from __future__ import annotations
 

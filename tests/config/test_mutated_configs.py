@@ -1,4 +1,4 @@
-"""Shipped configs with something wrong put into them: a config whose parts can be built, or problems in lines."""
+"""Tests of shipped configs with one error each: either everything can be built, or each problem is one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference of the YAML is whole, and the committed one is up to date."""
+"""Tests that the YAML reference is complete and that the committed one is up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From YAML to a checked config and back; every problem in one line, all of them at once."""
+"""Tests of configs, from YAML and back to YAML: all problems are reported at once, one line each."""
 
 from __future__ import annotations
 

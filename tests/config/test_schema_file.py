@@ -1,4 +1,4 @@
-"""`schema.json`, which the shipped configs name for editors."""
+"""Tests of `schema.json`, which the shipped configs name for editors."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a config file or an override holds: a mapping, or an error of ours that says what is wrong."""
+"""Tests that a config file or an override is read as a mapping, or rejected with an error that says what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What augmentation does to images."""
+"""Tests of the effect of augmentation on images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order is a function of (seed, epoch), the augmentation of (seed, epoch, example)."""
+"""Tests that the order depends on (seed, epoch) only, and the augmentation on (seed, epoch, example) only."""
 
 from __future__ import annotations
 

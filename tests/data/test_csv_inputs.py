@@ -1,4 +1,4 @@
-"""Rows to predict: by name where there is a header, an answer or an error for every row, nothing by guess."""
+"""Tests of table rows to predict: columns are matched by name, and each row has an answer or an error."""
 
 from __future__ import annotations
 

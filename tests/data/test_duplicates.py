@@ -1,4 +1,4 @@
-"""Examples of the same content in different splits."""
+"""Tests of duplicates: examples of the same content in different splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of every kind: what a network sees of them, fixed by the training split; by hand or by scikit-learn."""
+"""Tests of encoded columns against values by hand and scikit-learn; encodings are fitted to the training split."""
 
 from __future__ import annotations
 

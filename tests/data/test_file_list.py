@@ -1,4 +1,4 @@
-"""Lists of files in little memory."""
+"""Tests of long file lists, which take little memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache of decoded images: found again, never stale, bounded."""
+"""Tests of the cache of decoded images: found again, never stale, limited in size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images with more than 8 bits per pixel: black and white follow from the complete dataset and stay with the run."""
+"""Tests of images with more than 8 bits per pixel, whose black and white follow from the complete dataset."""
 
 from __future__ import annotations
 

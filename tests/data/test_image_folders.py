@@ -1,4 +1,4 @@
-"""Folders as users bring them: what is a split, what is a class, what is left out and said."""
+"""Tests of folders as users have them: which folders are splits and classes, and what is skipped with a note."""
 
 from __future__ import annotations
 

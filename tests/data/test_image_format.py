@@ -1,4 +1,4 @@
-"""How an image file becomes an array."""
+"""Tests of how an image file becomes an array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images whose classes a CSV file lists."""
+"""Tests of images whose classes are listed in a CSV file."""
 
 from __future__ import annotations
 

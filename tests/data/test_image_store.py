@@ -1,4 +1,4 @@
-"""Where decoded images are kept: in memory, in the cache, or nowhere; always with the same bytes."""
+"""Tests of where decoded images are stored (memory, cache, nowhere), with the same bytes in each case."""
 
 from __future__ import annotations
 

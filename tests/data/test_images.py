@@ -1,4 +1,4 @@
-"""Folders of images, and the classic sets in their originals' formats."""
+"""Tests of image folders, and of MNIST and CIFAR in their original formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation by torchvision's transforms, erased rectangles, mixup and CutMix: drawn per (seed, epoch, example)."""
+"""Tests of torchvision's transforms, erased rectangles, mixup and CutMix, which depend on (seed, epoch, example)."""
 
 from __future__ import annotations
 

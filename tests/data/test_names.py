@@ -1,4 +1,4 @@
-"""The name of every example, of each kind of dataset."""
+"""Tests of the names of examples, for each kind of dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of images by a pattern in their paths."""
+"""Tests of groups given by a pattern in image paths."""
 
 from __future__ import annotations
 

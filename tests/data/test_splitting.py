@@ -1,4 +1,4 @@
-"""The splits: seeded, stratified, apart; and what is refused."""
+"""Tests of splits: seeded, stratified and disjoint; and of what is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups that examples seem to belong to: found where names suggest them, and nowhere else."""
+"""Tests of groups that names suggest: found where they exist, and nowhere else."""
 
 from __future__ import annotations
 

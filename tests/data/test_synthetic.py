@@ -1,4 +1,4 @@
-"""The datasets that are drawn: their shape, and the rule behind their labels."""
+"""Tests of the synthetic datasets: their shape, and the rule behind their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits of a table by a column of groups or of times, and as folds."""
+"""Tests of table splits by a column of groups or times, and of folds."""
 
 from __future__ import annotations
 

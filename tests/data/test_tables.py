@@ -1,4 +1,4 @@
-"""CSV files, good and bad; the tables of scikit-learn; digits as images."""
+"""Tests of valid and invalid CSV files, of scikit-learn's tables, and of the digits dataset."""
 
 from __future__ import annotations
 

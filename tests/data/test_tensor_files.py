@@ -1,4 +1,4 @@
-"""Tensor files: mapped, checked, and never unpickled."""
+"""Tests of tensor files, which are memory-mapped, checked, and never unpickled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalization by hand."""
+"""Tests of normalization against values by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check` and the manifest of a run name every example that is in more than one split."""
+"""Tests that `check` and the manifest of a run name each example that is in more than one split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for a repair, on made-up trials: what each change reaches with each seed is given."""
+"""Tests of the search for a repair, on trials with given results for each change and seed."""
 
 from collections.abc import Callable
 from typing import Any, cast

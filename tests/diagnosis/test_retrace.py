@@ -1,4 +1,4 @@
-"""The retrace after a divergence takes the steps that the run took, to the bit."""
+"""Tests that the retrace after a divergence takes the same steps as the run, bit for bit."""
 
 from __future__ import annotations
 

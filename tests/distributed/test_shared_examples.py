@@ -1,4 +1,4 @@
-"""One copy of the examples a node; two processes are played in turn."""
+"""Tests that a node reads its examples once; two processes are simulated one after the other."""
 
 from __future__ import annotations
 

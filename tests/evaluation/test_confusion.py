@@ -1,4 +1,4 @@
-"""The confusion matrix and the figures of its classes, by hand and as scikit-learn has them."""
+"""Tests of the confusion matrix and the per-class figures, against values by hand and scikit-learn."""
 
 from __future__ import annotations
 

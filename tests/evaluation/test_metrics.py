@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn, and a metric that a test adds: selected by, saved, told and compared."""
+"""Tests of all metrics against scikit-learn, and of a metric that a test adds to the family."""
 
 from __future__ import annotations
 

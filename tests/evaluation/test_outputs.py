@@ -1,4 +1,4 @@
-"""The views of an image that outputs are averaged over."""
+"""Tests of the views of an image that test-time augmentation averages over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one spelling of percentages."""
+"""Tests of how percentages are written."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sums over an epoch against hand arithmetic and an independent formula."""
+"""Tests of sums over an epoch against values by hand and an independent formula."""
 
 from __future__ import annotations
 

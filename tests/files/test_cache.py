@@ -1,4 +1,4 @@
-"""The cache: where it lies, and what in it is trusted."""
+"""Tests of the cache: where it is, and which of its files are trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own network and loss: run where that is allowed, from the file or from the checkpoint."""
+"""Tests of a user's own network and loss, which run only if allowed, from the file or from the checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of compared runs by name."""
+"""Tests of how the examples of compared runs are matched by name."""
 
 from __future__ import annotations
 

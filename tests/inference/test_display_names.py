@@ -1,4 +1,4 @@
-"""Names as a terminal and an image show them: whole lines, bounded widths, whatever stands in them."""
+"""Tests of names on a terminal and in plots: one line each, of limited width, whatever characters they contain."""
 
 import pytest
 

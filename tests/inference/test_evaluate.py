@@ -1,4 +1,4 @@
-"""What a trained net is worth: from its checkpoint alone, the same in any batches and any process."""
+"""Tests of evaluation from the checkpoint alone, which is the same for any batch size and in any process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which examples a trained net is judged by: its own test split, wherever the file lies, or all of another file."""
+"""Tests of the examples used for evaluation: the run's own test split, or all examples of another file."""
 
 from __future__ import annotations
 

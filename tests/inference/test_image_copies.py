@@ -1,4 +1,4 @@
-"""Copies of images by predicted class: whole, never over another file, in folders that every system allows."""
+"""Tests of image copies by predicted class: complete, never overwriting, with folder names valid on any system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Python hands to a trained net: every kind of input goes the way of the command's files."""
+"""Tests that every kind of Python input is handled like a file given to the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New labeled data for a trained network: all of it is evaluated, in the classes of the run."""
+"""Tests of new labeled data for a trained network: all of it is evaluated, in the classes of the run."""
 
 from __future__ import annotations
 

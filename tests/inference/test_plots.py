@@ -1,4 +1,4 @@
-"""The images of runs, by what is written in them: names as they are, nothing over anything else, bounded sizes."""
+"""Tests of the plots of runs by their text: names are unchanged, nothing overlaps, sizes are limited."""
 
 import math
 import time

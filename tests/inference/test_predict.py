@@ -1,4 +1,4 @@
-"""Predictions for a user's own inputs, from the checkpoint alone."""
+"""Tests of predictions for a user's own inputs, from the checkpoint alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables with categories, dates and gaps: whatever is predicted goes through the encoder of the run."""
+"""Tests of predictions for tables with categories, dates and missing values, which use the encoder of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`predictions.csv`: a row per example, by name, as the figures that are printed have it."""
+"""Tests of `predictions.csv`: one row per example, by name, consistent with the printed figures."""
 
 from __future__ import annotations
 

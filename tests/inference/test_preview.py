@@ -1,4 +1,4 @@
-"""A preview shows exactly what the first steps of training get."""
+"""Tests that a preview shows the same inputs as the first steps of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input: exit code 2, one line that says where, what and what to do, no traceback, nothing written."""
+"""Tests of bad input: exit code 2, one line with place, problem and fix, no traceback, no output files."""
 
 from __future__ import annotations
 

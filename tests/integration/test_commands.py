@@ -1,4 +1,4 @@
-"""Train, evaluate, predict, compare: what they print, where, and how they end."""
+"""Tests of the commands train, evaluate, predict and compare: their output, streams and exit codes."""
 
 from __future__ import annotations
 

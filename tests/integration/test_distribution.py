@@ -1,4 +1,4 @@
-"""The sdist, and the wheel that is built from it, in an environment without the repository."""
+"""Tests of the sdist, and of the wheel built from it, in an environment without the repository."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A new member of any family needs its class and nothing else: no table of rules, rates or names has to know it."""
+"""Tests that a new member of a family needs only its class: no table of rules, rates or names has to list it."""
 
 from __future__ import annotations
 

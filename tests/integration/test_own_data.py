@@ -1,4 +1,4 @@
-"""A user's folder or table, from the command line, without a config."""
+"""Tests of training on a user's folder or table from the command line, without a config."""
 
 from __future__ import annotations
 

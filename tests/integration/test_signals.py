@@ -1,4 +1,4 @@
-"""A signal at any moment: one line, 128 + its number, nothing half-written, and a resume that goes on."""
+"""Tests of signals at any moment: one line, exit code 128 + signal, no half-written files, and an exact resume."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""The smoke configs: one a family member, all of them trained in one process within 90 seconds."""
+"""Tests of the smoke configs, one per family member, trained in one process within 90 seconds."""
 
 from __future__ import annotations
 

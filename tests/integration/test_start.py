@@ -1,4 +1,4 @@
-"""How fast the program starts, what it imports, what its options are."""
+"""Tests of the start of the program: its duration, its imports, its options."""
 
 from __future__ import annotations
 

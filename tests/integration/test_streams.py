@@ -1,4 +1,4 @@
-"""What standard output and standard error are: closed, full, without a reader, or of another encoding."""
+"""Tests of standard output and standard error: closed, full, without a reader, or of another encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torchrun: two processes train what one trains, and none is left behind when their launcher is killed."""
+"""Tests of torchrun: two processes train like one, and none survives when the launcher is killed."""
 
 import json
 import os

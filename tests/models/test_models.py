@@ -1,4 +1,4 @@
-"""Networks: shapes that do not fit are refused before training, with the layer and both shapes."""
+"""Tests of the networks: a shape that does not fit is rejected before training, with the layer and both shapes."""
 
 from __future__ import annotations
 

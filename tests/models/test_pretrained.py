@@ -1,4 +1,4 @@
-"""Pretrained weights: read, fitted, frozen, and what they ask of images and optimizer."""
+"""Tests of pretrained weights: loading, adapting, freezing, and their effect on images and optimizer."""
 
 from __future__ import annotations
 

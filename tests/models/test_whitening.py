@@ -1,4 +1,4 @@
-"""Weights that whiten: the covariance of what comes out is the identity."""
+"""Tests of whitening weights: the covariance of the outputs is the identity."""
 
 from __future__ import annotations
 

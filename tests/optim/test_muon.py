@@ -1,4 +1,4 @@
-"""Muon for filters: torch's own on the matrices that they are."""
+"""Tests of Muon for filters against torch's own Muon on the same matrices."""
 
 from __future__ import annotations
 

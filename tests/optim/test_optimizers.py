@@ -1,4 +1,4 @@
-"""Optimizers: one step by hand."""
+"""Tests of one step of each optimizer against values by hand."""
 
 from __future__ import annotations
 

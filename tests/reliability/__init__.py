@@ -1,1 +1,1 @@
-"""Whether a run loses anything: each test counts its trials and what went wrong in them."""
+"""Reliability tests, each of which counts its trials and failures."""

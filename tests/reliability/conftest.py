@@ -1,4 +1,4 @@
-"""What the tests of reliability share: runs trained once, counts, and a table of the counts at the end.
+"""What the reliability tests share: runs trained once, counts, and a table of the counts at the end.
 
 torch is imported and the runs are trained once in each process of pytest, and the trials are forked from it: so a trial
 costs what it trains, not the seconds that torch takes to start. Every test says how many of its trials begin with the

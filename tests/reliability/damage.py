@@ -1,4 +1,4 @@
-"""Checkpoints as a bad disk leaves them."""
+"""Checkpoints damaged as by a failing disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configs drawn by seed: other batch sizes, number types, optimizers and data sets than the ones written by hand.
+"""Randomly generated configs, with batch sizes, number types, optimizers and datasets not written by hand.
 
 A batch of 7 rows of 13 numbers lies at another place of memory than one of 16, a number type has kernels of its own,
 an optimizer states of its own: what is exact for one need not be for another.

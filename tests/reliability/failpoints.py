@@ -1,4 +1,4 @@
-"""Faults put into a child from outside: at its n-th call of something that touches the disk, it is killed or fails."""
+"""Faults injected into a child process: it is killed or fails at its n-th disk operation."""
 
 from __future__ import annotations
 

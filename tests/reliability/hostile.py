@@ -1,4 +1,4 @@
-"""Files that mean harm, and a watch on what a process does with them."""
+"""Hostile files, and an audit of what a process does with them."""
 
 from __future__ import annotations
 

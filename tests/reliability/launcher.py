@@ -1,4 +1,4 @@
-"""torchrun: the real command, or its agent in a forked process, whose workers are forked in turn."""
+"""torchrun as the real command, or as its agent in a forked process with forked workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Malformed input: what a case is, and the text files among them (configs and tables)."""
+"""Malformed input: the form of a case, and malformed text files (configs and tables)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Malformed pictures: folders of them, single files, and the files of the classic sets."""
+"""Malformed images: folders, single files, and files of MNIST and CIFAR."""
 
 from __future__ import annotations
 

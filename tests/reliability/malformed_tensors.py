@@ -1,4 +1,4 @@
-"""Malformed tensors: `.pt`, `.npy`, `.npz`, and checkpoints."""
+"""Malformed tensor files: `.pt`, `.npy`, `.npz`, and checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one test counted."""
+"""The counts of one test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines in forked processes: torch is imported once, here, and each child is a process of its own."""
+"""Command lines in forked processes: torch is imported once, and each child is a separate process."""
 
 from __future__ import annotations
 

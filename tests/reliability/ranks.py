@@ -1,4 +1,4 @@
-"""Command lines as several processes of one run: forked, with the environment that torchrun gives its workers."""
+"""Command lines as the processes of one run: forked, with the environment variables that torchrun sets."""
 
 from __future__ import annotations
 

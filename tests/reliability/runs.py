@@ -1,4 +1,4 @@
-"""The runs that the tests train, and what they ended as."""
+"""The runs that the tests train, and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One, two and four processes train the same global batches: the losses agree."""
+"""Tests that one, two and four processes reach the same losses on the same global batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints damaged in 10,000 ways: flipped bits, cut ends, zeroed blocks, swapped records."""
+"""Tests of checkpoints damaged in 10,000 ways: flipped bits, truncation, zeroed blocks, swapped records."""
 
 from __future__ import annotations
 

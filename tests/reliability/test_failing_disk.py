@@ -1,4 +1,4 @@
-"""Each call of a save that touches the disk fails in turn, with each of six errors."""
+"""Tests of saves in which each disk operation in turn fails with each of six errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile checkpoints, YAML, archives and pictures, under an audit hook and limits of memory and time."""
+"""Tests of hostile checkpoints, YAML, archives and images, with an audit hook and limits of memory and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that are killed again and again, at random moments and around each step of a save."""
+"""Tests of runs that are killed repeatedly, at random moments and around each step of a save."""
 
 from __future__ import annotations
 

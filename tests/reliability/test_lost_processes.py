@@ -1,4 +1,4 @@
-"""A process of a run is killed, or its launcher, or one is asked to stop; the rest ends, and a resume goes on."""
+"""Tests of runs that lose a process or the launcher, or are stopped: all processes end, and a resume continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Malformed input of eight kinds, given to the command that reads it."""
+"""Tests of eight kinds of malformed input, given to the command that reads them."""
 
 from __future__ import annotations
 

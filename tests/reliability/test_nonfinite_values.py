@@ -1,4 +1,4 @@
-"""NaN or infinity put into an input, a loss, a gradient or a weight at a random step."""
+"""Tests of a NaN or infinity in an input, a loss, a gradient or a weight at a random step."""
 
 from __future__ import annotations
 

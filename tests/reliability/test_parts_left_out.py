@@ -1,4 +1,4 @@
-"""Each part of a checkpoint is needed: left out, the resumed run ends elsewhere, or is refused."""
+"""Tests that each part of a checkpoint is needed: without it, a resumed run ends differently, or is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same config gives the same weights; another number of threads on resume is said."""
+"""Tests that a config gives the same weights each time, and that a changed number of threads is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resume after every step ends as the run that never stopped."""
+"""Tests that a run that is resumed after any step ends like the run that was not stopped."""
 
 from __future__ import annotations
 

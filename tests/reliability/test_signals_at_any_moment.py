@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGUSR1 at random moments, from the first import to the last picture."""
+"""Tests of SIGTERM, SIGINT and SIGUSR1 at random moments, from the first import to the last plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation that is split over processes counts every example once."""
+"""Tests that an evaluation split over processes counts each example once."""
 
 from __future__ import annotations
 

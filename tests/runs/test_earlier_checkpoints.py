@@ -1,4 +1,4 @@
-"""Checkpoints that an earlier layout of the package wrote (commit f30e387) load, evaluate and resume."""
+"""Tests that checkpoints of an earlier layout of the package (commit f30e387) load, evaluate and resume."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which run a name means, and what is said where none can be used."""
+"""Tests of which run a name refers to, and of the message if there is none."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`nnclassify runs`: what stands in run folders of every kind, none of which ends the table."""
+"""Tests of `nnclassify runs` on run folders of every kind, none of which ends the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manifest.csv`: the examples of a run by name, and what has changed about them since."""
+"""Tests of `manifest.csv`: the examples of a run by name, and what has changed since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resumed run is the run that was never stopped, to the last bit."""
+"""Tests that a resumed run equals the run that was not stopped, bit for bit."""
 
 import contextlib
 import csv

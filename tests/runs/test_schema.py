@@ -1,4 +1,4 @@
-"""Checkpoints that were made by hand: every checksum is right, the content is not."""
+"""Tests of handmade checkpoints with valid checksums and invalid content."""
 
 import math
 import random

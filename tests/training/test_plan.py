@@ -1,4 +1,4 @@
-"""What is compiled, in which groups: counts decide, so the same config always runs the same way."""
+"""Tests of the execution plan: counts decide, so the same config is always executed in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bfloat16 in training: only where it agrees with float32."""
+"""Tests that training uses bfloat16 only where it agrees with float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training step: eager against torch's own loop, compiled against eager, for every optimizer."""
+"""Tests of the training step: eager against torch's own loop, and compiled against eager, for every optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nnclassify summary`: what a config builds, counted by hand."""
+"""Tests of `nnclassify summary` against counts by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: exact means, what is best, early stopping, clipping, averaging, divergence."""
+"""Tests of the training loop: exact means, selection, early stopping, clipping, averaging, divergence."""
 
 from __future__ import annotations
 

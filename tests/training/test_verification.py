@@ -1,4 +1,4 @@
-"""The proof of a fast step: every kind of fault is found, whatever the optimizer, and rounding is none."""
+"""Tests of the verification of fast steps: each kind of fault is found, and rounding is not a fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof on graphs that are traced for the compiler: wrong update rules are found, and right ones never suspected.
+"""Tests of the verification on traced graphs: wrong update rules are found, and right ones are accepted.
 
 The graphs are interpreted, which takes no compiler; the last test compiles.
 """

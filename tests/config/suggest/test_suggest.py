@@ -1,4 +1,4 @@
-"""What is data, and how a suggested config is written and read."""
+"""Tests of what counts as data, and of how a suggested config is written and read."""
 
 from pathlib import Path
 

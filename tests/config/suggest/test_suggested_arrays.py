@@ -1,4 +1,4 @@
-"""Which arrays of an .npz file are inputs and targets, and the config that suits them."""
+"""Tests of which arrays of an .npz file are inputs and targets, and of the suggested config."""
 
 from pathlib import Path
 from typing import Any

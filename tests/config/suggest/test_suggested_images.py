@@ -1,4 +1,4 @@
-"""What a folder of images holds, and the config that suits it."""
+"""Tests of what is found in a folder of images, and of the suggested config."""
 
 from pathlib import Path
 

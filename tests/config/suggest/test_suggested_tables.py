@@ -1,4 +1,4 @@
-"""What a table holds, which column is its label, and the config that suits it."""
+"""Tests of what is found in a table, of its label column, and of the suggested config."""
 
 import random
 from pathlib import Path
