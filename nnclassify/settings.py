@@ -162,7 +162,7 @@ def names_of(member: type[Settings]) -> tuple[str, ...]:
 
 
 def fields_of(settings: type[Settings]) -> dict[str, FieldInfo]:
-    """The fields of a class by their keys in the YAML: `class` is no name that Python allows."""
+    """Return the fields of a class by their YAML keys; `class` cannot be a field name in Python."""
     return {field.alias or name: field for name, field in settings.model_fields.items()}
 
 

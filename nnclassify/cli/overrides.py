@@ -58,7 +58,7 @@ def gathered(set_options: Sequence[str] | None, words: Sequence[str] | None, **s
 
 
 def _short_form(name: str, value: str) -> Override:
-    """The override of a short option; a column's name is text, also where it is a number in YAML."""
+    """Return the override of a short option; the name of a column is text, even if it is a number in YAML."""
     text = json.dumps(value) if name == "label" and not value.startswith("[") else value
     return Override(f"{SHORT[name]}={text}", f"--{name.replace('_', '-')} {value}")
 

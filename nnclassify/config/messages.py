@@ -28,7 +28,7 @@ from nnclassify.settings import (
 Loc = tuple[int | str, ...]
 """The location of an error in pydantic: the path in the YAML, with the names of the union members on the way."""
 
-MAX_TOLD = 50
+MAX_LISTED = 50
 """Maximum number of problems to report: nobody reads more, and describing one takes a millisecond."""
 UNNAMED = ("union_tag_invalid", "union_tag_not_found")
 """Errors of a mapping with an unknown `name`, whose other keys pydantic does not check."""
@@ -50,13 +50,13 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
     expected: dict[YamlPath, list[ErrorDetails]] = {}
     for error in errors:
         expected.setdefault(path_of(error, source.data), []).append(error)
-    told = sorted(expected, key=lambda path: (line_of(source.where(path), source.file), tuple(map(str, path))))
+    listed = sorted(expected, key=lambda path: (line_of(source.where(path), source.file), tuple(map(str, path))))
     lines = [
         f"{source.where(path)}: {dotted(path)}: {_describe(expected[path], path, source.data, root)}"
-        for path in told[:MAX_TOLD]
+        for path in listed[:MAX_LISTED]
     ]
-    if more := len(told) - len(lines):
-        lines.append(f"{source.where(told[MAX_TOLD])}: {more} more problems follow; fix those above first")
+    if more := len(listed) - len(lines):
+        lines.append(f"{source.where(listed[MAX_LISTED])}: {more} more problems follow; fix those above first")
     return lines
 
 
@@ -103,7 +103,7 @@ class _Search:
         except ValidationError as error:
             found = [placed for details in error.errors(include_url=False) for placed in _placed(details, at)]
             unnamed = [details for details in found if details["type"] in UNNAMED]
-            return found + [behind for details in unnamed[:MAX_TOLD] for behind in self._beside_name(details)]
+            return found + [behind for details in unnamed[:MAX_LISTED] for behind in self._beside_name(details)]
         return []
 
     def _beside_name(self, error: ErrorDetails) -> list[ErrorDetails]:

@@ -50,7 +50,7 @@ class CheckpointEvery(Settings):
     """Save when this many minutes have passed since the last save, to within a few batches."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """An empty checkpoint_every would have no effect."""
+        """Reject an empty checkpoint_every, which would have no effect."""
         if self.steps is None and self.minutes is None:
             yield "steps", "missing, as is minutes; set one of them or both, or remove checkpoint_every"
 
@@ -165,7 +165,7 @@ class RunConfig(Settings):
         return self.model_copy(update={"dataset": self.dataset.model_copy(update=dict(options))}) if options else self
 
     def completed(self) -> RunConfig:
-        """The same config with what files that it names decide where it leaves that open; nothing is built.
+        """Return the config with open values filled in from the files that it names; nothing is built.
 
         These are the content of Python files, which a run records, and what pretrained weights ask of images.
 
@@ -234,7 +234,7 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
 
 
 def _label_in(overrides: Sequence[str]) -> Any:
-    """The label column that an override sets; None: none does."""
+    """Return the label column that an override sets, or None."""
     keys = [override.partition("=") for override in overrides]
     texts = [text for key, _, text in keys if path_of_key(key) == ("dataset", "label")]
     return parse_yaml(texts[-1], "dataset.label") if texts else None
@@ -260,7 +260,7 @@ def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *,
 
 
 def is_shipped(config: str) -> bool:
-    """Whether a shipped config has that name."""
+    """Return whether a shipped config has that name."""
     return _shipped_name(config) in shipped_configs()
 
 
@@ -301,8 +301,8 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
         ConfigError: The data is wrong; the message lists all problems, in the order of the file, overrides last.
     """
     errors = errors_in(source.data, RunConfig, is_new=not of_run)
-    told = [error for error in errors if path_of(error, source.data) not in source.unreadable]
-    problems = [*source.problems, *describe_problems(told, source, RunConfig)]
+    reported = [error for error in errors if path_of(error, source.data) not in source.unreadable]
+    problems = [*source.problems, *describe_problems(reported, source, RunConfig)]
     if not of_run:
         broken = {path[0] for path in [*source.unreadable, *(path_of(error, source.data) for error in errors)] if path}
         for misfit in _misfits_of_sound(source.data, broken):

@@ -40,7 +40,7 @@ Category = Literal["one_hot", "yes_no"] | PositiveInt | Annotated[list[str], Fie
 
 
 def _check_categories(value: Any) -> Any:
-    """One message for all forms; what is of the right form passes on to the types."""
+    """Reject other forms with one message; the types check the rest."""
     kinds = value.values() if isinstance(value, dict) else ()
     listed = [name for kind in (value, *kinds) if isinstance(kind, list) for name in kind]
     is_kind = [kind in ("one_hot", "yes_no") or _is_count(kind) or _is_order(kind) for kind in kinds]
@@ -197,7 +197,7 @@ def times_of(name: str, kind: Category | Dates | None, texts: Sequence[str], dec
 
 
 def kind_text(column: AnyColumn) -> str:
-    """What a note says of a column that was recognized."""
+    """Return the words of a note for the kind of a recognized column."""
     if isinstance(column, DateColumn):
         return f"dates ({column.format}; days since 1970-01-01)"
     if isinstance(column, YesNoColumn):

@@ -29,24 +29,24 @@ _IDENTIFIER = re.compile(
 
 
 def is_unnamed(name: str) -> bool:
-    """Whether a column has no name, or the one that a table library makes up for a column without."""
+    """Return whether a column has no name, or a name that table libraries give to unnamed columns."""
     return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
 
 
 def is_identifier(name: str) -> bool:
-    """Whether a column is called as identifiers of rows are, such as `patient_id`."""
+    """Return whether a column has a name that is usual for identifiers of rows, such as `patient_id`."""
     return _IDENTIFIER.fullmatch(name) is not None
 
 
 def numbers_the_rows(column: Values, least: int = FEW_ROWS) -> bool:
-    """Whether a column holds the consecutive whole numbers of its rows, in any order."""
+    """Return whether a column consists of consecutive whole numbers, one per row, in any order."""
     if len(column) < least or column.max() - column.min() != len(column) - 1:
         return False
     return bool((column == np.floor(column)).all()) and len(np.unique(column)) == len(column)
 
 
 def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[str]:
-    """One line per column whose other values are lost next to a few outliers, such as a marker for missing data."""
+    """Return one line per column whose other values are lost next to a few outliers, such as a missing-data marker."""
     if len(values) < FEW_ROWS:
         return []
     low, high = values.min(axis=0), values.max(axis=0)
@@ -66,7 +66,8 @@ def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[s
 
 
 def flat_notes(names: Sequence[str], values: Values) -> list[str]:
-    """One line per column whose values differ, but by so little that `normalize: standard` takes them for constant."""
+    """Return one line per column whose values differ, but by so little that `normalize: standard` takes them for
+    constant."""
     low, high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
     notes = []
     for index in np.flatnonzero((high > low) & (high - low < COLLAPSED * np.abs(low))).tolist():
@@ -80,7 +81,8 @@ def flat_notes(names: Sequence[str], values: Values) -> list[str]:
 
 
 def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: Collection[str] = ()) -> list[str]:
-    """One line per column that probably should not be learned from; of `texts`, the values are codes of the texts."""
+    """Return one line per column that probably should not be learned from; of `texts`, the values are codes of the
+    texts."""
     consecutive = values.max(axis=0, initial=-np.inf) - values.min(axis=0, initial=np.inf) == len(values) - 1
     same_as_label = np.any([_give_away(values, column) for column in np.atleast_2d(targets.T)], axis=0)
     notes = []

@@ -111,8 +111,8 @@ def _example(width: int, labels: Sequence[str]) -> str:
 
 
 def features_of(table: TextRows, header: Sequence[str], wanted: Wanted) -> tuple[list[str], list[int]]:
-    """The columns to learn from, and the columns without a name and a value, which a delimiter at the end of each line
-    leaves."""
+    """Return the columns to learn from, and the columns without a name and a value, which a delimiter at the end of
+    each line leaves."""
     if wanted.known is not None:
         return [column.name for column in wanted.known], []
     if wanted.features is not None:
@@ -128,7 +128,7 @@ def features_of(table: TextRows, header: Sequence[str], wanted: Wanted) -> tuple
 def places_of(
     table: TextRows, header: list[str], wanted: Wanted, features: Sequence[str], empty: Sequence[int]
 ) -> dict[str, int]:
-    """The place of each column that is read.
+    """Return the place of each column that is read.
 
     Raises:
         DataError: One is not there, or twice; or the label is among the features.
@@ -165,14 +165,14 @@ def _add_misused(problems: Problems, wanted: Wanted, features: Sequence[str], co
 
 
 def _named(wanted: Wanted, features: Sequence[str]) -> list[tuple[str, str]]:
-    """The columns that the config names, each with the option; features come last."""
+    """Return the columns that the config names, each with the option; features come last."""
     named = [*(("label", name) for name in wanted.labels), *(("features", name) for name in features)]
     named += [*wanted.aside.items(), *(("ignore", name) for name in wanted.ignored)]
     return named + [("dates" if isinstance(kind, Dates) else "categories", name) for name, kind in wanted.kinds.items()]
 
 
 def text_columns(table: TextRows, places: Mapping[str, int], features: Sequence[str], wanted: Wanted) -> set[str]:
-    """The features that are texts: those of a kind, and those whose first rows show it where that is to be found out.
+    """Return the features that are texts: those with a kind, and those recognized by their first rows.
 
     A column in which most values are numbers is one of numbers: the others are errors in it.
     """

@@ -78,7 +78,7 @@ def inputs_of(
 
 
 def numbers_of(texts: Sequence[str], names: Sequence[str] | None, where: str, decimal: str = ".") -> list[float]:
-    """The numbers of one example.
+    """Return the numbers of one example.
 
     Raises:
         DataError: One is missing, or a text; names its column.
@@ -127,14 +127,14 @@ def _layout(
 
 
 def _is_header(cells: Sequence[str], names: Sequence[str], decimal: str) -> bool:
-    """Whether a line is a header, though not the net's: it names a column of the net's, or has nothing but texts."""
+    """Return whether a line is a header, though not the network's: it names one of its columns, or has only texts."""
     known = {name.casefold() for name in names}
     texts = [cell for cell in cells if not _may_be_value(cell, decimal)]
     return bool(texts) and (len(texts) == len(cells) or any(text.casefold() in known for text in texts))
 
 
 def _is_row(cells: Sequence[str], encoder: TableEncoder | None, decimal: str) -> bool:
-    """Whether a line of texts is an example: each of them is one that its column was trained with."""
+    """Return whether a line of texts is an example: each text occurred in its column in training."""
     unseen: list[str] = []
     if encoder is None or len(cells) != len(encoder.columns):
         return False
@@ -146,7 +146,7 @@ def _is_row(cells: Sequence[str], encoder: TableEncoder | None, decimal: str) ->
 
 
 def _may_be_value(text: str, decimal: str) -> bool:
-    """Whether a field is a number, infinite ones among them, or stands for a missing one."""
+    """Return whether a field is a number, possibly infinite, or a missing value."""
     if text.lower() in MISSING or as_number(text, decimal) is not None:
         return True
     try:

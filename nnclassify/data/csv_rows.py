@@ -107,10 +107,10 @@ class TextRows(Protocol):
     has_names: ClassVar[bool]
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Every row with its line."""
+        """Yield every row with its line."""
 
     def where(self, line: int = 0) -> str:
-        """What messages call a line; 0: the whole."""
+        """Return the name of a line in messages; 0 is the whole source."""
 
 
 class CsvFile:
@@ -161,12 +161,12 @@ class CsvFile:
         self._content = content
 
     def where(self, line: int = 0) -> str:
-        """What messages call a line; 0: the file."""
+        """Return the name of a line in messages; 0 is the file."""
         return f"{self.path}:{line}" if line else str(self.path)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty line
-        between two others is an empty value.
+        """Yield every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty
+        line between two others is an empty value.
 
         Raises:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
@@ -217,7 +217,7 @@ def content_of(path: Path) -> bytes:
 
 
 def other_delimiter(cells: Sequence[str], written: str, fits: Callable[[list[str]], bool]) -> str | None:
-    """The delimiter that would give a line, split at `written`, columns that fit; None: there is none."""
+    """Return the delimiter that would split a line, now split at `written`, into columns that fit, or None."""
     for delimiter in DELIMITERS:
         found = [cell.strip(' "') for cell in written.join(cells).split(delimiter)]
         if delimiter != written and len(found) > 1 and fits(found):
@@ -226,7 +226,7 @@ def other_delimiter(cells: Sequence[str], written: str, fits: Callable[[list[str
 
 
 def as_number(text: str, decimal: str = ".") -> float | None:
-    """The finite number that a field spells; None: it spells none.
+    """Return the finite number in a field, or None if it is not one.
 
     Python also takes `1_000`, and digits of other scripts, for numbers; other programs do not.
     """
@@ -243,7 +243,7 @@ def as_number(text: str, decimal: str = ".") -> float | None:
 
 
 def number(text: str, where: str, decimal: str = ".") -> float:
-    """A finite number.
+    """Return a field as a finite number.
 
     Raises:
         MissingValueError: With `where`: nothing there, or a word for nothing.
@@ -257,7 +257,7 @@ def number(text: str, where: str, decimal: str = ".") -> float:
 
 
 def why_no_number(text: str, decimal: str = ".") -> tuple[bool, str]:
-    """Whether a value is missing, and what to say of a field that spells no finite number."""
+    """Return whether a value is missing, and the problem of a field that is not a finite number."""
     text = text.strip()
     if text.lower() in MISSING:
         found = f"found {text!r}, a missing value" if text else "missing value"
@@ -284,7 +284,7 @@ def _is_infinite(text: str) -> bool:
 class Problems:
     """What is wrong with a file: the first place of each kind, and how many places there are.
 
-    A table may lack its values in forty columns: all are told at once, but no more than a screen shows.
+    A table may lack its values in forty columns: all are reported at once, but no more than a screen shows.
     """
 
     MOST = 10
@@ -301,15 +301,15 @@ class Problems:
         self._all_missing = self._all_missing and is_missing
 
     def count(self, column: int, kind: str) -> int:
-        """How many places of a column have a problem of a kind."""
+        """Return the number of problems of a kind in a column."""
         return self._found.get((column, kind), ("", 0))[1]
 
     def columns(self) -> list[int]:
-        """The columns that have problems."""
+        """Return the columns that have problems."""
         return sorted({column for column, _ in self._found if column >= 0})
 
     def raise_all(self, advice: str = "") -> None:
-        """One line per problem, the advice at the end of the last.
+        """Raise an error with one line per problem, and the advice at the end of the last one.
 
         Raises:
             MissingValueError: Values are missing, and nothing else is wrong.

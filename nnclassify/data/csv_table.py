@@ -101,7 +101,7 @@ def read_table(table: TextRows, wanted: Wanted) -> Table:
 
 
 def _recognized(columns: Sequence[RawColumn], wanted: Wanted) -> list[str]:
-    """A note on the kinds of columns that the config does not tell."""
+    """Return a note on the kinds of columns that the config does not state."""
     if not wanted.recognize or wanted.known is not None:
         return []
     by_kind: dict[str, list[str]] = {}
@@ -112,7 +112,7 @@ def _recognized(columns: Sequence[RawColumn], wanted: Wanted) -> list[str]:
 
 
 def _zero_or_one(cell: str) -> int | None:
-    """The value 0 or 1 that a field spells; None if it spells neither."""
+    """Return the value 0 or 1 of a field, or None if it is neither."""
     return {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}.get(cell.strip().lower())
 
 
@@ -136,16 +136,16 @@ class _Texts:
         return dict(zip(self.code_of, counts.tolist(), strict=True))
 
     def each(self, number_of: Callable[[str], int]) -> Labels:
-        """A number for each row, by its text."""
+        """Return a number for each row, by its text."""
         return np.array([number_of(text) for text in self.code_of], dtype=np.int64)[self.array]
 
     def all(self) -> list[str]:
-        """The text of each row."""
+        """Return the text of each row."""
         texts = [clean_name(text) for text in self.code_of]
         return [texts[code] for code in self.codes]
 
     def first_row(self, texts: Collection[str]) -> int:
-        """The first row with one of the texts."""
+        """Return the first row with one of the texts."""
         return int(np.isin(self.array, [self.code_of[text] for text in texts]).argmax())
 
 
@@ -203,7 +203,7 @@ class _Reader:
             raise DataError(f"{self.table.where()}: no rows after the header; {expected}")
 
     def values(self, names: Sequence[str]) -> tuple[Values, list[RawColumn]]:
-        """The values `(N, num_columns)` of features, and their columns."""
+        """Return the values `(N, num_columns)` of features, and their columns."""
         numbers = np.frombuffer(self.numbers, dtype=np.float64).reshape(len(self.lines), len(self.number_places))
         columns = [
             RawColumn(self.columns[name], [*self.texts[name].code_of] if name in self.texts else None) for name in names
@@ -216,7 +216,7 @@ class _Reader:
         return values, columns
 
     def _careful(self, line: int, row: list[str]) -> list[float] | None:
-        """The numbers of a row, NaN where one is missing or a problem; None: the row has no place in the table."""
+        """Return the numbers of a row, NaN for missing values and problems, or None if the row is dropped."""
         where, width, decimal = self.table.where(line), len(self.header), self.table.format.decimal
         if not any(cell.strip() for cell in row):
             self.num_empty += 1
@@ -244,7 +244,7 @@ class _Reader:
             self._add(self.texts[name], problem_of([*map(clean_name, self.texts[name].code_of)]))
 
     def _check_ids(self) -> None:
-        """Each row has a name of its own."""
+        """Check that each row has a unique name."""
         if (name := self.wanted.aside.get("id")) is None:
             return
         texts, first = self.texts[name], dict[str, int]()
@@ -256,14 +256,14 @@ class _Reader:
                 self.problems.add(-1, f"{where}: {found}; expected a different id in every row", kind="id")
 
     def _check_groups(self) -> None:
-        """Each row belongs to a group."""
+        """Check that each row belongs to a group."""
         if (name := self.wanted.aside.get("group")) is not None:
             found = map(clean_name, self.texts[name].code_of)
             problem = "no group; fill it in or remove the row"
             self._add(self.texts[name], {text: problem for text in found if text.lower() in MISSING})
 
     def _find_times(self) -> None:
-        """The time of each row, a date or a number."""
+        """Find the time of each row, a date or a number."""
         if (name := self.wanted.aside.get("time")) is None:
             return
         texts = self.texts[name]
@@ -284,14 +284,14 @@ class _Reader:
         self._add(texts, problems)
 
     def times(self) -> Times | None:
-        """The time of each row, `(N,)`."""
+        """Return the time of each row, `(N,)`."""
         if (name := self.wanted.aside.get("time")) is None:
             return None
         texts = self.texts[name]
         return np.array([self.time_of[clean_name(text)] for text in texts.code_of], dtype=np.float64)[texts.array]
 
     def _find_kinds(self) -> None:
-        """The kind of each feature, and the texts that are not of it."""
+        """Find the kind of each feature, and the texts that do not fit it."""
         known = {column.name: column for column in self.wanted.known or ()}
         for name in self.features:
             if (texts := self.texts.get(name)) is None:
@@ -323,7 +323,7 @@ class _Reader:
             self.problems.add(texts.place, f"{where}: {problem}", is_missing=is_missing, kind=kind, count=count)
 
     def _advice(self) -> str:
-        """What to set where columns are texts: which columns are not, and that texts can be learned from."""
+        """Return what to set for columns of texts: which columns to leave out, and how to learn from texts."""
         bad, numbers = set(self.problems.columns()), set(self.number_places)
         good = [self.header[column] for column in sorted(numbers - bad)]
         advice = ""
@@ -339,7 +339,7 @@ class _Reader:
 
 
 def _wrong_texts(column: AnyColumn, texts: Iterable[str], decimal: str, may_be_missing: bool) -> dict[str, str]:
-    """What is wrong with each text that a column cannot hold."""
+    """Return what is wrong with each text that a column cannot hold."""
     problems = {}
     for text in texts:
         if not column.is_missing(text):
@@ -350,7 +350,7 @@ def _wrong_texts(column: AnyColumn, texts: Iterable[str], decimal: str, may_be_m
 
 
 def _no_label(texts: Iterable[str]) -> dict[str, str]:
-    """What is wrong with each text that is no class."""
+    """Return what is wrong with each text that is not a class."""
     expected = "fill it in, remove the row, or rename the class"
     return {
         text: f"{text!r} looks like a missing label; {expected}" if text else "no label; fill it in or remove the row"
@@ -359,7 +359,7 @@ def _no_label(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _no_answer(texts: Iterable[str]) -> dict[str, str]:
-    """What is wrong with each text that does not say whether a row is of a class."""
+    """Return what is wrong with each text that is not a yes or no for a class."""
     return {
         text: f"found {text!r}, expected 0 or 1, as in each of several label columns"
         for text in texts
@@ -375,7 +375,7 @@ def _picking(columns: Sequence[int]) -> Callable[[list[str]], tuple[str, ...]]:
 
 
 def _plain_numbers(fields: Sequence[str]) -> list[float] | None:
-    """The numbers of a row, fast; None where `as_number` has to look at each."""
+    """Return the numbers of a row, fast, or None if `as_number` has to check each field."""
     text = "".join(fields)
     if "_" in text or not text.isascii():
         return None
@@ -387,7 +387,7 @@ def _plain_numbers(fields: Sequence[str]) -> list[float] | None:
 
 
 def _without_index(values: Values, columns: list[RawColumn], notes: list[str]) -> tuple[Values, list[RawColumn]]:
-    """The same without a nameless column that numbers the rows, as table libraries write it."""
+    """Return the same without an unnamed column of row numbers, as written by table libraries."""
     names = [raw.column.name for raw in columns]
     index = [
         column for column, name in enumerate(names) if is_unnamed(name) and numbers_the_rows(values[:, column], least=2)

@@ -103,11 +103,11 @@ class Column(ABC):
         return [*found, Feature(f"{self.name} (missing)", self.name, True)] if self.marks_missing else found
 
     def is_missing(self, text: str) -> bool:
-        """Whether a text stands for a missing value."""
+        """Return whether a text stands for a missing value."""
         return text.lower() in MISSING
 
     def is_unseen(self, text: str) -> bool:
-        """Whether a text is a category without an indicator of its own."""
+        """Return whether a text is a category without an indicator of its own."""
         return False
 
     def encoded(self, text: str, where: str, decimal: str = ".") -> list[float]:
@@ -134,7 +134,7 @@ class NumberColumn(Column):
     kind: Literal["number"] = "number"
 
     def problem(self, text: str, decimal: str) -> str | None:
-        """What is wrong with a text that is no finite number."""
+        """Return what is wrong with a text that is not a finite number."""
         return None if as_number(text, decimal) is not None else why_no_number(text, decimal)[1]
 
     def numbers(self, text: str, decimal: str) -> list[float]:
@@ -168,7 +168,7 @@ class OneHotColumn(Column):
     keeps_scale: ClassVar[bool] = True
 
     def is_missing(self, text: str) -> bool:
-        """Whether a text stands for a missing value; a word that may be a category, such as `none`, does not."""
+        """Return whether a text stands for a missing value; a word that may be a category, such as `none`, does not."""
         return is_missing_category(text)
 
     @cached_property
@@ -186,7 +186,7 @@ class OneHotColumn(Column):
         return None
 
     def is_unseen(self, text: str) -> bool:
-        """Whether a text is a category without an indicator of its own."""
+        """Return whether a text is a category without an indicator of its own."""
         return not self.is_missing(clean_name(text)) and self._place(clean_name(text)) is None
 
     def numbers(self, text: str, decimal: str) -> list[float]:
@@ -221,11 +221,11 @@ class OrdinalColumn(Column):
     kind: Literal["ordinal"] = "ordinal"
 
     def is_missing(self, text: str) -> bool:
-        """Whether a text stands for a missing value and is not one of the categories."""
+        """Return whether a text stands for a missing value and is not one of the categories."""
         return text.lower() in MISSING and matched([text], self.categories) == [None]
 
     def problem(self, text: str, decimal: str) -> str | None:
-        """What is wrong with a text that has no place in the order."""
+        """Return what is wrong with a text that has no place in the order."""
         if matched([text], self.categories) != [None]:
             return None
         return f"found {text!r}, expected one of {some(self.categories, MAX_NAMED)}{suggestion(text, self.categories)}"
@@ -246,7 +246,7 @@ class YesNoColumn(Column):
     keeps_scale: ClassVar[bool] = True
 
     def problem(self, text: str, decimal: str) -> str | None:
-        """What is wrong with a text that says neither."""
+        """Return what is wrong with a text that is neither yes nor no."""
         return None if text.lower() in YES + NO else f"found {text[:40]!r}, expected yes or no, true or false, 1 or 0"
 
     def numbers(self, text: str, decimal: str) -> list[float]:
@@ -268,7 +268,7 @@ class DateColumn(Column):
     kind: Literal["date"] = "date"
 
     def problem(self, text: str, decimal: str) -> str | None:
-        """What is wrong with a text that is no date of this format."""
+        """Return what is wrong with a text that is not a date in this format."""
         if date_of(text, self.format) is not None:
             return None
         example = "2024-01-31" if self.format == ISO else f"{datetime(2024, 1, 31).strftime(self.format)}"
@@ -286,7 +286,7 @@ class DateColumn(Column):
 
 
 def is_missing_category(text: str) -> bool:
-    """Whether a text can only stand for a missing value; `none` and `-` may be categories."""
+    """Return whether a text can only stand for a missing value; `none` and `-` may be categories."""
     return text.lower() in MISSING and text.lower() not in AMBIGUOUS
 
 
@@ -297,7 +297,7 @@ _COLUMNS: TypeAdapter[tuple[AnyColumn, ...]] = TypeAdapter(tuple[AnyColumn, ...]
 
 
 def date_of(text: str, format: str = ISO) -> datetime | None:  # noqa: A002 - strptime's own name for it
-    """The date that a text spells in a format, or in ISO 8601; None: it spells none."""
+    """Return the date that a text gives in a format, or in ISO 8601, or None."""
     for parse in (datetime.fromisoformat, lambda found: datetime.strptime(found, format)):
         try:
             date = parse(text)
@@ -414,7 +414,7 @@ class TableEncoder:
         return features
 
     def unseen(self, raw: Sequence[RawColumn], values: Values) -> list[str]:
-        """One line per column on the categories of a table's values without an indicator of their own."""
+        """Return one line per column on the categories of a table's values without an indicator of their own."""
         notes = []
         for index, (column, source) in enumerate(zip(self.columns, raw, strict=True)):
             if source.texts is None:
@@ -463,7 +463,7 @@ def _unseen(column: Column, what: str) -> str:
 
 
 def _encoded(column: AnyColumn, texts: Sequence[str] | None, values: Values) -> Values:
-    """The features `(N, k)` of a column's values `(N,)`, which have been checked."""
+    """Return the features `(N, k)` of a column's values `(N,)`, which have been checked."""
     if texts is None:
         is_missing = np.isnan(values)
         filled = values if column.fill is None else np.where(is_missing, float(column.fill), values)

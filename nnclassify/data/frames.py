@@ -33,13 +33,13 @@ class FrameRows:
         self._cells = np.asarray(frame, dtype=object)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The columns' names, then every row."""
+        """Yield the names of the columns, then every row."""
         yield 1, self._columns
         for row, cells in enumerate(self._cells):
             yield row + 2, [text_of(cell) for cell in cells]
 
     def where(self, line: int = 0) -> str:
-        """The frame, or one of its rows: the first, under the names, is row 0."""
+        """Return the name of the frame, or of one of its rows; the first row is row 0."""
         return f"{self.name}[{line - 2}]" if line > 1 else self.name
 
 
@@ -67,7 +67,7 @@ class ParquetRows:
             raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a Parquet file") from cause
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The columns' names, then every row."""
+        """Yield the names of the columns, then every row."""
         yield 1, [str(name) for name in self._table.column_names]
         batches = self._table.to_batches(AT_ONCE)
         rows = (zip(*(column.to_pylist() for column in batch.columns), strict=True) for batch in batches)
@@ -75,12 +75,12 @@ class ParquetRows:
             yield line, [text_of(cell) for cell in cells]
 
     def where(self, line: int = 0) -> str:
-        """The file, or one of its rows."""
+        """Return the name of the file, or of one of its rows."""
         return f"{self.path}:{line}" if line else str(self.path)
 
 
 def text_of(cell: Any) -> str:
-    """The text of a value, as a CSV file has it: nothing for None, all digits of a number."""
+    """Return a value as the text in a CSV file: empty for None, all digits of a number."""
     if cell is None:
         return ""
     return repr(float(cell)) if isinstance(cell, float | np.floating) else str(cell)

@@ -69,7 +69,7 @@ def open_table(
 
 
 def _encoding_of(content: bytes, usual: str) -> str | None:
-    """The encoding of a file that is not in the usual one; None: it is, or is in none that is known."""
+    """Return the encoding of a file if it is a known one other than the usual one, else None."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     try:
@@ -83,7 +83,7 @@ def _encoding_of(content: bytes, usual: str) -> str | None:
 
 
 def _delimiter_of(file: CsvFile, labels: Sequence[str]) -> str | None:
-    """The delimiter that gives the first line the label's column, or the columns that the config lists."""
+    """Return the delimiter with which the first line has the label column, or the columns listed in the config."""
     _, cells = next(file.rows(), (0, [""]))
     cells, columns = [cell.strip() for cell in cells], file.format.columns
     if not set(labels).isdisjoint(cells) or (columns is not None and len(cells) == len(columns)):
@@ -96,7 +96,7 @@ def _delimiter_of(file: CsvFile, labels: Sequence[str]) -> str | None:
 
 
 def _has_decimal_commas(file: CsvFile, ignored: Collection[str]) -> bool:
-    """Whether the numbers of a file are plainly written with decimal commas."""
+    """Return whether the numbers of a file are clearly written with decimal commas."""
     commas = [cell for cell in _cells(file, ignored) if as_number(cell) is None or "." in cell]
     if any(as_number(cell) is not None for cell in commas):
         return False  # decimal points

@@ -34,7 +34,7 @@ class TablePools:
         self.notes: list[str] = []
 
     def pool(self, table: Table, rows: Rows | None = None, prefix: str = "") -> UnsplitExamples:
-        """The examples of a table, or of some of its rows.
+        """Return the examples of a table, or of some of its rows.
 
         Args:
             table: The table.
@@ -60,7 +60,7 @@ class TablePools:
         return UnsplitExamples(targets, torch.from_numpy(values) if is_plain else of_rows, names, groups, times)
 
     def _take(self, table: Table, rows: Rows) -> Loaded:
-        """The features `(N, num_features)` of rows of a table."""
+        """Return the features `(N, num_features)` of rows of a table."""
         import torch
 
         values = table.values[rows]
@@ -70,7 +70,7 @@ class TablePools:
         return Loaded(torch.from_numpy(self.encoder.matrix(table.columns, values)), rows, np.arange(len(rows)))
 
     def _fitted(self, table: Table, values: np.ndarray) -> TableEncoder:
-        """The encoder for values of the training split."""
+        """Return the encoder for values of the training split."""
         columns, problems = [], []
         for index, raw in enumerate(table.columns):
             try:
@@ -95,7 +95,7 @@ class TablePools:
 
 
 def in_classes_of(table: Table, class_names: list[str], where: str) -> Table:
-    """The same table with the class indices of another.
+    """Return the table with the class indices of another table.
 
     Raises:
         LabelError: It has a class that the other does not have.

@@ -35,7 +35,8 @@ from nnclassify.settings import Fraction, PlacePath, all_different
 
 
 def _one_character(value: str) -> str:
-    r"""One character; `\t` in two, as shells pass it on, is a tab, and spaces behind a delimiter never count."""
+    """Check that the delimiter is one character; `\\t`, as shells pass it on, is a tab, and spaces after it do not
+    count."""
     value = {r"\t": "\t", "tab": "\t"}.get(value.lower(), value if value == " " else value.rstrip(" "))
     if len(value) != 1 or value in '"\r\n\0':
         raise ValueError(r"one character, no quote and no line break, such as ';' or '|'; \t for a tab")
@@ -165,7 +166,7 @@ class Csv(UnsplitDataset):
         )
 
     def _wanted(self) -> Wanted:
-        """What to read of the file."""
+        """Return what to read from the file."""
         aside = {"id": self.id, "split": self.split, "group": self.group, "time": self.time}
         return Wanted(
             labels=self._labels(),
@@ -179,12 +180,12 @@ class Csv(UnsplitDataset):
         )
 
     def _file(self, part: str) -> str | None:
-        """The file of validation or test examples; None if they are drawn."""
+        """Return the file of validation or test examples, or None if they are drawn."""
         value = self.validation if part == "validation" else self.test
         return value if isinstance(value, str) and value != "test" else None
 
     def examine(self, source: RawDataset) -> list[str]:
-        """What is odd about the labels and columns of a table to learn from.
+        """Return what is unusual about the labels and columns of a training table.
 
         Raises:
             DataError: The label is no class.
@@ -228,7 +229,7 @@ class Csv(UnsplitDataset):
             yield from () if found is None else (found,)
 
     def test_fraction(self) -> float:
-        """The share drawn for the test split where no file holds it."""
+        """Return the fraction drawn for the test split if it has no file of its own."""
         return 0.0 if isinstance(self.test, str) else self.test
 
     @property
@@ -240,7 +241,7 @@ class Csv(UnsplitDataset):
         return self.label if isinstance(self.label, list) else [self.label]
 
     def as_trained(self, transform: Transform) -> Self:
-        """The same file, the columns of the run found by name wherever they stand, and encoded as they were."""
+        """Return the settings for a file whose columns are found by name, in any order, and encoded as in training."""
         if transform.feature_names is None:
             return self
         encoder = transform.encoder
@@ -250,31 +251,31 @@ class Csv(UnsplitDataset):
         return trained
 
     def without_files_of(self, before: Dataset) -> dict[str, Any]:
-        """The files of splits that belong to the table of a run, where another table is read."""
+        """Return the settings without the run's own files of splits, to read another table."""
         if not isinstance(before, Csv) or self.path == before.path:
             return {}
         kept = [part for part in ("validation", "test") if (file := self._file(part)) and file == before._file(part)]
         return {part: Csv.model_fields[part].default for part in kept}
 
     def left_to_data(self, resolved: Dataset) -> dict[str, Any]:
-        """How the file is written, as far as the config does not say it."""
+        """Return the options of the file format that the config leaves open."""
         left = [key for key in RECOGNIZED if key not in self.model_fields_set]
         return {key: getattr(resolved, key) for key in left} if isinstance(resolved, Csv) else {}
 
     def format(self) -> CsvFormat:
-        """How the file is written."""
+        """Return the format of the file."""
         columns = None if self.columns is None else tuple(self.columns)
         return CsvFormat(self.delimiter, self.decimal, self.encoding, columns)
 
     def origin(self, split: str = "train") -> str:
-        """The file."""
+        """Return the file."""
         return self._file(split) or self.path if split != "train" else self.path
 
 
 def _parts(
     table: Table, column: str, opened: TextRows, notes: list[str], validation: float | str | None
 ) -> dict[str, Rows]:
-    """The rows of each split that a column names.
+    """Return the rows of each split that a column names.
 
     Raises:
         DataError: A row is of none, or none is for training.
@@ -299,7 +300,7 @@ def _parts(
 
 
 def find_table(path: str) -> Path:
-    """The file of that path, or the shipped table of that name.
+    """Return the file with that path, or the shipped table with that name.
 
     Raises:
         DataError: Neither is there.
@@ -316,7 +317,7 @@ class Iris(UnsplitDataset):
     name: Literal["iris"] = "iris"
 
     def read(self, seed: int) -> RawDataset:
-        """From scikit-learn's package: nothing is downloaded."""
+        """Read the dataset from scikit-learn's package; nothing is downloaded."""
         from sklearn.datasets import load_iris
 
         return _bunch(load_iris())
@@ -328,7 +329,7 @@ class Wine(UnsplitDataset):
     name: Literal["wine"] = "wine"
 
     def read(self, seed: int) -> RawDataset:
-        """From scikit-learn's package: nothing is downloaded."""
+        """Read the dataset from scikit-learn's package; nothing is downloaded."""
         from sklearn.datasets import load_wine
 
         return _bunch(load_wine())
@@ -340,7 +341,7 @@ class BreastCancer(UnsplitDataset):
     name: Literal["breast_cancer"] = "breast_cancer"
 
     def read(self, seed: int) -> RawDataset:
-        """From scikit-learn's package: nothing is downloaded."""
+        """Read the dataset from scikit-learn's package; nothing is downloaded."""
         from sklearn.datasets import load_breast_cancer
 
         return _bunch(load_breast_cancer())
@@ -352,7 +353,7 @@ class Digits(ImageDataset, UnsplitDataset):
     name: Literal["digits"] = "digits"
 
     def read(self, seed: int) -> RawDataset:
-        """From scikit-learn's package: nothing is downloaded. Images `(1797, 1, 8, 8)`."""
+        """Read the dataset from scikit-learn's package; nothing is downloaded. Images are `(1797, 1, 8, 8)`."""
         import torch
         from sklearn.datasets import load_digits
 

@@ -25,7 +25,7 @@ from nnclassify.diagnosis.measure import mixing
 from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.diagnosis.rules.facts import data_facts
-from nnclassify.diagnosis.rules.rule import RuleInputs, stages_of
+from nnclassify.diagnosis.rules.rule import RuleInputs, hidden_layers_of
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
 from nnclassify.diagnosis.trials.reference_nets import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
@@ -137,7 +137,7 @@ def _not_checked(splits: Splits) -> list[str]:
 
 
 def _read(config: RunConfig) -> tuple[RunConfig, Splits]:
-    """The examples; of a large folder of images a subset, trained on for proportionally more epochs."""
+    """Return the examples; of a large image folder, a subset that is trained on for proportionally more epochs."""
     dataset = config.dataset
     if dataset.name != "folder":
         return config, dataset.build(config.seed)
@@ -191,14 +191,14 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
 
 
 def _to_try(suspicions: Sequence[Suspicion], findings: Sequence[Finding]) -> list[Suspicion]:
-    """All but the notes; where there is nothing to learn, the certain ones: what helps then helps to learn by heart."""
+    """Return all suspicions but the notes; if there is nothing to learn, only certain ones: others help to memorize."""
     is_hopeless = any(finding.id in HOPELESS for finding in findings)
     tried = ("certain",) if is_hopeless else ("certain", "likely", "possible")
     return [suspicion for suspicion in suspicions if suspicion.certainty in tried]
 
 
 def _is_behind(runner: TrialRunner) -> bool:
-    """Whether a plain net does better on held-out examples, where trials are judged on the training examples."""
+    """Return whether a plain net does better on held-out examples, where trials are judged on the training examples."""
     two_fold = runner.two_fold()
     if two_fold is None:
         return True
@@ -216,7 +216,7 @@ def _runner(loaded: LoadedConfig, components: Components, minutes: float) -> Tri
 
 
 def _stand_in(runner: TrialRunner, components: Components, given: RuleInputs) -> TrialRunner | None:
-    """A runner for the widest net of the same kind that makes enough updates in the time of a trial.
+    """Return a runner for the widest net of the same kind that makes enough updates in the time of a trial.
 
     None if the net itself does, if there is no such net, or if signal and gradient vanish differently in it.
     """
@@ -241,8 +241,8 @@ def _stand_in(runner: TrialRunner, components: Components, given: RuleInputs) ->
 
 
 def _together(given: RuleInputs, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
-    """Groups of changes to try at once: learning rate, momentum and batch size; the likely ones; all; the net with its
-    learning rates."""
+    """Return groups of changes to try at once: learning rate, momentum and batch size; the likely ones; all; the net
+    with its learning rates."""
     rates = list(optimization.rates_together(given))
     open_ones = [one for one in suspicions if one.certainty != "certain" and one.changes]
     likely = tuple(one for one in open_ones if one.certainty == "likely")
@@ -252,7 +252,7 @@ def _together(given: RuleInputs, suspicions: Sequence[Suspicion]) -> list[tuple[
 
 
 def _range_test(given: RuleInputs, splits: Splits) -> RangeTest | None:
-    """A learning-rate range test over a hundred times the common range in both directions."""
+    """Return a learning-rate range test over a hundred times the common range in both directions."""
     low, high = given.config.optimizer.lr_range()
     lr = given.config.optimizer.lr
     try:
@@ -275,11 +275,11 @@ def _is_poor(before: TrialOutcome, linear: Baseline) -> bool:
 
 
 def rule_inputs_of(components: Components) -> RuleInputs:
-    """What the rules look at, from components that are built but not trained."""
+    """Return what the rules look at, from components that are built but not trained."""
     facts = data_facts(components.splits, components.transform)
     return RuleInputs(
         config=components.config,
-        stages=stages_of(components.config),
+        hidden_layers=hidden_layers_of(components.config),
         facts=facts,
         columns=components.transform.columns,
         class_names=components.splits.class_names,
@@ -300,7 +300,7 @@ def _can_measure(components: Components) -> bool:
 
 
 def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
-    """The loss of predicting the class frequencies: their entropy, where the loss is plain cross-entropy."""
+    """Return the loss of predicting the class frequencies: their entropy, where the loss is plain cross-entropy."""
     if config.dataset.is_multi_hot:
         return _multi_hot_prior(config, class_counts, num_examples)
     is_plain = config.loss.name in ("cross_entropy", "nll") or (
@@ -313,7 +313,7 @@ def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: i
 
 
 def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
-    """The mean over the classes of the entropy of their frequency."""
+    """Return the mean over the classes of the entropy of their frequency."""
     if config.loss.name not in ("bce", "bce_with_logits"):
         return None
     shares = [share for count in class_counts for share in (count / num_examples, 1 - count / num_examples) if share]
@@ -321,7 +321,7 @@ def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examp
 
 
 def suspect(given: RuleInputs) -> Iterator[Suspicion]:
-    """All suspicions of rules and probes."""
+    """Yield all suspicions of rules and probes."""
     for rule in RULES:
         if rule.applies(given):
             yield from rule.check(given)

@@ -26,14 +26,14 @@ class Checked:
         self.lr_range = lr_range
 
     def text(self, *, verbose: bool, color: bool) -> str:
-        """The diagnosis as text for the terminal."""
+        """Return the diagnosis as text for the terminal."""
         text = diagnosis_text(self.diagnosis, verbose=verbose, color=color)
         if self.lr_range is not None and self.diagnosis.rates is None:
             text += f"\n{self.lr_range}: not drawn; this config could not be trained at several rates here"
         return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"
 
     def state(self) -> dict[str, object]:
-        """The diagnosis as a JSON object."""
+        """Return the diagnosis as a JSON object."""
         return state(self.diagnosis, self.fix, self.lr_range)
 
     @property

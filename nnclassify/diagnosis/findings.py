@@ -61,7 +61,7 @@ class Suspicion:
         evidence: The measurement that suggests it.
         changes: Alternatives to try, the best guess first.
         layer: The layer, if it concerns one.
-        under: The skill of the net under which it may be a fault; None: as its certainty has it.
+        skill_below: The skill of the net below which it may be a fault; None: the limit of its certainty.
     """
 
     page: Page
@@ -70,7 +70,7 @@ class Suspicion:
     evidence: Evidence
     changes: tuple[Change, ...] = ()
     layer: str | None = None
-    under: float | None = None
+    skill_below: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Finding:
     symptoms: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
-        """The finding as a JSON object."""
+        """Return the finding as a JSON object."""
         file, _, line = self.place.rpartition(":")
         has_line = line.isdigit()
         return {
@@ -133,5 +133,5 @@ def finding_of(
     change: Change | None = None,
     symptoms: tuple[str, ...] = (),
 ) -> Finding:
-    """A finding with the id, title and reason of a page."""
+    """Return a finding with the id, title and reason of a page."""
     return Finding(page.id, severity, page.title, path, place, layer, evidence, page.why, dict(change or {}), symptoms)

@@ -18,7 +18,7 @@ from nnclassify.files.paths import look
 
 
 def edited(text: str, change: Change) -> str:
-    """The YAML text with the values at dotted paths replaced; None removes a key."""
+    """Return the YAML text with the values at dotted paths replaced; None removes a key."""
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 120

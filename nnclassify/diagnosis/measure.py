@@ -41,13 +41,14 @@ class LayerState:
     spread: float
 
     def dead_text(self) -> str:
-        """How many units are dead, in words."""
+        """Return how many units are dead, in words."""
         which = f"all {self.units}" if self.dead == 1 else f"{self.dead * self.units:.0f} of the {self.units}"
         return f"{which} ReLU units of {readable_layer(self.name)} give 0 for every example, so they cannot learn"
 
 
 def readable_layer(name: str) -> str:
-    """The layer of a module, counted from one: `hidden layer 1` for `hidden_0_activation`; other names unchanged."""
+    """Return the layer of a module, counted from one: `hidden layer 1` for `hidden_0_activation`; other names
+    unchanged."""
     found = re.fullmatch(r"(hidden|block)_(\d+)_activation", name)
     if found is None:
         return name
@@ -56,7 +57,7 @@ def readable_layer(name: str) -> str:
 
 @contextmanager
 def module_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """A context in which the output of every leaf module is stored in the dictionary under the name of the module."""
+    """Return a context that stores the output of every leaf module in the dictionary, under the module's name."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -75,7 +76,7 @@ def module_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 def layer_states(model: nn.Module, outputs: dict[str, Tensor]) -> list[LayerState]:
-    """The state of every activation layer, from the outputs that `module_outputs` collected."""
+    """Return the state of every activation layer, from the outputs that `module_outputs` collected."""
     kinds = nn.ReLU | nn.LeakyReLU | nn.ELU | nn.GELU | nn.SiLU | nn.Tanh | nn.Sigmoid | nn.Softplus
     named = dict(model.named_modules())
     return [
@@ -140,7 +141,7 @@ class Snapshot:
         return norms[0] / max(norms[-1], 1e-38)
 
     def gradient_text(self) -> str:
-        """The gradient ratio, in words."""
+        """Return the gradient ratio, in words."""
         return f"the first layer's gradient is {self.gradient_ratio:.1e} of the last one's"
 
     @property
@@ -185,7 +186,7 @@ def snapshot(model: nn.Module, loss_fn: LossFunction, inputs: Tensor, targets: T
 
 
 def mixing(model: nn.Module, inputs: Tensor) -> float:
-    """How much the outputs of an example change, relative to their size, when other examples leave its batch.
+    """Return how much the outputs of an example change, relative to their size, when other examples leave its batch.
 
     More than rounding only where the network mixes examples up.
     """

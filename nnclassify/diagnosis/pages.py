@@ -21,7 +21,7 @@ PAGES: dict[str, Page] = {
 
 
 def page_of(page_id: str) -> Page:
-    """The page with that id.
+    """Return the page with that id.
 
     Raises:
         InputError: There is none.
@@ -33,7 +33,7 @@ def page_of(page_id: str) -> Page:
 
 
 def page_text(page: Page) -> str:
-    """A page as text for the terminal."""
+    """Return a page as text for the terminal."""
     parts = [
         f"{page.id}: {page.title}",
         f"What it looks at\n  {page.looks_at}",

@@ -18,7 +18,7 @@ RESET = "\x1b[0m"
 
 
 def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool, color: bool) -> str:
-    """The accuracies in one line, then the findings; at most 12 lines unless `verbose`."""
+    """Return the accuracies in one line, then the findings; at most 12 lines unless `verbose`."""
     lines = [_summary(diagnosis)]
     lines += _duplicates_line(diagnosis)
     if verbose:
@@ -50,7 +50,7 @@ def _summary(diagnosis: Diagnosis) -> str:
 
 
 def _duplicates_line(diagnosis: Diagnosis) -> list[str]:
-    """A line on examples that are in two splits, with the first names; none if there are none."""
+    """Return a line on examples that are in two splits, with the first names; none if there are none."""
     found = diagnosis.duplicates
     if not found:
         return []
@@ -92,13 +92,13 @@ def change_text(change: Change) -> str:
 
 
 def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
-    """The short diagnosis printed at the end of a run."""
+    """Return the short diagnosis printed at the end of a run."""
     lines = [line for finding in findings[:4] for line in finding_lines(finding, verbose=False, color=color)]
     return "\n".join(lines[:MAX_LINES])
 
 
 def fix_text(diagnosis: Diagnosis, target: Path) -> str:
-    """The change that `--fix` wrote, and the accuracies before and after it."""
+    """Return the change that `--fix` wrote, and the accuracies before and after it."""
     repair = diagnosis.repair
     if repair is None or repair.after is None:
         return "no change: " + ("none that was tried helps" if diagnosis.has_fault else "none is needed")
@@ -106,7 +106,7 @@ def fix_text(diagnosis: Diagnosis, target: Path) -> str:
 
 
 def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict[str, object]:
-    """The diagnosis as a JSON object. A requested file that was not written is null."""
+    """Return the diagnosis as a JSON object. A requested file that was not written is null."""
     before, linear, repair = diagnosis.before, diagnosis.linear, diagnosis.repair
     return {
         "findings": [finding.state() for finding in diagnosis.findings],

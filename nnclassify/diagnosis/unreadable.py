@@ -13,7 +13,7 @@ from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 
 
 def unreadable(error: DataError, source: YamlSource) -> list[Finding]:
-    """The findings for an error of reading the data, one per line of the message."""
+    """Return the findings for an error of reading the data, one per line of the message."""
     page = UNREADABLE
     if isinstance(error, MissingValueError):
         page = MISSING_VALUE

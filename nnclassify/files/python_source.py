@@ -26,7 +26,7 @@ def trust() -> None:
 
 
 def is_trusted() -> bool:
-    """Whether user code may run here."""
+    """Return whether user code may run here."""
     return _trusted.get()
 
 
@@ -63,7 +63,7 @@ def run(file: str, source: str) -> dict[str, Any]:
 
 
 def is_own(value: Any, module: str) -> bool:
-    """Whether a class or function was defined in a module of that name."""
+    """Return whether a class or function was defined in a module of that name."""
     return getattr(value, "__module__", None) == module
 
 
@@ -85,7 +85,7 @@ def importable(folder: Path) -> Iterator[None]:
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:
-    """Whether a module, or a package without a file, was found in a folder and not in an environment within it."""
+    """Return whether a module, or a package without a file, is in a folder but not in an environment within it."""
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
     paths = [Path(place) for place in places if isinstance(place, str)]
     return any(path.is_relative_to(folder) and "site-packages" not in path.parts for path in paths)

@@ -60,7 +60,7 @@ class UserCode(Settings):
 
     @abstractmethod
     def target(self) -> str:
-        """The name of the class or function that is called."""
+        """Return the name of the class or function that is called."""
 
     def changed(self) -> str | None:
         """Say that the file has changed since the run was trained; None if it has not, or is missing."""

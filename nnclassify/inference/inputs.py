@@ -264,7 +264,7 @@ class InputReader:
 
 
 def _split(item: str, delimiter: str) -> list[str]:
-    """The values of a line; one in quotes may hold the delimiter."""
+    """Return the values of a line; a value in quotes may contain the delimiter."""
     if '"' not in item or "\n" in item:
         return item.split(delimiter)
     return next(csv.reader([item], delimiter=delimiter, skipinitialspace=True))

@@ -230,7 +230,7 @@ class CrossEntropy(WeightedLoss):
         return LossFunction(len(class_counts), 0.0, losses, softmax, self.weights(class_counts))
 
     def refuses_soft(self) -> str | None:
-        """It can: torch's cross-entropy takes probabilities."""
+        """Return None: torch's cross-entropy takes probabilities."""
         return None
 
 

@@ -34,7 +34,7 @@ class PythonLoss(UserCode, Loss):
     family: ClassVar[str] = "loss"
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Neither a function nor a class, or both."""
+        """Reject a config with neither a function nor a class, or with both."""
         if (self.function is None) == (self.class_ is None):
             found = "missing, as is class" if self.function is None else "set, as is class"
             yield "function", f"{found}; set one of them"

@@ -89,7 +89,7 @@ class Lookahead(Settings):
         return float((1 - self.share) * (updates / total_steps) ** self.power)
 
     def update(self, averaged: Weights, model: Weights, decay: float | Tensor) -> None:
-        """If decay < 1: averaged += (1 - decay) (model - averaged), then model = averaged, in place.
+        """Average if decay < 1: averaged += (1 - decay) (model - averaged), then model = averaged, in place.
 
         This includes the running statistics of batch normalization, which belong to the weights.
         """

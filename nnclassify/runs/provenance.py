@@ -129,7 +129,7 @@ def is_own_config(folder: RunFolder, source: YamlSource) -> bool:
 
 
 def _is_override(origin: str) -> bool:
-    """An override has the form `key=value`, or is a short option; other origins end with a line."""
+    """Return whether an origin is an override: `key=value` or a short option; other origins end with a line."""
     return "=" in origin or origin.startswith("--")
 
 

@@ -152,7 +152,7 @@ def own_config(
 
 
 def _with_code(loaded: LoadedConfig, folder: RunFolder) -> LoadedConfig:
-    """The same with user code from the run's checkpoint, where its file is not there any more."""
+    """Return the config with user code from the run's checkpoint if its file no longer exists."""
     update: dict[str, UserCode] = {}
     for family, member in (("model", loaded.config.model), ("loss", loaded.config.loss)):
         if isinstance(member, UserCode) and look(Path(member.file)) is None:

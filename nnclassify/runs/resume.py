@@ -149,7 +149,7 @@ def _refuse_changes(
 
 
 def _test_notes(folder: RunFolder, saved: Checkpoint, facts: dict[str, Any], splits: Splits) -> list[str]:
-    """A line on a test split that is not what it was: training does not depend on it, the final figures do."""
+    """Return a line if the test split has changed: training does not depend on it, but the final figures do."""
     before, now = saved.split_digests, facts["split_digests"]
     if before is None or before.get("test") == now.get("test"):
         return []

@@ -40,7 +40,7 @@ class Suggestion:
     entries: list[Entry]
 
     def yaml(self) -> str:
-        """The text of the config, what was found as its header."""
+        """Return the text of the config, with what was found as its header."""
         header = [f"# {printable(line)}" for line in self.found]
         return "\n".join([*header, *_lines(self.entries)]) + "\n"
 

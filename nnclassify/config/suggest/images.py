@@ -61,7 +61,7 @@ class ImageFacts:
         return bool(self.modes) and set(self.modes) <= GRAY_MODES
 
     def median_size(self) -> tuple[int, int]:
-        """The median height and width."""
+        """Return the median height and width."""
         heights, widths = zip(*self.sizes, strict=True)
         return int(statistics.median(heights)), int(statistics.median(widths))
 
@@ -103,7 +103,7 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
 
 
 def _label_file(root: Path) -> Path | None:
-    """The only CSV file beside images that no folders divide into classes; None: the folders are the classes."""
+    """Return the only CSV file next to images that are not in class folders, or None."""
     files = sorted(root.glob("*.csv"))
     folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
     is_flat = len(folders) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
@@ -111,14 +111,14 @@ def _label_file(root: Path) -> Path | None:
 
 
 def validation_entry(num_train: float) -> Entry:
-    """The validation split: a fraction of the training examples, none where that is less than one."""
+    """Return the validation split: a fraction of the training examples, none where that is less than one."""
     if round(VALIDATION * num_train) < 1:
         return Entry("validation", 0, "too few examples to hold some out")
     return Entry("validation", VALIDATION, "fraction of the training examples; selects the best epoch")
 
 
 def first_of(facts: ImageFacts) -> str:
-    """What is wrong with the first file that cannot be read."""
+    """Return what is wrong with the first file that cannot be read."""
     return next(iter(facts.unreadable.values()), "no file")
 
 
@@ -155,7 +155,7 @@ def _size_mode_format(image: Image.Image) -> tuple[tuple[int, int], str, str]:
 
 
 def copies(paths: Iterable[Path]) -> list[list[Path]]:
-    """Groups of files that hold the same bytes, each in the order of the paths."""
+    """Return groups of files with the same content, each in the order of the paths."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():
@@ -178,7 +178,7 @@ def _class_counts(layout: Layout) -> Any:
 
 
 def _kept(layout: Layout) -> float:
-    """The fraction of the images in `layout.train` that stays in the training split."""
+    """Return the fraction of the images in `layout.train` that stays in the training split."""
     held_out = (0.0 if layout.test else TEST) + (0.0 if layout.validation else VALIDATION)
     return 1 - held_out
 
@@ -193,7 +193,7 @@ def _sizes_for(facts: ImageFacts) -> list[int | list[int]]:
 
 
 def suggested_blocks(num_examples: int, channels: int, height: int, width: int) -> tuple[list[dict[str, Any]], Recipe]:
-    """The convolutional blocks for images `(C, H, W)`, narrower ones where training would take too long."""
+    """Return the convolutional blocks for images `(C, H, W)`, narrower ones where training would take too long."""
     for first_channels in (32, 16):
         blocks = _blocks(height, width, first_channels)
         recipe = recipe_for(num_examples, _multiply_adds(blocks, channels, height, width), IMAGE_STEPS)
@@ -256,7 +256,7 @@ def _dataset_entries(
 
 
 def cnn_entries(blocks: list[dict[str, Any]], height: int, width: int) -> list[Entry]:
-    """The model section of a CNN with these blocks."""
+    """Return the model section of a CNN with these blocks."""
     entries = [Entry("name", "cnn"), Entry("blocks", blocks)]
     if min(height, width) > 40:
         return [*entries, Entry("head", "average"), Entry("hidden", [128]), Entry("dropout", 0.2)]

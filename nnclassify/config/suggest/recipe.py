@@ -39,7 +39,7 @@ class Recipe:
         return self.seconds > MAX_SECONDS
 
     def entries(self) -> list[Entry]:
-        """The keys of the config: how the weights are updated, for how long, and in what batches."""
+        """Return the keys of the config: how the weights are updated, for how long, and in what batches."""
         minutes = self.seconds / 60
         took = "under a minute" if minutes < 1 else f"about {minutes:.0f} min"
         return [
@@ -77,7 +77,7 @@ def machine_flops() -> float:
 
 
 def loss_entries(class_counts: Sequence[int]) -> list[Entry]:
-    """The loss, weighted by class where the classes are unbalanced, and what to select by then."""
+    """Return the loss, weighted by class where the classes are unbalanced, and what to select by then."""
     most, fewest = max(class_counts), max(1, min(class_counts))
     if most < UNBALANCED * fewest:
         return [Entry("loss", "cross_entropy")]

@@ -18,7 +18,7 @@ RUN_FILES = ("config.yaml", "last.pt", "best.pt")
 
 
 def is_data(path: str) -> bool:
-    """Whether a path is a folder, a table or an .npz file, by its name; a folder of a run is none.
+    """Return whether a path is a folder, a table or an .npz file, by its name; a run folder is not data.
 
     Raises:
         InputError: The path cannot be looked at.
@@ -75,6 +75,6 @@ def run_name(path: str) -> str:
 
 
 def suggested_source(path: str, label: str | list[str] | None) -> tuple[Suggestion, YamlSource]:
-    """A suggested config, read as a file of its text would be."""
+    """Return a suggested config, read as if from a file."""
     suggestion = suggest(path, label)
     return suggestion, read_text(suggestion.yaml(), f"config for {path}")

@@ -73,7 +73,7 @@ class ColumnFacts:
         return self.missing.total()
 
     def class_counts(self) -> Counter[str]:
-        """The rows of each class, if this is the label: words such as `none` may be classes."""
+        """Return the rows of each class, if this is the label: words such as `none` may be classes."""
         never = missing_labels([*self.missing])
         return self.counts + Counter({text: count for text, count in self.missing.items() if text not in never})
 
@@ -231,7 +231,7 @@ def _leave_out_copies(
 
 
 def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
-    """A table, and what of its format a config has to state."""
+    """Return a table, and the properties of its format that a config has to state."""
     table, recognized, _ = open_table(
         Path(path), CsvFormat(delimiter=_delimiter_of(path)), ("delimiter",), labels or ()
     )
@@ -248,7 +248,7 @@ def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str
 
 
 def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
-    """Whether the first row of a table names the columns, although it may hold numbers.
+    """Return whether the first row of a table names the columns, although it may hold numbers.
 
     It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs.
     """
@@ -268,7 +268,7 @@ def _is_missing(text: str) -> bool:
 
 
 def _delimiter_of(path: str) -> str:
-    """The delimiter that splits the first lines into the most columns, the same number in each."""
+    """Return the delimiter that splits the first lines into the most columns, the same number in each."""
     widths = {}
     for delimiter in (",", *DELIMITERS):
         try:
@@ -281,7 +281,7 @@ def _delimiter_of(path: str) -> str:
 
 
 def _common(widths: Sequence[int]) -> int:
-    """The number of fields that all rows have; 1 where they differ."""
+    """Return the number of fields of all rows, or 1 if it differs between rows."""
     return widths[0] if len(set(widths)) == 1 else 1
 
 
@@ -293,7 +293,8 @@ def _count(facts: ColumnFacts, text: str) -> None:
 
 
 def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str) -> str:
-    """The only candidate for the label: a column with a usual name, otherwise the last one if it may hold classes.
+    """Return the only candidate for the label: a column with a usual name, otherwise the last one if it may hold
+    classes.
 
     Raises:
         InputError: There are several, or none.
@@ -342,7 +343,7 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
 
 
 def _role(facts: ColumnFacts, *, is_index: bool) -> str:
-    """What a column says of its rows, if it is not a property of what is classified; empty: it is one."""
+    """Return the role of a column that is not a feature, such as an identifier; empty if it may be a feature."""
     if facts.name.lower() in COLUMNS["split"] and "train" in splits_in(facts) and not facts.num_missing:
         return SPLIT
     if _names_groups(facts):
@@ -357,14 +358,14 @@ def _names_groups(facts: ColumnFacts) -> bool:
 
 
 def splits_in(facts: ColumnFacts) -> set[str]:
-    """The splits that the texts of a column name; none where one of them names no split."""
+    """Return the splits named by the texts of a column; none if any text is not the name of a split."""
     spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
     found = {spellings.get(text.lower(), "") for text in facts.counts}
     return set() if "" in found else found
 
 
 def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
-    """The first number that is written for people, if the column holds them and too many for categories."""
+    """Return the first number with a unit or separators if a column has such numbers, too many for categories."""
     if len(facts.counts) <= FEW_CATEGORIES:
         return None
     texts = [text for text in facts.counts if as_number(text, decimal) is None]
@@ -374,7 +375,7 @@ def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
 
 
 def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
-    """Whether the numbers may be codes of categories: a few whole numbers with many rows each.
+    """Return whether the numbers may be codes of categories: a few whole numbers with many rows each.
 
     Their order means nothing where they are codes; where it does, so many rows teach it to one feature per number.
     """

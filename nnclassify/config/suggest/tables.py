@@ -50,7 +50,7 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
 
 
 def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple[list[Entry], Recipe]:
-    """The model section of an MLP for some columns, wider for more examples, and how long to train it."""
+    """Return the model section of an MLP for some columns, wider for more examples, and how long to train it."""
     width = next((width for width, limit in ((64, 1_000), (128, 100_000)) if num_examples < limit), 256)
     recipe = recipe_for(num_examples, num_features * width + width * width, TABLE_STEPS)
     # Dropout keeps a network from memorizing; with a handful of examples per class, it keeps it from learning.

@@ -17,7 +17,7 @@ FEW = 10
 
 
 def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
-    """The finding for a run that is no better than its baselines, or None.
+    """Return the finding for a run that is no better than its baselines, or None.
 
     Accuracy and balanced accuracy must both be lower: class weights trade one for the other, which is no failure.
 
@@ -42,6 +42,6 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
 
 
 def _balanced_accuracy_and_chance(reached: Evaluation) -> tuple[float, float]:
-    """The balanced accuracy, and what answers that know nothing reach."""
+    """Return the balanced accuracy, and what answers that know nothing reach."""
     known = sum(report.support > 0 for report in reached.classes)
     return reached.metrics["balanced_accuracy"], 0.5 if reached.is_multi_hot else 1 / known

@@ -76,7 +76,7 @@ class Monitor(Observer):
         self.say = say
         self.path = path
         self.findings: list[Finding] = []
-        self.standing: set[str] = set()
+        self.still_present: set[str] = set()
         self.seconds = 0.0
         self.longest = 0.0
         self.trained = 0.0
@@ -115,7 +115,7 @@ class Monitor(Observer):
         ]
         for one in found:
             self._add(one, row.epoch)
-        self.standing = {one.page.id for one in found}
+        self.still_present = {one.page.id for one in found}
         self._remember(trainer)
 
     def diverged(self, trainer: Trainer) -> Finding | None:
@@ -131,7 +131,9 @@ class Monitor(Observer):
         """Check what only the whole curve shows, and save the findings."""
         if trainer.finished:
             # A warning that the run has outgrown was worth a line when it arose; the diagnosis tells what is left.
-            self.findings = [found for found in self.findings if found.severity == "fault" or found.id in self.standing]
+            self.findings = [
+                found for found in self.findings if found.severity == "fault" or found.id in self.still_present
+            ]
             for one in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
                 self._add(one, len(trainer.rows), "note")
         self.keep()
@@ -167,7 +169,7 @@ class Monitor(Observer):
 
     @torch.no_grad()
     def _updates(self, trainer: Trainer) -> Iterator[Problem]:
-        """The relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
+        """Yield the relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
         steps = max(1, trainer.step - self.seen_at)
         now = dict(trainer.model.named_parameters())
         learned = {name for names in trainer.step_function.functional_state().learned for name in names}
@@ -211,7 +213,7 @@ def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None
 
 
 def layer_findings(look: NetState, *, is_late: bool) -> Iterator[Problem]:
-    """Findings about the layers; `is_late`: whether a healthy net would distinguish its classes by now."""
+    """Yield findings about the layers; `is_late`: whether a healthy net would distinguish its classes by now."""
     state, targets = look.state, look.targets
     for layer in state.layers:
         if layer.dead > MANY:
@@ -230,7 +232,7 @@ def layer_findings(look: NetState, *, is_late: bool) -> Iterator[Problem]:
 
 
 def _blocked(look: NetState, layer: LayerState, page: Page, text: str, share: float) -> Problem:
-    """A finding about blocked units, with the measured cause: large inputs, initial weights, or updates."""
+    """Return a finding about blocked units, with the measured cause: large inputs, initial weights, or updates."""
     if look.largest > LARGE:
         evidence = Evidence(f"{text}; inputs reach {look.largest:.3g}", share, MANY)
         change = {"dataset.normalize": "standard"}
@@ -249,7 +251,7 @@ def _is_late(rows: Sequence[Row], epochs: int) -> bool:
 
 
 def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Problem]:
-    """Findings about the training curve so far."""
+    """Yield findings about the training curve so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
     is_level = _is_late(rows, epochs) and max(losses) - min(losses) < 0.01 * abs(losses[0])
@@ -270,7 +272,7 @@ def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterato
 
 
 def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Problem]:
-    """Findings about the whole training curve."""
+    """Yield findings about the whole training curve."""
     last, count = rows[-1], len(rows)
     before = rows[-1 - max(1, count // 10)] if count > 1 else None
     if before is not None and last.train_loss < 0.9 * before.train_loss:

@@ -34,12 +34,12 @@ class Origin:
     layer: str | None
 
     def text(self) -> str:
-        """In words."""
+        """Return the origin in words."""
         return f"step {self.step}: first not finite was the {self.kind}" + (f" of {self.layer}" if self.layer else "")
 
 
 def state_copy(trainer: Trainer) -> dict[str, Any]:
-    """A copy of the state of the trainer that later steps do not change."""
+    """Return a copy of the state of the trainer that later steps do not change."""
     return copy.deepcopy(trainer.state())
 
 
@@ -96,7 +96,7 @@ def _train_step(
 def _first(
     model: nn.Module, seen: Mapping[str, Tensor], losses: Tensor, gradients: Mapping[str, Tensor]
 ) -> tuple[str, str | None] | None:
-    """In the order of a step: activations forward, the loss, gradients backward."""
+    """Return the first value that is not finite, in the order of a step: activations, the loss, gradients."""
     if (name := _not_finite(seen)) is not None:
         return "activation", name
     if not losses.isfinite().all():
@@ -111,7 +111,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def finding_for(origin: Origin, lr: float) -> Finding:
-    """The finding for an origin."""
+    """Return the finding for an origin."""
     if origin.kind == "input":
         return finding_of(pages.NOT_FINITE, "fault", Evidence(origin.text(), origin.step), path="dataset")
     change = {"optimizer.lr": float(f"{lr / 10:.3g}")}

@@ -36,12 +36,16 @@ A_LINE = 0.82
 
 
 def _linear(given: RuleInputs) -> Iterator[Suspicion]:
-    if not isinstance(given.config.model, DenseModel) or any(stage.activation != "none" for stage in given.stages):
+    if not isinstance(given.config.model, DenseModel) or any(
+        layer.activation != "none" for layer in given.hidden_layers
+    ):
         return
-    evidence = Evidence("a linear model" if not given.stages else f"{len(given.stages)} layers, activation none", 0, 1)
-    relu = {**wider(given), **with_option(given, "activation", "relu")} if given.stages else wider(given)
-    path = "model.activation" if given.stages else "model.hidden"
-    yield Suspicion(LINEAR, "likely", path, evidence, (relu,), under=A_LINE)
+    evidence = Evidence(
+        "a linear model" if not given.hidden_layers else f"{len(given.hidden_layers)} layers, activation none", 0, 1
+    )
+    relu = {**wider(given), **with_option(given, "activation", "relu")} if given.hidden_layers else wider(given)
+    path = "model.activation" if given.hidden_layers else "model.hidden"
+    yield Suspicion(LINEAR, "likely", path, evidence, (relu,), skill_below=A_LINE)
 
 
 NARROW = Page(
@@ -59,9 +63,11 @@ FEW_UNITS, FEW_CHANNELS = 8, 16
 
 
 def _narrow(given: RuleInputs) -> Iterator[Suspicion]:
-    few = [stage for stage in given.stages if stage.units < (FEW_CHANNELS if "blocks" in stage.path else FEW_UNITS)]
+    few = [
+        layer for layer in given.hidden_layers if layer.units < (FEW_CHANNELS if "blocks" in layer.path else FEW_UNITS)
+    ]
     if few:
-        least = min(few, key=lambda stage: stage.units)
+        least = min(few, key=lambda layer: layer.units)
         text = f"{counted(least.units, 'unit')} in {least.key()}"
         evidence = Evidence(text, least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
@@ -81,7 +87,7 @@ SYMMETRIC = Page(
 
 
 def _symmetric(given: RuleInputs) -> Iterator[Suspicion]:
-    alike = [stage for stage in given.stages if stage.units > 1 and _is_constant(stage.init)]
+    alike = [layer for layer in given.hidden_layers if layer.units > 1 and _is_constant(layer.init)]
     if alike:
         evidence = Evidence(f"init {alike[0].init.name} on {len(alike)} layer(s)", len(alike), 0)
         changes = (with_option(given, "init", "default"), with_option(given, "init", "kaiming_uniform"))
@@ -107,10 +113,10 @@ STRONG_DROPOUT, FEW_SURVIVORS = 0.6, 2.0
 
 
 def _dropout(given: RuleInputs) -> Iterator[Suspicion]:
-    strong = [stage for stage in given.stages if stage.dropout > STRONG_DROPOUT]
+    strong = [layer for layer in given.hidden_layers if layer.dropout > STRONG_DROPOUT]
     if not strong:
         return
-    least = min(strong, key=lambda stage: stage.units * (1 - stage.dropout))
+    least = min(strong, key=lambda layer: layer.units * (1 - layer.dropout))
     survivors = least.units * (1 - least.dropout)
     text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.key()}"
     changes = (with_option(given, "dropout", 0.2), with_option(given, "dropout", 0.0))
@@ -157,9 +163,15 @@ ACTIVATION = Page(
 
 
 def _activation(given: RuleInputs) -> Iterator[Suspicion]:
-    odd = [stage for stage in given.stages if stage.activation in (*SATURATING, "exponential", "softplus", "none")]
-    last = given.stages[-1:]
-    if odd and len(odd) < len(given.stages) + 1 and any(stage.activation != "none" for stage in given.stages):
+    odd = [
+        layer for layer in given.hidden_layers if layer.activation in (*SATURATING, "exponential", "softplus", "none")
+    ]
+    last = given.hidden_layers[-1:]
+    if (
+        odd
+        and len(odd) < len(given.hidden_layers) + 1
+        and any(layer.activation != "none" for layer in given.hidden_layers)
+    ):
         evidence = Evidence(f"activation {odd[0].activation} in {len(odd)} layer(s)", len(odd), 0)
         change = with_option(given, "activation", "relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
@@ -167,7 +179,11 @@ def _activation(given: RuleInputs) -> Iterator[Suspicion]:
         evidence = Evidence(f"one ReLU in {last[0].key()} decides everything", 1, 2)
         changes = (with_option(given, "activation", "tanh"), wider(given, 16))
         yield Suspicion(ACTIVATION, "likely", last[0].path, evidence, changes)
-    elif given.stages and len(given.stages) < DEEP and all(stage.activation == "relu" for stage in given.stages):
+    elif (
+        given.hidden_layers
+        and len(given.hidden_layers) < DEEP
+        and all(layer.activation == "relu" for layer in given.hidden_layers)
+    ):
         evidence = Evidence("ReLU units may die in the first updates")
         change = with_option(given, "activation", "leaky_relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))

@@ -10,7 +10,7 @@ from nnclassify.diagnosis.rules.rule import RuleInputs
 
 
 def layers_changed(given: RuleInputs, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The lists `model.hidden` and `model.blocks` with a function applied to every layer."""
+    """Return the lists `model.hidden` and `model.blocks` with a function applied to every layer."""
     dumped = given.config.model.model_dump(mode="json", exclude_none=True)
     return {f"model.{key}": [change(layer) for layer in dumped[key]] for key in ("hidden", "blocks") if dumped.get(key)}
 
@@ -37,7 +37,7 @@ def with_batch_norm(given: RuleInputs) -> Change:
 
 def wider(given: RuleInputs, units: int = 64) -> Change:
     """Widen every layer with fewer units than this; add a hidden layer if there is none."""
-    if not given.stages:
+    if not given.hidden_layers:
         return {"model.hidden": [units]}
 
     def widened(layer: dict[str, Any]) -> dict[str, Any]:

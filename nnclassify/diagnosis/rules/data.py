@@ -69,7 +69,7 @@ def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
     if majority > MAJORITY and not weighted:
         evidence = Evidence(f"{percent(majority)} of the examples are of one class", majority, MAJORITY)
         change: Change = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "model.output": "none"}
-        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,), under=NO_RARE)
+        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,), skill_below=NO_RARE)
 
 
 REPEATED = Page(
@@ -101,7 +101,7 @@ def _repeated(given: RuleInputs) -> Iterator[Suspicion]:
 
 
 def _dealt_out(facts: DataFacts) -> float:
-    """The most repeated test examples that a random split explains.
+    """Return the most repeated test examples that a random split explains.
 
     Of pairs of equal rows, it deals out twice as many to training and test as to training alone, for each test example
     as for each training example. Both numbers are counts of rare events, with their variances.

@@ -89,7 +89,7 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
 
 
 def _scales(sample: Tensor, transform: Transform) -> tuple[float, ...]:
-    """The standard deviations of columns or channels that are normalized: indicators of categories are not."""
+    """Return the standard deviations of columns or channels that are normalized: indicators of categories are not."""
     scales = sample.std(dim=[dim for dim in range(sample.ndim) if dim != 1], correction=0).tolist()
     features = [None] * len(scales) if transform.encoder is None else transform.encoder.features
     return tuple(

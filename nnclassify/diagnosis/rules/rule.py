@@ -19,7 +19,7 @@ from nnclassify.models.mlp import Mlp
 
 
 @dataclass(frozen=True)
-class Stage:
+class HiddenLayer:
     """One hidden layer or convolutional block, with the options that it takes from the model.
 
     Attributes:
@@ -39,19 +39,19 @@ class Stage:
     init: Init
 
     def key(self) -> str:
-        """Its place counted from one, such as `model.hidden.1st`."""
+        """Return its place counted from one, such as `model.hidden.1st`."""
         return dotted(path_of_key(self.path))
 
 
-def stages_of(config: RunConfig) -> list[Stage]:
-    """The layers before the last one, in order; empty if the model does not list its layers."""
+def hidden_layers_of(config: RunConfig) -> list[HiddenLayer]:
+    """Return the layers before the last one, in order; empty if the model does not list its layers."""
     model = config.model
     if not isinstance(model, DenseModel):
         return []
-    stages = []
+    hidden_layers = []
     if isinstance(model, Cnn):
-        stages = [
-            Stage(
+        hidden_layers = [
+            HiddenLayer(
                 f"model.blocks.{index}",
                 block.channels,
                 block.activation or model.activation,
@@ -62,8 +62,8 @@ def stages_of(config: RunConfig) -> list[Stage]:
             for index, block in enumerate(model.blocks)
         ]
     batch_norm = isinstance(model, Mlp) and model.batch_norm
-    return stages + [
-        Stage(
+    return hidden_layers + [
+        HiddenLayer(
             f"model.hidden.{index}",
             layer.units,
             layer.activation or model.activation,
@@ -81,7 +81,7 @@ class RuleInputs:
 
     Attributes:
         config: The config.
-        stages: Its layers before the last one.
+        hidden_layers: Its layers before the last one.
         facts: DataFacts about the data.
         columns: The columns of a table before they are encoded; None where they have no names.
         class_names: The names of the classes, by index.
@@ -95,7 +95,7 @@ class RuleInputs:
     """
 
     config: RunConfig
-    stages: list[Stage]
+    hidden_layers: list[HiddenLayer]
     facts: DataFacts
     columns: list[str] | None
     class_names: list[str]
@@ -143,5 +143,5 @@ class Rule:
     fits_multi_hot: bool = True
 
     def applies(self, given: RuleInputs) -> bool:
-        """Whether the rule makes sense for such targets."""
+        """Return whether the rule makes sense for such targets."""
         return self.fits_multi_hot or not given.is_multi_hot

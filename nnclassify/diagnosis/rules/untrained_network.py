@@ -30,11 +30,11 @@ FLAT = 0.003
 
 
 def _vanishing(given: RuleInputs) -> Iterator[Suspicion]:
-    if given.start is None or len(given.stages) < 3:
+    if given.start is None or len(given.hidden_layers) < 3:
         return
-    flat_ends = sum(stage.activation in SATURATING for stage in given.stages)
+    flat_ends = sum(layer.activation in SATURATING for layer in given.hidden_layers)
     ratio = given.start.gradient_ratio
-    if flat_ends * 2 < len(given.stages) or (ratio > SMALL_GRADIENT and given.start.output_spread > FLAT):
+    if flat_ends * 2 < len(given.hidden_layers) or (ratio > SMALL_GRADIENT and given.start.output_spread > FLAT):
         return
     text = f"at initialization, {given.start.gradient_text()}"
     changes = [
@@ -49,12 +49,12 @@ def _vanishing(given: RuleInputs) -> Iterator[Suspicion]:
 
 
 def _or_plain(given: RuleInputs, changes: list[Change]) -> tuple[Change, ...]:
-    """The changes and a plain net of two layers, tried second, or first if a net is very deep.
+    """Return the changes and a plain network of two layers, tried second, or first if the network is very deep.
 
     Trials of a very deep net take long, and no init saves a deep net of narrow layers (Lu et al., 2019).
     """
     plain: Change = {**with_option(given, "activation", "relu"), "model.hidden": [64, 64]}
-    place = 0 if len(given.stages) >= VERY_DEEP else 1
+    place = 0 if len(given.hidden_layers) >= VERY_DEEP else 1
     return (*changes[:place], plain, *changes[place:])
 
 
@@ -77,7 +77,7 @@ MANY_DEAD = 0.9
 def _dead(given: RuleInputs) -> Iterator[Suspicion]:
     if given.start is None:
         return
-    rectifiers = sum(stage.activation in ("relu", "leaky_relu") for stage in given.stages)
+    rectifiers = sum(layer.activation in ("relu", "leaky_relu") for layer in given.hidden_layers)
     is_flat = rectifiers >= DEEP and min(given.start.output_spread, given.start.gradient_ratio * 10) < 0.1
     if not rectifiers or (given.start.dead <= MANY_DEAD and not is_flat):
         return
@@ -116,7 +116,7 @@ FAINT = 0.01
 def _start(given: RuleInputs) -> Iterator[Suspicion]:
     if given.start is None or not isinstance(given.config.model, DenseModel):
         return
-    odd = [stage for stage in given.stages if stage.init.name in ("normal", "uniform", "constant")]
+    odd = [layer for layer in given.hidden_layers if layer.init.name in ("normal", "uniform", "constant")]
     if not odd and given.config.model.init.name not in ("normal", "uniform", "constant"):
         return
     is_high = given.prior_loss is not None and not given.start.loss < HIGH_START * given.prior_loss

@@ -74,14 +74,14 @@ def range_test(components: Components, low: float, high: float) -> RangeTest | N
 
 
 def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
-    """A tenth of the learning rate at which the loss is lowest, rounded to two digits."""
+    """Return a tenth of the learning rate at which the loss is lowest, rounded to two digits."""
     if not losses or min(losses) > FALLS * losses[0]:
         return None
     return float(f"{SAFETY * rates[losses.index(min(losses))]:.2g}")
 
 
 def overfit_one_batch(components: Components) -> float | None:
-    """The accuracy that freshly built components reach on one batch, without dropout, after being shown nothing else.
+    """Return the accuracy that freshly built components reach on a single batch, without dropout.
 
     None: too slow here. A net that cannot do it has a broken part or settings that keep it from learning anything
     (Karpathy, A recipe for training neural networks, 2019: "overfit one batch").

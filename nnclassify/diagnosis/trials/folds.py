@@ -26,7 +26,7 @@ with `TOO_FEW`, none are held out."""
 
 
 def held_out_split(splits: Splits) -> Splits:
-    """The splits for trials, whose `validation` judges them, if there are enough examples.
+    """Return the splits for trials, whose `validation` judges them, if there are enough examples.
 
     The test split never judges.
     """
@@ -49,7 +49,7 @@ def two_folds(splits: Splits) -> list[Splits]:
 
 
 def deviation(targets: Tensor) -> float:
-    """The maximum standard deviation of the balanced accuracy: that of one class is 0.5 / sqrt(count)."""
+    """Return the maximum standard deviation of the balanced accuracy: that of one class is 0.5 / sqrt(count)."""
     counts = decisions(targets, targets)[1].unique(return_counts=True)[1].double()
     return float(0.5 * (1 / counts).sum().sqrt() / len(counts))
 
@@ -59,7 +59,7 @@ def _some(examples: Examples) -> Examples:
 
 
 def _split(examples: Examples, share: float) -> tuple[Examples, Examples]:
-    """All but a fraction of each class, and that fraction; both in file order."""
+    """Return all but a fraction of each class, and that fraction, both in file order."""
     targets, indices = examples.targets.numpy(), examples.indices.numpy()
     rest, chosen = stratified_split(targets, indices, share, numpy_rng(0, "diagnosis"))
     return replace(examples, indices=torch.from_numpy(rest)), replace(examples, indices=torch.from_numpy(chosen))

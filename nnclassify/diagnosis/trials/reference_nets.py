@@ -75,7 +75,7 @@ CLEARLY = 0.3
 def label_findings(
     splits: Splits, facts: DataFacts, plain: Baseline, nets: Sequence[Callable[[], Baseline]], net: Scores | None
 ) -> list[Finding]:
-    """Whether labels depend on inputs: they do not if neither nearest neighbors nor any net beat chance.
+    """Yield a finding if labels do not depend on inputs: neither nearest neighbors nor any network beat chance.
 
     Args:
         splits: All examples.
@@ -117,7 +117,7 @@ def _sample(examples: Examples, transform: Transform) -> tuple[Tensor, Tensor]:
 
 
 def _nearest_agree(inputs: Tensor, targets: Tensor) -> float:
-    """How often the nearest other example has the same class, averaged over the classes."""
+    """Return how often the nearest other example has the same class, averaged over the classes."""
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(math.inf)
     return balanced_accuracy(targets[distances.argmin(dim=1)], targets)

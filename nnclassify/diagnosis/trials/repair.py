@@ -251,7 +251,7 @@ class _Search:
     # The config as written
 
     def _repeated(self, change: Change, *, has_doubts: bool) -> SeedOutcomes:
-        """A few seeds, unless the first is good beyond doubt; many if a few of them disagree."""
+        """Return a few seeds, unless the first one is good beyond doubt; many if a few of them disagree."""
         first = self._run(change, 0)
         is_clear = self.skill.of(first) >= GOOD and not (has_doubts and first.complete)
         if is_clear and self.runner.cost > CHEAP_SECONDS:
@@ -261,7 +261,7 @@ class _Search:
         return self._over_seeds(change, MANY_SEEDS) if disagree and self.runner.cost <= DEAR_SECONDS else few
 
     def _over_seeds(self, change: Change, count: int) -> SeedOutcomes:
-        """As many seeds as the time allows, but at least one."""
+        """Return as many seeds as the time allows, but at least one."""
         outcomes: list[TrialOutcome] = []
         for seed in range(count):
             if outcomes and not self.runner.is_known(change, seed) and not self.runner.has_time():
@@ -273,7 +273,7 @@ class _Search:
         return sum(self.skill.expected(outcome) < STUCK for outcome in repeats.outcomes)
 
     def _worst(self, repeats: SeedOutcomes) -> int:
-        """The seed to search with: the first that is stuck, otherwise the first."""
+        """Return the seed to search with: the first that is stuck, otherwise the first."""
         stuck = [seed for seed, outcome in enumerate(repeats.outcomes) if self.skill.expected(outcome) < STUCK]
         return stuck[0] if stuck else 0
 
@@ -291,7 +291,8 @@ class _Search:
         return change
 
     def _longer(self, written: TrialOutcome) -> LongerRun | None:
-        """A longer run, if the full run is too slow to try, would end badly, and would do well if it were longer."""
+        """Return a longer run, if the full run is too slow to try, would end badly, and would do well if it were
+        longer."""
         short = [one for one in self.open if one.page.id == SHORT.id and "epochs" in one.changes[-1]]
         if not short or written.complete or written.steps < decisive_steps(written.total_steps):
             return None
@@ -315,15 +316,15 @@ class _Search:
         return self.skill.expected(outcome) < (ENOUGH if self._is_proved() else GOOD) and self.runner.has_time()
 
     def _is_proved(self) -> bool:
-        """Whether a fault is proven. A further change then accuses nobody and has less to prove."""
+        """Return whether a fault is proven. A further change then proves no other fault, and needs less evidence."""
         return bool(self.certain or self.proofs)
 
     def _one_change(self) -> _KeptChange | None:
-        """The best change of a single cause; it also proves other causes whose changes help nearly as much."""
+        """Return the best change of a single cause; it also proves other causes whose changes help nearly as much."""
         helped = [
             proof
             for proof in self._tried()
-            if self._helps(proof.suspicion.certainty, proof.suspicion.under, proof.after)
+            if self._helps(proof.suspicion.certainty, proof.suspicion.skill_below, proof.after)
         ]
         ranked = sorted(helped, key=lambda proof: -proof.gain)
         for number, best in enumerate(ranked[:TRIES]):
@@ -382,9 +383,9 @@ class _Search:
     def _all_of(self, parts: Sequence[Suspicion]) -> dict[str, object]:
         return {**self.base, **_union(parts)}
 
-    def _helps(self, certainty: Certainty, under: float | None, after: TrialOutcome) -> bool:
+    def _helps(self, certainty: Certainty, skill_below: float | None, after: TrialOutcome) -> bool:
         before = self.current
-        limit = ENOUGH if self._is_proved() else under or POOR[certainty]
+        limit = ENOUGH if self._is_proved() else skill_below or POOR[certainty]
         is_large = self._is_large(certainty, SeedOutcomes((before,)), SeedOutcomes((after,)), PROMISING_DEVIATIONS)
         return self.skill.expected(before) < limit and is_large
 
@@ -413,7 +414,7 @@ class _Search:
         return _Confirmed(len(after.outcomes), is_clear)
 
     def _generalizes(self, change: Change) -> bool:
-        """Where trials are judged on training examples: whether a change also helps on others.
+        """Return whether a change also helps on held-out examples, where trials are judged on training examples.
 
         Trials on one half of the examples, judged on the other half, decide this over seeds. If the net is good on
         that half without the change, they cannot show a gain; then the change must not make it worse.
@@ -439,7 +440,7 @@ class _Search:
         self.open = [one for one in map(self._rest_of, self.open) if one.changes]
 
     def _rest_of(self, suspicion: Suspicion) -> Suspicion:
-        """A suspicion with only those changes that set options that have not been set yet."""
+        """Return a suspicion with only those changes that set options that have not been set yet."""
         rest = tuple(change for change in suspicion.changes if not set(change) & set(self.base))
         return replace(suspicion, changes=rest)
 
@@ -453,7 +454,7 @@ class _Confirmed:
 
 
 def _helped(before: SeedOutcomes, after: SeedOutcomes) -> int:
-    """The number of seeds that improve by more than a standard deviation of their scores."""
+    """Return the number of seeds that improve by more than a standard deviation of their scores."""
     pairs = [(one.held_out, other.held_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
     return sum(late.balanced_accuracy - early.balanced_accuracy > gain_noise([early], [late]) for early, late in pairs)
 
@@ -463,7 +464,7 @@ def _held_out_score(point: CurvePoint) -> float:
 
 
 def _union(parts: Sequence[Suspicion]) -> dict[str, object]:
-    """The first change of each suspicion; if two set the same option, the first one wins."""
+    """Return the first change of each suspicion; if two set the same option, the first one wins."""
     union: dict[str, object] = {}
     for part in parts:
         union = {**part.changes[0], **union}
@@ -471,8 +472,8 @@ def _union(parts: Sequence[Suspicion]) -> dict[str, object]:
 
 
 def _best_of_each(ranked: list[Proof]) -> list[Proof]:
-    """The best change of each cause, likely causes first, then by gain; changes with less than half of the best gain
-    are dropped."""
+    """Return the best change of each cause, likely causes first, then by gain; changes with less than half of the best
+    gain are dropped."""
     by_cause: dict[str, Proof] = {}
     for proof in ranked:
         by_cause.setdefault(proof.suspicion.page.id, proof)

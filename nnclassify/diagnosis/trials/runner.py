@@ -102,8 +102,8 @@ class TrialOutcome:
         return last[len(last) // 2]
 
     def expected(self, steps: float, of: Callable[[CurvePoint], float]) -> float:
-        """The balanced accuracy to expect after a number of updates, extrapolated linearly in the logarithm of their
-        number from the second half of the trial. Learning curves flatten, so this is an upper bound."""
+        """Return the balanced accuracy to expect after a number of updates, extrapolated linearly in the logarithm of
+        their number from the second half of the trial. Learning curves flatten, so this is an upper bound."""
         known = [point for point in self.curve if point.step > 0]
         if self.error is not None or not known:
             return 0.0
@@ -159,7 +159,7 @@ class _TrialObserver(Observer):
 
 
 def evaluated_rows(count: int) -> Tensor:
-    """The training rows that trials of a dataset are evaluated on."""
+    """Return the training rows that trials of a dataset are evaluated on."""
     return torch.randperm(count, generator=torch_rng(0, "diagnosis"))[:EVALUATED]
 
 
@@ -215,7 +215,7 @@ def merged(outcomes: Sequence[TrialOutcome]) -> TrialOutcome:
 
 
 def start_of(components: Components) -> Snapshot:
-    """The untrained network on examples from all over the training split."""
+    """Return the untrained network on examples from all over the training split."""
     inputs, targets = measured_batch(components)
     return snapshot(components.model, components.loss_fn, inputs, targets)
 
@@ -227,7 +227,7 @@ def measured_batch(components: Components) -> tuple[Tensor, Tensor]:
 
 
 def multiplications(components: Components) -> int:
-    """Number of multiplications of one example's forward pass through convolutions and linear layers.
+    """Return the number of multiplications of one example's forward pass through convolutions and linear layers.
 
     torch's own counter, which `summary` uses, imports the compiler, which takes longer than many a trial.
     """
@@ -244,14 +244,14 @@ def multiplications(components: Components) -> int:
 
 
 def step_seconds(components: Components) -> float:
-    """The expected time of an update."""
+    """Return the expected time of an update."""
     layers = sum(1 for module in components.model.modules() if not list(module.children()))
     work = 3 * multiplications(components) * components.config.batch_size
     return STEP_SECONDS + LAYER_SECONDS * layers + work / PRODUCTS_PER_SECOND
 
 
 def changed(source: YamlSource, config: RunConfig, change: Change) -> RunConfig:
-    """The config of a YAML source with some values changed.
+    """Return the config of a YAML source with some values changed.
 
     Raises:
         ConfigError: The change does not fit the rest.
@@ -263,7 +263,7 @@ def changed(source: YamlSource, config: RunConfig, change: Change) -> RunConfig:
 
 
 def completed(source: YamlSource, config: RunConfig, change: Change) -> Change:
-    """A change that also names family members that the YAML leaves to their defaults: `optimizer.lr` needs
+    """Return a change that also names family members that the YAML leaves to their defaults: `optimizer.lr` needs
     `optimizer.name`."""
     names = {}
     for path in change:
@@ -308,21 +308,21 @@ class TrialRunner:
         return two_folds(splits) if self.is_two_fold else [held_out_split(splits)]
 
     def two_fold(self) -> TrialRunner | None:
-        """If nothing is held out from trials: a runner that judges by two folds. None if not needed or not possible."""
+        """Return a runner that judges by two folds if nothing is held out; None if not needed or not possible."""
         if self.folds[0].validation is not None or not two_folds(self.splits):
             return None
         return replace(self, is_two_fold=True, known={})
 
     def has_time(self) -> bool:
-        """Whether another trial may start."""
+        """Return whether another trial may start."""
         return time.thread_time() < self.deadline
 
     def may_search(self) -> bool:
-        """Whether a trial may start that must be repeated if it helps."""
+        """Return whether a trial may start that must be repeated if it helps."""
         return time.thread_time() < self.started + SEARCH_SHARE * (self.deadline - self.started)
 
     def is_known(self, change: Change, seed: int) -> bool:
-        """Whether this trial has been run."""
+        """Return whether this trial has been run."""
         return _key(change, seed) in self.known
 
     def run(self, change: Change, seed: int = 0) -> TrialOutcome:
@@ -354,7 +354,8 @@ class TrialRunner:
         return run_trial(build_components(config, fold), steps, seconds / len(self.folds))
 
     def _steps_of(self, config: RunConfig) -> int:
-        """As many updates as the config as written; in smaller batches, as many examples; in a longer run, all."""
+        """Return as many updates as of the original config; with smaller batches, as many examples; in a longer run,
+        all."""
         total = total_steps(config, len(self.splits.train))
         if config.epochs > self.config.epochs:
             return total
@@ -366,16 +367,16 @@ def _key(change: Change, seed: int) -> str:
 
 
 def decisive_steps(total: int) -> int:
-    """The number of updates after which a trial tells whether a run of this length learns."""
+    """Return the number of updates after which a trial tells whether a run of this length learns."""
     return min(total, max(DECISIVE_STEPS, round(DECISIVE_SHARE * total)))
 
 
 def total_steps(config: RunConfig, num_examples: int) -> int:
-    """The number of updates of the whole run."""
+    """Return the number of updates of the whole run."""
     return config.epochs * math.ceil(num_examples / config.batch_size)
 
 
 def as_many_updates(config: RunConfig, num_examples: int, num_train: int) -> RunConfig:
-    """More epochs when fewer examples are trained on, so that the number of updates stays the same."""
+    """Return the config with more epochs if there are fewer examples, so that the number of updates stays the same."""
     per_epoch = max(1, math.ceil(num_train / config.batch_size))
     return config.model_copy(update={"epochs": math.ceil(total_steps(config, num_examples) / per_epoch)})

@@ -52,14 +52,14 @@ NO_SCORES = Scores(0.0, torch.empty(0, dtype=torch.float64), torch.empty(0, dtyp
 
 
 def pooled(scores: Sequence[Scores]) -> Scores:
-    """The scores on the examples of several folds together."""
+    """Return the scores on the examples of several folds together."""
     right = torch.cat([one.right for one in scores])
     groups = torch.cat([one.groups for one in scores])
     return Scores(sum(one.accuracy for one in scores) / len(scores), right, groups)
 
 
 def gain_noise(before: Sequence[Scores], after: Sequence[Scores]) -> float:
-    """The standard deviation of the gain in `balanced_accuracy`, due to the few examples that judge.
+    """Return the standard deviation of the gain in `balanced_accuracy`, due to the few examples that judge.
 
     Args:
         before: The scores of a net with several seeds.
@@ -74,7 +74,7 @@ def gain_noise(before: Sequence[Scores], after: Sequence[Scores]) -> float:
 
 
 def _mean_right(scores: Sequence[Scores], count: int) -> Tensor:
-    """How often each decision is right over the seeds; a trial that ended in an error has none right."""
+    """Return how often each decision is right over the seeds; a trial that ended in an error has none right."""
     zeros = torch.zeros(count, dtype=torch.float64)
     return torch.stack([one.right if len(one.right) else zeros for one in scores]).mean(dim=0)
 

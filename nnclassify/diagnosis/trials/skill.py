@@ -40,8 +40,8 @@ class Skill:
         return self._better(outcome.train.balanced_accuracy, outcome.held_out.balanced_accuracy)
 
     def expected(self, outcome: TrialOutcome, runs: float = 1.0) -> float:
-        """The skill to expect at the end of the run, or of several runs in sequence, if the trial was shorter; see
-        `TrialOutcome.expected`."""
+        """Return the skill to expect at the end of the run, or of several runs in sequence, if the trial was shorter;
+        see `TrialOutcome.expected`."""
         steps = runs * outcome.total_steps
 
         def at_the_end(held_out: bool) -> float:
@@ -57,5 +57,5 @@ class Skill:
         return max(fit, (held_out - self.chance) / (self.best_held_out - self.chance))
 
     def gain(self, before: float, after: float) -> float:
-        """The gain in balanced accuracy on held-out examples, as a fraction of the way from chance to the best."""
+        """Return the gain in balanced accuracy on held-out examples, as a fraction of that from chance to the best."""
         return (after - before) / (self.best_held_out - self.chance)

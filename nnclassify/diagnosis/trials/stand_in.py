@@ -28,7 +28,7 @@ class StandIn:
     factor: int
 
     def __call__(self, config: RunConfig) -> RunConfig:
-        """The config with narrower layers."""
+        """Return the config with narrower layers."""
         model = config.model
         update: dict[str, Any] = {}
         if isinstance(model, DenseModel):
@@ -46,7 +46,7 @@ class StandIn:
         return max(min(width, LEAST[key]), width // self.factor)
 
     def __str__(self) -> str:
-        """In words."""
+        """Return the stand-in in words."""
         return f"a net of {FACTORS[self.factor]} of its width"
 
 
@@ -55,7 +55,7 @@ FACTORS = {2: "half", 4: "a quarter", 8: "an eighth", 16: "a sixteenth", 32: "a 
 
 
 def is_alike(net: Snapshot, stand_in: Snapshot) -> bool:
-    """Whether signal and gradient decay alike over the layers of an untrained net and its stand-in."""
+    """Return whether signal and gradient decay alike over the layers of an untrained net and its stand-in."""
     pairs = ((net.gradient_ratio, stand_in.gradient_ratio), (net.output_spread, stand_in.output_spread))
     faded = [max(one, 1e-12) / max(other, 1e-12) for one, other in pairs]
     return all(1 / ALIKE < ratio < ALIKE for ratio in faded) or all(max(pair) < 1e-3 for pair in pairs[:1])

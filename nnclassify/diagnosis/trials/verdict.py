@@ -69,14 +69,14 @@ class TrialEvidence:
 
 
 def minutes_needed(step_seconds: float, total: int) -> int:
-    """The minutes that a check may need for its trials to decide."""
+    """Return the minutes that a check may need for its trials to decide."""
     return max(2, math.ceil(decisive_steps(total) * step_seconds / SECONDS_A_MINUTE))
 
 
 def findings_of(
     source: YamlSource, given: RuleInputs, repaired: Repair, trials: TrialEvidence, skill: Skill, is_explained: bool
 ) -> list[Finding]:
-    """All findings, ranked.
+    """Return all findings, ranked.
 
     Args:
         source: The YAML.
@@ -95,8 +95,8 @@ def findings_of(
         faults = _unexplained(repaired, trials)
     if faults and repaired.skill_before < GOOD:
         faults[0] = replace(faults[0], symptoms=(*symptoms(trials.before, given), *_cannot_overfit(trials)))
-    is_told = is_explained or bool(faults)
-    rest = [] if is_told else [*_undecided(trials, skill), *_by_seed(source, given, repaired)]
+    is_reported = is_explained or bool(faults)
+    rest = [] if is_reported else [*_undecided(trials, skill), *_by_seed(source, given, repaired)]
     unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
     warnings = [
         _finding(source, given, one, unproved, one.evidence, one.changes[0])
@@ -107,7 +107,7 @@ def findings_of(
 
 
 def notes_of(source: YamlSource, given: RuleInputs, suspicions: Sequence[Suspicion]) -> list[Finding]:
-    """The findings that are notes whatever the net reaches."""
+    """Yield the findings that are notes whatever the network reaches."""
     noted = [one for one in suspicions if one.certainty == "note"]
     return [_finding(source, given, one, "note", one.evidence, one.changes[0] if one.changes else {}) for one in noted]
 
@@ -169,7 +169,7 @@ def _cannot_overfit(trials: TrialEvidence) -> Iterator[str]:
 
 
 def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Finding]:
-    """A note if seeds disagree, with the change that makes all of them learn, if there is one."""
+    """Return a note if seeds disagree, with the change that makes all of them learn, if there is one."""
     if not repaired.depends_on_seed:
         return []
     count, text = len(repaired.before.outcomes), f"{repaired.stuck} of {len(repaired.before.outcomes)} seeds get stuck"
@@ -180,7 +180,7 @@ def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Fi
 
 
 def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
-    """A warning if there was too little time for a verdict: saying nothing would imply that all is well."""
+    """Return a warning if there was too little time for a verdict: saying nothing would imply that all is well."""
     net = trials.net
     if net.complete or net.error is not None or skill.of(net) >= STUCK:
         return []
@@ -220,7 +220,7 @@ def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
 
 
 def _is_falling(outcome: TrialOutcome) -> bool:
-    """Whether the loss is still decreasing at the end of a trial."""
+    """Return whether the loss is still decreasing at the end of a trial."""
     losses = [point.loss for point in outcome.curve]
     return len(losses) > 3 and losses[-1] < losses[len(losses) // 2] < losses[0] and losses[-1] < 0.98 * losses[0]
 

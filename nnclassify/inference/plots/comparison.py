@@ -71,7 +71,7 @@ def compared_curves(runs: Sequence[ComparedRun], differences: Sequence[Differenc
 def _drawn_panels(
     grid: Sequence[Axes], panels: Sequence[tuple[str, str]], groups: Sequence[RunGroup]
 ) -> dict[str, Axes]:
-    """The curves of each value of a row, with its title, column by column; by the value's name."""
+    """Return the curves of each value of a row, with its title, column by column; by the value's name."""
     for (name, title), axes in zip(panels, grid, strict=True):
         axes.set_title(title)
         for index, group in enumerate(groups):
