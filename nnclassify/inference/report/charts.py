@@ -220,39 +220,48 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
+NUM_BINS = 15
+"""Bins of equal width, as in Guo et al., 2017."""
+
+
 @dataclass(frozen=True)
 class Bin:
-    """The examples whose confidence is in a range.
+    """The examples of a bin of a reliability diagram.
 
     Attributes:
-        low: The lower end of the range.
-        high: The upper end.
         count: The number of examples.
         confidence: Their mean confidence.
         accuracy: The fraction that is predicted correctly.
     """
 
-    low: float
-    high: float
     count: int
     confidence: float
     accuracy: float
 
 
-def confidence_bins(confidences: Sequence[float], is_correct: Sequence[bool], count: int = 10) -> list[Bin]:
+def confidence_bins(confidences: Sequence[float], is_correct: Sequence[bool]) -> list[Bin]:
     """Return the bins of a reliability diagram that have examples; a value on a boundary belongs to the bin below."""
     members: dict[int, list[int]] = {}
     for row, confidence in enumerate(confidences):
-        members.setdefault(min(max(math.ceil(confidence * count) - 1, 0), count - 1), []).append(row)
-    bins = []
-    for place, rows in sorted(members.items()):
-        mean = sum(confidences[row] for row in rows) / len(rows)
-        right = sum(is_correct[row] for row in rows) / len(rows)
-        bins.append(Bin(place / count, (place + 1) / count, len(rows), mean, right))
-    return bins
+        members.setdefault(min(max(math.ceil(confidence * NUM_BINS), 1), NUM_BINS), []).append(row)
+    return [
+        Bin(
+            len(rows),
+            sum(confidences[row] for row in rows) / len(rows),
+            sum(is_correct[row] for row in rows) / len(rows),
+        )
+        for _, rows in sorted(members.items())
+    ]
 
 
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Return the mean distance between confidence and accuracy over the bins, weighted by their examples."""
     count = sum(one.count for one in bins)
     return sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / max(count, 1)
+
+
+def accuracy_of_surest(confidences: Sequence[float], is_correct: Sequence[bool], share: float) -> tuple[float, float]:
+    """Return the accuracy on the most confident share of the examples, and the lowest confidence among them."""
+    ranked = sorted(zip(confidences, is_correct, strict=True), reverse=True)
+    surest = ranked[: max(1, round(share * len(ranked)))]
+    return sum(right for _, right in surest) / len(surest), surest[-1][0]

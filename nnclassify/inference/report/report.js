@@ -64,18 +64,19 @@
 
   // Cells of the confusion matrix: the examples in them.
   const opened = document.getElementById("opened");
-  const exampleOf = ([name, confidence, loss, image, values]) => {
-    const figure = element("figure", "example"), caption = element("figcaption");
-    if (image) {
-      const drawn = element("img");
-      Object.assign(drawn, { src: image, alt: "", width: 84, height: 84 });
-      drawn.addEventListener("load", () => drawn.classList.toggle("tiny", Math.max(drawn.naturalWidth, drawn.naturalHeight) < 60));
-      figure.append(drawn);
-    }
+  const sharpen = (image) => image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) < 20);
+  const exampleOf = ([name, confidence, loss, source]) => {
+    const figure = element("figure", "example"), caption = element("figcaption"), image = element("img");
+    image.addEventListener("load", () => sharpen(image));
+    Object.assign(image, { src: source, alt: "", width: 84, height: 84 });
     caption.append(element("bdi", "name", name), element("span", "", `${confidence} sure, loss ${loss}`));
-    if (values) caption.append(element("span", "values", values));
-    figure.append(caption);
+    figure.append(image, caption);
     return figure;
+  };
+  const lineOf = ([name, confidence, loss, , values]) => {
+    const line = element("li");
+    line.append(element("bdi", "", name), element("span", "quiet", ` ${confidence} sure, loss ${loss}${values ? `; ${values}` : ""}`));
+    return line;
   };
   const open = (button) => {
     const [truth, predicted] = button.dataset.cell.split("-").map((index) => data.classes[index]);
@@ -85,7 +86,9 @@
     title.replaceChildren(element("bdi", "", truth), truth === predicted ? " predicted correctly" : " taken for ", ...(truth === predicted ? [] : [element("bdi", "", predicted)]));
     const ranked = "highest loss first";
     document.getElementById("opened-note").textContent = rows.length < count ? `${rows.length} of ${count.toLocaleString("en-US")}, ${ranked}` : `${count.toLocaleString("en-US")}, ${ranked}`;
-    document.getElementById("opened-examples").replaceChildren(...rows.map((row) => exampleOf(data.examples[row])));
+    const shown = rows.map((row) => data.examples[row]), drawn = shown.filter((example) => example[3]);
+    document.getElementById("opened-examples").replaceChildren(...drawn.map(exampleOf));
+    document.getElementById("opened-others").replaceChildren(...shown.filter((example) => !example[3]).map(lineOf));
     opened.hidden = false;
     opened.scrollTop = 0;
     document.body.classList.add("has-opened");
@@ -98,8 +101,7 @@
     button.addEventListener("click", () => open(button));
   });
   all(".example img").forEach((image) => {
-    const mark = () => image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) < 60);
-    if (image.complete) mark(); else image.addEventListener("load", mark);
+    if (image.complete) sharpen(image); else image.addEventListener("load", () => sharpen(image));
   });
 
   // Tables that sort.

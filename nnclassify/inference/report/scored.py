@@ -18,7 +18,7 @@ Cell = tuple[int, int]
 
 MAX_BYTES = 2**28
 """Larger files are not read: a page cannot list that many examples, and reading them takes longer than all else."""
-MAX_LISTED = 3000
+MAX_LISTED = 4000
 """Maximum number of examples that a page names."""
 MAX_RIGHT = 6
 """Examples of a class that are predicted correctly and named: those with the highest loss."""

@@ -13,8 +13,10 @@ from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.report.charts import (
+    Bin,
     Chart,
     Series,
+    accuracy_of_surest,
     confidence_bins,
     expected_calibration_error,
     line_chart,
@@ -33,6 +35,7 @@ SECTIONS = (
     ("confusion", "Confusion matrix"),
     ("mistakes", "Mistakes"),
     ("classes", "Classes"),
+    ("slices", "Weak spots"),
     ("calibration", "How sure it is"),
     ("findings", "Findings"),
     ("data-section", "Data"),
@@ -48,6 +51,11 @@ MAX_UPRIGHT = 4
 """Maximum width of class names that stand upright above a confusion matrix."""
 MAX_VALUE = 200
 """Maximum length of a value of the config."""
+MISCALIBRATED = 0.02
+"""Difference between mean confidence and accuracy that is worth a word."""
+SURE_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
+"""The most confident shares of the examples whose accuracy is shown."""
+MAX_SLICES = 20
 IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
 """Metrics that are no fractions of examples, which are written with four decimals."""
 
@@ -73,6 +81,7 @@ def sections(run: RunContents) -> dict[str, Any]:
         "classes": [] if scored is None else _classes(scored),
         "calibration": None if scored is None or scored.is_multi_hot else _calibration(run, scored),
         "calibration_gap": _calibration_gap(run),
+        "slices": _slices(run),
         "findings": [_finding(one) for one in run.findings],
         "no_findings": _no_findings(run),
         "data_view": _data(run),
@@ -314,35 +323,57 @@ def _classes(scored: Scored) -> list[dict[str, Any]]:
 
 
 def _calibration(run: RunContents, scored: Scored) -> dict[str, Any]:
+    of_split = at(run.result, "calibration", scored.split)
     bins = confidence_bins(scored.confidences, scored.is_correct)
-    sure = sum(scored.confidences) / len(scored)
-    right = sum(scored.is_correct) / len(scored)
+    before = _recorded_bins(at(of_split, "bins_before")) if at(of_split, "bins_after") is not None else []
+    sure, right = sum(scored.confidences) / len(scored), sum(scored.is_correct) / len(scored)
     gap = sure - right
     verdict = "about as sure as it is right"
-    if abs(gap) >= 0.02:
+    if abs(gap) >= MISCALIBRATED:
         verdict = "surer than it should be" if gap > 0 else "less sure than it could be"
-    text = (
-        f"On average the network is {percent(sure)} sure of its answer, and right in {percent(right)} of the cases: it "
-        f"is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}."
-    )
-    most = max(one.count for one in bins)
-    shown = [
-        {
-            **vars(one),
-            "range": f"{one.low:.0%} to {one.high:.0%}",
-            "radius": 2.5 + 5.5 * math.sqrt(one.count / most),
-            "text": f"{one.low:.0%} to {one.high:.0%} sure: {one.count:,} examples, {percent(one.accuracy)} right",
-        }
-        for one in bins
-    ]
-    temperature = number_at(run.result, "calibration", "temperature")
-    table = list(_scaling(run))
     return {
-        "bins": shown,
-        "text": text,
-        "temperature": "" if temperature is None else f"{temperature:.3g}",
-        "table": table,
+        "text": f"On average the network is {percent(sure)} sure of its answer, and right in {percent(right)} of the "
+        f"cases: it is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}.",
+        "bins": [_dot(one, len(scored)) for one in bins],
+        "before": [_dot(one, len(scored)) for one in before],
+        "surest": [_surest(scored, share) for share in SURE_SHARES],
+        "sets": list(_sets(of_split)),
+        "temperature": _temperature(run),
+        "table": list(_scaling(run)),
     }
+
+
+def _recorded_bins(found: Any) -> list[Bin]:
+    rows = found if isinstance(found, list) else []
+    whole = [row for row in rows if isinstance(row, list) and [type(value) for value in row] == [int, float, float]]
+    return [Bin(*row) for row in whole]
+
+
+def _dot(one: Bin, count: int) -> dict[str, Any]:
+    text = f"{percent(one.confidence)} sure on average: {counted(one.count, 'example')}, {percent(one.accuracy)} right"
+    return {**vars(one), "radius": 2.5 + 7 * math.sqrt(one.count / count), "text": text}
+
+
+def _surest(scored: Scored, share: float) -> dict[str, str]:
+    accuracy, lowest = accuracy_of_surest(scored.confidences, scored.is_correct, share)
+    return {"share": f"{share:.0%}", "lowest": percent(lowest), "right": percent(accuracy)}
+
+
+def _sets(of_split: Any) -> Iterator[dict[str, str]]:
+    """Yield how often prediction sets hold the true class, and how many classes they hold."""
+    found = at(of_split, "sets")
+    for level in found if isinstance(found, dict) else ():
+        coverage, size = (number_at(found, level, key) for key in ("coverage", "mean_size"))
+        if coverage is not None and size is not None:
+            yield {"level": readable(str(level), MAX_LABEL), "coverage": percent(coverage), "size": f"{size:.2f}"}
+
+
+def _temperature(run: RunContents) -> str:
+    temperature = number_at(run.result, "calibration", "temperature")
+    if temperature is not None:
+        return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split."
+    reason = at(run.result, "calibration", "reason")
+    return f"Not calibrated: {readable(reason, MAX_VALUE)}." if isinstance(reason, str) else ""
 
 
 def _scaling(run: RunContents) -> Iterator[dict[str, str]]:
@@ -350,10 +381,42 @@ def _scaling(run: RunContents) -> Iterator[dict[str, str]]:
     names = {"ece": "expected calibration error", "brier": "Brier score", "log_loss": "log loss"}
     for split in ("validation", "test"):
         for key, name in names.items():
-            values = [number_at(run.result, "calibration", split, when, key) for when in ("before", "after")]
-            if None not in values:
-                before, after = (f"{value:.4f}" for value in values)
-                yield {"split": split, "name": name, "before": before, "after": after}
+            before, after = (number_at(run.result, "calibration", split, when, key) for when in ("before", "after"))
+            if before is not None and after is not None:
+                yield {"split": split, "name": name, "before": f"{before:.4f}", "after": f"{after:.4f}"}
+
+
+def _slices(run: RunContents) -> dict[str, Any]:
+    """Return the parts of the split on which the network is significantly less accurate."""
+    found = at(run.result, "slices")
+    if not isinstance(found, list):
+        return {"rows": [], "text": "Not known: slices of the examples were not compared."}
+    rows = [row for part in found if (row := _slice(part)) is not None]
+    if not rows:
+        return {"rows": [], "text": "On no slice of the examples is the network significantly less accurate."}
+    more = f" {counted(len(rows) - MAX_SLICES, 'other')} are left out." if len(rows) > MAX_SLICES else ""
+    text = (
+        "Parts of the examples on which the network is significantly less accurate than on the others; p-values are "
+        f"corrected for the number of slices.{more}"
+    )
+    return {"rows": rows[:MAX_SLICES], "text": text}
+
+
+def _slice(part: Any) -> dict[str, str] | None:
+    shares = [number_at(part, key) for key in ("accuracy", "accuracy_of_others", "num_examples", "p_value")]
+    accuracy, others, count, p_value = (-1.0 if share is None else share for share in shares)
+    if None in shares:
+        return None
+    mistakes = at(part, "mistakes")
+    worst = mistakes[0] if isinstance(mistakes, list) and mistakes else ""
+    return {
+        "name": readable(f"{at(part, 'name')} = {at(part, 'value')}", MAX_NAME),
+        "count": f"{count:,.0f}",
+        "accuracy": percent(accuracy),
+        "others": percent(others),
+        "p_value": "< 1e-9" if p_value < 1e-9 else f"{p_value:.1g}",
+        "worst": readable(str(worst), MAX_NAME) if worst else "",
+    }
 
 
 def _calibration_gap(run: RunContents) -> str:

@@ -113,7 +113,7 @@ def _naturally(share: float) -> str:
     number = round(share * whole)
     if number in (0, whole):
         return "almost every time" if number else "almost never"
-    return f"about {number:,} {'time' if number == 1 else 'times'} in {whole:,}"
+    return f"about {number:,} {'time' if number == 1 else 'times'} in\N{NO-BREAK SPACE}{whole:,}"
 
 
 def advice(run: RunContents) -> Iterator[str]:

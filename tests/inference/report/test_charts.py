@@ -60,7 +60,7 @@ def test_the_calibration_error_is_that_of_its_definition() -> None:
     generator = np.random.default_rng(0)
     confidences = generator.uniform(0.1, 1, 500)
     right = generator.uniform(size=500) < confidences**2
-    edges = np.digitize(confidences, np.linspace(0, 1, 11), right=True)
+    edges = np.digitize(confidences, np.linspace(0, 1, 16), right=True)
     expected = sum(
         (edges == edge).mean() * abs(confidences[edges == edge].mean() - right[edges == edge].mean())
         for edge in np.unique(edges)

@@ -1,0 +1,233 @@
+"""The page about a run, opened from its file in Chromium: what a reader can do with it, and whether everybody can.
+
+`.ci/run` installs Debian's chromium and chromium-driver. Without a browser these tests are skipped, unless CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from run_folders import write_answers, write_run
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+import nnclassify
+from nnclassify.inference.report.examples import MAX_IMAGES, _small
+from nnclassify.inference.report.page import save_report
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]  # started once
+
+WIDTHS = [360, 1400]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MAX_MILLISECONDS = 1000
+"""Of the time in which a page must open."""
+
+
+class Browser(webdriver.Chrome):
+    """Chromium without a window, in which a page is opened at a width and in a color scheme."""
+
+    def show(self, page: Path, width: int = 1400, scheme: str = "light", media: str = "screen") -> None:
+        """Open a page; errors in the console so far are forgotten."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        settings = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in settings.items()]
+        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        self.get(page.resolve().as_uri())
+        self.errors()
+
+    def errors(self) -> list[str]:
+        """The errors in the console since the last call."""
+        return [str(entry["message"]) for entry in self.get_log("browser")]  # type: ignore[no-untyped-call] # selenium's
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page and return its result."""
+        return self.execute_script(script, *arguments)
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def one(self, selector: str) -> WebElement:
+        """The first element that a selector finds."""
+        return self.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        """All elements that a selector finds."""
+        return self.find_elements(By.CSS_SELECTOR, selector)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        assert not os.environ.get("CI"), "no Chromium with chromedriver; .ci/run installs it"
+        pytest.skip("no Chromium with chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    flags = ["headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run"]
+    for flag in [*flags, f"user-data-dir={tmp_path_factory.mktemp('browser')}"]:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = Browser(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run on images that makes mistakes."""
+    config = {"dataset": "digits", "model": {"name": "mlp", "hidden": [16]}, "epochs": 4}
+    return nnclassify.train(config, root=tmp_path_factory.mktemp("runs")).folder.report
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page as large as that of `cifar_cnn`: 10,000 test images, a third of them mistakes, and all small images."""
+    run = write_run(tmp_path_factory.mktemp("large") / "run", epochs=10, result={"test": {"accuracy": 0.68}})
+    generator = np.random.default_rng(0)
+    true, guessed = generator.integers(0, 10, (2, 10_000))
+    predicted = np.where(generator.uniform(size=10_000) < 0.65, true, guessed)
+    classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    shares = generator.uniform(0.3, 1, 10_000)
+    answers = zip(true.tolist(), predicted.tolist(), shares.tolist(), strict=True)
+    rows = [(f"test/{classes[one]}/{n:04}.jpg", one, other, share) for n, (one, other, share) in enumerate(answers)]
+    write_answers(run, classes, rows)
+    wrong = [row[0] for row in rows if row[1] != row[2]][:MAX_IMAGES]
+    images = {name: _small(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)) for name in wrong}
+    run.examples.write_text(f'{{"split": "test", "images": {str(images).replace(chr(39), chr(34))}}}')
+    return save_report(run)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_opens_without_an_error_and_fits_the_width(browser: Browser, page: Path, width: int) -> None:
+    browser.get("about:blank")
+    browser.errors()
+    browser.show(page, width)
+    browser.get(page.resolve().as_uri())
+    assert browser.errors() == []
+    assert browser.overflow() == 0
+    loaded = browser.run("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert [name for name in loaded if not name.startswith("data:")] == []
+
+
+def test_a_page_like_that_of_cifar_cnn_opens_in_a_second(browser: Browser, large: Path) -> None:
+    times = []
+    for _ in range(3):
+        browser.show(large)
+        times.append(browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(times) < MAX_MILLISECONDS
+    assert len(large.read_bytes()) < 1_500_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_has_no_barriers(browser: Browser, page: Path, width: int, scheme: str) -> None:
+    browser.show(page, width, scheme)
+    browser.one(".cell").click()
+    for details in browser.all("summary"):
+        details.click()
+    assert _barriers(browser) == []
+
+
+def _barriers(browser: Browser) -> list[tuple[str, str]]:
+    """What axe-core finds, as the rule and the element."""
+    browser.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    return [(one["id"], node["html"][:120]) for one in found["violations"] for node in one["nodes"]]
+
+
+def test_tables_sort_by_a_heading(browser: Browser, page: Path) -> None:
+    browser.show(page)
+    heading = browser.all("#class-table th button")[2]
+    heading.click()
+    assert _column(browser, 2) == sorted(_column(browser, 2), reverse=True)
+    heading.send_keys(Keys.ENTER)
+    assert _column(browser, 2) == sorted(_column(browser, 2))
+    assert browser.all("#class-table th[aria-sort]")[0].get_attribute("aria-sort") == "ascending"
+    assert len(set(_column(browser, 2))) > 3
+
+
+def _column(browser: Browser, number: int) -> list[float]:
+    rows = "[...document.querySelectorAll('#class-table tbody tr')]"
+    values = browser.run(f"return {rows}.map((row) => row.cells[{number}].dataset.value)")
+    return [float(value) for value in values]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_cell_opens_its_images(browser: Browser, page: Path, width: int) -> None:
+    browser.show(page, width)
+    cell = browser.one(".cell:not(.right)")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", cell)
+    cell.send_keys(Keys.ENTER)
+    opened = browser.one("#opened")
+    assert opened.is_displayed()
+    assert re.fullmatch("[0-9] taken for [0-9]", browser.one("#opened-title").text)
+    assert browser.switch_to.active_element.get_attribute("id") == "opened-title"
+    assert len(browser.all("#opened .example, #opened-others li")) == int(cell.text)
+    assert browser.run("return document.querySelector('#opened img').naturalWidth") == 8
+    assert browser.overflow() == 0
+
+
+def test_curves_are_read_by_pointer_and_by_keyboard(browser: Browser, page: Path) -> None:
+    browser.show(page)
+    plot, readout = browser.one(".plot"), browser.one(".readout")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", plot)
+    ActionChains(browser).move_to_element_with_offset(plot, -plot.size["width"] // 2 + 60, 0).perform()
+    assert readout.text.startswith("epoch 1: training ")
+    ActionChains(browser).move_to_element_with_offset(plot, plot.size["width"] // 2 - 12, 0).perform()
+    assert readout.text.startswith("epoch 4: training ")
+    plot.send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+    assert readout.text.startswith("epoch 2: training ")
+    assert plot.get_attribute("aria-valuenow") == "2"
+
+
+def test_colors_follow_the_system_until_the_reader_chooses(browser: Browser, page: Path) -> None:
+    background = "return getComputedStyle(document.body).backgroundColor"
+    browser.show(page, scheme="dark")
+    dark = browser.run(background)
+    browser.one("#theme").click()
+    assert browser.run(background) == "rgb(255, 255, 255)" != dark
+    browser.show(page, scheme="dark", media="print")
+    assert browser.run(background) == "rgb(255, 255, 255)"
+
+
+def test_names_that_are_code_stay_text(browser: Browser, tmp_path: Path) -> None:
+    names = [
+        "</script><script>document.title = 1</script>",
+        "<img src=x onerror='document.title = 2'>",
+        "\u202ea`b`",
+        "z" * 500,
+    ]
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.1}})
+    write_answers(run, names, [(f"{name}.png", index, 3 - index, 0.9) for index, name in enumerate(names)])
+    browser.show(save_report(run), 360)
+    for cell in browser.all(".cell"):
+        browser.run("arguments[0].click()", cell)
+    assert "nnclassify report" in browser.title
+    assert "<img src=x" in browser.one(".matrix").text
+    assert browser.errors() == []
+    assert browser.overflow() == 0
+
+
+def test_several_runs_have_no_barriers_and_fit_the_width(browser: Browser, page: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "another run with a long name", result={"test": {"accuracy": 0.1}})
+    compared = nnclassify.report(page.parent, other.path, out=tmp_path / "both.html")
+    for width in WIDTHS:
+        browser.show(compared, width)
+        assert browser.overflow() == 0
+        assert _barriers(browser) == []
+    assert browser.errors() == []
