@@ -33,14 +33,14 @@ class Provenance:
 
     Attributes:
         origins: The origin of each value of the config that is not a default, by dotted path: a file and its line, or
-            the override that set it.
-        command: The command that started the run; empty if it was started from Python.
+            the override that set it. None if unknown: an earlier release began the run.
+        command: The command that started the run; empty if it is unknown, or the run was started from Python.
         environment: What the run was executed with, by name: versions, operating system, device, threads.
         started_at: When the run began, in UTC, as ISO 8601; empty if unknown.
         failure: Why training failed; empty if it did not.
     """
 
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] | None = None
     command: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     started_at: str = ""
@@ -68,9 +68,12 @@ def resumed(before: Provenance | None, now: Provenance, *, has_own_config: bool)
         has_own_config: Whether the config was read from the folder of the run, which knows the overrides only.
     """
     if before is None:
-        return now
-    changed = {key: origin for key, origin in now.origins.items() if not has_own_config or _is_override(origin)}
-    return Provenance({**before.origins, **changed}, before.command, now.environment, before.started_at)
+        return replace(now, origins=None, command="", started_at="") if has_own_config else now
+    origins = now.origins
+    if has_own_config and origins is not None:
+        overridden = {key: origin for key, origin in origins.items() if _is_override(origin)}
+        origins = None if before.origins is None else {**before.origins, **overridden}
+    return Provenance(origins, before.command, now.environment, before.started_at)
 
 
 def read_provenance(path: Path) -> Provenance | None:
@@ -79,7 +82,7 @@ def read_provenance(path: Path) -> Provenance | None:
         found = Provenance(**json.loads(content_of(path)))
     except (OSError, ValueError, TypeError):
         return None
-    tables = (found.origins, found.environment)
+    tables = (found.origins or {}, found.environment)
     texts = [text for table in tables if isinstance(table, dict) for text in table.values()]
     texts += [found.command, found.started_at, found.failure]
     is_whole = all(isinstance(table, dict) for table in tables) and all(isinstance(text, str) for text in texts)

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from nnclassify.evaluation.percent import percent
@@ -260,8 +261,26 @@ def expected_calibration_error(bins: Sequence[Bin]) -> float:
     return sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / max(count, 1)
 
 
-def accuracy_of_surest(confidences: Sequence[float], is_correct: Sequence[bool], share: float) -> tuple[float, float]:
-    """Return the accuracy on the most confident share of the examples, and the lowest confidence among them."""
+@dataclass(frozen=True)
+class Surest:
+    """The examples on which a network is most confident.
+
+    Attributes:
+        share: Their fraction of all examples.
+        lowest: The lowest confidence among them.
+        accuracy: The fraction of them that is predicted correctly.
+    """
+
+    share: float
+    lowest: float
+    accuracy: float
+
+
+def surest(confidences: Sequence[float], is_correct: Sequence[bool], shares: Sequence[float]) -> list[Surest]:
+    """Return the most confident examples, as many as each of the shares says, and at least one."""
     ranked = sorted(zip(confidences, is_correct, strict=True), reverse=True)
-    surest = ranked[: max(1, round(share * len(ranked)))]
-    return sum(right for _, right in surest) / len(surest), surest[-1][0]
+    right = [0, *accumulate(is_right for _, is_right in ranked)]
+    counts = [max(1, round(share * len(ranked))) for share in shares]
+    return [
+        Surest(share, ranked[count - 1][0], right[count] / count) for share, count in zip(shares, counts, strict=True)
+    ]

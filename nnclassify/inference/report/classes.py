@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.inference.report.scored import Cell, Scored
@@ -44,11 +45,9 @@ class ClassRow:
 
 def class_rows(scored: Scored) -> list[ClassRow]:
     """Return the figures of each class, in the order of the classes."""
-    support, predicted, right = Counter[int](), Counter[int](), Counter[int]()
-    for true, answer in zip(scored.true, scored.predicted, strict=True):
-        support.update(true)
-        predicted.update(answer)
-        right.update(set(true) & set(answer))
+    pairs = zip(scored.true, scored.predicted, strict=True)
+    support, predicted = Counter(chain.from_iterable(scored.true)), Counter(chain.from_iterable(scored.predicted))
+    right = Counter(chain.from_iterable(true if true == answer else set(true) & set(answer) for true, answer in pairs))
     most: dict[int, tuple[int, int]] = {}
     for (true_class, answer_class), count in scored.counts.items():
         if true_class != answer_class and count > most.get(true_class, (0, 0))[1]:

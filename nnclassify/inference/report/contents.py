@@ -173,13 +173,11 @@ def _config(path: Path, problems: list[str]) -> dict[str, Any]:
 
 def read_data(folder: RunFolder) -> Data:
     """Count the examples in `manifest.csv` and `skipped.csv`."""
+    rows = [row for row in _table(folder.manifest) if len(row) == 5]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    duplicates = []
-    for row in _table(folder.manifest):
-        if len(row) == 5:
-            counts[row[1]][row[2]] += 1
-            if row[4]:
-                duplicates.append((row[0], row[4]))
+    for (split, name), count in Counter((row[1], row[2]) for row in rows).items():
+        counts[split][name] = count
+    duplicates = [(row[0], row[4]) for row in rows if row[4]]
     skipped = {row[0]: row[1] for row in _table(folder.skipped) if len(row) == 2}
     return Data(dict(counts), duplicates, skipped)
 

@@ -16,10 +16,10 @@ from nnclassify.inference.report.charts import (
     Bin,
     Chart,
     Series,
-    accuracy_of_surest,
     confidence_bins,
     expected_calibration_error,
     line_chart,
+    surest,
     thinned,
 )
 from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
@@ -336,7 +336,7 @@ def _calibration(run: RunContents, scored: Scored) -> dict[str, Any]:
         f"cases: it is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}.",
         "bins": [_dot(one, len(scored)) for one in bins],
         "before": [_dot(one, len(scored)) for one in before],
-        "surest": [_surest(scored, share) for share in SURE_SHARES],
+        "surest": surest(scored.confidences, scored.is_correct, SURE_SHARES),
         "sets": list(_sets(of_split)),
         "temperature": _temperature(run),
         "table": list(_scaling(run)),
@@ -352,11 +352,6 @@ def _recorded_bins(found: Any) -> list[Bin]:
 def _dot(one: Bin, count: int) -> dict[str, Any]:
     text = f"{percent(one.confidence)} sure on average: {counted(one.count, 'example')}, {percent(one.accuracy)} right"
     return {**vars(one), "radius": 2.5 + 7 * math.sqrt(one.count / count), "text": text}
-
-
-def _surest(scored: Scored, share: float) -> dict[str, str]:
-    accuracy, lowest = accuracy_of_surest(scored.confidences, scored.is_correct, share)
-    return {"share": f"{share:.0%}", "lowest": percent(lowest), "right": percent(accuracy)}
 
 
 def _sets(of_split: Any) -> Iterator[dict[str, str]]:
@@ -488,7 +483,7 @@ def _config(run: RunContents) -> dict[str, Any] | None:
         for key, value in run.config.items()
     ]
     if origins is None:
-        note = "Which values are defaults is not known: the run was begun by an earlier release."
+        note = "Which values are defaults is not known: an earlier release began the run."
         return {
             "set": [{**row, "origin": "unknown"} for row in rows],
             "defaults": [],

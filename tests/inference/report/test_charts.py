@@ -18,6 +18,7 @@ from nnclassify.inference.report.charts import (
     confidence_bins,
     expected_calibration_error,
     line_chart,
+    surest,
     thinned,
 )
 
@@ -68,3 +69,8 @@ def test_the_calibration_error_is_that_of_its_definition() -> None:
     bins = confidence_bins(confidences.tolist(), right.tolist())
     assert expected_calibration_error(bins) == pytest.approx(expected)
     assert sum(one.count for one in bins) == 500
+
+
+def test_the_surest_examples_are_those_with_the_highest_confidence() -> None:
+    found = surest([0.9, 0.5, 0.7, 0.6], [True, False, True, False], [1.0, 0.5, 0.25, 0.01])
+    assert [(one.lowest, one.accuracy) for one in found] == [(0.5, 0.5), (0.7, 1.0), (0.9, 1.0), (0.9, 1.0)]
