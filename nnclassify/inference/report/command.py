@@ -7,6 +7,8 @@ from pathlib import Path
 
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import write_text
+from nnclassify.inference.compare import compare
+from nnclassify.inference.differences import differences
 from nnclassify.inference.report.comparison import comparison_page
 from nnclassify.inference.report.contents import read_run
 from nnclassify.inference.report.page import save_report
@@ -25,7 +27,7 @@ def write_report(
         runs: Names of runs, run folders or checkpoint files; none: the newest run.
         out: The file to write; None: `report.html` in the folder of the run, or of several in the root.
         root: The folder of the runs.
-        note: Called with a line about which run was chosen.
+        note: Called with a line about which run was chosen, and with each damaged file.
 
     Raises:
         CheckpointError: There is no such run.
@@ -36,8 +38,15 @@ def write_report(
     if len(folders) == 1:
         return save_report(folders[0], out=out)
     path = out or (root if root.is_dir() else Path()) / "report.html"
-    write_text(path, comparison_page([read_run(folder) for folder in folders]))
+    write_text(path, comparison_page([read_run(folder) for folder in folders], _verdicts(folders, note)))
     return path
+
+
+def _verdicts(folders: Sequence[RunFolder], note: Callable[[str], None]) -> list[str]:
+    """Say whether test accuracies differ by more than chance; nothing if a run has no `best.pt` yet."""
+    if not all(folder.best.is_file() for folder in folders):
+        return []
+    return [each.sentence() for each in differences(compare([str(folder.best) for folder in folders], note))]
 
 
 def run_folder(run: str | None, root: Path, note: Callable[[str], None]) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,6 @@ from nnclassify.inference.report.contents import RunContents
 from nnclassify.inference.report.page import rendered
 from nnclassify.inference.report.sections import MAX_LABEL, MAX_NAME, MAX_VALUE, duration, value_text
 from nnclassify.inference.report.sentences import Judged, advice, class_names, judged, result_sentence, task_sentence
-from nnclassify.runs.manifest import read_manifest
 from nnclassify.training.history import Row
 
 SECTIONS = (
@@ -37,16 +37,21 @@ MAX_LINES = 6
 """Runs whose curves are told apart by their lines."""
 
 
-def comparison_page(runs: Sequence[RunContents]) -> str:
-    """Return the page about several runs as HTML."""
+def comparison_page(runs: Sequence[RunContents], verdicts: Sequence[str]) -> str:
+    """Return the page about several runs as HTML.
+
+    Args:
+        runs: The runs, at least two.
+        verdicts: Sentences that say whether their test accuracies differ by more than chance.
+    """
     names = readable_names([run.folder.path.resolve().name for run in runs], MAX_NAME)
     charts = list(_charts(runs, names))
     views = {
         "names": names,
         "results": [_result(run, name) for run, name in zip(runs, names, strict=True)],
-        "verdict": _verdict(runs, names),
+        "best": _best(runs, names),
         "task": task_sentence(runs[0]),
-        "cautions": list(_cautions(runs, names)),
+        "told_of_all": [*map(_as_sentence, verdicts), *_cautions(runs, names)],
         "charts": charts,
         "differences": _differences(runs),
         "classes": _classes(runs),
@@ -90,8 +95,8 @@ def _ranked(runs: Sequence[RunContents], names: Sequence[str]) -> list[tuple[Jud
     return sorted(found, key=lambda pair: -pair[0].accuracy)
 
 
-def _verdict(runs: Sequence[RunContents], names: Sequence[str]) -> str:
-    """Say which run is best, and whether the difference may be chance."""
+def _best(runs: Sequence[RunContents], names: Sequence[str]) -> str:
+    """Say which run is best; whether the difference may be chance is said below."""
     ranked = _ranked(runs, names)
     if len(ranked) < 2:
         return "Fewer than two of these runs have a result, so there is nothing to compare."
@@ -103,26 +108,18 @@ def _verdict(runs: Sequence[RunContents], names: Sequence[str]) -> str:
     if first.accuracy == second.accuracy:
         return f"{name} and {other} are equally good: {percent(first.accuracy)} right on the {first.split} split."
     shares = f"{percent(first.accuracy)} right on the {first.split} split, {other} {percent(second.accuracy)}"
-    text = f"{name} is best: {shares}."
-    if first.interval is None or second.interval is None or second.interval[1] >= first.interval[0]:
-        text += " The difference may be chance."
-    return text
+    return f"{name} is best: {shares}."
+
+
+def _as_sentence(verdict: str) -> str:
+    """Return a verdict with a full stop, and a capital unless it begins with the name of a run."""
+    return re.sub("^no verdict", "No verdict", f"{printable(verdict)}.")
 
 
 def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str]:
     unfinished = [f"{name} ({run.state})" for run, name in zip(runs, names, strict=True) if run.state != "finished"]
     if unfinished:
-        yield f"Not finished: {some(unfinished, 5)}."
-    contents = [_test_examples(run) for run in runs]
-    differing = [name for name, those in zip(names, contents, strict=True) if those and those != contents[0]]
-    if contents[0] and differing:
-        yield f"Other test examples than {names[0]}: {some(differing, 5)}. Part of a difference is due to the examples."
-    yield "The intervals are of each run alone. `nnclassify compare` says whether a difference can be chance."
-
-
-def _test_examples(run: RunContents) -> set[str]:
-    manifest = read_manifest(run.folder.manifest)
-    return set() if manifest is None else set(manifest.part("test").hashes)
+        yield f"Caution: not finished: {some(unfinished, 5)}."
 
 
 def _charts(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[Chart]:

@@ -168,7 +168,9 @@ def _hero(run: RunContents) -> dict[str, Any] | None:
     for key, name in names.items():
         share = number_at(run.result, "baselines", key)
         if share is not None and found.split == "test":
-            bars.append({"name": name, "share": share, "interval": None})
+            bars.append(
+                {"name": name, "share": share, "interval": interval_at(run.result, "baselines", "intervals", key)}
+            )
     interval = "" if found.interval is None else " to ".join(map(percent, found.interval))
     label = {"test": "test accuracy", "validation": "validation accuracy", "train": "training accuracy"}[found.split]
     with_texts = [{**one, "text": percent(float(str(one["share"])))} for one in bars]

@@ -155,6 +155,9 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
     below = [f"{name} ({percent(value)})" for name, value in known if value > high]
     above.append(f"always answering the most common class ({percent(majority)})")
     yield f"It is better than {' and '.join(above)}."
+    shared = number_at(run.result, "baselines", "linear_where_correct")
+    if shared is not None and linear is not None and linear < low:
+        yield f"A linear model is right too in {percent(shared)} of the cases where this network is right."
     if equal:
         yield f"It is not clearly better than {' or '.join(equal)}, which is simpler and faster."
     if below:
