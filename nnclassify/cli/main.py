@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import init, learning_curve, predict, preview, runs, summary, train, use
+from nnclassify.cli import init, learning_curve, predict, preview, receipt, runs, summary, train, use
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -48,6 +48,8 @@ app.command(epilog=PRECEDENCE)(summary.summary)
 app.command(epilog=PRECEDENCE)(preview.preview)
 app.command("learning-curve", epilog=PRECEDENCE)(learning_curve.learning_curve)
 app.command("runs")(runs.list_runs)
+app.command()(receipt.receipt)
+app.command()(receipt.reproduce)
 app.add_typer(configs_app, name="configs")
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nnclassify.config.run_config import CheckpointEvery, LoadedConfig, RunConfig, load_config
@@ -105,7 +106,8 @@ class ProvenanceWriter(Observer):
 
     def run_started(self, trainer: Trainer) -> None:
         """Write the file."""
-        now = provenance_of(self.loaded, self.config, machine_state(trainer))
+        instructions = torch.backends.cpu.get_cpu_capability()  # such as AVX512: sums are in another order with others
+        now = provenance_of(self.loaded, self.config, {**machine_state(trainer), "instructions": instructions})
         has_own_config = is_own_config(self.folder, self.loaded.source)
         before = read_provenance(self.folder.provenance)
         write_provenance(self.folder.provenance, resumed(before, now, has_own_config=has_own_config))

@@ -1,0 +1,107 @@
+"""The commands `receipt` and `reproduce`: say what a run came from and what came out, and train it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnclassify.cli.options import JsonOption, RunArgument, RunWords, SetOption, TrustOption
+from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.use import check_output, find_run
+from nnclassify.errors import TrainingError, printable
+
+if TYPE_CHECKING:
+    from nnclassify.inference.receipt import Reproduction
+    from nnclassify.runs.folder import RunFolder
+
+
+def receipt(
+    run: RunArgument = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write. Default: receipt.json in the run folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a receipt of a run: a small file from which others can train it again.
+
+    Contains the config, digests of data, weights and predictions, the environment, the seeds and the metrics.
+    """
+    check_output("--out", out, "receipt.json")
+    from nnclassify.files.atomic_write import write_text
+    from nnclassify.inference.receipt import receipt_of
+    from nnclassify.runs.folder import RunFolder
+
+    folder = RunFolder(find_run(run).parent)
+    path = out or folder.path / "receipt.json"
+    made = receipt_of(folder)
+    write_text(path, made.model_dump_json(indent=1) + "\n")
+    if as_json:
+        print_json({"run": str(folder.path), "receipt": str(path), "sha256": made.sha256})
+    else:
+        print(printable(f"receipt: {path}; train it again with: nnclassify reproduce {path}"))
+
+
+def reproduce(
+    path: Annotated[Path, typer.Argument(metavar="RECEIPT", help="A file that `nnclassify receipt` has written.")],
+    words: RunWords = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    trust: TrustOption = False,
+) -> None:
+    """Train a run again from its receipt.
+
+    Says whether the same bits came out, or predictions that differ no more than those of another seed would, or
+    neither, which ends with exit code 3. KEY=VALUE may say where the data is, such as dataset.root=DATA. A receipt that
+    was altered, or is about other data, is refused.
+    """
+    from nnclassify.cli.overrides import gathered
+
+    folder, found = reproduced(path, gathered(overrides, words))
+    if as_json:
+        print_json({"receipt": str(path), "run": str(folder.path), **asdict(found)})
+    else:
+        print("\n".join(map(printable, _lines(found))))
+    if found.verdict == "not_reproduced":
+        raise typer.Exit(TrainingError.exit_code)
+
+
+def reproduced(path: Path, overrides: Sequence[str] = ()) -> tuple[RunFolder, Reproduction]:
+    """Train the run of a receipt again, and compare what comes out.
+
+    Raises:
+        InputError: The receipt was altered, or an override would train another run.
+        DataError: The data is not that of the receipt.
+        NNClassifyError: See `train`.
+    """
+    from nnclassify.config.run_config import located
+    from nnclassify.inference.receipt import check_data, config_of, read_receipt, receipt_of, reproduction
+    from nnclassify.run import train
+    from nnclassify.training.build import build_components
+
+    before = read_receipt(path)
+    loaded = config_of(before, path, overrides)
+    with located(loaded.source):
+        check_data(before, path, build_components(loaded.config).splits)
+    folder = train(loaded, note=note, with_monitor=False).folder
+    return folder, reproduction(before, receipt_of(folder))
+
+
+def _lines(found: Reproduction) -> list[str]:
+    from nnclassify.evaluation.percent import percent
+
+    heads = {
+        "same_bits": "same bits",
+        "within_spread": "the same, but for the bits",
+        "not_reproduced": "not reproduced",
+    }
+    lines = [f"{heads[found.verdict]}: {found.why}"]
+    lines += [
+        f"{split} accuracy: {percent(was)} in the receipt, {percent(now)} here"
+        for split, (was, now) in found.accuracies.items()
+    ]
+    lines += [f"{name}: {was} in the receipt, {now} here" for name, (was, now) in found.environment.items()]
+    return lines
