@@ -104,6 +104,7 @@ GIVEN: dict[str, list[Any]] = {
     "path": ["copy.csv"],
     "num_examples": [20],
     "num_test": [8],
+    "pos_weight": [],  # with multi-hot targets: tests/test_multi_hot.py
     "precision": ["float32", "float64", "bfloat16"],  # float16 needs a GPU
     "root": ["more_data"],
     "size": [12, [8, 10]],

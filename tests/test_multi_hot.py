@@ -19,7 +19,7 @@ from nnclassify import run
 from nnclassify.data.splitting import strata, stratified_split
 from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
-from nnclassify.errors import ConfigError, InputError, LabelError, NNClassifyError
+from nnclassify.errors import ConfigError, DataError, InputError, LabelError, NNClassifyError
 from nnclassify.evaluation.baselines import baselines
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.inference.classifier import Classifier
@@ -85,6 +85,36 @@ def test_losses_by_hand(name: str, outputs: list[float], expected: float) -> Non
     loss_fn = config.loss_function([1, 1, 1])
     assert isinstance(loss_fn, MultiHotLoss) and loss_fn.num_outputs == 3
     assert float(loss_fn(torch.tensor([outputs]), torch.tensor([[1, 1, 0]]))) == pytest.approx(expected)
+
+
+def test_positive_targets_are_weighted_by_class() -> None:
+    """Weights 2, 3, 4 and outputs of 0: each positive target counts its weight times log 2, and the mean is plain."""
+    config = config_of(**multi_hot(loss={"name": "bce_with_logits", "pos_weight": [2.0, 3.0, 4.0]}))
+    loss_fn, targets = config.loss_function([1, 1, 1]), torch.tensor([[1, 1, 0], [0, 0, 1]])
+    losses = loss_fn(torch.zeros(2, 3), targets)
+    assert losses.tolist() == pytest.approx([(2 + 3 + 1) / 3 * np.log(2), (1 + 1 + 4) / 3 * np.log(2)])
+    assert float(loss_fn.mean(losses, targets)) == pytest.approx(float(losses.mean()))
+
+
+def test_balanced_positive_weights_are_written_as_numbers(data: Path) -> None:
+    loss = {"name": "bce_with_logits", "pos_weight": "balanced"}
+    components, trainer = trainer_of(**multi_hot(loss=loss))
+    positive = components.splits.train.all_targets().sum(dim=0).double()
+    expected = (len(components.splits.train) - positive) / positive
+    assert components.config.model_dump()["loss"]["pos_weight"] == pytest.approx(expected.tolist(), rel=1e-5)
+    trainer.fit()
+    assert trainer.rows[-1].train_loss < trainer.rows[0].train_loss
+    assert config_of(**multi_hot(loss=components.config.loss.model_dump())).loss == components.config.loss
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0], "balanced"])
+def test_weights_that_do_not_fit_are_refused(data: Path, weights: object) -> None:
+    loss = {"name": "bce_with_logits", "pos_weight": weights}
+    dataset = {"name": "blobs"} if weights == "balanced" else TENSORS
+    with pytest.raises(
+        DataError, match="needs multi-hot targets" if weights == "balanced" else "2 weights; expected 3"
+    ):
+        trainer_of(dataset=dataset, loss=loss)
 
 
 def test_a_probability_of_a_half_is_enough() -> None:

@@ -135,6 +135,10 @@ class RunConfig(Settings):
         named = {key: {"name": name, **data[key]} for key, name in defaults.items() if isinstance(data.get(key), dict)}
         return {**data, **named}
 
+    def settled_loss(self, class_counts: Sequence[int], num_examples: int) -> RunConfig:
+        """Return the config with what its loss leaves to the training split replaced by numbers."""
+        return self.model_copy(update={"loss": self.loss.settled(class_counts, num_examples)})
+
     def loss_function(self, class_counts: Sequence[int]) -> LossFunction:
         """Build the loss function.
 

@@ -314,7 +314,7 @@ def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: i
 
 def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:
     """Return the mean over the classes of the entropy of their frequency."""
-    if config.loss.name not in ("bce", "bce_with_logits"):
+    if config.loss.name not in ("bce", "bce_with_logits") or getattr(config.loss, "pos_weight", None) is not None:
         return None
     shares = [share for count in class_counts for share in (count / num_examples, 1 - count / num_examples) if share]
     return -sum(share * math.log(share) for share in shares) / len(class_counts)

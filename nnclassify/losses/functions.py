@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from nnclassify.errors import DataError
@@ -119,6 +119,10 @@ class MultiHotLoss(LossFunction):
             is_of, probabilities.minimum(threshold.nextafter(threshold.new_zeros(())))
         )
 
+    def weights(self, targets: Tensor) -> Tensor | None:
+        """Return None: the class weights are those of positive targets, and do not weight examples."""
+        return None
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return predictions `(N, K)`: 1 for each class with a probability of at least 0.5, else 0."""
         return multi_hot(self.uncalibrated(outputs))
@@ -158,6 +162,10 @@ class Loss(Settings):
             DataError: The loss requires exactly one class per example.
         """
         raise DataError(f"loss: {self.refuses_multi_hot()}", ("loss",))
+
+    def settled(self, class_counts: Sequence[int], num_examples: int) -> Self:
+        """Return the loss with what it leaves to the training split, of this many examples, replaced by numbers."""
+        return self
 
     def refuses(self, output: str) -> str | None:
         """Return why this loss cannot train a network with this output activation, and what to use, or None if it
@@ -351,11 +359,57 @@ class BceWithLogits(EncodedLoss):
     """Binary cross-entropy on logits: a single output for two classes, otherwise one output per class (one-vs-rest)."""
 
     name: Literal["bce_with_logits"] = "bce_with_logits"
+    pos_weight: list[PositiveFloat] | Literal["balanced"] | None = None
+    """For multi-hot targets: weight of the examples of each class, in order, relative to those that are not of the
+    class; or `balanced`: the number of examples that are not of the class / the number of those that are."""
 
-    def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """Return the loss; it takes one output for two classes, else K."""
+    def settled(self, class_counts: Sequence[int], num_examples: int) -> Self:
+        """Replace `balanced` by the weights."""
+        if self.pos_weight != "balanced":
+            return self
+        weights = [max(1, num_examples - count) / max(1, count) for count in class_counts]
+        return self.model_copy(update={"pos_weight": [float(f"{weight:.6g}") for weight in weights]})
+
+    def build_multi_hot(self, num_classes: int) -> LossFunction:
+        """Return the loss; it takes one output per class, and is the mean over the classes.
+
+        Raises:
+            DataError: The number of weights is not the number of classes.
+        """
+        import torch
         from torch.nn import functional
 
+        unweighted = super().build_multi_hot(num_classes)
+        if self.pos_weight is None:
+            return unweighted
+        if len(self.pos_weight) != num_classes or isinstance(self.pos_weight, str):
+            raise DataError(
+                f"loss.pos_weight: {len(self.pos_weight)} weights; expected {num_classes}, one per class",
+                ("loss", "pos_weight"),
+            )
+
+        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+            wanted = targets.to(outputs.dtype)
+            return functional.binary_cross_entropy_with_logits(
+                outputs, wanted, reduction="none", pos_weight=weights
+            ).mean(dim=1)
+
+        weights = torch.tensor(self.pos_weight, dtype=torch.float64)
+        return replace(unweighted, losses=losses, class_weights=weights)
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """Return the loss; it takes one output for two classes, else K.
+
+        Raises:
+            DataError: `pos_weight` is set, but each example is of one class.
+        """
+        from torch.nn import functional
+
+        if self.pos_weight is not None:
+            raise DataError(
+                "loss.pos_weight: needs multi-hot targets; use loss: {name: cross_entropy, class_weights: balanced}",
+                ("loss", "pos_weight"),
+            )
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
         def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:

@@ -104,6 +104,7 @@ def build_components(
     for name in ("train", "validation", "test"):
         if (examples := splits.split(name)) is not None:
             check_values(examples, transform, config.dataset.origin_of_inputs(name))
+    config = config.settled_loss(splits.class_counts(), len(splits.train))
     loss_fn = config.loss_function(splits.class_counts())
     seed_everything(config.seed)
     model = config.model.build(splits.input_shape, loss_fn.num_outputs)
