@@ -16,9 +16,11 @@ from typing import Any, Literal
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Splits
 from nnclassify.errors import DataError, counted
+from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.power_law import Expected, PowerLaw
 from nnclassify.evaluation.significance import corrected_t_test
+from nnclassify.evaluation.totals import exact
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.series import Figures, Series, Train, series_of
 from nnclassify.training.history import Row, read_rows
@@ -31,6 +33,8 @@ CHEAP_SECONDS = 600.0
 """Trials are made unasked if all of them take less time than this."""
 CLEAR, SMALL = 0.1, 0.03
 """Fractions of the mistakes that a change avoids: from the first on it helps, below the second hardly."""
+LEARNED = 0.1
+"""A network that avoids fewer of the mistakes of the most common class than this fraction has learned little."""
 STILL = 0.02
 """Relative change of the validation loss over the last quarter of the epochs that counts as falling or rising."""
 
@@ -107,6 +111,7 @@ class LearningCurve:
         law: The power laws that explain them.
         trials: Twice the epochs (`epochs`) and the width (`width`), as far as they were tried.
         untried: Why the others were not tried.
+        majority: The accuracy of always predicting the most common class of the training split.
     """
 
     name: str
@@ -117,6 +122,7 @@ class LearningCurve:
     law: PowerLaw
     trials: dict[Kind, Trial]
     untried: dict[Kind, str]
+    majority: float
 
     @property
     def whole(self) -> list[CurveRun]:
@@ -168,9 +174,19 @@ class LearningCurve:
         """Return whether more data, more epochs and a wider network would help, a sentence each."""
         epochs, width = self.trials.get("epochs"), self.trials.get("width")
         return [
+            *self._on_learning(),
             self._on_data(),
             self._on_epochs() if epochs is None else f"more epochs {_outcome(epochs, 'twice as many', self.accuracy)}",
             self._on_width() if width is None else f"a wider network {_outcome(width, 'twice as wide', self.accuracy)}",
+        ]
+
+    def _on_learning(self) -> list[str]:
+        """Return a sentence if the network is hardly better than the most common class: nothing else helps then."""
+        if self.accuracy - self.majority > LEARNED * (1 - self.majority):
+            return []
+        return [
+            f"the network has learned little: {percent(self.accuracy)}, and always the most common class "
+            f"{percent(self.majority)}; find out why first: nnclassify check"
         ]
 
     def _on_data(self) -> str:
@@ -348,13 +364,15 @@ def learning_curve(
     runs = experiment.made(series, plans["share"])
     judged = splits.split(split)
     assert judged is not None
+    targets = judged.all_targets()
     law = PowerLaw.fit([run.num_examples for run in runs], [1 - run.accuracy for run in runs], len(judged))
     untried = _untried(plans, series, runs, with_trials)
     whole = [run for run in runs if run.share == 1]
     kinds: tuple[Kind, ...] = ("epochs", "width")
     tried = {kind: experiment.made(series, plans[kind]) for kind in kinds if kind not in untried}
     trials = {kind: _compared(whole, changed) for kind, changed in tried.items()}
-    return LearningCurve(loaded.name, series.root, split, len(judged), runs, law, trials, untried)
+    majority = float(exact(commonest(splits.train.all_targets())[0].expand_as(targets), targets).double().mean())
+    return LearningCurve(loaded.name, series.root, split, len(judged), runs, law, trials, untried, majority)
 
 
 def _shares(splits: Splits, num_shares: int) -> list[float]:
@@ -383,7 +401,7 @@ def _untried(
     why: dict[Kind, str] = {}
     for kind in ("epochs", "width"):
         if not plans[kind]:
-            why[kind] = "a network of this kind has no option for its width"
+            why[kind] = "this network has no hidden layers or blocks to widen"
         elif waiting[kind] and with_trials is False:
             why[kind] = "--no-trials"
         elif waiting[kind] and with_trials is None and expected > CHEAP_SECONDS:
@@ -394,5 +412,8 @@ def _untried(
 def _compared(whole: Sequence[CurveRun], changed: Sequence[CurveRun]) -> Trial:
     """Compare runs of a changed config with those of the config as it is, seed by seed."""
     gains = [after.accuracy - before.accuracy for before, after in zip(whole, changed, strict=True)]
-    interval = None if len(gains) < 2 else corrected_t_test(gains, test_share=0)[1]
-    return Trial(statistics.mean(run.accuracy for run in changed), statistics.mean(gains), interval)
+    accuracy, gain = statistics.mean(run.accuracy for run in changed), statistics.mean(gains)
+    if len(gains) < 2:
+        return Trial(accuracy, gain, None)
+    low, high = corrected_t_test(gains, test_share=0)[1]
+    return Trial(accuracy, gain, (max(low, -1.0), min(high, 1.0)))

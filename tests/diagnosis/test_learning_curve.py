@@ -92,7 +92,7 @@ def curve_of(errors: list[float], **values: Any) -> LearningCurve:
     ]
     law = PowerLaw.fit(sizes, errors, 10_000)
     untried: dict[Kind, str] = {"epochs": "--no-trials", "width": "--no-trials"}
-    return LearningCurve("mine", Path("curve"), "validation", 10_000, runs, law, {}, untried)
+    return LearningCurve("mine", Path("curve"), "validation", 10_000, runs, law, {}, untried, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,12 @@ def test_a_trial_helps_only_beyond_the_differences_between_seeds(interval: tuple
     assert curve.conclusions()[1].startswith(
         f"more epochs {verdict} (twice as many: 92.0% instead of 90.0%; 95% interval"
     )
+
+
+def test_a_network_that_has_learned_little_is_to_be_checked_first() -> None:
+    sentences = curve_of([0.9, 0.89, 0.89, 0.88, 0.88]).conclusions()
+    assert sentences[0].startswith("the network has learned little: 12.0%, and always the most common class 10.0%")
+    assert len(sentences) == 4
 
 
 def test_the_plot_shows_runs_and_what_twice_the_data_gives() -> None:
