@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOptio
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.use import check_plot
 from nnclassify.errors import Interrupted, printable
+from nnclassify.files.atomic_write import write_text
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -58,6 +60,8 @@ def learning_curve(
     from nnclassify.diagnosis.learning_curve_plot import save_learning_curve
 
     drawn = save_learning_curve(curve, plot or curve.folder / "learning_curve.png")
+    figures = json.dumps(curve.figures(), indent=2, allow_nan=False)
+    write_text(curve.folder / "learning_curve.json", figures + "\n")
     if as_json:
         print_json({**curve.figures(), "plot": str(drawn)})
     else:

@@ -190,6 +190,8 @@ class LearningCurve:
         ]
 
     def _on_data(self) -> str:
+        if self.accuracy == 1:
+            return f"more data cannot help on {self.split}: none of its {self.num_judged:,} examples is mistaken"
         error, avoided = self.with_twice_the_data, self.avoided_by_data
         would = "would help"
         if avoided.median < CLEAR:
@@ -264,10 +266,11 @@ class Experiment:
             config = config.model_copy(update={"model": wider})
         shares = self.shares if kind == "share" else [1.0]
         of_data = config.seed if config.dataset.seed is None else config.dataset.seed
+        alone = {"name": None, "boosted_baseline": "off", "show_test": self.split == "test"}
         for seed in self.seeds:
             for share in shares:
                 of_run = config.with_dataset({"share": share, "seed": of_data})
-                of_run = of_run.model_copy(update={"seed": seed, "name": None, "boosted_baseline": "off"})
+                of_run = of_run.model_copy(update={"seed": seed, **alone})
                 name = f"1-{round(1 / share)}" if kind == "share" else f"{kind}-2"
                 named = replace(self.loaded, config=of_run, name=f"{name}-seed-{seed}", notes=())
                 runs.append(Planned(named, kind, share))

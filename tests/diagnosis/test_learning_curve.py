@@ -51,6 +51,7 @@ def test_growing_shares_and_both_trials_are_trained_over_the_same_seeds(tmp_path
     configs = [config.config for config in simulated.made]
     assert [config.dataset.share for config in configs[:5]] == [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1]
     assert {config.seed for config in configs} == {4, 5} and {config.dataset.seed for config in configs} == {4}
+    assert not any(config.show_test for config in configs)
     assert [run.num_examples for run in curve.runs[:5]] == [22, 45, 90, 180, 360]
     assert [config.epochs for config in configs] == [2] * 10 + [4, 4] + [2, 2]
     assert [config.model.hidden[0].units for config in configs[-4:]] == [8, 8, 16, 16]  # type: ignore[union-attr]
@@ -122,6 +123,11 @@ def test_a_trial_helps_only_beyond_the_differences_between_seeds(interval: tuple
     assert curve.conclusions()[1].startswith(
         f"more epochs {verdict} (twice as many: 92.0% instead of 90.0%; 95% interval"
     )
+
+
+def test_without_mistakes_more_data_cannot_help() -> None:
+    first = curve_of([0.1, 0.0, 0.0]).conclusions()[0]
+    assert first == "more data cannot help on validation: none of its 10,000 examples is mistaken"
 
 
 def test_a_network_that_has_learned_little_is_to_be_checked_first() -> None:
