@@ -62,4 +62,8 @@ def test_the_installed_command_trains_a_shipped_config(python: Path, tmp_path: P
     command = python.with_name("nnclassify")
     assert "train" in run(tmp_path, command, "--help")
     run(tmp_path, command, "train", "rgb_csv", "--set", "epochs=1", "--no-plots")
-    assert (tmp_path / "checkpoints" / "rgb_csv" / "best.pt").is_file()
+    folder = tmp_path / "checkpoints" / "rgb_csv"
+    assert (folder / "best.pt").is_file()
+    (folder / "report.html").unlink()
+    run(tmp_path, command, "report", "rgb_csv")
+    assert "rgb_csv.yaml:" in (folder / "report.html").read_text(encoding="utf-8")

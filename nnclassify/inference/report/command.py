@@ -7,12 +7,11 @@ from pathlib import Path
 
 from nnclassify.errors import CheckpointError
 from nnclassify.files.atomic_write import write_text
-from nnclassify.inference.compare import compare
-from nnclassify.inference.differences import differences
+from nnclassify.inference.compare import ComparedRun, compare
 from nnclassify.inference.report.comparison import comparison_page
 from nnclassify.inference.report.contents import read_run
 from nnclassify.inference.report.page import save_report
-from nnclassify.runs.folder import CHECKPOINTS, RunFolder, find_checkpoint, named_run
+from nnclassify.runs.folder import CHECKPOINTS, RunFolder, find_checkpoint, group_runs, named_group, named_run
 
 
 def write_report(
@@ -24,8 +23,8 @@ def write_report(
     """Write the page about a run, or about several side by side, from their folders alone, and return its path.
 
     Args:
-        runs: Names of runs, run folders or checkpoint files; none: the newest run.
-        out: The file to write; None: `report.html` in the folder of the run, or of several in the root.
+        runs: Names of runs, of groups of runs, run folders or checkpoint files; none: the newest run.
+        out: The file to write; None: `report.html` in the folder of the run or the group, or of several in the root.
         root: The folder of the runs.
         note: Called with a line about which run was chosen, and with each damaged file.
 
@@ -33,20 +32,33 @@ def write_report(
         CheckpointError: There is no such run.
         SaveError: The page could not be written.
     """
-    chosen: Sequence[str | None] = runs or [None]
-    folders = [run_folder(run, root, note) for run in chosen]
+    groups = [named_group(run, root) for run in runs]
+    folders = _folders(runs, groups, root, note)
     if len(folders) == 1:
         return save_report(folders[0], out=out)
-    path = out or (root if root.is_dir() else Path()) / "report.html"
-    write_text(path, comparison_page([read_run(folder) for folder in folders], _verdicts(folders, note)))
+    where = groups[0] if len(groups) == 1 else root
+    path = out or (where if where is not None and where.is_dir() else Path()) / "report.html"
+    write_text(path, comparison_page([read_run(folder) for folder in folders], _compared(folders, note)))
     return path
 
 
-def _verdicts(folders: Sequence[RunFolder], note: Callable[[str], None]) -> list[str]:
-    """Say whether test accuracies differ by more than chance; nothing if a run has no `best.pt` yet."""
+def _folders(
+    runs: Sequence[str], groups: Sequence[Path | None], root: Path, note: Callable[[str], None]
+) -> list[RunFolder]:
+    """Return the folders of the runs, with the runs of a group in place of the group; of the newest run if none."""
+    if not runs:
+        return [run_folder(None, root, note)]
+    members = [None if group is None else group_runs(group) for group in groups]
+    return [
+        folder for run, those in zip(runs, members, strict=True) for folder in those or [run_folder(run, root, note)]
+    ]
+
+
+def _compared(folders: Sequence[RunFolder], note: Callable[[str], None]) -> list[ComparedRun]:
+    """Return the runs as `nnclassify compare` has them; none if one of them has no `best.pt` yet."""
     if not all(folder.best.is_file() for folder in folders):
         return []
-    return [each.sentence() for each in differences(compare([str(folder.best) for folder in folders], note))]
+    return compare([str(folder.best) for folder in folders], note)
 
 
 def run_folder(run: str | None, root: Path, note: Callable[[str], None]) -> RunFolder:

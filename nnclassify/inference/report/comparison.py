@@ -9,6 +9,8 @@ from typing import Any
 
 from nnclassify.errors import counted, printable, some
 from nnclassify.evaluation.percent import percent
+from nnclassify.inference.compare import ComparedRun, RunGroup, grouped
+from nnclassify.inference.differences import differences
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
 from nnclassify.inference.report.classes import class_rows
@@ -37,21 +39,21 @@ MAX_LINES = 6
 """Runs whose curves are told apart by their lines."""
 
 
-def comparison_page(runs: Sequence[RunContents], verdicts: Sequence[str]) -> str:
+def comparison_page(runs: Sequence[RunContents], compared: Sequence[ComparedRun]) -> str:
     """Return the page about several runs as HTML.
 
     Args:
         runs: The runs, at least two.
-        verdicts: Sentences that say whether their test accuracies differ by more than chance.
+        compared: The same runs, compared by their checkpoints; empty if that is not possible.
     """
-    names = readable_names([run.folder.path.resolve().name for run in runs], MAX_NAME)
-    charts = list(_charts(runs, names))
+    names = readable_names([run.name for run in runs], MAX_NAME)
+    charts, groups = list(_charts(runs, names)), grouped(compared)
     views = {
         "names": names,
         "results": [_result(run, name) for run, name in zip(runs, names, strict=True)],
-        "best": _best(runs, names),
+        "best": _mean(groups[0]) if len(groups) == 1 else _best(runs, names),
         "task": task_sentence(runs[0]),
-        "told_of_all": [*map(_as_sentence, verdicts), *_cautions(runs, names)],
+        "told_of_all": [*_verdicts(compared, groups), *_cautions(runs, names)],
         "charts": charts,
         "differences": _differences(runs),
         "classes": _classes(runs),
@@ -111,9 +113,24 @@ def _best(runs: Sequence[RunContents], names: Sequence[str]) -> str:
     return f"{name} is best: {shares}."
 
 
-def _as_sentence(verdict: str) -> str:
-    """Return a verdict with a full stop, and a capital unless it begins with the name of a run."""
-    return re.sub("^no verdict", "No verdict", f"{printable(verdict)}.")
+def _mean(group: RunGroup) -> str:
+    """Say what runs of one config reach on average."""
+    mean = group.mean("test")
+    if mean is None:
+        return f"These are {len(group.runs)} runs of one config."
+    return (
+        f"On average right in {percent(mean[0])} of the test examples, over {len(group.runs)} runs of one config; "
+        f"standard deviation {percent(mean[1])}."
+    )
+
+
+def _verdicts(compared: Sequence[ComparedRun], groups: Sequence[RunGroup]) -> Iterator[str]:
+    """Say what several runs of a config reach on average, and whether configs differ by more than chance."""
+    if len(groups) < 2:
+        return
+    yield from (f"{printable(group.name)}: {_mean(group)}" for group in groups if len(group.runs) > 1)
+    for difference in differences(compared):
+        yield re.sub("^no verdict", "No verdict", f"{printable(difference.sentence())}.")
 
 
 def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str]:

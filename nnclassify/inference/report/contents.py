@@ -74,6 +74,11 @@ class RunContents:
     problems: list[str]
 
     @property
+    def name(self) -> str:
+        """The name of the run."""
+        return RunFolder(self.folder.path.resolve()).name
+
+    @property
     def best(self) -> Row | None:
         """The row of the best epoch, if known; of an unfinished run, the last row."""
         number = at(self.result, "best_epoch")

@@ -55,6 +55,10 @@ MISCALIBRATED = 0.02
 """Difference between mean confidence and accuracy that is worth a word."""
 SURE_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 """The most confident shares of the examples whose accuracy is shown."""
+LEVELS = {"0.9": "90%", "0.95": "95%", "0.99": "99%"}
+"""The coverages of prediction sets, as JSON has them."""
+FEW_IN_BIN = 5
+"""Under this many examples, a dot of the reliability diagram is faint."""
 MAX_SLICES = 20
 IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
 """Metrics that are no fractions of examples, which are written with four decimals."""
@@ -65,7 +69,7 @@ def sections(run: RunContents) -> dict[str, Any]:
     scored = run.scored
     charts = list(_charts(run))
     return {
-        "run_name": readable(run.folder.path.resolve().name, MAX_NAME),
+        "run_name": readable(run.name, MAX_NAME),
         "facts": list(_facts(run)),
         "banner": _banner(run),
         "task": task_sentence(run),
@@ -148,7 +152,7 @@ def _banner(run: RunContents) -> str:
     """Say that the run has not finished."""
     epochs = run.config.get("epochs")
     done = f"after {counted(len(run.rows), 'epoch')}" + (f" of {epochs:,}" if isinstance(epochs, int) else "")
-    resume = f"`nnclassify train --resume {run.folder.name}` continues it"
+    resume = f"`nnclassify train --resume {run.name}` continues it"
     why = (run.provenance.failure if run.provenance is not None else "") or "a number became NaN or infinite"
     return {
         "finished": "",
@@ -353,7 +357,8 @@ def _recorded_bins(found: Any) -> list[Bin]:
 
 def _dot(one: Bin, count: int) -> dict[str, Any]:
     text = f"{percent(one.confidence)} sure on average: {counted(one.count, 'example')}, {percent(one.accuracy)} right"
-    return {**vars(one), "radius": 2.5 + 7 * math.sqrt(one.count / count), "text": text}
+    kind = "few" if one.count < FEW_IN_BIN else ""
+    return {**vars(one), "radius": 2.5 + 7 * math.sqrt(one.count / count), "text": text, "kind": kind}
 
 
 def _sets(of_split: Any) -> Iterator[dict[str, str]]:
@@ -362,7 +367,11 @@ def _sets(of_split: Any) -> Iterator[dict[str, str]]:
     for level in found if isinstance(found, dict) else ():
         coverage, size = (number_at(found, level, key) for key in ("coverage", "mean_size"))
         if coverage is not None and size is not None:
-            yield {"level": readable(str(level), MAX_LABEL), "coverage": percent(coverage), "size": f"{size:.2f}"}
+            yield {
+                "level": LEVELS.get(level, readable(level, MAX_LABEL)),
+                "coverage": percent(coverage),
+                "size": f"{size:.2f}",
+            }
 
 
 def _temperature(run: RunContents) -> str:

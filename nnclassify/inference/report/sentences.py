@@ -45,6 +45,8 @@ def judged(run: RunContents) -> Judged | None:
     """Return the accuracy on the first split that has one of test, validation and train; None if none is known."""
     for split in ("test", "validation"):
         accuracy = number_at(run.result, split, "accuracy")
+        if accuracy is None and run.scored is not None and run.scored.split == split:
+            accuracy = sum(run.scored.is_correct) / len(run.scored)  # evaluated after training
         if accuracy is not None:
             count = _count(run, split)
             interval = interval_at(run.result, "intervals", split, "accuracy")
