@@ -1,0 +1,158 @@
+"""`python -m benchmarks.intervals RUN...`: how often do the 95% intervals of metrics cover the true value?
+
+The test split of each run stands for all examples that there are: its metrics are the true values. From the outputs of
+the network, 1,000 test splits of N examples are drawn with replacement, and the intervals of each are computed as
+`evaluate` does. `--networks 1000` trains as many small networks on two moons, each on examples of its own, and holds
+the intervals of each run against its metrics on 50,000 more examples. Otherwise, only the accuracy is simulated: 1,000
+numbers of correct predictions, drawn at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import nnclassify
+from nnclassify.data.synthetic import Moons
+from nnclassify.evaluation.bootstrap import metric_intervals, resampled, units_of
+from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
+from nnclassify.inference.classifier import load_run
+from nnclassify.inference.evaluate import choose_split, evaluate, splits_of
+
+CONFIG = {
+    "dataset": {"name": "moons", "num_examples": 100, "num_test": 300, "noise": 0.3},
+    "model": {"name": "mlp", "hidden": [8]},
+    "optimizer": {"name": "adam", "lr": 0.05},
+    "epochs": 10,
+    "device": "cpu",
+}
+COUNTS, ACCURACIES = (30, 100, 300, 1000, 10_000), (0.5, 0.7, 0.9, 0.95, 0.99)
+
+
+@dataclass
+class Coverage:
+    """How often intervals of one metric cover the true value.
+
+    Attributes:
+        covered: Whether each BCa or Wilson interval does.
+        by_percentile: Whether each percentile interval does; empty for fractions of the examples.
+        num_without: The number of test splits without an interval.
+    """
+
+    covered: list[bool] = field(default_factory=list)
+    by_percentile: list[bool] = field(default_factory=list)
+    num_without: int = 0
+
+    def __str__(self) -> str:
+        """Return the coverages, and how often there is no interval."""
+        if not self.covered:
+            return "-"
+        text = f"{np.mean(self.covered):.1%}"
+        text += f" ({np.mean(self.by_percentile):.1%})" if self.by_percentile else ""
+        return text + (f" [{self.num_without}]" if self.num_without else "")
+
+
+def main() -> None:
+    """Simulate, and print a table per run: BCa (percentile) [test splits without an interval]."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.intervals", description=__doc__)
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--networks", type=int, default=0)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS[:-1])
+    arguments = parser.parse_args()
+    print_accuracies(arguments.trials)
+    if arguments.networks:
+        print("\n" + "  ".join(f"{name} {found}" for name, found in of_networks(arguments.networks).items()))
+    for run in arguments.runs:
+        given, names = outputs_of_test(run)
+        truth, _ = measured(given, names)
+        print(f"\n{run}: {len(given.targets):,} test examples, accuracy {truth['accuracy']:.1%}")
+        for count in arguments.counts:
+            found = simulated(given, names, truth, count, arguments.trials)
+            print(f"{count:6,}  " + "  ".join(f"{name} {coverage}" for name, coverage in found.items()), flush=True)
+
+
+def print_accuracies(trials: int) -> None:
+    """Print how often Wilson's interval covers the accuracy, by number of examples and accuracy."""
+    rng = np.random.default_rng(0)
+    print("accuracy", *(f"{accuracy:>7.0%}" for accuracy in ACCURACIES), " 50% to 99%, uniform")
+    for count in COUNTS:
+        shares = []
+        for accuracies in [*(np.full(trials, accuracy) for accuracy in ACCURACIES), rng.uniform(0.5, 0.99, trials)]:
+            intervals = [wilson_interval(int(correct), count) for correct in rng.binomial(count, accuracies)]
+            pairs = zip(intervals, accuracies.tolist(), strict=True)
+            shares.append(np.mean([low <= accuracy <= high for (low, high), accuracy in pairs]))
+        print(f"{count:8,}", *(f"{share:>7.1%}" for share in shares))
+
+
+def outputs_of_test(run: str) -> tuple[MetricInputs, list[str]]:
+    """Return the outputs and targets of the test split of a run, and the names of the classes."""
+    classifier = load_run(run, "cpu")
+    _, examples = choose_split(splits_of(classifier), "test")
+    outputs = classifier.outputs(examples)
+    return MetricInputs(outputs, examples.all_targets(), classifier.loss_fn), classifier.class_names
+
+
+def simulated(
+    population: MetricInputs, names: Sequence[str], truth: Mapping[str, float], count: int, trials: int
+) -> dict[str, Coverage]:
+    """Draw test splits, and return the coverage of each metric."""
+    rng = np.random.default_rng(count)
+    found = {name: Coverage() for name in truth}
+    weights = resampled(units_of(count, len(names)).count)
+    for _ in range(trials):
+        rows = torch.from_numpy(rng.integers(len(population.targets), size=count))
+        drawn = MetricInputs(population.outputs[rows], population.targets[rows], population.loss_fn)
+        values, _ = measured(drawn, names)
+        intervals = metric_intervals(drawn, values)
+        for name, coverage in found.items():
+            if name not in intervals:
+                coverage.num_without += 1
+                continue
+            low, high = intervals[name]
+            coverage.covered.append(low <= truth[name] <= high)
+            if not METRICS[name].is_proportion:
+                low, high = percentile_interval(drawn, name, weights)
+                coverage.by_percentile.append(low <= truth[name] <= high)
+    return found
+
+
+def of_networks(num_networks: int) -> dict[str, Coverage]:
+    """Train networks on data of their own, and return the coverage of each metric of their test splits."""
+    found: dict[str, Coverage] = {}
+    more = Moons(noise=0.3, num_test=50_000).build(10**6).test
+    assert more is not None
+    with TemporaryDirectory() as root:
+        for seed in range(num_networks):
+            result = nnclassify.train({**CONFIG, "seed": seed}, root, report=False)
+            assert result.test is not None
+            truth = evaluate(result.classifier, more).metrics
+            for name in truth:
+                coverage, interval = found.setdefault(name, Coverage()), result.test.intervals.get(name)
+                if interval is None:
+                    coverage.num_without += 1
+                else:
+                    coverage.covered.append(interval[0] <= truth[name] <= interval[1])
+            shutil.rmtree(result.folder.path)
+    return found
+
+
+def percentile_interval(given: MetricInputs, name: str, weights: Tensor) -> tuple[float, float]:
+    """Return the percentile interval of a metric, from the same resamples as the BCa interval."""
+    statistics = METRICS[name].statistics
+    assert statistics is not None, name
+    summed = statistics(given, units_of(len(given.targets), given.probabilities.shape[1]))
+    low, high = np.quantile(summed.value(weights @ summed.sums).numpy(), [0.025, 0.975])
+    return float(low), float(high)
+
+
+if __name__ == "__main__":
+    main()
