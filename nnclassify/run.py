@@ -21,7 +21,7 @@ from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
 from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
 from nnclassify.evaluation.baselines import Baselines
-from nnclassify.files.atomic_write import remove, write_text
+from nnclassify.files.atomic_write import write_text
 from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
@@ -172,26 +172,19 @@ def train(
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
                 writer.restore(trainer)
-            result = _result(folder, components, trainer, Monitor(note), is_new=False)
-            if not folder.report.is_file():
-                report()
-            return result
+            return _ended(folder, components, trainer, Monitor(note), report, is_new=False)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None)
         monitors = [monitor] if with_monitor else []
         provenance = ProvenanceWriter(folder, loaded, components.config)
         writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table]
         trainer.observers = [*writers, *monitors, Notes(note), *observers]
-        for outdated in (folder.result, folder.predictions, folder.examples, folder.report):
-            remove(outdated)
+        folder.remove_results()
         announce(components, trainer)
         with signal_handling(trainer.request_stop), _failure_recorded(folder, report):
             _fit(trainer, checkpointer, table, monitor)
         if trainer.stop_signal is not None:
             raise _interrupted(trainer, folder)
-        result = _result(folder, components, trainer, monitor, is_new=True)
-        write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
-        report()
-        return result
+        return _ended(folder, components, trainer, monitor, report, is_new=True)
 
 
 @preserve_process_state()
@@ -357,6 +350,24 @@ def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
     return Interrupted(
         f"interrupted {where}; saved in {folder.path}; continue with: nnclassify train --resume {folder.name}", number
     )
+
+
+def _ended(
+    folder: RunFolder,
+    components: Components,
+    trainer: Trainer,
+    monitor: Monitor,
+    write_report: Callable[[], None],
+    *,
+    is_new: bool,
+) -> RunResult:
+    """Compute the result of a run; write it and the report, or only a missing report for a run that had ended."""
+    result = _result(folder, components, trainer, monitor, is_new=is_new)
+    if is_new:
+        write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
+    if is_new or not folder.report.is_file():
+        write_report()
+    return result
 
 
 def _result(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, some, suggestion
-from nnclassify.files.atomic_write import previous, remove_partials
+from nnclassify.files.atomic_write import previous, remove, remove_partials
 from nnclassify.files.lock import lock
 from nnclassify.files.paths import is_regular, look, unreadable
 
@@ -133,6 +133,15 @@ class RunFolder:
         tables = [self.results, self.manifest, self.skipped, self.predictions, self.looks]
         pages = [self.diagnosis, self.provenance, self.examples, self.report]
         return [self.config, self.history, *tables, self.best, self.last, self.result, *pages]
+
+    def remove_results(self) -> None:
+        """Remove what is written at the end of a run.
+
+        Raises:
+            SaveError: A file cannot be removed.
+        """
+        for path in (self.result, self.predictions, self.examples, self.report):
+            remove(path)
 
     def is_locked(self) -> bool:
         """Return whether a process is training in the folder; False if this cannot be determined."""

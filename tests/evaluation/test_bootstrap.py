@@ -11,6 +11,7 @@ import torch
 from builders import judged
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
+from torch.nn.functional import one_hot
 
 from nnclassify.evaluation.bootstrap import MAX_UNITS, bca_interval, metric_intervals, resampled, units_of
 from nnclassify.evaluation.intervals import wilson_interval
@@ -106,7 +107,7 @@ def test_intervals_are_the_same_each_time_and_leave_the_random_streams_alone() -
 
 def test_what_is_the_same_in_all_resamples_has_no_interval() -> None:
     targets = torch.arange(12) % 2
-    given = MetricInputs(8.0 * torch.nn.functional.one_hot(targets, 2), targets, CrossEntropy().build([6, 6]))
+    given = MetricInputs(8.0 * one_hot(targets, 2), targets, CrossEntropy().build([6, 6]))
     values, _ = measured(given, ["a", "b"])
     assert values["balanced_accuracy"] == values["accuracy"] == 1
     assert metric_intervals(given, values) == {"accuracy": wilson_interval(12, 12)}
@@ -138,3 +139,20 @@ def test_many_examples_are_drawn_in_random_units_of_equal_size() -> None:
     low, high = metric_intervals(given, {"log_loss": 0.0})["log_loss"]
     margin = 1.96 * float(losses.std()) / count**0.5
     assert (low, high) == pytest.approx((float(losses.mean()) - margin, float(losses.mean()) + margin), abs=margin / 8)
+
+
+@pytest.mark.slow
+def test_nine_intervals_of_ten_or_more_cover_the_metric() -> None:
+    """`python -m benchmarks.intervals` measures it for other numbers of examples, and networks of all kinds."""
+    rng = torch.Generator().manual_seed(2)
+
+    def drawn(count: int) -> MetricInputs:
+        targets = torch.randint(3, (count,), generator=rng)
+        logits = torch.randn(count, 3, generator=rng)
+        return MetricInputs(1.5 * one_hot(targets, 3) + logits, targets, CrossEntropy().build([1, 1, 1]))
+
+    truth, _ = measured(drawn(400_000), ["a", "b", "c"])
+    trials = [metric_intervals(drawn(300), truth) for _ in range(400)]
+    for name, value in truth.items():
+        covered = np.mean([trial[name][0] <= value <= trial[name][1] for trial in trials])
+        assert 0.9 <= covered <= 0.99, name
