@@ -1,6 +1,7 @@
 """Score `nnclassify check` on the sets: python -m benchmarks.diagnosis [--set NAME] [--seeds N] [--only TEXT].
 
-`own` is the set that the rules were written beside; `held_out` and `held_out_2` were written apart from them.
+`own` is the set that the rules were written beside; `held_out` and `held_out_2` were written apart from them;
+`multi_hot` has multi-hot targets.
 """
 
 from __future__ import annotations

@@ -10,12 +10,13 @@ import yaml
 from faulty_tables import write_tables
 
 from benchmarks.diagnosis.cases import Values, read_set
+from benchmarks.diagnosis.multi_hot_tables import write_multi_hot_tables
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.tables import write_held_out_files
 from nnclassify.config.run_config import LoadedConfig, load_config
 
-SETS = {name: Path(__file__).with_name(f"{name}.yaml") for name in ("own", "held_out", "held_out_2")}
-"""`own` was written beside the rules, the others apart from them."""
+SETS = {name: Path(__file__).with_name(f"{name}.yaml") for name in ("own", "held_out", "held_out_2", "multi_hot")}
+"""`own` was written beside the rules, `held_out` and `held_out_2` apart; `multi_hot` has multi-hot targets."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def write_files(folder: Path) -> None:
     write_tables(folder)
     write_held_out_files(folder)
     write_noisy_tables(folder)
+    write_multi_hot_tables(folder)
 
 
 def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:

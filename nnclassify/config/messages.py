@@ -141,7 +141,7 @@ def _is_wrong(path: YamlPath, found: Container[YamlPath]) -> bool:
 
 
 def _of_owners(by_member: Sequence[list[ErrorDetails]], loc: Loc) -> list[ErrorDetails]:
-    """Return the errors from the members that have a key; if none has it, that the key is unknown."""
+    """Return the errors from the members that have a key; if none has it, an error for an unknown key."""
     everything = [details for found in by_member for details in found]
     owned = [details for details in everything if details["type"] != "extra_forbidden"]
     unknown = everything[0]

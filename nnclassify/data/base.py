@@ -202,7 +202,7 @@ class Dataset(Settings):
             )
 
     def places(self) -> dict[str, str]:
-        """Return the files and folders of the data; `validation: test` is none."""
+        """Return the files and folders of the data; `validation: test` is not a file."""
         return {key: place for key, place in super().places().items() if (key, place) != ("validation", "test")}
 
     def suited_to(self, preprocessing: Preprocessing | None) -> Self:

@@ -150,7 +150,7 @@ def _is_yes_or_no(texts: Iterable[str]) -> bool:
 
 
 def date_format(name: str, texts: Iterable[str]) -> str | None:
-    """Return the format that the dates of a column are written in; None: they are no dates.
+    """Return the format that the dates of a column are written in, or None if they are not dates.
 
     Raises:
         DataError: There are two, which read a text as different dates.
@@ -173,7 +173,7 @@ def date_format(name: str, texts: Iterable[str]) -> str | None:
 
 
 def times_of(name: str, kind: Category | Dates | None, texts: Sequence[str], decimal: str) -> dict[str, float | None]:
-    """Return the place in time of each text of a column, all of numbers or all of dates; None: it has none.
+    """Return the place in time of each text of a column, all of numbers or all of dates; None if one has none.
 
     Args:
         name: The column.

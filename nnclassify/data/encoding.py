@@ -443,7 +443,9 @@ class TableEncoder:
         columns = _COLUMNS.validate_python(state)
         for column in columns:
             if column.fill is not None and column.problem(column.fill, ".") is not None:
-                raise ValueError(f"{column.fill!r}, which replaces missing values of {column.name!r}, is none of them")
+                raise ValueError(
+                    f"{column.fill!r}, which replaces missing values of {column.name!r}, is not one of them"
+                )
         return cls(columns)
 
 

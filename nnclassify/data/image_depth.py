@@ -95,7 +95,7 @@ def to_bytes(values: Values, black: float, white: float) -> np.ndarray[Any, np.d
     if found.low < black - over or found.high > white + over:
         raise ValuesError(
             f"values from {found.low:g} to {found.high:g}; those of the other images are from {black:g} to {white:g}: "
-            "bring it to the same range, or set dataset.value_range"
+            "rescale it to the same range, or set dataset.value_range"
         )
     if values.dtype.kind in "iu" and black == 0:
         return (values.astype(np.int64) * 256 // (int(white) + 1)).astype(np.uint8)  # the upper 8 of 16 bits

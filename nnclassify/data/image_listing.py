@@ -192,7 +192,7 @@ def _reason_to_pass(name: str) -> str | None:
 
 
 def _endings(files: list[str], text: str) -> set[str]:
-    """Return what stands behind the last point of each name, in lower case; the whole name where there is none."""
+    """Return the part of each name after its last dot, in lower case, or the whole name without a dot."""
     first = files[0].rpartition(".")[2] if files else ""
     if text.count(f".{first}{END}") == len(files):  # three times as fast
         return {first.lower()}

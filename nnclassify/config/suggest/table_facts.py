@@ -114,19 +114,19 @@ class TableFacts:
 
     @property
     def identifier(self) -> str | None:
-        """The column that names the rows; None: there is none."""
+        """The column that names the rows, or None."""
         found = [facts for facts in self.columns if facts.why_ignored == IDENTIFIER and not facts.num_missing]
         return found[0].name if found and len(found[0].counts) == self.num_rows else None
 
     @property
     def group(self) -> str | None:
-        """The column that names the group of each row, such as its patient; None: there is none, or several."""
+        """The column that names the group of each row, such as its patient; None if there is none, or several."""
         found = [facts.name for facts in self.columns if facts.why_ignored == GROUP]
         return found[0] if len(found) == 1 and self.split is None else None
 
     @property
     def split(self) -> ColumnFacts | None:
-        """The column that says which split a row is for; None: there is none."""
+        """The column that gives the split of each row, or None."""
         return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
 
 

@@ -195,7 +195,7 @@ def _raw_inputs(given: RuleInputs) -> Iterator[Suspicion]:
 DIVIDED = Page(
     id="NN120",
     title="examples that seem to belong together are in different splits",
-    looks_at="A column that is called like one of groups, such as patient_id or session, and whose values repeat; and "
+    looks_at="A column whose name suggests groups, such as patient_id or session, and whose values repeat; and "
     "files whose names differ only in the last number or letter, such as patient12_03.png and patient12_04.png. Those "
     "with examples in several splits are counted, unless dataset.group is set.",
     why="If they do belong together, the test measures how well the net knows these patients or scenes, not new ones.",
