@@ -133,6 +133,8 @@ def train_group(group: Group, overrides: Sequence[str], train_run: TrainRun, *, 
 
 def summary_text(summary: Summary) -> str:
     """Return a table of the runs of a group with their accuracies, the means and the standard deviations."""
+    from nnclassify.runs.looks import in_words
+
     splits = [split for split in ("train", "validation", "test") if "accuracy" in summary.mean[split]]
     rows = [
         [run, str(result["best_epoch"]), *(percent(result[split]["accuracy"]) for split in splits)]
@@ -147,4 +149,5 @@ def summary_text(summary: Summary) -> str:
     ]
     for split, (low, high) in summary.intervals.items():
         lines.append(f"95% interval of the mean {split} accuracy over the folds: {percent(low)} to {percent(high)}")
-    return "\n".join(lines)
+    looks = in_words(max((result.get("test_looks") or 0 for result in summary.runs.values()), default=0))
+    return "\n".join([*lines, looks] if looks else lines)

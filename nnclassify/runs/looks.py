@@ -1,13 +1,15 @@
 """How often each test split has been looked at, and by which networks: a test set that chooses a network is spent.
 
 A look is a network whose figures on a test split were shown: by `train`, by `evaluate`, or by `nnclassify.evaluate`.
-The same weights make no second look; so `compare`, which shows what was shown before, makes none. There is a file per
-test split in the user's data folder, named by the digest of the split. Each run folder keeps the looks that were known
-when its own was made, which counts them on another machine too.
+The same weights make no second look; so `compare`, which shows what was shown before, makes none. Nor do further seeds
+of a group: their mean is shown, and none of them is chosen. There is a file per test split in the user's data folder,
+named by the digest of the split. Each run folder keeps the looks that were known when its own was made, which counts
+them on another machine too.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +25,7 @@ from nnclassify.files.cache import trim
 from nnclassify.files.lock import lock
 from nnclassify.files.paths import content_of
 from nnclassify.runs.checkpoint import content_digest
-from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.folder import GROUP, RunFolder
 
 MAX_LOOKS = 10_000
 """Looks that a file keeps: about 2 MB."""
@@ -38,6 +40,7 @@ class Look(BaseModel):
         weights: The digest of its weights.
         run: The path of its run folder, or of its checkpoint.
         time: When, in UTC.
+        group: The digest of `group.json` if it is a run of a group; else empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,6 +48,7 @@ class Look(BaseModel):
     weights: str
     run: str
     time: str
+    group: str = ""
 
 
 class SplitLooks(BaseModel):
@@ -70,7 +74,7 @@ def looks_folder() -> Path | None:
 
 
 def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note: Callable[[str], None]) -> int:
-    """Record that a network looked at a test split, and return how many networks have looked at it so far.
+    """Record that a network looked at a test split, and return how many networks or groups have done so.
 
     Args:
         checkpoint: The network's checkpoint. The folder of a run keeps the looks too.
@@ -79,7 +83,8 @@ def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note:
         note: Called with why looks cannot be counted, on one line.
     """
     folder, now = RunFolder(checkpoint.parent), datetime.now(UTC).isoformat(timespec="seconds")
-    new = Look(weights=content_digest(dict(weights)), run=str(folder.path.absolute()), time=now)
+    digest, group = content_digest(dict(weights)), _group_of(folder)
+    new = Look(weights=digest, run=str(folder.path.absolute()), time=now, group=group)
     known = _distinct([*_of_run(folder, test_split), new])
     try:
         known = _recorded(test_split, known)
@@ -90,7 +95,14 @@ def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note:
             write_text(folder.looks, SplitLooks(test_split=test_split, looks=known).model_dump_json(indent=1) + "\n")
         except SaveError as error:
             note(str(error))
-    return len(known)
+    return len({each.group or each.weights for each in known})
+
+
+def _group_of(folder: RunFolder) -> str:
+    try:
+        return hashlib.sha256(content_of(folder.path.parent / GROUP)).hexdigest()
+    except OSError:  # a run that is in no group
+        return ""
 
 
 def in_words(num_looks: int | None) -> str:

@@ -7,6 +7,7 @@ import pytest
 from scipy import special, stats
 from statsmodels.stats import contingency_tables, multitest
 
+from nnclassify.evaluation import significance
 from nnclassify.evaluation.significance import (
     corrected_t_test,
     difference_interval,
@@ -23,16 +24,14 @@ def test_mcnemar_is_that_of_statsmodels(only_first: int, only_second: int) -> No
     assert mcnemar(only_second, only_first) == mcnemar(only_first, only_second)
 
 
-def test_mcnemar_between_seeds_allows_for_a_spread_of_the_share() -> None:
-    assert mcnemar_between_seeds(30, 50, spread=1e-4) == pytest.approx(mcnemar(30, 50), rel=1e-4)
-    assert mcnemar_between_seeds(30, 50) == mcnemar_between_seeds(50, 30) > mcnemar(30, 50)
-    rng, spread = np.random.default_rng(0), 0.3
-    both_sides = (1 / spread**2 - 1) / 2
-    shares = rng.beta(both_sides, both_sides, size=200_000)
-    assert (2 * shares - 1).std() == pytest.approx(spread, rel=0.01)
-    drawn = rng.binomial(20, shares)
-    assert mcnemar_between_seeds(4, 16, spread) == pytest.approx(2 * (drawn <= 4).mean(), rel=0.02)
-    assert mcnemar_between_seeds(0, 0) == 1
+def test_mcnemar_between_seeds_allows_for_more_variance(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = contingency_tables.mcnemar([[0, 120], [180, 0]], exact=False, correction=True)
+    statistic = expected.statistic / significance.SEED_VARIANCE
+    assert mcnemar_between_seeds(120, 180) == pytest.approx(special.gammaincc(1 / 2, statistic / 2))  # chi-squared(1)
+    assert mcnemar_between_seeds(120, 180) == mcnemar_between_seeds(180, 120) > mcnemar(120, 180)
+    assert mcnemar_between_seeds(0, 0) == mcnemar_between_seeds(3, 4) == 1
+    monkeypatch.setattr(significance, "SEED_VARIANCE", 1)
+    assert mcnemar_between_seeds(120, 180) == pytest.approx(expected.pvalue)
 
 
 @pytest.mark.parametrize(("only_first", "only_second", "count"), [(60, 30, 400), (5, 12, 100), (30, 10, 1000)])

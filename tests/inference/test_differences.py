@@ -94,13 +94,13 @@ def test_runs_that_cannot_be_compared_get_no_verdict(other: ComparedRun, why: st
 def test_the_plot_has_a_panel_of_the_differences() -> None:
     runs = [
         run_of("a", "1" * 20 + "0" * 20),
-        run_of("b", "1" * 35 + "0" * 5, 0.2),
+        run_of("b", "1" * 38 + "0" * 2, 0.2),
         run_of("c", "1" * 21 + "0" * 19, 0.3),
     ]
     figure = compared_curves(runs, differences(runs))
     panel = next(axes for axes in figure.axes if axes.get_title() == "test accuracy: points above a")
     centers = [float(np.asarray(line.get_xdata())[0]) for line in panel.get_lines()[2::2]]
-    assert centers == pytest.approx([37.5, 2.5]) and [line.get_marker() for line in panel.get_lines()[2::2]] == [
+    assert centers == pytest.approx([45.0, 2.5]) and [line.get_marker() for line in panel.get_lines()[2::2]] == [
         "o",
         "|",
     ]

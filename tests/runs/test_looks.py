@@ -44,6 +44,14 @@ def test_the_run_folder_counts_on_another_machine(here: Path, monkeypatch: pytes
     assert look_of(3.0, "third") == 3
 
 
+def test_the_seeds_of_a_group_look_once(here: Path) -> None:
+    for name in ("group", "other"):
+        Path(name).mkdir()
+        (Path(name) / "group.json").write_text(name)
+    runs = ["alone", "group/seed-0", "group/seed-1", "other/seed-0", "other/seed-1"]
+    assert [look_of(float(value), run) for value, run in enumerate(runs)] == [1, 2, 2, 3, 3]
+
+
 def test_a_folder_that_is_not_of_a_run_keeps_no_looks(here: Path) -> None:
     assert look(here / "copied.pt", weights(1.0), SPLIT, pytest.fail) == 1
     assert [*here.glob("*")] == []
