@@ -44,6 +44,20 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What `nnclassify audit` wrote into the folder of a run.
+
+    Attributes:
+        findings: Its findings, as JSON objects.
+        flags: The examples and columns that something is odd about: the rows of `audit.csv` by column, the oddest of a
+            kind first.
+    """
+
+    findings: list[dict[str, Any]]
+    flags: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class RunContents:
     """A run folder as a page sees it.
 
@@ -58,6 +72,7 @@ class RunContents:
         examples: What is shown of these examples.
         findings: The findings of the monitor and of the comparison with the baselines, as JSON objects.
         data: The examples, counted.
+        audit: What is wrong with them; None if the data was not audited into the folder.
         problems: The files that could not be read, one line each.
     """
 
@@ -71,6 +86,7 @@ class RunContents:
     examples: ShownExamples
     findings: list[dict[str, Any]]
     data: Data
+    audit: Audit | None
     problems: list[str]
 
     @property
@@ -119,8 +135,7 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
     """
     problems: list[str] = []
     result, provenance = _object(folder.result, problems), read_provenance(folder.provenance)
-    findings = at(_object(folder.diagnosis, problems), "findings") or at(result, "findings")
-    findings = [one for one in findings if isinstance(one, dict)] if isinstance(findings, list) else []
+    findings = _findings(_object(folder.diagnosis, problems)) or _findings(result)
     return RunContents(
         folder,
         _state(folder, result, provenance, findings),
@@ -132,6 +147,7 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
         examples or read_examples(folder.examples),
         findings,
         read_data(folder),
+        _audit(folder, problems),
         problems,
     )
 
@@ -156,6 +172,19 @@ def _object(path: Path, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{path.name}: cannot be read ({one_line(cause)})")
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _findings(content: dict[str, Any]) -> list[dict[str, Any]]:
+    found = content.get("findings")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _audit(folder: RunFolder, problems: list[str]) -> Audit | None:
+    header, *rows = list(read_csv(folder.path / "audit.csv")) or [[]]
+    if not {"name", "finding"} <= set(header):
+        return None
+    flags = [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
+    return Audit(_findings(_object(folder.path / "audit.json", problems)), flags)
 
 
 def _rows(path: Path, problems: list[str]) -> list[Row]:

@@ -60,6 +60,8 @@ LEVELS = {"0.9": "90%", "0.95": "95%", "0.99": "99%"}
 FEW_IN_BIN = 5
 """Under this many examples, a dot of the reliability diagram is faint."""
 MAX_SLICES = 20
+MAX_FLAGS = 10
+"""Examples of each kind that an audit names on the page; audit.csv has all."""
 IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
 """Metrics that are no fractions of examples, which are written with four decimals."""
 
@@ -89,6 +91,7 @@ def sections(run: RunContents) -> dict[str, Any]:
         "findings": [_finding(one) for one in run.findings],
         "no_findings": _no_findings(run),
         "data_view": _data(run),
+        "audit": _audit(run),
         "config": _config(run),
         "commands": list(_commands(run)),
         "environment": _environment(run),
@@ -152,6 +155,7 @@ def _banner(run: RunContents) -> str:
     """Say that the run has not finished."""
     epochs = run.config.get("epochs")
     done = f"after {counted(len(run.rows), 'epoch')}" + (f" of {epochs:,}" if isinstance(epochs, int) else "")
+    done = done if run.rows else "in its first epoch"
     resume = f"`nnclassify train --resume {run.name}` continues it"
     why = (run.provenance.failure if run.provenance is not None else "") or "a number became NaN or infinite"
     return {
@@ -478,6 +482,27 @@ def _data_notes(run: RunContents) -> Iterator[str]:
     if run.data.skipped:
         listed = [f"{readable(name, MAX_NAME)}: {readable(why, MAX_VALUE)}" for name, why in run.data.skipped.items()]
         yield f"Left out because they could not be read: {counted(len(listed), 'file')} ({some(listed)})."
+
+
+def _audit(run: RunContents) -> dict[str, Any]:
+    """Return what is wrong with the data: the findings of an audit, and the first examples of each kind."""
+    if run.audit is None:
+        command = f"nnclassify audit {shlex.quote(str(run.folder.config))} --out {shlex.quote(str(run.folder.path))}"
+        text = f"The data was not audited. `{printable(command)}` does that; then make this page again."
+        return {"text": text, "findings": [], "kinds": []}
+    by_kind: dict[str, list[dict[str, str]]] = {}
+    for flag in run.audit.flags:
+        by_kind.setdefault(flag["finding"], []).append(flag)
+    kinds = [
+        {
+            "name": f"{readable(kind.replace('_', ' '), MAX_NAME)} ({len(flags):,})",
+            "rows": [{key: readable(text, MAX_NAME) if text else "" for key, text in flag.items()} for flag in shown],
+        }
+        for kind, flags in by_kind.items()
+        if (shown := flags[:MAX_FLAGS])
+    ]
+    text = "The audit found nothing wrong with the data." if not kinds and not run.audit.findings else ""
+    return {"text": text, "findings": [_finding(one) for one in run.audit.findings], "kinds": kinds}
 
 
 def _config(run: RunContents) -> dict[str, Any] | None:

@@ -176,6 +176,24 @@ def test_weak_slices_and_looks_are_told(tmp_path: Path) -> None:
     assert "this was look 7 at this test set" in text
 
 
+def test_an_audit_of_the_data_is_shown(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert "The data was not audited." in page_of(run).text
+    (tmp_path / "audit.csv").write_text(
+        "name,split,finding,score,given,suggested\n3.png,train,label_error,0.9,<cat>,dog\n"
+    )
+    finding = {
+        "id": "NN131",
+        "severity": "warning",
+        "title": "labels that are probably wrong",
+        "evidence": {"text": "1 of 9"},
+    }
+    (tmp_path / "audit.json").write_text(json.dumps({"findings": [finding]}))
+    text = page_of(run).text
+    assert "warning labels that are probably wrong NN131 1 of 9" in text
+    assert "label error (1) name split score given suggested 3.png train 0.9 <cat> dog" in text
+
+
 def test_a_run_without_held_out_examples_says_so(tmp_path: Path) -> None:
     run = write_run(tmp_path, result={"train": {"accuracy": 1.0, "loss": 0.1}})
     rows = [row_of(epoch, train_accuracy=1.0, validation_loss=None, validation_accuracy=None) for epoch in (1, 2, 3)]
@@ -227,7 +245,7 @@ def test_a_run_that_diverges_gets_a_page(tmp_path: Path) -> None:
     }
     with pytest.raises(nnclassify.errors.TrainingError):
         nnclassify.train(config, root=tmp_path)
-    assert "Training failed" in page_of(RunFolder(tmp_path / "run")).text
+    assert "Training failed in its first epoch: epoch 1, step 1: " in page_of(RunFolder(tmp_path / "run")).text
 
 
 def test_an_empty_and_a_damaged_folder_give_a_page(tmp_path: Path) -> None:
