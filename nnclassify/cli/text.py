@@ -23,6 +23,8 @@ from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.differences import Difference
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.failures import Failures
+from nnclassify.inference.mistakes import Mistake
 from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
 from nnclassify.runs.looks import in_words
@@ -30,8 +32,8 @@ from nnclassify.runs.looks import in_words
 MAX_SHOWN_CLASSES = 20
 """Above this number of classes, a confusion matrix does not fit a terminal: only the worst classes and the largest
 confusions are shown."""
-MAX_SHOWN_SLICES, MAX_SLICES_IN_LINE = 10, 3
-"""Number of slices in a table, and in a line."""
+MAX_SHOWN_SLICES, MAX_SLICES_IN_LINE, MAX_SHOWN_MISTAKES = 10, 3, 5
+"""Number of slices in a table and in a line, and of mistakes in a table."""
 MAX_NAME, MAX_WIDTH = 40, 120
 """Maximum width of a name in a table, and of a table, in columns."""
 
@@ -102,7 +104,29 @@ def _slices_table(slices: Sequence[Slice]) -> str:
     return f"{table(header, rows)}{more}"
 
 
-def importance_table(columns: Sequence[ColumnImportance]) -> str:
+def _failures(failures: Failures) -> list[str]:
+    """Return the tables of mistakes, slices and columns, separated by empty lines."""
+    if not failures.highest:
+        return ["no mistakes"]
+    columns = [] if failures.columns is None else ["", _importance_table(failures.columns)]
+    return [_mistakes_table(failures.highest), "", _slices_table(failures.slices), *columns]
+
+
+def _mistakes_table(mistakes: Sequence[Mistake]) -> str:
+    """Return the wrong predictions with the highest loss."""
+    rows = [
+        [
+            *(readable(text, MAX_NAME) for text in (mistake.name, mistake.predicted)),
+            percent(mistake.probability),
+            readable(mistake.true, MAX_NAME),
+            f"{mistake.loss:.3f}",
+        ]
+        for mistake in mistakes[:MAX_SHOWN_MISTAKES]
+    ]
+    return table(["mistakes with the highest loss", "predicted", "probability", "true", "loss"], rows)
+
+
+def _importance_table(columns: Sequence[ColumnImportance]) -> str:
     """Return the accuracy that is lost if each column of a table is shuffled."""
     rows = [[readable(column.name, MAX_NAME), percent(column.lost), percent(column.deviation)] for column in columns]
     return table(["column, if shuffled", "accuracy lost", "standard deviation"], rows)
@@ -115,9 +139,13 @@ def _selected(figures: dict[str, Any], select_by: str) -> str:
 
 
 def evaluation_text(
-    path: Path, split: str, evaluation: Evaluation, slices: Sequence[Slice], recorded: Baselines | None = None
+    path: Path,
+    split: str,
+    evaluation: Evaluation,
+    failures: Failures,
+    recorded: Baselines | None = None,
 ) -> str:
-    """Describe an evaluation: metrics, baselines, classes, the confusion matrix if it fits, and the weak slices."""
+    """Describe an evaluation: metrics, baselines, classes, the confusion matrix if it fits, and failures."""
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         *metrics_lines("", evaluation, recorded),
@@ -129,7 +157,7 @@ def evaluation_text(
     lines.append(_class_table(evaluation.classes) if has_all else _worst_classes(evaluation.classes))
     if not evaluation.is_multi_hot:
         lines += ["", _confusion_table(evaluation) if has_all else _largest_confusions(evaluation)]
-    return "\n".join([*lines, "", _slices_table(slices)])
+    return "\n".join([*lines, "", *_failures(failures)])
 
 
 _ALWAYS = {"loss", "accuracy"}

@@ -43,6 +43,10 @@ DataOption = Annotated[
 TableOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities.")
 ]
+ByOption = Annotated[
+    list[str] | None,
+    typer.Option("--by", metavar="COLUMN", help="Also slice by a column of the table that is no feature. Repeatable."),
+]
 ImportanceOption = Annotated[
     bool, typer.Option("--importance", help="Shuffle each column of a table: how much accuracy is lost?")
 ]
@@ -59,6 +63,7 @@ def evaluate(
     as_json: JsonOption = False,
     table: TableOption = None,
     importance: ImportanceOption = False,
+    by: ByOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
@@ -68,11 +73,10 @@ def evaluate(
     from nnclassify.cli.overrides import run_and_overrides
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
-    from nnclassify.cli.text import evaluation_text, importance_table
-    from nnclassify.inference.attribution import column_importance
+    from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.evaluation_examples import evaluate_chosen, examples_to_evaluate, recorded_baselines
+    from nnclassify.inference.failures import failures_of
     from nnclassify.inference.predictions import Predicted
-    from nnclassify.inference.slices import slices_of
 
     path = find_run(run)
     classifier = load_noted(path, device).overridden(changes)
@@ -80,8 +84,8 @@ def evaluate(
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_chosen(classifier, chosen, note)
-    columns = column_importance(classifier, chosen.examples) if importance else None
-    slices = slices_of(classifier, Predicted(chosen.split, chosen.examples, evaluation), chosen.dataset)
+    predicted = Predicted(chosen.split, chosen.examples, evaluation)
+    failures = failures_of(classifier, predicted, chosen.dataset, by or (), with_importance=importance)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
@@ -91,15 +95,12 @@ def evaluate(
                 **evaluation.figures(),
                 "baselines": None if recorded is None else vars(recorded),
                 "test_looks": evaluation.test_looks,
-                "slices": [part.figures() for part in slices],
-                **({} if columns is None else {"importance": [*map(vars, columns)]}),
+                **failures.figures(),
             }
         )
     else:
         which = chosen.split if data is None else f"{chosen.split} of {data}"
-        print(evaluation_text(path, which, evaluation, slices, recorded))
-        if columns is not None:
-            print(f"\n{importance_table(columns)}")
+        print(evaluation_text(path, which, evaluation, failures, recorded))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 

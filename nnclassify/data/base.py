@@ -268,6 +268,14 @@ class Dataset(Settings):
         """Return the file of an example by its name; None if examples are not files of their own."""
         return None
 
+    def column_texts(self, column: str, split: str, examples: Examples) -> list[str]:
+        """Return the text of a column of the table, a feature or not, for each example of a split; empty if missing.
+
+        Raises:
+            DataError: There is no such column.
+        """
+        raise DataError(f"{self.origin()}: no table in a file, so there is no column {column!r}")
+
     def augmentation(self) -> Augment | None:
         """Return the augmentation of the training images, or None if the dataset has no such option."""
         augment = getattr(self, "augment", None)

@@ -18,7 +18,7 @@ from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.encoding import TableEncoder
-from nnclassify.data.examples import Splits
+from nnclassify.data.examples import Examples, Splits
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
@@ -28,7 +28,7 @@ from nnclassify.data.table_files import RECOGNIZED, open_table
 from nnclassify.data.table_pools import TablePools, in_classes_of
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, some, suggestion
 from nnclassify.files.paths import is_regular, why_no_file
 from nnclassify.files.shipped import SHIPPED
 from nnclassify.settings import Fraction, PlacePath, all_different
@@ -227,6 +227,20 @@ class Csv(UnsplitDataset):
             }
             found = groups_of_column(name, cells, splits.num_classes)
             yield from () if found is None else (found,)
+
+    def column_texts(self, column: str, split: str, examples: Examples) -> list[str]:
+        """Return the text of a column of the file for each example of a split; empty if missing.
+
+        Raises:
+            DataError: There is no such column.
+        """
+        labels, file = self._labels(), self.origin(split if split in SPLIT_NAMES else "train")
+        table, _, _ = open_table(find_table(file), self.format(), self.model_fields_set, labels)
+        header, _ = header_and_rows(table, labels)
+        if column not in header:
+            raise DataError(f"{file}: no column {column!r}{suggestion(column, header)}; columns: {some(header, 20)}")
+        cells = cells_by_line(table, labels, column)
+        return [cells.get(line, "") for line in examples.names.lines_of(examples.indices)]
 
     def test_fraction(self) -> float:
         """Return the fraction drawn for the test split if it has no file of its own."""

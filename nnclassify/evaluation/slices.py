@@ -10,12 +10,14 @@ add 0.9 s to every `train` and `evaluate`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nnclassify.data.csv_rows import as_number
 from nnclassify.evaluation.significance import ALPHA, holm
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -63,6 +65,16 @@ class Property:
         extremes = [(values[codes == part].min(), values[codes == part].max()) for part in range(len(used))]
         spoken = [dict.fromkeys([in_words(low), in_words(high)]) for low, high in extremes]
         return cls(name, [" to ".join(words) for words in spoken], codes)
+
+    @classmethod
+    def of_texts(cls, name: str, texts: Sequence[str]) -> Property:
+        """Return the slices of numbers, if all texts are numbers or empty, otherwise of each text; empty is unknown."""
+        numbers = [as_number(text) for text in texts]
+        if all(text == "" or number is not None for text, number in zip(texts, numbers, strict=True)):
+            return cls.of_numbers(name, np.array([math.nan if number is None else number for number in numbers]))
+        labels = sorted({*texts} - {""})
+        code_of = {label: code for code, label in enumerate(labels)}
+        return cls(name, labels, np.array([code_of.get(text, UNKNOWN) for text in texts], dtype=np.int64))
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from nnclassify.evaluation.baselines import Baselines, baselines
 from nnclassify.inference.calibrate import calibrated_on, calibration_figures, was_calibrated
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import choose_split, evaluate, evaluated
+from nnclassify.inference.failures import slices_of
 from nnclassify.inference.predictions import Predicted, write_predictions
-from nnclassify.inference.slices import slices_of
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.looks import look
 from nnclassify.training.history import Row

@@ -88,7 +88,8 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     figures = json.loads(second.stdout)
     assert list(figures) == [
         "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
-        "train", "validation", "test", "num_examples", "intervals", "baselines", "slices", "findings",
+        "train", "validation", "test", "num_examples", "intervals", "baselines", "calibration", "slices", "test_looks",
+        "findings",
     ]  # fmt: skip
     assert set(figures["train"]) == {"loss", "accuracy"} < set(figures["validation"]) == set(figures["test"])
     assert set(figures["test"]) == {"loss", *METRICS}
@@ -128,6 +129,8 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
         "classes",
         "confusion",
         "baselines",
+        "test_looks",
+        "mistakes",
         "slices",
     ]
     assert set(figures["classes"][0]) == {"name", "precision", "recall", "f1", "support"}

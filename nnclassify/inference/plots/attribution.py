@@ -14,7 +14,8 @@ from nnclassify.inference.attribution import ColumnImportance, heatmaps
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.displayed_images import displayed
-from nnclassify.inference.plots.examples import CELL, MAX_LISTED, MAX_NAME, describe_one, worst_mistakes
+from nnclassify.inference.mistakes import ranked_mistakes
+from nnclassify.inference.plots.examples import CELL, MAX_LISTED, MAX_NAME, describe_one
 from nnclassify.inference.plots.figures import COLORS, title
 from nnclassify.inference.predictions import Predicted
 
@@ -28,7 +29,7 @@ MAX_COLUMNS = 25
 
 def mistake_heatmaps(classifier: Classifier, predicted: Predicted, run: str = "") -> Figure:
     """Draw the wrong predictions with the highest loss, and the evidence for the predicted and for the true class."""
-    rows = worst_mistakes(predicted.examples, predicted.evaluation)[:NUM_EXPLAINED]
+    rows = ranked_mistakes(predicted.examples, predicted.evaluation)[:NUM_EXPLAINED]
     images, targets = predicted.examples.select(rows)
     labels = predicted.evaluation.predictions[rows]
     of_predicted, of_true = (heatmaps(classifier, images, classes) for classes in (labels, targets))

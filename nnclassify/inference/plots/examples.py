@@ -16,6 +16,7 @@ from nnclassify.evaluation.totals import exact
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.mistakes import ranked_mistakes
 from nnclassify.inference.plots.figures import RIGHT, WRONG, title
 
 NUM_SAMPLES = 25
@@ -46,7 +47,7 @@ def samples(examples: Examples, evaluation: Evaluation, class_names: Sequence[st
 
 def mistakes(examples: Examples, evaluation: Evaluation, class_names: Sequence[str], run: str = "") -> Figure:
     """Draw the wrong predictions with the highest loss (top) and the lowest loss (bottom), each image once."""
-    ranked = worst_mistakes(examples, evaluation)
+    ranked = ranked_mistakes(examples, evaluation)
     heading = title(run, f"{len(ranked):,} of {len(examples):,} predictions are wrong")
     if len(ranked) == 0:
         figure = Figure(figsize=(6, 2))
@@ -70,7 +71,7 @@ def confusions(examples: Examples, evaluation: Evaluation, class_names: Sequence
     heading = title(run, "the classes confused most often: true → predicted")
     figure = Figure(figsize=(CELL * COLUMNS, (_height(examples) + 0.4) * len(pairs) + 0.5), layout="constrained")
     figure.suptitle(heading)
-    ranked = worst_mistakes(examples, evaluation)
+    ranked = ranked_mistakes(examples, evaluation)
     for part, pair in zip(np.asarray(figure.subfigures(len(pairs), 1)).ravel(), pairs, strict=True):
         are_such = (targets[ranked] == pair.target) & (evaluation.predictions[ranked] == pair.predicted)
         support = sum(evaluation.confusion[pair.target])
@@ -86,12 +87,6 @@ def _height(examples: Examples) -> float:
     """Return the height of an image with its text, in inches, between limits for very tall and very wide images."""
     height, width = examples.inputs.shape[-2:]
     return WORDS + CELL * min(max(height / width, 0.1), 1.5)
-
-
-def worst_mistakes(examples: Examples, evaluation: Evaluation) -> Tensor:
-    """Return the rows of the wrong predictions, that with the highest loss first."""
-    wrong = (~exact(evaluation.predictions, examples.all_targets())).nonzero()[:, 0]
-    return wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
 
 
 def _draw_images(
