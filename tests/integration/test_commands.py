@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
 Program = Any
 CONFIG = """\
 dataset: {name: digits, limit: 200}

@@ -65,8 +65,8 @@ class StopAt(Observer):
 
 
 def start(name: str, *changes: str, stop_at: int = 0) -> RunFolder:
-    """Train until the end, or until a signal after an update."""
-    loaded = load_config("run.yaml", [f"name={name}", "checkpoint_every.steps=1", *changes])
+    """Train until the end, or until a signal after an update, at which a chunk of batches has to end."""
+    loaded = load_config("run.yaml", [f"name={name}", f"checkpoint_every.steps={stop_at or 100}", *changes])
     try:
         train(loaded, observers=[StopAt(stop_at)])
     except Interrupted as interrupted:
@@ -139,6 +139,7 @@ def test_the_table_has_each_row_of_the_history_once(step: int) -> None:
     assert folder.results.read_bytes() == written
 
 
+@pytest.mark.slow
 def test_every_part_of_the_fast_recipe_goes_on() -> None:
     """Whitened weights, slow weights between two meetings, a group that has stopped learning, alternating flips."""
     shutil.copy(ROOT / "configs" / "smoke" / "cifar_fast.yaml", "run.yaml")
