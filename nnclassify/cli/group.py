@@ -26,7 +26,9 @@ class TrainRun(Protocol):
         """Train a config: continue the run in `folder`, or start one in the folder `into`."""
 
 
-def resumed_group(config: str, overrides: Sequence[str], seeds: str | None, folds: int | None) -> Group | None:
+def resumed_group(
+    config: str, overrides: Sequence[str], seeds: str | None, folds: int | None, *, is_run: bool
+) -> Group | None:
     """Return the group that `--resume` continues; None: it continues a run.
 
     A name that both a config and a group have means the group, unless a run of the config is newer.
@@ -36,28 +38,32 @@ def resumed_group(config: str, overrides: Sequence[str], seeds: str | None, fold
         overrides: The overrides.
         seeds: The value of `--seeds`.
         folds: The value of `--folds`.
+        is_run: Whether `config` is the name of a run or a group, even if there is such a config.
 
     Raises:
         CheckpointError: There is no such group.
+        InputError: Seeds or folds are asked for, but there is no such config.
     """
     from nnclassify.config.run_config import load_config
     from nnclassify.runs.folder import group_runs, named_group, runs_of
     from nnclassify.runs.groups import fitting_group, read_group, runs_of_group
     from nnclassify.runs.resumable import is_config
 
-    is_of_config = is_config(config)
-    if seeds is None and folds is None and (path := named_group(config)) is not None:
+    is_of_config, asks = not is_run and is_config(config), seeds is not None or folds is not None
+    if not asks and (path := named_group(config)) is not None:
         newest = max((run.started_at() or 0 for run in group_runs(path)), default=0)
         if not is_of_config or all((run.started_at() or 0) < newest for run in runs_of(path.name)):
             return read_group(path)
     if not is_of_config:
+        if asks:
+            raise InputError(f"{config}: no config; --seeds and --folds need one; continue a group by its name alone")
         return None
     loaded = load_config(config, overrides)
     runs = runs_of_group(loaded, seeds, folds)
     if not runs:
         return None
     group = fitting_group(loaded, runs, keeps_configs=not Path(config).is_file())
-    if group is None and (seeds is not None or folds is not None):
+    if group is None and asks:
         raise CheckpointError(f"{loaded.name}: no group of these runs to resume; start one without --resume")
     return group
 

@@ -71,7 +71,7 @@ def train(
     config, words = config_and_overrides(config, changes.words, run, resume=resume)
     overrides = replace(changes, words=words).gathered(folds=None if folds is None else str(folds))
     train_run = partial(_trained, monitor=monitor, report=report, verbose=verbose, plots=plots)
-    group = resumed_group(config, overrides, seeds, folds) if resume else None
+    group = resumed_group(config, overrides, seeds, folds, is_run=run is not None) if resume else None
     if group is None:
         folder, loaded = _loaded(config, overrides, resume=resume, is_run=run is not None)
         group = started_group(loaded, seeds, folds) if folder is None else None

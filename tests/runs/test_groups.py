@@ -147,6 +147,10 @@ def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
     trained("--seeds", "2")
     with pytest.raises(CheckpointError, match="small: no group of these runs to resume"):
         nnclassify("train", "small.yaml", "--resume", "--seeds", "2", "--lr", "0.5")
+    with pytest.raises(InputError, match="small: no config; --seeds and --folds need one"):
+        nnclassify("train", "small", "--resume", "--seeds", "2")
+    with pytest.raises(InputError, match="small: no config; --seeds and --folds need one"):
+        nnclassify("train", "--resume", "--run", "small", "--folds", "2")
     Path("checkpoints/small/group.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"group.json: damaged"):
         nnclassify("train", "--resume", "small")
