@@ -191,9 +191,10 @@ def _step(span: float, count: int) -> float:
 
 def _ticks(low: float, high: float, *, within_one: bool = False, count: int = 4) -> list[float]:
     """Return round ticks that enclose the values."""
+    is_within_one = within_one and low >= 0 and high <= 1
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - max(abs(low) * 0.1, 0.05), high + max(abs(high) * 0.1, 0.05)
-    if within_one:
+    if is_within_one:
         low, high = max(low, 0.0), min(high, 1.0)
     step = _step(high - low, count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
