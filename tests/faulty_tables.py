@@ -27,6 +27,10 @@ def write_tables(folder: Path) -> None:
         is_rare = rng.random(1500) < share
         _write(folder / name, rng.normal(size=(1500, 4)) + apart * is_rare[:, None] * 0.7, is_rare.astype(int))
     _write(folder / "patients", np.column_stack([inputs, rng.integers(0, 150, len(inputs))]), labels, last="patient_id")
+    contradicted = np.concatenate([inputs, inputs[:60]]), np.concatenate([labels, (labels[:60] + 1) % 3])
+    _write(folder / "contradicted", *contradicted)
+    is_common = np.concatenate([labels, np.full(4, 3)])
+    _write(folder / "few", np.concatenate([inputs, inputs[:4] + 20.0]), is_common)
     _write_noisy(folder)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import init, learning_curve, predict, preview, receipt, runs, summary, train, use
+from nnclassify.cli import audit, init, learning_curve, predict, preview, receipt, runs, summary, train, use
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.command(epilog=PRECEDENCE)(train.train)
 app.command()(init.init)
 app.command(epilog=PRECEDENCE)(train.check)
+app.command(epilog=PRECEDENCE)(audit.audit)
 app.command()(train.explain)
 app.command()(use.evaluate)
 app.command(context_settings={"ignore_unknown_options": True})(predict.predict)

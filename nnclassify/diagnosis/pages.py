@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nnclassify.config.finding_ids import no_such_finding
 from nnclassify.diagnosis import outcome_pages
+from nnclassify.diagnosis.audit import pages as audit_pages
 from nnclassify.diagnosis.findings import Page
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
@@ -14,6 +15,7 @@ PAGES: dict[str, Page] = {
     for page in (
         *(rule.page for rules in (data, output_and_loss, architecture, optimization) for rule in rules.RULES),
         *(rule.page for rule in untrained_network.RULES),
+        *audit_pages.PAGES,
         *outcome_pages.PAGES,
         *pages.PAGES,
     )

@@ -39,11 +39,21 @@ def boosted_predictions(inputs: Tensor, targets: Tensor, judged: Tensor, num_cla
     """
     if targets.ndim == 2:
         return torch.stack([boosted_predictions(inputs, column, judged, 2) for column in targets.T], dim=1)
+    return fitted_probabilities(inputs, targets, judged, num_classes).argmax(dim=1)
+
+
+def fitted_probabilities(inputs: Tensor, targets: Tensor, judged: Tensor, num_classes: int) -> Tensor:
+    """Return the probabilities `(M, K)` of trees that are fitted to class indices `(N,)`; see `boosted_predictions`."""
+    probabilities = torch.zeros(len(judged), num_classes, dtype=torch.float64)
     if len(targets.unique()) == 1:
-        return targets[:1].expand(len(judged))
+        probabilities[:, targets[0]] = 1
+        return probabilities
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
         max_iter=num_iterations(num_classes), early_stopping=False, random_state=SEED
     ).fit(inputs.numpy(), targets.numpy())
-    return torch.from_numpy(np.asarray(model.predict(judged.numpy()), dtype=np.int64))
+    probabilities[:, torch.from_numpy(np.asarray(model.classes_))] = torch.from_numpy(
+        model.predict_proba(judged.numpy())
+    )
+    return probabilities

@@ -26,6 +26,10 @@ OPTIONS = {
         *["CONFIG", "WORDS", "--help", "--json", "--monitor", "--no-monitor", "--no-plots", "--plots", "--resume"],
         *["--label", "--run", "--set", "--trust", "--verbose", *SHORT],
     ],
+    "audit": [
+        *["CONFIG", "WORDS", "--help", "--json", "--label", "--no-plots", "--out", "--plots", "--set", "--trust"],
+        *["--verbose", *SHORT],
+    ],
     "init": ["DATA", "--help", "--json", "--label", "--out"],
     "preview": ["CONFIG", "WORDS", "--help", "--json", "--label", "--out", "--set", "--split", "--trust", *SHORT],
     "check": [

@@ -133,6 +133,8 @@ class TableFacts:
 IDENTIFIER = "a different text in every row"
 SPLIT = "says which split each row is for"
 INDEX = "an index of the rows"
+COPY, CONSTANT = "says the label", "always"
+"""The beginning of the reason not to use a column that is the label in other words, and one with a single value."""
 GROUP = "names the group of each row: no group is in two splits"
 MIN_GROUPS, GROUP_ROWS = 10, 2
 """A column called like groups is one with at least so many of them, of so many rows each on average."""
@@ -227,7 +229,7 @@ def _leave_out_copies(
                 found.add((row[place_of[name]].strip(), row[place_of[label.name]].strip()))
     for facts in suspects:
         if len(pairs[facts.name]) == len(label.counts):
-            facts.column, facts.why_ignored = None, f"says the label {label.name!r} in other words"
+            facts.column, facts.why_ignored = None, f"{COPY} {label.name!r} in other words"
 
 
 def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
@@ -325,7 +327,7 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
     is_numeric = num_numbers == facts.num_rows
     is_unique = len(texts) == num_rows
     if len(texts) < 2 and not (texts and facts.num_missing):
-        facts.why_ignored = f"always {texts[0]!r}" if texts else "no values"
+        facts.why_ignored = f"{CONSTANT} {texts[0]!r}" if texts else "no values"
     elif role := _role(facts, is_index=is_numeric and is_unique):
         facts.why_ignored = role
     elif decorated := _decorated(facts, decimal):

@@ -8,6 +8,7 @@ learning rate to choose, and sees each image once.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,16 +26,17 @@ NOISE = 10.0
 """Variance of the pixels of a patch that counts as noise."""
 
 
-def image_features(images: Tensor) -> Tensor:
+def image_features(images: Tensor, advance: Callable[[int], None] = lambda _: None) -> Tensor:
     """Return features `(N, D)` of uint8 images `(N, C, H, W)`, standardized, in half precision."""
     filters, offsets = _filters(images)
     parts = []
     for chunk in images.split(IMAGES_AT_ONCE):
         responses = _responses(chunk.float(), filters) - offsets[:, None, None]
-        side = [min(POOLED, length) for length in responses.shape[2:]]
+        side = min(POOLED, responses.shape[2]), min(POOLED, responses.shape[3])
         halves = (functional.relu(sign * responses - THRESHOLD) for sign in (1, -1))
         pooled = [functional.adaptive_avg_pool2d(half, side).flatten(1) for half in halves]
         parts.append(torch.cat(pooled, dim=1).half())
+        advance(len(chunk))
     return standardized(torch.cat(parts))
 
 

@@ -21,8 +21,8 @@ def label_errors(probabilities: Probabilities, targets: Labels) -> Labels:
     """Return the rows of probable label errors, the least probable label first.
 
     The confident joint says how many examples of each class are probably of each other class. As many are taken: those
-    for which the other class is more probable by the largest margin, if it is the most probable one of all or at least
-    more probable than the given one.
+    for which the other class is more probable than the given one by the largest margin. Where the given class is the
+    most probable one of all, there is no error.
 
     Args:
         probabilities: Out-of-fold probabilities `(N, K)`.

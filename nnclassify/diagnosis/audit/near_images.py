@@ -1,7 +1,7 @@
 """Near duplicates among images: crops, re-compressed and brightened copies, found without comparing all pairs.
 
 1. Every image is described as a whole and as it would look with up to 10% cut off at each side, by a few numbers that
-   ignore brightness and contrast. The nearest whole image of each is looked for in the nearest of about sqrt(N) clusters.
+   ignore brightness and contrast. The whole image nearest to each view is looked for in a few of 2 sqrt(N) clusters.
 2. Each candidate is laid over the image as well as possible (Lucas and Kanade, 1981; Baker and Matthews, 2004), and a
    tone curve is fitted. What remains unexplained tells copies from images that look alike.
 3. Handwritten ones look more alike than photographs do. A copy is also much more alike than what comes next.
@@ -70,7 +70,7 @@ def near_pairs(images: Tensor, advance: Advance = lambda _: None) -> list[NearPa
     gray = gray[rows]
     first, second, views = _candidates(gray, advance)
     scores: dict[tuple[int, int], float] = {}
-    for chunk in torch.arange(len(first)).split(PAIRS_AT_ONCE):
+    for chunk in torch.arange(len(first)).split(PAIRS_AT_ONCE) if len(first) else ():
         a, b = first[chunk], second[chunk]
         found = _explained(gray[a], gray[b], views[chunk])
         for one, other, score in zip(a.tolist(), b.tolist(), found.tolist(), strict=True):
@@ -197,8 +197,9 @@ class _Clusters:
             agreement[inside, itself[inside] - low] = -1.0
             value[mine], found = agreement.max(dim=1)
             row[mine] = self.order[found + low]
-        value, row = value.reshape(-1, probes), row.reshape(-1, probes)
-        return functional.pad(value, (0, PROBES - probes), value=-1.0), functional.pad(row, (0, PROBES - probes), value=-1)
+        missing = (0, PROBES - probes)
+        value, row = (functional.pad(part.reshape(-1, probes), missing, value=-1) for part in (value, row))
+        return value, row
 
 
 def _explained(first: Tensor, second: Tensor, views: Tensor) -> Tensor:
@@ -218,7 +219,8 @@ def _tone(values: Tensor, wanted: Tensor) -> Tensor:
     gram = powers.transpose(1, 2) @ powers
     gram = gram + 1e-4 * gram.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None] * torch.eye(3)
     right = powers.transpose(1, 2) @ wanted[:, :, None]
-    return (right.transpose(1, 2) @ torch.linalg.solve(gram, right)).flatten()
+    explained: Tensor = right.transpose(1, 2) @ torch.linalg.solve(gram, right)
+    return explained.flatten()
 
 
 def _view(images: Tensor, crops: Tensor) -> Tensor:
@@ -234,10 +236,7 @@ def _aligned(first: Tensor, second: Tensor, crops: Tensor) -> Tensor:
 
     Gauss-Newton steps from the given crops; the best of them is returned.
     """
-    height, width = first.shape[2:]
     wanted = functional.normalize(_centered(second.flatten(1)))
-    x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width).expand(height, width)
-    y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height)[:, None].expand(height, width)
     best, kept = torch.full((len(first),), -1.0), crops
     for _ in range(STEPS + 1):
         seen = _view(first, crops)
@@ -247,17 +246,24 @@ def _aligned(first: Tensor, second: Tensor, crops: Tensor) -> Tensor:
         agreement = (unit * wanted).sum(dim=1)
         is_better = agreement > best
         best, kept = torch.where(is_better, agreement, best), torch.where(is_better[:, None], crops, kept)
-        padded = functional.pad(seen, (1, 1, 1, 1), mode="replicate")[:, 0]
-        along_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) * (width / 4) / crops[:, 0, None, None]
-        along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) * (height / 4) / crops[:, 1, None, None]
-        slopes = torch.stack([along_x * x, along_y * y, along_x, along_y], dim=3).flatten(1, 2)
-        slopes = (slopes - slopes.mean(dim=1, keepdim=True)) / length[:, :, None]
+        slopes = _centered(_slopes(seen, crops)) / length[:, :, None]
         slopes = slopes - unit[:, :, None] * (unit[:, :, None] * slopes).sum(dim=1, keepdim=True)  # no gain
         rest = wanted / agreement.clamp(min=0.2)[:, None] - unit
         normal = slopes.transpose(1, 2) @ slopes + 1e-4 * torch.eye(4)
         step = torch.linalg.solve(normal, slopes.transpose(1, 2) @ rest[:, :, None])[:, :, 0]
         crops = _inside(crops + step.clamp(-LARGEST_STEP, LARGEST_STEP))
     return kept
+
+
+def _slopes(seen: Tensor, crops: Tensor) -> Tensor:
+    """Return how the pixels of views `(B, 1, H, W)` change with the four numbers of their crops, `(B, H * W, 4)`."""
+    height, width = seen.shape[2:]
+    x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width).expand(height, width)
+    y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height)[:, None].expand(height, width)
+    padded = functional.pad(seen, (1, 1, 1, 1), mode="replicate")[:, 0]
+    along_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) * (width / 4) / crops[:, 0, None, None]
+    along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) * (height / 4) / crops[:, 1, None, None]
+    return torch.stack([along_x * x, along_y * y, along_x, along_y], dim=3).flatten(1, 2)
 
 
 def _inside(crops: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnclassify.data.splitting import Labels, stratified_folds
+from nnclassify.evaluation.boosting import fitted_probabilities, max_examples
 from nnclassify.seeds import numpy_rng
 
 FOLDS = 5
@@ -19,21 +20,50 @@ SCALES = torch.logspace(-1, 2.5, 60, dtype=torch.float64)
 """Factors to choose from that turn scores into logits."""
 ROWS_AT_ONCE = 4096
 
-Advance = Callable[[float], None]
+Advance = Callable[[int], None]
 
 
-def fold_of_each(targets: Labels) -> Labels:
-    """Return the fold of each example, stratified by class, `(N,)`."""
-    return stratified_folds(targets, None, FOLDS, numpy_rng(0, "audit", "folds"))
+def fold_of_each(targets: Labels, contents: Labels) -> Labels:
+    """Return the fold of each example, `(N,)`: stratified by class, and the same for examples of equal content."""
+    first, content = np.unique(contents, return_index=True, return_inverse=True)[1:]
+    return stratified_folds(targets[first], None, FOLDS, numpy_rng(0, "audit", "folds"))[content]
 
 
-def linear_probabilities(features: Tensor, targets: Labels, num_classes: int) -> Tensor:
-    """Return out-of-fold probabilities `(N, K)` of ridge regression on features `(N, D)`, with a bias.
+def boosted_probabilities(
+    inputs: Tensor, targets: Labels, num_classes: int, contents: Labels, advance: Advance = lambda _: None
+) -> Tensor:
+    """Return out-of-fold probabilities `(N, K)` of gradient-boosted trees; see `fold_of_each`.
+
+    Args:
+        inputs: Columns `(N, D)`.
+        targets: Class indices `(N,)`.
+        num_classes: K.
+        contents: A number for each example, the same for equal ones, `(N,)`.
+        advance: Called after each fold.
+    """
+    folds = fold_of_each(targets, contents)
+    found = torch.zeros(len(inputs), num_classes, dtype=torch.float64)
+    limit = max_examples(inputs.shape[1], num_classes)
+    for fold in range(FOLDS):
+        train, judged = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        train = train[np.linspace(0, len(train) - 1, min(limit, len(train))).astype(np.int64)]
+        labels = torch.from_numpy(targets[train])
+        found[judged] = fitted_probabilities(inputs[train], labels, inputs[judged], num_classes)
+        advance(1)
+    return found
+
+
+def linear_probabilities(
+    features: Tensor, targets: Labels, num_classes: int, contents: Labels, advance: Advance = lambda _: None
+) -> Tensor:
+    """Return out-of-fold probabilities `(N, K)` of ridge regression on features `(N, D)`; see `boosted_probabilities`.
 
     Its equations are those of all examples minus those of a fold, so all folds together cost one pass over the
     examples, and wrong labels move it little. Penalty and scale are those with the lowest out-of-fold log loss.
     """
-    folds = torch.from_numpy(fold_of_each(targets))
+    if len(features) < features.shape[1]:
+        features = _rotated(features)
+    folds = torch.from_numpy(fold_of_each(targets, contents))
     wanted = functional.one_hot(torch.from_numpy(targets), num_classes)
     grams, moments, sums, counts = _sums_by_fold(features, wanted, folds)
     gram, moment, total, count = sum(grams), sum(moments), sum(sums), sum(counts)
@@ -45,12 +75,21 @@ def linear_probabilities(features: Tensor, targets: Labels, num_classes: int) ->
         for penalty, (weights, bias) in _ridge(*kept).items():
             for chunk in rows.split(ROWS_AT_ONCE):
                 scores[penalty][chunk] = features[chunk].float() @ weights + bias
+        advance(1)
     for found in scores.values():
         loss, probabilities = _calibrated(found, torch.from_numpy(targets))
         if best is None or loss < best[0]:
             best = loss, probabilities
     assert best is not None
     return best[1]
+
+
+def _rotated(features: Tensor) -> Tensor:
+    """Return N features of each of N examples with the same products, which are all that ridge regression sees."""
+    inputs = features.float()
+    values, axes = torch.linalg.eigh(inputs @ inputs.T)
+    rotated: Tensor = axes * values.clamp(min=0).sqrt()
+    return rotated
 
 
 def _sums_by_fold(
@@ -83,7 +122,7 @@ def _ridge(gram: Tensor, moment: Tensor, total: Tensor, counts: Tensor) -> dict[
     for penalty in PENALTIES:
         equations = centered.clone()
         equations.diagonal().add_(penalty * spread)
-        weights = torch.linalg.solve(equations, right)
+        weights = torch.cholesky_solve(right, torch.linalg.cholesky(equations))
         found[penalty] = weights, share - mean @ weights
     return found
 

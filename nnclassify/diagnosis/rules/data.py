@@ -216,11 +216,59 @@ def _divided(given: RuleInputs) -> Iterator[Suspicion]:
         yield Suspicion(DIVIDED, "note", "dataset.group", evidence, changes)
 
 
+CONTRADICTED = Page(
+    id="NN121",
+    title="equal inputs with different labels",
+    looks_at="Examples in all splits that are the same bit for bit, and labeled differently: more than 1%, and at least"
+    " three, where inputs have more than 20 values (so that few repeat by chance).",
+    why="At most one of the labels is right, and no net can tell which.",
+    source="Northcutt, Athalye and Mueller, Pervasive label errors in test sets, 2021 (arXiv:2103.14749)",
+    fix="nnclassify audit names them: correct the labels, or add the input that tells them apart.",
+    example="dataset: {name: csv, path: contradicted.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: {name: xor, noise: 0}\nmodel: {name: mlp, hidden: [16]}\n",
+)
+
+
+def _contradicted(given: RuleInputs) -> Iterator[Suspicion]:
+    facts = given.facts
+    if facts.distinct > FEW_VALUES and facts.contradicted > max(REPEATED_SHARE, FEW_REPEATED / facts.num_examples):
+        text = f"{percent(facts.contradicted)} of the examples equal one with another label"
+        yield Suspicion(CONTRADICTED, "note", "dataset", Evidence(text, facts.contradicted, REPEATED_SHARE))
+
+
+RARE = Page(
+    id="NN122",
+    title="classes with too few examples",
+    looks_at="Classes with fewer than 10 training examples, and fewer than a fifth of what an average class has.",
+    why="A net can hardly learn a class from so few examples, and its metrics on them are mostly chance.",
+    source="He and Garcia, Learning from imbalanced data, 2009",
+    fix="Add examples, merge the class with another one, or remove it.",
+    example="dataset: {name: csv, path: few.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\n",
+)
+FEW_EXAMPLES, OF_AVERAGE = 10, 0.2
+
+
+def _rare(given: RuleInputs) -> Iterator[Suspicion]:
+    counts = given.facts.class_counts
+    limit = min(FEW_EXAMPLES, OF_AVERAGE * sum(counts) / len(counts))
+    if rare := [f"{name} {count}" for name, count in zip(given.class_names, counts, strict=True) if count < limit]:
+        evidence = Evidence(f"training examples: {some(rare, 5)}", len(rare), 0)
+        yield Suspicion(RARE, "note", "dataset", evidence)
+
+
+OF_DATA = (
+    Rule(REPEATED, _repeated),
+    Rule(CONTRADICTED, _contradicted),
+    Rule(DIVIDED, _divided),
+    Rule(RARE, _rare),
+)
+"""The rules about the data alone, whatever the network."""
+
 RULES = (
     Rule(ORDERED, _ordered),
     Rule(CONSTANT, _constant),
-    Rule(REPEATED, _repeated),
-    Rule(DIVIDED, _divided),
+    *OF_DATA,
     Rule(IMBALANCED, _imbalanced, fits_multi_hot=False),
     Rule(SCALES, _scales),
     Rule(RAW_INPUTS, _raw_inputs),

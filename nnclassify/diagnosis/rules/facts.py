@@ -38,6 +38,7 @@ class DataFacts:
         repeated: Their fraction of the test examples.
         repeated_within: The fraction of training examples that occur twice in the training split.
         distinct: The largest number of distinct values of any one input in the sample.
+        contradicted: The fraction of all examples that are identical to one with another label.
     """
 
     num_examples: int
@@ -53,6 +54,7 @@ class DataFacts:
     repeated: float
     repeated_within: float
     distinct: int
+    contradicted: float = 0.0
 
     @property
     def scale_ratio(self) -> float:
@@ -85,7 +87,16 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         repeated=num_repeated / len(splits.test) if splits.test else 0.0,
         repeated_within=1 - len(np.unique(contents.hashes["train"])) / len(train),
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
+        contradicted=_contradicted(contents),
     )
+
+
+def _contradicted(contents: Contents) -> float:
+    """The fraction of all examples whose content has several labels."""
+    labels = strata(np.concatenate([part.all_targets().numpy() for part in contents.parts.values()]))
+    content = np.unique(np.concatenate([*contents.hashes.values()]), return_inverse=True)[1]
+    pairs = np.unique(np.stack([content, labels]), axis=1)
+    return float((np.bincount(pairs[0])[content] > 1).mean())
 
 
 def _scales(sample: Tensor, transform: Transform) -> tuple[float, ...]:

@@ -1,0 +1,82 @@
+"""The command `audit`: what is wrong with the data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.streams import has_color
+from nnclassify.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from nnclassify.diagnosis.audit.audit import Audit
+
+TABLE, SUMMARY = "audit.csv", "audit.json"
+
+
+@takes_changes
+def audit(
+    config: ConfigArgument,
+    changes: Changes = UNCHANGED,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="The folder to write to, such as a run's. Default: audit_<name>."),
+    ] = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw duplicates and label errors.")] = True,
+    as_json: JsonOption = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print why each finding matters.")] = False,
+    trust: TrustOption = False,
+) -> None:
+    """Find out what is wrong with the data.
+
+    Looks for duplicates, label errors, contradictions, outliers, poor images, columns that give the label away, and
+    differences between train and test. Writes audit.csv, audit.json and plots.
+    """
+    from nnclassify.config.run_config import load_config
+
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: a file; expected a folder")
+    loaded = load_config(config, changes.gathered())
+    from nnclassify.diagnosis.audit.audit import audit as audit_of  # after the config is checked: torch is slow
+    from nnclassify.diagnosis.audit.report import audit_state, audit_text
+
+    found = audit_of(loaded, note)
+    for text in found.notes:
+        note(text)
+    folder = out or Path(f"audit_{loaded.name}")
+    written = _write(found, folder, plots=plots)
+    if as_json:
+        print_json({**audit_state(found), "files": [str(path) for path in written]})
+    else:
+        print(audit_text(found, verbose=verbose, color=has_color()))
+        print(printable(f"written: {', '.join(str(path) for path in written)}"))
+    raise typer.Exit(4 if found.has_fault else 0)
+
+
+def _write(found: Audit, folder: Path, *, plots: bool) -> list[Path]:
+    """Write the files of an audit into a folder, and return them.
+
+    Raises:
+        SaveError: A file cannot be written.
+    """
+    from nnclassify.diagnosis.audit.report import audit_rows, audit_state
+    from nnclassify.files.atomic_write import save_error, write_text
+    from nnclassify.files.csv_cells import write_csv
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise save_error(folder, cause) from cause
+    write_csv(folder / TABLE, audit_rows(found))
+    write_text(folder / SUMMARY, json.dumps(audit_state(found), indent=1, allow_nan=False) + "\n")
+    written = [folder / TABLE, folder / SUMMARY]
+    if plots:
+        from nnclassify.diagnosis.audit.plots import save_plots
+
+        written += save_plots(found, folder)
+    return written
