@@ -99,7 +99,7 @@ def _known(loaded: LoadedConfig, material: Material) -> list[Finding]:
     transform = Transform(splits.input_shape, splits.image_format, splits.feature_names, shift_, scale, splits.encoder)
     given = RuleInputs(
         config=config,
-        stages=[],
+        hidden_layers=[],
         facts=data_facts(splits, transform),
         columns=transform.columns,
         class_names=splits.class_names,

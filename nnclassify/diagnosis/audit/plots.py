@@ -69,7 +69,8 @@ def _labels(audit: Audit, flags: Sequence[Flag]) -> Figure:
         assert flag.row is not None
         name, split = audit.material.name(flag.row)
         suggested = audit.material.class_name(flag.suggested)
-        words = [f"{split} {name}", f"labeled {audit.material.given(flag.row)}", f"{suggested}? {percent(flag.score)}"]
+        where = name if name.startswith(split) else f"{split} {name}"
+        words = [where, f"labeled {audit.material.given(flag.row)}", f"{suggested}? {percent(flag.score)}"]
         _draw(audit, axes, flag.row, words)
     return _figure(grid)
 
