@@ -1,0 +1,1 @@
+"""How much of what is planted in real data an audit finds."""
