@@ -15,7 +15,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def figures(found: np.ndarray, scores: np.ndarray, is_wrong: np.ndarray) -> dict
 def leak(way: int, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return a column that says the label, 0 or 1, in one of five ways."""
     if way == 0:
-        return 7 * label + 3
+        return np.asarray(7 * label + 3)
     if way == 1:
         return np.array(["alpha", "beta"])[label]
     if way == 2:
@@ -187,7 +187,7 @@ def main() -> None:
         for line in columns(options.tables):
             print(json.dumps(line), flush=True)
         return
-    measure = duplicates if options.what == "duplicates" else labels
+    measure: Callable[[str, Material], dict[str, Any] | None] = duplicates if options.what == "duplicates" else labels
     for name, material in materials(options.data, options.tables, options.images):
         if options.only and name not in options.only.split(","):
             continue
