@@ -31,6 +31,8 @@ def write_tables(folder: Path) -> None:
     _write(folder / "contradicted", *contradicted)
     is_common = np.concatenate([labels, np.full(4, 3)])
     _write(folder / "few", np.concatenate([inputs, inputs[:4] + 20.0]), is_common)
+    noise = rng.normal(size=(600, 3))
+    _write(folder / "revealed", np.column_stack([noise, labels + 0.1 * rng.random(600)]), labels)
     _write_noisy(folder)
 
 

@@ -71,6 +71,8 @@ REVEALING = Page(
     why="Such a column is often filled in only once the label is known, and is not there when the net is used.",
     source="Kaufman, Rosset, Perlich and Stitelman, Leakage in data mining, 2012",
     fix="If it is not known before the label is, list it in dataset.ignore.",
+    example="dataset: {name: csv, path: revealed.csv}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: iris\nmodel: {name: mlp, hidden: [16]}\n",
 )
 ODD_COLUMNS = Page(
     id="NN138",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from nnclassify.diagnosis.audit.pages import REVEALING
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
@@ -257,6 +258,11 @@ def _rare(given: RuleInputs) -> Iterator[Suspicion]:
         yield Suspicion(RARE, "note", "dataset", evidence)
 
 
+def _revealing(given: RuleInputs) -> Iterator[Suspicion]:
+    if found := given.facts.revealing:
+        yield Suspicion(REVEALING, "note", "dataset", Evidence(some(found), len(found), 0))
+
+
 OF_DATA = (
     Rule(REPEATED, _repeated),
     Rule(CONTRADICTED, _contradicted),
@@ -269,6 +275,7 @@ RULES = (
     Rule(ORDERED, _ordered),
     Rule(CONSTANT, _constant),
     *OF_DATA,
+    Rule(REVEALING, _revealing, fits_multi_hot=False),
     Rule(IMBALANCED, _imbalanced, fits_multi_hot=False),
     Rule(SCALES, _scales),
     Rule(RAW_INPUTS, _raw_inputs),

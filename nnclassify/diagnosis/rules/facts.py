@@ -12,10 +12,12 @@ from nnclassify.data import Splits
 from nnclassify.data.duplicates import Contents, Duplicate
 from nnclassify.data.splitting import strata
 from nnclassify.data.transform import Transform
+from nnclassify.diagnosis.audit.columns import FEWEST as FEWEST_ROWS
+from nnclassify.diagnosis.audit.columns import revealing_columns
 from nnclassify.evaluation.baselines import commonest
 
-MAX_SAMPLE = 2000
-"""Maximum number of examples that scales are measured on."""
+MAX_SAMPLE, MAX_FEATURES = 2000, 100
+"""Maximum number of examples that scales are measured on, and of features of a table whose columns are judged alone."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class DataFacts:
         repeated_within: The fraction of training examples that occur twice in the training split.
         distinct: The largest number of distinct values of any one input in the sample.
         contradicted: The fraction of all examples that are identical to one with another label.
+        revealing: Columns of a table that give the label away, each with what it predicts alone, in words.
     """
 
     num_examples: int
@@ -55,6 +58,7 @@ class DataFacts:
     repeated_within: float
     distinct: int
     contradicted: float = 0.0
+    revealing: tuple[str, ...] = ()
 
     @property
     def scale_ratio(self) -> float:
@@ -88,7 +92,18 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         repeated_within=1 - len(np.unique(contents.hashes["train"])) / len(train),
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
         contradicted=_contradicted(contents),
+        revealing=_revealing(splits) if sample.ndim == 2 and flat.shape[1] <= MAX_FEATURES else (),
     )
+
+
+def _revealing(splits: Splits) -> tuple[str, ...]:
+    """What is said of each column of the training split that gives the label away."""
+    train = splits.train
+    if splits.is_multi_hot or len(train) < FEWEST_ROWS:
+        return ()
+    rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
+    raw, targets = train.select(rows)
+    return tuple(flag.detail for flag in revealing_columns(raw, targets.numpy(), splits))
 
 
 def _contradicted(contents: Contents) -> float:
