@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
-from builders import write_images
 from PIL import Image
 
 Program = Callable[..., CompletedProcess[str]]
@@ -29,8 +30,12 @@ def test_a_shipped_config_is_audited_into_a_folder(nnclassify: Program, place: P
 
 @pytest.mark.slow
 def test_copies_in_the_test_folder_end_with_4_and_are_drawn(nnclassify: Program, place: Path) -> None:
-    names = [f"{split}/{name}/{number}.png" for split in ("train", "test") for name in "ab" for number in range(6)]
-    write_images(place / "images", names)
+    rng = np.random.default_rng(0)
+    for split, name in itertools.product(("train", "test"), "ab"):
+        (place / "images" / split / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(place / "images" / split / name / f"{number}.png")
     for number in range(4):
         with Image.open(place / f"images/train/a/{number}.png") as image:
             image.save(place / f"images/test/b/{number}.png")
