@@ -23,7 +23,7 @@ def test_a_shipped_config_is_audited_into_a_folder(nnclassify: Program, place: P
     summary = json.loads(done.stdout)
     assert summary.pop("files") == ["audit_iris_mlp/audit.csv", "audit_iris_mlp/audit.json"]
     assert json.loads((place / "audit_iris_mlp/audit.json").read_text()) == summary
-    rows = list(csv.DictReader((place / "audit_iris_mlp/audit.csv").open(newline="")))
+    rows = list(csv.DictReader((place / "audit_iris_mlp/audit.csv").read_text().splitlines()))
     assert {row["finding"] for row in rows} == summary["counts"].keys()
     assert all(row["suggested"] for row in rows if row["finding"] == "label_error")
 
