@@ -27,14 +27,17 @@ NOISE = 10.0
 
 
 def image_features(images: Tensor, advance: Callable[[int], None] = lambda _: None) -> Tensor:
-    """Return features `(N, D)` of uint8 images `(N, C, H, W)`, standardized, in half precision."""
+    """Return features `(N, D)` of uint8 images `(N, C, H, W)`, standardized, in half precision.
+
+    They are the mean responses of the filters to a grid, and the mean colors, which the filters do not see.
+    """
     filters, offsets = _filters(images)
     parts = []
     for chunk in images.split(IMAGES_AT_ONCE):
         responses = _responses(chunk.float(), filters) - offsets[:, None, None]
         side = min(POOLED, responses.shape[2]), min(POOLED, responses.shape[3])
         halves = (functional.relu(sign * responses - THRESHOLD) for sign in (1, -1))
-        pooled = [functional.adaptive_avg_pool2d(half, side).flatten(1) for half in halves]
+        pooled = [functional.adaptive_avg_pool2d(part, side).flatten(1) for part in (*halves, chunk.float())]
         parts.append(torch.cat(pooled, dim=1).half())
         advance(len(chunk))
     return standardized(torch.cat(parts))

@@ -19,7 +19,7 @@ NEAR = Page(
     looks_at="Images that are crops (up to 10% at each side), re-compressed, brighter or darker copies of others: after"
     " alignment, one explains 94% of the variance of the other, and leaves less than 30% of what the next but one image"
     " leaves. Rows of a table whose values round to the same 0.001 standard deviations. A fault if more than 1% of the"
-    " test examples, and at least three, are almost training examples.",
+    " test images, and at least three, are almost training images.",
     why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
     fix="Look at audit_duplicates.png, and remove one of each pair that audit.csv names.",
