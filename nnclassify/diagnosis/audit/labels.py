@@ -59,7 +59,7 @@ def wrong_labels(material: Material) -> Found:
         for row in found.tolist()
     ]
     share = len(found) / len(targets)
-    text = f"{counted(len(found), 'label')} ({percent(share)}) probably wrong: {judged.how}"
+    text = f"{counted(len(found), 'label')} ({percent(share)}) may be wrong: {judged.how}"
     accuracy = float((predicted == targets).mean())
     text += f", right about {percent(accuracy)} of unseen examples, {judged.disagree} with them"
     findings = [finding_of(WRONG_LABELS, "note", Evidence(text, share, 0.0), path="dataset")] if flags else []

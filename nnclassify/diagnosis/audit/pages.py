@@ -26,7 +26,7 @@ NEAR = Page(
 )
 WRONG_LABELS = Page(
     id="NN133",
-    title="labels that are probably wrong",
+    title="labels that may be wrong",
     looks_at="Confident learning: out-of-fold probabilities of a classifier that has not seen the example, against the"
     " mean probability of each class over the examples labeled so.",
     why="A net learns wrong labels by heart, and a test with wrong labels ranks nets by chance.",

@@ -1,4 +1,4 @@
-"""Draw what an audit found: pairs of duplicates, and images whose labels are probably wrong."""
+"""Draw what an audit found: pairs of duplicates, and images whose labels may be wrong."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _duplicates(audit: Audit, flags: Sequence[Flag]) -> Figure:
 
 def _labels(audit: Audit, flags: Sequence[Flag]) -> Figure:
     num_all = len(audit.of_kind("label_error"))
-    heading = title(audit.material.loaded.name, f"{len(flags)} of {num_all:,} labels that are probably wrong")
+    heading = title(audit.material.loaded.name, f"{len(flags)} of {num_all:,} labels that may be wrong")
     grid = _grid(heading, len(flags), LABELS_PER_ROW, 1)
     for axes, flag in zip(grid, flags, strict=False):
         assert flag.row is not None
