@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from pathlib import Path
-from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, load_config
 from nnclassify.diagnosis.learning_curve import LearningCurve, learning_curve
@@ -40,8 +38,8 @@ def main() -> None:
             print(_compared(curve, largest), flush=True)
 
 
-def _trained(loaded: LoadedConfig, resume: RunFolder | None, root: Path) -> dict[str, Any]:
-    return train(loaded, resume=resume, root=root, with_monitor=False).figures()
+def _trained(loaded: LoadedConfig, resume: RunFolder | None, into: RunFolder) -> object:
+    return train(loaded, resume=resume, into=into, with_monitor=False, with_report=False)
 
 
 def _compared(curve: LearningCurve, largest: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -68,8 +68,8 @@ def learning_curve(
         print("\n".join(map(printable, [*curve.conclusions(), f"plot: {drawn}"])))
 
 
-def _train(loaded: LoadedConfig, resume: RunFolder | None, root: Path) -> dict[str, Any]:
+def _train(loaded: LoadedConfig, resume: RunFolder | None, into: RunFolder) -> object:
     """Train one run, whose notes are those of all."""
     from nnclassify.run import train
 
-    return train(loaded, resume=resume, root=root, with_monitor=False).figures()
+    return train(loaded, resume=resume, into=into, with_monitor=False, with_report=False)

@@ -7,6 +7,7 @@ training and a wider network are trials of their own.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ from nnclassify.evaluation.power_law import Expected, PowerLaw
 from nnclassify.evaluation.significance import corrected_t_test
 from nnclassify.evaluation.totals import exact
 from nnclassify.runs.folder import RunFolder
-from nnclassify.runs.series import Figures, Series, Train, series_of
+from nnclassify.runs.group_summary import result_of
+from nnclassify.runs.groups import Group, fitting_group, new_group
 from nnclassify.training.history import Row, read_rows
 
 NUM_SHARES, NUM_SEEDS = 5, 3
@@ -39,6 +41,7 @@ STILL = 0.02
 """Relative change of the validation loss over the last quarter of the epochs that counts as falling or rising."""
 
 Kind = Literal["share", "epochs", "width"]
+KINDS: tuple[Kind, ...] = ("share", "epochs", "width")
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,22 @@ class Planned:
     """A run to make.
 
     Attributes:
-        loaded: Its config, with the name of its run folder.
+        name: The name of its run folder.
+        overrides: What it changes in the config.
         kind: What it varies.
+        seed: Its seed.
         share: The fraction of the training split that it is trained on.
     """
 
-    loaded: LoadedConfig
+    name: str
+    overrides: list[str]
     kind: Kind
+    seed: int
     share: float = 1.0
+
+
+Train = Callable[[LoadedConfig, RunFolder | None, RunFolder], object]
+"""Trains a config: continues the run in a folder, or starts one in the other folder."""
 
 
 @dataclass(frozen=True)
@@ -245,6 +256,7 @@ class Experiment:
         splits: Its examples.
         seeds: The seeds of the runs.
         shares: The fractions of the training split, ascending; the last is 1.
+        train: Trains a run.
         note: Called with the result of each run, one line.
     """
 
@@ -252,29 +264,30 @@ class Experiment:
     splits: Splits
     seeds: Sequence[int]
     shares: Sequence[float]
+    train: Train
     note: Callable[[str], None]
 
     def planned(self, kind: Kind) -> list[Planned]:
         """Return the runs of a kind; none if the network has no width that could be doubled."""
-        config, runs = self.loaded.config, []
-        if kind == "epochs":
-            config = config.model_copy(update={"epochs": 2 * config.epochs})
-        elif kind == "width":
+        config = self.loaded.config
+        changes = [f"epochs={config.epochs * (2 if kind == 'epochs' else 1)}"]
+        if kind == "width":
             wider = config.model.widened(2)
             if wider is None:
                 return []
-            config = config.model_copy(update={"model": wider})
+            changes += [f"model={json.dumps(wider.model_dump(mode='json', exclude_none=True))}"]
         shares = self.shares if kind == "share" else [1.0]
         of_data = config.seed if config.dataset.seed is None else config.dataset.seed
-        alone = {"name": None, "boosted_baseline": "off", "show_test": self.split == "test"}
-        for seed in self.seeds:
-            for share in shares:
-                of_run = config.with_dataset({"share": share, "seed": of_data})
-                of_run = of_run.model_copy(update={"seed": seed, **alone})
-                name = f"1-{round(1 / share)}" if kind == "share" else f"{kind}-2"
-                named = replace(self.loaded, config=of_run, name=f"{name}-seed-{seed}", notes=())
-                runs.append(Planned(named, kind, share))
-        return runs
+        changes += [f"dataset.seed={of_data}", "boosted_baseline=off", f"show_test={json.dumps(self.split == 'test')}"]
+        return [
+            Planned(
+                f"{f'1-{round(1 / share)}' if kind == 'share' else f'{kind}-2'}-seed-{seed}",
+                [*changes, f"dataset.share={share}", f"seed={seed}"],
+                *(kind, seed, share),
+            )
+            for seed in self.seeds
+            for share in shares
+        ]
 
     @property
     def split(self) -> Literal["validation", "test"]:
@@ -289,28 +302,32 @@ class Experiment:
             raise DataError("a learning curve needs examples that are not trained on; set dataset.validation: 0.1")
         return "test"
 
-    def made(self, series: Series, runs: Iterable[Planned]) -> list[CurveRun]:
-        """Make runs, as far as they are not made yet."""
-        return [self._made(series, run) for run in runs]
+    def made(self, group: Group, runs: Iterable[Planned]) -> list[CurveRun]:
+        """Make runs of a group, as far as they are not made yet."""
+        return [self._made(group, run) for run in runs]
 
-    def _made(self, series: Series, run: Planned) -> CurveRun:
-        was_made = series.is_finished(run.loaded)
-        figures = series.figures(run.loaded)
-        rows = read_rows(RunFolder(series.root / run.loaded.name).history)
-        made = self._measured(run, figures, rows)
+    def _made(self, group: Group, run: Planned) -> CurveRun:
+        folder = group.folder(run.name)
+        was_made = folder.result.is_file()
+        if not was_made:
+            begun = folder if folder.started_at() is not None else None
+            self.train(group.config(run.name), begun, group.create_folder(run.name))
+        figures = result_of(folder)
+        assert figures is not None
+        made = self._measured(run, figures, read_rows(folder.history))
         what = counted(made.num_examples, "training example") if run.kind == "share" else f"twice the {run.kind}"
         when = "already made" if was_made else f"{made.seconds:.1f} s"
         self.note(f"{what}, seed {made.seed}: {self.split} accuracy {percent(made.accuracy)} ({when})")
         return made
 
-    def _measured(self, run: Planned, figures: Figures, rows: Sequence[Row]) -> CurveRun:
+    def _measured(self, run: Planned, figures: dict[str, Any], rows: Sequence[Row]) -> CurveRun:
         judged = figures["validation"] or figures["test"]
         return CurveRun(
-            run.loaded.name,
+            run.name,
             run.kind,
             run.share,
             round(run.share * len(self.splits.train)),
-            run.loaded.config.seed,
+            run.seed,
             judged["accuracy"],
             figures["train"]["accuracy"],
             figures["train_seconds"],
@@ -342,7 +359,7 @@ def learning_curve(
 
     Args:
         loaded: The config.
-        train: Trains one run; see `runs.series`.
+        train: Trains a run.
         root: The folder of runs, in which the folder of these is made.
         num_shares: The number of shares: 1, 1/2, 1/4 and so on.
         num_seeds: The number of seeds of each.
@@ -357,25 +374,39 @@ def learning_curve(
         splits = loaded.config.dataset.build(loaded.config.seed)
         shares = _shares(splits, num_shares)
         seeds = range(loaded.config.seed, loaded.config.seed + num_seeds)
-        experiment = Experiment(loaded, splits, seeds, shares, note)
-        split = experiment.split
+        experiment = Experiment(loaded, splits, seeds, shares, train, note)
+        plans: dict[Kind, list[Planned]] = {kind: experiment.planned(kind) for kind in KINDS}
     for text in (*loaded.notes, *splits.notes):
         note(text)
-    plans: dict[Kind, list[Planned]] = {kind: experiment.planned(kind) for kind in ("share", "epochs", "width")}
-    configs = [run.loaded for runs in plans.values() for run in runs]
-    series = series_of(f"{loaded.name}-learning-curve", configs, train, root)
-    runs = experiment.made(series, plans["share"])
+    group = _group(loaded, [run for runs in plans.values() for run in runs], root)
+    with RunFolder(group.path).locked():
+        return _measured(experiment, group, plans, with_trials)
+
+
+def _group(loaded: LoadedConfig, runs: Sequence[Planned], root: Path) -> Group:
+    """Return the group of the runs of a learning curve: the one that was begun with the same config, or a new one."""
+    named, overrides = replace(loaded, name=f"{loaded.name}-learning-curve"), {run.name: run.overrides for run in runs}
+    group = fitting_group(named, overrides, keeps_configs=True, root=root) or new_group(named, overrides, root)
+    group.write()
+    return group
+
+
+def _measured(
+    experiment: Experiment, group: Group, plans: dict[Kind, list[Planned]], with_trials: bool | None
+) -> LearningCurve:
+    splits, split = experiment.splits, experiment.split
+    runs = experiment.made(group, plans["share"])
     judged = splits.split(split)
     assert judged is not None
     targets = judged.all_targets()
     law = PowerLaw.fit([run.num_examples for run in runs], [1 - run.accuracy for run in runs], len(judged))
-    untried = _untried(plans, series, runs, with_trials)
+    untried = _untried(plans, group, runs, with_trials)
     whole = [run for run in runs if run.share == 1]
-    kinds: tuple[Kind, ...] = ("epochs", "width")
-    tried = {kind: experiment.made(series, plans[kind]) for kind in kinds if kind not in untried}
+    tried = {kind: experiment.made(group, plans[kind]) for kind in KINDS[1:] if kind not in untried}
     trials = {kind: _compared(whole, changed) for kind, changed in tried.items()}
     majority = float(exact(commonest(splits.train.all_targets())[0].expand_as(targets), targets).double().mean())
-    return LearningCurve(loaded.name, series.root, split, len(judged), runs, law, trials, untried, majority)
+    name = experiment.loaded.name
+    return LearningCurve(name, group.path, split, len(judged), runs, law, trials, untried, majority)
 
 
 def _shares(splits: Splits, num_shares: int) -> list[float]:
@@ -395,11 +426,11 @@ def _shares(splits: Splits, num_shares: int) -> list[float]:
 
 
 def _untried(
-    plans: dict[Kind, list[Planned]], series: Series, runs: Sequence[CurveRun], with_trials: bool | None
+    plans: dict[Kind, list[Planned]], group: Group, runs: Sequence[CurveRun], with_trials: bool | None
 ) -> dict[Kind, str]:
     """Return why trials are not made, by kind; those that have been made before are always used."""
     seconds = statistics.mean(run.seconds for run in runs if run.share == 1)
-    waiting = {kind: [run for run in plans[kind] if not series.is_finished(run.loaded)] for kind in plans}
+    waiting = {kind: [run for run in plans[kind] if not group.folder(run.name).result.is_file()] for kind in plans}
     expected = 2 * seconds * sum(len(of_kind) for of_kind in waiting.values())
     why: dict[Kind, str] = {}
     for kind in ("epochs", "width"):

@@ -85,7 +85,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     known = runs_of(loaded.name)
     misfits: list[tuple[RunFolder, str]] = []
     for folder in reversed(known):
-        if not (changed := changes_since(folder, loaded)):
+        if not (changed := _changes_since(folder, loaded)):
             for other, difference in misfits:
                 note(f"{other.path}: not resumed, because it differs: {difference}")
             own = own_config(folder, [] if Path(config).is_file() else overrides, note)
@@ -94,7 +94,7 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     if named is not None:
         return named, own_config(named, overrides, note)
     if known:
-        raise refusal(known[-1], changes_since(known[-1], loaded))
+        raise refusal(known[-1], _changes_since(known[-1], loaded))
     raise CheckpointError(f"{loaded.name}: no run to resume; start one without --resume")
 
 
@@ -176,7 +176,7 @@ def _is_whole(config: Path) -> bool:
         return False
 
 
-def changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
+def _changes_since(folder: RunFolder, loaded: LoadedConfig) -> list[str]:
     """Return the differences from a run's own config; none if it cannot be read, since its checkpoint decides then."""
     try:
         before = own_config(folder).config

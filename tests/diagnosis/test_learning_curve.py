@@ -28,17 +28,14 @@ class Simulated:
         self.seconds = seconds
         self.made: list[LoadedConfig] = []
 
-    def __call__(self, config: LoadedConfig, resume: RunFolder | None, root: Path) -> dict[str, Any]:
+    def __call__(self, config: LoadedConfig, resume: RunFolder | None, folder: RunFolder) -> None:
         self.made.append(config)
-        folder = RunFolder(root / config.name)
-        folder.path.mkdir(parents=True)
         folder.config.write_text(config.config.to_yaml())
         folder.history.write_text("")
         error = 0.01 + 0.1 * (config.config.dataset.share or 1) ** -0.5 - 0.01 * (config.config.epochs > 2)
         judged = {"accuracy": 1 - error}
         figures = {"validation": judged, "test": judged, "train": {"accuracy": 0.99}, "train_seconds": self.seconds}
         folder.result.write_text(json.dumps(figures))
-        return figures
 
 
 def measured(simulated: Simulated, here: Path, **options: Any) -> LearningCurve:
@@ -66,6 +63,33 @@ def test_started_again_it_makes_what_is_missing(tmp_path: Path) -> None:
     assert len(simulated.made) == 5 and set(first.untried.values()) == {"--no-trials"}
     again = measured(simulated, tmp_path, num_seeds=1)
     assert len(simulated.made) == 7 and again.runs == first.runs and not again.untried
+
+
+def test_other_epochs_are_other_runs(tmp_path: Path) -> None:
+    measured(Simulated(), tmp_path, num_seeds=1, with_trials=False)
+    longer = Simulated()
+    curve = learning_curve(
+        loaded(config_of(dataset=DIGITS, seed=4, epochs=5)), longer, tmp_path, num_seeds=1, with_trials=False
+    )
+    assert {config.config.epochs for config in longer.made} == {5} and len(longer.made) == 5
+    assert curve.folder == tmp_path / "test-learning-curve-2"
+
+
+def test_a_run_that_was_stopped_is_continued(tmp_path: Path) -> None:
+    resumed: list[str] = []
+
+    class Stopped(Simulated):
+        def __call__(self, config: LoadedConfig, resume: RunFolder | None, folder: RunFolder) -> None:
+            resumed.extend([] if resume is None else [resume.path.name])
+            super().__call__(config, resume, folder)
+            if len(self.made) == 2 and not resumed:
+                folder.result.unlink()
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(Stopped(), tmp_path, num_seeds=1)
+    curve = measured(Stopped(), tmp_path, num_seeds=1)
+    assert resumed == ["1-8-seed-4"] and len(curve.runs) == 5
 
 
 def test_trials_that_take_long_are_made_only_if_asked_for(tmp_path: Path) -> None:
@@ -146,8 +170,8 @@ def test_the_plot_shows_runs_and_what_twice_the_data_gives() -> None:
 def test_real_runs_are_resumed_and_judged_on_the_same_examples(here: Path) -> None:
     config = loaded(config_of(dataset=DIGITS, epochs=3))
 
-    def really(config: LoadedConfig, resume: RunFolder | None, root: Path) -> dict[str, Any]:
-        return train(config, resume=resume, root=root, with_monitor=False).figures()
+    def really(config: LoadedConfig, resume: RunFolder | None, into: RunFolder) -> object:
+        return train(config, resume=resume, into=into, with_monitor=False, with_report=False)
 
     curve = learning_curve(config, really, Path("checkpoints"), num_shares=3, num_seeds=1)
     names = {
