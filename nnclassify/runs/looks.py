@@ -85,12 +85,13 @@ def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note:
     folder, now = RunFolder(checkpoint.parent), datetime.now(UTC).isoformat(timespec="seconds")
     digest, group = content_digest(dict(weights)), _group_of(folder)
     new = Look(weights=digest, run=str(folder.path.absolute()), time=now, group=group)
-    known = _distinct([*_of_run(folder, test_split), new])
+    before = _of_run(folder, test_split)
+    known = _distinct([*before, new])
     try:
         known = _recorded(test_split, known)
     except OSError as cause:
         note(f"looks at the test set are counted in the run folder alone: {one_line(cause)}")
-    if folder.config.is_file():
+    if known != before and folder.config.is_file():
         try:
             write_text(folder.looks, SplitLooks(test_split=test_split, looks=known).model_dump_json(indent=1) + "\n")
         except SaveError as error:
