@@ -100,7 +100,7 @@ def result_sentence(run: RunContents) -> str:
     right = "right in every class" if run.scored is not None and run.scored.is_multi_hot else "right"
     number = "" if found.count is None else f"{found.count:,} "
     which = {
-        "test": f"{number}test {thing(run, 2)} that it has never seen",
+        "test": f"{number}test {thing(run, 2)} that it was not trained on",
         "validation": f"{number}validation {thing(run, 2)} that it was not trained on",
         "train": f"the {thing(run, 2)} that it was trained on",
     }[found.split]

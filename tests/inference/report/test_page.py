@@ -145,7 +145,7 @@ def test_a_run_without_a_test_split_is_judged_on_validation(tmp_path: Path) -> N
 def test_a_test_split_that_is_evaluated_later_is_the_result(tmp_path: Path) -> None:
     run = write_run(tmp_path, result={"validation": {"accuracy": 0.75}, "test": None})  # `show_test: off`
     write_answers(run, ["a", "b"], [("x", 0, 0, 0.9), ("y", 1, 0, 0.8)])
-    assert "It is right about 5 times in 10: 50.0% of 2 test examples that it has never seen." in page_of(run).text
+    assert "It is right about 5 times in 10: 50.0% of 2 test examples that it was not trained on." in page_of(run).text
 
 
 def test_probabilities_before_and_after_calibration_stand_side_by_side(tmp_path: Path) -> None:
