@@ -143,14 +143,16 @@ def evaluation_text(
     split: str,
     evaluation: Evaluation,
     failures: Failures,
+    calibration: dict[str, Any],
     recorded: Baselines | None = None,
 ) -> str:
-    """Describe an evaluation: metrics, baselines, classes, the confusion matrix if it fits, and failures."""
+    """Describe an evaluation: metrics, calibration, classes, the confusion matrix if it fits, and failures."""
     lines = [
         f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
         *metrics_lines("", evaluation, recorded),
         *undefined_lines(evaluation),
         *([looks] if (looks := in_words(evaluation.test_looks)) else []),
+        *_calibration_lines(calibration, evaluation.classes[-1].name),
         "",
     ]
     has_all = len(evaluation.classes) <= MAX_SHOWN_CLASSES
@@ -158,6 +160,27 @@ def evaluation_text(
     if not evaluation.is_multi_hot:
         lines += ["", _confusion_table(evaluation) if has_all else _largest_confusions(evaluation)]
     return "\n".join([*lines, "", *_failures(failures)])
+
+
+def _calibration_lines(figures: dict[str, Any], last_class: str) -> list[str]:
+    """Describe how far the probabilities can be trusted, and from which probability the second of two classes is
+    predicted."""
+    before, after, temperature = figures["before"], figures.get("after"), figures["temperature"]
+    error, brier = (f"expected calibration error {percent(before['ece'])}", f"Brier score {before['brier']:.4f}")
+    lines = [f"probabilities are not calibrated ({figures.get('reason')}): {error}, {brier}"]
+    if after is not None:
+        error = f"expected calibration error {percent(after['ece'])} (before {percent(before['ece'])})"
+        lines = [f"calibrated at temperature {temperature:.3g}: {error}, Brier score {after['brier']:.4f}"]
+    if (of_level := figures.get("sets", {}).get("0.9")) is not None:
+        size = f"{of_level['mean_size']:.2f} on average"
+        lines.append(f"sets of classes (--sets 0.9) contain the true one in {percent(of_level['coverage'])}; {size}")
+    if figures.get("unlike"):
+        lines.append(f"unlike the training data: {percent(figures['unlike'])} of the examples")
+    if figures["threshold"] is not None:
+        lines.append(
+            f"{readable(last_class, MAX_NAME)} is predicted if its probability exceeds {figures['threshold']:.3g}"
+        )
+    return lines
 
 
 _ALWAYS = {"loss", "accuracy"}

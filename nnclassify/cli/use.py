@@ -74,6 +74,7 @@ def evaluate(
 
     run, changes = run_and_overrides(run, words, run_option, overrides)
     from nnclassify.cli.text import evaluation_text
+    from nnclassify.inference.calibrate import calibration_facts, calibration_figures
     from nnclassify.inference.evaluation_examples import evaluate_chosen, examples_to_evaluate, recorded_baselines
     from nnclassify.inference.failures import failures_of
     from nnclassify.inference.predictions import Predicted
@@ -86,6 +87,7 @@ def evaluate(
     evaluation = evaluate_chosen(classifier, chosen, note)
     predicted = Predicted(chosen.split, chosen.examples, evaluation)
     failures = failures_of(classifier, predicted, chosen.dataset, by or (), with_importance=importance)
+    calibration = calibration_facts(classifier) | calibration_figures(classifier, evaluation)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
@@ -95,12 +97,13 @@ def evaluate(
                 **evaluation.figures(),
                 "baselines": None if recorded is None else vars(recorded),
                 "test_looks": evaluation.test_looks,
+                "calibration": calibration,
                 **failures.figures(),
             }
         )
     else:
         which = chosen.split if data is None else f"{chosen.split} of {data}"
-        print(evaluation_text(path, which, evaluation, failures, recorded))
+        print(evaluation_text(path, which, evaluation, failures, calibration, recorded))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
 

@@ -76,7 +76,7 @@ class Calibration:
             "threshold": self.threshold,
             "scores": None if self.scores is None else self.scores.kept,
             "risks": None if columns is None else torch.stack(columns, dim=1),
-            "novelty": None if self.novelty is None else dict(vars(self.novelty)),
+            "novelty": None if self.novelty is None else self.novelty.state(),
         }
 
     @classmethod
@@ -97,7 +97,7 @@ class Calibration:
             state["threshold"],
             None if scores is None else ConformalScores(count, scores),
             None if risks is None else RiskCoverage(risks[:, 0], *risks[:, 1:].long().unbind(dim=1)),
-            None if novelty is None else Novelty.checked(**novelty),
+            None if novelty is None else Novelty.from_state(novelty),
         )
 
 

@@ -20,7 +20,7 @@ SMALLEST_LOG = -1e5
 """In place of the logarithm of 0, which remains 0 at every temperature allowed."""
 MISTAKE_LOG = -28.0
 """The least logarithm of a mistake that is assumed where there is none: a probability of about 1e-12."""
-MAX_STEPS, TOLERANCE = 100, 1e-10
+MAX_STEPS, TOLERANCE = 100, 1e-8
 
 
 def fit_temperature(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> float:

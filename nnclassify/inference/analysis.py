@@ -14,7 +14,7 @@ from typing import Any
 from nnclassify.data import Splits
 from nnclassify.errors import one_line
 from nnclassify.evaluation.baselines import Baselines, baselines
-from nnclassify.inference.calibrate import calibrated_on, calibration_figures, was_calibrated
+from nnclassify.inference.calibrate import calibrated_on, calibration_facts, calibration_figures, was_calibrated
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import choose_split, evaluate, evaluated
 from nnclassify.inference.failures import slices_of
@@ -159,16 +159,10 @@ def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
 
 def _calibration(run: FinishedRun) -> dict[str, Any]:
     """Return the temperature and how far the probabilities can be trusted; or the reason why there is none."""
-    found, splits = run.classifier.calibration, {"test": run.test}
-    if run.validation is not run.test:
-        splits = {"validation": run.validation, **splits}
-    lacking = {"temperature": None, "reason": "the run has no validation split of its own"}
-    return {
-        **(lacking if found is None else {"temperature": found.temperature, "threshold": found.threshold}),
-        **{
-            name: None if split is None else calibration_figures(run.classifier, split.evaluation)
-            for name, split in splits.items()
-        },
+    splits = {"validation": None if run.validation is run.test else run.validation, "test": run.test}
+    return calibration_facts(run.classifier) | {
+        name: None if split is None else calibration_figures(run.classifier, split.evaluation)
+        for name, split in splits.items()
     }
 
 

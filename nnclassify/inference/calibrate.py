@@ -11,6 +11,7 @@ from torch import Tensor
 from nnclassify.data import Examples
 from nnclassify.evaluation.calibration import Calibration
 from nnclassify.evaluation.conformal import coverage_of
+from nnclassify.evaluation.features import Features
 from nnclassify.evaluation.novelty import MAX_FIT, Novelty
 from nnclassify.evaluation.reliability import reliability
 from nnclassify.evaluation.selective import RiskCoverage
@@ -27,14 +28,14 @@ MAX_POINTS = 100
 
 
 def calibrated_on(
-    classifier: Classifier, outputs: Tensor, features: Tensor | None, targets: Tensor, train: Examples
+    classifier: Classifier, outputs: Tensor, features: Features, targets: Tensor, train: Examples
 ) -> Classifier:
     """Return the classifier, calibrated on the validation split, and write that into its checkpoint.
 
     Args:
         classifier: The classifier, not calibrated.
         outputs: Its outputs on the validation split, `(N, num_outputs)`.
-        features: The inputs of its last layer there, `(N, D)`; None if they are unknown.
+        features: Its features there.
         targets: The targets there, `(N,)` or `(N, K)`.
         train: The training split, some of which tells what is like it.
 
@@ -60,6 +61,16 @@ def was_calibrated(folder: RunFolder) -> bool:
         return json.loads(content_of(folder.result))["calibration"]["temperature"] is not None
     except (OSError, ValueError, KeyError, TypeError):  # no finished run, or one of an earlier release
         return False
+
+
+def calibration_facts(classifier: Classifier) -> dict[str, Any]:
+    """Return the temperature and the decision threshold, for JSON; or the reason why there is no temperature."""
+    calibration, threshold = classifier.calibration, classifier.loss_fn.decision
+    if calibration is not None:
+        return {"temperature": calibration.temperature, "threshold": threshold}
+    validation = classifier.config.dataset.validation
+    lacking = "the run has no validation split of its own" if validation in (0, "test") else "none is in the checkpoint"
+    return {"temperature": None, "threshold": threshold, "reason": lacking}
 
 
 def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from nnclassify.device import Placement, resolve_placement, set_matmul_precision
 from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrustError, one_line, some
 from nnclassify.evaluation.calibration import Calibration, calibrated
 from nnclassify.evaluation.decision import check_threshold
-from nnclassify.evaluation.features import features_of, recorded_features
+from nnclassify.evaluation.features import Features, features_of, recorded_features
 from nnclassify.evaluation.outputs import check_tta, outputs_of
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.user_code import UserCode, check_trust
@@ -176,8 +176,8 @@ class Classifier:
         return self.outputs_and_features(examples)[0]
 
     @preserve_process_state()
-    def outputs_and_features(self, examples: Examples) -> tuple[Tensor, Tensor | None]:
-        """Compute the outputs `(N, num_outputs)`, and the `features_of` the last layer, on the CPU and in order."""
+    def outputs_and_features(self, examples: Examples) -> tuple[Tensor, Features]:
+        """Compute the outputs `(N, num_outputs)` and the features, on the CPU and in order."""
         set_matmul_precision(self.placement.device, self.config.precision)
         tta = self.config.evaluation.tta
         with recorded_features(self.model) as recorded:
@@ -283,7 +283,7 @@ class Classifier:
             )
         return 1.0 if found is None else found
 
-    def is_unlike(self, outputs: Tensor, features: Tensor | None) -> Tensor | None:
+    def is_unlike(self, outputs: Tensor, features: Features) -> Tensor | None:
         """Return whether each input is unlike the training data, bool `(N,)`; None if the checkpoint cannot tell."""
         novelty = None if self.calibration is None else self.calibration.novelty
         return None if novelty is None else novelty.is_unlike(outputs, features)

@@ -13,6 +13,7 @@ from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, some
 from nnclassify.evaluation.bootstrap import metric_intervals
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
+from nnclassify.evaluation.features import Features
 from nnclassify.evaluation.metrics import MetricInputs, measured
 from nnclassify.inference.classifier import Classifier, check_columns
 
@@ -33,7 +34,7 @@ class Evaluation:
         outputs: The outputs of the network for each example, `(N, num_outputs)`, on the CPU.
         targets: The true classes `(N,)`, or multi-hot targets `(N, K)`, on the CPU.
         predictions: The predicted classes `(N,)`, or multi-hot predictions `(N, K)`.
-        features: The inputs of the last layer for each example, `(N, D)`; None if they are unknown.
+        features: What tells whether the examples are like the training data.
         is_unlike: Whether each example is unlike the training data, bool `(N,)`; None if that is unknown.
         undefined: The metrics that have no value on this split, each with the reason.
         is_multi_hot: Whether an example may belong to several classes, or to none.
@@ -52,7 +53,7 @@ class Evaluation:
     outputs: Tensor
     targets: Tensor
     predictions: Tensor
-    features: Tensor | None = None
+    features: Features = field(default_factory=dict)
     is_unlike: Tensor | None = None
     undefined: dict[str, str] = field(default_factory=dict)
     is_multi_hot: bool = False
@@ -102,7 +103,7 @@ def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:
     return evaluated(classifier, outputs, features, examples.all_targets())
 
 
-def evaluated(classifier: Classifier, outputs: Tensor, features: Tensor | None, targets: Tensor) -> Evaluation:
+def evaluated(classifier: Classifier, outputs: Tensor, features: Features, targets: Tensor) -> Evaluation:
     """Evaluate outputs that have been computed.
 
     Raises:

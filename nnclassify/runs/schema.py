@@ -156,11 +156,18 @@ class TransformState(TypedDict):
 
 
 @with_config(CLOSED)
-class NoveltyState(TypedDict):
-    """`Novelty`."""
+class DistanceState(TypedDict):
+    """`Distance`."""
 
-    means: Tensor | None
-    whitening: Tensor | None
+    means: Tensor
+    whitening: Tensor
+
+
+@with_config(CLOSED)
+class NoveltyState(TypedDict):
+    """`Novelty.state()`."""
+
+    distances: dict[Literal["inputs", "last_layer"], DistanceState]
     limits: Tensor
 
 

@@ -64,7 +64,9 @@ def evaluated(confusion: list[list[int]], class_names: list[str], failures: Fail
     reports, none = class_reports(confusion, class_names), torch.empty(0)
     metrics = {"loss": 1.0, "accuracy": 0.5}
     evaluation = Evaluation(9, metrics, {"accuracy": (0.1, 0.9)}, reports, confusion, none, none, none, none, none)
-    return evaluation_text(Path("best.pt"), "test", evaluation, failures)
+    scores = {"ece": 0.123, "brier": 0.25, "log_loss": 0.5}
+    calibration = {"temperature": None, "threshold": None, "reason": "no split", "before": scores}
+    return evaluation_text(Path("best.pt"), "test", evaluation, failures, calibration)
 
 
 def test_a_confusion_matrix_has_numbers_over_its_columns_where_names_are_too_wide() -> None:

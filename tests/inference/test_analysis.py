@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nnclassify import run
 from nnclassify.data import Examples
+from nnclassify.evaluation.features import Features
 from nnclassify.inference import analysis
 from nnclassify.inference.analysis import FinishedRun
 from nnclassify.inference.classifier import Classifier
@@ -33,7 +34,7 @@ def test_the_outputs_of_a_split_are_computed_once(
     asked: list[Examples] = []
     outputs = Classifier.outputs_and_features
 
-    def recorded(classifier: Classifier, examples: Examples) -> tuple[Tensor, Tensor | None]:
+    def recorded(classifier: Classifier, examples: Examples) -> tuple[Tensor, Features]:
         asked.append(examples)
         return outputs(classifier, examples)
 

@@ -12,6 +12,7 @@ from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.attribution import MAX_COLUMNS, column_importance
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.plots.attribution import importance, mistake_heatmaps
+from nnclassify.inference.plots.calibration import calibration
 from nnclassify.inference.plots.confusion import confusion
 from nnclassify.inference.plots.examples import confusions, mistakes, samples
 from nnclassify.inference.plots.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title
@@ -79,6 +80,7 @@ def _plots_of_test(classifier: Classifier, test: Predicted, run: str, note: Call
         note("no confusion matrix: targets are multi-hot; `nnclassify evaluate` prints the metrics of each class")
     else:
         jobs["confusion"] = lambda: confusion(evaluation.confusion, names, run)
+    jobs["calibration"] = lambda: calibration(classifier.loss_fn, evaluation, run)
     if classifier.transform.image_format is not None:
         jobs["samples"] = lambda: samples(examples, evaluation, names, run)
         jobs["mistakes"] = lambda: mistakes(examples, evaluation, names, run)
