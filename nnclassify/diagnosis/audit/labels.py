@@ -16,6 +16,8 @@ from nnclassify.diagnosis.findings import Evidence, finding_of
 from nnclassify.errors import counted
 from nnclassify.evaluation.percent import percent
 
+SURE = 0.9
+"""Accuracy from which on most of what a classifier disagrees with is wrong: at 5% of wrong labels, a third or more."""
 FEWEST = 5 * FOLDS
 """With fewer examples, no classifier can tell a wrong label."""
 GOOD = 0.3
@@ -62,6 +64,7 @@ def wrong_labels(material: Material) -> Found:
     text = f"{counted(len(found), 'label')} ({percent(share)}) may be wrong: {judged.how}"
     accuracy = float((predicted == targets).mean())
     text += f", right about {percent(accuracy)} of unseen examples, {judged.disagree} with them"
+    text += "; most are hard examples, since it is often wrong" if accuracy < SURE else ""
     findings = [finding_of(WRONG_LABELS, "note", Evidence(text, share, 0.0), path="dataset")] if flags else []
     return Found(findings, flags)
 
