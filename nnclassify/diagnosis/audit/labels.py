@@ -17,7 +17,7 @@ from nnclassify.errors import counted
 from nnclassify.evaluation.percent import percent
 
 SURE = 0.9
-"""Accuracy from which on most of what a classifier disagrees with is wrong: at 5% of wrong labels, a third or more."""
+"""Accuracy below which most of the labels that a classifier disagrees with are right, where few labels are wrong."""
 FEWEST = 5 * FOLDS
 """With fewer examples, no classifier can tell a wrong label."""
 GOOD = 0.3
