@@ -17,7 +17,7 @@ from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import ODD_COLUMNS, REVEALING
 from nnclassify.diagnosis.findings import Evidence, finding_of
-from nnclassify.errors import counted, some
+from nnclassify.errors import DataError, InputError, counted, one_line, some
 from nnclassify.evaluation.percent import percent
 from nnclassify.seeds import numpy_rng
 
@@ -32,7 +32,11 @@ errors of all columns together that do not."""
 def columns(material: Material) -> Found:
     """Find them, also among the columns that are not used as features."""
     dataset = material.loaded.config.dataset
-    unused = list(_unused(dataset)) if isinstance(dataset, Csv) else []
+    unused, notes = [], []
+    try:
+        unused = list(_unused(dataset)) if isinstance(dataset, Csv) else []
+    except (DataError, InputError) as error:  # the first rows may hold a single class
+        notes = [f"columns that are not features are not looked at: {one_line(error)}"]
     revealing = [flag for flag in unused if flag.kind == "reveals_label"]
     others = [flag for flag in unused if flag.kind != "reveals_label"]
     known = {flag.column for flag in unused}
@@ -46,7 +50,7 @@ def columns(material: Material) -> Found:
     if others:
         text = some([f"{flag.column!r} ({flag.detail})" for flag in others], 5)
         findings.append(finding_of(ODD_COLUMNS, "note", Evidence(text, len(others), 0.0), path="dataset"))
-    return Found(findings, [*revealing, *others])
+    return Found(findings, [*revealing, *others], notes)
 
 
 def _unused(dataset: Csv) -> Iterator[Flag]:

@@ -56,6 +56,17 @@ def test_columns_that_give_the_label_away_are_named_and_others_are_not(tmp_path:
 
 
 @pytest.mark.slow
+def test_a_table_whose_first_rows_have_one_class_is_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnclassify.config.suggest.table_facts.LOOKED_AT", 100)
+    order = np.argsort(table()["label"], kind="stable")
+    path = write_table(tmp_path / "t.csv", {name: values[order] for name, values in table().items()})
+    (tmp_path / "c.yaml").write_text(f"dataset: {{name: csv, path: {path}}}\nmodel: {{name: mlp, hidden: [4]}}\n")
+    found = audited(tmp_path / "c.yaml")
+    assert any(note.startswith("columns that are not features are not looked at: ") for note in found.notes)
+    assert found.of_kind("reveals_label") == []
+
+
+@pytest.mark.slow
 def test_nothing_gives_the_iris_away() -> None:
     assert audited("iris_mlp").of_kind("reveals_label", "identifier", "constant") == []
 
