@@ -29,11 +29,11 @@ WRONG_LABELS = Page(
     title="labels that may be wrong",
     looks_at="Confident learning: out-of-fold probabilities of a classifier that has not seen the example, against the"
     " mean probability of each class over the examples labeled so.",
-    why="A net learns wrong labels by heart, and a test with wrong labels ranks nets by chance.",
+    why="A network memorizes wrong labels, and a test with wrong labels ranks good networks by chance.",
     source="Northcutt, Jiang and Chuang, Confident learning, 2021 (arXiv:1911.00068); Northcutt, Athalye and Mueller,"
     " Pervasive label errors in test sets, 2021 (arXiv:2103.14749)",
     fix="Look at audit_labels.png, and correct or remove the examples that audit.csv names. Hard examples are among"
-    " them: do not relabel unseen.",
+    " them: do not relabel without looking.",
 )
 FAR_AWAY = Page(
     id="NN134",
@@ -78,7 +78,7 @@ ODD_COLUMNS = Page(
     id="NN138",
     title="columns that name rows or never change",
     looks_at="Columns with a different text in every row, with the numbers of the rows, or with a single value.",
-    why="They say nothing about a new example, and a net learns identifiers by heart.",
+    why="They say nothing about a new example, and a network memorizes identifiers.",
     source="Kuhn and Johnson, Applied Predictive Modeling, 2013, section 3.5",
     fix="List them in dataset.ignore, or an identifier in dataset.id.",
 )

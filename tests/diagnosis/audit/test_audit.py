@@ -145,6 +145,7 @@ def test_copies_of_training_images_in_the_test_split_are_a_fault(tmp_path: Path)
     assert found.has_fault and "NN132" in ids(found)
 
 
+@pytest.mark.slow
 def test_the_table_and_the_summary_say_the_same(tmp_path: Path) -> None:
     found = audited("iris_mlp")
     header, *rows = audit_rows(found)
@@ -154,6 +155,7 @@ def test_the_table_and_the_summary_say_the_same(tmp_path: Path) -> None:
     assert audit_text(found, verbose=False, color=False).startswith("audited: 120 train, 30 test examples")
 
 
+@pytest.mark.slow
 def test_multi_hot_targets_are_audited_without_label_errors(tmp_path: Path) -> None:
     columns = table()
     says_yes = (columns.pop("label") == "yes").astype(int)
