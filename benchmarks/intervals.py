@@ -2,9 +2,9 @@
 
 The test split of each run stands for all examples that there are: its metrics are the true values. From the outputs of
 the network, 1,000 test splits of N examples are drawn with replacement, and the intervals of each are computed as
-`evaluate` does. `--networks 1000` trains as many small networks on two moons, each on examples of its own, and holds
-the intervals of each run against its metrics on 50,000 more examples. Otherwise, only the accuracy is simulated: 1,000
-numbers of correct predictions, drawn at random.
+`evaluate` does. `--networks 1000` trains as many small networks on three normal distributions, each on examples of its
+own, and holds the intervals of each run against its metrics on 50,000 more examples. Otherwise, only the accuracy is
+simulated: 1,000 numbers of correct predictions, drawn at random.
 """
 
 from __future__ import annotations
@@ -20,20 +20,14 @@ import torch
 from torch import Tensor
 
 import nnclassify
-from nnclassify.data.synthetic import Moons
+from nnclassify.data import Examples
 from nnclassify.evaluation.bootstrap import metric_intervals, resampled, units_of
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.inference.classifier import load_run
 from nnclassify.inference.evaluate import choose_split, evaluate, splits_of
 
-CONFIG = {
-    "dataset": {"name": "moons", "num_examples": 100, "num_test": 300, "noise": 0.3},
-    "model": {"name": "mlp", "hidden": [8]},
-    "optimizer": {"name": "adam", "lr": 0.05},
-    "epochs": 10,
-    "device": "cpu",
-}
+CONFIG = {"model": {"name": "mlp", "hidden": [8]}, "optimizer": {"name": "adam", "lr": 0.05}, "epochs": 10}
 COUNTS, ACCURACIES = (30, 100, 300, 1000, 10_000), (0.5, 0.7, 0.9, 0.95, 0.99)
 
 
@@ -128,11 +122,20 @@ def simulated(
 def of_networks(num_networks: int) -> dict[str, Coverage]:
     """Train networks on data of their own, and return the coverage of each metric of their test splits."""
     found: dict[str, Coverage] = {}
-    more = Moons(noise=0.3, num_test=50_000).build(10**6).test
-    assert more is not None
+    inputs, targets = (torch.from_numpy(values) for values in normal_examples(50_000, -1))
+    more = Examples(inputs, targets, torch.arange(len(targets)))
     with TemporaryDirectory() as root:
         for seed in range(num_networks):
-            result = nnclassify.train({**CONFIG, "seed": seed}, root, report=False)
+            np.savez(f"{root}/train.npz", *normal_examples(200, 2 * seed))
+            np.savez(f"{root}/test.npz", *normal_examples(300, 2 * seed + 1))
+            keys = {"inputs": "arr_0", "targets": "arr_1"}
+            files = {
+                f"{split}_{kind}": f"{root}/{split}.npz:{key}"
+                for split in ("train", "test")
+                for kind, key in keys.items()
+            }
+            config = {**CONFIG, "dataset": {"name": "tensors", **files}, "seed": seed, "device": "cpu"}
+            result = nnclassify.train(config, f"{root}/runs", report=False)
             assert result.test is not None
             truth = evaluate(result.classifier, more).metrics
             for name in truth:
@@ -143,6 +146,13 @@ def of_networks(num_networks: int) -> dict[str, Coverage]:
                     coverage.covered.append(interval[0] <= truth[name] <= interval[1])
             shutil.rmtree(result.folder.path)
     return found
+
+
+def normal_examples(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw inputs `(N, 3)` and targets `(N,)` of three classes."""
+    rng = np.random.default_rng(seed + 1)
+    targets = rng.integers(3, size=count)
+    return rng.normal(size=(count, 3)) + 1.5 * np.eye(3)[targets], targets
 
 
 def percentile_interval(given: MetricInputs, name: str, weights: Tensor) -> tuple[float, float]:

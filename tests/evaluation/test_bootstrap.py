@@ -151,8 +151,9 @@ def test_nine_intervals_of_ten_or_more_cover_the_metric() -> None:
         logits = torch.randn(count, 3, generator=rng)
         return MetricInputs(1.5 * one_hot(targets, 3) + logits, targets, CrossEntropy().build([1, 1, 1]))
 
-    truth, _ = measured(drawn(400_000), ["a", "b", "c"])
-    trials = [metric_intervals(drawn(300), truth) for _ in range(400)]
+    names = ["a", "b", "c"]
+    truth, _ = measured(drawn(400_000), names)
+    trials = [metric_intervals(split, measured(split, names)[0]) for split in (drawn(300) for _ in range(400))]
     for name, value in truth.items():
         covered = np.mean([trial[name][0] <= value <= trial[name][1] for trial in trials])
         assert 0.9 <= covered <= 0.99, name
