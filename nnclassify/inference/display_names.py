@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from nnclassify.errors import printable
 
 ELLIPSIS = "…"
+MAX_PER_COLUMN = 4
+"""Characters that a name may have per column, on average, counted from either end."""
 _JOINER = "\u200d"
 
 
@@ -31,6 +33,8 @@ def readable(name: str, limit: int) -> str:
     An empty name, or one that consists of spaces, is quoted.
     """
     shown = printable(name)
+    if len(shown) > 2 * MAX_PER_COLUMN * limit:  # accents without end have no width
+        shown = f"{shown[: MAX_PER_COLUMN * limit]}{ELLIPSIS}{shown[-MAX_PER_COLUMN * limit :]}"
     if not num_columns(shown.strip()):
         shown = repr(shown)
     return shown if num_columns(shown) <= limit else _cut(shown, limit)

@@ -34,3 +34,7 @@ def test_a_name_is_shown_on_one_line_and_cut_in_the_middle(name: str, shown: str
 
 def test_names_that_look_alike_when_they_are_cut_are_told_apart() -> None:
     assert readable_names(["a" * 9 + "b" + "z" * 9, "a" * 9 + "c" + "z" * 9, "d"], 5) == ["aa…zz [0]", "aa…zz [1]", "d"]
+
+
+def test_a_name_of_accents_without_end_is_cut() -> None:
+    assert readable("a" + "\u0301" * 1000, 10) == "a" + "\u0301" * 39 + "\N{HORIZONTAL ELLIPSIS}" + "\u0301" * 40

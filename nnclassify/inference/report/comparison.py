@@ -65,7 +65,7 @@ def comparison_page(runs: Sequence[RunContents], compared: Sequence[ComparedRun]
             printable(f"{name}: {text}") for run, name in zip(runs, names, strict=True) for text in run.problems
         ],
     }
-    data = {"charts": [chart.data() for chart in charts], "classes": [], "cells": {}, "examples": []}
+    data = {"charts": [chart.data() for chart in charts], "classes": {}, "cells": {}, "examples": []}
     return rendered(
         "compare.html.j2", f"{counted(len(runs), 'run')} side by side - nnclassify report", SECTIONS, data, views
     )

@@ -130,5 +130,5 @@ def _hash(text: str) -> str:
 
 def _for_script(data: Mapping[str, Any]) -> str:
     """Return JSON that no name can end early: `<`, `>` and `&` are written as escapes."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

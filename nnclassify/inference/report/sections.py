@@ -59,6 +59,10 @@ LEVELS = {"0.9": "90%", "0.95": "95%", "0.99": "99%"}
 """The coverages of prediction sets, as JSON has them."""
 FEW_IN_BIN = 5
 """Under this many examples, a dot of the reliability diagram is faint."""
+MAX_TOLD_BYTES = 500_000
+"""Size of the names and values of the examples that cells of the confusion matrix name."""
+MAX_CLASSES = 1000
+"""Classes in the table; of more, those with the lowest recall are shown."""
 MAX_SLICES = 20
 MAX_FLAGS = 10
 """Examples of each kind that an audit names on the page; audit.csv has all."""
@@ -85,6 +89,7 @@ def sections(run: RunContents) -> dict[str, Any]:
         "matrix_gap": _matrix_gap(run),
         "mistakes": _mistakes(run),
         "classes": [] if scored is None else _classes(scored),
+        "classes_left_out": 0 if scored is None else max(0, len(scored.class_names) - MAX_CLASSES),
         "calibration": None if scored is None or scored.is_multi_hot else _calibration(run, scored),
         "calibration_gap": _calibration_gap(run),
         "slices": _slices(run),
@@ -101,26 +106,30 @@ def sections(run: RunContents) -> dict[str, Any]:
 
 def page_data(run: RunContents, views: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the script of the page reads: curves, and the examples in each cell of the confusion matrix."""
-    data: dict[str, Any] = {"charts": [chart.data() for chart in views["charts"]], "classes": [], "cells": {}}
+    data: dict[str, Any] = {"charts": [chart.data() for chart in views["charts"]], "classes": {}, "cells": {}}
     scored = run.scored
     if scored is None or scored.is_multi_hot:
         return {**data, "examples": []}
-    places: dict[int, int] = {}
+    size, names = 0, readable_names(scored.class_names, MAX_NAME)
+    examples: list[list[str]] = []
     for at_cell, rows in scored.listed.items():
-        if rows:
-            data["cells"]["{}-{}".format(*at_cell)] = [places.setdefault(row, len(places)) for row in rows]
-    data["classes"] = readable_names(scored.class_names, MAX_NAME)
-    data["examples"] = [
-        [
-            readable(scored.names[row], MAX_NAME),
-            percent(scored.confidences[row]),
-            _number(scored.losses[row]),
-            run.examples.images.get(scored.names[row], ""),
-            _values_text(run, scored.names[row]),
-        ]
-        for row in places
-    ]
-    return data
+        for row in rows:
+            told = _told(run, scored, row)
+            size += sum(len(text.encode()) for text in told)
+            if size > MAX_TOLD_BYTES:
+                break
+            data["cells"].setdefault("{}-{}".format(*at_cell), []).append(len(examples))
+            data["classes"] |= {label: names[label] for label in at_cell}
+            images = run.examples.images
+            examples.append([*told[:3], images.get(scored.names[row], ""), told[3]])
+    return {**data, "examples": examples}
+
+
+def _told(run: RunContents, scored: Scored, row: int) -> list[str]:
+    """Return what is said about an example in a cell: its name, confidence and loss, and its values in a table."""
+    name = scored.names[row]
+    confidence, loss = percent(scored.confidences[row]), _number(scored.losses[row])
+    return [readable(name, MAX_NAME), confidence, loss, _values_text(run, name)]
 
 
 def _values_text(run: RunContents, name: str) -> str:
@@ -198,6 +207,9 @@ def _figures(run: RunContents) -> dict[str, Any]:
 
 
 def _figure_notes(run: RunContents, splits: Sequence[str]) -> Iterator[str]:
+    looks = number_at(run.result, "test_looks")
+    if looks is not None:
+        yield f"Networks that have looked at this test set so far: {looks:,.0f}."
     if any(split in ("validation", "test") for split in splits):
         yield "Beside a figure: its 95% interval, where it is known."
     if run.best is not None and "train" in splits:
@@ -328,7 +340,9 @@ def _example(run: RunContents, scored: Scored, row: int) -> dict[str, Any]:
 def _classes(scored: Scored) -> list[dict[str, Any]]:
     names = readable_names(scored.class_names, MAX_NAME)
     by_name = dict(zip(scored.class_names, names, strict=True))
-    rows = zip(class_rows(scored), names, strict=True)
+    rows = list(zip(class_rows(scored), names, strict=True))
+    if len(rows) > MAX_CLASSES:
+        rows = sorted(rows, key=lambda pair: pair[0].recall)[:MAX_CLASSES]
     return [{**vars(row), "name": name, "taken_for": by_name.get(row.taken_for, "")} for row, name in rows]
 
 

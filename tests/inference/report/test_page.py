@@ -125,6 +125,13 @@ def test_a_thousand_classes_fit_a_page(tmp_path: Path) -> None:
     assert page.tags["tr"] > 1000
 
 
+def test_long_names_fit_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
+    answers = [(f"{number}" + "\N{GRINNING FACE}" * 300 + "a" + "\u0301" * 900, 0, 1, 0.5) for number in range(4000)]
+    write_answers(run, ["a", "b"], answers)
+    assert "4,000 of 4,000" in page_of(run).text
+
+
 def test_thousands_of_epochs_are_thinned(tmp_path: Path) -> None:
     run = write_run(tmp_path, epochs=1)
     write_rows(run.history, [row_of(epoch) for epoch in range(1, 5_001)])
