@@ -13,8 +13,10 @@ CORE_FLOPS, GPU_FLOPS = 20e9, 5e12
 MAX_SECONDS = 300.0
 """Estimated seconds that a suggested run may take: a first result is soon there, and `epochs` is easily raised."""
 MIN_EPOCHS, MAX_EPOCHS = 10, 300
-IMAGE_STEPS, TABLE_STEPS = 1500, 3000
-"""Updates to aim for: by then, small networks have converged."""
+IMAGE_STEPS, TABLE_STEPS, SMALL_TABLE_STEPS = 1500, 3000, 700
+"""Updates to aim for: by then, small networks have converged, and on small tables have not yet memorized."""
+SURE = 500
+"""Validation examples from which on their accuracy tells epochs apart; the log loss does with fewer."""
 UNBALANCED = 8
 """Classes are weighted where the most common one has this many times the examples of the rarest one."""
 
@@ -76,13 +78,21 @@ def machine_flops() -> float:
     return GPU_FLOPS if torch.cuda.is_available() else CORE_FLOPS * (os.cpu_count() or 1)
 
 
-def loss_entries(class_counts: Sequence[int]) -> list[Entry]:
-    """Return the loss, weighted by class where the classes are unbalanced, and what to select by then."""
+def loss_entries(class_counts: Sequence[int], num_validation: float = SURE) -> list[Entry]:
+    """Return the loss, weighted by class where the classes are unbalanced, and what to select the best epoch by.
+
+    Args:
+        class_counts: The examples of each class.
+        num_validation: The validation examples; 0 if nothing is selected.
+    """
     most, fewest = max(class_counts), max(1, min(class_counts))
     if most < UNBALANCED * fewest:
-        return [Entry("loss", "cross_entropy")]
+        few = "of few validation examples, the log loss says more than the accuracy"
+        by_loss = [Entry("select_by", "log_loss", few)] if 0 < num_validation < SURE else []
+        return [Entry("loss", "cross_entropy"), *by_loss]
+    by_class = Entry("select_by", "balanced_accuracy", "the mean over classes of the accuracy per class")
     ratio = f"the most common class has {most / fewest:.0f} times the examples of the rarest"
     return [
         Entry("loss", {"name": "cross_entropy", "class_weights": "balanced"}, f"{ratio}; all count the same"),
-        Entry("select_by", "balanced_accuracy", "the mean over classes of the accuracy per class"),
+        *([by_class] if num_validation else []),
     ]

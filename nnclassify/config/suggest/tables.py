@@ -6,7 +6,7 @@ from typing import Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
-from nnclassify.config.suggest.recipe import TABLE_STEPS, Recipe, loss_entries, recipe_for
+from nnclassify.config.suggest.recipe import SMALL_TABLE_STEPS, TABLE_STEPS, Recipe, loss_entries, recipe_for
 from nnclassify.config.suggest.table_facts import (
     FEW_CATEGORIES,
     GROUP,
@@ -21,8 +21,8 @@ from nnclassify.data.column_kinds import kind_text
 from nnclassify.data.encoding import DateColumn, NumberColumn, OneHotColumn
 from nnclassify.errors import DataError, counted, some
 
-CLASS_ROWS = 20
-"""Training rows per class from which on much is dropped out."""
+CLASS_ROWS, HELD_OUT_ROWS = 20, 10
+"""Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
 
 def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Suggestion:
@@ -37,11 +37,15 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
         reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in facts.columns) or "no other column"
         raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
     num_train = max(1, int(facts.num_rows * (1 - TEST) * (1 - VALIDATION)))
+    splits = _split_entries(facts)
+    validation = next((entry.value for entry in splits if entry.key == "validation"), VALIDATION)
     num_features = sum(column.num_features() for column in facts.used)
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
-    loss = loss_entries([*facts.classes.values()]) if facts.classes else [Entry("loss", "bce_with_logits")]
+    loss = [Entry("loss", "bce_with_logits")]
+    if facts.classes:
+        loss = loss_entries([*facts.classes.values()], validation * facts.num_rows * (1 - TEST))
     entries = [
-        Entry("dataset", _dataset_entries(facts)),
+        Entry("dataset", [*_dataset_entries(facts), *splits]),
         Entry("model", model),
         *loss,
         *recipe.entries(),
@@ -52,9 +56,11 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
 def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple[list[Entry], Recipe]:
     """Return the model section of an MLP for some columns, wider for more examples, and how long to train it."""
     width = next((width for width, limit in ((64, 1_000), (128, 100_000)) if num_examples < limit), 256)
-    recipe = recipe_for(num_examples, num_features * width + width * width, TABLE_STEPS)
+    steps = SMALL_TABLE_STEPS if num_examples < 1_000 else TABLE_STEPS
+    recipe = recipe_for(num_examples, num_features * width + width * width, steps)
     # Dropout keeps a network from memorizing; with a handful of examples per class, it keeps it from learning.
-    dropout = 0.3 if CLASS_ROWS * num_classes <= num_examples < 100_000 else 0.1
+    much = next((rate for rate, limit in ((0.5, 1_000), (0.3, 100_000)) if num_examples < limit), 0.1)
+    dropout = much if CLASS_ROWS * num_classes <= num_examples else 0.1
     return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
 
 
@@ -86,14 +92,17 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
     if num_missing := sum(column.num_missing for column in facts.used):
         comment = f"{counted(num_missing, 'missing value')}: the median or the most frequent category, and a marker"
         entries.append(Entry("missing", "fill", comment))
-    return [*entries, *_split_entries(facts)]
+    return entries
 
 
 def _split_entries(facts: TableFacts) -> list[Entry]:
     named = splits_in(facts.split) if facts.split else set()
     entries = [Entry("split", facts.split.name, SPLIT)] if facts.split else []
     if "validation" not in named:
-        entries.append(validation_entry(facts.num_rows * (1 - TEST)))
+        num_train = facts.num_rows * (1 - TEST)
+        is_scarce = num_train < HELD_OUT_ROWS * len(facts.classes)
+        few = Entry("validation", 0, "too few rows of each class to hold some out")
+        entries.append(few if is_scarce else validation_entry(num_train))
     if not facts.split:
         entries.append(Entry("test", TEST, "fraction of all rows; reported at the end, selects nothing"))
     return entries

@@ -194,3 +194,16 @@ def test_empty_columns_without_names_are_passed_over(here: Path) -> None:
 def test_missing_labels_beside_one_class_are_named(here: Path) -> None:
     with pytest.raises(DataError, match=r"only one class \(EU\), and missing labels such as 'NA'; .*--label"):
         suggest(write("x,label", [f"{index % 7}.5,{['NA', 'EU'][index % 2]}" for index in range(30)]))
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "labels", "validation", "select_by"),
+    [(200, "ab", 0.1, "log_loss"), (30, "abcdef", 0, "accuracy"), (7000, "ab", 0.1, "accuracy")],
+)
+def test_little_data_selects_by_the_loss_or_holds_nothing_out(
+    num_rows: int, labels: str, validation: float, select_by: str, here: Path
+) -> None:
+    config = load_config(write("x,z,label", numbers(num_rows, labels))).config
+    assert (config.dataset.validation, config.select_by) == (validation, select_by)
+    updates = config.epochs * num_rows * 0.72 / config.batch_size
+    assert 400 < updates < 900 if num_rows < 1000 else updates > 2900
