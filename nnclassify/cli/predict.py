@@ -114,8 +114,7 @@ def predict(
 ) -> None:
     """Predict the classes of inputs with a trained classifier.
 
-    Inputs unlike the training data are marked. With --save-csv or --copy-to, prints the number of inputs of each class
-    instead of a line per input.
+    Inputs unlike the training data are marked. With --save-csv or --copy-to, prints the number of inputs of each class.
     """
     if sum((as_json, as_csv, save_csv is not None)) > 1:
         raise InputError("--json, --csv and --save-csv: choose one")
@@ -130,8 +129,7 @@ def predict(
         _draw_heatmaps(heatmap, classifier, inputs)
     copies = _copies(copy_to, classifier, inputs)
     is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
-    to_terminal = is_terminal(sys.stdout) and not is_summary
-    passage = _Passage(copies, None if to_terminal or not is_terminal(sys.stderr) else _bar(len(inputs)))
+    passage = _Passage(copies, _bar(len(inputs)) if is_summary or not is_terminal(sys.stdout) else None)
     predictions = passage.through(classifier, inputs, top_k, caution)
     if save_csv is not None:
         _save_csv(save_csv, predictions)
@@ -232,10 +230,11 @@ def _draw_heatmaps(path: Path, classifier: Classifier, inputs: Sequence[str]) ->
     save_input_heatmaps(path, classifier, inputs)
 
 
-def _bar(num_inputs: int) -> PredictionBar:
+def _bar(num_inputs: int) -> PredictionBar | None:
+    """Return the progress bar; None if nobody would see it."""
     from nnclassify.cli.progress import PredictionBar
 
-    return PredictionBar(num_inputs)
+    return PredictionBar(num_inputs) if is_terminal(sys.stderr) else None
 
 
 def _copies(folder: Path | None, classifier: Classifier, inputs: Sequence[str]) -> ImageCopies | None:
