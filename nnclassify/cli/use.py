@@ -23,8 +23,7 @@ from nnclassify.files.paths import is_regular, look
 
 if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
-    from nnclassify.inference.evaluate import Evaluation
-    from nnclassify.inference.evaluation_examples import EvaluationExamples
+    from nnclassify.inference.predictions import Predicted
 
 
 SplitOption = Annotated[
@@ -91,30 +90,19 @@ def evaluate(
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
-        print_json(
-            {
-                **about,
-                **evaluation.figures(),
-                "baselines": None if recorded is None else vars(recorded),
-                "test_looks": evaluation.test_looks,
-                "calibration": calibration,
-                **failures.figures(),
-            }
-        )
+        looks = {"baselines": None if recorded is None else vars(recorded), "test_looks": evaluation.test_looks}
+        print_json({**about, **evaluation.figures(), **looks, "calibration": calibration, **failures.figures()})
     else:
         which = chosen.split if data is None else f"{chosen.split} of {data}"
         print(evaluation_text(path, which, evaluation, failures, calibration, recorded))
     # An override may evaluate the network otherwise than the run does.
-    _save_predictions(classifier, chosen, evaluation, table, of_run=chosen.is_unchanged and not changes)
+    _save_predictions(classifier, predicted, table, of_run=chosen.is_unchanged and not changes)
 
 
-def _save_predictions(
-    classifier: Classifier, chosen: EvaluationExamples, evaluation: Evaluation, table: Path | None, *, of_run: bool
-) -> None:
+def _save_predictions(classifier: Classifier, predicted: Predicted, table: Path | None, *, of_run: bool) -> None:
     """Write what was predicted for each example, to a file and into the folder of the run."""
-    from nnclassify.inference.predictions import Predicted, save_evaluated, write_predictions
+    from nnclassify.inference.predictions import save_evaluated, write_predictions
 
-    predicted = Predicted(chosen.split, chosen.examples, evaluation)
     if table is not None:
         write_predictions(table, [predicted], classifier.class_names)
     if of_run:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from builders import config_of
+from PIL import Image
 from sklearn.inspection import permutation_importance
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from nnclassify.data.transform import Transform
 from nnclassify.errors import InputError
 from nnclassify.inference.attribution import column_importance, grad_cam, heatmaps, integrated_gradients, last_map
 from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
 from nnclassify.training.build import build_components
 
 
@@ -177,3 +180,33 @@ def test_a_category_is_shuffled_as_a_whole() -> None:
     )
     assert [column.name for column in found] == ["color", "age"]
     assert found[0].lost == pytest.approx(4 / 9, abs=0.02) and found[1].lost == 0  # 1 - (1/9 + 4/9)
+
+
+def test_images_to_predict_are_drawn_beside_their_evidence(tmp_path: Path) -> None:
+    classifier = classifier_of(dataset=IMAGES, model=CNN)
+    Image.new("L", (9, 5), 200).save(tmp_path / "gray.png")
+    save_input_heatmaps(tmp_path / "out.png", classifier, [str(tmp_path / "gray.png"), str(tmp_path / "missing.png")])
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.width > 500
+    with pytest.raises(InputError, match="none of the first 12 inputs can be read"):
+        save_input_heatmaps(tmp_path / "no.png", classifier, [str(tmp_path / "missing.png")])
+    with pytest.raises(InputError, match="takes no images"):
+        save_input_heatmaps(tmp_path / "no.png", classifier_of(), ["1,2"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "layer"),
+    [
+        ("resnet18", "layer4"),
+        ("vgg11", "features.19"),
+        ("mobilenet_v3_small", "features"),
+        ("convnext_tiny", "features"),
+        ("vit_b_16", None),
+        ("swin_t", None),
+    ],
+)
+def test_the_last_maps_of_networks_of_torchvision_are_found(architecture: str, layer: str | None) -> None:
+    network = torchvision.models.get_model(architecture, weights=None).eval()
+    found = last_map(network, torch.rand(1, 3, 224, 224))
+    assert found is (None if layer is None else network.get_submodule(layer))
