@@ -19,9 +19,9 @@ NUM_RESAMPLES = 10_000
 SEED_VARIANCE = 3.0
 """Variance of A - B between two networks of one config with different seeds, where A and B are the numbers of examples
 that only the first and only the second gets right, in units of A + B, its variance if a coin were tossed for each of
-these examples. It was 1.0 to 3.2, and most often about 2, for eight configs on 230 to 10,094 test examples, and 14 for
-one with a constant learning rate and batches of 20: only several seeds tell that. `python -m benchmarks.significance`
-measures it."""
+these examples. It was 1.0 to 3.2, and most often about 2, for nine configs on 230 to 10,094 test examples, and 14 and
+16 for two that train on 2,700 images in batches of 20: only several seeds tell that.
+`python -m benchmarks.significance` measures it."""
 
 Interval = tuple[float, float]
 

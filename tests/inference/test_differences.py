@@ -34,7 +34,7 @@ def test_a_large_difference_is_more_than_chance() -> None:
     assert found.sentence().startswith(
         "b is 20.0 points better than a on the same 100 test examples; interval 12.0 to "
     )
-    assert found.sentence().endswith("; p < 0.0001")
+    assert found.sentence().endswith("; p < 0.0001; one run each")
     (swapped,) = differences([second, first])
     assert swapped.sentence() == found.sentence() and swapped.difference == -found.difference
 
