@@ -55,10 +55,9 @@ class _CoreResolver(BaseResolver):
 class _BoundedComposer(Composer):
     """Composes nodes, and stops at the limits."""
 
-    warn_double_anchors = False
-
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
+        self.warn_double_anchors = False  # YAML allows it: an alias means the last anchor before it
         self.num_nodes = 0
         self.num_levels = 0
 

@@ -35,6 +35,14 @@ def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
         assert error.problems and all(str(path) in problem and "\n" not in problem for problem in error.problems)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("a: &x 1\nb: &x 2\nc: *x\n", {"a": 1, "b": 2, "c": 2}), ("&x a: &x b", {"a": "b"})]
+)
+def test_an_alias_means_the_last_anchor_of_its_name(tmp_path: Path, text: str, value: object) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    assert read_yaml(tmp_path / "a.yaml").data == value
+
+
 @any_input
 @given(TEXTS)
 def test_any_override_is_applied_or_refused(tmp_path: Path, text: str) -> None:
