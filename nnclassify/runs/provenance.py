@@ -13,13 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nnclassify import __version__
 from nnclassify.config.run_config import LoadedConfig, RunConfig
 from nnclassify.config.yaml_reader import MAX_ORIGIN, YamlPath, YamlSource, has_part, path_of_key
 from nnclassify.errors import printable
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.paths import content_of
 from nnclassify.files.shipped import shipped_configs
+from nnclassify.files.version import __version__
 from nnclassify.runs.folder import RunFolder
 from nnclassify.settings import flat
 

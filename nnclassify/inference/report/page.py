@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnclassify import __version__
 from nnclassify.data import Splits
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
+from nnclassify.files.version import __version__
 from nnclassify.inference.report.contents import RunContents, read_run
 from nnclassify.inference.report.examples import save_examples
 from nnclassify.inference.report.scored import read_scored
