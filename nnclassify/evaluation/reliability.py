@@ -6,7 +6,9 @@ The tests compare them with scikit-learn, which is not used here: importing `skl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +17,20 @@ from nnclassify.evaluation.temperature import separate
 
 NUM_BINS = 15
 """Bins of equal width, as in Guo et al., 2017."""
+
+
+class Bin(NamedTuple):
+    """The examples of a bin of the confidence.
+
+    Attributes:
+        num_examples: The number of examples.
+        confidence: Their mean confidence.
+        accuracy: The fraction that is predicted correctly.
+    """
+
+    num_examples: int
+    confidence: float
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -27,13 +43,13 @@ class Reliability:
         brier: The Brier score, as in scikit-learn: the squared error of the probabilities, summed over the classes and
             averaged over the examples; half of that for two classes.
         log_loss: The mean negative logarithm of the probability of the true class, clipped as in `METRICS`.
-        bins: The bins of the confidence that are not empty, in order: count, mean confidence and accuracy.
+        bins: The bins of the confidence that are not empty, in order.
     """
 
     ece: float
     brier: float
     log_loss: float
-    bins: tuple[tuple[int, float, float], ...]
+    bins: tuple[Bin, ...]
 
     def summary(self) -> dict[str, float]:
         """Return the scores for JSON."""
@@ -45,22 +61,28 @@ def reliability(probabilities: Tensor, targets: Tensor) -> Reliability:
     smallest = torch.finfo(probabilities.dtype).eps
     shares, classes = separate(probabilities.double(), targets)
     confidence, predicted = shares.max(dim=1)
-    bins = _bins(confidence, (predicted == classes).double())
+    bins = confidence_bins(confidence, predicted == classes)
     of_true = shares.gather(1, classes[:, None]).squeeze(1)
     # The squared error with 1 for the true class: sum p^2 - 2 p_true + 1.
     squared = float((shares.square().sum(dim=1) - 2 * of_true + 1).mean())
     return Reliability(
-        ece=sum(count * abs(mean - accuracy) for count, mean, accuracy in bins) / len(classes),
+        ece=expected_calibration_error(bins),
         brier=squared / 2 if shares.shape[1] == 2 else squared,
         log_loss=-float(of_true.clamp(smallest, 1 - smallest).log().mean()),
         bins=bins,
     )
 
 
-def _bins(confidence: Tensor, correct: Tensor) -> tuple[tuple[int, float, float], ...]:
-    """Return count, mean confidence and accuracy of the bins ((i - 1) / n, i / n] that are not empty."""
+def confidence_bins(confidence: Tensor, correct: Tensor) -> tuple[Bin, ...]:
+    """Return the bins ((i - 1) / n, i / n] that are not empty, of confidences, float64 `(N,)`, and bool `(N,)`."""
     place = (confidence * NUM_BINS).ceil().long().clamp(1, NUM_BINS) - 1
     counts = place.bincount(minlength=NUM_BINS)
-    sums = (place.bincount(weights=values, minlength=NUM_BINS) / counts for values in (confidence, correct))
+    sums = (place.bincount(weights=values, minlength=NUM_BINS) / counts for values in (confidence, correct.double()))
     rows = zip(counts.tolist(), *(means.tolist() for means in sums), strict=True)
-    return tuple((count, mean, accuracy) for count, mean, accuracy in rows if count)
+    return tuple(Bin(*row) for row in rows if row[0])
+
+
+def expected_calibration_error(bins: Sequence[Bin]) -> float:
+    """Return the difference between confidence and accuracy, averaged over the bins, weighted by their counts."""
+    gaps = sum(one.num_examples * abs(one.confidence - one.accuracy) for one in bins)
+    return gaps / sum(one.num_examples for one in bins)

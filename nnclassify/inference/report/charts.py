@@ -222,46 +222,6 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
-NUM_BINS = 15
-"""Bins of equal width, as in Guo et al., 2017."""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The examples of a bin of a reliability diagram.
-
-    Attributes:
-        count: The number of examples.
-        confidence: Their mean confidence.
-        accuracy: The fraction that is predicted correctly.
-    """
-
-    count: int
-    confidence: float
-    accuracy: float
-
-
-def confidence_bins(confidences: Sequence[float], is_correct: Sequence[bool]) -> list[Bin]:
-    """Return the bins of a reliability diagram that have examples; a value on a boundary belongs to the bin below."""
-    members: dict[int, list[int]] = {}
-    for row, confidence in enumerate(confidences):
-        members.setdefault(min(max(math.ceil(confidence * NUM_BINS), 1), NUM_BINS), []).append(row)
-    return [
-        Bin(
-            len(rows),
-            sum(confidences[row] for row in rows) / len(rows),
-            sum(is_correct[row] for row in rows) / len(rows),
-        )
-        for _, rows in sorted(members.items())
-    ]
-
-
-def expected_calibration_error(bins: Sequence[Bin]) -> float:
-    """Return the mean distance between confidence and accuracy over the bins, weighted by their examples."""
-    count = sum(one.count for one in bins)
-    return sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / max(count, 1)
-
-
 @dataclass(frozen=True)
 class Surest:
     """The examples on which a network is most confident.

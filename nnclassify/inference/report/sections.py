@@ -8,20 +8,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from nnclassify.errors import counted, printable, some
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
+from nnclassify.evaluation.reliability import Bin, confidence_bins, expected_calibration_error
 from nnclassify.inference.display_names import num_columns, readable, readable_names
-from nnclassify.inference.report.charts import (
-    Bin,
-    Chart,
-    Series,
-    confidence_bins,
-    expected_calibration_error,
-    line_chart,
-    surest,
-    thinned,
-)
+from nnclassify.inference.report.charts import Chart, Series, line_chart, surest, thinned
 from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
@@ -348,7 +342,8 @@ def _classes(scored: Scored) -> list[dict[str, Any]]:
 
 def _calibration(run: RunContents, scored: Scored) -> dict[str, Any]:
     of_split = at(run.result, "calibration", scored.split)
-    bins = confidence_bins(scored.confidences, scored.is_correct)
+    confidences = torch.tensor(scored.confidences, dtype=torch.float64)
+    bins = confidence_bins(confidences, torch.tensor(scored.is_correct))
     before = _recorded_bins(at(of_split, "bins_before")) if at(of_split, "bins_after") is not None else []
     sure, right = sum(scored.confidences) / len(scored), sum(scored.is_correct) / len(scored)
     gap = sure - right
@@ -374,9 +369,10 @@ def _recorded_bins(found: Any) -> list[Bin]:
 
 
 def _dot(one: Bin, count: int) -> dict[str, Any]:
-    text = f"{percent(one.confidence)} sure on average: {counted(one.count, 'example')}, {percent(one.accuracy)} right"
-    kind = "few" if one.count < FEW_IN_BIN else ""
-    return {**vars(one), "radius": 2.5 + 7 * math.sqrt(one.count / count), "text": text, "kind": kind}
+    examples = counted(one.num_examples, "example")
+    text = f"{percent(one.confidence)} sure on average: {examples}, {percent(one.accuracy)} right"
+    kind = "few" if one.num_examples < FEW_IN_BIN else ""
+    return {**one._asdict(), "radius": 2.5 + 7 * math.sqrt(one.num_examples / count), "text": text, "kind": kind}
 
 
 def _sets(of_split: Any) -> Iterator[dict[str, str]]:

@@ -1,10 +1,9 @@
-"""The geometry of curves, and the bins of a reliability diagram."""
+"""The geometry of curves, and the surest examples."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 from nnclassify.inference.report.charts import (
@@ -15,8 +14,6 @@ from nnclassify.inference.report.charts import (
     TOP,
     WIDTH,
     Series,
-    confidence_bins,
-    expected_calibration_error,
     line_chart,
     surest,
     thinned,
@@ -55,20 +52,6 @@ def test_many_epochs_are_thinned() -> None:
     assert {0, 77_777, 99_999} <= set(kept)
     assert len(kept) <= 402
     assert thinned(5) == [0, 1, 2, 3, 4]
-
-
-def test_the_calibration_error_is_that_of_its_definition() -> None:
-    generator = np.random.default_rng(0)
-    confidences = generator.uniform(0.1, 1, 500)
-    right = generator.uniform(size=500) < confidences**2
-    edges = np.digitize(confidences, np.linspace(0, 1, 16), right=True)
-    expected = sum(
-        (edges == edge).mean() * abs(confidences[edges == edge].mean() - right[edges == edge].mean())
-        for edge in np.unique(edges)
-    )
-    bins = confidence_bins(confidences.tolist(), right.tolist())
-    assert expected_calibration_error(bins) == pytest.approx(expected)
-    assert sum(one.count for one in bins) == 500
 
 
 def test_the_surest_examples_are_those_with_the_highest_confidence() -> None:
