@@ -58,7 +58,8 @@ class EvaluationSettings(Settings):
     threshold: Threshold = None
     """Of two classes: the probability above which the second is predicted. `f1` and costs, such as `{false_positive: 1,
     false_negative: 5}`, choose it after training: the highest F1 of the second class, or the lowest cost, on the
-    validation split. It acts in `evaluate` and `predict`; during training it is 0.5. Default: 0.5."""
+    validation split; 0.5 if that has examples of one class alone. It acts in `evaluate` and `predict`; during training
+    it is 0.5. Default: 0.5."""
 
 
 @dataclass(frozen=True)

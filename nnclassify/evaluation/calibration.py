@@ -26,7 +26,7 @@ class Calibration:
         num_examples: The number of validation examples.
         temperature: The temperature of the probabilities.
         threshold: The chosen probability above which the second of two classes is predicted; None: none was to be
-            chosen.
+            chosen, or the split has examples of one class alone.
         scores: The conformal scores of the true classes; None with multi-hot targets.
         risks: The errors by confidence; None with multi-hot targets.
         novelty: What is unlike the training data; None if there is no score for it.
@@ -113,6 +113,8 @@ def calibrated(loss_fn: LossFunction, calibration: Calibration | None, threshold
 
 
 def _badness(threshold: Threshold, targets: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
+    if len(targets.unique()) < 2:  # every threshold that always predicts the one class would be the best
+        return None
     if isinstance(threshold, Costs):
         return cost_badness(threshold.false_positive, threshold.false_negative)
     return f1_badness(int(targets.sum())) if threshold == "f1" else None

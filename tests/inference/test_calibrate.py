@@ -15,10 +15,13 @@ from sklearn.metrics import f1_score
 
 from nnclassify import run
 from nnclassify.config.run_config import load_config
+from nnclassify.data.transform import Costs, Threshold
 from nnclassify.errors import CheckpointError, ConfigError, DataError, InputError, SaveError
+from nnclassify.evaluation.calibration import Calibration, calibrated
 from nnclassify.inference import analysis
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate
+from nnclassify.losses import CrossEntropy
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.resume import missing_best
 
@@ -144,6 +147,16 @@ def test_multi_hot_targets_have_a_temperature_and_no_sets(here: Path) -> None:
     assert found["temperature"] != 1 and "sets" not in found["test"] and "aurc" not in found["test"]
     with pytest.raises(InputError, match="sets: it needs one class per example, but the targets are multi-hot"):
         result.classifier.predict([0.0, 0.0], sets=0.9)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("rule", ["f1", Costs(false_positive=1, false_negative=5)])
+def test_examples_of_one_class_choose_no_threshold(label: int, rule: Threshold) -> None:
+    loss_fn = CrossEntropy().build([10, 10])
+    outputs = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    found = Calibration.fit(outputs, torch.full((20,), label), loss_fn, rule, None)
+    assert found.threshold is None
+    assert torch.equal(calibrated(loss_fn, found, rule).predictions(outputs), outputs.argmax(dim=1))
 
 
 @pytest.mark.slow
