@@ -11,7 +11,7 @@ from nnclassify.cli.metrics_table import IN_SHORT, metrics_lines, undefined_line
 from nnclassify.cli.streams import has_color
 from nnclassify.cli.table import table
 from nnclassify.diagnosis.report import findings_text
-from nnclassify.errors import printable
+from nnclassify.errors import counted, printable
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
@@ -59,15 +59,16 @@ def result_text(result: RunResult, with_plots: bool) -> str:
 def _test_lines(result: RunResult) -> list[str]:
     """Return the metrics of the test split, or where they can be seen."""
     if result.test is not None:
-        return metrics_lines(f"{result.test.num_examples:,} test examples", result.test, result.baselines, IN_SHORT)
+        return metrics_lines(counted(result.test.num_examples, "test example"), result.test, result.baselines, IN_SHORT)
     hint = f"test: not shown (show_test: off); run: nnclassify evaluate {result.folder.name} --split test"
     return [hint] if result.components.splits.test is not None else []
 
 
 def _looks(result: RunResult, split: str) -> str:
-    """Return how often the test split has been looked at, from the second network on."""
+    """Return whether the test split was shown during training, and how often it was looked at, from the second on."""
     looks = in_words(result.analyses.get("test_looks"))
-    return f"; {looks}" if looks and split == "test" else ""
+    seen = "shown after every epoch (validation: test)" if result.components.splits.validation_is_test else ""
+    return "".join(f"; {text}" for text in (seen, looks) if text and split == "test")
 
 
 def _slices_line(slices: Sequence[dict[str, Any]], run: str) -> list[str]:
@@ -148,7 +149,7 @@ def evaluation_text(
 ) -> str:
     """Describe an evaluation: metrics, calibration, classes, the confusion matrix if it fits, and failures."""
     lines = [
-        f"{printable(str(path))} on {split} ({evaluation.num_examples} examples)",
+        f"{printable(str(path))} on {split} ({counted(evaluation.num_examples, 'example')})",
         *metrics_lines("", evaluation, recorded),
         *undefined_lines(evaluation),
         *([looks] if (looks := in_words(evaluation.test_looks)) else []),

@@ -54,3 +54,11 @@ def test_each_network_that_is_shown_is_a_look(here: Path) -> None:
 def test_a_test_split_that_validates_cannot_be_hidden() -> None:
     with pytest.raises(ConfigError, match=r"show_test: found off with dataset\.validation: test"):
         config_of(dataset={**BLOBS, "validation": "test"}, show_test=False)
+
+
+def test_a_test_split_that_validates_was_shown_all_along(here: Path) -> None:
+    result = run.train(loaded(config_of(dataset={**BLOBS, "num_test": 1, "validation": "test"})))
+    lines = result_text(result, with_plots=False).splitlines()
+    (line,) = (line for line in lines if line.startswith("test: "))
+    assert line.endswith("; shown after every epoch (validation: test)")
+    assert any(line.startswith("1 test example ") for line in lines)
