@@ -54,3 +54,7 @@ def test_few_test_examples_prove_nothing() -> None:
     assert compared(reached(2, 1, 3, 2), Baselines(0.9, 0.6, 0.9), "net.yaml") is None
     assert compared(reached(0, 0, 1, 1), Baselines(1.0, 0.5, 1.0), "net.yaml") is None
     assert compared(reached(3, 0, 3, 2), Baselines(0.6, 0.6, 0.5), "net.yaml") is None
+
+
+def test_examples_of_one_class_prove_nothing() -> None:
+    assert compared(reached(16, 0, 20, 0), Baselines(1.0, 1.0, 1.0), "net.yaml") is None

@@ -19,7 +19,8 @@ FEW = 10
 def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
     """Return the finding for a run that is no better than its baselines, or None.
 
-    Accuracy and balanced accuracy must both be lower: class weights trade one for the other, which is no failure.
+    Accuracy and balanced accuracy must both be lower: class weights trade one for the other, which is no failure. On
+    examples of one class alone, always predicting that class is unbeatable, which says nothing about a net.
 
     Args:
         reached: The evaluation of the net on a split.
@@ -27,6 +28,8 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
         config: The config to suggest for `nnclassify check`.
     """
     balanced_accuracy, chance = _balanced_accuracy_and_chance(reached)
+    if chance == 1:
+        return None
     advice = f"run `nnclassify check {config}`"
     pooled = (found.linear + reached.accuracy) / 2
     noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
