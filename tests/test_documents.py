@@ -2,28 +2,37 @@
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    *sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]),
+]
 START = r"(?<![\w/.:<-])"
 PATHS = re.compile(
     START + r"(?:(?:nnclassify|tests|benchmarks|configs|docs|\.ci|\.github)/[\w./-]*[\w/-]|[\w/-]+\.py\b)"
 )
 OF_USERS = {"net.py"}
 """Files that a document's example has a user write."""
-LINKS = re.compile(r"\]\(([\w./-]+)\)")
+LINKS = re.compile(r"\]\(([\w./-]+)(?:#[\w-]+)?\)")
 MODULES = re.compile(r"python -m ((?:benchmarks|nnclassify)[\w.]*)")
 
 
-def missing(text: str) -> set[str]:
-    """Paths that are neither in the repository nor in the package, and modules that `python -m` does not find."""
+def missing(text: str, folder: Path = ROOT) -> set[str]:
+    """Paths that are neither in the repository nor in the package, links from a document in `folder` that lead nowhere,
+    and modules that `python -m` does not find."""
     paths = {
         path
-        for path in PATHS.findall(text) + LINKS.findall(text)
+        for path in PATHS.findall(text)
         if not (ROOT / path).exists() and not in_package(path) and path not in OF_USERS
     }
+    paths |= {path for path in LINKS.findall(text) if not (folder / path).exists()}
     return paths | {module for module in MODULES.findall(text) if find_spec(module) is None}
 
 
@@ -33,7 +42,8 @@ def in_package(path: str) -> bool:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_path_that_a_document_names_exists(name: str) -> None:
-    assert missing((ROOT / name).read_text(encoding="utf-8")) == set()
+    path = ROOT / name
+    assert missing(path.read_text(encoding="utf-8"), path.parent) == set()
 
 
 def test_a_path_that_is_gone_is_found() -> None:

@@ -26,7 +26,7 @@ def learning_curve(
     shares: Annotated[
         int, typer.Option(min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on.")
     ] = 5,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of seeds of each share.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of seeds per share.")] = 3,
     trials: Annotated[
         bool | None,
         typer.Option(
@@ -42,9 +42,9 @@ def learning_curve(
 ) -> None:
     """Find out whether more data, more epochs or a wider network would help.
 
-    Trains on growing shares of the training split, for as many updates each, and says what twice the data would
-    probably give. The runs are in checkpoints/<name>-learning-curve/; started again, the command makes only those that
-    are missing.
+    Trains on growing shares of the training split, for the same number of updates each, and says what twice the data
+    would probably give. The runs are in checkpoints/<name>-learning-curve/; started again, the command trains only
+    those that are missing.
     """
     check_plot("--plot", plot, "curve.png")
     from nnclassify.config.run_config import load_config

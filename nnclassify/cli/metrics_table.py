@@ -35,7 +35,7 @@ def metrics_lines(
         lines.append("accuracy counts examples that are right in all classes")
     if found is not None and found.linear_where_correct is not None:
         right, share = found.num_correct, percent(found.linear_where_correct)
-        lines.append(f"of the {right:,} that the network gets right, the linear model gets {share} right too")
+        lines.append(f"of the {right:,} that the network gets right, the linear model also gets {share} right")
     return lines
 
 

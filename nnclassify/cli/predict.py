@@ -77,12 +77,12 @@ RiskOption = Annotated[
     float | None,
     typer.Option(
         metavar="R",
-        help="Answer `unsure` where needed so that at most this fraction of the other answers is wrong, such as 0.05.",
+        help="Answer `unsure` so that at most this fraction of the other answers is wrong, such as 0.05.",
     ),
 ]
 SetsOption = Annotated[
     float | None,
-    typer.Option(metavar="C", help="Also give sets of classes that contain the true one this often, such as 0.9."),
+    typer.Option(metavar="C", help="Also print sets of classes that contain the true class this often, such as 0.9."),
 ]
 CopyToOption = Annotated[
     Path | None,
@@ -92,7 +92,9 @@ CopyToOption = Annotated[
 
 HeatmapOption = Annotated[
     Path | None,
-    typer.Option("--heatmap", metavar="FILE", help="Draw where the first 12 images show evidence for the prediction."),
+    typer.Option(
+        "--heatmap", metavar="FILE", help="Draw where the first 12 images show evidence for their predictions."
+    ),
 ]
 
 

@@ -46,7 +46,7 @@ def receipt(
 
 
 def reproduce(
-    path: Annotated[Path, typer.Argument(metavar="RECEIPT", help="A file that `nnclassify receipt` has written.")],
+    path: Annotated[Path, typer.Argument(metavar="RECEIPT", help="A file written by `nnclassify receipt`.")],
     words: RunWords = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -95,7 +95,7 @@ def _lines(found: Reproduction) -> list[str]:
 
     heads = {
         "same_bits": "same bits",
-        "within_spread": "the same, but for the bits",
+        "within_spread": "same results, other bits",
         "not_reproduced": "not reproduced",
     }
     lines = [f"{heads[found.verdict]}: {found.why}"]

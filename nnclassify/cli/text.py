@@ -130,7 +130,7 @@ def _mistakes_table(mistakes: Sequence[Mistake]) -> str:
 def _importance_table(columns: Sequence[ColumnImportance]) -> str:
     """Return the accuracy that is lost if each column of a table is shuffled."""
     rows = [[readable(column.name, MAX_NAME), percent(column.lost), percent(column.deviation)] for column in columns]
-    return table(["column, if shuffled", "accuracy lost", "standard deviation"], rows)
+    return table(["shuffled column", "accuracy lost", "standard deviation"], rows)
 
 
 def _selected(figures: dict[str, Any], select_by: str) -> str:
@@ -170,11 +170,11 @@ def _calibration_lines(figures: dict[str, Any], last_class: str) -> list[str]:
     error, brier = (f"expected calibration error {percent(before['ece'])}", f"Brier score {before['brier']:.4f}")
     lines = [f"probabilities are not calibrated ({figures.get('reason')}): {error}, {brier}"]
     if after is not None:
-        error = f"expected calibration error {percent(after['ece'])} (before {percent(before['ece'])})"
+        error = f"expected calibration error {percent(after['ece'])} ({percent(before['ece'])} before)"
         lines = [f"calibrated at temperature {temperature:.3g}: {error}, Brier score {after['brier']:.4f}"]
     if (of_level := figures.get("sets", {}).get("0.9")) is not None:
-        size = f"{of_level['mean_size']:.2f} on average"
-        lines.append(f"sets of classes (--sets 0.9) contain the true one in {percent(of_level['coverage'])}; {size}")
+        covered, size = percent(of_level["coverage"]), f"{of_level['mean_size']:.2f}"
+        lines.append(f"sets (--sets 0.9) contain the true class for {covered} of the examples; mean size {size}")
     if figures.get("unlike"):
         lines.append(f"unlike the training data: {percent(figures['unlike'])} of the examples")
     if figures["threshold"] is not None:

@@ -40,11 +40,13 @@ ResumedRunOption = Annotated[
 
 SeedsOption = Annotated[
     str | None,
-    typer.Option(metavar="N", help="Train N runs with different seeds, or with the seeds of a list such as 0,3,7."),
+    typer.Option(metavar="N", help="Train N runs with different seeds, or one per seed of a list such as 0,3,7."),
 ]
 FoldsOption = Annotated[
     int | None,
-    typer.Option(min=2, metavar="N", help="Train a run on each of N folds: short for dataset.folds=N without fold."),
+    typer.Option(
+        min=2, metavar="N", help="Train a run per fold, with N folds: short for dataset.folds=N without fold."
+    ),
 ]
 
 

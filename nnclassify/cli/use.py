@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SplitOption = Annotated[
     str | None,
     typer.Option(
-        help="train, validation or test. Default: test, or with show_test: off validation; of other data, all examples."
+        help="train, validation or test. Default: test (validation with show_test: off); for new data, all examples."
     ),
 ]
 DataOption = Annotated[
@@ -44,10 +44,12 @@ TableOption = Annotated[
 ]
 ByOption = Annotated[
     list[str] | None,
-    typer.Option("--by", metavar="COLUMN", help="Also slice by a column of the table that is no feature. Repeatable."),
+    typer.Option(
+        "--by", metavar="COLUMN", help="Also slice by a column of the table that is not a feature. Repeatable."
+    ),
 ]
 ImportanceOption = Annotated[
-    bool, typer.Option("--importance", help="Shuffle each column of a table: how much accuracy is lost?")
+    bool, typer.Option("--importance", help="Print the accuracy that is lost if a column of a table is shuffled.")
 ]
 
 

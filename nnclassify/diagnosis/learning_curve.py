@@ -196,13 +196,15 @@ class LearningCurve:
         if self.accuracy - self.majority > LEARNED * (1 - self.majority):
             return []
         return [
-            f"the network has learned little: {percent(self.accuracy)}, and always the most common class "
-            f"{percent(self.majority)}; find out why first: nnclassify check"
+            f"the network has learned little: accuracy {percent(self.accuracy)}, always the most common class "
+            f"{percent(self.majority)}; first find out why: nnclassify check"
         ]
 
     def _on_data(self) -> str:
         if self.accuracy == 1:
-            return f"more data cannot help on {self.split}: none of its {self.num_judged:,} examples is mistaken"
+            return (
+                f"more data cannot help on {self.split}: none of its {self.num_judged:,} examples is predicted wrongly"
+            )
         error, avoided = self.with_twice_the_data, self.avoided_by_data
         would = "would help"
         if avoided.median < CLEAR:

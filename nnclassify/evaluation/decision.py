@@ -20,7 +20,7 @@ def check_threshold(threshold: Threshold, class_names: list[str], *, is_multi_ho
     if threshold is not None and (is_multi_hot or len(class_names) != 2):
         found = "multi-hot targets" if is_multi_hot else f"{len(class_names)} classes"
         raise DataError(
-            f"evaluation.threshold: it is between two classes, but there are {found}; remove it",
+            f"evaluation.threshold: it needs two classes, but there are {found}; remove it",
             ("evaluation", "threshold"),
         )
 

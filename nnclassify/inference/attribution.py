@@ -67,7 +67,7 @@ def heatmaps(classifier: Classifier, raw: Tensor, classes: Tensor) -> Heatmaps:
         InputError: The network does not take images.
     """
     if len(classifier.transform.input_shape) != 3:
-        raise InputError(f"{classifier.path}: a heatmap shows parts of images, and this network takes none")
+        raise InputError(f"{classifier.path}: a heatmap shows parts of an image, but this network takes no images")
     inputs = _prepared(classifier, raw[:1])
     layer = last_map(classifier.model, inputs)
     parts = zip(raw.split(AT_ONCE), classes.split(AT_ONCE), strict=True)

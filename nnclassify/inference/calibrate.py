@@ -69,8 +69,8 @@ def calibration_facts(classifier: Classifier) -> dict[str, Any]:
     if calibration is not None:
         return {"temperature": calibration.temperature, "threshold": threshold}
     validation = classifier.config.dataset.validation
-    lacking = "the run has no validation split of its own" if validation in (0, "test") else "none is in the checkpoint"
-    return {"temperature": None, "threshold": threshold, "reason": lacking}
+    of_run, of_file = "the run has no validation split of its own", "the checkpoint has no calibration"
+    return {"temperature": None, "threshold": threshold, "reason": of_run if validation in (0, "test") else of_file}
 
 
 def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def scored_examples(checkpoint: Path) -> ScoredExamples:
     """Read from the folder of a run what its `best.pt` predicts for the test examples."""
     folder = RunFolder(checkpoint.parent)
     if checkpoint != folder.best:
-        return ScoredExamples(why_unknown="is not the best.pt of a run, for which alone predictions are kept")
+        return ScoredExamples(why_unknown="is not the best.pt of a run; predictions are kept for that file only")
     manifest = read_manifest(folder.manifest)
     if manifest is None:
         return ScoredExamples(why_unknown="has no readable manifest.csv (it was trained by an earlier release)")

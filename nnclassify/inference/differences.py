@@ -92,7 +92,7 @@ class Difference:
         size = f"{names[0]} is {_points(abs(self.difference))} points better than {names[1]}"
         if self.difference == 0:
             size = f"{self.first} and {self.other} have the same accuracy"
-        interval = f"interval {_points(low)} to {_points(high)} points"
+        interval = f"95% interval {_points(low)} to {_points(high)} points"
         # Where seeds vary much, they may differ as much: see `SEED_VARIANCE`.
         one_each = "; one run each" if self.test == "mcnemar" and self.configs_differ else ""
         return f"{size} {self._where()}{self._verdict()}; {interval}; {_p(self.adjusted_p_value)}{one_each}"
@@ -101,8 +101,8 @@ class Difference:
         if self.configs_differ or self.difference == 0:
             return ""
         if self.networks_differ:
-            return ", but other seeds of one config often differ as much: to be sure, train both with --seeds 5"
-        return ", which can be chance"
+            return ", but two seeds of one config often differ as much; to be sure, train both with --seeds 5"
+        return ", which may be due to chance"
 
     def _where(self) -> str:
         if self.test == "mcnemar":
@@ -126,7 +126,7 @@ def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
     groups = grouped(runs)
     first = next(group for group in groups if runs[0] in group.runs)
     if len(groups) == 1 and len(runs) > 1:
-        why = "they are runs of one config, so that seeds or folds alone make them differ"
+        why = "they are runs of one config, which differ only by seed or fold"
         return [Difference(runs[0].name, some([run.name for run in runs[1:]]), why_none=why)]
     found = [_difference(first, group) for group in groups if group is not first]
     tested = [index for index, each in enumerate(found) if each.test is not None]
@@ -191,7 +191,8 @@ def _of_configs(names: tuple[str, str], pairs: Sequence[Pair], num_left_out: int
         (other.num_correct - first.num_correct) / count for (first, other), count in zip(scored, counts, strict=True)
     ]
     if len(set(by_pair)) == 1:
-        return Difference(*names, why_none=f"all {len(pairs)} pairs of runs differ by {_points(by_pair[0])} points")
+        why = f"all {len(pairs)} pairs of runs differ by the same {_points(by_pair[0])} points: no variance is left"
+        return Difference(*names, why_none=why)
     share = fmean(count / first.num_train for (first, _), count in zip(scored, counts, strict=True))
     p_value, interval = corrected_t_test(by_pair, share)
     return Difference(

@@ -206,7 +206,7 @@ def read_receipt(path: Path) -> Receipt:
         where, what = ".".join(map(str, error.errors()[0]["loc"])), error.errors()[0]["msg"]
         raise InputError(f"{path}: not a receipt of `nnclassify receipt` ({where}: {what})") from error
     if receipt.sha256 != receipt.digest():
-        raise InputError(f"{path}: altered since it was written: its content does not have its SHA-256")
+        raise InputError(f"{path}: altered since it was written: its content does not match its SHA-256")
     if contradiction := receipt.contradiction():
         raise InputError(f"{path}: altered since it was written: {contradiction}")
     return receipt
@@ -249,7 +249,7 @@ def check_data(receipt: Receipt, path: Path, splits: Splits) -> None:
     """
     found = splits.digests()
     problems = [
-        f"{path}: the {split} split found here is not that of the receipt (its digest differs), so nothing can be said"
+        f"{path}: the {split} split here is not that of the receipt (its digest differs), so runs cannot be compared"
         for split, facts in receipt.data.items()
         if found.get(split) != facts.digest
     ]
@@ -300,7 +300,7 @@ def _verdict(
             "the weights are those of the receipt, but not its metrics or predictions: it was altered",
         )
     if not environment and now.environment.get("device") == "cpu":  # a GPU may add in another order each time
-        why = "the environment is that of the receipt, but not the weights: it was altered, or training varies here"
+        why = "the environment is that of the receipt, but the weights are not: it was altered, or training varies here"
         return "not_reproduced", why
     if not common:
         return "not_reproduced", "the weights differ, and the receipt has no predictions to compare"
@@ -311,7 +311,7 @@ def _verdict(
         if p_value < ALPHA:
             why = f"{split} predictions differ by more than those of another seed would (p = {p_value:.1g})"
             return "not_reproduced", why
-    return "within_spread", "the bits differ, and predictions by no more than those of another seed would"
+    return "within_spread", "the bits differ, but the predictions differ no more than those of another seed would"
 
 
 def _accuracies(before: Receipt, now: Receipt) -> dict[str, tuple[float, float]]:

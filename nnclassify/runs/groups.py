@@ -106,7 +106,7 @@ def seeds_of(text: str, first: int) -> list[int]:
     Raises:
         InputError: The text is neither, or asks for fewer than two different seeds.
     """
-    expected = "expected a number of seeds from 2 on, such as 5, or different seeds, such as 0,3,7"
+    expected = "expected a number of seeds such as 5 (at least 2), or different seeds such as 0,3,7"
     parts = text.split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise InputError(f"--seeds: found {text!r}, {expected}")

@@ -95,9 +95,9 @@ def test_evaluate_says_how_far_probabilities_can_be_trusted(trained: run.RunResu
     figures = calibration_facts(classifier) | calibration_figures(classifier, trained.test)
     text = evaluation_text(trained.folder.best, "test", trained.test, Failures(), figures)
     assert f"calibrated at temperature {classifier.loss_fn.temperature:.3g}: expected calibration error" in text
-    assert "sets of classes (--sets 0.9) contain the true one in" in text
+    assert "sets (--sets 0.9) contain the true class for" in text
     plain = classifier.calibrated(None)
     figures = calibration_facts(plain) | calibration_figures(plain, trained.test)
-    assert "not calibrated (none is in the checkpoint): expected" in evaluation_text(
+    assert "not calibrated (the checkpoint has no calibration): expected" in evaluation_text(
         trained.folder.best, "test", trained.test, Failures(), figures
     )

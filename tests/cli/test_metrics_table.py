@@ -30,7 +30,7 @@ def test_a_network_beside_its_baselines(evaluation: Evaluation) -> None:
         "8 test examples    network    95% interval  linear model  boosted trees  most common class",
         "accuracy             62.5%  50.0% to 75.0%         50.0%          75.0%              25.0%",
         "balanced accuracy    50.0%               -         37.5%          70.0%              50.0%",
-        "of the 5 that the network gets right, the linear model gets 80.0% right too",
+        "of the 5 that the network gets right, the linear model also gets 80.0% right",
     ]
 
 

@@ -151,12 +151,12 @@ def test_a_trial_helps_only_beyond_the_differences_between_seeds(interval: tuple
 
 def test_without_mistakes_more_data_cannot_help() -> None:
     first = curve_of([0.1, 0.0, 0.0]).conclusions()[0]
-    assert first == "more data cannot help on validation: none of its 10,000 examples is mistaken"
+    assert first == "more data cannot help on validation: none of its 10,000 examples is predicted wrongly"
 
 
 def test_a_network_that_has_learned_little_is_to_be_checked_first() -> None:
     sentences = curve_of([0.9, 0.89, 0.89, 0.88, 0.88]).conclusions()
-    assert sentences[0].startswith("the network has learned little: 12.0%, and always the most common class 10.0%")
+    assert sentences[0].startswith("the network has learned little: accuracy 12.0%, always the most common class 10.0%")
     assert len(sentences) == 4
 
 

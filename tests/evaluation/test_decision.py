@@ -49,7 +49,7 @@ def test_of_equal_thresholds_the_one_nearest_to_a_half_is_taken() -> None:
 def test_a_threshold_is_between_two_classes() -> None:
     check_threshold(0.3, ["a", "b"], is_multi_hot=False)
     check_threshold(None, ["a", "b", "c"], is_multi_hot=False)
-    with pytest.raises(DataError, match="between two classes, but there are 3 classes"):
+    with pytest.raises(DataError, match="it needs two classes, but there are 3 classes"):
         check_threshold("f1", ["a", "b", "c"], is_multi_hot=False)
     with pytest.raises(DataError, match="but there are multi-hot targets"):
         check_threshold(0.3, ["a", "b"], is_multi_hot=True)

@@ -125,7 +125,7 @@ def test_attention_is_explained_by_integrated_gradients() -> None:
 
 
 def test_a_network_on_tables_has_no_heatmap() -> None:
-    with pytest.raises(InputError, match="takes none"):
+    with pytest.raises(InputError, match="takes no images"):
         heatmaps(classifier_of(), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
 
 

@@ -192,7 +192,7 @@ def test_with_a_threshold_the_predicted_class_is_first(here: Path) -> None:
 def test_a_threshold_that_nothing_can_choose_or_use_is_refused(here: Path) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.threshold: found f1, which needs a validation split"):
         config_of(**TWO | {"dataset": {**RGB, "validation": 0}}, evaluation={"threshold": "f1"})
-    with pytest.raises(DataError, match="it is between two classes, but there are 3 classes"):
+    with pytest.raises(DataError, match="it needs two classes, but there are 3 classes"):
         trained(evaluation={"threshold": 0.3})
 
 

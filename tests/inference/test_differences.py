@@ -32,7 +32,7 @@ def test_a_large_difference_is_more_than_chance() -> None:
     assert found.p_value == pytest.approx(2 * 0.5**20)
     assert found.configs_differ
     assert found.sentence().startswith(
-        "b is 20.0 points better than a on the same 100 test examples; interval 12.0 to "
+        "b is 20.0 points better than a on the same 100 test examples; 95% interval 12.0 to "
     )
     assert found.sentence().endswith("; p < 0.0001; one run each")
     (swapped,) = differences([second, first])
@@ -42,7 +42,10 @@ def test_a_large_difference_is_more_than_chance() -> None:
 def test_a_small_difference_can_be_chance() -> None:
     (found,) = differences([run_of("a", "11110000"), run_of("b", "11111001", lr=0.2)])
     assert not found.configs_differ and found.p_value == 0.5
-    assert " points better than a on the same 8 test examples, which can be chance; interval " in found.sentence()
+    assert (
+        " points better than a on the same 8 test examples, which may be due to chance; 95% interval "
+        in found.sentence()
+    )
 
 
 def test_seeds_of_two_configs_are_compared_by_the_corrected_t_test() -> None:
@@ -79,7 +82,7 @@ def test_p_values_are_adjusted_for_the_number_of_comparisons() -> None:
             "their test examples differ: 4 examples only in a (0, 1, 2 and 1 more), ",
         ),
         (run_of("b", "11111", 0.2), "their test examples differ: 1 example only in b (4)"),
-        (run_of("b", "1101", seed=1), "they are runs of one config, so that seeds or folds alone make them differ"),
+        (run_of("b", "1101", seed=1), "they are runs of one config, which differ only by seed or fold"),
     ],
 )
 def test_runs_that_cannot_be_compared_get_no_verdict(other: ComparedRun, why: str) -> None:
@@ -117,6 +120,4 @@ def test_networks_may_differ_by_no_more_than_seeds_do() -> None:
     """They share 1,000 differing examples as 540 to 460: more than a coin does, but not more than seeds do."""
     (found,) = differences([run_of("a", "1" * 460 + "0" * 540), run_of("b", "0" * 460 + "1" * 540, 0.2)])
     assert found.networks_differ and not found.configs_differ
-    assert (
-        "but other seeds of one config often differ as much: to be sure, train both with --seeds 5" in found.sentence()
-    )
+    assert "but two seeds of one config often differ as much; to be sure, train both with --seeds 5" in found.sentence()

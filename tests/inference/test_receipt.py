@@ -88,7 +88,7 @@ def test_a_receipt_that_was_altered_and_sealed_again_is_not_reproduced(
 @pytest.mark.parametrize(
     ("change", "seal", "message"),
     [
-        (lambda content: content["figures"]["test"].update(accuracy=0.99), False, "does not have its SHA-256"),
+        (lambda content: content["figures"]["test"].update(accuracy=0.99), False, "does not match its SHA-256"),
         (lambda content: content["figures"]["test"].update(accuracy=0.5), True, "its test accuracy is 50.0%, but "),
         (lambda content: content["config"].update(seed=1), True, "its seeds are not those of its config"),
         (lambda content: content["data"]["test"].update(num_examples=99), True, "not those of 99 test examples"),
@@ -114,7 +114,7 @@ def test_what_is_no_receipt_is_refused(here: Path) -> None:
 
 def test_other_data_is_refused_before_training(here: Path) -> None:
     path = written(receipt_of(trained()), lambda content: content["data"]["test"].update(digest="0" * 64))
-    with pytest.raises(DataError, match="the test split found here is not that of the receipt"):
+    with pytest.raises(DataError, match="the test split here is not that of the receipt"):
         reproduced(path)
     with pytest.raises(InputError, match=r"optimizer\.lr: cannot be set here"):
         reproduced(written(receipt_of(RunFolder(Path("checkpoints/run")))), ["optimizer.lr=1"])

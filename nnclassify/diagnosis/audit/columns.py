@@ -101,7 +101,7 @@ def revealing_columns(inputs: Tensor, targets: Labels, splits: Splits) -> Iterat
     others = _skill(values[:, np.concatenate(rest)], targets) if suspected and rest else 0.0
     for name in sorted(suspected, key=lambda name: -found[name]):
         if 1 - found[name] <= MUCH_BETTER * (1 - others):
-            detail = f"column {name!r} alone predicts {percent(found[name])} of what chance does not, all others"
+            detail = f"column {name!r} alone avoids {percent(found[name])} of the errors of guessing, all others"
             yield Flag("reveals_label", None, found[name], column=name, detail=f"{detail} {percent(others)}")
 
 

@@ -40,7 +40,7 @@ def _flag(material: Material, kind: str, row: int, partner: int, score: float) -
     differ = not np.array_equal(material.targets[row], material.targets[partner])
     kind = "contradiction" if differ and kind == "duplicate" else kind
     suggested = None if not differ or material.is_multi_hot else int(material.targets[partner])
-    detail = f"labeled {material.given(partner)} there" if differ else ""
+    detail = f"the other is labeled {material.given(partner)}" if differ else ""
     return Flag(kind, row, score, suggested, partner, detail=detail)
 
 

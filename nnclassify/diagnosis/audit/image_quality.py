@@ -61,7 +61,7 @@ def image_quality(material: Material) -> Found:
     notes = []
     for kind, odd in is_odd.items():
         if odd.mean() > USUAL:
-            notes.append(f"most images are {kind.replace('_', ' ')}, so none is called so")
+            notes.append(f"most images are {kind.replace('_', ' ')}, so this is not reported")
             continue
         order = np.argsort(scores[kind], kind="stable")
         flags = [Flag(kind, rows[place], 1 - float(scores[kind][place])) for place in order.tolist() if odd[place]]

@@ -52,7 +52,7 @@ def wrong_labels(material: Material) -> Found:
     recalls = [float((predicted == target)[targets == target].mean()) for target in np.unique(targets)]
     reached, chance = float(np.mean(recalls)), 1 / len(recalls)
     if reached < chance + GOOD * (1 - chance):
-        text = f"{judged.how} reaches a balanced accuracy of {percent(reached)} only, so it cannot judge the labels"
+        text = f"the balanced accuracy of {judged.how} is only {percent(reached)}, too low to judge the labels"
         return Found(notes=[f"label errors are not looked for: {text}"])
     found = label_errors(judged.probabilities, targets)
     quality = label_quality(judged.probabilities, targets)
@@ -63,8 +63,8 @@ def wrong_labels(material: Material) -> Found:
     share = len(found) / len(targets)
     text = f"{counted(len(found), 'label')} ({percent(share)}) may be wrong: {judged.how}"
     accuracy = float((predicted == targets).mean())
-    text += f", right about {percent(accuracy)} of unseen examples, {judged.disagree} with them"
-    text += "; most are hard examples, since it is often wrong" if accuracy < SURE else ""
+    text += f", right on {percent(accuracy)} of unseen examples, {judged.disagree} with them"
+    text += "; most are probably hard examples, because this classifier is often wrong" if accuracy < SURE else ""
     findings = [finding_of(WRONG_LABELS, "note", Evidence(text, share, 0.0), path="dataset")] if flags else []
     return Found(findings, flags)
 

@@ -17,9 +17,9 @@ NEAR = Page(
     id="NN132",
     title="examples that are almost equal to others",
     looks_at="Images that are crops (up to 10% at each side), re-compressed, brighter or darker copies of others: after"
-    " alignment, one explains 94% of the variance of the other, and leaves less than 30% of what the next but one image"
-    " leaves. Rows of a table whose values round to the same 0.001 standard deviations. A fault if more than 1% of the"
-    " test images, and at least three, are almost training images.",
+    " alignment, one explains 94% of the variance of the other, and what it leaves unexplained is less than"
+    " 30% of what the next best image leaves. Rows of a table whose values round to the same 0.001 standard deviations."
+    " A fault if more than 1% of the test images, and at least three, are almost training images.",
     why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
     fix="Look at audit_duplicates.png, and remove one of each pair that audit.csv names.",
@@ -27,8 +27,8 @@ NEAR = Page(
 WRONG_LABELS = Page(
     id="NN133",
     title="labels that may be wrong",
-    looks_at="Confident learning: out-of-fold probabilities of a classifier that has not seen the example, against the"
-    " mean probability of each class over the examples labeled so.",
+    looks_at="Confident learning: out-of-fold probabilities of a classifier that has not seen the example, compared"
+    " with the mean probability of each class over the examples with that label.",
     why="A network memorizes wrong labels, and a test with wrong labels ranks good networks by chance.",
     source="Northcutt, Jiang and Chuang, Confident learning, 2021 (arXiv:1911.00068); Northcutt, Athalye and Mueller,"
     " Pervasive label errors in test sets, 2021 (arXiv:2103.14749)",
@@ -49,7 +49,7 @@ POOR_IMAGES = Page(
     id="NN135",
     title="images that are dark, light, blank, blurred, or of an odd size or shape",
     looks_at="Brightness of the darkest and lightest pixels, entropy, strength of edges, the ratio of the sides, and"
-    " the size compared with the other images; nothing that most images are.",
+    " the size compared with the other images. What is true of most images is not reported.",
     why="Nothing can be recognized in them, or they were not read as intended.",
     source="cleanvision, https://github.com/cleanlab/cleanvision",
     fix="Remove them, or record them again.",
@@ -66,8 +66,8 @@ OTHER_KIND = Page(
 REVEALING = Page(
     id="NN137",
     title="a column that gives the label away",
-    looks_at="Columns that say the label in other words; and columns of which each alone predicts 95% of what chance"
-    " does not, with at most a quarter of the errors of all other columns together.",
+    looks_at="Columns that say the label in other words; and columns each of which alone avoids 95% of the"
+    " errors of guessing, and makes at most a quarter of the errors of all other columns together.",
     why="Such a column is often filled in only once the label is known, and is not there when the net is used.",
     source="Kaufman, Rosset, Perlich and Stitelman, Leakage in data mining, 2012",
     fix="If it is not known before the label is, list it in dataset.ignore.",

@@ -21,7 +21,7 @@ def audit_text(audit: Audit, *, verbose: bool, color: bool) -> str:
     for finding in audit.findings:
         lines += finding_lines(finding, verbose=verbose, color=color)
     if not audit.findings:
-        lines.append("no finding")
+        lines.append("no findings")
     return "\n".join(lines)
 
 

@@ -41,7 +41,7 @@ def shift(material: Material) -> Found:
     if low < CLEARLY:
         return Found()
     text = f"a classifier tells test from training examples with an AUC of {area:.2f} (95% interval {low:.2f} to"
-    text += f" {high:.2f}; 0.5: not at all)"
+    text += f" {high:.2f}; 0.5 is chance)"
     severity: Severity = "warning" if low >= STRONGLY else "note"
     return Found([finding_of(OTHER_KIND, severity, Evidence(text, area, CLEARLY), path="dataset")])
 

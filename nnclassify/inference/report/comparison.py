@@ -103,7 +103,7 @@ def _best(runs: Sequence[RunContents], names: Sequence[str]) -> str:
     if len(ranked) < 2:
         return "Fewer than two of these runs have a result, so there is nothing to compare."
     if any(set(class_names(run)) != set(class_names(runs[0])) for run in runs):
-        return "These runs tell different classes apart, so their figures cannot be compared."
+        return "These runs have different classes, so their figures cannot be compared."
     if len({found.split for found, _ in ranked}) > 1:
         return "These runs were measured on different splits, so their figures cannot be compared."
     (first, name), (second, other) = ranked[:2]
@@ -136,7 +136,7 @@ def _verdicts(compared: Sequence[ComparedRun], groups: Sequence[RunGroup]) -> It
 def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str]:
     unfinished = [f"{name} ({run.state})" for run, name in zip(runs, names, strict=True) if run.state != "finished"]
     if unfinished:
-        yield f"Caution: not finished: {some(unfinished, 5)}."
+        yield f"Caution: these runs have not finished: {some(unfinished, 5)}."
 
 
 def _charts(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[Chart]:

@@ -205,9 +205,9 @@ def _figure_notes(run: RunContents, splits: Sequence[str]) -> Iterator[str]:
     if looks is not None:
         yield f"Networks that have looked at this test set so far: {looks:,.0f}."
     if any(split in ("validation", "test") for split in splits):
-        yield "Beside a figure: its 95% interval, where it is known."
+        yield "The range beside a figure is its 95% interval, where it is known."
     if run.best is not None and "train" in splits:
-        yield f"The training figures are those of epoch {run.best.epoch:,}, measured while it was trained."
+        yield f"The training figures are from epoch {run.best.epoch:,}, measured during training."
     reasons = [at(run.result, split, "undefined") for split in splits]
     lacking = {str(text) for found in reasons if isinstance(found, dict) for text in found.values()}
     yield from (f"No value: {readable(text, MAX_VALUE)}." for text in sorted(lacking))
@@ -298,13 +298,13 @@ def _mistakes(run: RunContents) -> dict[str, Any]:
         return {"groups": [], "text": "No mistakes are known: there are no predictions.", "columns": []}
     wrong, count = len(scored.mistakes), len(scored)
     if not wrong:
-        text = f"None of {count:,} {scored.split} {thing(run, 2)} is predicted wrongly."
+        text = f"None of the {count:,} {scored.split} {thing(run, 2)} is predicted wrongly."
         return {"groups": [], "text": text, "columns": []}
     verb = "is" if wrong == 1 else "are"
     text = f"{wrong:,} of {count:,} {scored.split} {thing(run, 2)} {verb} predicted wrongly ({percent(wrong / count)})."
     if not run.examples.images and not run.examples.values:
         text += " Only their names are known: the run kept no images or values of them."
-    wanted = [("Surest, and wrong: the highest loss", scored.highest), ("Nearly right: the lowest loss", scored.lowest)]
+    wanted = [("Most confident mistakes (highest loss)", scored.highest), ("Near misses (lowest loss)", scored.lowest)]
     groups = [_mistake_group(run, scored, title, rows) for title, rows in wanted if rows]
     return {"groups": groups, "text": text, "columns": [readable(name, MAX_LABEL) for name in run.examples.columns]}
 
@@ -347,12 +347,12 @@ def _calibration(run: RunContents, scored: Scored) -> dict[str, Any]:
     before = _recorded_bins(at(of_split, "bins_before")) if at(of_split, "bins_after") is not None else []
     sure, right = sum(scored.confidences) / len(scored), sum(scored.is_correct) / len(scored)
     gap = sure - right
-    verdict = "about as sure as it is right"
+    verdict = "about as sure as it should be"
     if abs(gap) >= MISCALIBRATED:
         verdict = "surer than it should be" if gap > 0 else "less sure than it could be"
     return {
-        "text": f"On average the network is {percent(sure)} sure of its answer, and right in {percent(right)} of the "
-        f"cases: it is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}.",
+        "text": f"On average the network is {percent(sure)} sure of its answer, and it is right {percent(right)} of "
+        f"the time: it is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}.",
         "bins": [_dot(one, len(scored)) for one in bins],
         "before": [_dot(one, len(scored)) for one in before],
         "surest": surest(scored.confidences, scored.is_correct, SURE_SHARES),
@@ -498,7 +498,7 @@ def _audit(run: RunContents) -> dict[str, Any]:
     """Return what is wrong with the data: the findings of an audit, and the first examples of each kind."""
     if run.audit is None:
         command = f"nnclassify audit {shlex.quote(str(run.folder.config))} --out {shlex.quote(str(run.folder.path))}"
-        text = f"The data was not audited. `{printable(command)}` does that; then make this page again."
+        text = f"The data was not audited. Run `{printable(command)}`, then make this page again."
         return {"text": text, "findings": [], "kinds": []}
     by_kind: dict[str, list[dict[str, str]]] = {}
     for flag in run.audit.flags:
@@ -529,7 +529,7 @@ def _config(run: RunContents) -> dict[str, Any] | None:
         for key, value in run.config.items()
     ]
     if origins is None:
-        note = "Which values are defaults is not known: an earlier release began the run."
+        note = "Which values are defaults is not known: the run was started by an earlier release."
         return {
             "set": [{**row, "origin": "unknown"} for row in rows],
             "defaults": [],
@@ -554,8 +554,8 @@ def value_text(value: Any) -> str:
 def _commands(run: RunContents) -> Iterator[dict[str, str]]:
     config = shlex.quote(str(run.folder.config))
     yield {
-        "text": "This command trains it again, from the resolved config in its folder, to the same bits on the same "
-        "machine and releases:",
+        "text": "This command trains it again from the resolved config in its folder; on the same machine with the "
+        "same releases, the result is the same, bit for bit:",
         "command": printable(f"nnclassify train {config}"),
     }
     if run.provenance is not None and run.provenance.command:

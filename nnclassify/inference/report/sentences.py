@@ -110,7 +110,7 @@ def result_sentence(run: RunContents) -> str:
 def _naturally(share: float) -> str:
     """Return a fraction as a natural frequency, as fine as it needs to be: `about 7 times in 10`."""
     if share in (0, 1):
-        return "every time" if share else "no time"
+        return "every time" if share else "not even once"
     whole = 10 if 0.05 <= share <= 0.95 else 100 if 0.005 <= share <= 0.995 else 1000
     number = round(share * whole)
     if number in (0, whole):
@@ -159,9 +159,10 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
     yield f"It is better than {' and '.join(above)}."
     shared = number_at(run.result, "baselines", "linear_where_correct")
     if shared is not None and linear is not None and linear < low:
-        yield f"A linear model is right too in {percent(shared)} of the cases where this network is right."
+        yield f"A linear model is also right in {percent(shared)} of the cases where this network is right."
     if equal:
-        yield f"It is not clearly better than {' or '.join(equal)}, which is simpler and faster."
+        verb = "is" if len(equal) == 1 else "are"
+        yield f"It is not clearly better than {' or '.join(equal)}, which {verb} simpler and faster."
     if below:
         yield f"It is worse than {' and '.join(below)}: use that instead, or find out why with `nnclassify check`."
 
@@ -195,22 +196,25 @@ def _confidence(scored: Scored, things: str) -> Iterator[str]:
     if not scored.is_multi_hot and len(sure) >= FEW // 2 and not all(scored.is_correct):
         share, right = len(sure) / len(scored), sum(sure) / len(sure)
         yield (
-            f"When it is at least {SURE:.0%} sure, which is so for {percent(share)} of the {things}, it is right in "
-            f"{percent(right)} of the cases."
+            f"It is at least {SURE:.0%} sure of its answer for {percent(share)} of the {things}, and {percent(right)} "
+            "of those answers are right."
         )
 
 
 def _caution(run: RunContents, found: Judged) -> Iterator[str]:
     things = thing(run, 2)
     if found.split == "validation":
-        yield f"Caution: without a test result, the figure is a little high: the validation {things} chose the epoch."
+        yield (
+            "Caution: without a test result, the figure is slightly too high, because the best epoch was chosen on "
+            f"these validation {things}."
+        )
     if found.split == "train":
         yield f"Caution: how it does on other {things} is unknown, because none were kept out of training."
     looks = number_at(run.result, "test_looks")
     if found.split == "test" and looks is not None and looks > 1:
         yield (
-            f"Caution: this was look {looks:.0f} at this test set. Where runs are chosen by it, its figures are too "
-            "high; only a fresh test set can tell by how much."
+            f"Caution: this was look {looks:.0f} at this test set. If runs were chosen by their test results, this "
+            "figure is too high; only a fresh test set can tell by how much."
         )
     if twins := len(run.data.duplicates):
         verb = "is" if twins == 1 else "are"
