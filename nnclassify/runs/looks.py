@@ -10,6 +10,7 @@ them on another machine too.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ class Look(BaseModel):
         weights: The digest of its weights.
         run: The path of its run folder, or of its checkpoint.
         time: When, in UTC.
-        group: The digest of `group.json` if it is a run of a group; else empty.
+        group: The digest of the name and the config of its group if it is a run of one; else empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -100,10 +101,13 @@ def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note:
 
 
 def _group_of(folder: RunFolder) -> str:
+    """Return the digest of the name and the config of a run's group: further seeds change neither. Empty: no group."""
     try:
-        return hashlib.sha256(content_of(folder.path.parent / GROUP)).hexdigest()
-    except OSError:  # a run that is in no group
+        group = json.loads(content_of(folder.path.parent / GROUP))
+        known = [group["name"], group["data"]]
+    except (OSError, ValueError, KeyError, TypeError):  # a run that is in no group, or one that is damaged
         return ""
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def in_words(num_looks: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from pathlib import Path
@@ -47,9 +48,11 @@ def test_the_run_folder_counts_on_another_machine(here: Path, monkeypatch: pytes
 def test_the_seeds_of_a_group_look_once(here: Path) -> None:
     for name in ("group", "other"):
         Path(name).mkdir()
-        (Path(name) / "group.json").write_text(name)
+        (Path(name) / "group.json").write_text(json.dumps({"name": name, "data": {}, "runs": {}}))
     runs = ["alone", "group/seed-0", "group/seed-1", "other/seed-0", "other/seed-1"]
     assert [look_of(float(value), run) for value, run in enumerate(runs)] == [1, 2, 2, 3, 3]
+    Path("other/group.json").write_text(json.dumps({"name": "other", "data": {}, "runs": {"seed-2": ["seed=2"]}}))
+    assert look_of(9.0, "other/seed-2") == 3  # a group that was extended by a seed
 
 
 def test_a_folder_that_is_not_of_a_run_keeps_no_looks(here: Path) -> None:
