@@ -167,7 +167,7 @@ def train(
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
-        report = partial(_save_report, folder, components.splits, is_wanted=with_report)
+        report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
@@ -336,12 +336,17 @@ def _failure_recorded(folder: RunFolder, report: Callable[[], None]) -> Iterator
         raise
 
 
-def _save_report(folder: RunFolder, splits: Splits, *, is_wanted: bool) -> None:
-    if is_wanted:
-        release_memory()
-        from nnclassify.inference.report.page import save_report  # its modules are not needed before
+def _save_report(folder: RunFolder, splits: Splits, note: Callable[[str], None], *, is_wanted: bool) -> None:
+    """Write the report; say why if that fails: the result of the run does not depend on it."""
+    if not is_wanted:
+        return
+    release_memory()
+    from nnclassify.inference.report.page import save_report  # its modules are not needed before
 
+    try:
         save_report(folder, splits)
+    except SaveError as error:
+        note(f"no report: {error}; make it again with: nnclassify report {folder.name}")
 
 
 def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:

@@ -18,11 +18,13 @@ SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGKILL")
 
 def hide() -> None:
     """From now on: no opening of folders, no hard links, no user ids, no /proc, no fcntl but msvcrt, few signals."""
+    import platformdirs
     import torch  # noqa: F401 - what it asks of this system is its own affair
 
     import nnclassify.files.cache
     import nnclassify.files.lock
 
+    platformdirs.user_data_path("any")  # likewise: it imports the part for this system
     flock: Any = __import__("fcntl")
     sys.modules["fcntl"] = None  # type: ignore[assignment]  # so that importing it fails
     sys.modules["msvcrt"] = _msvcrt(flock)

@@ -17,8 +17,10 @@ import nnclassify.errors
 from nnclassify.errors import CheckpointError
 from nnclassify.files.csv_cells import write_csv
 from nnclassify.inference.report.page import save_report
+from nnclassify.run import train_isolated
 from nnclassify.runs.folder import RunFolder
 from nnclassify.training.history import write_rows
+from nnclassify.training.trainer import Observer, Trainer
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 MAX_BYTES = 1_500_000
@@ -253,6 +255,21 @@ def test_a_run_that_diverges_gets_a_page(tmp_path: Path) -> None:
     with pytest.raises(nnclassify.errors.TrainingError):
         nnclassify.train(config, root=tmp_path)
     assert "Training failed in its first epoch: epoch 1, step 1: " in page_of(RunFolder(tmp_path / "run")).text
+
+
+class _InTheWay(Observer):
+    """Makes a folder where the page belongs."""
+
+    def run_ended(self, trainer: Trainer) -> None:
+        Path("run/report.html").mkdir()
+
+
+def test_a_page_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {"dataset": "xor", "model": {"name": "mlp", "hidden": [2]}, "epochs": 1}
+    result = train_isolated(config, root=".", observers=[_InTheWay()])
+    assert json.loads(result.folder.result.read_text())["best_epoch"] == 1
+    assert any(note.startswith("no report: run/report.html: ") for note in result.notes)
 
 
 def test_an_empty_and_a_damaged_folder_give_a_page(tmp_path: Path) -> None:
