@@ -47,7 +47,7 @@ def result_text(result: RunResult, with_plots: bool) -> str:
     lines.append(f"best epoch: {result.best_epoch} of {figures['epochs']}, trained in {figures['train_seconds']:.1f} s")
     for split in ("train", "validation", "test"):
         if figures[split] is not None:
-            lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {figures[split]['loss']:.4f}")
+            lines.append(f"{split}: accuracy {percent(figures[split]['accuracy'])}, loss {_loss(figures[split])}")
             lines[-1] += _selected(figures[split], result.components.config.select_by) + _looks(result, split)
     lines += _test_lines(result)
     lines += _slices_line(result.analyses.get("slices") or [], result.folder.name)
@@ -131,6 +131,11 @@ def _importance_table(columns: Sequence[ColumnImportance]) -> str:
     """Return the accuracy that is lost if each column of a table is shuffled."""
     rows = [[readable(column.name, MAX_NAME), percent(column.lost), percent(column.deviation)] for column in columns]
     return table(["shuffled column", "accuracy lost", "standard deviation"], rows)
+
+
+def _loss(figures: dict[str, Any]) -> str:
+    """Return the loss; an earlier release may have continued with one that was not finite, which JSON has as null."""
+    return "not finite" if figures["loss"] is None else f"{figures['loss']:.4f}"
 
 
 def _selected(figures: dict[str, Any], select_by: str) -> str:

@@ -98,9 +98,10 @@ class Novelty:
             validation: The features there, `(N, D)` each.
 
         Returns:
-            None if there is no score: a single output, and no features.
+            None if there is no score: a single output, and no features. Features that overflow have no distance.
         """
-        found = cls({name: Distance.fit(train[name], targets) for name in train if name in validation})
+        names = [name for name in train if name in validation and train[name].isfinite().all()]
+        found = cls({name: Distance.fit(train[name], targets) for name in names})
         scores = found.scores(outputs, validation)
         if not scores:
             return None
@@ -134,6 +135,6 @@ class Novelty:
         return [*scores, -outputs.double().amax(dim=1)] if outputs.shape[1] > 1 else scores
 
     def is_unlike(self, outputs: Tensor, features: Features) -> Tensor:
-        """Return whether each input is unlike the training data, bool `(N,)`."""
+        """Return whether each input is unlike the training data, bool `(N,)`; a score that is NaN says so too."""
         pairs = zip(self.scores(outputs, features), self.limits.tolist(), strict=True)
-        return torch.stack([scores > limit for scores, limit in pairs]).any(dim=0)
+        return torch.stack([~(scores <= limit) for scores, limit in pairs]).any(dim=0)

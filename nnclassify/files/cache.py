@@ -124,9 +124,14 @@ def discard(path: Path) -> None:
 
 def trim(folder: Path, pattern: str, max_bytes: int) -> None:
     """Delete the least recently used matching files until the others fit into `max_bytes`."""
+    known: list[tuple[float, int, Path]] = []
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # another process trims too
+            facts = path.stat()
+            known.append((facts.st_mtime, facts.st_size, path))
     total = 0
-    for path in sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True):
-        total += path.stat().st_size
+    for _, size, path in sorted(known, reverse=True):
+        total += size
         if total > max_bytes:
             discard(path)
 

@@ -63,6 +63,17 @@ def test_a_single_output_has_distances_alone_and_without_features_there_is_no_sc
     assert without is not None and len(without.limits) == 1 and not without.is_unlike(outputs, {}).any()
 
 
+def test_features_that_overflow_have_no_distance_and_an_input_whose_score_is_nan_is_flagged() -> None:
+    _, features, targets = drawn(600, 0)
+    outputs, validation, _ = drawn(300, 1)
+    too_large = features.clone()
+    too_large[5, 0] = torch.inf
+    train = {"inputs": features, "last_layer": too_large}
+    found = Novelty.fit(train, targets, outputs, {"inputs": validation, "last_layer": validation})
+    assert found is not None and set(found.distances) == {"inputs"}
+    assert found.is_unlike(outputs[:1], {"inputs": torch.full((1, 4), torch.nan)}).tolist() == [True]
+
+
 def test_features_are_the_inputs_of_the_network_and_of_its_last_linear_layer() -> None:
     model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
     inputs = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))

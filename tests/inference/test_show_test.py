@@ -62,3 +62,10 @@ def test_a_test_split_that_validates_was_shown_all_along(here: Path) -> None:
     (line,) = (line for line in lines if line.startswith("test: "))
     assert line.endswith("; shown after every epoch (validation: test)")
     assert any(line.startswith("1 test example ") for line in lines)
+
+
+def test_a_loss_that_was_not_finite_is_named(here: Path) -> None:
+    result = run.train(loaded(config_of(**HIDDEN)))
+    rows = [*result.rows[:-1], replace(result.rows[-1], validation_loss=float("inf"))]
+    lines = result_text(replace(result, rows=rows, best_epoch=len(rows)), with_plots=False).splitlines()
+    assert [line for line in lines if line.startswith("validation: ") and ", loss not finite" in line]
