@@ -30,17 +30,20 @@ class ClassReport:
     f1: float
     support: int
 
+    @classmethod
+    def of(cls, name: str, num_correct: int, num_predicted: int, support: int) -> ClassReport:
+        """Compute the report of a class from the examples of it that are found, all that are predicted, and all."""
+        precision, recall = (num_correct / whole if whole else 0.0 for whole in (num_predicted, support))
+        f1 = 2 * num_correct / (support + num_predicted) if support + num_predicted else 0.0
+        return ClassReport(name, precision, recall, f1, support)
+
 
 def class_reports(confusion: list[list[int]], class_names: list[str]) -> list[ClassReport]:
     """Compute the report of each class from counts `(K, K)`."""
-    reports = []
-    for index, name in enumerate(class_names):
-        num_correct, support = confusion[index][index], sum(confusion[index])
-        predicted = sum(row[index] for row in confusion)
-        f1 = 2 * num_correct / (support + predicted) if support + predicted else 0.0
-        precision, recall = (num_correct / whole if whole else 0.0 for whole in (predicted, support))
-        reports.append(ClassReport(name, precision, recall, f1, support))
-    return reports
+    return [
+        ClassReport.of(name, confusion[index][index], sum(row[index] for row in confusion), sum(confusion[index]))
+        for index, name in enumerate(class_names)
+    ]
 
 
 def multi_hot_reports(confusion: Sequence[list[list[int]]], class_names: list[str]) -> list[ClassReport]:

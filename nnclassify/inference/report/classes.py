@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from nnclassify.evaluation.confusion import ClassReport
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.inference.report.scored import Cell, Scored
 
@@ -19,26 +20,16 @@ LEVELS = 9
 
 
 @dataclass(frozen=True)
-class ClassRow:
-    """The figures of one class; a ratio with denominator 0 is 0.
+class ClassRow(ClassReport):
+    """The report of one class, with what only a page shows.
 
     Attributes:
-        name: The name of the class.
-        support: The number of its examples.
-        recall: The fraction of its examples that are found.
         interval: The 95% Wilson interval of the recall.
-        precision: The fraction of predictions of the class that are right.
-        f1: The harmonic mean of precision and recall.
         taken_for: The class that its examples are most often taken for; empty if there is none.
         num_taken: How often that is.
     """
 
-    name: str
-    support: int
-    recall: float
     interval: tuple[float, float]
-    precision: float
-    f1: float
     taken_for: str = ""
     num_taken: int = 0
 
@@ -54,16 +45,12 @@ def class_rows(scored: Scored) -> list[ClassRow]:
             most[true_class] = answer_class, count
     rows = []
     for index, name in enumerate(scored.class_names):
-        num, found, total = right[index], predicted[index], support[index]
+        report = ClassReport.of(name, right[index], predicted[index], support[index])
         other, times = most.get(index, (-1, 0))
         rows.append(
             ClassRow(
-                name,
-                total,
-                recall=num / total if total else 0.0,
-                interval=wilson_interval(num, total) if total else (0.0, 0.0),
-                precision=num / found if found else 0.0,
-                f1=2 * num / (total + found) if total + found else 0.0,
+                **vars(report),
+                interval=wilson_interval(right[index], support[index]) if support[index] else (0.0, 0.0),
                 taken_for=scored.class_names[other] if times else "",
                 num_taken=times,
             )
