@@ -8,15 +8,13 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from nnclassify.errors import counted, printable, some
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
-from nnclassify.evaluation.reliability import Bin, confidence_bins, expected_calibration_error
 from nnclassify.inference.display_names import num_columns, readable, readable_names
-from nnclassify.inference.report.charts import Chart, Series, line_chart, surest, thinned
+from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
 from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
+from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
 from nnclassify.inference.report.sentences import advice, judged, result_sentence, task_sentence, thing
@@ -45,19 +43,12 @@ MAX_UPRIGHT = 4
 """Maximum width of class names that stand upright above a confusion matrix."""
 MAX_VALUE = 200
 """Maximum length of a value of the config."""
-MISCALIBRATED = 0.02
-"""Difference between mean confidence and accuracy that is worth a word."""
-SURE_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
-"""The most confident shares of the examples whose accuracy is shown."""
-LEVELS = {"0.9": "90%", "0.95": "95%", "0.99": "99%"}
-"""The coverages of prediction sets, as JSON has them."""
-FEW_IN_BIN = 5
-"""Under this many examples, a dot of the reliability diagram is faint."""
 MAX_TOLD_BYTES = 500_000
 """Size of the names and values of the examples that cells of the confusion matrix name."""
 MAX_CLASSES = 1000
 """Classes in the table; of more, those with the lowest recall are shown."""
 MAX_SLICES = 20
+"""Slices on the page."""
 MAX_FLAGS = 10
 """Examples of each kind that an audit names on the page; audit.csv has all."""
 IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
@@ -84,8 +75,8 @@ def sections(run: RunContents) -> dict[str, Any]:
         "mistakes": _mistakes(run),
         "classes": [] if scored is None else _classes(scored),
         "classes_left_out": 0 if scored is None else max(0, len(scored.class_names) - MAX_CLASSES),
-        "calibration": None if scored is None or scored.is_multi_hot else _calibration(run, scored),
-        "calibration_gap": _calibration_gap(run),
+        "calibration": None if scored is None or scored.is_multi_hot else confidence_section(run, scored),
+        "calibration_gap": confidence_gap(run),
         "slices": _slices(run),
         "findings": [_finding(one) for one in run.findings],
         "no_findings": _no_findings(run),
@@ -340,74 +331,6 @@ def _classes(scored: Scored) -> list[dict[str, Any]]:
     return [{**vars(row), "name": name, "taken_for": by_name.get(row.taken_for, "")} for row, name in rows]
 
 
-def _calibration(run: RunContents, scored: Scored) -> dict[str, Any]:
-    of_split = at(run.result, "calibration", scored.split)
-    confidences = torch.tensor(scored.confidences, dtype=torch.float64)
-    bins = confidence_bins(confidences, torch.tensor(scored.is_correct))
-    before = _recorded_bins(at(of_split, "bins_before")) if at(of_split, "bins_after") is not None else []
-    sure, right = sum(scored.confidences) / len(scored), sum(scored.is_correct) / len(scored)
-    gap = sure - right
-    verdict = "about as sure as it should be"
-    if abs(gap) >= MISCALIBRATED:
-        verdict = "surer than it should be" if gap > 0 else "less sure than it could be"
-    return {
-        "text": f"On average the network is {percent(sure)} sure of its answer, and it is right {percent(right)} of "
-        f"the time: it is {verdict}. Expected calibration error: {percent(expected_calibration_error(bins))}.",
-        "bins": [_dot(one, len(scored)) for one in bins],
-        "before": [_dot(one, len(scored)) for one in before],
-        "surest": surest(scored.confidences, scored.is_correct, SURE_SHARES),
-        "sets": list(_sets(of_split)),
-        "temperature": _temperature(run),
-        "table": list(_scaling(run)),
-    }
-
-
-def _recorded_bins(found: Any) -> list[Bin]:
-    rows = found if isinstance(found, list) else []
-    whole = [row for row in rows if isinstance(row, list) and [type(value) for value in row] == [int, float, float]]
-    return [Bin(*row) for row in whole]
-
-
-def _dot(one: Bin, count: int) -> dict[str, Any]:
-    examples = counted(one.num_examples, "example")
-    text = f"{percent(one.confidence)} sure on average: {examples}, {percent(one.accuracy)} right"
-    kind = "few" if one.num_examples < FEW_IN_BIN else ""
-    radius = 2.5 + 7 * math.sqrt(one.num_examples / count)
-    figures = {"num_examples": one.num_examples, "confidence": one.confidence, "accuracy": one.accuracy}
-    return {**figures, "radius": radius, "text": text, "kind": kind}
-
-
-def _sets(of_split: Any) -> Iterator[dict[str, str]]:
-    """Yield how often prediction sets hold the true class, and how many classes they hold."""
-    found = at(of_split, "sets")
-    for level in found if isinstance(found, dict) else ():
-        coverage, size = (number_at(found, level, key) for key in ("coverage", "mean_size"))
-        if coverage is not None and size is not None:
-            yield {
-                "level": LEVELS.get(level, readable(level, MAX_LABEL)),
-                "coverage": percent(coverage),
-                "size": f"{size:.2f}",
-            }
-
-
-def _temperature(run: RunContents) -> str:
-    temperature = number_at(run.result, "calibration", "temperature")
-    if temperature is not None:
-        return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split."
-    reason = at(run.result, "calibration", "reason")
-    return f"Not calibrated: {readable(reason, MAX_VALUE)}." if isinstance(reason, str) else ""
-
-
-def _scaling(run: RunContents) -> Iterator[dict[str, str]]:
-    """Yield the errors of the probabilities before and after temperature scaling."""
-    names = {"ece": "expected calibration error", "brier": "Brier score", "log_loss": "log loss"}
-    for split in ("validation", "test"):
-        for key, name in names.items():
-            before, after = (number_at(run.result, "calibration", split, when, key) for when in ("before", "after"))
-            if before is not None and after is not None:
-                yield {"split": split, "name": name, "before": f"{before:.4f}", "after": f"{after:.4f}"}
-
-
 def _slices(run: RunContents) -> dict[str, Any]:
     """Return the parts of the split on which the network is significantly less accurate."""
     found = at(run.result, "slices")
@@ -439,12 +362,6 @@ def _slice(part: Any) -> dict[str, str] | None:
         "p_value": "< 1e-9" if p_value < 1e-9 else f"{p_value:.1g}",
         "worst": readable(str(worst), MAX_NAME) if worst else "",
     }
-
-
-def _calibration_gap(run: RunContents) -> str:
-    if run.scored is not None:
-        return "Not shown for examples that may belong to several classes."
-    return "Not known: there are no predictions."
 
 
 def _finding(one: Mapping[str, Any]) -> dict[str, str]:
