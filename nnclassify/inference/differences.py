@@ -93,6 +93,8 @@ class Difference:
         if self.difference == 0:
             size = f"{self.first} and {self.other} have the same accuracy"
         interval = f"95% interval {_points(low)} to {_points(high)} points"
+        if low > 0 and not self.networks_differ:  # the bootstrap is too narrow there; the exact test is not
+            interval += " (approximate: few examples differ)"
         # Where seeds vary much, they may differ as much: see `SEED_VARIANCE`.
         one_each = "; one run each" if self.test == "mcnemar" and self.configs_differ else ""
         return f"{size} {self._where()}{self._verdict()}; {interval}; {_p(self.adjusted_p_value)}{one_each}"

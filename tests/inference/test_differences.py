@@ -48,6 +48,12 @@ def test_a_small_difference_can_be_chance() -> None:
     )
 
 
+def test_an_interval_without_zero_that_the_exact_test_contradicts_is_called_approximate() -> None:
+    (found,) = differences([run_of("a", "0000" + "1" * 96), run_of("b", "1" * 100, lr=0.2)])
+    assert found.p_value == pytest.approx(2 * 0.5**4) and found.interval[0] > 0
+    assert ", which may be due to chance; 95% interval 1.0 to 8.0 points (approximate: few" in found.sentence()
+
+
 def test_seeds_of_two_configs_are_compared_by_the_corrected_t_test() -> None:
     first = [
         run_of(f"a-{seed}", "1" * right + "0" * (20 - right), seed=seed) for seed, right in enumerate((10, 12, 11))
