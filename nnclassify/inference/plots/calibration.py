@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -19,6 +20,8 @@ from nnclassify.losses import LossFunction
 
 MIN_AREA, MAX_AREA = 8, 120
 """The area of the dot of a bin without examples, and what a bin with all of them has in addition, in square points."""
+FEW = 5
+"""Under this many examples, the dot of a bin is faint: its accuracy is mostly chance."""
 
 
 def calibration(loss_fn: LossFunction, evaluation: Evaluation, run: str = "") -> Figure:
@@ -53,17 +56,19 @@ def _draw_reliability(axes: Axes, before: Reliability | None, after: Reliability
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":", label="confidence = accuracy")
     name = "probabilities" if before is None else "calibrated"
     if before is not None:
-        _draw_bins(axes, before, COLORS[1], "--", "before calibration")
-    _draw_bins(axes, after, COLORS[0], "-", name)
+        _draw_bins(axes, before, COLORS[1], "before calibration")
+    _draw_bins(axes, after, COLORS[0], name)
     axes.set(title="reliability diagram", xlabel="confidence", ylabel="accuracy")
     _finish(axes)
 
 
-def _draw_bins(axes: Axes, scores: Reliability, color: str, linestyle: str, name: str) -> None:
+def _draw_bins(axes: Axes, scores: Reliability, color: str, name: str) -> None:
     counts, means, accuracies = zip(*scores.bins, strict=True)
     label = f"{name}: expected calibration error {percent(scores.ece)}"
-    axes.plot(means, accuracies, color=color, linestyle=linestyle, linewidth=1, label=label)
-    axes.scatter(means, accuracies, MIN_AREA + MAX_AREA * np.array(counts) / sum(counts), color=color)
+    colors = [to_rgba(color, 0.3 if count < FEW else 1) for count in counts]
+    areas = MIN_AREA + MAX_AREA * np.array(counts) / sum(counts)
+    axes.scatter(means, accuracies, areas, color=colors, clip_on=False, zorder=3)
+    axes.plot([], [], color=color, marker="o", markersize=4, linestyle="", label=label)
 
 
 def _draw_risk(axes: Axes, curve: RiskCoverage) -> None:

@@ -69,7 +69,9 @@ def confusions(examples: Examples, evaluation: Evaluation, class_names: Sequence
     pairs = largest_confusions(evaluation.confusion, NUM_PAIRS)
     targets, names = examples.all_targets(), readable_names(class_names, MAX_LISTED)
     heading = title(run, "the classes confused most often: true → predicted")
-    figure = Figure(figsize=(CELL * COLUMNS, (_height(examples) + 0.4) * len(pairs) + 0.5), layout="constrained")
+    columns = min(COLUMNS, max(pair.count for pair in pairs))
+    size = max(CELL * columns, 6), (_height(examples) + 0.4) * len(pairs) + 0.5
+    figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(heading)
     ranked = ranked_mistakes(examples, evaluation)
     for part, pair in zip(np.asarray(figure.subfigures(len(pairs), 1)).ravel(), pairs, strict=True):
@@ -79,7 +81,7 @@ def confusions(examples: Examples, evaluation: Evaluation, class_names: Sequence
             f"{names[pair.target]} → {names[pair.predicted]}: {pair.count:,} of {counted(support, 'example')}",
             fontsize=10,
         )
-        _draw_images(part, 1, COLUMNS, examples, ranked[are_such][:COLUMNS], evaluation, class_names)
+        _draw_images(part, 1, columns, examples, ranked[are_such][:columns], evaluation, class_names)
     return figure
 
 
