@@ -42,9 +42,9 @@ class SharedBatchNorm(nn.SyncBatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
         """Normalize this process's part `(N, C, ...)` of the batch."""
-        if not self.training or self.running_mean is None or self.running_var is None:
+        if not self.training:
             return self._act(super().forward(input))
-        values = input.to(self.running_mean.dtype)  # statistics are never computed in a shorter type
+        values = input.to(torch.promote_types(input.dtype, torch.float32))  # statistics are never in a shorter type
         dims = [dim for dim in range(values.ndim) if dim != 1]
         shape = [1, -1, *[1] * (values.ndim - 2)]
         sums = _add(torch.cat([values.sum(dims), values.new_tensor([values.numel() / values.shape[1]])]), self.ranks)
@@ -52,7 +52,8 @@ class SharedBatchNorm(nn.SyncBatchNorm):
         mean = sums[:-1] / count
         centered = values - mean.reshape(shape)
         variance = _add(centered.square().sum(dims), self.ranks) / count
-        self._remember(mean.detach(), variance.detach() * count / (count - 1))
+        if self.track_running_stats:
+            self._remember(mean.detach(), variance.detach() * count / (count - 1))
         normal = centered * (variance + self.eps).rsqrt().reshape(shape)
         if self.weight is not None and self.bias is not None:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
@@ -92,7 +93,9 @@ def share_batch_norm(model: nn.Module) -> list[SharedBatchNorm]:
                     f"model: {type(child).__name__} {name} has its own forward, so its statistics cannot be shared by "
                     "several processes; train in one process, or use torch.nn's batch norm"
                 )
-            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+            shared = SharedBatchNorm(
+                child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats
+            )
             for own in (
                 child.named_parameters(recurse=False),
                 child.named_buffers(recurse=False),

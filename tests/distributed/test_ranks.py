@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,15 +61,15 @@ def test_gradients_of_shares_add_up_to_those_of_the_batch(num_examples: int, mon
     assert torch.allclose(found.losses, weighted.detach()) and found.stop_requested
 
 
-@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"track_running_stats": False}, {"affine": False}])
 @pytest.mark.parametrize(
     ("kind", "shape"), [(nn.BatchNorm1d, (6, 3)), (nn.BatchNorm2d, (6, 3, 2, 2)), (nn.BatchNorm3d, (6, 3, 2, 2, 2))]
 )
 def test_shared_batch_norm_is_torchs_where_one_holds_the_whole_batch(
-    kind: type[nn.Module], shape: tuple[int, ...], momentum: float | None
+    kind: type[nn.Module], shape: tuple[int, ...], options: dict[str, Any]
 ) -> None:
     torch.manual_seed(0)
-    plain = kind(3, momentum=momentum)
+    plain = kind(3, **options)
     model = torch.nn.Sequential(copy.deepcopy(plain).double())
     (shared,) = share_batch_norm(model)
     plain, inputs = plain.double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
