@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from builders import config_of
 
 from nnclassify.data import Splits
+from nnclassify.data.splitting import Groups
 from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.diagnosis.trials.folds import held_out_split, two_folds
 from nnclassify.diagnosis.trials.runner import as_many_updates, total_steps
@@ -40,6 +42,18 @@ def test_halves_take_turns() -> None:
     assert first.validation is not None and torch.equal(first.validation.indices, second.train.indices)
     assert sorted([*first.train.indices.tolist(), *second.train.indices.tolist()]) == splits.train.indices.tolist()
     assert two_folds(splits_of(40)) == []
+
+
+@pytest.mark.parametrize("groups_per_class", [30, 1])
+def test_no_group_is_trained_on_and_judged(groups_per_class: int) -> None:
+    splits = splits_of(600)
+    codes = splits.train.targets.numpy() * groups_per_class + np.arange(len(splits.train.targets)) % groups_per_class
+    grouped = replace(splits, train=replace(splits.train, groups=Groups(codes, [str(code) for code in range(60)])))
+    parts = [part for part in [held_out_split(grouped), *two_folds(grouped)] if part.validation is not None]
+    assert len(parts) == (3 if groups_per_class > 1 else 0)
+    for part in parts:
+        assert part.validation is not None and 0.2 < len(part.validation) / len(splits.train) < 0.6
+        assert not set(codes[part.train.indices]) & set(codes[part.validation.indices])
 
 
 def test_a_run_has_as_many_updates_with_fewer_examples() -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.splitting import stratified_split
+from nnclassify.data.splitting import grouped_split, stratified_split
+from nnclassify.errors import DataError
 from nnclassify.evaluation.metrics import decisions
 from nnclassify.seeds import numpy_rng
 
@@ -36,16 +37,17 @@ def held_out_split(splits: Splits) -> Splits:
     count = len(splits.train)
     if count < MANY or min(splits.class_counts()) < 2:
         return replace(splits, validation=None)
-    train, held_out = _split(splits.train, min(HELD_OUT, JUDGED / count))
-    return replace(splits, train=train, validation=held_out)
+    parts = _split(splits.train, min(HELD_OUT, JUDGED / count))
+    return replace(splits, validation=None) if parts is None else replace(splits, train=parts[0], validation=parts[1])
 
 
 def two_folds(splits: Splits) -> list[Splits]:
     """Halves that take turns to train and to judge, so that all examples judge; empty if there are too few examples."""
     if len(splits.train) < TOO_FEW or min(splits.class_counts()) < 2:
         return []
-    first, second = _split(splits.train, 0.5)
-    return [replace(splits, train=one, validation=other) for one, other in ((first, second), (second, first))]
+    parts = _split(splits.train, 0.5)
+    turns = [] if parts is None else [parts, parts[::-1]]
+    return [replace(splits, train=train, validation=held_out) for train, held_out in turns]
 
 
 def deviation(targets: Tensor) -> float:
@@ -55,11 +57,22 @@ def deviation(targets: Tensor) -> float:
 
 
 def _some(examples: Examples) -> Examples:
-    return examples if len(examples) <= JUDGED else _split(examples, JUDGED / len(examples))[1]
+    parts = _split(replace(examples, groups=None), JUDGED / len(examples)) if len(examples) > JUDGED else None
+    return examples if parts is None else parts[1]
 
 
-def _split(examples: Examples, share: float) -> tuple[Examples, Examples]:
-    """Return all but a fraction of each class, and that fraction, both in file order."""
-    targets, indices = examples.targets.numpy(), examples.indices.numpy()
-    rest, chosen = stratified_split(targets, indices, share, numpy_rng(0, "diagnosis"))
+def _split(examples: Examples, share: float) -> tuple[Examples, Examples] | None:
+    """Return all but a fraction of each class, and that fraction, both in file order; None if groups forbid it.
+
+    What is learned of a group by heart proves nothing either, so none is in both parts.
+    """
+    targets, indices, rng = examples.targets.numpy(), examples.indices.numpy(), numpy_rng(0, "diagnosis")
+    try:
+        rest, chosen = (
+            stratified_split(targets, indices, share, rng)
+            if examples.groups is None
+            else grouped_split(targets, examples.groups, indices, share, rng)
+        )
+    except DataError:  # too few groups
+        return None
     return replace(examples, indices=torch.from_numpy(rest)), replace(examples, indices=torch.from_numpy(chosen))
