@@ -181,6 +181,7 @@ def evaluate(
     device: str = "auto",
     data: str | os.PathLike[str] | None = None,
     *,
+    label: str | None = None,
     trust: bool = False,
 ) -> Evaluation:
     """Evaluate a trained classifier on a split of its dataset, or on other data.
@@ -192,6 +193,7 @@ def evaluate(
         device: See `load`; ignored if `run` is a classifier.
         data: New labeled data to evaluate instead, all of it: a folder of images, a table with the label column, or an
             .npz file.
+        label: The label column of `data`, if it is a table; None: as in the training table.
         trust: See `load`.
 
     Raises:
@@ -204,7 +206,7 @@ def evaluate(
     from nnclassify.inference.evaluation_examples import evaluate_run
 
     classifier = load(run, device, trust=trust).overridden(assignments(overrides))
-    return evaluate_run(classifier, split, None if data is None else os.fspath(data))
+    return evaluate_run(classifier, split, None if data is None else os.fspath(data), label)
 
 
 def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = (), *, trust: bool = False) -> Diagnosis:

@@ -173,7 +173,7 @@ def train(
             for writer in (config_writer, manifest, table):
                 writer.restore(trainer)
             return _ended(folder, components, trainer, Monitor(note), report, is_new=False)
-        monitor = Monitor(note, folder.diagnosis if with_monitor else None)
+        monitor = Monitor(note, folder.diagnosis if with_monitor else None, components.splits.class_names)
         monitors = [monitor] if with_monitor else []
         provenance = ProvenanceWriter(folder, loaded, components.config)
         writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table]

@@ -79,6 +79,7 @@ GIVEN: dict[str, list[Any]] = {
     "compile": ["off"],  # `on` takes seconds a test: test_compiled.py
     "Csv.dates": [["on"], {"on": {"format": "%d.%m.%Y", "parts": ["days", "month"]}}],
     "Csv.group": ["row"],
+    "Csv.numbers": [["price"]],
     "Csv.split": ["part"],
     "Csv.time": ["row"],
     "Csv.test": [0.25, "copy.csv"],
@@ -134,6 +135,7 @@ BESIDE: dict[str, Values] = {
     "Csv.decimal": {"path": "commas.csv", "delimiter": ";"},
     "Csv.delimiter": {"path": "commas.csv", "decimal": ","},
     "Csv.group": {"path": "texts.csv", "features": ["shade"]},
+    "Csv.numbers": {"path": "texts.csv", "features": ["shade", "price"]},
     "Csv.split": {"path": "texts.csv", "features": ["shade"]},
     "Csv.time": {"path": "texts.csv", "features": ["shade"]},
     "Csv.id": {"path": "texts.csv", "features": ["shade"]},
@@ -248,8 +250,8 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         (place / copy).symlink_to(original)
     rows = (files / "table.csv").read_text().splitlines()
     tones, parts = ("no", "yes", "yes"), ("test", "train", "train", "train")
-    texts = [f"{row},{n},{tones[n % 3]},{n % 27 + 1}.01.2024,{parts[n % 4]}" for n, row in enumerate(rows)]
-    (place / "texts.csv").write_text("\n".join([f"{rows[0]},row,tone,on,part", *texts[1:]]))
+    texts = [f"{row},{n},{tones[n % 3]},{n % 27 + 1}.01.2024,{parts[n % 4]},${n}" for n, row in enumerate(rows)]
+    (place / "texts.csv").write_text("\n".join([f"{rows[0]},row,tone,on,part,price", *texts[1:]]))
     (place / "headless.csv").write_text("\n".join([*rows[1:], ""]))
     (place / "commas.csv").write_text("\n".join([row.replace(",", ";") for row in rows]))
     listed = [f"{path.relative_to(place / 'pictures')},{path.parent.name}" for path in place.glob("pictures/*/*.png")]

@@ -39,6 +39,10 @@ DataOption = Annotated[
         help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
     ),
 ]
+LabelOfDataOption = Annotated[
+    str | None,
+    typer.Option("--label", metavar="COLUMN", help="Label column of a table in DATA. Default: as in training."),
+]
 TableOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities.")
 ]
@@ -58,6 +62,7 @@ def evaluate(
     words: RunWords = None,
     split: SplitOption = None,
     data: DataOption = None,
+    label: LabelOfDataOption = None,
     overrides: SetOption = None,
     run_option: RunOption = None,
     device: DeviceOption = "auto",
@@ -82,7 +87,7 @@ def evaluate(
 
     path = find_run(run)
     classifier = load_noted(path, device).overridden(changes)
-    chosen = examples_to_evaluate(classifier, split, data)
+    chosen = examples_to_evaluate(classifier, split, data, label)
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_chosen(classifier, chosen, note)

@@ -18,6 +18,7 @@ from nnclassify.data.encoding import (
     AnyColumn,
     DateColumn,
     DatePart,
+    FormattedNumberColumn,
     NumberColumn,
     OneHotColumn,
     OrdinalColumn,
@@ -25,6 +26,7 @@ from nnclassify.data.encoding import (
     date_of,
     is_missing_category,
 )
+from nnclassify.data.number_formats import number_format
 from nnclassify.errors import DataError
 from nnclassify.settings import PositiveInt, Settings
 
@@ -99,29 +101,37 @@ DateColumns = Annotated[
 ]
 
 
+Kind = Category | Dates | Literal["number"]
+"""What a config says of a column; `number`: a number in a format that is recognized."""
+
+
 def declared_kinds(
-    categories: Categories | None, dates: Sequence[str] | Mapping[str, Dates] | None
-) -> dict[str, Category | Dates]:
+    categories: Categories | None, dates: Sequence[str] | Mapping[str, Dates] | None, numbers: Sequence[str] | None
+) -> dict[str, Kind]:
     """Return what the config says of columns by name."""
     if isinstance(categories, dict):
-        found: dict[str, Category | Dates] = dict(categories)
+        found: dict[str, Kind] = dict(categories)
     else:
         found = dict.fromkeys(categories if isinstance(categories, list) else (), "one_hot")
     of_dates = dates if isinstance(dates, Mapping) else {name: Dates() for name in dates or ()}
-    return {**found, **of_dates}
+    return {**found, **of_dates, **dict.fromkeys(numbers or (), "number")}
 
 
-def column_of(name: str, kind: Category | Dates | None, counts: Mapping[str, int]) -> AnyColumn:
+def column_of(name: str, kind: Kind | None, counts: Mapping[str, int], decimal: str = ".") -> AnyColumn:
     """Return the column of a kind; where the config does not say which, of the one that its texts show.
 
     Args:
         name: The column.
         kind: What the config says.
         counts: The rows of each of its texts.
+        decimal: The decimal separator of the file.
 
     Raises:
-        DataError: Dates may be written in two ways, or there are too many different texts for categories.
+        DataError: Dates may be written in two ways, numbers are not all written in the same way, or there are too many
+            different texts for categories.
     """
+    if kind == "number":
+        return _declared_number(name, counts, decimal)
     if isinstance(kind, Dates):
         written = kind.format or date_format(name, counts) or ISO
         return DateColumn(name=name, format=written, parts=tuple(kind.parts))
@@ -131,11 +141,20 @@ def column_of(name: str, kind: Category | Dates | None, counts: Mapping[str, int
         return YesNoColumn(name=name)
     if kind is None and (form := date_format(name, counts)) is not None:
         return DateColumn(name=name, format=form)
-    if isinstance(kind, int):
-        return OneHotColumn(name=name, most=kind)
+    return OneHotColumn(name=name, most=kind) if isinstance(kind, int) else _categories_of(name, counts, decimal)
+
+
+def _categories_of(name: str, counts: Mapping[str, int], decimal: str) -> AnyColumn:
+    """Return the column of categories, or of formatted numbers if there are too many texts for categories.
+
+    Raises:
+        DataError: They are neither.
+    """
     present = {text: count for text, count in counts.items() if not is_missing_category(text)}
     found, rows = len(present), sum(present.values())
     if found > min(MAX_CATEGORIES, max(FEW_CATEGORIES, rows / MIN_ROWS)):
+        if (numbers := formatted_column(name, present, decimal)) is not None:
+            return numbers
         _, _, hint = why_no_number(next(iter(present)))[1].partition("; ")
         raise DataError(
             f"{found} different texts in {rows} rows are too many for categories; remove the column (dataset.ignore), "
@@ -143,6 +162,33 @@ def column_of(name: str, kind: Category | Dates | None, counts: Mapping[str, int
             + (f"; or if {next(iter(present))[:40]!r} is a number, {hint}" if hint else "")
         )
     return OneHotColumn(name=name)
+
+
+def formatted_column(
+    name: str, texts: Iterable[str], decimal: str, *, is_certain: bool = False
+) -> FormattedNumberColumn | None:
+    """Return a column of numbers in the format of its texts, or None if they are not clearly numbers in one format."""
+    form = number_format((text for text in texts if text.lower() not in MISSING), decimal, is_certain=is_certain)
+    if form is None:
+        return None
+    return FormattedNumberColumn(name=name, unit=form.unit, decimal=form.decimal, thousands=form.thousands)
+
+
+def _declared_number(name: str, texts: Iterable[str], decimal: str) -> AnyColumn:
+    """Return the column of numbers in the format of its texts.
+
+    Raises:
+        DataError: They are not all written in the same way.
+    """
+    column = formatted_column(name, texts, decimal, is_certain=True)
+    if column is None:
+        present = [text for text in texts if text.lower() not in MISSING]
+        odd = next((text for text in present if not number_format([text], decimal, is_certain=True)), present[0])
+        raise DataError(
+            f"numbers are not all written in the same way, or with different units (such as {odd[:40]!r}); "
+            "write them in the same way, or remove the column from dataset.numbers"
+        )
+    return column
 
 
 def _is_yes_or_no(texts: Iterable[str]) -> bool:
@@ -172,7 +218,7 @@ def date_format(name: str, texts: Iterable[str]) -> str | None:
     return fits[0] if fits else None
 
 
-def times_of(name: str, kind: Category | Dates | None, texts: Sequence[str], decimal: str) -> dict[str, float | None]:
+def times_of(name: str, kind: Kind | None, texts: Sequence[str], decimal: str) -> dict[str, float | None]:
     """Return the place in time of each text of a column, all of numbers or all of dates; None if one has none.
 
     Args:
@@ -202,4 +248,6 @@ def kind_text(column: AnyColumn) -> str:
         return f"dates ({column.format}; days since 1970-01-01)"
     if isinstance(column, YesNoColumn):
         return "yes or no"
+    if isinstance(column, FormattedNumberColumn):
+        return f"numbers ({column.format})"
     return "numbers" if isinstance(column, NumberColumn) else "categories"

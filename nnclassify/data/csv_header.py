@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nnclassify.data.column_kinds import Category, Dates
+from nnclassify.data.column_kinds import Dates, Kind
 from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, other_delimiter
 from nnclassify.data.encoding import AnyColumn, NumberColumn
 from nnclassify.data.image_listing import clean_name
@@ -41,7 +41,7 @@ class Wanted:
     features: Sequence[str] | None = None
     ignored: Collection[str] = ()
     aside: Mapping[str, str] = field(default_factory=dict)
-    kinds: Mapping[str, Category | Dates] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
     recognize: bool = False
     may_be_missing: bool = False
     known: Sequence[AnyColumn] | None = None
@@ -168,7 +168,11 @@ def _named(wanted: Wanted, features: Sequence[str]) -> list[tuple[str, str]]:
     """Return the columns that the config names, each with the option; features come last."""
     named = [*(("label", name) for name in wanted.labels), *(("features", name) for name in features)]
     named += [*wanted.aside.items(), *(("ignore", name) for name in wanted.ignored)]
-    return named + [("dates" if isinstance(kind, Dates) else "categories", name) for name, kind in wanted.kinds.items()]
+    return named + [(_option_of(kind), name) for name, kind in wanted.kinds.items()]
+
+
+def _option_of(kind: Kind) -> str:
+    return "dates" if isinstance(kind, Dates) else "numbers" if kind == "number" else "categories"
 
 
 def text_columns(table: TextRows, places: Mapping[str, int], features: Sequence[str], wanted: Wanted) -> set[str]:

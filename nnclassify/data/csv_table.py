@@ -301,12 +301,15 @@ class _Reader:
             for text, count in texts.counts.items():
                 counts[clean_name(text)] += count
             try:
-                column = known.get(name) or column_of(name, self.wanted.kinds.get(name), counts)
+                column = known.get(name) or self._recognized(name, counts)
             except DataError as error:
                 self.problems.add(texts.place, f"{self.table.where()}: column {name!r}: {error}", kind="kind")
                 continue
             self.columns[name] = column
             self._add(texts, _wrong_texts(column, counts, self.table.format.decimal, self.wanted.may_be_missing))
+
+    def _recognized(self, name: str, counts: Mapping[str, int]) -> AnyColumn:
+        return column_of(name, self.wanted.kinds.get(name), counts, self.table.format.decimal)
 
     def _add(self, texts: _Texts, problems: Mapping[str, str]) -> None:
         """Note what is wrong with texts of a column."""

@@ -1,7 +1,8 @@
 """From the texts of a table's columns to numbers.
 
-Every column has a kind: a number, a category, a rank, yes or no, a date. What a kind needs to know, such as the
-categories or the value that replaces a missing one, is fixed from the training split and stored in the checkpoint.
+Every column has a kind: a number, a number with a unit, a category, a rank, yes or no, a date. What a kind needs to
+know, such as the categories or the value that replaces a missing one, is fixed from the training split and stored in
+the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import AMBIGUOUS, classes_of, matched
+from nnclassify.data.number_formats import TIME, NumberFormat
 from nnclassify.errors import DataError, MissingValueError, counted, some, suggestion
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
@@ -93,6 +95,14 @@ class Column(ABC):
         """
         return self
 
+    def fill_for(self, counts: Mapping[str, int]) -> str:
+        """Return the text that replaces a missing value: the most frequent one.
+
+        Args:
+            counts: The training rows of each text; missing values are left out.
+        """
+        return clean_name(max(counts, key=lambda text: (counts[text], text)))
+
     def feature_names(self) -> list[str]:
         """Return the names of the features, without the one that marks missing values."""
         return [self.name]
@@ -150,6 +160,47 @@ class NumberColumn(Column):
             raise DataError(_all_missing(self.name))
         fill = repr(float(np.median(values[~is_missing])))
         return replace(self, fill=fill, marks_missing=bool(is_missing.any()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormattedNumberColumn(Column):
+    """Numbers that are all written in the same format, with a unit or separators, or as times: one feature.
+
+    Attributes:
+        unit, decimal, thousands: See `NumberFormat`.
+    """
+
+    unit: str = ""
+    decimal: str = "."
+    thousands: str = ""
+    kind: Literal["formatted_number"] = "formatted_number"
+
+    @cached_property
+    def format(self) -> NumberFormat:
+        """How the numbers are written."""
+        return NumberFormat(self.unit, self.decimal, self.thousands)
+
+    def _value(self, text: str, decimal: str) -> float | None:
+        value = self.format.value(text)
+        return as_number(text, decimal) if value is None else value
+
+    def problem(self, text: str, decimal: str) -> str | None:
+        """Return what is wrong with a text that is not a number in this format."""
+        if self._value(text, decimal) is not None:
+            return None
+        as_trained = "a time such as 19:30" if self.unit == TIME else f"a number as in the other rows ({self.format})"
+        return f"found {text[:40]!r}, expected {as_trained}"
+
+    def numbers(self, text: str, decimal: str) -> list[float]:
+        """Return the number; of a time, the hours."""
+        value = self._value(text, decimal)
+        assert value is not None
+        return [value]
+
+    def fill_for(self, counts: Mapping[str, int]) -> str:
+        """Return the median of the numbers."""
+        values = [value for text, count in counts.items() for value in self.numbers(clean_name(text), ".") * count]
+        return repr(float(np.median(values))).replace(".", self.decimal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +342,8 @@ def is_missing_category(text: str) -> bool:
 
 
 AnyColumn = Annotated[
-    NumberColumn | OneHotColumn | OrdinalColumn | YesNoColumn | DateColumn, Field(discriminator="kind")
+    NumberColumn | FormattedNumberColumn | OneHotColumn | OrdinalColumn | YesNoColumn | DateColumn,
+    Field(discriminator="kind"),
 ]
 _COLUMNS: TypeAdapter[tuple[AnyColumn, ...]] = TypeAdapter(tuple[AnyColumn, ...])
 
@@ -339,8 +391,7 @@ class RawColumn:
         column = self.column.fitted(present)
         if not may_be_missing:
             return column
-        fill = clean_name(max(present, key=lambda text: (present[text], text)))
-        return replace(column, fill=fill, marks_missing=len(present) < len(rows))
+        return replace(column, fill=column.fill_for(present), marks_missing=len(present) < len(rows))
 
 
 @dataclass(frozen=True)
@@ -388,7 +439,7 @@ class TableEncoder:
             texts: A text for each column.
             where: Where they come from, for messages.
             decimal: The decimal mark of numbers.
-            note: Receives which categories have no indicator of their own.
+            note: Receives which missing values are replaced, and which categories have no indicator of their own.
 
         Raises:
             DataError: A value is missing or of another kind.
@@ -400,6 +451,8 @@ class TableEncoder:
             except DataError as error:
                 problems.append(str(error))
                 continue
+            if column.is_missing(clean_name(text)):
+                note(_replaced(column))
             if column.is_unseen(text):
                 note(_unseen(column, repr(clean_name(text))))
         if problems:
@@ -455,6 +508,11 @@ def _fields(column: Column) -> dict[str, Any]:
 
 def _all_missing(name: str) -> str:
     return f"column {name!r}: every value in the training split is missing; list it in dataset.ignore"
+
+
+def _replaced(column: Column) -> str:
+    known = "and marked by a feature" if column.marks_missing else "though no value was missing in the training split"
+    return f"column {column.name!r}: a missing value is replaced by {column.fill!r}, {known}"
 
 
 def _unseen(column: Column, what: str) -> str:

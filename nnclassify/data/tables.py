@@ -74,6 +74,10 @@ class Csv(UnsplitDataset):
     dates: DateColumns | None = None
     """Columns that hold dates: a list of names, or for each name its format and the numbers that are made of it.
     Default: the days since 1970-01-01."""
+    numbers: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
+    """Columns of numbers that are written with a unit (`$12`, `45%`, `1.2e3 kg`), with thousands separators (`12,345`),
+    or as times (`19:30`, `7:30 PM`, which are read as hours), in the same way in every row. The format is recognized,
+    and kept in the checkpoint. Default: none; with `categories: auto`, columns of too many texts for categories."""
     missing: Literal["error", "fill"] = "error"
     """What to do with missing values: stop with an error that names them; or replace them by the median, or the most
     frequent category, of the training split. A feature then marks them in columns where the training split has some."""
@@ -118,6 +122,9 @@ class Csv(UnsplitDataset):
             yield "folds", "set together with time, whose newest rows are the test split; set one of them"
         if self.features is not None and self.ignore is not None:
             yield "ignore", "set together with features; set one of them"
+        categories, dates = (value if isinstance(value, list | dict) else () for value in (self.categories, self.dates))
+        if twice := [name for name in self.numbers or () if name in (*categories, *dates)]:
+            yield "numbers", f"{twice[0]!r} is also listed in categories or dates; list it once"
         if self.split is not None:
             files = {"validation": self._file("validation"), "test": self._file("test")}
             yield from ((key, "a file, with `split`; set one of them") for key, file in files.items() if file)
@@ -173,7 +180,7 @@ class Csv(UnsplitDataset):
             features=self.features,
             ignored=self.ignore or (),
             aside={option: name for option, name in aside.items() if name is not None},
-            kinds=declared_kinds(self.categories, self.dates),
+            kinds=declared_kinds(self.categories, self.dates, self.numbers),
             recognize=self.categories == "auto",
             may_be_missing=self.missing == "fill",
             known=None if self._encoder is None else self._encoder.columns,

@@ -48,7 +48,7 @@ class EvaluationExamples:
 
 
 def examples_to_evaluate(
-    classifier: Classifier, split: str | None = None, data: str | None = None
+    classifier: Classifier, split: str | None = None, data: str | None = None, label: str | None = None
 ) -> EvaluationExamples:
     """Choose a split of the run's own data (by default the test split), or all examples of other data.
 
@@ -58,13 +58,16 @@ def examples_to_evaluate(
         classifier: The trained network.
         split: The split to choose.
         data: Labeled data to evaluate instead, as it is; see `dataset_at`.
+        label: The label column of `data`, if it is a table; None: as in the training table.
 
     Raises:
         DataError: The data cannot be read, or does not fit the network.
-        InputError: There is nothing at `data`, or the network does not take such data.
+        InputError: There is nothing at `data`, or the network does not take such data; or `label` without `data`.
     """
     if data is not None:
-        return _of_other(classifier, dataset_at(classifier, data), split)
+        return _of_other(classifier, dataset_at(classifier, data, label), split)
+    if label is not None:
+        raise InputError(f"--label {label}: names the label column of --data FILE, which is missing")
     if not classifier.is_moved:
         return _of_own(classifier, splits_of(classifier), split)
     try:
@@ -77,7 +80,9 @@ def examples_to_evaluate(
 
 
 @preserve_process_state()
-def evaluate_run(classifier: Classifier, split: str | None = None, data: str | None = None) -> Evaluation:
+def evaluate_run(
+    classifier: Classifier, split: str | None = None, data: str | None = None, label: str | None = None
+) -> Evaluation:
     """Evaluate a classifier on the examples that `examples_to_evaluate` chooses.
 
     Raises:
@@ -86,7 +91,7 @@ def evaluate_run(classifier: Classifier, split: str | None = None, data: str | N
     """
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"split: found {split!r}, expected train, validation or test")
-    chosen = examples_to_evaluate(classifier, split, data)
+    chosen = examples_to_evaluate(classifier, split, data, label)
     notes = list(chosen.notes)
     return replace(evaluate_chosen(classifier, chosen, notes.append), notes=tuple(notes))
 

@@ -149,6 +149,8 @@ class InputReader:
 
     def _named(self, item: str) -> Iterator[RawInput]:
         """Read what a user names in text: a file, a folder, or values."""
+        if not item.strip():
+            raise InputError(f"{item!r}: an empty text; this net takes {self._takes()}")
         path = Path(item)
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
             content = load_tensor(item)

@@ -17,12 +17,13 @@ from nnclassify.inference.classifier import Classifier
 ARRAY_ENDING, LIST_ENDINGS = ".npz", (".csv", ".tsv")
 
 
-def dataset_at(classifier: Classifier, path: str) -> Dataset:
+def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> Dataset:
     """Return the dataset that reads labeled data as the network reads its inputs.
 
     Args:
         classifier: The trained network.
         path: A folder of images, a CSV file that lists images, a table with the label column, or an .npz file.
+        label: The label column of a table; None: the one of the training table.
 
     Raises:
         InputError: There is nothing at the path, or the network does not take such data.
@@ -34,6 +35,8 @@ def dataset_at(classifier: Classifier, path: str) -> Dataset:
     if not is_folder(location) and not is_regular(location):
         raise InputError(f"{path}: {why_no_file(location)}; expected {kinds} with labels, or an .npz file")
     own, ending = classifier.config.dataset, location.suffix.lower()
+    if label is not None and (classifier.is_multi_hot or len(shape) != 1 or ending == ARRAY_ENDING):
+        raise InputError(f"{path}: --label {label}: only a table with one label column takes it")
     if image_format is not None and is_folder(location):
         return _folder(own, image_format, location, None)
     if image_format is not None and ending in LIST_ENDINGS:
@@ -45,7 +48,7 @@ def dataset_at(classifier: Classifier, path: str) -> Dataset:
         raise InputError(
             f"{path}: {kind}, but this network takes {kinds}; expected {kinds} with labels, or an .npz file"
         )
-    return _table(own, str(location), classifier.transform.columns)
+    return _table(own, str(location), classifier.transform.columns, label)
 
 
 def _folder(own: Dataset, image_format: ImageFormat, root: Path, labels: Path | None) -> Dataset:
@@ -57,16 +60,18 @@ def _folder(own: Dataset, image_format: ImageFormat, root: Path, labels: Path | 
     return Folder.model_validate({**options, "size": [image_format.height, image_format.width], **places})
 
 
-def _table(own: Dataset, path: str, columns: list[str] | None) -> Dataset:
+def _table(own: Dataset, path: str, columns: list[str] | None, label: str | None) -> Dataset:
     dataset = own.for_data(path=path) if isinstance(own, Csv) else Csv(path=path)
+    if label is not None:
+        dataset = dataset.model_copy(update={"label": label})
     labels = [dataset.label] if isinstance(dataset.label, str) else dataset.label
     opened, _, _ = open_table(Path(path), dataset.format(), dataset.model_fields_set, labels)
     _, cells = next(opened.rows(), (0, []))
     header = dataset.columns or [cell.strip() for cell in cells]
     if set(labels).isdisjoint(header) and not set(columns or ()).isdisjoint(header):
         raise InputError(
-            f"{path}: no label column {some(labels)}; columns: {some(header, 20)}; to classify rows without labels, "
-            "use `nnclassify predict`"
+            f"{path}: no label column {some(labels)}; columns: {some(header, 20)}; name it with --label; to classify "
+            "rows without labels, use `nnclassify predict`"
         )
     # Columns that the network does not take may be absent.
     return dataset.model_copy(update={"ignore": None, "id": dataset.id if dataset.id in header else None})

@@ -180,7 +180,8 @@ def test_a_row_of_texts_becomes_features_and_an_encoder_survives_saving() -> Non
     notes: list[str] = []
     found = encoder.row(["", " pilot ", "7.0", "large", "TRUE", "2.1.1970"], "r", ".", notes.append)
     assert found == [30, 1, 0, 1, 0, 0, 1, 0, 0, 1, 1, 1]
-    assert notes == []
+    assert notes == ["column 'age': a missing value is replaced by '30.0', and marked by a feature"]
+    notes.clear()
     found = encoder.row(["1,5", "nurse", "2", "small", "0", "1970-01-03"], "r", ",", notes.append)
     assert found == [1.5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 2]
     assert [note.split(", which")[0] for note in notes] == [

@@ -132,6 +132,15 @@ def test_advice_names_the_cause_that_was_measured(largest: float, at_start: bool
     assert (found.page.id, found.path) == ("NN605", cause) and said in found.evidence.text
 
 
+def test_a_prediction_that_is_always_the_same_is_called_by_the_name_of_its_class() -> None:
+    targets = torch.tensor([0, 1] * 30)
+    state = Snapshot(0.7, (), {"linear": 1.0}, 1.0, True, torch.ones(60, dtype=torch.long))
+    look = NetState(state, targets, 1.0)
+    for names, said in ((["cat", "dog"], "class 'dog'"), (None, "class 1")):
+        (found,) = layer_findings(look, names, is_late=True)
+        assert found.evidence.text == f"{said} for all of 60 examples"
+
+
 def test_the_advice_of_a_run_on_raw_inputs_is_to_normalize_them() -> None:
     said: list[str] = []
     rgb = {"name": "rgb", "normalize": "none"}

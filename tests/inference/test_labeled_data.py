@@ -62,6 +62,20 @@ def test_every_image_is_evaluated_in_the_class_of_its_folder() -> None:
     assert found.examples.name_of(11) == "ärger 🚗/3.png"
 
 
+def test_the_label_column_of_new_data_may_have_another_name() -> None:
+    write("kinds.csv", ["a,b,kind", "1,2,low", "9,2,high"])
+    classifier = Classifier.load(Path("checkpoints/csv/best.pt"), "cpu")
+    assert examples_to_evaluate(classifier, None, "kinds.csv", "kind").examples.all_targets().tolist() == [1, 0]
+    assert nnclassify.evaluate(classifier, data="kinds.csv", label="kind").num_examples == 2
+    with pytest.raises(InputError, match=r"kinds.csv: no label column label; .*; name it with --label"):
+        chosen("csv", "kinds.csv")
+    with pytest.raises(InputError, match=r"--label kind: names the label column of --data FILE"):
+        examples_to_evaluate(classifier, label="kind")
+    with pytest.raises(InputError, match="new: --label kind: only a table with one label column takes it"):
+        paint("new")
+        examples_to_evaluate(Classifier.load(Path("checkpoints/folder/best.pt"), "cpu"), None, "new", "kind")
+
+
 def test_classes_may_lack_examples_but_not_be_unknown() -> None:
     paint("one", 2, ("car",))
     found = chosen("folder", "one")

@@ -104,7 +104,7 @@ def test_top_k_is_sorted_and_sums_to_one(folder: Path) -> None:
         ("1,2,inf", "1,2,inf: column 'blue': found 'inf', expected a finite number"),
         ("nope.csv", "nope.csv: no such file, and not a list of values; this net takes 3 values (red, green, blue)"),
         ("nope.npy", "nope.npy: no such file; expected a tensor"),
-        ("", "not a list of values"),
+        ("", "'': an empty text; this net takes 3 values (red, green, blue)"),
     ],
 )
 def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, folder: Path) -> None:

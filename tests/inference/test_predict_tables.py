@@ -103,8 +103,9 @@ def test_what_does_not_fit_is_named(net: Classifier, inputs: Any, message: str) 
 def test_a_category_that_was_never_seen_is_told_once(net: Classifier) -> None:
     found = net.predict([["41", "Pilot", "large", "no", "2020-03-01"], ["", "Pilot", "small", "no", "2020-03-01"]])
     assert found.errors == []
-    (note,) = found.notes
-    assert note.startswith("column 'job': no indicator for 'Pilot'") and note.endswith("encoded as 'job (other)'")
+    unseen, missing = found.notes
+    assert unseen.startswith("column 'job': no indicator for 'Pilot'") and unseen.endswith("encoded as 'job (other)'")
+    assert missing.startswith("column 'age': a missing value is replaced by ") and missing.endswith("by a feature")
 
 
 def test_rows_of_texts_without_a_header_are_rows(net: Classifier) -> None:

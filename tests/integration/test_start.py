@@ -63,6 +63,7 @@ OPTIONS = {
         "--device",
         "--help",
         "--importance",
+        "--label",
         "--json",
         "--run",
         "--set",

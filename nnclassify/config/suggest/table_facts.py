@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from nnclassify.data.column_kinds import column_of
+from nnclassify.data.column_kinds import column_of, formatted_column
 from nnclassify.data.columns import is_identifier, is_unnamed
 from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
@@ -35,7 +35,7 @@ DECORATED = re.compile(
     r"|[+-]?[\d.,]*\d ?[%$€£¥]"
 )
 """Numbers that are written for people: `1,234.5`, `$12`, `40%`."""
-PLAIN = "write plain numbers to use the column"
+PLAIN = "write all in the same format to use the column"
 MAX_CODES, CODE_ROWS = 50, 100
 """A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
 FEW_CATEGORIES = 20
@@ -125,6 +125,12 @@ class TableFacts:
         return found[0] if len(found) == 1 and self.split is None else None
 
     @property
+    def time(self) -> str | None:
+        """The column of dates that the rows are in order of, or None if there is none, or several."""
+        found = [facts.name for facts in self.columns if facts.why_ignored == TIME]
+        return found[0] if found else None
+
+    @property
     def split(self) -> ColumnFacts | None:
         """The column that gives the split of each row, or None."""
         return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
@@ -136,6 +142,9 @@ INDEX = "an index of the rows"
 COPY, CONSTANT = "says the label", "always"
 """The beginning of the reason not to use a column that is the label in other words, and one with a single value."""
 GROUP = "names the group of each row: no group is in two splits"
+TIME = "the rows are in order of it: the newest are the test split"
+MIN_TIMES, OLDEST = 20, 0.7
+"""Rows in order of time have at least so many dates, and all classes among this fraction of them, the oldest."""
 MIN_GROUPS, GROUP_ROWS = 10, 2
 """A column called like groups is one with at least so many of them, of so many rows each on average."""
 
@@ -160,14 +169,16 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     if absent := [name for name in labels if name not in header]:
         raise InputError(f"{path}: no column {absent[0]!r} (--label); columns: {some(header, 20)}")
     features = [facts for facts in columns if facts.name not in labels]
+    is_certain = _is_certain(table, columns)
     for facts in features:
-        _decide(facts, num_rows, decimal)
+        _decide(facts, num_rows, decimal, is_certain=is_certain)
     if not isinstance(found, str):
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)
     of_label.counts = of_label.class_counts()
     if num_rows >= MANY_ROWS:
         _leave_out_copies(table, header, columns, of_label)
+        _find_time(table, header, columns, of_label)
     classes = _rows_by_class(of_label, decimal)
     if len(classes) < 2:
         only = some([*classes]) or "no label"
@@ -232,6 +243,29 @@ def _leave_out_copies(
             facts.column, facts.why_ignored = None, f"{COPY} {label.name!r} in other words"
 
 
+def _find_time(table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts) -> None:
+    """Set aside the date that the rows are in order of: splits drawn at random would learn from the future.
+
+    A column that names groups or splits comes first, and so does a test split that every class is known for.
+    """
+    ordered = [(facts, step) for facts in columns if (step := _order(facts)) is not None]
+    if len(ordered) != 1 or any(facts.why_ignored in (GROUP, SPLIT) for facts in columns):
+        return
+    (facts, step), place = ordered[0], header.index(label.name)
+    rows = itertools.islice(table.rows(), 0 if table.format.columns else 1, LOOKED_AT + 1)
+    labels = [row[place].strip() for _, row in rows if len(row) == len(header)][::step]
+    if {*labels[: int(OLDEST * len(labels))]} >= {*label.counts}:
+        facts.column, facts.why_ignored = None, TIME
+
+
+def _order(facts: ColumnFacts) -> Literal[1, -1] | None:
+    """Return 1 if a column holds dates from the oldest to the newest, -1 if the newest comes first, or None."""
+    if not isinstance(facts.column, DateColumn) or facts.num_missing or len(facts.counts) < MIN_TIMES:
+        return None
+    dates = [facts.column.numbers(text, ".") for text in facts.counts]
+    return 1 if dates == sorted(dates) else -1 if dates == sorted(dates, reverse=True) else None
+
+
 def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
     """Return a table, and the properties of its format that a config has to state."""
     table, recognized, _ = open_table(
@@ -252,10 +286,13 @@ def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str
 def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
     """Return whether the first row of a table names the columns, although it may hold numbers.
 
-    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs.
+    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs; a
+    row of texts alone does unless several of them are also found further down in their columns.
     """
     numbers = [value for cell in first if (value := as_number(cell, decimal)) is not None]
-    if not numbers or any(cell.strip() in labels or cell.strip().lower() in labels for cell in first):
+    if not numbers:
+        return not _recurs(first, rows)
+    if any(cell.strip() in labels or cell.strip().lower() in labels for cell in first):
         return True
     texts = {place for place, cell in enumerate(first) if as_number(cell, decimal) is None and not _is_missing(cell)}
     below = {place: [row[place] for row in rows if len(row) == len(first)] for place in texts}
@@ -263,6 +300,15 @@ def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: s
         return True
     is_sequence = len(numbers) > 2 and numbers == [numbers[0] + step for step in range(len(numbers))]
     return is_sequence and numbers[0] in (0, 1) and all(first[place] not in below[place] for place in texts)
+
+
+def _recurs(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a first row of texts is like the others: at least two texts, and half of them, recur in their
+    columns, in rows that are not the same; a header that is repeated further down is."""
+    others = [row for row in rows if len(row) == len(first) and [*row] != [*first]]
+    texts = [place for place, cell in enumerate(first) if not _is_missing(cell)]
+    recurring = [place for place in texts if any(row[place].strip() == first[place].strip() for row in others)]
+    return len(recurring) >= max(2, len(texts) / 2)
 
 
 def _is_missing(text: str) -> bool:
@@ -320,8 +366,22 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     return last.name
 
 
-def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
-    """Find out what kind of column this is, and whether it is of use."""
+def _is_certain(table: TextRows, columns: Sequence[ColumnFacts]) -> bool:
+    """Return whether the decimal separator is certain: numbers of some column have it, or commas separate columns."""
+    written = table.format
+    texts = (text for facts in columns for text in facts.counts if written.decimal in text)
+    return written.delimiter == "," or any(as_number(text, written.decimal) is not None for text in texts)
+
+
+def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool) -> None:
+    """Find out what kind of column this is, and whether it is of use.
+
+    Args:
+        facts: The column.
+        num_rows: The rows of the table.
+        decimal: The decimal separator of the table.
+        is_certain: Whether numbers are known to be written with it.
+    """
     texts = list(facts.counts)
     num_numbers = sum(count for text, count in facts.counts.items() if as_number(text, decimal) is not None)
     is_numeric = num_numbers == facts.num_rows
@@ -330,8 +390,10 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str) -> None:
         facts.why_ignored = f"{CONSTANT} {texts[0]!r}" if texts else "no values"
     elif role := _role(facts, is_index=is_numeric and is_unique):
         facts.why_ignored = role
+    elif not is_numeric and (column := formatted_column(facts.name, texts, decimal, is_certain=is_certain)):
+        facts.column = column
     elif decorated := _decorated(facts, decimal):
-        facts.why_ignored = f"numbers with a unit or thousands separators, such as {decorated[:40]!r}; {PLAIN}"
+        facts.why_ignored = f"numbers in several formats, such as {decorated[:40]!r}; {PLAIN}"
     elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
         facts.why_ignored = IDENTIFIER
     elif is_numeric:

@@ -13,12 +13,13 @@ from nnclassify.config.suggest.table_facts import (
     INDEX,
     LOOKED_AT,
     SPLIT,
+    TIME,
     TableFacts,
     splits_in,
     table_facts,
 )
 from nnclassify.data.column_kinds import kind_text
-from nnclassify.data.encoding import DateColumn, NumberColumn, OneHotColumn
+from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
 from nnclassify.errors import DataError, counted, some
 
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
@@ -71,9 +72,10 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
     roles = {
         "id": (facts.identifier, "names the rows in manifest.csv and predictions.csv"),
         "group": (facts.group, GROUP),
+        "time": (facts.time, TIME),
     }
     entries += [Entry(option, name, reason) for option, (name, reason) in roles.items() if name is not None]
-    taken = {facts.identifier, facts.group, facts.split.name if facts.split else None}
+    taken = {facts.identifier, facts.group, facts.time, facts.split.name if facts.split else None}
     ignored = [column for column in facts.columns if column.column is None and column.name not in taken]
     ignored = [column for column in ignored if column.why_ignored != INDEX]  # the reader leaves it out itself
     if ignored:
@@ -81,7 +83,7 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
         entries.append(Entry("ignore", [column.name for column in ignored], reasons))
     categories: dict[str, Any] = {}
     for column in facts.used:
-        if not isinstance(column.column, NumberColumn | DateColumn):
+        if not isinstance(column.column, NumberColumn | FormattedNumberColumn | DateColumn):
             kind = "one_hot" if isinstance(column.column, OneHotColumn) else "yes_no"
             categories[column.name] = FEW_CATEGORIES if column.is_trimmed else kind
     if categories:
@@ -89,6 +91,8 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
         entries.append(Entry("categories", categories, comment))
     if dates := [column.name for column in facts.used if isinstance(column.column, DateColumn)]:
         entries.append(Entry("dates", dates, "days since 1970-01-01"))
+    if numbers := [column.name for column in facts.used if isinstance(column.column, FormattedNumberColumn)]:
+        entries.append(Entry("numbers", numbers, "with units or separators, or times; the format is recognized"))
     if num_missing := sum(column.num_missing for column in facts.used):
         comment = f"{counted(num_missing, 'missing value')}: the median or the most frequent category, and a marker"
         entries.append(Entry("missing", "fill", comment))

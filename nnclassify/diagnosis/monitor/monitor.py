@@ -66,15 +66,19 @@ class Monitor(Observer):
         seconds: The time spent on measurements.
     """
 
-    def __init__(self, say: Callable[[str], None], path: Path | None = None) -> None:
+    def __init__(
+        self, say: Callable[[str], None], path: Path | None = None, class_names: Sequence[str] | None = None
+    ) -> None:
         """Create a monitor.
 
         Args:
             say: Receives each warning as it is found.
             path: The file to save the findings to at the end of the run, or None.
+            class_names: The names of the classes; None: they are called by their numbers.
         """
         self.say = say
         self.path = path
+        self.class_names = class_names
         self.findings: list[Finding] = []
         self.still_present: set[str] = set()
         self.seconds = 0.0
@@ -110,7 +114,7 @@ class Monitor(Observer):
         is_late = trainer.finished or _is_late(trainer.rows, trainer.recipe.epochs)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
-            *layer_findings(measure_net(trainer, self.blocked_at_start), is_late=is_late),
+            *layer_findings(measure_net(trainer, self.blocked_at_start), self.class_names, is_late=is_late),
             *self._updates(trainer),
         ]
         for one in found:
@@ -212,7 +216,7 @@ def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None
     return NetState(state, targets, float(inputs.abs().max()), blocked_at_start)
 
 
-def layer_findings(look: NetState, *, is_late: bool) -> Iterator[Problem]:
+def layer_findings(look: NetState, class_names: Sequence[str] | None = None, *, is_late: bool) -> Iterator[Problem]:
     """Yield findings about the layers; `is_late`: whether a healthy net would distinguish its classes by now."""
     state, targets = look.state, look.targets
     for layer in state.layers:
@@ -226,9 +230,16 @@ def layer_findings(look: NetState, *, is_late: bool) -> Iterator[Problem]:
         evidence = Evidence(state.gradient_text(), ratio, LOWEST_RATIO)
         yield Problem(pages.GRADIENTS, evidence, "model.activation")
     if is_late and len(targets) >= 50 and commonest(state.predictions)[1] == 1 and commonest(targets)[1] < 0.99:
-        same = "the same classes" if targets.ndim == 2 else f"class {int(state.predictions[0])}"
-        text = f"{same} for all of {len(targets)} examples"
+        text = f"{_same(state.predictions, class_names)} for all of {len(targets)} examples"
         yield Problem(pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model")
+
+
+def _same(predictions: Tensor, class_names: Sequence[str] | None) -> str:
+    """Return the words for predictions that are all the same."""
+    if predictions.ndim == 2:
+        return "the same classes"
+    index = int(predictions[0])
+    return f"class {index if class_names is None else repr(class_names[index])}"
 
 
 def _blocked(look: NetState, layer: LayerState, page: Page, text: str, share: float) -> Problem:

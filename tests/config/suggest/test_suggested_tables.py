@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
 from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.suggest import suggest
@@ -126,11 +127,55 @@ def test_an_empty_table_is_refused(here: Path) -> None:
         suggest(write("a,b,kind", []))
 
 
-@pytest.mark.parametrize("written", ["{},345.67", "${}7.5", "{}4.5%", "€ {}1"])
-def test_numbers_written_for_people_are_left_out_with_the_reason(here: Path, written: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("{},345.67", 1345.67),
+        ("${}7.5", 17.5),
+        ("{}4.5%", 14.5),
+        ("€ {}1", 11.0),
+        ("{}.2e3 kg", 1200.0),
+        ("{}:30", 1.5),
+        ("{},345", 1345.0),  # commas separate the columns of this file, so a decimal comma is unlikely
+    ],
+)
+def test_numbers_written_for_people_are_read(here: Path, written: str, value: float) -> None:
     rows = [f'"{written.format(index + 1)}",{index % 7}.5,{"ab"[index % 2]}' for index in range(60)]
+    path = write("price,x,kind", rows)
+    assert dataset_of(path).numbers == ["price"]
+    splits = Csv(path=path, label="kind", numbers=["price"], test=0, validation=0).build(0)
+    first = splits.train.select(torch.tensor([0]))[0][0].tolist()
+    assert first == pytest.approx([value, 0.5])
+
+
+def test_numbers_in_several_units_are_left_out_with_the_reason(here: Path) -> None:
+    rows = [f"{'$€'[index % 2]}{index + 1},{index % 7}.5,{'ab'[index % 2]}" for index in range(60)]
     found = suggest(write("price,x,kind", rows)).found
-    assert any("'price' is not a feature: numbers with a unit or thousands separators" in line for line in found)
+    assert any("'price' is not a feature: numbers in several formats, such as '$1'" in line for line in found)
+
+
+def test_thousands_that_may_be_decimals_are_not_read(here: Path) -> None:
+    rows = [f"{index + 1},345;{index % 7};{'ab'[index % 2]}" for index in range(60)]
+    assert dataset_of(write("mass;x;kind", rows)).numbers is None
+    rows = [f"{index + 1},345;{index % 7}.5;{'ab'[index % 2]}" for index in range(60)]
+    assert dataset_of(write("mass;x;kind", rows)).numbers == ["mass"]  # another column has decimal points
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_rows_in_order_of_time_are_split_by_it(here: Path, order: int) -> None:
+    dates = [f"2024-{month:02}-{day:02}" for month in range(1, 4) for day in range(1, 29)][::order]
+    rows = [f"{date},{index % 7}.5,{'ab'[index % 2]}" for index, date in enumerate(dates)]
+    assert dataset_of(write("day,x,kind", rows)).time == "day"
+    random.Random(0).shuffle(rows)
+    assert dataset_of(write("day,x,kind", rows)).time is None
+
+
+def test_a_table_of_texts_without_a_header_is_told(here: Path) -> None:
+    rng = random.Random(0)
+    rows = [f"{rng.choice('abc')},{rng.choice(['low', 'high'])},{'yn'[index % 2]}" for index in range(60)]
+    assert dataset_of(write(rows[0], rows[1:])).columns == ["x1", "x2", "label"]
+    assert dataset_of(write("size,price,kind", rows)).columns is None
+    assert dataset_of(write("size,price,kind", [*rows, "size,price,kind"])).columns is None
 
 
 def test_lines_above_the_header_are_refused(here: Path) -> None:

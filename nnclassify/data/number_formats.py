@@ -1,0 +1,147 @@
+"""Numbers as people write them in a table: `$12`, `12,345`, `45%`, `1.2e3 kg`, `7:30 PM`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+CURRENCIES = "$€£¥₹₽₩₺₴₪฿¢"
+CODES = "USD|EUR|GBP|JPY|CHF|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|RUB|TRY|SGD|HKD"
+TIME = "h:mm"
+"""The unit of times of day and durations, which are read as hours."""
+SEPARATORS = ("'", "\u2019", " ", "\u00a0", "\u202f")
+"""What separates thousands, apart from a comma where decimals have a point, and a point where they have a comma."""
+MAX_UNIT = 16
+
+_WRITTEN = re.compile(
+    rf"(?P<sign>[+-]?) ?(?P<before>[A-Z]{{0,3}}[{CURRENCIES}]|(?:{CODES})(?![A-Za-z]))?[ \u00a0]?(?P<minus>[+-]?)"
+    r"(?P<number>(?:[0-9](?:[0-9.,' \u2019\u00a0\u202f]*[0-9])?[.,]?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    rf"\s?(?P<after>[^\W\d_][^\d.,;:+_()]{{0,{MAX_UNIT - 1}}}|[%‰°{CURRENCIES}][A-Za-z]?)?"
+)
+_TIME = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How the numbers of a column are written.
+
+    Attributes:
+        unit: What stands before or after each number, such as `$` or `kg`; `h:mm` for times.
+        decimal: The decimal separator.
+        thousands: The separator of thousands; empty if there is none.
+    """
+
+    unit: str = ""
+    decimal: str = "."
+    thousands: str = ""
+
+    def value(self, text: str) -> float | None:
+        """Return the finite number in a text, with or without the unit, or None; times are in hours."""
+        if self.unit == TIME:
+            return _hours(text)
+        parts = _parts(text)
+        if parts is None or parts[0] not in (self.unit, ""):
+            return None
+        _, sign, digits = parts
+        if self._number.fullmatch(digits) is None:
+            return None
+        plain = digits.replace(self.thousands, "") if self.thousands else digits
+        value = float(sign + plain.replace(self.decimal, "."))
+        return value if math.isfinite(value) else None
+
+    @cached_property
+    def _number(self) -> re.Pattern[str]:
+        group = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{2,3}})*{re.escape(self.thousands)}[0-9]{{3}}|"
+        point = re.escape(self.decimal)
+        whole = f"(?:{group if self.thousands else ''}[0-9]+)"
+        return re.compile(rf"(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+    def __str__(self) -> str:
+        if self.unit == TIME:
+            return "times, in hours"
+        thousands = f"thousands separated by {self.thousands!r}" if self.thousands else ""
+        comma = "decimal commas" if self.decimal == "," else ""
+        return ", ".join(part for part in (self.unit, thousands, comma) if part)
+
+
+def number_format(texts: Iterable[str], decimal: str, *, is_certain: bool = False) -> NumberFormat | None:
+    """Return the format that all numbers of a column are written in.
+
+    Args:
+        texts: The texts of the column, without missing values.
+        decimal: The decimal separator of the file.
+        is_certain: Whether the column is known to have that separator, so that `1,234` is not ambiguous.
+
+    Returns:
+        The format; None if they are not numbers with the same unit, or if `1,234` may be two different numbers.
+    """
+    texts = [*texts]
+    if texts and all(map(_hours_or_none, texts)) and len({_is_12_hours(text) for text in texts}) == 1:
+        return NumberFormat(TIME)
+    units = set()
+    for text in texts:
+        if (parts := _parts(text)) is None:
+            return None
+        if parts[0] or parts[2].strip("0"):  # zero is zero in every unit
+            units.add(parts[0])
+        if len(units) > 1:
+            return None
+    fits = [*_fitting(texts, next(iter(units), ""), decimal)]
+    likely = [form for form in fits if not _is_thousands(texts, form.decimal)] or fits
+    return likely[0] if texts and (len(likely) == 1 or (likely and is_certain)) else None
+
+
+def _fitting(texts: Sequence[str], unit: str, decimal: str) -> Iterator[NumberFormat]:
+    """Yield the formats in which all texts are numbers, that of the file first; none that reads the same numbers."""
+    known = []
+    for mark, other in ((decimal, "," if decimal == "." else "."), ("," if decimal == "." else ".", decimal)):
+        for thousands in ("", other, *SEPARATORS):
+            form = NumberFormat(unit, mark, thousands)
+            values = [*itertools.takewhile(lambda value: value is not None, map(form.value, texts))]
+            if len(values) == len(texts) and values not in known:
+                known.append(values)
+                yield form
+
+
+def _is_thousands(texts: Sequence[str], mark: str) -> bool:
+    """Return whether a mark probably separates thousands: each one is followed by three digits, and some numbers have
+    none."""
+    fractions = {len(text.partition(mark)[2]) for text in (_digits(text) for text in texts) if mark in text}
+    return fractions == {3} and any(mark not in _digits(text) for text in texts)
+
+
+def _digits(text: str) -> str:
+    parts = _parts(text)
+    return parts[2] if parts else ""
+
+
+def _parts(text: str) -> tuple[str, str, str] | None:
+    """Return the unit, the sign and the digits of a number, or None if the text is not one."""
+    found = _WRITTEN.fullmatch(text.strip().replace("\u2212", "-"))
+    if found is None or (found["sign"] and found["minus"]) or (found["before"] and found["after"]):
+        return None
+    return (found["before"] or found["after"] or "").strip(), found["sign"] or found["minus"], found["number"]
+
+
+def _hours(text: str) -> float | None:
+    """Return the hours of a time such as `19:30` or `7:30 PM`, or of a plain number."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        return NumberFormat().value(text)
+    hours, minutes, seconds, half = int(found[1]), int(found[2]), float(found[3] or 0), found[4]
+    if half and not 1 <= hours <= 12:
+        return None
+    whole = hours % 12 + 12 * (half in "Pp") if half else hours
+    return whole + minutes / 60 + seconds / 3600
+
+
+def _hours_or_none(text: str) -> bool:
+    return _TIME.fullmatch(text.strip()) is not None and _hours(text) is not None
+
+
+def _is_12_hours(text: str) -> bool:
+    return text.strip()[-1:] in ("m", "M", ".")
