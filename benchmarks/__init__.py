@@ -1,4 +1,4 @@
-"""Benchmarks: each result that README quotes can be measured again by one command."""
+"""Benchmarks: each result that README and docs/ quote can be measured again by one command."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests that the paths and commands in the documents exist."""
+"""Tests that the paths, links and modules in the documents exist."""
 
 import re
 from importlib.util import find_spec
@@ -12,15 +12,23 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
-    *sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]),
+    "REFERENCE.md",
+    "tests/reliability/RESULTS.md",
+    *sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md")]),
 ]
 START = r"(?<![\w/.:<-])"
 PATHS = re.compile(
     START + r"(?:(?:nnclassify|tests|benchmarks|configs|docs|\.ci|\.github)/[\w./-]*[\w/-]|[\w/-]+\.py\b)"
 )
-OF_USERS = {"net.py"}
-"""Files that a document's example has a user write."""
-LINKS = re.compile(r"\]\(([\w./-]+)(?:#[\w-]+)?\)")
+OF_USERS = {
+    name
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    for name in re.findall(r"^```\w+ title=\"(.+)\"$", path.read_text(encoding="utf-8"), re.MULTILINE)
+}
+"""Files that a page has its reader write."""
+LINKS = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?(?: \"[^\"]*\")?\)")
+HEADINGS = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCES = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 MODULES = re.compile(r"python -m ((?:benchmarks|nnclassify)[\w.]*)")
 
 
@@ -30,20 +38,42 @@ def missing(text: str, folder: Path = ROOT) -> set[str]:
     paths = {
         path
         for path in PATHS.findall(text)
-        if not (ROOT / path).exists() and not in_package(path) and path not in OF_USERS
+        if not any((place / path).exists() for place in (ROOT, ROOT / "nnclassify", folder)) and path not in OF_USERS
     }
-    paths |= {path for path in LINKS.findall(text) if not (folder / path).exists()}
+    paths |= {path for path, _ in LINKS.findall(text) if not (folder / path).exists()}
     return paths | {module for module in MODULES.findall(text) if find_spec(module) is None}
 
 
-def in_package(path: str) -> bool:
-    return (ROOT / "nnclassify" / path).exists()
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of the headings of a document."""
+    headings = HEADINGS.findall(FENCES.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def lost_anchors(path: Path) -> set[str]:
+    """Links of a document to headings that are not there."""
+    links = [(file, anchor) for file, anchor in LINKS.findall(path.read_text(encoding="utf-8")) if anchor]
+    targets = {file: path.parent / file if file else path for file, _ in links}
+    return {
+        f"{file}#{anchor}" for file, anchor in links if anchor not in anchors(targets[file].read_text(encoding="utf-8"))
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_path_that_a_document_names_exists(name: str) -> None:
     path = ROOT / name
     assert missing(path.read_text(encoding="utf-8"), path.parent) == set()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_to_a_heading(name: str) -> None:
+    assert lost_anchors(ROOT / name) == set()
+
+
+def test_a_heading_that_is_gone_is_found(here: Path) -> None:
+    (here / "a.md").write_text("# What ships?\n\n[1](#what-ships), [2](b.md#x), [3](b.md#the-y)\n\n```\n# z\n```\n")
+    (here / "b.md").write_text("## The `y`\n")
+    assert lost_anchors(here / "a.md") == {"b.md#x"}
 
 
 def test_a_path_that_is_gone_is_found() -> None:

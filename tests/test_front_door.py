@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -193,12 +192,3 @@ def test_a_dict_is_left_as_it_is_and_checked_as_a_file() -> None:
 def test_what_is_no_config_is_refused(config: Any, overrides: Any) -> None:
     with pytest.raises((InputError, ConfigError), match=r"found .*; expected"):
         nnclassify.load_config(config, overrides)
-
-
-@pytest.mark.slow
-def test_the_lines_of_the_readme_run_as_written(tmp_path: Path) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"[01]\.\d+\n(setosa|versicolor|virginica) [01]\.\d+\n", done.stdout)

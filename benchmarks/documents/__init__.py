@@ -1,0 +1,1 @@
+"""Run what README and docs/ show, as written: commands, Python, YAML; and make their pictures again."""
