@@ -108,6 +108,7 @@ GIVEN: dict[str, list[Any]] = {
     "pos_weight": [],  # with multi-hot targets: tests/test_multi_hot.py
     "precision": ["float32", "float64", "bfloat16"],  # float16 needs a GPU
     "root": ["more_data"],
+    "search": [],  # no part of a run: tests/config/test_search.py
     "size": [12, [8, 10]],
     "stages": [[1, 1]],
     "Tensors.group": ["rows.npy"],

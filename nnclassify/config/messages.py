@@ -34,15 +34,16 @@ UNNAMED = ("union_tag_invalid", "union_tag_not_found")
 """Errors of a mapping with an unknown `name`, whose other keys pydantic does not check."""
 
 
-def errors_in(data: Any, root: type[Settings], *, is_new: bool = True) -> list[ErrorDetails]:
+def errors_in(data: Any, root: type[Settings], *, is_new: bool = True, at: Loc = ()) -> list[ErrorDetails]:
     """Find all errors in the data of a settings class, including those next to a wrong `name`.
 
     Args:
         data: The data.
         root: The settings class.
         is_new: Whether to also look for options that exclude each other.
+        at: Where in the config the data is.
     """
-    return _Search(data, root, NEW if is_new else None).errors(data, root, ())
+    return _Search(data, root, NEW if is_new else None).errors(data, root, at)
 
 
 def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: type[Settings]) -> list[str]:
@@ -52,7 +53,7 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
         expected.setdefault(path_of(error, source.data), []).append(error)
     listed = sorted(expected, key=lambda path: (line_of(source.where(path), source.file), tuple(map(str, path))))
     lines = [
-        f"{source.where(path)}: {dotted(path)}: {_describe(expected[path], path, source.data, root)}"
+        f"{source.where(path)}: {dotted(path)}: {describe(expected[path], path, source.data, root)}"
         for path in listed[:MAX_LISTED]
     ]
     if more := len(listed) - len(lines):
@@ -156,7 +157,8 @@ def _at(error: ErrorDetails, loc: Loc, message: str | None = None) -> ErrorDetai
     return moved
 
 
-def _describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[Settings]) -> str:
+def describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[Settings]) -> str:
+    """Say what is wrong at one place: what was found, what was expected, and a suggestion."""
     kind, loc = errors[0]["type"], errors[0]["loc"]
     if kind == "missing":
         return "missing; add it"

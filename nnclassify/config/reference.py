@@ -184,21 +184,27 @@ def _type_text(field: Schema) -> str:
     if choices := field.get("anyOf") or field.get("oneOf"):
         texts = [_type_text(choice) for choice in choices if choice.get("type") != "null"]
         refs = [text for text in texts if text.startswith("[")]
-        return "a member" if len(refs) > 1 else " or ".join(dict.fromkeys(texts))
+        is_family = len(refs) > 1 and not any(text.startswith("list") for text in texts)
+        return "a member" if is_family else " or ".join(dict.fromkeys(texts))
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
     if "const" in field or "enum" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if field.get("type") == "array" and _is_any(field["items"]):
+        return "list of any values"
     if field.get("type") == "array":
         return f"list of {_type_text(field['items'])}"
     if isinstance(values := field.get("additionalProperties"), dict):
-        of_any_kind = values.get("$ref", "").endswith("/JsonValue")
-        return "`name: value` pairs" + ("" if of_any_kind else f" ({_type_text(values)})")
+        return "`name: value` pairs" + ("" if _is_any(values) else f" ({_type_text(values)})")
     plain = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}
     return plain[field["type"]] + "".join(
         f" {words} {yaml_text(field[key])}" for key, words in _LIMITS.items() if abs(field.get(key, MAX_INT)) < MAX_INT
     )
+
+
+def _is_any(field: Schema) -> bool:
+    return str(field.get("$ref", "")).endswith("/JsonValue")
 
 
 _LIMITS = {

@@ -13,6 +13,7 @@ from pydantic_core import PydanticKnownError
 
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
+from nnclassify.config.search import SearchSection, SearchSpace
 from nnclassify.config.suggest.suggest import is_data, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
@@ -124,6 +125,10 @@ class RunConfig(Settings):
     --split test` does that once, when everything has been chosen."""
     accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
     """Findings of `nnclassify check` to accept, such as NN302. They are shown as notes, never as faults."""
+
+    search: SearchSection = None
+    """What `nnclassify tune` searches: ranges or choices by key, such as `optimizer.lr: {log: [1e-4, 1]}`. `train`
+    checks it, and otherwise ignores it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -309,11 +314,21 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
     problems = [*source.problems, *describe_problems(reported, source, RunConfig)]
     if not of_run:
         broken = {path[0] for path in [*source.unreadable, *(path_of(error, source.data) for error in errors)] if path}
-        for misfit in _misfits_of_sound(source.data, broken):
-            problems.append(f"{source.where(misfit.path)}: {dotted(misfit.path)}: {misfit.text}")
+        wrong = [(misfit.path, misfit.text) for misfit in _misfits_of_sound(source.data, broken)]
+        wrong += search_space(source)[1]
+        problems += [f"{source.where(path)}: {dotted(path)}: {text}" for path, text in wrong]
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: line_of(problem, source.file)))
     return RunConfig.model_validate(source.data)
+
+
+def search_space(source: YamlSource) -> tuple[SearchSpace, list[tuple[YamlPath, str]]]:
+    """Return what the `search` section of a config describes, and all problems with it, with their keys."""
+
+    def misfits(data: dict[str, Any]) -> list[tuple[YamlPath, set[str | int], str]]:
+        return [(misfit.path, {*misfit.needs}, misfit.text) for misfit in _misfits_of_sound(data, set())]
+
+    return SearchSpace.read(source, RunConfig, misfits)
 
 
 def _misfits_of_sound(data: dict[str, Any], broken: set[str | int]) -> list[_Misfit]:

@@ -232,8 +232,12 @@ class YamlSource:
 
 
 def path_of_key(key: str) -> YamlPath:
-    """Parse a key such as `model.blocks.3.kernel` or `model.blocks.4th.kernel`."""
-    return tuple(map(_part, key.split(".")))
+    """Parse a key such as `model.blocks.3.kernel` or `model.blocks.4th.kernel`.
+
+    The entries of `search` are keys themselves: `search.optimizer.lr` is its entry `optimizer.lr`.
+    """
+    section, _, entry = key.partition(".")
+    return (section, entry) if section == "search" and entry else tuple(map(_part, key.split(".")))
 
 
 def _part(text: str) -> str | int:
