@@ -35,6 +35,7 @@ ROOMS = {
     "inference": "evaluate, predict, compare, plots",
     "diagnosis": "why a net does not learn, and the fix",
     "run": "the wiring of a training run, top to bottom",
+    "sklearn": "the scikit-learn estimator",
     "__init__": "the front door: whatever it offers stands above it",
     "cli": "parse, call, print, exit code",
     "__main__": "`python -m nnclassify`",

@@ -8,51 +8,10 @@ from typing import Any
 from tqdm import tqdm
 
 from nnclassify.errors import printable
-from nnclassify.evaluation.metrics import METRICS
-from nnclassify.evaluation.percent import percent
+from nnclassify.runs.progress import BAR_SECONDS, epoch_figures
+from nnclassify.runs.progress import ProgressBar as ProgressBar
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
-
-BAR_SECONDS = 0.25
-"""Seconds between two updates of the bar."""
-
-
-class ProgressBar(Observer):
-    """Shows progress as a tqdm bar on a terminal."""
-
-    def __init__(self) -> None:
-        self.bar: tqdm[Any] | None = None
-
-    def run_started(self, trainer: Trainer) -> None:
-        """Draw the bar at the step where the run starts or continues."""
-        self.bar = tqdm(
-            total=trainer.recipe.epochs * len(trainer.train_batches),
-            initial=trainer.step,
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=BAR_SECONDS,
-            file=sys.stderr,
-        )
-
-    def steps_done(self, trainer: Trainer, num_steps: int) -> None:
-        """Advance the bar."""
-        if self.bar is not None:
-            self.bar.set_description(f"epoch {trainer.epoch}/{trainer.recipe.epochs}", refresh=False)
-            self.bar.update(num_steps)
-
-    def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Show the metrics of the epoch."""
-        if self.bar is not None:
-            self.bar.set_postfix_str(_figures(row, trainer.recipe.select_by), refresh=False)
-
-    def note(self, text: str) -> None:
-        """Print a note above the bar."""
-        tqdm.write(printable(text), file=sys.stderr)
-
-    def run_ended(self, trainer: Trainer) -> None:
-        """Close the bar, which stays on the screen."""
-        if self.bar is not None:
-            self.bar.close()
 
 
 class PredictionBar:
@@ -116,7 +75,7 @@ class EpochLines(Observer):
         """Print the line of the epoch, if it has one."""
         is_best = trainer.is_best and trainer.recipe.may_select
         best = "  best" if is_best else ""
-        done, figures = f"epoch {row.epoch}/{trainer.recipe.epochs}", _figures(row, trainer.recipe.select_by)
+        done, figures = f"epoch {row.epoch}/{trainer.recipe.epochs}", epoch_figures(row, trainer.recipe.select_by)
         line = f"{done}  {figures}  lr {row.lr:.3g}  {row.seconds:.2f} s{best}"
         self.ends["last"] = (row.epoch, line)
         if is_best:
@@ -147,12 +106,3 @@ def _has_line(epoch: int, epochs: int) -> bool:
     """Return whether an epoch of a run of `epochs` has its own line."""
     is_power_of_four = epoch.bit_count() == 1 and epoch.bit_length() % 2 == 1
     return epochs <= ALL_LINES or epoch <= FIRST_LINES or is_power_of_four or epoch % -(-epochs // SHARES) == 0
-
-
-def _figures(row: Row, select_by: str) -> str:
-    text = f"train {row.train_loss:.4f} {percent(row.train_accuracy)}"
-    if row.validation_loss is not None and row.validation_accuracy is not None:
-        text += f"  validation {row.validation_loss:.4f} {percent(row.validation_accuracy)}"
-    if row.validation_metric is not None:
-        text += f" {METRICS[select_by].label} {row.validation_metric:.4f}"
-    return text

@@ -35,7 +35,7 @@ def load_any(config: AnyConfig, overrides: Overrides = ()) -> LoadedConfig:
         return load_any(config.config, changes) if changes else config
     if not isinstance(config, RunConfig | Mapping):
         raise InputError(f"config: found a {type(config).__name__}; expected a path, a name, a dict or a RunConfig")
-    return load_source(YamlSource("config", _as_yaml(config)), NAME, changes)
+    return load_source(YamlSource("config", as_yaml(config)), NAME, changes)
 
 
 def assignments(overrides: Overrides) -> list[str]:
@@ -47,20 +47,20 @@ def assignments(overrides: Overrides) -> list[str]:
     if isinstance(overrides, str) or not isinstance(overrides, Sequence | Mapping):
         raise InputError(f"overrides: found {overrides!r}; expected a list such as ['epochs=5'], or a dict")
     if isinstance(overrides, Mapping):
-        return [f"{key}={json.dumps(_as_yaml(value), ensure_ascii=False)}" for key, value in overrides.items()]
+        return [f"{key}={json.dumps(as_yaml(value), ensure_ascii=False)}" for key, value in overrides.items()]
     return [str(assignment) for assignment in overrides]
 
 
-def _as_yaml(value: Any, depth: int = 0) -> Any:
+def as_yaml(value: Any, depth: int = 0) -> Any:
     """Convert a value to what a YAML file would contain; of settings, only the options that were set."""
     if depth > MAX_DEPTH:
         raise ConfigError([f"config: more than {MAX_DEPTH} levels"])
     if isinstance(value, Settings):
-        return _as_yaml(_explicit(value), depth)
+        return as_yaml(_explicit(value), depth)
     if isinstance(value, Mapping):
-        return {str(key): _as_yaml(child, depth + 1) for key, child in value.items()}
+        return {str(key): as_yaml(child, depth + 1) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_yaml(child, depth + 1) for child in value]
+        return [as_yaml(child, depth + 1) for child in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if getattr(value, "ndim", None) == 0:  # a number of NumPy's or torch's

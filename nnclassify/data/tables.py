@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset
-from nnclassify.data.column_kinds import Categories, DateColumns, declared_kinds
+from nnclassify.data.column_kinds import Categories, Category, DateColumns, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
 from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
@@ -141,9 +141,30 @@ class Csv(UnsplitDataset):
             DataError: One line per problem, each with file, line and column: a missing value, a ragged row, a text for
                 a number, a label that is missing or not a class.
         """
-        wanted = self._wanted()
-        labels, stated = self._labels(), self.model_fields_set
-        opened, recognized, notes = open_table(find_table(self.path), self.format(), stated, labels, wanted.ignored)
+        labels, stated, ignored = self._labels(), self.model_fields_set, self.ignore or ()
+        opened, recognized, notes = open_table(find_table(self.path), self.format(), stated, labels, ignored)
+        return self.read_rows(opened, recognized, notes)
+
+    def read_rows(
+        self,
+        opened: TextRows,
+        recognized: Mapping[str, str] | None = None,
+        notes: Sequence[str] = (),
+        kinds: Mapping[str, Category] | None = None,
+    ) -> RawDataset:
+        """Read and check every row of a table that has been opened, or that is in memory.
+
+        Args:
+            opened: The table.
+            recognized: See `Splits`.
+            notes: What there is to say about how it was opened.
+            kinds: The kind of each column about which the table itself tells, and not the config.
+
+        Raises:
+            DataError: See `read`.
+        """
+        wanted, notes = self._wanted(), list(notes)
+        wanted = replace(wanted, kinds={**(kinds or {}), **wanted.kinds})
         table = read_table(opened, wanted)
         pools = TablePools(self._encoder, may_be_missing=wanted.may_be_missing)
         parts: Mapping[str, Rows | None] = {"train": None}
@@ -168,7 +189,7 @@ class Csv(UnsplitDataset):
             notes=[*notes, *table.notes],
             table=table,
             encoder=self._encoder,
-            recognized=recognized,
+            recognized=dict(recognized or {}),
             finish=pools.finish,
         )
 

@@ -140,6 +140,26 @@ class Tensors(ImageDataset, UnsplitDataset):
             notes=notes,
         )
 
+    def of_arrays(
+        self, inputs: Tensor, targets: Labels, class_names: list[str], feature_names: list[str] | None = None
+    ) -> RawDataset:
+        """Check inputs `(N, ...)` that are in memory, with class indices `(N,)`, as those of files are checked.
+
+        Raises:
+            DataError: An input is not finite.
+        """
+        notes: list[str] = []
+        inputs = _channels_first(_checked(inputs, self.train_inputs), self.train_inputs, notes)
+        own = white_of(inputs)
+        white = self.white or own
+        return RawDataset(
+            train=UnsplitExamples(targets, _with_white(inputs, own, white, self.train_inputs, notes)),
+            class_names=class_names,
+            feature_names=feature_names,
+            image_format=None if own is None or white is None else _image_format(inputs, white),
+            notes=notes,
+        )
+
     @property
     def is_multi_hot(self) -> bool:
         """Whether `targets` is `multi_hot`."""

@@ -30,7 +30,23 @@ MAX_POINTS = 100
 def calibrated_on(
     classifier: Classifier, outputs: Tensor, features: Features, targets: Tensor, train: Examples
 ) -> Classifier:
-    """Return the classifier, calibrated on the validation split, and write that into its checkpoint.
+    """Return the classifier, calibrated on the validation split, and write that into its checkpoint; see
+    `fit_calibration`.
+
+    Raises:
+        SaveError: The checkpoint could not be written.
+    """
+    found = fit_calibration(classifier, outputs, features, targets, train)
+    if found is None:
+        return classifier
+    save_checkpoint(classifier.path, replace(load_checkpoint(classifier.path), calibration=found.state()))
+    return classifier.calibrated(found)
+
+
+def fit_calibration(
+    classifier: Classifier, outputs: Tensor, features: Features, targets: Tensor, train: Examples
+) -> Calibration | None:
+    """Calibrate a classifier on its validation split.
 
     Args:
         classifier: The classifier, not calibrated.
@@ -40,19 +56,14 @@ def calibrated_on(
         train: The training split, some of which tells what is like it.
 
     Returns:
-        The same classifier if an output is not finite.
-
-    Raises:
-        SaveError: The checkpoint could not be written.
+        None if an output is not finite.
     """
     if not outputs.isfinite().all():
-        return classifier
+        return None
     some = replace(train, indices=train.indices[train.spaced_rows(MAX_FIT)])
     _, of_train = classifier.outputs_and_features(some)
     novelty = Novelty.fit(of_train, some.all_targets(), outputs, features)
-    found = Calibration.fit(outputs, targets, classifier.loss_fn, classifier.config.evaluation.threshold, novelty)
-    save_checkpoint(classifier.path, replace(load_checkpoint(classifier.path), calibration=found.state()))
-    return classifier.calibrated(found)
+    return Calibration.fit(outputs, targets, classifier.loss_fn, classifier.config.evaluation.threshold, novelty)
 
 
 def was_calibrated(folder: RunFolder) -> bool:

@@ -155,14 +155,38 @@ def _comment(trainer: Trainer) -> str:
     return COMPILED_AT_FIRST if trainer.has_compiled and trainer.plan.setting == "off" else ""
 
 
-class Checkpointer(Observer):
+class BestKeeper(Observer):
+    """Keeps the checkpoint of the best epoch in memory.
+
+    Attributes:
+        facts: The entries that all checkpoints of the run share: config, classes, transform.
+        best: The best checkpoint so far.
+    """
+
+    def __init__(self, facts: dict[str, Any], best: Checkpoint | None = None) -> None:
+        self.facts = facts
+        self.best = best
+        self._states: list[dict[str, Any]] = []
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Remember the checkpoint if it is the best."""
+        if trainer.is_best:
+            weights = _copied(trainer.evaluated_model().state_dict())
+            self.best = Checkpoint(**self.facts, model=weights, epoch=len(trainer.rows), history=self._history(trainer))
+
+    def _history(self, trainer: Trainer) -> list[dict[str, Any]]:
+        """Return all rows as primitives. Each row is converted only once, since tiny networks have thousands of
+        epochs."""
+        self._states += [row.state() for row in trainer.rows[len(self._states) :]]
+        return list(self._states)
+
+
+class Checkpointer(BestKeeper):
     """Writes `best.pt`, then `last.pt`, so that best.pt is never older, and resuming can only repeat work.
 
     Attributes:
         folder: The run folder.
-        facts: The entries that all checkpoints of the run share: config, classes, transform.
         every: When to save in addition to the end of each epoch; if None, see `SAVE_SECONDS`.
-        best: The best checkpoint so far.
         why_unsaved: Why `best.pt` must be written; None if it is up to date.
     """
 
@@ -173,13 +197,11 @@ class Checkpointer(Observer):
         every: CheckpointEvery | None = None,
         best: Checkpoint | None = None,
     ) -> None:
+        super().__init__(facts, best)
         self.folder = folder
-        self.facts = facts
         self.every = every
-        self.best = best
         self.why_unsaved = None if best is None else missing_best(folder, best)
         self.saved_at = time.monotonic()
-        self._states: list[dict[str, Any]] = []
 
     def steps_done(self, trainer: Trainer, num_steps: int) -> None:
         """Save as often as `checkpoint_every` asks for."""
@@ -192,10 +214,9 @@ class Checkpointer(Observer):
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Remember the best checkpoint; save if asked to, or if the last save was long enough ago."""
+        super().epoch_done(trainer, row)
         if trainer.is_best:
-            weights = _copied(trainer.evaluated_model().state_dict())
-            self.best = Checkpoint(**self.facts, model=weights, epoch=len(trainer.rows), history=self._history(trainer))
-            self.why_unsaved = f"{self.folder.best}: epoch {self.best.epoch} is better"
+            self.why_unsaved = f"{self.folder.best}: epoch {len(trainer.rows)} is better"
         if self.every is not None or self._seconds() >= SAVE_SECONDS:
             self.save(trainer)
 
@@ -231,12 +252,6 @@ class Checkpointer(Observer):
         if self.best is not None and self.why_unsaved is not None:
             save_checkpoint(self.folder.best, self.best)
             self.why_unsaved = None
-
-    def _history(self, trainer: Trainer) -> list[dict[str, Any]]:
-        """Return all rows as primitives. Each row is converted only once, since tiny networks have thousands of
-        epochs."""
-        self._states += [row.state() for row in trainer.rows[len(self._states) :]]
-        return list(self._states)
 
     def _seconds(self) -> float:
         return time.monotonic() - self.saved_at

@@ -50,10 +50,11 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
     found = _found(path, names, splits)
     if unused := [array for array in names if array not in itertools.chain(*files.values())]:
         found.append(f"{path}: not used: {some(unused, 10)}")
-    return Suggestion(name, found, [Entry("dataset", dataset), *_network_entries(splits)])
+    return Suggestion(name, found, [Entry("dataset", dataset), *network_entries(splits)])
 
 
-def _network_entries(splits: Splits) -> list[Entry]:
+def network_entries(splits: Splits) -> list[Entry]:
+    """Return the model, the loss, the optimizer and how long to train, suited to examples that have been read."""
     counts, shape, num_train = splits.class_counts(), splits.input_shape, len(splits.train)
     if len(shape) == 3 and min(shape[1:]) >= 4:
         blocks, recipe = suggested_blocks(num_train, *shape)

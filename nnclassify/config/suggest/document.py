@@ -25,6 +25,16 @@ class Entry:
     comment: str = ""
 
 
+def values_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return the values of entries by key, as a YAML file of them would be read."""
+    return {entry.key: _value_of(entry.value) for entry in entries}
+
+
+def _value_of(value: Any) -> Any:
+    is_section = isinstance(value, list) and bool(value) and all(isinstance(child, Entry) for child in value)
+    return values_of(value) if is_section else value
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """A config for some data.
