@@ -120,18 +120,30 @@ class Batches:
         Chunks start at fixed positions in the epoch, and each is prepared in full even if a resumed run starts
         within it. So a batch is always in the same group, at the same offset from the start of an allocation: matrix
         products round differently if their inputs have a different alignment to 64 bytes.
+
+        While a chunk is used, files of the next one are read.
         """
-        order = self.order(epoch)
-        prepare, chunk_batches = self.preparation(epoch), self._chunk_batches(group_size)
-        for start in range(first_batch // chunk_batches * chunk_batches, len(self), chunk_batches):
-            rows = order[start * self.batch_size : (start + chunk_batches) * self.batch_size]
-            chunk = Chunk(*prepare(rows), self.batch_size, group_size, start)
-            yield chunk if start >= first_batch else chunk.split_at((first_batch - start) * self.batch_size)[1]
+        order, chunk_batches = self.order(epoch), self._chunk_batches(group_size)
+        mixing = Mixing.draw(self.augment, self.seed, epoch, len(self.examples))
+        prepare = self._preparation(epoch, mixing)
+        starts = range(first_batch // chunk_batches * chunk_batches, len(self), chunk_batches)
+        chunks = [slice(start * self.batch_size, (start + chunk_batches) * self.batch_size) for start in starts]
+        try:
+            for place, start in enumerate(starts):
+                chunk = Chunk(*prepare(order[chunks[place]]), self.batch_size, group_size, start)
+                following = [order[rows] for rows in chunks[place + 1 : place + 2]]
+                partners = [mixing.partners[rows] for rows in following] if mixing is not None else []
+                self.examples.read_ahead(*following, *partners)
+                yield chunk if start >= first_batch else chunk.split_at((first_batch - start) * self.batch_size)[1]
+        finally:
+            self.examples.read_ahead()
 
     def preparation(self, epoch: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """Return the function from rows `(B,)` of the split to their inputs and targets in an epoch (from 1)."""
+        return self._preparation(epoch, Mixing.draw(self.augment, self.seed, epoch, len(self.examples)))
+
+    def _preparation(self, epoch: int, mixing: Mixing | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         augmentation = Augmentation.draw(self.augment, self.seed, epoch, len(self.examples))
-        mixing = Mixing.draw(self.augment, self.seed, epoch, len(self.examples))
 
         def alone(rows: Tensor) -> tuple[Tensor, Tensor]:
             return prepared(self.examples, rows, self.transform, self.placement, augmentation)

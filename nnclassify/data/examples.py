@@ -78,6 +78,11 @@ class Examples:
         chosen = self.indices[rows.to(self.indices.device, non_blocking=True)]
         return self.inputs.index_select(0, chosen), self.targets[chosen]  # inputs[chosen] copies byte by byte
 
+    def read_ahead(self, *parts: Tensor) -> None:
+        """Start to read the inputs of some rows `(B,)` of this split each, if that takes time; see `StreamedImages`."""
+        if (read_ahead := getattr(self.inputs, "read_ahead", None)) is not None:
+            read_ahead([self.indices[rows] for rows in parts])
+
     def spaced_rows(self, most: int) -> Tensor:
         """Return at most `most` rows from all over this split, evenly spaced and in order."""
         import torch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.data.image_reading import decode_images
+from nnclassify.data.image_reading import Decoded, decode_images
 from nnclassify.errors import DataError
 
 KNOWN = (Tensor.size, Tensor.dim, Tensor.__len__)
@@ -21,23 +23,34 @@ KNOWN = (Tensor.size, Tensor.dim, Tensor.__len__)
 class StreamedImages(Tensor):
     """A uint8 tensor `(N, C, H, W)` without memory: `index_select` decodes the files of its rows, on all cores.
 
-    Nothing else can be computed with it.
+    Nothing else can be computed with it. Rows that will be needed next can be read ahead, while others are used.
 
     Attributes:
         files: The files.
         image_format: The format to decode them in.
+        ahead: What is being decoded in the background, by the bytes of its rows.
     """
 
     files: FileList
     image_format: ImageFormat
+    ahead: dict[bytes, Future[Decoded]]
 
     @staticmethod
     def of(files: FileList, image_format: ImageFormat) -> StreamedImages:
         """Return the images of files."""
         shape = (len(files), *image_format.shape())
         images = torch.zeros(1, dtype=torch.uint8).expand(shape).as_subclass(StreamedImages)
-        images.files, images.image_format = files, image_format
+        images.files, images.image_format, images.ahead = files, image_format, {}
         return images
+
+    def read_ahead(self, parts: Iterable[Tensor]) -> None:
+        """Start to decode the images of some rows `(B,)` each, and of no others: `index_select` of the same rows waits
+        for them instead of decoding. What was started before is waited for, and forgotten."""
+        wait(self.ahead.values())
+        self.ahead = {key: _worker().submit(self._decode, rows) for rows in parts for key in [_key(rows)]}
+
+    def _decode(self, rows: Tensor) -> Decoded:
+        return decode_images(self.files.take(rows.cpu().numpy()), self.image_format)
 
     @classmethod
     def __torch_function__(
@@ -61,7 +74,8 @@ class StreamedImages(Tensor):
         Raises:
             DataError: A file that could be read before cannot be read any more.
         """
-        pixels, facts = decode_images(self.files.take(rows.cpu().numpy()), self.image_format)
+        started = self.ahead.pop(_key(rows), None)
+        pixels, facts = self._decode(rows) if started is None else started.result()
         if facts.errors:
             raise DataError(f"{next(iter(facts.errors.values()))}; it could be read when the run began")
         return torch.from_numpy(pixels)
@@ -77,3 +91,13 @@ class StreamedImages(Tensor):
         """Restore from `state()`."""
         files = FileList(Path(state["root"]), state["text"].numpy(), state["ends"].numpy())
         return cls.of(files, ImageFormat(**state["image_format"]))
+
+
+def _key(rows: Tensor) -> bytes:
+    return rows.cpu().numpy().tobytes()
+
+
+@cache
+def _worker() -> ThreadPoolExecutor:
+    """The thread that reads ahead: one, which decodes large files on all cores."""
+    return ThreadPoolExecutor(1, "read-ahead")

@@ -16,6 +16,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits, image_store
+from nnclassify.data.augment import Augment
 from nnclassify.data.batches import Batches
 from nnclassify.data.image_format import DecodedImage, ImageFormat
 from nnclassify.data.image_stream import StreamedImages
@@ -95,6 +96,24 @@ def test_streamed_images_make_the_same_batches(images: Path) -> None:
     assert all(map(torch.equal, *chunks)) and len(chunks[0]) == len(chunks[1])
     with pytest.raises(TypeError, match="only index_select reads streamed images"):
         streamed.train.inputs.sum()
+
+
+def test_the_next_chunk_is_decoded_while_the_last_one_is_used(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnclassify.data.batches.chunk_limits", lambda device: (2**20, 2))
+    streamed, splits = build(cache="off").train, build()
+    assert isinstance(streamed.inputs, StreamedImages)
+    shift, scale = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+    transform = Transform(splits.input_shape, splits.image_format, None, shift, scale)
+    place = Placement(torch.device("cpu"), torch.float32)
+    kinds: dict[str, Any] = {"batch_size": 2, "seed": 1, "augment": Augment(mixup=0.4), "num_classes": 2}
+    expected = [chunk.inputs for chunk in Batches(splits.train, transform, place, **kinds).epoch(1)]
+    chunks = Batches(streamed, transform, place, **kinds).epoch(1)
+    found = [next(chunks).inputs]
+    ahead = [*streamed.inputs.ahead.values()]
+    assert len(ahead) == 2 and not any(started.result().facts.errors for started in ahead)  # and partners of mixup
+    found += [chunk.inputs for chunk in chunks]
+    assert all(map(torch.equal, found, expected)) and len(found) == len(expected) > 2
+    assert streamed.inputs.ahead == {}
 
 
 def test_a_streamed_file_that_is_gone_is_named(images: Path) -> None:
