@@ -76,8 +76,8 @@ def rendered(
         [
             "default-src 'none'",
             "img-src data:",
-            f"style-src '{_hash(css)}'",
-            f"script-src '{_hash(script)}'",
+            f"style-src '{content_hash(css)}'",
+            f"script-src '{content_hash(script)}'",
             "base-uri 'none'",
             "form-action 'none'",
         ]
@@ -124,7 +124,8 @@ def _source(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def content_hash(text: str) -> str:
+    """Return the source expression by which a content security policy allows an inline style or script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 

@@ -1,0 +1,1 @@
+"""Lessons: first networks that do not learn, each with its healthy twin."""

@@ -1,0 +1,9 @@
+import torch
+
+
+@torch.no_grad()
+def accuracy(model, train_loader, test_loader):
+    correct = 0
+    for inputs, targets in test_loader:
+        correct += (model(inputs).argmax(dim=1) == targets).sum().item()
+    return correct / sum(len(targets) for _, targets in train_loader)

@@ -1,0 +1,10 @@
+import torch
+
+
+@torch.no_grad()
+def accuracy(model, train_loader, test_loader):
+    correct = total = 0
+    for inputs, targets in test_loader:
+        correct += (model(inputs).argmax(dim=1) == targets).sum().item()
+        total += len(targets)
+    return correct / total

@@ -1,0 +1,157 @@
+"""What became of a lesson: both networks trained, and the cause looked for with the tool's own commands."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nnclassify.diagnosis.check import Diagnosis, diagnose
+from nnclassify.diagnosis.findings import Finding
+from nnclassify.diagnosis.report import change_text, diagnosis_text, findings_text
+from nnclassify.diagnosis.report import state as diagnosis_state
+from nnclassify.evaluation.percent import percent
+from nnclassify.files.python_source import trusting
+from nnclassify.lessons.pages import Lesson
+from nnclassify.lessons.training import Trained, Watch, load, train_seeds, unwatched
+
+SHIPPED_CODE = True
+"""Python files of a lesson may run: they are read from the package, like the code that runs them."""
+
+
+def try_config(lesson: Lesson, kind: str, seed: int = 0, watch: Watch = unwatched) -> list[Trained]:
+    """Train the `broken` or the `fixed` config of a lesson; the worst network comes first."""
+    with trusting(SHIPPED_CODE):
+        return train_seeds(lesson, kind, seed, watch)
+
+
+def check_config(lesson: Lesson, seed: int = 0) -> Diagnosis:
+    """Look for the cause in the broken config, as `nnclassify check` does."""
+    with trusting(SHIPPED_CODE):
+        return diagnose(load(lesson, "broken", seed))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a lesson.
+
+    Attributes:
+        lesson: The lesson.
+        seed: What was added to the seeds of the configs.
+        broken: The networks of the broken config, the worst first.
+        fixed: The networks of the fixed config, the worst first.
+        diagnosis: What `check` finds in the broken config.
+        seconds: The processor time of all three.
+    """
+
+    lesson: Lesson
+    seed: int
+    broken: list[Trained]
+    fixed: list[Trained]
+    diagnosis: Diagnosis
+    seconds: float
+
+    @property
+    def broken_fails(self) -> bool:
+        """Whether the broken config stays below its bar."""
+        return self.broken[0].figure < self.lesson.front.broken_below
+
+    @property
+    def fixed_learns(self) -> bool:
+        """Whether the fixed config gets above its bar."""
+        return self.fixed[0].figure > self.lesson.front.fixed_above
+
+    @property
+    def cause_is_named(self) -> bool:
+        """Whether the finding of the page is among those of its command; without one, whether `check` finds no fault."""
+        if self.lesson.front.finding is None:
+            return not self.diagnosis.has_fault
+        return any(finding.id == self.lesson.front.finding for finding in self.findings)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings of the command that finds the cause."""
+        return found_by_command(self.lesson, self.broken, self.diagnosis)
+
+    def state(self) -> dict[str, Any]:
+        """Return the outcome as a JSON object."""
+        front = self.lesson.front
+        return {
+            "number": self.lesson.number,
+            "name": self.lesson.name,
+            "title": front.title,
+            "measure": front.measure,
+            "metric": front.metric,
+            "seed": self.seed,
+            "broken": _runs_state(self.broken, front.broken_below, passed=self.broken_fails),
+            "fixed": _runs_state(self.fixed, front.fixed_above, passed=self.fixed_learns),
+            "finding": front.finding,
+            "found_by": front.found_by,
+            "cause_is_named": self.cause_is_named,
+            "check": diagnosis_state(self.diagnosis, None, None),
+            "hints": front.hints,
+            "question": front.question,
+            "choices": [choice.model_dump() for choice in front.choices],
+            "diff": self.lesson.diff(),
+            "seconds": self.seconds,
+        }
+
+
+def found_by_command(lesson: Lesson, broken: list[Trained], diagnosis: Diagnosis) -> list[Finding]:
+    """Return the findings of the command that finds the cause: of `check`, or of the monitor of `train`."""
+    return diagnosis.findings if lesson.front.found_by == "check" else list(broken[0].findings)
+
+
+def _runs_state(runs: list[Trained], bar: float, *, passed: bool) -> dict[str, Any]:
+    worst = runs[0]
+    return {
+        "figure": worst.figure,
+        "bar": bar,
+        "as_expected": passed,
+        "seeds": {str(one.seed): one.figure for one in runs},
+        "error": worst.error,
+        "epochs": [asdict(epoch) for epoch in worst.epochs],
+    }
+
+
+def outcome(lesson: Lesson, seed: int = 0) -> Outcome:
+    """Train both configs of a lesson, and check the broken one."""
+    started = time.process_time()
+    broken, fixed = (try_config(lesson, kind, seed) for kind in ("broken", "fixed"))
+    diagnosis = check_config(lesson, seed)
+    return Outcome(lesson, seed, broken, fixed, diagnosis, time.process_time() - started)
+
+
+def result_text(lesson: Lesson, runs: list[Trained]) -> str:
+    """Say what a config reached, in words."""
+    worst, front = runs[0], lesson.front
+    if worst.error is not None:
+        return f"training stopped: {worst.error}"
+    last = worst.epochs[-1]
+    if last.new is not None:
+        return (
+            f"test accuracy {percent(last.test)}, but {percent(last.new)} on new data: {percent(worst.figure)} is kept"
+        )
+    metric = front.metric.replace("_", " ")
+    name = {"counted": f"{metric} as the script counts it", "one_by_one": f"{metric}, one example at a time"}
+    figures = ", ".join(percent(one.figure) for one in sorted(runs, key=lambda one: one.seed))
+    seeds = f" with seeds {runs_seeds(runs)}" if len(runs) > 1 else ""
+    return f"{name.get(front.measure, f'test {metric}')} {figures}{seeds}"
+
+
+def runs_seeds(runs: list[Trained]) -> str:
+    """Return the seeds of runs as a range, such as `0 to 4`."""
+    seeds = sorted(one.seed for one in runs)
+    return f"{seeds[0]} to {seeds[-1]}"
+
+
+def command_text(lesson: Lesson, broken: list[Trained], diagnosis: Diagnosis, *, color: bool) -> str:
+    """Return what the command that finds the cause prints."""
+    if lesson.front.found_by == "check":
+        return diagnosis_text(diagnosis, verbose=False, color=color)
+    return findings_text(broken[0].findings, color=color)
+
+
+def proposed_text(diagnosis: Diagnosis) -> str | None:
+    """Return the change that `check` proposes, or None."""
+    return change_text(diagnosis.change) if diagnosis.change else None
