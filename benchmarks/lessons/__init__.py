@@ -1,0 +1,1 @@
+"""Lessons on several seeds, and the tables that they come with."""

@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def cause_is_named(self) -> bool:
-        """Whether the finding of the page is among those of its command; without one, whether `check` finds no fault."""
+        """Whether its command reports the finding of the page; without one, whether `check` finds no fault."""
         if self.lesson.front.finding is None:
             return not self.diagnosis.has_fault
         return any(finding.id == self.lesson.front.finding for finding in self.findings)

@@ -142,16 +142,13 @@ class Judge:
         self.test = components.splits.test
         self.new = _new_examples(lesson, components) if self.front.measure == "kept" else None
         own = lesson.folder / f"{kind}_accuracy.py"
-        self.count = None
+        self.count: Callable[..., float] | None = None
         if self.front.measure == "counted":
             self.count = run(str(own), own.read_text(encoding="utf-8"))["accuracy"]
 
     def epoch(self, row: Row, model: nn.Module) -> Epoch:
         """Return the figures of an epoch."""
-        if self.count is not None:
-            test = float(self.count(model, *self._loaders()))
-        else:
-            test = self._metric(model, self.test)
+        test = self._metric(model, self.test) if self.count is None else self.count(model, *self._loaders())
         new = None if self.new is None else self._metric(model, self.new)
         return Epoch(row.epoch, row.train_loss, row.train_accuracy, test, new)
 

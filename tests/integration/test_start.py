@@ -54,6 +54,7 @@ OPTIONS = {
         ],
     ],
     "explain": ["FINDING", "--help", "--json"],
+    "lesson": ["NAME", "--all", "--help", "--hints", "--json", "--out", "--plot", "--quiz", "--seed"],
     "evaluate": [
         "RUN",
         "WORDS",
@@ -121,7 +122,7 @@ def test_the_command_lines_options_are_frozen() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"],
+    [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"], ["lesson"],
      ["configs", "schema"], ["predict"], ["runs"]],
 )  # fmt: skip
 def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
