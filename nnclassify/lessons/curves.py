@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 60, 11
 """Size of a plot of characters, without its axes."""
 MARKS = "x*o+"
 """The characters of the lines, in order."""
-Values = Sequence[float | None]
+Lines = Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Curves:
     """
 
     title: str
-    lines: dict[str, list[float | None]]
+    lines: Lines
     is_share: bool = True
 
     @property
@@ -47,7 +47,7 @@ def curves_of(lesson: Lesson, broken: Trained, fixed: Trained) -> list[Curves]:
 def _judged(lesson: Lesson, broken: Trained, fixed: Trained) -> Curves:
     metric = lesson.front.metric.replace("_", " ")
     if lesson.front.measure == "kept":
-        lines = {
+        lines: Lines = {
             "broken: new data": [epoch.new for epoch in broken.epochs],
             "fixed: new data": [epoch.new for epoch in fixed.epochs],
             "broken: test": [epoch.test for epoch in broken.epochs],
@@ -66,9 +66,9 @@ def _training(broken: Trained, fixed: Trained) -> list[Curves]:
     return [Curves("training accuracy", _padded(accuracy)), Curves("training loss", _padded(loss), is_share=False)]
 
 
-def _padded(lines: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+def _padded(lines: Lines) -> Lines:
     length = max(map(len, lines.values()))
-    return {name: values + [None] * (length - len(values)) for name, values in lines.items()}
+    return {name: [*values, *[None] * (length - len(values))] for name, values in lines.items()}
 
 
 def text_plot(curves: Curves) -> str:

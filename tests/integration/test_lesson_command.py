@@ -53,7 +53,14 @@ def test_the_files_of_a_lesson_can_be_tried(here: Path) -> None:
 def test_a_lesson_asks_before_it_tells(here: Path) -> None:
     text = lesson("batch-too-large", "--quiz", "--hints", "1", "--plot", "curves.png", answers="2\nmaybe\n1\n").stdout
     parts = ["batch_size: 2000", "epoch 10/10", "* fixed", "What you see", "Not that one.", "number from 1 to 3"]
-    parts += ["Right. Learning happens in updates", "Hint 1", "fault NN403", "Why", "+batch_size: 32", "Further reading"]
+    parts += [
+        "Right. Learning happens in updates",
+        "Hint 1",
+        "fault NN403",
+        "Why",
+        "+batch_size: 32",
+        "Further reading",
+    ]
     places = [text.find(part) for part in parts]
     assert -1 not in places and places == sorted(places)
     assert "Hint 2" not in text

@@ -122,8 +122,8 @@ def test_the_command_lines_options_are_frozen() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"], ["lesson"],
-     ["configs", "schema"], ["predict"], ["runs"]],
+    [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"],
+     ["lesson"], ["configs", "schema"], ["predict"], ["runs"]],
 )  # fmt: skip
 def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
     command = [sys.executable, "-c", IMPORTS, *arguments]
