@@ -36,6 +36,7 @@ ROOMS = {
     "diagnosis": "why a net does not learn, and the fix",
     "run": "the wiring of a training run, top to bottom",
     "sklearn": "the scikit-learn estimator",
+    "serve": "a web page and an HTTP API",
     "lessons": "first networks that do not learn, and why",
     "__init__": "the front door: whatever it offers stands above it",
     "cli": "parse, call, print, exit code",

@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from nnclassify import __version__
-from nnclassify.cli import audit, init, learning_curve, lesson, predict, preview, receipt, runs, summary, train, use
+from nnclassify.cli import (
+    audit,
+    init,
+    learning_curve,
+    lesson,
+    predict,
+    preview,
+    receipt,
+    runs,
+    serve,
+    summary,
+    train,
+    use,
+)
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -50,6 +63,7 @@ app.command(epilog=PRECEDENCE)(preview.preview)
 app.command("learning-curve", epilog=PRECEDENCE)(learning_curve.learning_curve)
 app.command()(lesson.lesson)
 app.command("runs")(runs.list_runs)
+app.command()(serve.serve)
 app.command()(receipt.receipt)
 app.command()(receipt.reproduce)
 app.add_typer(configs_app, name="configs")

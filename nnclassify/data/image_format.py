@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from nnclassify.data.image_depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
-from nnclassify.data.png import pixels_alone
+from nnclassify.data.png import MAX_BYTES, pixels_alone
 from nnclassify.errors import InputError, one_line
 from nnclassify.models.preprocessing import Interpolation
 
@@ -122,13 +122,18 @@ class ImageFormat:
         """
         return self.decode(path).pixels
 
-    def decode(self, path: Path | str) -> DecodedImage:
+    def decode(self, path: Path | str, content: bytes | None = None, max_pixels: int = MAX_PIXELS) -> DecodedImage:
         """Decode an image file as `read` does, and also return whether it is deep or has several frames.
+
+        Args:
+            path: The file.
+            content: The file, if it is in memory; `path` then only names it in messages.
+            max_pixels: A larger image is an error.
 
         Raises:
             InputError: As for `read`.
         """
-        return look_at(path, self._decoded)
+        return look_at(path, self._decoded, content, max_pixels)
 
     def decode_image(self, image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Convert an image in memory, which is not changed, as `read` does.
@@ -225,36 +230,60 @@ def file_formats() -> list[str]:
     return first + sorted(name for name in Image.OPEN if name not in OTHER_PROGRAMS and name not in first)
 
 
-def look_at(path: Path | str, look: Callable[[Image.Image], Result]) -> Result:
+def look_at(
+    path: Path | str,
+    look: Callable[[Image.Image], Result],
+    content: bytes | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Result:
     """Open an image file and return `look(image)`.
+
+    Args:
+        path: The file.
+        look: What is done with the image, whose pixels are not loaded yet.
+        content: The file, if it is in memory; `path` then only names it in messages.
+        max_pixels: A larger image is an error.
 
     Raises:
         InputError: The file is missing, not an image, truncated, or has too many pixels.
     """
+    source = path if content is None else BytesIO(content)
     try:
-        return _look_at(path, path, look)
+        return _look_at(path, source, look, max_pixels)
     except InputError:
-        if not Path(path).is_file() or (bare := pixels_alone(Path(path))) is None:
+        if content is None and not Path(path).is_file():
             raise
-    return _look_at(path, bare, look)
+        if (bare := pixels_alone(_start_of(source, MAX_BYTES + 1))) is None:
+            raise
+    return _look_at(path, bare, look, max_pixels)
 
 
-def _look_at(path: Path | str, source: Path | str | BytesIO, look: Callable[[Image.Image], Result]) -> Result:
+def _look_at(
+    path: Path | str, source: Path | str | BytesIO, look: Callable[[Image.Image], Result], max_pixels: int
+) -> Result:
     """Return `look(image)` of an image from its file or from memory; errors name the file."""
     from PIL import Image, UnidentifiedImageError
 
     formats = file_formats()
     try:
         with _explained(path), Image.open(source, formats=formats) as image:
-            _check_size(image, path)
+            _check_size(image, path, max_pixels)
             return look(image)
     except UnidentifiedImageError as cause:
-        raise InputError(f"{path}: not a readable image {_unidentified(Path(path), formats)}") from cause
+        raise InputError(f"{path}: not a readable image {_unidentified(_start_of(source, 12), formats)}") from cause
 
 
-def _check_size(image: Image.Image, name: Path | str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise InputError(f"{name}: {image.width}x{image.height} pixels, over the limit of {MAX_PIXELS}")
+def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
+    """Return at most the first `size` bytes of a file."""
+    if isinstance(source, BytesIO):
+        return source.getvalue()[:size]
+    with Path(source).open("rb") as file:
+        return file.read(size)
+
+
+def _check_size(image: Image.Image, name: Path | str, max_pixels: int = MAX_PIXELS) -> None:
+    if image.width * image.height > max_pixels:
+        raise InputError(f"{name}: {image.width}x{image.height} pixels, over the limit of {max_pixels}")
 
 
 @contextmanager
@@ -273,10 +302,8 @@ def _explained(name: Path | str) -> Iterator[None]:
         raise InputError(f"{name}: not a readable image ({one_line(cause)}); {hint}") from cause
 
 
-def _unidentified(path: Path, formats: list[str]) -> str:
-    """Return what is wrong with a file that Pillow does not recognize, and what was expected."""
-    with path.open("rb") as file:
-        start = file.read(12)
+def _unidentified(start: bytes, formats: list[str]) -> str:
+    """Return what is wrong with a file that Pillow does not recognize, by its first bytes, and what was expected."""
     if start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS and "HEIF" not in formats:
         return "(HEIC); install what reads it: pip install 'nnclassify[heif]'"
     if start[4:8] == b"ftyp" and start[8:] in (b"avif", b"avis") and "AVIF" not in formats:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
-from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES = 2**28
 """Size limit for files to be stripped."""
 
 
-def pixels_alone(path: Path) -> io.BytesIO | None:
+def pixels_alone(content: bytes) -> io.BytesIO | None:
     """Return a PNG file without its ancillary chunks: text, profiles, EXIF data, times.
 
     Pillow rejects an image if one of them is damaged. The name of a chunk begins with a capital letter if the chunk is
@@ -20,8 +19,6 @@ def pixels_alone(path: Path) -> io.BytesIO | None:
     Returns:
         The stripped file, or None if the file is not a PNG, is truncated, or has no such chunk.
     """
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
     if not content.startswith(SIGNATURE) or len(content) > MAX_BYTES:
         return None
     kept, place, name = [SIGNATURE], len(SIGNATURE), b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -308,6 +309,19 @@ def load_tensor(path: str) -> Tensor:
         raise
     except Exception as cause:  # zipfile, pickle, struct and numpy raise different exceptions
         raise DataError(f"{location}: cannot be read ({one_line(cause)}); expected one tensor") from cause
+
+
+def npy_array(content: bytes, name: str) -> np.ndarray[Any, Any]:
+    """Return the array of an .npy file in memory. No pickle is executed.
+
+    Raises:
+        DataError: It is damaged, or no .npy file.
+    """
+    file = io.BytesIO(content)
+    try:
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as cause:  # numpy raises whatever its parsers do
+        raise DataError(f"{name}: cannot be read ({one_line(cause)}); expected an .npy file") from cause
 
 
 INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr_0")

@@ -20,14 +20,14 @@ from PIL import Image
 from torch import Tensor
 
 from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
-from nnclassify.data.csv_rows import CsvFormat, TextRows, as_number
+from nnclassify.data.csv_rows import CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.frames import FrameRows, text_of
 from nnclassify.data.image_depth import OVERSHOOT
-from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.image_format import MAX_PIXELS, ImageFormat
 from nnclassify.data.image_listing import list_images, passed_over
 from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings
 from nnclassify.data.table_files import open_table
-from nnclassify.data.tensor_files import as_tensor, load_tensor
+from nnclassify.data.tensor_files import as_tensor, load_tensor, npy_array
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
@@ -55,6 +55,21 @@ class RawInput:
     values: Tensor | None = None
     error: str | None = None
     file: Path | None = None
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file in memory: an image, a CSV file, or an .npy file, by what the network takes.
+
+    Attributes:
+        name: Its name in results and messages; no file is looked up by it.
+        content: Its bytes.
+        max_pixels: A larger image is an error.
+    """
+
+    name: str
+    content: bytes
+    max_pixels: int = MAX_PIXELS
 
 
 def at_once(shape: tuple[int, ...]) -> int:
@@ -136,6 +151,8 @@ class InputReader:
         try:
             if _is_path(item):
                 yield from self._named(os.fspath(item))
+            elif isinstance(item, FileContent):
+                yield from self._content(item)
             elif isinstance(item, Image.Image):
                 yield RawInput(name, self._image(name, item))
             elif _is_frame(item):
@@ -162,6 +179,20 @@ class InputReader:
             yield from self._rows(open_table(path, self.written)[0])
         else:
             yield RawInput(item, self._values(item))
+
+    def _content(self, file: FileContent) -> Iterator[RawInput]:
+        """Read a file in memory."""
+        image_format = self.transform.image_format
+        if image_format is not None:
+            decoded = image_format.decode(file.name, file.content, file.max_pixels)
+            for text in frames_note([Path(file.name)] * decoded.has_frames):
+                self.note(text)
+            yield RawInput(file.name, _raw_pixels(decoded.pixels, image_format))
+        elif len(self.transform.input_shape) == 1:
+            yield from self._rows(CsvFile(Path(file.name), self.written, file.content))
+        else:
+            array = npy_array(file.content, file.name)
+            yield from self._tensor(_tensor_of(array, file.name), file.name)
 
     def _images(self, path: Path, image_format: ImageFormat) -> Iterator[RawInput]:
         paths = _image_paths(path, self.note)

@@ -219,11 +219,11 @@ def predict(
     most = at_once(net.transform.input_shape)
     top_k = len(net.class_names) if net.is_multi_hot else top_k
     while batch := list(itertools.islice(raw, most)):
-        yield from _predictions(net, batch, top_k, caution)
+        yield from predictions_of(net, batch, top_k, caution)
 
 
-def _predictions(net: TrainedNet, batch: Sequence[RawInput], top_k: int, caution: Caution) -> Iterator[Prediction]:
-    """Yield a prediction for each input, in order."""
+def predictions_of(net: TrainedNet, batch: Sequence[RawInput], top_k: int, caution: Caution) -> Iterator[Prediction]:
+    """Yield a prediction for each input of a batch, in order; see `predict`."""
     values = [item.values for item in batch if item.values is not None]
     answers = iter(_answered(net, torch.stack(values), top_k, caution) if values else ())
     for item in batch:

@@ -78,6 +78,11 @@ OPTIONS = {
     "plots": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set", "--trust"],
     "compare": ["RUNS", "--help", "--json", "--plot", "--run"],
     "report": ["RUNS", "--help", "--json", "--out", "--run"],
+    "serve": [
+        *["RUN", "WORDS", "--allow-host", "--device", "--help", "--host", "--json", "--max-inputs", "--max-mb"],
+        *["--max-megapixels", "--min-confidence", "--port", "--queue", "--risk", "--run", "--set", "--sets"],
+        *["--timeout", "--top-k", "--trust", "--workers"],
+    ],
     "receipt": ["RUN", "--help", "--json", "--out"],
     "reproduce": ["PATH", "WORDS", "--help", "--json", "--set", "--trust"],
     "summary": ["CONFIG", "WORDS", "--help", "--json", "--label", "--set", "--trust", *SHORT],

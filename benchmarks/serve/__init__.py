@@ -1,0 +1,1 @@
+"""What `nnclassify serve` bears: latency, throughput, memory, hostile uploads, killed workers."""
