@@ -1,0 +1,1 @@
+"""Tests of the server: its API, its processes, its page."""
