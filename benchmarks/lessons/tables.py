@@ -1,4 +1,4 @@
-"""Writes the tables that lessons come with, always the same: `python -m benchmarks.lessons.tables`."""
+"""Writes the tables and images that lessons come with, always the same: `python -m benchmarks.lessons.tables`."""
 
 from __future__ import annotations
 
@@ -172,11 +172,27 @@ def write_hardly_collected(folder: Path) -> None:
         write_table(folder / name, [*CELLS, "kind"], _rows(_measured(rng, centers, labels), KINDS[labels]))
 
 
+LETTER = np.array([[mark == "#" for mark in row] for row in ("#....", "#....", "###..", "#..#.", "#..#.", "###..")])
+
+
+def write_letters(folder: Path) -> None:
+    """Images of the letters b, d, p and q, which are each other's mirror images, at random places."""
+    rng = np.random.default_rng(17)
+    forms = (LETTER, LETTER[:, ::-1], LETTER[::-1], LETTER[::-1, ::-1])
+    letters = rng.integers(0, 4, 500)
+    images = rng.normal(scale=25.0, size=(500, 1, 10, 10))
+    for image, letter in zip(images, letters, strict=True):
+        row, column = rng.integers(0, 5), rng.integers(0, 6)
+        image[0, row : row + 6, column : column + 5] += forms[letter] * rng.uniform(120, 255)
+    np.savez_compressed(folder / "letters.npz", images=np.clip(images, 0, 255).astype(np.uint8), letters=letters)
+
+
 TABLES = {
     "sorted-classes": write_leaves,
     "spreadsheet-sorted-one-column": write_sorted_column,
     "labels-one-row-off": write_shifted,
     "renumbered-classes": write_renumbered,
+    "mirrored-letters": write_letters,
     "rare-class": write_machines,
     "copies-in-the-test-set": write_copies,
     "column-from-the-future": write_customers,

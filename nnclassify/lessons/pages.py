@@ -122,6 +122,7 @@ class Lesson:
         yield from difflib.unified_diff(before, after, broken.name, fixed.name, lineterm="")
 
 
+@cache
 def contents() -> Contents:
     """Return the chapters of the course."""
     path = COURSE / "contents.yaml"

@@ -263,6 +263,37 @@ def _revealing(given: RuleInputs) -> Iterator[Suspicion]:
         yield Suspicion(REVEALING, "note", "dataset", Evidence(some(found), len(found), 0))
 
 
+MIRRORED = Page(
+    id="NN123",
+    title="random changes to images that change their class",
+    looks_at="augment.flip, and augment.rotate above 45 degrees; a fault if the net learns much better without them.",
+    why="A mirrored b is a d, and a 6 that is turned upside down is a 9: such images are trained on under a wrong label.",
+    source="Shorten and Khoshgoftaar, A survey on image data augmentation for deep learning, 2019",
+    fix="dataset.augment: {crop: 1}, or {rotate: 10}: only changes that leave the class as it is.",
+    example="dataset: {name: digits, augment: {flip: true}}\nmodel: {name: mlp, hidden: [16]}\n",
+    near_miss="dataset: {name: digits, augment: {crop: 1, rotate: 10.0}}\nmodel: {name: mlp, hidden: [16]}\n",
+)
+LARGE_ANGLE, SMALL_ANGLE = 45.0, 10.0
+"""Letters and digits are written at angles of a few degrees; from 45 on, a minus may become a slash."""
+
+
+def _mirrored(given: RuleInputs) -> Iterator[Suspicion]:
+    augment = given.config.dataset.augmentation()
+    if augment is None:
+        return
+    done: list[str] = []
+    change: dict[str, object] = {}
+    if augment.flip:
+        done.append("mirrored")
+        change["dataset.augment.flip"] = False
+    if augment.rotate > LARGE_ANGLE:
+        done.append(f"rotated by up to {augment.rotate:g} degrees")
+        change["dataset.augment.rotate"] = SMALL_ANGLE
+    if done:
+        evidence = Evidence(f"training images are {' and '.join(done)} at random")
+        yield Suspicion(MIRRORED, "possible", "dataset.augment", evidence, (change,))
+
+
 OF_DATA = (
     Rule(REPEATED, _repeated),
     Rule(CONTRADICTED, _contradicted),
@@ -279,4 +310,5 @@ RULES = (
     Rule(IMBALANCED, _imbalanced, fits_multi_hot=False),
     Rule(SCALES, _scales),
     Rule(RAW_INPUTS, _raw_inputs),
+    Rule(MIRRORED, _mirrored),
 )

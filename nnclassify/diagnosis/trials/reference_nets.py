@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nnclassify.config.run_config import RunConfig
-from nnclassify.data import Examples, Splits
+from nnclassify.data import AnyDataset, Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
@@ -52,7 +52,7 @@ def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int]
     loss = {"name": "cross_entropy", "class_weights": "balanced" if is_weighted else None}
     plain = RunConfig.model_validate(
         {
-            "dataset": config.dataset.model_copy(update={"normalize": "standard"}),
+            "dataset": _plain_dataset(config),
             "model": {"name": "mlp", "hidden": hidden, "init": "kaiming_uniform"},
             "loss": "bce_with_logits" if config.dataset.is_multi_hot else loss,
             "optimizer": {"name": "adam", "lr": 0.003 if hidden else 0.01},
@@ -65,6 +65,12 @@ def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int]
     built = [build_components(plain, fold) for fold in folds]
     outcomes = [run_trial(components, BASELINE_STEPS, seconds / len(folds)) for components in built]
     return Baseline(merged(outcomes), built[0])
+
+
+def _plain_dataset(config: RunConfig) -> AnyDataset:
+    """Return the dataset with standardized inputs and without random changes, which may be what is wrong."""
+    without = {"augment": None} if "augment" in type(config.dataset).model_fields else {}
+    return config.dataset.model_copy(update={"normalize": "standard", **without})
 
 
 MIN_EXAMPLES, NEIGHBORS_SAMPLE = 100, 2000
