@@ -41,7 +41,9 @@ class Curves:
 
 def curves_of(lesson: Lesson, broken: Trained, fixed: Trained) -> list[Curves]:
     """Return the curves of what the lesson is judged by, of the training accuracy and of the training loss."""
-    return [_judged(lesson, broken, fixed), *_training(broken, fixed)]
+    differ = any(line.startswith(("-loss:", "+loss:")) for line in lesson.diff())
+    loss = "training loss, of two different losses" if differ else "training loss"
+    return [_judged(lesson, broken, fixed), *_training(loss, broken, fixed)]
 
 
 def _judged(lesson: Lesson, broken: Trained, fixed: Trained) -> Curves:
@@ -59,11 +61,11 @@ def _judged(lesson: Lesson, broken: Trained, fixed: Trained) -> Curves:
     return Curves(how.get(lesson.front.measure, f"test {metric}"), _padded(lines))
 
 
-def _training(broken: Trained, fixed: Trained) -> list[Curves]:
+def _training(title: str, broken: Trained, fixed: Trained) -> list[Curves]:
     runs = {"broken": broken, "fixed": fixed}
     accuracy = {name: [epoch.train for epoch in run.epochs] for name, run in runs.items()}
     loss = {name: [epoch.loss for epoch in run.epochs] for name, run in runs.items()}
-    return [Curves("training accuracy", _padded(accuracy)), Curves("training loss", _padded(loss), is_share=False)]
+    return [Curves("training accuracy", _padded(accuracy)), Curves(title, _padded(loss), is_share=False)]
 
 
 def _padded(lines: Lines) -> Lines:

@@ -129,9 +129,8 @@ def result_text(lesson: Lesson, runs: list[Trained]) -> str:
         return f"training stopped: {worst.error}"
     last = worst.epochs[-1]
     if last.new is not None:
-        return (
-            f"test accuracy {percent(last.test)}, but {percent(last.new)} on new data: {percent(worst.figure)} is kept"
-        )
+        kept = f"{percent(worst.figure)} of the promise is kept"
+        return f"test accuracy {percent(last.test)}, {percent(last.new)} on new data: {kept}"
     metric = front.metric.replace("_", " ")
     name = {"counted": f"{metric} as the script counts it", "one_by_one": f"{metric}, one example at a time"}
     figures = ", ".join(percent(one.figure) for one in sorted(runs, key=lambda one: one.seed))
