@@ -26,12 +26,24 @@ if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
     from nnclassify.diagnosis.check import Diagnosis
     from nnclassify.inference.classifier import Classifier
+    from nnclassify.inference.comparison import Comparison
     from nnclassify.inference.evaluate import Evaluation
     from nnclassify.inference.predict import Predictions
     from nnclassify.run import RunResult
     from nnclassify.training.trainer import Observer
 
-__all__ = ["Classifier", "__version__", "check", "evaluate", "load", "load_config", "predict", "report", "train"]
+__all__ = [
+    "Classifier",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "load",
+    "load_config",
+    "predict",
+    "report",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -77,6 +89,7 @@ def train(
     observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
     trust: bool = False,
+    progress: bool = False,
 ) -> RunResult:
     """Train a classifier and save it in a new run folder under `root`.
 
@@ -93,9 +106,11 @@ def train(
         note: Called with each note about the data and the training, one line each; None: the notes are collected in
             `RunResult.notes`.
         trust: Allow Python code of `name: python` to run.
+        progress: Show a progress bar: in a Jupyter notebook a widget, elsewhere text on stderr.
 
     Returns:
-        The metrics (`figures()`), the history (`rows`), the run `folder` and the `classifier`.
+        The metrics (`figures()`), the history (`rows`; `history_frame()` for pandas), the run `folder` and the
+        `classifier`.
 
     Raises:
         ConfigError, DataError, ModelError, DeviceError: Something is wrong before training starts.
@@ -103,6 +118,7 @@ def train(
     """
     from nnclassify import run
     from nnclassify.files.python_source import trusting
+    from nnclassify.runs.progress import ProgressBar
 
     with trusting(trust):
         return run.train_isolated(
@@ -112,7 +128,7 @@ def train(
             resume=resume,
             with_monitor=monitor,
             with_report=report,
-            observers=observers,
+            observers=[*([ProgressBar()] if progress else []), *observers],
             note=note,
         )
 
@@ -229,6 +245,32 @@ def check(config: AnyConfig, minutes: float = 1.0, overrides: Overrides = (), *,
 
     with trusting(trust):
         return diagnose(load_config(config, overrides), minutes)
+
+
+def compare(*runs: str | os.PathLike[str], root: str | os.PathLike[str] = "checkpoints") -> Comparison:
+    """Compare runs: their figures, where their configs differ, and whether they differ by more than chance.
+
+    Args:
+        runs: Run folders, names of runs or of groups of runs under `root`, or checkpoint files; at least one.
+        root: The folder that contains the runs.
+
+    Returns:
+        The runs as a sequence, in the order given, with the `differences` between them; a notebook shows a table and
+        the curves.
+
+    Raises:
+        CheckpointError: A checkpoint is missing or damaged.
+        InputError: There is no run to compare.
+    """
+    import os
+    from pathlib import Path
+
+    from nnclassify.errors import InputError
+    from nnclassify.inference.comparison import compared
+
+    if not runs:
+        raise InputError("compare: no runs; name at least one")
+    return compared([os.fspath(run) for run in runs], Path(root))
 
 
 def report(

@@ -21,6 +21,7 @@ from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
 from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
 from nnclassify.evaluation.baselines import Baselines
+from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
 from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
@@ -42,7 +43,7 @@ from nnclassify.runs.resumable import own_config
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
 from nnclassify.training.build import Components, build_components, build_trainer
-from nnclassify.training.history import Row
+from nnclassify.training.history import Row, history_frame
 from nnclassify.training.plan import ExecutionPlan
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -80,6 +81,25 @@ class RunResult:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_new: bool = True
+
+    def history_frame(self) -> Any:
+        """Return the history as a pandas data frame, a row per epoch; see `training.history.history_frame`.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return history_frame(self.rows)
+
+    def __repr__(self) -> str:
+        best = self.rows[self.best_epoch - 1]
+        accuracies = {"validation": best.validation_accuracy, "test": None if self.test is None else self.test.accuracy}
+        told = [f"{name}_accuracy={percent(value)}" for name, value in accuracies.items() if value is not None]
+        return f"RunResult({', '.join([repr(str(self.folder.path)), f'epochs={len(self.rows)}', *told])})"
+
+    def _repr_html_(self) -> str:
+        from nnclassify.inference.report.notebook import run_card  # the modules of the report are not needed before
+
+        return run_card(self.folder).html()
 
     def figures(self) -> dict[str, Any]:
         """Return what `train --json` prints. The train and validation metrics are those of the best epoch."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from nnclassify.evaluation.percent import percent
 from nnclassify.losses import LossFunction
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ class Statistics:
         return float(self.value(self.sums.sum(dim=0)))
 
 
+IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
+"""Metrics that are no fractions of examples, which are written with four decimals."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric.
@@ -152,6 +157,10 @@ class Metric:
     needs_every_class: bool = False
     statistics: Callable[[MetricInputs, Units], Statistics] | None = None
     is_proportion: bool = False
+
+    def text(self, value: float) -> str:
+        """Return a value in words: a percentage, or a number with four decimals."""
+        return f"{value:.4f}" if self.name in IN_DIGITS else percent(value)
 
     @classmethod
     def of_sums(

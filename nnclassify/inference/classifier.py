@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from nnclassify.config.run_config import RunConfig, validate
 from nnclassify.config.yaml_reader import Override, YamlSource
 from nnclassify.data import Examples
+from nnclassify.data.csv_inputs import listed
 from nnclassify.data.transform import Costs, Threshold, Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
-from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrustError, one_line, some
+from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrustError, counted, one_line, some
 from nnclassify.evaluation.calibration import Calibration, calibrated
 from nnclassify.evaluation.decision import check_threshold
 from nnclassify.evaluation.features import Features, features_of, recorded_features
@@ -26,6 +27,7 @@ from nnclassify.evaluation.percent import percent
 from nnclassify.files.user_code import UserCode, check_trust
 from nnclassify.inference.inputs import Note
 from nnclassify.inference.predict import Answers, Caution, Predictions, predict
+from nnclassify.inference.report.card import Card, Table
 from nnclassify.losses import LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
 from nnclassify.process import preserve_process_state
@@ -74,6 +76,23 @@ class Classifier:
     def classes(self) -> list[str]:
         """The names of the K classes, in the order of the probabilities."""
         return list(self.class_names)
+
+    def __repr__(self) -> str:
+        return f"Classifier({str(self.path)!r}, model={self.config.model.name_of()!r}, classes={self.class_names!r})"
+
+    def _repr_html_(self) -> str:
+        config, shape = self.config, " x ".join(map(str, self.transform.input_shape))
+        num_weights = sum(weight.numel() for weight in self.model.parameters())
+        temperature = "none" if self.calibration is None else f"temperature {self.calibration.temperature:.3g}"
+        rows = [
+            ["model", f"{config.model.name_of()}, {counted(num_weights, 'parameter')}"],
+            ["inputs", f"{shape}{listed(self.transform.columns)}"],
+            ["classes", f"{len(self.class_names)}: {some(self.class_names, 12)}"],
+            ["trained on", f"{config.dataset.name_of()}, loss {config.loss.name}, optimizer {config.optimizer.name}"],
+            ["calibration", temperature],
+            ["device", str(self.placement.device)],
+        ]
+        return Card("Classifier", [str(self.path)], tables=[Table.of("", ["", ""], rows)], notes=self.notes).html()
 
     @preserve_process_state()
     def predict(

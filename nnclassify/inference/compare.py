@@ -23,7 +23,7 @@ from nnclassify.inference.compared_examples import (
     scored_examples,
 )
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
-from nnclassify.runs.folder import RunFolder, find_checkpoint, group_runs, named_group
+from nnclassify.runs.folder import CHECKPOINTS, RunFolder, find_checkpoint, group_runs, named_group
 from nnclassify.settings import flat
 from nnclassify.training.history import Row, whole_history
 
@@ -164,18 +164,21 @@ class _Result(BaseModel):
     test: _Split | None = None
 
 
-def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None) -> list[ComparedRun]:
+def compare(
+    runs: Sequence[str], note: Callable[[str], None] = lambda text: None, root: Path = CHECKPOINTS
+) -> list[ComparedRun]:
     """Read runs and compare them.
 
     Args:
         runs: Names of runs, of groups of runs, run folders or checkpoint files.
         note: Called with a line for each name that is ambiguous, and for each damaged file.
+        root: The folder that contains the runs.
 
     Raises:
         CheckpointError: A checkpoint is missing or damaged.
     """
-    runs = [member for run in runs for member in _members(run)]
-    paths = [find_checkpoint(run, note=note) for run in runs]
+    runs = [member for run in runs for member in _members(run, root)]
+    paths = [find_checkpoint(run, root, note) for run in runs]
     found = [load_newest(path) for path in paths]
     for text in (text for newest in found for text in newest.notes):
         note(text)
@@ -197,9 +200,9 @@ def compare(runs: Sequence[str], note: Callable[[str], None] = lambda text: None
     return [first, *(replace(run, examples=against_first(first.scored, run.scored)) for run in others)]
 
 
-def _members(run: str) -> list[str]:
+def _members(run: str, root: Path) -> list[str]:
     """Return the runs of a group that have begun, or the run itself."""
-    group = named_group(run)
+    group = named_group(run, root)
     return [run] if group is None else [str(member.path) for member in group_runs(group)] or [run]
 
 

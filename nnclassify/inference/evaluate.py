@@ -10,12 +10,14 @@ from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.image_listing import clean_name
-from nnclassify.errors import DataError, TrainingError, some
+from nnclassify.errors import DataError, TrainingError, counted, some
 from nnclassify.evaluation.bootstrap import metric_intervals
 from nnclassify.evaluation.confusion import ClassReport, class_reports, confusion_matrix, multi_hot_reports
 from nnclassify.evaluation.features import Features
-from nnclassify.evaluation.metrics import MetricInputs, measured
+from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
+from nnclassify.evaluation.percent import percent
 from nnclassify.inference.classifier import Classifier, check_columns
+from nnclassify.inference.report.card import Card, Confusions, classes_table, metrics_table
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,18 @@ class Evaluation:
         """Return the metrics for JSON; those without a value are null, with the reason in `undefined`."""
         reasons = {"undefined": self.undefined} if self.undefined else {}
         return {**self.metrics, **dict.fromkeys(self.undefined), **reasons}
+
+    def __repr__(self) -> str:
+        accuracy = percent(self.accuracy)
+        return f"Evaluation(split={self.split!r}, num_examples={self.num_examples}, accuracy={accuracy})"
+
+    def _repr_html_(self) -> str:
+        names = [report.name for report in self.classes]
+        confusions = None if self.is_multi_hot else Confusions.of("confusion matrix", names, self.confusion)
+        facts = [*([f"{self.split} split"] if self.split else []), counted(self.num_examples, "example")]
+        tables = [metrics_table("metrics", self.metrics, self.intervals), classes_table(self.classes)]
+        notes = [*(f"no {METRICS[name].label}: {reason}" for name, reason in self.undefined.items()), *self.notes]
+        return Card("Evaluation", facts, tables=tables, confusions=confusions, notes=notes).html()
 
     def figures(self) -> dict[str, Any]:
         """Return everything except what is stored per example, for JSON."""

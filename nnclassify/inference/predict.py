@@ -17,6 +17,7 @@ from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Transform
 from nnclassify.errors import InputError, counted
 from nnclassify.inference.inputs import InputReader, Note, RawInput, at_once, items_of
+from nnclassify.inference.report.card import MAX_ROWS, Bar, Card, Cell, Table
 from nnclassify.losses import MULTI_HOT_THRESHOLD
 
 CSV_KEYS = ("dataset.delimiter", "dataset.decimal", "dataset.encoding")
@@ -122,6 +123,17 @@ class Predictions(Sequence[Prediction]):
 
     def __repr__(self) -> str:
         return f"Predictions({self._predictions!r})"
+
+    def _repr_html_(self) -> str:
+        rows: list[list[Cell]] = []
+        for one in self[:MAX_ROWS]:
+            label = one.error if one.error is not None else ", ".join(one.labels or [one.label]) or "none"
+            unlike = "unlike the training data" if one.unlike else ""
+            told = "unsure" if one.unsure else unlike
+            rows.append([one.input, label, Bar(one.top[0][1]) if one.top else "", told])
+        header = ["input", "prediction", "probability", ""]
+        table = replace(Table.of("", header, rows), num_left_out=max(0, len(self) - MAX_ROWS))
+        return Card("Predictions", [counted(len(self), "input")], tables=[table], notes=self.notes).html()
 
     @property
     def errors(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from nnclassify.errors import one_line
+from nnclassify.errors import InputError, one_line
 from nnclassify.files.atomic_write import save_error, write_text
 from nnclassify.files.paths import content_of
 
@@ -112,6 +112,19 @@ def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> 
         note(f"{path}: not the history of this checkpoint; the curves end at the epoch of the checkpoint")
         return known
     return rows
+
+
+def history_frame(rows: Iterable[Row]) -> Any:
+    """Return a history as a pandas data frame, with the columns of `results.csv` and the epoch as its index.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as cause:
+        raise InputError("history_frame: pandas is not installed; run: pip install 'nnclassify[notebook]'") from cause
+    return pandas.DataFrame([row.state() for row in rows]).set_index("epoch")
 
 
 def append_row(path: Path, row: Row) -> None:

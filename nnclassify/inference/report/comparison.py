@@ -47,13 +47,13 @@ def comparison_page(runs: Sequence[RunContents], compared: Sequence[ComparedRun]
         compared: The same runs, compared by their checkpoints; empty if that is not possible.
     """
     names = readable_names([run.name for run in runs], MAX_NAME)
-    charts, groups = list(_charts(runs, names)), grouped(compared)
+    charts, groups = list(curves([run.rows for run in runs], names)), grouped(compared)
     views = {
         "names": names,
         "results": [_result(run, name) for run, name in zip(runs, names, strict=True)],
         "best": _mean(groups[0]) if len(groups) == 1 else _best(runs, names),
         "task": task_sentence(runs[0]),
-        "told_of_all": [*_verdicts(compared, groups), *_cautions(runs, names)],
+        "told_of_all": [*verdicts(compared, groups), *_cautions(runs, names)],
         "charts": charts,
         "differences": _differences(runs),
         "classes": _classes(runs),
@@ -124,7 +124,7 @@ def _mean(group: RunGroup) -> str:
     )
 
 
-def _verdicts(compared: Sequence[ComparedRun], groups: Sequence[RunGroup]) -> Iterator[str]:
+def verdicts(compared: Sequence[ComparedRun], groups: Sequence[RunGroup]) -> Iterator[str]:
     """Say what several runs of a config reach on average, and whether configs differ by more than chance."""
     if len(groups) < 2:
         return
@@ -139,10 +139,16 @@ def _cautions(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[str
         yield f"Caution: these runs have not finished: {some(unfinished, 5)}."
 
 
-def _charts(runs: Sequence[RunContents], names: Sequence[str]) -> Iterator[Chart]:
+def curves(histories: Sequence[list[Row]], names: Sequence[str]) -> Iterator[Chart]:
+    """Yield the charts of several runs, a line each.
+
+    Args:
+        histories: The rows of each run.
+        names: What each run is called.
+    """
     shown = [
-        (run.rows, Series(name, f"run-{number}", ()))
-        for number, (run, name) in enumerate(zip(runs, names, strict=True))
+        (rows, Series(name, f"run-{number}", ()))
+        for number, (rows, name) in enumerate(zip(histories, names, strict=True))
     ][:MAX_LINES]
     for title, field, is_share in CURVES:
         known = [(rows, line) for rows, line in shown if any(getattr(row, field) is not None for row in rows)]

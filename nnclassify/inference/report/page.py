@@ -5,27 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnclassify.data import Splits
-from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.version import __version__
 from nnclassify.inference.report.contents import RunContents, read_run
 from nnclassify.inference.report.examples import save_examples
 from nnclassify.inference.report.scored import read_scored
 from nnclassify.inference.report.sections import SECTIONS, page_data, sections
+from nnclassify.inference.report.templating import HERE, environment
 from nnclassify.runs.folder import RunFolder
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-HERE = Path(__file__).parent
 
 
 def save_report(folder: RunFolder, splits: Splits | None = None, out: Path | None = None) -> Path:
@@ -83,7 +75,7 @@ def rendered(
         ]
     )
     return (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             views,
@@ -96,28 +88,6 @@ def rendered(
             data=Markup(_for_script(data)),
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "with_code": _with_code}
-    return environment
-
-
-def _with_code(text: str) -> Markup:
-    """Return a text as HTML, escaped, with what is between backticks as code."""
-    from markupsafe import Markup, escape
-
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _source(name: str) -> str:

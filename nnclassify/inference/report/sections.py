@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nnclassify.errors import counted, printable, some
-from nnclassify.evaluation.metrics import METRICS
+from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
@@ -51,8 +51,6 @@ MAX_SLICES = 20
 """Slices on the page."""
 MAX_FLAGS = 10
 """Examples of each kind that an audit names on the page; audit.csv has all."""
-IN_DIGITS = ("loss", "log_loss", "matthews_corrcoef", "roc_auc")
-"""Metrics that are no fractions of examples, which are written with four decimals."""
 
 
 def sections(run: RunContents) -> dict[str, Any]:
@@ -208,7 +206,7 @@ def _figure(run: RunContents, split: str, name: str) -> dict[str, str] | None:
     value = number_at(run.result, split, name)
     if value is None:
         return None
-    text = "{:.4f}".format if name in IN_DIGITS else percent
+    text = METRICS[name].text
     bounds = interval_at(run.result, "intervals", split, name)
     if bounds is None and name == "accuracy" and (found := judged(run)) is not None and found.split == split:
         bounds = found.interval
