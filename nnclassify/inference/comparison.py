@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnclassify.errors import printable
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.compare import ComparedRun, compare
 from nnclassify.inference.differences import Difference, differences
@@ -48,10 +49,9 @@ class Comparison(Sequence[ComparedRun]):
         return f"Comparison({', '.join(_in_short(run) for run in self.runs)})"
 
     def _repr_html_(self) -> str:
-        header, rows = ["", *(run.name for run in self.runs)], list(_rows(self.runs))
-        names, histories = [run.name for run in self.runs], [run.rows for run in self.runs]
+        names, histories = [printable(run.name) for run in self.runs], [run.rows for run in self.runs]
         notes = [*(f"{difference.sentence()}." for difference in self.differences), *self.notes]
-        tables = [Table.of("", header, rows)]
+        tables = [Table.of("", ["", *names], list(_rows(self.runs)))]
         return Card("Comparison", tables=tables, charts=list(curves(histories, names)), notes=notes).html()
 
 

@@ -54,7 +54,7 @@ class Table:
     def of(cls, title: str, header: Sequence[str], rows: Sequence[Sequence[Cell]], most: int = MAX_ROWS) -> Table:
         """Return a table of at most so many rows."""
         shown = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows[:most]]
-        return cls(title, [printable(name) for name in header], shown, max(0, len(rows) - most))
+        return cls(printable(title), [printable(name) for name in header], shown, max(0, len(rows) - most))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Confusions:
             [Shaded(count, count / max(1, sum(row)), place == column) for column, count in enumerate(row)]
             for place, row in enumerate(counts)
         ]
-        return cls(title, [printable(name) for name in names], rows)
+        return cls(printable(title), [printable(name) for name in names], rows)
 
 
 def metrics_table(title: str, metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Table:

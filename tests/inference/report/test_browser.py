@@ -231,3 +231,26 @@ def test_several_runs_have_no_barriers_and_fit_the_width(browser: Browser, page:
         assert browser.overflow() == 0
         assert _barriers(browser) == []
     assert browser.errors() == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_a_notebook_shows_fits_and_takes_its_colors(
+    browser: Browser, tmp_path: Path, width: int, theme: str
+) -> None:
+    root = tmp_path / "runs"
+    config = {"name": "a_run", "dataset": {"name": "rgb", "num_examples": 80}, "model": "mlp", "epochs": 2}
+    result = nnclassify.train(config, root, report=False)
+    compared = nnclassify.compare(result.folder.path, result.folder.path)
+    shown: list[Any] = [result, compared, result.classifier, result.test, result.classifier.predict([[1.0, 2.0, 3.0]])]
+    paper, ink = ("rgb(255, 255, 255)", "rgb(0, 0, 0)")[:: 1 if theme == "light" else -1]
+    cards = "".join(f"<div>{one._repr_html_()}</div>" for one in shown)
+    page = tmp_path / "notebook.html"
+    head = f"<!doctype html><meta charset=utf-8><style>body {{ background: {paper}; color: {ink} }}</style>"
+    page.write_text(head + cards, encoding="utf-8")
+    browser.show(page, width, theme)
+    assert browser.overflow() == 0
+    assert browser.errors() == []
+    assert len(browser.all(".nnclassify-card")) == len(shown)
+    assert browser.one(".nnclassify-card td").value_of_css_property("color").removeprefix("rgba(") != paper
+    assert browser.one(".nnclassify-card .line.train").value_of_css_property("stroke") == ink
