@@ -452,7 +452,7 @@ class TableEncoder:
                 problems.append(str(error))
                 continue
             if column.is_missing(clean_name(text)):
-                note(_replaced(column))
+                note(replaced_note(column))
             if column.is_unseen(text):
                 note(_unseen(column, repr(clean_name(text))))
         if problems:
@@ -510,7 +510,8 @@ def _all_missing(name: str) -> str:
     return f"column {name!r}: every value in the training split is missing; list it in dataset.ignore"
 
 
-def _replaced(column: Column) -> str:
+def replaced_note(column: Column) -> str:
+    """Return a note on a missing value of a column, which is replaced."""
     known = "and marked by a feature" if column.marks_missing else "though no value was missing in the training split"
     return f"column {column.name!r}: a missing value is replaced by {column.fill!r}, {known}"
 

@@ -12,8 +12,8 @@ from nnclassify.errors import InputError
 from nnclassify.files.atomic_write import save_error, write_text
 from nnclassify.files.paths import look
 from nnclassify.files.version import __version__
-from nnclassify.inference.report.page import HERE as REPORT
 from nnclassify.inference.report.page import content_hash
+from nnclassify.inference.report.templating import HERE as REPORT
 from nnclassify.lessons.curves import charts_of, curves_of
 from nnclassify.lessons.outcome import Outcome, command_text, outcome, result_text
 from nnclassify.lessons.pages import Chapter, Lesson, contents, lessons

@@ -243,7 +243,7 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
             if is_first:
                 fitted = fit(data, self._given(), self._observers(), is_stream=True)
             else:
-                fitted = continued(self.classifier_, self._checkpoint, self._training, data, self._observers())
+                fitted = continued(self._checkpoint, self._training, data, self._observers())
         self._training = fitted.training
         return self._take(fitted, data)
 
@@ -322,10 +322,10 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         parent.__setstate__(state)
         if "_checkpoint" in state:
             from nnclassify.files.python_source import trusting
-            from nnclassify.inference.classifier import Classifier
+            from nnclassify.sklearn.fitting import loaded
 
             with trusting(self.trust):
-                self.classifier_ = Classifier.from_checkpoint(self._checkpoint, Path("NNClassifier"), self.device)
+                self.classifier_ = loaded(self._checkpoint)
 
     def __sklearn_tags__(self) -> Any:
         parent: Any = super()

@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 from nnclassify.data.base import Dataset, RawDataset
 from nnclassify.data.column_kinds import Category
 from nnclassify.data.csv_rows import CsvFormat
+from nnclassify.data.encoding import replaced_note
 from nnclassify.data.frames import FrameRows
 from nnclassify.data.tables import Csv
 from nnclassify.data.tensor_files import Tensors, as_tensor
@@ -171,7 +172,9 @@ def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:
     found = list(InputReader(classifier.transform, CsvFormat(), notes.append).read("X", inputs))
     if wrong := [one.error for one in found if one.error is not None]:
         raise InputError("\n".join(wrong[:5]))
-    for note in notes:
+    encoder = classifier.transform.encoder
+    asked_for = [replaced_note(column) for column in encoder.columns if column.marks_missing] if encoder else []
+    for note in (note for note in notes if note not in asked_for):
         warnings.warn(note, UserWarning, stacklevel=4)
     raw = torch.stack([one.values for one in found if one.values is not None])
     if large := classifier.transform.too_large(raw):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nnclassify.config.from_python import as_yaml
 from nnclassify.config.run_config import LoadedConfig, load_source, located
@@ -19,6 +20,7 @@ from nnclassify.data import Splits
 from nnclassify.data.base import RawDataset
 from nnclassify.errors import ConfigError
 from nnclassify.evaluation.totals import Totals
+from nnclassify.files.user_code import UserCode
 from nnclassify.inference.calibrate import fit_calibration
 from nnclassify.inference.classifier import Classifier
 from nnclassify.process import preserve_process_state
@@ -150,7 +152,6 @@ def _loaded(options: dict[str, Any]) -> LoadedConfig:
 
 @preserve_process_state()
 def continued(
-    classifier: Classifier,
     before: Checkpoint,
     training: dict[str, Any] | None,
     data: TrainingData,
@@ -159,8 +160,7 @@ def continued(
     """Train one more epoch, on other examples, with the transform that was fixed before.
 
     Args:
-        classifier: The classifier so far.
-        before: Its checkpoint.
+        before: The checkpoint so far.
         training: The state of its trainer; None: the optimizer starts anew.
         data: The examples.
         observers: Observers of the training.
@@ -169,6 +169,7 @@ def continued(
         DataError: The examples do not fit the network.
         TrainingError: The loss became NaN or infinite.
     """
+    classifier = Classifier.from_checkpoint(before, Path(NAME), before.config["device"])
     config = classifier.config.model_copy(update={"epochs": 1})
     splits = _undivided(data.read(config.dataset.as_trained(classifier.transform)))
     plan = replace(begin_plan(config), placement=classifier.placement)
@@ -203,19 +204,35 @@ def _trained(
     assert keeper.best is not None
     checkpoint = keeper.best if before is None else _appended(before, keeper.best)
     history = [row.state() for row in trainer.rows] if before is None else checkpoint.history
-    classifier = Classifier.from_checkpoint(checkpoint, Path(NAME), str(components.placement.device))
     validation = components.splits.validation
     if validation is not None:
+        classifier = Classifier.from_checkpoint(checkpoint, Path(NAME), checkpoint.config["device"])
         outputs, features = classifier.outputs_and_features(validation)
         targets = validation.all_targets()
         found = fit_calibration(classifier, outputs, features, targets, components.splits.train)
         checkpoint = replace(checkpoint, calibration=None if found is None else found.state())
-        classifier = classifier.calibrated(found)
-    return Fitted(checkpoint, classifier, history, told, plain(trainer.state()))
+    return Fitted(checkpoint, loaded(checkpoint), history, told, plain(trainer.state()))
+
+
+def loaded(checkpoint: Checkpoint) -> Classifier:
+    """Load the classifier of a checkpoint, on a CPU with float64 unless the config sets the precision.
+
+    What it answers for an example is then the same to the last digits that matter, alone and among others.
+    """
+    classifier = Classifier.from_checkpoint(checkpoint, Path(NAME), checkpoint.config["device"])
+    is_chosen = classifier.config.precision != "auto" or isinstance(classifier.config.model, UserCode)
+    if is_chosen or classifier.placement.device.type != "cpu":
+        return classifier
+    placement = replace(classifier.placement, dtype=torch.float64)
+    return replace(classifier, model=placement.to(classifier.model), placement=placement)
 
 
 def _appended(before: Checkpoint, last: Checkpoint) -> Checkpoint:
-    """Return a checkpoint whose history begins with that of another one, and whose facts are the other's."""
+    """Return a checkpoint whose history begins with that of another one, and whose facts are the other's.
+
+    It is not calibrated: the calibration of the other one is of other weights.
+    """
     steps = before.history[-1]["step"] if before.history else 0
     rows = [{**row, "step": row["step"] + steps} for row in last.history]
-    return replace(before, model=last.model, epoch=before.epoch + len(rows), history=[*before.history, *rows])
+    history = [*before.history, *rows]
+    return replace(before, model=last.model, epoch=before.epoch + len(rows), history=history, calibration=None)
