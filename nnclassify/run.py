@@ -42,6 +42,7 @@ from nnclassify.runs.recorders import (
 from nnclassify.runs.resumable import own_config
 from nnclassify.runs.resume import new_run_id
 from nnclassify.runs.resume import resume as resume_run
+from nnclassify.runs.tracking import Tracking, check_installed
 from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.history import Row, history_frame
 from nnclassify.training.plan import ExecutionPlan
@@ -192,19 +193,21 @@ def train(
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
                 writer.restore(trainer)
-            return _ended(folder, components, trainer, Monitor(note), report, is_new=False)
+            return _ended(folder, components, trainer, Monitor(note), report)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None, components.splits.class_names)
         monitors = [monitor] if with_monitor else []
         provenance = ProvenanceWriter(folder, loaded, components.config)
-        writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table]
+        tracking = Tracking(folder, components.config, checkpointer.facts["run_id"], note)
+        writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table, tracking]
         trainer.observers = [*writers, *monitors, Notes(note), *observers]
         folder.remove_results()
         announce(components, trainer)
-        with signal_handling(trainer.request_stop), _failure_recorded(folder, report):
-            _fit(trainer, checkpointer, table, monitor)
-        if trainer.stop_signal is not None:
-            raise _interrupted(trainer, folder)
-        return _ended(folder, components, trainer, monitor, report, is_new=True)
+        with tracking:
+            with signal_handling(trainer.request_stop), _failure_recorded(folder, report):
+                _fit(trainer, checkpointer, table, monitor)
+            if trainer.stop_signal is not None:
+                raise _interrupted(trainer, folder)
+            return _ended(folder, components, trainer, monitor, report, tracking)
 
 
 @preserve_process_state()
@@ -282,6 +285,7 @@ def train_distributed(
 
 def _built(loaded: LoadedConfig, ranks: Ranks | None, resumed: RunFolder | None) -> tuple[Components, Trainer]:
     with located(loaded.source):
+        check_installed(loaded.config)
         starts = resumed is None or not resumed.is_saved
         components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
         release_memory()
@@ -383,14 +387,15 @@ def _ended(
     trainer: Trainer,
     monitor: Monitor,
     write_report: Callable[[], None],
-    *,
-    is_new: bool,
+    tracking: Tracking | None = None,
 ) -> RunResult:
-    """Compute the result of a run; write it and the report, or only a missing report for a run that had ended."""
-    result = _result(folder, components, trainer, monitor, is_new=is_new)
-    if is_new:
+    """Compute the result of a run; log and write it, with the report. For a run that had ended (no `tracking`), write a
+    missing report only."""
+    result = _result(folder, components, trainer, monitor, is_new=tracking is not None)
+    if tracking is not None:
+        tracking.finish(result.figures(), lambda: save_run_plots(result))
         write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
-    if is_new or not folder.report.is_file():
+    if tracking is not None or not folder.report.is_file():
         write_report()
     return result
 
@@ -431,12 +436,15 @@ def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:
     return known[-1] if known and (known[-1].started_at() or 0) >= (moment or 0) else None
 
 
-def save_run_plots(result: RunResult, note: Callable[[str], None] = lambda text: None) -> list[Path]:
+def save_run_plots(
+    result: RunResult, note: Callable[[str], None] = lambda text: None, *, redraw: bool = True
+) -> list[Path]:
     """Draw the plots of a run; for a finished run that was resumed, only those that are missing.
 
     Args:
         result: The run.
         note: Called with each plot that does not apply to the run.
+        redraw: Whether to redraw the plots that a new run has; its trackers have drawn them.
 
     Returns:
         The files that were written.
@@ -454,6 +462,6 @@ def save_run_plots(result: RunResult, note: Callable[[str], None] = lambda text:
         result.best_epoch,
         result.classifier,
         test,
-        redraw=result.is_new,
+        redraw=redraw and result.is_new,
         note=note,
     )

@@ -63,6 +63,8 @@ GIVEN: dict[str, list[Any]] = {
     "PythonLoss.class": [],  # in place of a function: tests/files/test_user_code.py
     "class": ["Net"],
     "crop_fraction": [0.75],
+    "entity": ["team"],
+    "experiment": ["first nets"],
     "file": ["copy.py"],
     "freeze_until": [],
     "function": ["smooth"],
@@ -107,9 +109,11 @@ GIVEN: dict[str, list[Any]] = {
     "num_test": [8],
     "pos_weight": [],  # with multi-hot targets: tests/test_multi_hot.py
     "precision": ["float32", "float64", "bfloat16"],  # float16 needs a GPU
+    "project": ["first nets"],
     "root": ["more_data"],
     "search": [],  # no part of a run: tests/config/test_search.py
     "size": [12, [8, 10]],
+    "space": ["me/nets"],
     "stages": [[1, 1]],
     "Tensors.group": ["rows.npy"],
     "test_inputs": ["inputs.npy"],
@@ -117,6 +121,7 @@ GIVEN: dict[str, list[Any]] = {
     "threads": [1],  # of the whole process
     "train_inputs": ["copy.npy"],
     "train_targets": ["classes.npy"],
+    "uri": ["sqlite:///other.db"],
     "validation": [0.25, "test"],
     "validation_inputs": ["inputs.npy"],
     "validation_targets": ["targets.npy"],

@@ -134,7 +134,7 @@ def _trained(
         return
     show(result)
     if plots:  # last, because plots take seconds: the results are printed even if drawing fails
-        save_run_plots(result, note)
+        save_run_plots(result, note, redraw=not loaded.config.log)
 
 
 @takes_changes

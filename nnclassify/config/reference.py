@@ -82,6 +82,8 @@ def json_schema() -> Schema:
 def _allow_name_alone(field: Schema, definitions: dict[str, Schema]) -> None:
     """Allow `loss: mse` for `loss: {name: mse}` if the member has no required options."""
     for holder in (field, *field.get("anyOf", [])):
+        if "items" in holder:
+            _allow_name_alone(holder["items"], definitions)
         if "discriminator" not in holder:
             continue
         members = [definitions[choice["$ref"].rpartition("/")[2]] for choice in holder.pop("oneOf")]

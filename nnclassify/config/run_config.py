@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
 
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
@@ -23,6 +23,7 @@ from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, sug
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
+from nnclassify.files.trackers import AnyTracker
 from nnclassify.files.user_code import check_trust
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
@@ -39,6 +40,7 @@ from nnclassify.settings import (
     Seed,
     Settings,
     Switch,
+    all_different,
 )
 
 
@@ -66,6 +68,11 @@ MetricName = Annotated[
     str, BeforeValidator(_known_metric), Field(json_schema_extra=lambda schema: schema.update(enum=[*METRICS]))
 ]
 """The name of a metric in `METRICS`."""
+
+
+def _different(trackers: list[AnyTracker]) -> list[AnyTracker]:
+    all_different([tracker.name for tracker in trackers])
+    return trackers
 
 
 class RunConfig(Settings):
@@ -123,6 +130,10 @@ class RunConfig(Settings):
     show_test: Switch = True
     """Show the metrics of the test split at the end of `train`. If off, they are not computed: `nnclassify evaluate RUN
     --split test` does that once, when everything has been chosen."""
+    log: Annotated[list[AnyTracker], AfterValidator(_different)] | None = None
+    """Also log the run with these tools, such as `[tensorboard, mlflow]`: figures per epoch, parameters with results,
+    and plots. Default: none. Each but csv is an extra, such as `pip install 'nnclassify[mlflow]'`; none uses the
+    network unless told to."""
     accept: list[Annotated[str, Field(pattern=FINDING_PATTERN)]] | None = None
     """Findings of `nnclassify check` to accept, such as NN302. They are shown as notes, never as faults."""
 

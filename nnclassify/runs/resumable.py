@@ -26,6 +26,7 @@ FREE = (
     "checkpoint_every",
     "compile",
     "dataset.cache",
+    "log",
     "model.source",
     "loss.source",
 )

@@ -19,6 +19,7 @@ epochs: 2
 batch_size: 12
 precision: float64
 compile: "off"
+log: [csv]
 """
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "nnclassify"]
 
@@ -54,6 +55,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
         out, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         figures.append(json.loads(out))
+        assert len((tmp_path / figures[-1]["run"] / "csv/epochs.csv").read_text().splitlines()) == 3  # of one process
     one, two = figures
     assert two["steps"] == one["steps"] == 16
     for split in ("train", "validation", "test"):

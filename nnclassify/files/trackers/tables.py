@@ -1,0 +1,51 @@
+"""A run as CSV tables, for spreadsheets and scripts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from nnclassify.files.csv_cells import cell, write_csv
+from nnclassify.files.trackers.base import Epoch, Log, LoggedRun, Outcome, Tracker
+
+
+class CsvTables(Tracker):
+    """CSV files in the folder `csv` of the run: `epochs.csv`, a row per epoch, and `run.csv`, a row per parameter of
+    the config and per result.
+    """
+
+    name: Literal["csv"] = "csv"
+
+    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
+        """Write the files again from the history."""
+        (run.folder / "csv").mkdir(exist_ok=True)
+        log = _Tables(run)
+        log.add(epochs)
+        return log
+
+
+class _Tables(Log):
+    def __init__(self, run: LoggedRun) -> None:
+        self.folder = run.folder / "csv"
+        self.parameters = [["key", "value"], *([cell(key), cell(str(value))] for key, value in run.parameters.items())]
+        self.columns: list[str] = []
+        (self.folder / "epochs.csv").unlink(missing_ok=True)
+        write_csv(self.folder / "run.csv", self.parameters)
+
+    def add(self, epochs: Sequence[Epoch]) -> None:
+        with (self.folder / "epochs.csv").open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            for epoch in epochs:
+                if not self.columns:
+                    self.columns = [*epoch.figures]
+                    writer.writerow(["epoch", *self.columns])
+                writer.writerow([epoch.number, *(epoch.figures.get(name, "") for name in self.columns)])
+
+    def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
+        rows = [*self.parameters, *([name, repr(value)] for name, value in results.items())]
+        write_csv(self.folder / "run.csv", [*rows, *([f"plot/{path.stem}", cell(str(path))] for path in plots)])
+
+    def close(self, outcome: Outcome) -> None:
+        """Do nothing: every row has been written."""

@@ -1,0 +1,162 @@
+"""Logs a run with the trackers of its config: `log: [tensorboard, mlflow]`."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nnclassify.config.run_config import RunConfig
+from nnclassify.errors import InputError, Interrupted, one_line
+from nnclassify.files.trackers import Epoch, Log, LoggedRun, Outcome, Tracker
+from nnclassify.runs.folder import RunFolder, is_group
+from nnclassify.seeds import random_state, set_random_state
+from nnclassify.settings import flat
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
+
+SHARED_SECONDS = 2.0
+"""Epochs shorter than this are logged together."""
+
+
+def check_installed(config: RunConfig) -> None:
+    """Check that every tracker of a config can be used.
+
+    Raises:
+        InputError: A package is not installed.
+    """
+    for place, tracker in enumerate(config.log or ()):
+        if (package := tracker.missing()) is not None:
+            text = f"log: {package} is not installed; run: pip install 'nnclassify[{package}]'"
+            raise InputError(text, ("log", place))
+
+
+class Tracking(Observer):
+    """Logs a run with each of its trackers, and closes their logs when the context ends.
+
+    A tracker whose tool fails is left out with one line, and training continues. What a tool prints is dropped, since
+    standard output belongs to the results, and what it draws at random is put back, so that a run has the same bits
+    with and without trackers.
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig, run_id: str | None, say: Callable[[str], None]) -> None:
+        self.trackers: dict[str, Tracker] = {tracker.name_of(): tracker for tracker in config.log or ()}
+        self.logs: dict[str, Log] = {}
+        self.select_by = config.select_by
+        self.say = say
+        self.waiting: list[Epoch] = []
+        self.logged_at = time.monotonic()
+        group = folder.path.parent if is_group(folder.path.parent) else None
+        self.run = LoggedRun(
+            folder=folder.path,
+            id=run_id or folder.path.name,  # an early release gave none
+            name=folder.name,
+            group=None if group is None else group.name,
+            parameters=flat(config.model_dump(mode="json", exclude_none=True, exclude={"log"})),
+        )
+
+    def __enter__(self) -> Tracking:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Log what waits, and close the logs."""
+        self._add_waiting()
+        is_stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+        outcome: Outcome = "finished" if error is None else "interrupted" if is_stopped else "failed"
+        self._each(lambda log: log.close(outcome))
+        self.logs = {}
+
+    def run_started(self, trainer: Trainer) -> None:
+        """Open the logs, which then have the epochs so far."""
+        epochs = [self._epoch(row) for row in trainer.rows]
+        for name, tracker in self.trackers.items():
+            with self._guarded(name):
+                self.logs[name] = tracker.open(self.run, epochs)
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Log the epoch, if the last were logged long enough ago."""
+        self.waiting.append(self._epoch(row))
+        if time.monotonic() - self.logged_at >= SHARED_SECONDS:
+            self._add_waiting()
+
+    def run_ended(self, trainer: Trainer) -> None:
+        """Log the last epochs."""
+        self._add_waiting()
+
+    def finish(self, figures: Mapping[str, Any], draw: Callable[[], Sequence[Path]]) -> None:
+        """Log the results of the run and its plots.
+
+        Args:
+            figures: What `train --json` prints.
+            draw: Draws the plots, and returns their files.
+        """
+        if not self.logs:
+            return
+        plots: Sequence[Path] = ()
+        with self._guarded("plots"):
+            plots = draw()
+        results = {f"result/{name}": value for name, value in _results(figures).items()}
+        self._each(lambda log: log.finish(results, plots, figures["epochs"]))
+
+    def _epoch(self, row: Row) -> Epoch:
+        """Return the finite figures of an epoch. `step` would be a reserved word in some tools."""
+        state = row.state()
+        figures = {
+            **{
+                f"{split}/{key}": state[f"{split}_{key}"]
+                for split in ("train", "validation")
+                for key in ("loss", "accuracy")
+            },
+            f"validation/{self.select_by}": row.validated(self.select_by),
+            "steps": row.step,
+            **{key: state[key] for key in ("lr", "seconds", "examples_per_second")},
+        }
+        return Epoch(row.epoch, _finite(figures))
+
+    def _add_waiting(self) -> None:
+        epochs, self.waiting = self.waiting, []
+        if epochs:
+            self._each(lambda log: log.add(epochs))
+        self.logged_at = time.monotonic()
+
+    def _each(self, act: Callable[[Log], None]) -> None:
+        for name, log in list(self.logs.items()):
+            with self._guarded(name):
+                act(log)
+
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        state = random_state()
+        try:
+            with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                yield
+        except Exception as error:
+            self.logs.pop(name, None)
+            what = f"{type(error).__name__}: {one_line(error)}"
+            self.say(f"warning: log: {name}: {what}; training continues without this log")
+        finally:
+            set_random_state(state)
+
+
+def _results(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers that tell how good a run is, and how long it took."""
+    totals = {key: figures[key] for key in ("best_epoch", "epochs", "steps", "train_seconds")}
+    splits = {
+        f"{split}/{key}": value
+        for split in ("train", "validation", "test")
+        for key, value in (figures[split] or {}).items()
+    }
+    return _finite({**totals, **splits})
+
+
+def _finite(figures: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in figures.items() if isinstance(value, int | float) and math.isfinite(value)}
