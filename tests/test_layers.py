@@ -37,6 +37,7 @@ ROOMS = {
     "run": "the wiring of a training run, top to bottom",
     "sklearn": "the scikit-learn estimator",
     "serve": "a web page and an HTTP API",
+    "tune": "a search for the values of a config that give the best validation figure",
     "lessons": "first networks that do not learn, and why",
     "__init__": "the front door: whatever it offers stands above it",
     "cli": "parse, call, print, exit code",

@@ -24,6 +24,7 @@ from nnclassify.cli import (
     serve,
     summary,
     train,
+    tune,
     use,
 )
 from nnclassify.cli.configs import configs_app
@@ -61,6 +62,7 @@ app.command()(use.report)
 app.command(epilog=PRECEDENCE)(summary.summary)
 app.command(epilog=PRECEDENCE)(preview.preview)
 app.command("learning-curve", epilog=PRECEDENCE)(learning_curve.learning_curve)
+app.command(epilog=PRECEDENCE)(tune.tune)
 app.command()(lesson.lesson)
 app.command("runs")(runs.list_runs)
 app.command()(serve.serve)

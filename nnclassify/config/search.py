@@ -33,11 +33,12 @@ Integer = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
 
 
 class Range(Settings):
-    """A range of numbers."""
+    """A range of numbers; the first field of each kind holds its ends."""
 
     def ends(self) -> tuple[float, float]:
         """Return the smallest and the largest value."""
-        raise NotImplementedError
+        low, high = getattr(self, next(iter(type(self).model_fields)))
+        return low, high
 
     def problem(self) -> str | None:
         """Return what is wrong with valid ends, or None."""
@@ -51,20 +52,12 @@ class LogRange(Range):
     log: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
     """The smallest and the largest number."""
 
-    def ends(self) -> tuple[float, float]:
-        """Return the smallest and the largest value."""
-        return self.log[0], self.log[1]
-
 
 class NumberRange(Range):
     """Numbers between two ends, all equally likely: `{range: [0, 0.5]}`."""
 
     range: Annotated[list[Number], Field(min_length=2, max_length=2)]
     """The smallest and the largest number."""
-
-    def ends(self) -> tuple[float, float]:
-        """Return the smallest and the largest value."""
-        return self.range[0], self.range[1]
 
 
 class IntRange(Range):
@@ -76,10 +69,6 @@ class IntRange(Range):
     """Distance of two values, counted from the smallest number."""
     log: Switch = False
     """Whether the numbers are uniform in their logarithm."""
-
-    def ends(self) -> tuple[float, float]:
-        """Return the smallest and the largest value."""
-        return self.int_[0], self.int_[1]
 
     def problem(self) -> str | None:
         """Return what is wrong with valid ends, or None."""

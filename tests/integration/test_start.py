@@ -31,6 +31,10 @@ OPTIONS = {
         *["CONFIG", "WORDS", "--help", "--json", "--label", "--no-trials", "--plot", "--seeds", "--set", "--shares"],
         *["--trials", "--trust", *SHORT],
     ],
+    "tune": [
+        *["CONFIG", "WORDS", "--help", "--json", "--label", "--no-plots", "--no-prune", "--plots", "--prune", "--set"],
+        *["--study", "--trials", "--trust", *SHORT],
+    ],
     "audit": [
         *["CONFIG", "WORDS", "--help", "--json", "--label", "--no-plots", "--out", "--plots", "--set", "--trust"],
         *["--verbose", *SHORT],
@@ -103,7 +107,8 @@ try:
     main()
 except SystemExit:
     pass
-heavy = {"torch", "torch._dynamo", "sympy", "torchvision", "matplotlib", "sklearn", "PIL", "scipy"} & set(sys.modules)
+heavy = {"torch", "torch._dynamo", "sympy", "torchvision", "matplotlib", "sklearn", "PIL", "scipy", "optuna"}
+heavy &= set(sys.modules)
 print("\\nheavy:", sorted(heavy), file=sys.stderr)
 """
 

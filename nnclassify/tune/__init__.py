@@ -1,0 +1,1 @@
+"""A search for the values of a config that give the best validation figure; see `search.py`."""
