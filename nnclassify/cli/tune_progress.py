@@ -8,8 +8,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from nnclassify.cli.progress import BAR_SECONDS
 from nnclassify.errors import counted, printable
+from nnclassify.runs.progress import BAR_SECONDS
 from nnclassify.training.trainer import Observer, Trainer
 from nnclassify.tune.result import figure_text, values_text
 from nnclassify.tune.search import Progress
