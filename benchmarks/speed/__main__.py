@@ -110,7 +110,7 @@ def _whole(arguments: argparse.Namespace) -> Iterator[str]:
             yield from (ratio.row() for ratio in auto_against_off(rounds))
         elif name == "predict":
             if arguments.pictures is None:
-                yield "| predict and evaluate, 10,000 pictures | unmeasured: no --pictures | | at most 1 | |"
+                yield "| predict and evaluate, 10,000 images | unmeasured: no --pictures | | at most 1 | |"
             else:
                 yield from (ratio.row() for ratio in pictures(rounds, arguments.pictures / "test"))
         elif name in single:

@@ -141,9 +141,9 @@ def start(rounds: int) -> Ratio:
 
 
 def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
-    """`predict` on 10,000 pictures, and `evaluate` on them in memory, against decoding them; in one process.
+    """`predict` on 10,000 images, and `evaluate` on them in memory, against decoding them; in one process.
 
-    Decoding is what one would write by hand: Pillow, in a thread a core. Ours alone has a row of its own.
+    Decoding is what one would write by hand: Pillow, in one thread per core. Ours alone has a row of its own.
     """
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:10_000]
     with tempfile.TemporaryDirectory() as name:
@@ -168,8 +168,8 @@ def pictures(rounds: int, folder: Path) -> Iterator[Ratio]:
         ]
         times = [[_timed(work) for work in works] for _ in range(rounds)]
         os.chdir(ROOT)
-    remark = f"times as long as decoding by Pillow, in a thread a core ({min(row[0] for row in times):.1f} s)"
-    names = ("decoding alone, 10,000 pictures", "predict, 10,000 pictures", "evaluate, 10,000 pictures in memory")
+    remark = f"times as long as decoding by Pillow, in one thread per core ({min(row[0] for row in times):.1f} s)"
+    names = ("decoding alone, 10,000 images", "predict, 10,000 images", "evaluate, 10,000 images in memory")
     for place, name in enumerate(names, 1):
         yield Ratio(name, [row[place] / row[0] for row in times], "at most 1", remark)
 
@@ -195,14 +195,14 @@ def peak_share(rounds: int, overrides: list[str]) -> Ratio:
     square = torch.rand(2048, 2048).bfloat16()
     peak = max(2 * 2048**3 / _timed(partial(torch.mm, square, square)) for _ in range(5))
     remark = (
-        f"of {peak / 1e9:.0f} GFLOP/s; {counter.get_total_flops() / 2e9:.1f} GFLOP per image, {max(rates):.0f} a second"
+        f"of {peak / 1e9:.0f} GFLOP/s; {counter.get_total_flops() / 2e9:.1f} GFLOP per image, {max(rates):.0f} per second"
     )
     shares = [rate * counter.get_total_flops() / 2 / peak for rate in rates]
     return Ratio("cifar_fast, share of the bfloat16 matrix peak", shares, "", remark)
 
 
 def memory(overrides: list[str]) -> Ratio:
-    """The peak of `train cifar_cnn` over that of importing torch, less the uint8 pictures."""
+    """The peak of `train cifar_cnn` over that of importing torch, less the uint8 images."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         loaded = prepare(Job("memory", "cifar_cnn", 50_000, 1), folder, [*overrides, "epochs=1"])
@@ -211,7 +211,7 @@ def memory(overrides: list[str]) -> Ratio:
         bare = _peak([sys.executable, "-c", "import torch"], folder)
         ours = _peak([sys.executable, "-m", "nnclassify", "train", f"{name}/job.yaml", "--no-plots"], folder)
     remark = f"MB over `import torch` ({bare:.0f} MB) and the data ({held:.0f} MB)"
-    return Ratio("peak memory, cifar_cnn on 60,000 pictures", [ours - bare - held], "at most 300", remark)
+    return Ratio("peak memory, cifar_cnn on 60,000 images", [ours - bare - held], "at most 300", remark)
 
 
 def growth(rounds: int, overrides: list[str]) -> Ratio:
