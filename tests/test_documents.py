@@ -3,9 +3,13 @@
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from conftest import ROOT
+
+from nnclassify.cli.main import app
 
 DOCUMENTS = [
     "README.md",
@@ -27,6 +31,7 @@ OF_USERS = {
 }
 """Files that a page has its reader write."""
 LINKS = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?(?: \"[^\"]*\")?\)")
+INLINE = re.compile(r"`(nnclassify [^`]+)`")
 HEADINGS = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCES = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 MODULES = re.compile(r"python -m ((?:benchmarks|nnclassify)[\w.]*)")
@@ -68,6 +73,31 @@ def test_every_path_that_a_document_names_exists(name: str) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_link_leads_to_a_heading(name: str) -> None:
     assert lost_anchors(ROOT / name) == set()
+
+
+def unknown_commands(text: str) -> set[str]:
+    """Commands in a sentence, or their options, that the command line does not have. Those in blocks are run."""
+    unknown = set()
+    for words in (found.split() for found in INLINE.findall(FENCES.sub("", text))):
+        command: Any = typer.main.get_command(app)
+        rest = words[1:]
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest.pop(0)]
+        options = {flag for one in command.params for flag in (*one.opts, *one.secondary_opts)} | {"--help"}
+        is_known = not (rest and hasattr(command, "commands") and re.match(r"[a-z]", rest[0]))
+        if not is_known or not {word for word in rest if word.startswith("--")} <= options:
+            unknown.add(" ".join(words))
+    return unknown
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_in_a_sentence_exists(name: str) -> None:
+    assert unknown_commands((ROOT / name).read_text(encoding="utf-8")) == set()
+
+
+def test_an_unknown_command_is_found() -> None:
+    text = "`nnclassify trian x`, `nnclassify train --gone`, `nnclassify configs\nshow NAME`, `nnclassify --help`"
+    assert unknown_commands(text) == {"nnclassify trian x", "nnclassify train --gone"}
 
 
 def test_a_heading_that_is_gone_is_found(here: Path) -> None:

@@ -25,7 +25,7 @@ FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?$")
 MARK = re.compile(r"^<!-- (needs|before|output): (.+) -->$")
 IMAGE = re.compile(r"!\[[^]]*\]\((\S+?)(?: \"([^\"]+)\")?\)", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])(?:< |[-+])?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
-CODE = re.compile(r"exit code (\d+)")
+CODE = re.compile(r"exit code (\d+)( if)?")
 
 
 @dataclass
@@ -44,7 +44,9 @@ class Command:
 
     def codes(self) -> set[int]:
         """The exit codes that the page announces: in a comment, or by the error or the fault that it shows."""
-        codes = {int(code) for code in CODE.findall(self.text)}
+        codes = {int(code) for code, _ in CODE.findall(self.text)} | {
+            0 for _, condition in CODE.findall(self.text) if condition
+        }
         codes |= {2 for line in self.shown if line.startswith("error:")}
         codes |= {4 for line in self.shown if line.startswith("fault ")}
         return codes or {0}

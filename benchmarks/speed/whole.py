@@ -194,9 +194,8 @@ def peak_share(rounds: int, overrides: list[str]) -> Ratio:
         rates = [1000 / seconds for seconds in [*nnclassify(config, rounds + 1)][1:-1]]
     square = torch.rand(2048, 2048).bfloat16()
     peak = max(2 * 2048**3 / _timed(partial(torch.mm, square, square)) for _ in range(5))
-    remark = (
-        f"of {peak / 1e9:.0f} GFLOP/s; {counter.get_total_flops() / 2e9:.1f} GFLOP per image, {max(rates):.0f} per second"
-    )
+    cost = counter.get_total_flops() / 2e9
+    remark = f"of {peak / 1e9:.0f} GFLOP/s; {cost:.1f} GFLOP per image, {max(rates):.0f} per second"
     shares = [rate * counter.get_total_flops() / 2 / peak for rate in rates]
     return Ratio("cifar_fast, share of the bfloat16 matrix peak", shares, "", remark)
 
