@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -104,6 +104,16 @@ class TrainingData:
         return replace(source, train=train, class_names=self.class_names)
 
 
+class _NamedCells(NamedTuple):
+    """The cells `(N, F)` of a table, as a data frame has them."""
+
+    columns: list[str]
+    cells: Array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self.cells
+
+
 class _LabeledCells(FrameRows):
     """The cells of a table, and the class index of each row in one more column."""
 
@@ -144,9 +154,8 @@ def training_data(
         raise ValueError(f"y contains labels that are not in classes: {', '.join(strange)}")
     if len(classes) < 2:
         raise ValueError(f"NNClassifier can't train when only one class is present: {classes[0]!s}")
-    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())] or None
-    if kinds is not None:
-        names = names or [f"x{place}" for place in range(inputs.shape[1])]
+    is_named = kinds is not None or hasattr(estimator, "feature_names_in_")
+    names = _names_of(estimator, inputs.shape[1]) if is_named else None
     label = _unused(label, names or ())
     codes = np.searchsorted(classes, labels).astype(np.int64)
     return TrainingData(inputs, codes, classes, names, label, kinds)
@@ -168,6 +177,8 @@ def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:
     if is_table:
         checks = {"dtype": object, "ensure_all_finite": False}
     inputs = validate_data(estimator, X, reset=False, **checks)
+    if is_table:  # of which the network may not take every column
+        inputs = _NamedCells(_names_of(estimator, inputs.shape[1]), inputs)
     notes: list[str] = []
     found = list(InputReader(classifier.transform, CsvFormat(), notes.append).read("X", inputs))
     if wrong := [one.error for one in found if one.error is not None]:
@@ -181,6 +192,12 @@ def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:
         row, text = next(iter(large.items()))
         raise InputError(f"X[{row}]: {text}")
     return raw
+
+
+def _names_of(estimator: Any, num_columns: int) -> list[str]:
+    """Return the names of the columns of a table; they are numbered if they have none."""
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    return names or [f"x{place}" for place in range(num_columns)]
 
 
 def _is_table(X: Any, options: Mapping[str, Any]) -> bool:

@@ -181,6 +181,16 @@ def test_a_new_category_is_a_warning_and_a_missing_value_an_error() -> None:
     assert len(filled.predict(people)) == 40
 
 
+def test_columns_that_are_not_features_may_be_there_when_predicting() -> None:
+    people, buys = frame(60)
+    for options in ({"ignore": ["since", "size", "code", "city", "member"]}, {"group": "age", "features": ["since"]}):
+        found = NNClassifier(**SMALL, dataset={"dates": ["since"], **options}).fit(people, buys)
+        assert found.classifier_.transform.num_columns == 1
+        assert len(found.predict(people)) == 60
+    cells = people[["age", "city"]].to_numpy(dtype=object)
+    assert NNClassifier(**SMALL).fit(cells, buys).classifier_.transform.columns == ["x0", "x1"]
+
+
 def test_missing_numbers_are_filled_if_asked_for() -> None:
     holes = X.copy()
     holes[::7, 1] = np.nan
