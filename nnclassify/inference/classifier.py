@@ -27,7 +27,6 @@ from nnclassify.evaluation.percent import percent
 from nnclassify.files.user_code import UserCode, check_trust
 from nnclassify.inference.inputs import Note
 from nnclassify.inference.predict import Answers, Caution, Predictions, predict
-from nnclassify.inference.report.card import Card, Table
 from nnclassify.losses import LossFunction, MultiHotLoss
 from nnclassify.models.weights import check_weights, load_weights
 from nnclassify.process import preserve_process_state
@@ -81,6 +80,8 @@ class Classifier:
         return f"Classifier({str(self.path)!r}, model={self.config.model.name_of()!r}, classes={self.class_names!r})"
 
     def _repr_html_(self) -> str:
+        from nnclassify.inference.report.card import Card, Table  # only notebooks need it
+
         config, shape = self.config, " x ".join(map(str, self.transform.input_shape))
         num_weights = sum(weight.numel() for weight in self.model.parameters())
         temperature = "none" if self.calibration is None else f"temperature {self.calibration.temperature:.3g}"

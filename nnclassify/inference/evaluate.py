@@ -17,7 +17,6 @@ from nnclassify.evaluation.features import Features
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.classifier import Classifier, check_columns
-from nnclassify.inference.report.card import Card, Confusions, classes_table, metrics_table
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,9 @@ class Evaluation:
         return f"Evaluation(split={self.split!r}, num_examples={self.num_examples}, accuracy={accuracy})"
 
     def _repr_html_(self) -> str:
+        # Only notebooks need it.
+        from nnclassify.inference.report.card import Card, Confusions, classes_table, metrics_table
+
         names = [report.name for report in self.classes]
         confusions = None if self.is_multi_hot else Confusions.of("confusion matrix", names, self.confusion)
         facts = [*([f"{self.split} split"] if self.split else []), counted(self.num_examples, "example")]

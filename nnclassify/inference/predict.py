@@ -17,7 +17,6 @@ from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Transform
 from nnclassify.errors import InputError, counted
 from nnclassify.inference.inputs import InputReader, Note, RawInput, at_once, items_of
-from nnclassify.inference.report.card import MAX_ROWS, Bar, Card, Cell, Table
 from nnclassify.losses import MULTI_HOT_THRESHOLD
 
 CSV_KEYS = ("dataset.delimiter", "dataset.decimal", "dataset.encoding")
@@ -125,6 +124,8 @@ class Predictions(Sequence[Prediction]):
         return f"Predictions({self._predictions!r})"
 
     def _repr_html_(self) -> str:
+        from nnclassify.inference.report.card import MAX_ROWS, Bar, Card, Cell, Table  # only notebooks need it
+
         rows: list[list[Cell]] = []
         for one in self[:MAX_ROWS]:
             label = one.error if one.error is not None else ", ".join(one.labels or [one.label]) or "none"
