@@ -190,7 +190,7 @@ class _Reader:
         if twice := [name for name, count in Counter(name for name, _ in named).items() if count > 1]:
             self.problems.append((place, f"found {twice[0]} twice, expected different choices"))
             return
-        plain = {name: _plain(value) for name, value in named}
+        plain = {name: _by_name(_plain(value)) for name, value in named}
         self.parameters.append(Parameter(key, path, place, Choices(plain)))
         for index, (name, value) in enumerate(named):
             for inner, part in _ranges_in(value):
@@ -241,10 +241,13 @@ def _is_range(value: Any) -> bool:
 
 def _name(choice: Any) -> str:
     """Return a choice in one line of YAML; a member is called by its name if that is all it sets."""
-    plain = _plain(choice)
-    if isinstance(plain, dict) and [*plain] == ["name"] and isinstance(plain["name"], str):
-        return str(plain["name"])
+    plain = _by_name(_plain(choice))
     return plain if isinstance(plain, str) else inline(plain)
+
+
+def _by_name(choice: Any) -> Any:
+    """Return a member that sets nothing else as its name."""
+    return choice["name"] if isinstance(choice, dict) and [*choice] == ["name"] else choice
 
 
 def _plain(value: Any) -> Any:

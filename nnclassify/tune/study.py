@@ -42,6 +42,8 @@ REPORTS = 30
 """How often a trial reports its validation figure, about: each report is a line of the journal."""
 FULL_TRIALS = 5
 """Trials that are trained to their end before one is pruned."""
+UNJUDGED = 5
+"""The fraction of its epochs, one fifth, that a trial has to itself before it may be pruned."""
 STUDY = "study.json"
 
 
@@ -140,16 +142,21 @@ class Study:
                 storage=self._storage,
                 study_name="tune",
                 direction=self.direction,
-                pruner=MedianPruner(FULL_TRIALS, n_warmup_steps=self.report_epochs),
+                pruner=MedianPruner(FULL_TRIALS, n_warmup_steps=self.most_epochs // UNJUDGED),
                 load_if_exists=True,
             )
         self._id = self._storage.get_study_id_from_name("tune")
 
     @property
+    def most_epochs(self) -> int:
+        """The number of epochs of the longest trial."""
+        searched = [int(parameter.samples()[-1]) for parameter in self.space.parameters if parameter.key == "epochs"]
+        return max([self.loaded.config.epochs, *searched])
+
+    @property
     def report_epochs(self) -> int:
         """The number of epochs between two reports, the same in all trials, so that they can be compared."""
-        searched = [parameter.samples()[-1] for parameter in self.space.parameters if parameter.path == ("epochs",)]
-        return max(1, int(max([self.loaded.config.epochs, *searched])) // REPORTS)
+        return max(1, self.most_epochs // REPORTS)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, oldest first."""

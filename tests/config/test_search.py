@@ -67,7 +67,7 @@ MEMBERS = """\
 def test_a_range_holds_only_for_the_members_that_have_its_key(here: Path) -> None:
     assert drawn(here, MEMBERS) == {"optimizer": "adam", "optimizer.lr": 1e-4}
     sgd = drawn(here, MEMBERS, optimizer="sgd")
-    assert sgd == {"optimizer": {"name": "sgd"}, "optimizer.momentum": 0.5, "optimizer.lr": 0.01}
+    assert sgd == {"optimizer": "sgd", "optimizer.momentum": 0.5, "optimizer.lr": 0.01}
 
 
 def test_an_override_replaces_an_entry(here: Path) -> None:
