@@ -99,6 +99,8 @@ class Client(asyncio.Protocol):
 
     async def ask(self, content: bytes) -> int:
         """Send a request, and return the status of the answer."""
+        if self.transport.is_closing():
+            raise ConnectionResetError("closed while idle")
         self._answered = asyncio.get_running_loop().create_future()
         self.transport.write(content)
         return await self._answered

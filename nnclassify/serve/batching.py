@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
@@ -48,18 +47,22 @@ class Batcher:
         self._compute = compute
         self._max_inputs = max_inputs
         self._metrics = metrics
+        self._unread: SimpleQueue[_Job | None] = SimpleQueue()
         self._waiting: SimpleQueue[_Job | None] = SimpleQueue()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Return a context, inside an event loop, in which requests are answered."""
         self._loop = asyncio.get_running_loop()
-        thread = threading.Thread(target=self._run, name="network", daemon=True)
-        thread.start()
-        with ThreadPoolExecutor(READERS, "reader") as self._readers:
-            yield
-        self._waiting.put(None)
-        thread.join()
+        works = [self._run_reader] * READERS + [self._run]
+        threads = [threading.Thread(target=work, name="nnclassify-serve", daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        yield
+        for queue in [self._unread] * READERS + [self._waiting]:
+            queue.put(None)
+        for thread in threads:
+            thread.join()
 
     async def answer(self, read: Read) -> list[Prediction]:
         """Return the predictions for the inputs that `read` returns, and raise what it or the network raises.
@@ -67,8 +70,12 @@ class Batcher:
         If this is cancelled, the inputs are not computed.
         """
         job = _Job(read, self._loop.create_future())
-        self._readers.submit(self._read, job)
+        self._unread.put(job)
         return await job.answered
+
+    def _run_reader(self) -> None:
+        while (job := self._unread.get()) is not None:
+            self._read(job)
 
     def _read(self, job: _Job) -> None:
         if job.answered.cancelled():

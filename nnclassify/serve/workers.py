@@ -30,6 +30,8 @@ MAX_FAILURES = 5
 MARGIN_SECONDS = 5
 """How much longer than a request a worker may take to stop."""
 POLL_SECONDS = 0.1
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open: longer than those of clients, which must not send into one that closes."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -84,6 +86,7 @@ def serve_here(app: App, listener: socket.socket, seconds: float) -> None:
         proxy_headers=False,
         server_header=False,
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(seconds)),
     )
     for name in ("uvicorn.error", "python_multipart"):
