@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
@@ -19,6 +20,9 @@ import torch
 from PIL import Image
 
 from nnclassify.files.python_source import trusting
+
+if TYPE_CHECKING:
+    from browser import Browser
 
 torch.set_num_threads(1)
 
@@ -143,6 +147,14 @@ def nnclassify(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, started once for a module."""
+    from browser import started
+
+    yield from started(tmp_path_factory.mktemp("browser"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1)
     arguments = parser.parse_args()
     run, workers = arguments.run, arguments.workers
-    measures = {
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
         "latency": lambda: latency(run, workers),
         "throughput": lambda: throughput(run, workers),
         "memory": lambda: memory(run, workers),

@@ -5,23 +5,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from browser import WIDTHS, Browser, barriers
 from run_folders import write_answers, write_run
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 import nnclassify
 from nnclassify.inference.report.examples import MAX_IMAGES, _small
@@ -29,62 +23,8 @@ from nnclassify.inference.report.page import save_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]  # started once
 
-WIDTHS = [360, 1400]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MAX_MILLISECONDS = 1000
 """Of the time in which a page must open."""
-
-
-class Browser(webdriver.Chrome):
-    """Chromium without a window, in which a page is opened at a width and in a color scheme."""
-
-    def show(self, page: Path, width: int = 1400, scheme: str = "light", media: str = "screen") -> None:
-        """Open a page; errors in the console so far are forgotten."""
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        settings = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-        features = [{"name": name, "value": value} for name, value in settings.items()]
-        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-        self.get(page.resolve().as_uri())
-        self.errors()
-
-    def errors(self) -> list[str]:
-        """The errors in the console since the last call."""
-        return [str(entry["message"]) for entry in self.get_log("browser")]  # type: ignore[no-untyped-call] # selenium's
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        """Run a script in the page and return its result."""
-        return self.execute_script(script, *arguments)
-
-    def overflow(self) -> int:
-        """By how many pixels the page is wider than its window."""
-        return int(self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-    def one(self, selector: str) -> WebElement:
-        """The first element that a selector finds."""
-        return self.find_element(By.CSS_SELECTOR, selector)
-
-    def all(self, selector: str) -> list[WebElement]:
-        """All elements that a selector finds."""
-        return self.find_elements(By.CSS_SELECTOR, selector)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        assert not os.environ.get("CI"), "no Chromium with chromedriver; .ci/run installs it"
-        pytest.skip("no Chromium with chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    flags = ["headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run"]
-    for flag in [*flags, f"user-data-dir={tmp_path_factory.mktemp('browser')}"]:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = Browser(options=options, service=webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture(scope="module")
@@ -135,19 +75,12 @@ def test_a_page_like_that_of_cifar_cnn_opens_in_a_second(browser: Browser, large
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_has_no_barriers(browser: Browser, page: Path, width: int, scheme: str) -> None:
+def test_it_has_nobarriers(browser: Browser, page: Path, width: int, scheme: str) -> None:
     browser.show(page, width, scheme)
     browser.one(".cell").click()
     for details in browser.all("summary"):
         details.click()
-    assert _barriers(browser) == []
-
-
-def _barriers(browser: Browser) -> list[tuple[str, str]]:
-    """What axe-core finds, as the rule and the element."""
-    browser.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    return [(one["id"], node["html"][:120]) for one in found["violations"] for node in one["nodes"]]
+    assert barriers(browser) == []
 
 
 def test_tables_sort_by_a_heading(browser: Browser, page: Path) -> None:
@@ -229,7 +162,7 @@ def test_several_runs_have_no_barriers_and_fit_the_width(browser: Browser, page:
     for width in WIDTHS:
         browser.show(compared, width)
         assert browser.overflow() == 0
-        assert _barriers(browser) == []
+        assert barriers(browser) == []
     assert browser.errors() == []
 
 
