@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
     from nnclassify.inference.comparison import Comparison
     from nnclassify.inference.evaluate import Evaluation
+    from nnclassify.inference.export.export import Exported
     from nnclassify.inference.predict import Predictions
     from nnclassify.run import RunResult
     from nnclassify.training.trainer import Observer
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "export",
     "load",
     "load_config",
     "predict",
@@ -271,6 +273,58 @@ def compare(*runs: str | os.PathLike[str], root: str | os.PathLike[str] = "check
     if not runs:
         raise InputError("compare: no runs; name at least one")
     return compared([os.fspath(run) for run in runs], Path(root))
+
+
+def export(
+    run: str | os.PathLike[str] | None,
+    to: str,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    license_text: str | None = None,
+    overrides: Overrides = (),
+    root: str | os.PathLike[str] = "checkpoints",
+    note: Callable[[str], None] = lambda text: None,
+    trust: bool = False,
+) -> Exported:
+    """Export a trained network for another runtime, compare it there on the run's data, and write a model card.
+
+    Args:
+        run: A run folder, a checkpoint file, or the name of a run under `root`; None: the newest run there.
+        to: `onnx`, `safetensors`, `torch` or `html`.
+        out: The file to write. Default: in the folder `export` of the run.
+        license_text: The license to state in the file.
+        overrides: Changes to `dataset`, such as `{"dataset.root": "data"}`.
+        root: The folder that contains the runs.
+        note: Called with each note, one line.
+        trust: Allow Python code in the checkpoint to run.
+
+    Returns:
+        The `path`, the `card`, and the `largest_difference` of a probability on the `compared` examples.
+
+    Raises:
+        InputError: There is no such form, a package is missing, or the exported network answers otherwise.
+        ModelError: The form does not support the network.
+        DataError: The data of the run cannot be read.
+        SaveError: The file cannot be written.
+    """
+    import os
+    from pathlib import Path
+
+    from nnclassify.config.from_python import assignments
+    from nnclassify.files.python_source import trusting
+    from nnclassify.inference.export.export import export_run
+    from nnclassify.runs.folder import find_checkpoint
+
+    with trusting(trust):
+        path = find_checkpoint(None if run is None else os.fspath(run), Path(root), note)
+        return export_run(
+            path,
+            to,
+            None if out is None else Path(out),
+            license_text=license_text,
+            overrides=assignments(overrides),
+            note=note,
+        )
 
 
 def report(

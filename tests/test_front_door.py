@@ -38,8 +38,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_names_of_the_front_door() -> None:
-    names = ["Classifier", "__version__", "check", "compare", "evaluate", "load", "load_config", "predict", "report"]
-    names += ["train"]
+    names = ["Classifier", "__version__", "check", "compare", "evaluate", "export", "load", "load_config"]
+    names += ["predict", "report", "train"]
     assert nnclassify.__all__ == names == sorted(names)
     assert set(names) <= set(dir(nnclassify))
     assert all(hasattr(nnclassify, name) for name in names)

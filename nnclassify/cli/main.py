@@ -14,6 +14,7 @@ import typer
 from nnclassify import __version__
 from nnclassify.cli import (
     audit,
+    export,
     init,
     learning_curve,
     lesson,
@@ -59,6 +60,7 @@ app.command(context_settings={"ignore_unknown_options": True})(predict.predict)
 app.command("plots")(use.draw_plots)
 app.command()(use.compare)
 app.command()(use.report)
+app.command()(export.export)
 app.command(epilog=PRECEDENCE)(summary.summary)
 app.command(epilog=PRECEDENCE)(preview.preview)
 app.command("learning-curve", epilog=PRECEDENCE)(learning_curve.learning_curve)

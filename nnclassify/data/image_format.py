@@ -135,6 +135,14 @@ class ImageFormat:
         """
         return look_at(path, self._decoded, content, max_pixels)
 
+    def open_upright(self, path: Path | str) -> Image.Image:
+        """Open an image file as `read` does, up to the point where colors and size are converted.
+
+        Raises:
+            InputError: As for `read`.
+        """
+        return look_at(path, self._upright)
+
     def decode_image(self, image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Convert an image in memory, which is not changed, as `read` does.
 
@@ -151,6 +159,9 @@ class ImageFormat:
             return self.convert(image if turn is None else image.transpose(turn))
 
     def _decoded(self, image: Image.Image) -> DecodedImage:
+        return DecodedImage(self.convert(self._upright(image)), is_deep(image), _has_frames(image))
+
+    def _upright(self, image: Image.Image) -> Image.Image:
         longest = math.ceil(
             max(self.width, self.height) / self.crop_fraction
         )  # not yet rotated, so either side may become the height
@@ -158,14 +169,13 @@ class ImageFormat:
             image.draft(image.mode, (longest, longest))  # lets the JPEG decoder work at a fraction of the size
         image.load()
         turn = _turn(image)
-        turned = image if turn is None else image.transpose(turn)
-        return DecodedImage(self.convert(turned), is_deep(image), _has_frames(image))
+        return image if turn is None else image.transpose(turn)
 
     def convert(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Convert an image to this mode and size: uint8 `(C, H, W)`."""
         from PIL import Image, ImageOps
 
-        image = self._to_mode(image, "RGB" if self.mode == "rgb" else "L")
+        image = self.recolored(image)
         size = (self.width, self.height)
         if image.size != size or self.crop_fraction < 1:
             method, border = Image.Resampling[self.interpolation.upper()], (1 - self.crop_fraction) / 2
@@ -183,11 +193,12 @@ class ImageFormat:
         size = max(image.width, -(-image.height // self.height)), max(image.height, -(-image.width // self.width))
         return image if size == image.size else image.resize(size)
 
-    def _to_mode(self, image: Image.Image, mode: str) -> Image.Image:
-        """Convert to RGB or L: transparent pixels over the background; more than 8 bits scaled by `black` and
-        `white`."""
+    def recolored(self, image: Image.Image) -> Image.Image:
+        """Convert an image of any size to RGB or L: transparent pixels over the background; more than 8 bits scaled by
+        `black` and `white`."""
         from PIL import Image, ImageColor
 
+        mode = "RGB" if self.mode == "rgb" else "L"
         if is_deep(image):
             values = values_of(image)
             own = (self.black, self.white) if self.white is not None else black_and_white([range_of(values)])

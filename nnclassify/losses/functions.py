@@ -76,14 +76,20 @@ class LossFunction:
         At temperature T they are p^(1/T), normalized: for logits z, the softmax of z / T. No temperature changes the
         most probable class, not even where rounding makes two classes equal.
         """
+        probabilities = self.tempered(outputs)
+        if self.temperature == 1:
+            return probabilities
+        likeliest, highest = self.most_probable(outputs)[:, None], probabilities.max(dim=1, keepdim=True)
+        above = highest.values.nextafter(probabilities.new_tensor(1.0))
+        return probabilities.scatter(1, likeliest, highest.values.where(highest.indices == likeliest, above))
+
+    def tempered(self, outputs: Tensor) -> Tensor:
+        """Return `probabilities` that rounding may have made equal; of plain operations, which every runtime has."""
         if self.temperature == 1:
             return self.uncalibrated(outputs)
         # In float64: the power of a probability that float32 rounds to 0 or 1 may be far from either.
         logs = self.uncalibrated(outputs.double()).log()
-        probabilities = (logs / self.temperature).softmax(dim=1).to(outputs.dtype)
-        likeliest, highest = self.most_probable(outputs)[:, None], probabilities.max(dim=1, keepdim=True)
-        above = highest.values.nextafter(probabilities.new_tensor(1.0))
-        return probabilities.scatter(1, likeliest, highest.values.where(highest.indices == likeliest, above))
+        return (logs / self.temperature).softmax(dim=1).to(outputs.dtype)
 
     def most_probable(self, outputs: Tensor) -> Tensor:
         """Return the most probable class of each example, `(N,)`."""
@@ -109,15 +115,21 @@ class MultiHotLoss(LossFunction):
 
         A temperature takes no probability across the threshold, not even by rounding.
         """
+        probabilities = self.tempered(outputs)
         if self.temperature == 1:
-            return self.uncalibrated(outputs)
-        logits = self.uncalibrated(outputs.double()).logit()
-        probabilities = (logits / self.temperature).sigmoid().to(outputs.dtype)
+            return probabilities
         threshold = probabilities.new_tensor(MULTI_HOT_THRESHOLD)
         is_of = self.predictions(outputs) == 1
         return probabilities.clamp_min(threshold).where(
             is_of, probabilities.minimum(threshold.nextafter(threshold.new_zeros(())))
         )
+
+    def tempered(self, outputs: Tensor) -> Tensor:
+        """Return `probabilities` that rounding may have taken across the threshold."""
+        if self.temperature == 1:
+            return self.uncalibrated(outputs)
+        logits = self.uncalibrated(outputs.double()).logit()
+        return (logits / self.temperature).sigmoid().to(outputs.dtype)
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """Return None: the class weights are those of positive targets, and do not weight examples."""

@@ -81,6 +81,7 @@ OPTIONS = {
     ],
     "plots": ["RUN", "WORDS", "--device", "--help", "--json", "--run", "--set", "--trust"],
     "compare": ["RUNS", "--help", "--json", "--plot", "--run"],
+    "export": ["RUN", "WORDS", "--help", "--json", "--license", "--out", "--run", "--set", "--to", "--trust"],
     "report": ["RUNS", "--help", "--json", "--out", "--run"],
     "serve": [
         *["RUN", "WORDS", "--allow-host", "--device", "--help", "--host", "--json", "--max-inputs", "--max-mb"],

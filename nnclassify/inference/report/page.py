@@ -85,7 +85,7 @@ def rendered(
             release=__version__,
             css=Markup(css),
             script=Markup(script),
-            data=Markup(_for_script(data)),
+            data=Markup(for_script(data)),
         )
     )
 
@@ -99,7 +99,7 @@ def content_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _for_script(data: Mapping[str, Any]) -> str:
+def for_script(data: Mapping[str, Any]) -> str:
     """Return JSON that no name can end early: `<`, `>` and `&` are written as escapes."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

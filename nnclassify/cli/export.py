@@ -1,0 +1,53 @@
+"""The command `export`: a trained network for another runtime."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnclassify.cli.options import JsonOption, RunArgument, RunOption, RunWords, SetOption, TrustOption
+from nnclassify.cli.printing import note, print_json
+from nnclassify.cli.use import check_output, find_run
+from nnclassify.errors import printable
+
+
+def export(
+    run: RunArgument = None,
+    words: RunWords = None,
+    to: Annotated[str, typer.Option("--to", metavar="FORM", help="onnx, safetensors, torch (.pt2) or html.")] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write. Default: export/<run> in the run folder."),
+    ] = None,
+    license_text: Annotated[
+        str | None, typer.Option("--license", metavar="TEXT", help="The license to state in the file, such as MIT.")
+    ] = None,
+    overrides: SetOption = None,
+    run_option: RunOption = None,
+    as_json: JsonOption = False,
+    trust: TrustOption = False,
+) -> None:
+    """Export a trained network, with its preprocessing and calibration, for another runtime.
+
+    The file is read back in its own runtime and compared with the network on 256 examples of the run's data: the
+    probabilities may differ by 1e-5, or nothing is written. A model card is written beside it.
+    KEY=VALUE may say where the data is, such as dataset.root=DATA.
+    """
+    check_output("--out", out, "model.onnx")
+    from nnclassify.cli.overrides import run_and_overrides
+
+    run, changes = run_and_overrides(run, words, run_option, overrides)
+    from nnclassify.inference.export.export import check_form, export_run
+
+    check_form(to)
+    made = export_run(find_run(run), to, out, license_text=license_text, overrides=changes, note=note)
+    if as_json:
+        print_json({**asdict(made), "path": str(made.path), "card": str(made.card)})
+        return
+    print(printable(f"{to}: {made.path} ({made.num_bytes:,} bytes)"))
+    if made.largest_difference is not None:
+        print(f"compared on {made.compared} examples: probabilities differ by at most {made.largest_difference:.1e}")
+    print(printable(f"model card: {made.card}"))

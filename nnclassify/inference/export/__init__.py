@@ -1,0 +1,1 @@
+"""Export a trained network for other runtimes: ONNX, safetensors, torch.export, and a page for the browser."""

@@ -1,0 +1,169 @@
+"""Pillow's resizing as tensor operations, bit for bit, for images of any size in one graph.
+
+Pillow resizes the columns, rounds to bytes, resizes the rows and rounds again. Each pass is a product with a matrix of
+coefficients of 22 binary digits (libImaging's Resample.c, `precompute_coeffs` and `normalize_coeffs_8bpc`). Sums of
+bytes times such integers are exact in float64. Which part of the image goes where is `ImageOps.fit` and `ImageOps.pad`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from nnclassify.data.image_format import ImageFormat
+from nnclassify.models.preprocessing import Interpolation
+
+SUPPORT: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
+"""Radius of each filter, in pixels of the larger of the two images."""
+BITS = 22
+"""Binary digits of a coefficient."""
+
+
+class Axis(NamedTuple):
+    """Where the pixels of one side of the result come from; each is a float64 tensor `()`.
+
+    Attributes:
+        length: The side of the image.
+        start: Where the part that is used begins.
+        end: Where it ends.
+        offset: The pixel of the result at which the resized part begins.
+        size: The number of pixels that it is resized to.
+    """
+
+    length: Tensor
+    start: Tensor
+    end: Tensor
+    offset: Tensor
+    size: Tensor
+
+
+def resized(images: Tensor, image_format: ImageFormat) -> Tensor:
+    """Resize images as Pillow does.
+
+    Args:
+        images: uint8 values in any number type, `(N, H, W, C)` of any H and W.
+        image_format: The size and the way to it.
+
+    Returns:
+        Whole numbers from 0 to 255, float64 `(N, C, height, width)`.
+    """
+    pixels = images.permute(0, 3, 1, 2).to(torch.float64).contiguous()
+    if image_format.resize != "pad":
+        return _resized(pixels, image_format)
+    height, width = pixels.shape[2:]
+    is_narrow = (_number(_wide(width, height, image_format.height)) > _number(width)) | (
+        _number(_wide(height, width, image_format.width)) > _number(height)
+    )
+    # A branch of the graph, which is taken by few images and costs the others nothing.
+    found: Tensor = torch.cond(
+        is_narrow,
+        lambda pixels: _resized(_widened(pixels, image_format), image_format),
+        lambda pixels: _resized(pixels, image_format),
+        (pixels,),
+    )
+    return found
+
+
+def _resized(pixels: Tensor, image_format: ImageFormat) -> Tensor:
+    height, width = pixels.shape[2:]
+    rows, columns = _axes(_number(height), _number(width), image_format)
+    across = _matrix(columns, width, image_format.width, image_format.interpolation)
+    down = _matrix(rows, height, image_format.height, image_format.interpolation)
+    return _to_bytes(down @ _to_bytes(pixels @ across.T))
+
+
+def _widened(pixels: Tensor, image_format: ImageFormat) -> Tensor:
+    """Widen images so narrow that less than one pixel of them would remain; see `ImageFormat`."""
+    height, width = pixels.shape[2:]
+    wide, high = _wide(width, height, image_format.height), _wide(height, width, image_format.width)
+    across = _matrix(_whole(width, wide), width, wide, "bicubic")
+    down = _matrix(_whole(height, high), height, high, "bicubic")
+    return _to_bytes(down @ _to_bytes(pixels @ across.T))
+
+
+def _wide(length: int, other: int, target: int) -> int:
+    """Return the length that a side needs so that a pixel of it remains where the other side becomes `target`."""
+    return cast(int, torch.sym_max(length, (other + target - 1) // target))
+
+
+def _whole(length: int, size: int) -> Axis:
+    zero = torch.zeros((), dtype=torch.float64)
+    return Axis(_number(length), zero, _number(length), zero, _number(size))
+
+
+def _number(length: int) -> Tensor:
+    # Of a symbolic length this is a node of the graph, where `torch.tensor` would be a constant.
+    return torch.full((), length, dtype=torch.float64)
+
+
+def _axes(height: Tensor, width: Tensor, image_format: ImageFormat) -> tuple[Axis, Axis]:
+    target = _number(image_format.height), _number(image_format.width)
+    ways = {"squash": _squashed, "crop": _cropped, "pad": _padded}
+    return ways[image_format.resize](height, width, target, image_format.crop_fraction)
+
+
+def _squashed(height: Tensor, width: Tensor, target: tuple[Tensor, Tensor], _: float) -> tuple[Axis, Axis]:
+    zero = torch.zeros_like(height)
+    return Axis(height, zero, height, zero, target[0]), Axis(width, zero, width, zero, target[1])
+
+
+def _cropped(height: Tensor, width: Tensor, target: tuple[Tensor, Tensor], fraction: float) -> tuple[Axis, Axis]:
+    """The largest part in the middle that has the aspect ratio of the target: `ImageOps.fit`."""
+    border = (1 - fraction) / 2
+    left, top = border * width, border * height
+    live_width, live_height = width - left * 2, height - top * 2
+    ratio, wanted = live_width / live_height, target[1] / target[0]
+    crop_width = torch.where(ratio > wanted, wanted * live_height, live_width)
+    crop_height = torch.where(ratio < wanted, live_width / wanted, live_height)
+    left, top = left + (live_width - crop_width) * 0.5, top + (live_height - crop_height) * 0.5
+    zero = torch.zeros_like(height)
+    (left, right), (top, bottom) = (
+        (start.float().double(), (start + size).float().double())  # Pillow keeps the corners in float32
+        for start, size in ((left, crop_width), (top, crop_height))
+    )
+    return Axis(height, top, bottom, zero, target[0]), Axis(width, left, right, zero, target[1])
+
+
+def _padded(height: Tensor, width: Tensor, target: tuple[Tensor, Tensor], _: float) -> tuple[Axis, Axis]:
+    """The whole image in the middle, as large as fits: `ImageOps.pad`."""
+    ratio, wanted = width / height, target[1] / target[0]
+    new_height = torch.where(ratio > wanted, torch.round(height / width * target[1]), target[0])
+    new_width = torch.where(ratio < wanted, torch.round(width / height * target[0]), target[1])
+    zero = torch.zeros_like(height)
+    offsets = (torch.round((size - new) * 0.5) for size, new in zip(target, (new_height, new_width), strict=True))
+    (down, across) = offsets
+    return Axis(height, zero, height, down, new_height), Axis(width, zero, width, across, new_width)
+
+
+def _matrix(axis: Axis, length: int, size: int, interpolation: Interpolation) -> Tensor:
+    """Return the coefficients of `length` pixels for each of `size` pixels: integers, float64 `(size, length)`."""
+    place = torch.arange(size, dtype=torch.float64)[:, None] - axis.offset  # (size, 1)
+    scale = (axis.end - axis.start).float().double() / axis.size
+    stretch = scale.clamp_min(1.0)
+    radius = SUPPORT[interpolation] * stretch
+    center = axis.start + (place + 0.5) * scale
+    low = torch.floor(center - radius + 0.5).clamp_min(0.0)
+    high = torch.minimum(torch.floor(center + radius + 0.5), axis.length)
+    pixel = torch.arange(length, dtype=torch.float64)  # (length,)
+    weight = _filter((pixel - center + 0.5) * (1.0 / stretch), interpolation)
+    weight = torch.where((pixel >= low) & (pixel < high), weight, 0.0)
+    weight = weight / weight.sum(dim=1, keepdim=True)
+    is_inside = (place >= 0) & (place < axis.size)
+    scaled = torch.where(is_inside, weight, 0.0) * 2.0**BITS
+    return torch.where(scaled < 0, -torch.floor(0.5 - scaled), torch.floor(0.5 + scaled))
+
+
+def _filter(distance: Tensor, interpolation: Interpolation) -> Tensor:
+    x = distance.abs()
+    if interpolation == "bilinear":
+        return (1.0 - x).clamp_min(0.0)
+    a = -0.5
+    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, 0.0))
+
+
+def _to_bytes(sums: Tensor) -> Tensor:
+    return torch.floor((sums + 2.0 ** (BITS - 1)) * 2.0**-BITS).clamp(0.0, 255.0)

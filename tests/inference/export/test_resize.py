@@ -1,0 +1,32 @@
+"""Tests of Pillow's resizing as tensor operations: bit for bit what Pillow does."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nnclassify.data.image_format import ImageFormat
+from nnclassify.inference.export.resize import _resized, _widened
+
+SIZES = [(1, 1), (5, 90), (64, 48), (31, 33), (200, 7), (24, 20)]
+
+
+@pytest.mark.parametrize(
+    ("resize", "interpolation", "fraction"),
+    [*itertools.product(["squash", "crop", "pad"], ["bilinear", "bicubic"], [1.0]), ("crop", "bicubic", 0.875)],
+)
+def test_images_of_any_size_are_resized_as_pillow_does(resize: str, interpolation: str, fraction: float) -> None:
+    settings = {"resize": resize, "interpolation": interpolation, "crop_fraction": fraction}
+    image_format = ImageFormat(24, 20, "rgb", **settings)  # type: ignore[arg-type] # texts in place of literals
+    rng = np.random.default_rng(0)
+    for height, width in SIZES:
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        given = torch.tensor(pixels).permute(2, 0, 1)[None].double()
+        if resize == "pad":
+            given = _widened(given, image_format)
+        found = _resized(given, image_format)[0]
+        np.testing.assert_array_equal(found.numpy(), image_format.convert(Image.fromarray(pixels)))
