@@ -65,6 +65,8 @@ def lesson(
         _course(out, seed, as_json=as_json)
         return
     found = find_lesson(name)
+    if plot is not None:
+        _check_plot(plot)
     if out is not None:
         _copy(found, out, as_json=as_json)
     elif as_json:
@@ -100,6 +102,15 @@ def _check_options(
         raise InputError(f"{given[0]}: needs a LESSON that is told; {'remove --out' if out else 'name one'}")
     if as_json and (quiz or hints is not None):
         raise InputError("--json: has the question and all hints; remove --quiz and --hints")
+
+
+def _check_plot(plot: Path) -> None:
+    """Refuse, before seconds of training, an image that cannot be saved."""
+    from nnclassify.diagnosis.fix import refuse_existing
+    from nnclassify.inference.plots.figures import format_of
+
+    refuse_existing("--plot", plot)
+    format_of(plot)
 
 
 def _course(out: Path | None, seed: int, *, as_json: bool) -> None:
@@ -143,10 +154,6 @@ def _tell(lesson: Lesson, seed: int, *, quiz: bool, num_hints: int | None, plot:
     from nnclassify.lessons.outcome import check_config
     from nnclassify.lessons.text import config_text, heading, markdown_text
 
-    if plot is not None:
-        from nnclassify.inference.plots.figures import format_of
-
-        format_of(plot)  # before seconds of training
     print(f"{heading(lesson, color=has_color())}\n\n{markdown_text(lesson.story)}\n")
     for path in lesson.broken_files():
         print(f"{path.name}\n\n{config_text(path.read_text(encoding='utf-8'))}\n")
