@@ -13,7 +13,7 @@ CORE_FLOPS, GPU_FLOPS = 20e9, 5e12
 MAX_SECONDS = 300.0
 """Estimated seconds that a suggested run may take: a first result is soon there, and `epochs` is easily raised."""
 MIN_EPOCHS, MAX_EPOCHS = 10, 300
-IMAGE_STEPS, TABLE_STEPS, SMALL_TABLE_STEPS = 1500, 3000, 700
+IMAGE_STEPS, TABLE_STEPS, SMALL_TABLE_STEPS, LINEAR_STEPS = 1500, 3000, 700, 2000
 """Updates to aim for: by then, small networks have converged, and on small tables have not yet memorized."""
 SURE = 500
 """Validation examples from which on their accuracy tells epochs apart; the log loss does with fewer."""
@@ -29,11 +29,13 @@ class Recipe:
         batch_size: Examples per update.
         epochs: Passes over the training split.
         seconds: The estimated time of the run.
+        is_linear: Whether it is for a linear model, which does not memorize, but takes large steps to converge.
     """
 
     batch_size: int
     epochs: int
     seconds: float
+    is_linear: bool = False
 
     @property
     def is_slow(self) -> bool:
@@ -44,8 +46,9 @@ class Recipe:
         """Return the keys of the config: how the weights are updated, for how long, and in what batches."""
         minutes = self.seconds / 60
         took = "under a minute" if minutes < 1 else f"about {minutes:.0f} min"
+        linear = {"name": "sgd", "lr": 0.1, "momentum": 0.9}
         return [
-            Entry("optimizer", {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
+            Entry("optimizer", linear if self.is_linear else {"name": "adamw", "lr": 0.002, "weight_decay": 0.01}),
             Entry("scheduler", "one_cycle"),
             Entry("epochs", self.epochs, f"{took} on this machine, estimated"),
             Entry("batch_size", self.batch_size),

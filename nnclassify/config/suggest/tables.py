@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
-from nnclassify.config.suggest.recipe import SMALL_TABLE_STEPS, TABLE_STEPS, Recipe, loss_entries, recipe_for
+from nnclassify.config.suggest.linearity import is_linear
+from nnclassify.config.suggest.recipe import (
+    LINEAR_STEPS,
+    SMALL_TABLE_STEPS,
+    TABLE_STEPS,
+    Recipe,
+    loss_entries,
+    recipe_for,
+)
 from nnclassify.config.suggest.table_facts import (
     FEW_CATEGORIES,
     GROUP,
@@ -20,8 +29,11 @@ from nnclassify.config.suggest.table_facts import (
 )
 from nnclassify.data.column_kinds import kind_text
 from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
+from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, counted, some
 
+SMALL = 1_000
+"""Training rows up to which a linear model is considered."""
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
@@ -41,12 +53,15 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
     splits = _split_entries(facts)
     validation = next((entry.value for entry in splits if entry.key == "validation"), VALIDATION)
     num_features = sum(column.num_features() for column in facts.used)
+    dataset = [*_dataset_entries(facts), *splits]
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
+    if facts.classes and num_train < SMALL and _is_linear(dataset):
+        model, recipe = _linear_entries(num_train, num_features * len(facts.classes))
     loss = [Entry("loss", "bce_with_logits")]
     if facts.classes:
         loss = loss_entries([*facts.classes.values()], validation * facts.num_rows * (1 - TEST))
     entries = [
-        Entry("dataset", [*_dataset_entries(facts), *splits]),
+        Entry("dataset", dataset),
         Entry("model", model),
         *loss,
         *recipe.entries(),
@@ -63,6 +78,17 @@ def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple
     much = next((rate for rate, limit in ((0.5, 1_000), (0.3, 100_000)) if num_examples < limit), 0.1)
     dropout = much if CLASS_ROWS * num_classes <= num_examples else 0.1
     return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
+
+
+def _is_linear(dataset: list[Entry]) -> bool:
+    return is_linear(Csv.model_validate({entry.key: entry.value for entry in dataset}).build(0))
+
+
+def _linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], Recipe]:
+    """Return the model section of a linear model, and how long to train it."""
+    why = "a linear model: on these rows, hidden layers would not help (cross-validated on the training split)"
+    recipe = replace(recipe_for(num_examples, multiply_adds, LINEAR_STEPS), is_linear=True)
+    return [Entry("name", "mlp"), Entry("hidden", [], why)], recipe
 
 
 def _dataset_entries(facts: TableFacts) -> list[Entry]:

@@ -350,6 +350,7 @@ class TrialRunner:
     def _trial(self, config: RunConfig, fold: Splits) -> TrialOutcome:
         steps = self._steps_of(config)
         config = as_many_updates(config, len(self.splits.train), len(fold.train))
+        config = config.model_copy(update={"select_by": "accuracy", "patience": None})  # a trial selects no epoch
         seconds = min(self.seconds, max(1.0, self.deadline + self.seconds / 2 - time.thread_time()))
         return run_trial(build_components(config, fold), steps, seconds / len(self.folds))
 

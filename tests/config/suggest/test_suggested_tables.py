@@ -11,6 +11,7 @@ from nnclassify.config.suggest.suggest import suggest
 from nnclassify.config.suggest.table_facts import names_columns, table_facts
 from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, InputError
+from nnclassify.models.mlp import Mlp
 
 
 def write(header: str, rows: list[str], path: str = "t.csv") -> str:
@@ -251,4 +252,14 @@ def test_little_data_selects_by_the_loss_or_holds_nothing_out(
     config = load_config(write("x,z,label", numbers(num_rows, labels))).config
     assert (config.dataset.validation, config.select_by) == (validation, select_by)
     updates = config.epochs * num_rows * 0.72 / config.batch_size
-    assert 400 < updates < 900 if num_rows < 1000 else updates > 2900
+    assert updates > (1900 if num_rows > 100 else 400)  # in at most 300 epochs
+
+
+@pytest.mark.parametrize("is_linear", [True, False])
+def test_few_rows_take_hidden_layers_only_where_they_help(here: Path, is_linear: bool) -> None:
+    rng = random.Random(0)
+    points = [(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(120)]
+    rows = [f"{x:.3f},{z:.3f},{'yn'[(x + z if is_linear else x * z) > 0]}" for x, z in points]
+    config = load_config(write("x,z,kind", rows)).config
+    assert isinstance(config.model, Mlp) and len(config.model.hidden) == (0 if is_linear else 2)
+    assert config.optimizer.name == ("sgd" if is_linear else "adamw")
