@@ -32,7 +32,7 @@ from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberCo
 from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, counted, some
 
-SMALL = 1_000
+SMALL = 500
 """Training rows up to which a linear model is considered."""
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
