@@ -51,7 +51,7 @@ def audit(
     folder = out or Path(f"audit_{loaded.name}")
     written = _write(found, folder, plots=plots)
     if as_json:
-        print_json({**audit_state(found), "files": [str(path) for path in written]})
+        print_json({**audit_state(found), "files": [str(path) for path in written]}, "audit")
     else:
         print(audit_text(found, verbose=verbose, color=has_color()))
         print(printable(f"written: {', '.join(str(path) for path in written)}"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nnclassify.cli.options import PRECEDENCE, UNCHANGED, Changes, JsonOption, complete_config, takes_changes
 from nnclassify.cli.printing import print_json
-from nnclassify.errors import InputError, printable
+from nnclassify.errors import InputError, printable, suggestion
 from nnclassify.files import shipped
 
 configs_app = typer.Typer(
@@ -28,7 +28,9 @@ def list_configs(context: typer.Context, as_json: JsonOption = False) -> None:
             raise InputError(f"configs --json {context.invoked_subcommand}: put --json at the end")
         return
     if as_json:
-        print_json({"configs": [{"name": name, "summary": text} for name, text in shipped.summaries().items()]})
+        print_json(
+            {"configs": [{"name": name, "summary": text} for name, text in shipped.summaries().items()]}, "configs"
+        )
     else:
         typer.echo(shipped.listing())
 
@@ -54,7 +56,7 @@ def show_config(
 
         text = load_config(str(path), changes.gathered()).config.to_yaml()
     if as_json:
-        print_json({"name": name, "yaml": text})
+        print_json({"name": name, "yaml": text}, "configs-show")
     else:
         typer.echo(text, nl=False)
 
@@ -68,7 +70,7 @@ def copy_config(
     """Copy a shipped config, to edit it."""
     copy = shipped.copy_shipped(name, target)
     if as_json:
-        print_json({"name": name, "path": str(copy)})
+        print_json({"name": name, "path": str(copy)}, "configs-copy")
     else:
         shown = printable(str(copy))
         typer.echo(f"copied to {shown}; train it with: nnclassify train {shown}")
@@ -83,20 +85,43 @@ def print_reference(as_json: JsonOption = False) -> None:
     from nnclassify.config.reference import markdown
 
     if as_json:
-        print_json({"markdown": markdown()})
+        print_json({"markdown": markdown()}, "configs-reference")
     else:
         typer.echo(markdown(), nl=False)
 
 
 @configs_app.command("schema")
-def print_schema(as_json: JsonOption = False) -> None:
+def print_schema(
+    command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Print the schema of what a command prints with --json, such as train, instead."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Print the JSON schema of the YAML.
 
     Editors use it to complete and check keys. With --json, it is printed on one line.
     """
-    from nnclassify.config.reference import json_schema
-
+    schema = _schema(command)
     if as_json:
-        print_json(json_schema())
+        print_json(schema)
     else:
-        typer.echo(json.dumps(json_schema(), indent=2))
+        typer.echo(json.dumps(schema, indent=2))
+
+
+def _schema(command: str | None) -> dict[str, Any]:
+    """Return the schema of the YAML, or of what a command prints with --json."""
+    if command is None:
+        from nnclassify.config.reference import json_schema
+
+        return json_schema()
+    from nnclassify.cli.json_schemas import MODELS, output_schema
+
+    name = "-".join(command.split())
+    if name not in MODELS:
+        raise InputError(
+            f"--command {command}: found no such output{suggestion(name, MODELS)}; one of {', '.join(MODELS)}"
+        )
+    return output_schema(name)

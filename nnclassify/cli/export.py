@@ -45,7 +45,7 @@ def export(
     check_form(to)
     made = export_run(find_run(run), to, out, license_text=license_text, overrides=changes, note=note)
     if as_json:
-        print_json({**asdict(made), "path": str(made.path), "card": str(made.card)})
+        print_json({**asdict(made), "path": str(made.path), "card": str(made.card)}, "export")
         return
     print(printable(f"{to}: {made.path} ({made.num_bytes:,} bytes)"))
     if made.largest_difference is not None:

@@ -130,7 +130,7 @@ def train_group(group: Group, overrides: Sequence[str], train_run: TrainRun, *, 
                 raise Interrupted(text, stopped.exit_code - 128) from None
         summary = summarized(group, failed)
     if as_json:
-        print_json(vars(summary))
+        print_json(vars(summary), "train-group")
     else:
         print(summary_text(summary))
     if failed:

@@ -34,7 +34,7 @@ def init(
     target = out or Path(f"{suggestion.name}.yaml")
     write_new(target, suggestion.yaml())
     if as_json:
-        print_json({"found": suggestion.found, "path": str(target), "yaml": suggestion.yaml()})
+        print_json({"found": suggestion.found, "path": str(target), "yaml": suggestion.yaml()}, "init")
         return
     for line in suggestion.found:
         print(printable(line))

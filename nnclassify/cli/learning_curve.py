@@ -63,7 +63,7 @@ def learning_curve(
     figures = json.dumps(curve.figures(), indent=2, allow_nan=False)
     write_text(curve.folder / "learning_curve.json", figures + "\n")
     if as_json:
-        print_json({**curve.figures(), "plot": str(drawn)})
+        print_json({**curve.figures(), "plot": str(drawn)}, "learning-curve")
     else:
         print("\n".join(map(printable, [*curve.conclusions(), f"plot: {drawn}"])))
 

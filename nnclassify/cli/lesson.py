@@ -74,7 +74,7 @@ def lesson(
 
         told = outcome(found, seed)
         saved = _save_plot(found, told.broken, told.fixed, plot)
-        print_json({**told.state(), "plot": saved})
+        print_json({**told.state(), "plot": saved}, "lesson")
     else:
         _tell(found, seed, quiz=quiz, num_hints=hints, plot=plot)
 
@@ -122,7 +122,7 @@ def _course(out: Path | None, seed: int, *, as_json: bool) -> None:
 
         index = write_site(out, seed, note)
         if as_json:
-            print_json({"index": str(index), "lessons": [*lessons()]})
+            print_json({"index": str(index), "lessons": [*lessons()]}, "lesson-site")
         else:
             print(printable(f"{index}: {counted(len(lessons()), 'lesson')}"))
     elif as_json:
@@ -131,7 +131,7 @@ def _course(out: Path | None, seed: int, *, as_json: bool) -> None:
             | {"summary": one.front.summary, "finding": one.front.finding, "found_by": one.front.found_by}
             for one in lessons().values()
         ]
-        print_json({"lessons": rows})
+        print_json({"lessons": rows}, "lessons")
     else:
         print(listing())
 
@@ -141,7 +141,7 @@ def _copy(lesson: Lesson, out: Path, *, as_json: bool) -> None:
 
     written = copy_files(lesson, out)
     if as_json:
-        print_json({"files": [str(path) for path in written]})
+        print_json({"files": [str(path) for path in written]}, "lesson-files")
         return
     print(printable(f"written: {', '.join(str(path) for path in written)}"))
     trust = " --trust" if any(path.suffix == ".py" for path in written) else ""

@@ -136,7 +136,7 @@ def predict(
     if save_csv is not None:
         _save_csv(save_csv, predictions)
     elif as_json:
-        print_json_list("predictions", (prediction.figures() for prediction in predictions))
+        print_json_list("predictions", (prediction.figures() for prediction in predictions), "predict")
     else:
         _print_predictions(predictions, as_csv=as_csv, quiet=is_summary)
     if is_summary:

@@ -51,7 +51,7 @@ def preview(
     if out is not None:
         _save(found, out)
     if as_json:
-        print_json({**found.figures(), "plot": None if out is None else str(out)})
+        print_json({**found.figures(), "plot": None if out is None else str(out)}, "preview")
         return
     if not found.is_images:
         print(_text(found))

@@ -12,15 +12,29 @@ import typer
 
 from nnclassify.errors import printable
 
-
-def print_json(content: Any) -> None:
-    """Print one JSON object, in ASCII so that every terminal and script can read it."""
-    typer.echo(json.dumps(content, allow_nan=False))
+SCHEMA_VERSION = 1
+"""The version of the objects that are printed; see `json_schemas`."""
 
 
-def print_json_list(key: str, items: Iterable[Any]) -> None:
-    """Print one JSON object with a list, whose items are taken and printed one at a time."""
-    typer.echo(f"{{{json.dumps(key)}: [", nl=False)
+def schema_id(name: str) -> str:
+    """Return what an object states as its schema."""
+    return f"nnclassify/{name}/{SCHEMA_VERSION}"
+
+
+def print_json(content: Any, schema: str | None = None) -> None:
+    """Print one JSON object, in ASCII so that every terminal and script can read it.
+
+    Args:
+        content: The object.
+        schema: The name of its schema in `json_schemas.MODELS`, which it then states; None: it has none.
+    """
+    stated = content if schema is None else {"schema": schema_id(schema), **content}
+    typer.echo(json.dumps(stated, allow_nan=False))
+
+
+def print_json_list(key: str, items: Iterable[Any], schema: str) -> None:
+    """Print one JSON object with a list, whose items are taken and printed one at a time; see `print_json`."""
+    typer.echo(f'{{"schema": {json.dumps(schema_id(schema))}, {json.dumps(key)}: [', nl=False)
     for number, item in enumerate(items):
         typer.echo((", " if number else "") + json.dumps(item, allow_nan=False), nl=False)
     typer.echo("]}")

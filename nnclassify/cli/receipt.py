@@ -40,7 +40,7 @@ def receipt(
     made = receipt_of(folder)
     write_text(path, made.model_dump_json(indent=1) + "\n")
     if as_json:
-        print_json({"run": str(folder.path), "receipt": str(path), "sha256": made.sha256})
+        print_json({"run": str(folder.path), "receipt": str(path), "sha256": made.sha256}, "receipt")
     else:
         print(printable(f"receipt: {path}; train it again with: nnclassify reproduce {path}"))
 
@@ -62,7 +62,7 @@ def reproduce(
 
     folder, found = reproduced(path, gathered(overrides, words))
     if as_json:
-        print_json({"receipt": str(path), "run": str(folder.path), **asdict(found)})
+        print_json({"receipt": str(path), "run": str(folder.path), **asdict(found)}, "reproduce")
     else:
         print("\n".join(map(printable, _lines(found))))
     if found.verdict == "not_reproduced":

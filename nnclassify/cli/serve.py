@@ -116,7 +116,7 @@ def _classifier(
 def _say_where(url: str, classifier: Classifier, workers: int, *, as_json: bool) -> None:
     """Print where the server is, at once, even into a pipe."""
     if as_json:
-        print_json({"url": url, "run": str(classifier.path), "workers": workers})
+        print_json({"url": url, "run": str(classifier.path), "workers": workers}, "serve")
         return
     processes = f" in {counted(workers, 'process')}" if workers > 1 else ""
     print(f"serving {printable(str(classifier.path))} at {url}{processes}; Ctrl-C stops it", flush=True)

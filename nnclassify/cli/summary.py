@@ -29,7 +29,7 @@ def summary(
 
     found = summarize(loaded)
     if as_json:
-        print_json(found.figures())
+        print_json(found.figures(), "summary")
     else:
         print(_text(found))
 

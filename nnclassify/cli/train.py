@@ -85,7 +85,7 @@ def train(
 
 def _show(result: RunResult, *, as_json: bool, plots: bool) -> None:
     if as_json:
-        print_json(result.figures())
+        print_json(result.figures(), "train")
     else:
         from nnclassify.cli.text import result_text
 
@@ -161,7 +161,7 @@ def check(
     for text in checked.diagnosis.notes:
         note(text)
     if as_json:
-        print_json(checked.state())
+        print_json(checked.state(), "check")
     else:
         print(checked.text(verbose=verbose, color=has_color()))
     raise typer.Exit(checked.exit_code)
@@ -178,6 +178,6 @@ def explain(
 
     page = page_of(finding)
     if as_json:
-        print_json(vars(page))
+        print_json(vars(page), "explain")
     else:
         print(page_text(page))

@@ -60,7 +60,7 @@ def tune(
 
         save_tune_plots(result)
     if as_json:
-        print_json(result.figures())
+        print_json(result.figures(), "tune")
     else:
         print("\n".join(map(printable, conclusions(result))))
     _fail_if_all_failed(result)

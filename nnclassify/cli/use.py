@@ -98,7 +98,9 @@ def evaluate(
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
         looks = {"baselines": None if recorded is None else vars(recorded), "test_looks": evaluation.test_looks}
-        print_json({**about, **evaluation.figures(), **looks, "calibration": calibration, **failures.figures()})
+        print_json(
+            {**about, **evaluation.figures(), **looks, "calibration": calibration, **failures.figures()}, "evaluate"
+        )
     else:
         which = chosen.split if data is None else f"{chosen.split} of {data}"
         print(evaluation_text(path, which, evaluation, failures, calibration, recorded))
@@ -178,7 +180,7 @@ def draw_plots(
 
     drawn = [str(plot) for plot in draw_again(path, changes, device, note)]
     if as_json:
-        print_json({"run": str(path), "plots": drawn})
+        print_json({"run": str(path), "plots": drawn}, "plots")
     else:
         print("\n".join(map(printable, drawn)))
 
@@ -214,7 +216,7 @@ def compare(
     if not as_json:
         print(comparison_text(compared, found))
     elif plot is None:
-        print_json(told)
+        print_json(told, "compare")
         return
     from nnclassify.inference.plots.comparison import save_compared_curves
     from nnclassify.runs.folder import CHECKPOINTS
@@ -222,7 +224,7 @@ def compare(
     path = plot or (CHECKPOINTS if CHECKPOINTS.is_dir() else Path()) / "compare.png"
     drawn = save_compared_curves(compared, path, found)
     if as_json:
-        print_json({**told, "curves": str(drawn)})
+        print_json({**told, "curves": str(drawn)}, "compare")
     else:
         print(f"\ncurves: {printable(str(drawn))}")
 
@@ -255,6 +257,6 @@ def report(
     chosen = all_runs(runs, run_options) if runs or run_options else []
     path = write_report(chosen, out, note=note)
     if as_json:
-        print_json({"report": str(path)})
+        print_json({"report": str(path)}, "report")
     else:
         print(printable(str(path)))

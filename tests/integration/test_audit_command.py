@@ -21,6 +21,7 @@ def test_a_shipped_config_is_audited_into_a_folder(nnclassify: Program, place: P
     done = nnclassify("audit", "iris_mlp", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
+    assert summary.pop("schema") == "nnclassify/audit/1"
     assert summary.pop("files") == ["audit_iris_mlp/audit.csv", "audit_iris_mlp/audit.json"]
     assert json.loads((place / "audit_iris_mlp/audit.json").read_text()) == summary
     rows = list(csv.DictReader((place / "audit_iris_mlp/audit.csv").read_text().splitlines()))

@@ -88,7 +88,8 @@ def test_train_json(second: subprocess.CompletedProcess[str], place: Path) -> No
     assert second.returncode == 0, second.stderr
     figures = json.loads(second.stdout)
     assert list(figures) == [
-        "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan", "best_epoch",
+        "schema", "run", "epochs", "steps", "train_seconds", "examples_per_second", "device", "compile", "plan",
+        "best_epoch",
         "train", "validation", "test", "num_examples", "intervals", "baselines", "calibration", "slices", "test_looks",
         "findings",
     ]  # fmt: skip
@@ -118,6 +119,7 @@ def test_evaluate_json_is_of_the_newest_run_and_says_so(
     assert done.stderr == "newest run: checkpoints/mine-2/best.pt\n"
     figures = json.loads(done.stdout)
     assert list(figures) == [
+        "schema",
         "run",
         "data",
         "split",

@@ -1,0 +1,102 @@
+"""Tests of the schemas of `--json`: the files are current, every output names one, and real outputs keep to it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from jsonschema import Draft202012Validator, ValidationError
+
+from nnclassify.cli.json_schemas import MODELS, output_schema
+
+Program = Any
+OUTSIDE = {"serve", "tune", "learning-curve", "lesson", "lesson-site", "reproduce"}
+"""Printed by commands that take minutes, or do not end; their own tests read what they print."""
+CONFIG = "dataset: {name: digits, limit: 120, folds: 3, fold: 1}\nmodel: mlp\nepochs: 2\ncompile: off\n"
+COMMANDS: list[tuple[str, int, str]] = [
+    ("train", 0, "train mine.yaml --no-plots --no-report"),
+    ("train-group", 0, "train mine.yaml name=many epochs=1 --seeds 2 --no-plots --no-report"),
+    ("evaluate", 0, "evaluate mine"),
+    ("predict", 0, "predict image.png missing.png --run mine --sets 0.9 --min-confidence 0.5"),
+    ("compare", 0, "compare mine many/seed-0"),
+    ("compare", 0, "compare mine many/seed-0 --plot curves.png"),
+    ("plots", 0, "plots many/seed-0"),
+    ("report", 0, "report mine"),
+    ("receipt", 0, "receipt mine"),
+    ("export", 0, "export mine --to safetensors --out mine.safetensors"),
+    ("runs", 0, "runs"),
+    ("summary", 0, "summary mine.yaml"),
+    ("preview", 0, "preview iris_mlp"),
+    ("preview", 0, "preview mine.yaml"),
+    ("check", 4, "check mine.yaml --minutes 0.1"),
+    ("audit", 0, "audit iris_mlp --no-plots"),
+    ("explain", 0, "explain NN201"),
+    ("init", 0, "init table.csv --out made.yaml"),
+    ("configs", 0, "configs"),
+    ("configs-show", 0, "configs show xor_1"),
+    ("configs-copy", 0, "configs copy xor_1"),
+    ("configs-reference", 0, "configs reference"),
+    ("lessons", 0, "lesson"),
+    ("lesson-files", 0, "lesson renumbered-classes --out lesson"),
+]
+
+
+def validate(name: str, content: Any) -> None:
+    Draft202012Validator(output_schema(name)).validate(content)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_schema_in_the_repository_is_current(name: str) -> None:
+    """Renew it with: python -m nnclassify configs schema --command NAME > docs/json/NAME.json."""
+    assert json.loads((ROOT / "docs/json" / f"{name}.json").read_text()) == output_schema(name)
+    Draft202012Validator.check_schema(output_schema(name))
+
+
+def test_every_object_that_a_command_prints_names_its_schema() -> None:
+    named, unnamed = set(), []
+    for path in (ROOT / "nnclassify/cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print_json", "print_json_list"):
+                last = node.args[-1]
+                if len(node.args) > 1 and isinstance(last, ast.Constant):
+                    named.add(last.value)
+                else:
+                    unnamed.append(ast.unparse(node))
+    assert named == set(MODELS) and unnamed == ["print_json(schema)"]  # which prints a schema
+    assert named == OUTSIDE | {name for name, _, _ in COMMANDS}
+
+
+def test_an_undocumented_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'more' was unexpected"):
+        validate("report", {"schema": "nnclassify/report/1", "report": "a.html", "more": 1})
+    with pytest.raises(ValidationError, match="'nnclassify/report/1' was expected"):
+        validate("report", {"schema": "nnclassify/report/2", "report": "a.html"})
+
+
+@pytest.mark.slow
+def test_every_command_prints_what_its_schema_says(nnclassify: Program, place: Path) -> None:
+    from PIL import Image
+
+    (place / "mine.yaml").write_text(CONFIG)
+    (place / "table.csv").write_text("a,b,label\n" + "".join(f"{i},{-i},{'xy'[i % 2]}\n" for i in range(40)))
+    Image.new("L", (8, 8)).save(place / "image.png")
+    wrong = []
+    for name, code, line in COMMANDS:
+        done = nnclassify(*line.split(), "--json")
+        try:
+            assert done.returncode in (code, 2 if name == "predict" else code, 0), done.stderr
+            validate(name, json.loads(done.stdout))
+        except (AssertionError, ValueError, ValidationError) as error:
+            wrong.append(f"{line}: {str(error)[:300]}")
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["train nope", "evaluate nope", "configs show nope", "check nope", "runs nope"])
+def test_a_command_that_fails_prints_no_object(line: str, nnclassify: Program) -> None:
+    done = nnclassify(*line.split(), "--json")
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("error: ")
