@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from unittest import mock
 
 from pydantic import Field
 
@@ -53,6 +52,8 @@ def _network(*, allowed: bool) -> Iterator[None]:
     if allowed:
         yield
         return
+    from unittest import mock
+
     from huggingface_hub import constants
 
     variables = {
