@@ -50,7 +50,7 @@ class Tracking(Observer):
         self.logs: dict[str, Log] = {}
         self.select_by = config.select_by
         self.say = say
-        self.waiting: list[Epoch] = []
+        self.waiting: list[Row] = []
         self.logged_at = time.monotonic()
         group = folder.path.parent if is_group(folder.path.parent) else None
         self.run = LoggedRun(
@@ -76,14 +76,14 @@ class Tracking(Observer):
 
     def run_started(self, trainer: Trainer) -> None:
         """Open the logs, which then have the epochs so far."""
-        epochs = [self._epoch(row) for row in trainer.rows]
+        epochs = [self._epoch(row) for row in trainer.rows] if self.trackers else []
         for name, tracker in self.trackers.items():
             with self._guarded(name):
                 self.logs[name] = tracker.open(self.run, epochs)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Log the epoch, if the last were logged long enough ago."""
-        self.waiting.append(self._epoch(row))
+        self.waiting.append(row)
         if time.monotonic() - self.logged_at >= SHARED_SECONDS:
             self._add_waiting()
 
@@ -122,8 +122,9 @@ class Tracking(Observer):
         return Epoch(row.epoch, _finite(figures))
 
     def _add_waiting(self) -> None:
-        epochs, self.waiting = self.waiting, []
-        if epochs:
+        rows, self.waiting = self.waiting, []
+        if rows and self.logs:  # tiny networks have thousands of epochs: none is converted for nobody
+            epochs = [self._epoch(row) for row in rows]
             self._each(lambda log: log.add(epochs))
         self.logged_at = time.monotonic()
 

@@ -141,7 +141,7 @@ def test_colors_of_every_space_are_shown(mode: str, tmp_path: Path) -> None:
         "HSV": (0, 128, 128),
     }
     image = Image.new(mode, (4, 4), values[mode])
-    if mode == "HSV":  # no file format has it
+    if mode in ("HSV", "YCbCr"):  # no file format has HSV; Pillow 12 cannot read the YCbCr that it writes
         pixels = ImageFormat(4, 4, "rgb").decode_image(image, "image")
     else:
         image.save(tmp_path / "a.tif")
