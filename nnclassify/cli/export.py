@@ -17,7 +17,9 @@ from nnclassify.errors import printable
 def export(
     run: RunArgument = None,
     words: RunWords = None,
-    to: Annotated[str, typer.Option("--to", metavar="FORM", help="onnx, safetensors, torch (.pt2) or html.")] = "onnx",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="onnx, safetensors, torch (.pt2) or html.")
+    ] = "onnx",
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The file to write. Default: export/<run> in the run folder."),
@@ -33,7 +35,7 @@ def export(
     """Export a trained network, with its preprocessing and calibration, for another runtime.
 
     The file is read back in its own runtime and compared with the network on 256 examples of the run's data: the
-    probabilities may differ by 1e-5, or nothing is written. A model card is written beside it.
+    probabilities differ by at most 1e-5, or nothing is written. A model card is written beside it.
     KEY=VALUE may say where the data is, such as dataset.root=DATA.
     """
     check_output("--out", out, "model.onnx")

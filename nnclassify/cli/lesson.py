@@ -44,7 +44,7 @@ def lesson(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write the site, or the configs and data of one lesson."),
     ] = None,
-    quiz: Annotated[bool, typer.Option("--quiz", help="Ask for the cause before telling it.")] = False,
+    quiz: Annotated[bool, typer.Option("--quiz", help="Ask for the cause before revealing it.")] = False,
     hints: Annotated[
         int | None, typer.Option("--hints", metavar="N", min=0, help="Print N hints at once, without waiting.")
     ] = None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")]
-HostOption = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine.")]
+HostOption = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all addresses.")]
 AllowHostOption = Annotated[
     list[str] | None,
     typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call the server. Repeatable."),

@@ -42,7 +42,7 @@ def inputs_of(
 
     Args:
         table: The file, or data frame.
-        names: The columns of the net by name; None: they have none, and are taken in order.
+        names: The columns of the network by name; None: they have none, and are taken in order.
         num_columns: How many there are.
         encoder: Makes features of a row's texts; None: every column is a number, and a feature.
         note: Receives, one line each, which categories have no indicator of their own.
@@ -63,7 +63,7 @@ def inputs_of(
         where = table.where(line)
         try:
             if len(row) != layout.width:
-                as_where = "as in the header" if layout.has_header else f"the net's{listed(names)}"
+                as_where = "as in the header" if layout.has_header else f"the network's{listed(names)}"
                 raise DataError(f"{where}: {len(row)} values; expected {layout.width}, {as_where}")
             texts = [row[column] for column in layout.columns]
             decimal = table.format.decimal
@@ -118,7 +118,7 @@ def _layout(
         absent = [name for name in names if name not in place_of]
         missing = some([*map(repr, absent)], MAX_NAMES)
         found = f"no column {missing}{suggestion(absent[0], cells)}" if absent else ""
-        expected = f"this net takes {num_columns}{listed(names)}; found {some(cells, MAX_NAMES)}"
+        expected = f"this network takes {num_columns}{listed(names)}; found {some(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
     known = list(table.format.columns or ())
     if len(cells) == len(known) and all(name in known for name in names):

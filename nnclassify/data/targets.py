@@ -126,7 +126,7 @@ def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
             row = int(broken[0])
             raise LabelError(
                 f"{path}: {flat[row].item():g} of example {row} is not a class index; expected whole numbers (a "
-                "net that predicts measurements is not a classifier)"
+                "network that predicts measurements is not a classifier)"
             )
         notes.append(f"{path}: class indices written as {targets.dtype}, read as integers")
     return flat.long().numpy()

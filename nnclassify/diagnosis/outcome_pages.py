@@ -8,7 +8,7 @@ MISSING_VALUE = Page(
     id="NN101",
     title="a value that is missing or not a number",
     looks_at="Empty cells, NaN and infinity in inputs and labels.",
-    why="A single NaN reaches every weight in one update, and the net outputs NaN from then on.",
+    why="A single NaN reaches every weight in one update, and the network outputs NaN from then on.",
     source="IEEE 754-2019, section 6.2: operations on a NaN give a NaN",
     fix="Fill the value in, or remove the row.",
 )
@@ -32,8 +32,8 @@ UNREADABLE = Page(
 UNRELATED = Page(
     id="NN117",
     title="the labels do not depend on the inputs",
-    looks_at="Nearest neighbors within the training split, and on held-out examples a plain net, a linear model and "
-    "the net itself: all within three standard deviations of chance, in balanced accuracy.",
+    looks_at="Nearest neighbors within the training split, and on held-out examples a plain network, a linear model "
+    "and the network itself: all within three standard deviations of chance, in balanced accuracy.",
     why="If no method beats chance, the labels were probably shuffled, shifted, or read from the wrong column.",
     source="Zhang et al., Understanding deep learning requires rethinking generalization, 2016 (arXiv:1611.03530)",
     fix="Look at some examples next to their labels.",
@@ -49,7 +49,7 @@ SHIFTED = Page(
 RENUMBERED = Page(
     id="NN119",
     title="test labels are numbered differently from training labels",
-    looks_at="The confusion matrices of a plain net: it is right on most training examples and wrong on most test "
+    looks_at="The confusion matrices of a plain network: it is right on most training examples and wrong on most test "
     "examples, but right on those too once its predicted classes are renamed one to one.",
     why="Class 3 of the training files is a different class in the test files, so every test metric is wrong.",
     source="Northcutt, Athalye and Mueller, Pervasive label errors, 2021 (arXiv:2103.14749)",
@@ -60,16 +60,16 @@ NO_BETTER_THAN_CHANCE = Page(
     title="no better than chance, and no change that was tried helps",
     looks_at="Balanced accuracy after a trial, median over the seeds: less than a quarter of the way from chance to "
     "the best baseline.",
-    why="The net does not learn what a plain net learns from the same data.",
+    why="The network does not learn what a plain network learns from the same data.",
     source="Karpathy, A recipe for training neural networks, 2019",
     fix="Start from a config that works, such as a shipped one, and apply your changes to it one by one.",
 )
 WORSE_THAN_PLAIN = Page(
     id="NN502",
-    title="far below a plain net, and no change that was tried helps",
+    title="far below a plain network, and no change that was tried helps",
     looks_at="Balanced accuracy after the whole run, median over the seeds: less than half of the way from chance to "
     "the best baseline.",
-    why="If a net is worse than a plain one with common settings, something holds it back.",
+    why="If a network is worse than a plain one with common settings, something holds it back.",
     source="Karpathy, A recipe for training neural networks, 2019",
     fix="Start from a plain config: two hidden layers of 64 ReLUs, adam, normalize: standard.",
 )
@@ -83,21 +83,21 @@ NOT_FINITE = Page(
 )
 CANNOT_OVERFIT = Page(
     id="NN504",
-    title="the net cannot memorize even one batch, and no change that was tried helps",
+    title="the network cannot memorize even one batch, and no change that was tried helps",
     looks_at="As NN501, and fewer than 9 in 10 of 32 examples are predicted correctly after training on only these, "
     "without dropout.",
-    why="Any working net can memorize a few examples. If it cannot, something between input and loss is broken, or "
+    why="Any working network can memorize a few examples. If it cannot, something between input and loss is broken, or "
     "far too small.",
     source="Karpathy, A recipe for training neural networks, 2019: overfit one batch",
     fix="Start from a plain config: two hidden layers of 64 ReLUs, adam, normalize: standard.",
 )
 DEPENDS_ON_SEED = Page(
     id="NN505",
-    title="whether the net learns depends on the seed",
+    title="whether the network learns depends on the seed",
     looks_at="The config as written, trained with three to five seeds, which change the initial weights and the order"
     " of the examples: some seeds, but not nearly all, end less than three quarters of the way from chance "
     "to the best, or no change gains more than the seeds differ.",
-    why="A small net may end in a poor minimum from one initialization and learn well from the next: the result is "
+    why="A small network may end in a poor minimum from one initialization and learn well from the next: the result is "
     "luck.",
     source="Reimers and Gurevych, Reporting score distributions makes a difference, 2017 (arXiv:1707.09861)",
     fix="Train with several seeds and keep the one that is best on the validation split, or apply the change that "
@@ -105,10 +105,10 @@ DEPENDS_ON_SEED = Page(
 )
 NOT_DECIDED = Page(
     id="NN506",
-    title="not decided: the trial was too short to tell whether this net learns",
+    title="not decided: the trial was too short to tell whether this network learns",
     looks_at="A trial that completed only part of the run's updates in the time of the check and does not do well "
     "yet, where no change was proven to help.",
-    why="After a few updates, a large net is still close to its initialization, whether or not it will learn.",
+    why="After a few updates, a large network is still close to its initialization, whether or not it will learn.",
     source="the trial itself",
     fix="nnclassify check CONFIG --minutes N, with the number that the finding gives; or train, and look at the "
     "result.",

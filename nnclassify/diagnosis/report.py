@@ -44,7 +44,7 @@ def _summary(diagnosis: Diagnosis) -> str:
     line, majority = percent(linear.held_out.accuracy), percent(diagnosis.majority)
     most = "classes" if diagnosis.is_multi_hot else "class"
     return (
-        f"correct: this net {reached}, a linear model {line}, always the most common {most} {majority} "
+        f"correct: this network {reached}, a linear model {line}, always the most common {most} {majority} "
         f"({judged}; {updates}; {diagnosis.seconds:.1f} s)"
     )
 
@@ -61,7 +61,7 @@ def _duplicates_line(diagnosis: Diagnosis) -> list[str]:
 
 def _rates_line(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.rates is None:
-        return ["learning-rate range test: not run, this net is too slow"]
+        return ["learning-rate range test: not run, this network is too slow"]
     if diagnosis.rates.suggested is None:
         return ["learning-rate range test: no learning rate reduced the loss"]
     return [f"learning-rate range test: suggested learning rate {diagnosis.rates.suggested:g}"]

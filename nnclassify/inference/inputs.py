@@ -167,7 +167,7 @@ class InputReader:
     def _named(self, item: str) -> Iterator[RawInput]:
         """Read what a user names in text: a file, a folder, or values."""
         if not item.strip():
-            raise InputError(f"{item!r}: an empty text; this net takes {self._takes()}")
+            raise InputError(f"{item!r}: an empty text; this network takes {self._takes()}")
         path = Path(item)
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
             content = load_tensor(item)
@@ -208,7 +208,7 @@ class InputReader:
     def _image(self, name: str, image: Image.Image) -> Tensor:
         image_format = self.transform.image_format
         if image_format is None:
-            raise InputError(f"{name}: an image; this net takes {self._takes()}")
+            raise InputError(f"{name}: an image; this network takes {self._takes()}")
         ignore_warnings()
         return _raw_pixels(image_format.decode_image(image, name), image_format)
 
@@ -251,7 +251,7 @@ class InputReader:
         is_batch, expected = cells.ndim == 2, self.transform.num_columns
         if cells.ndim not in (1, 2) or cells.shape[-1] != expected:
             raise InputError(
-                f"{name}: shape {cells.shape}; this net takes (N, {expected}){listed(self.transform.columns)}"
+                f"{name}: shape {cells.shape}; this network takes (N, {expected}){listed(self.transform.columns)}"
             )
         for row, values in enumerate(cells if is_batch else cells[None]):
             where = f"{name}[{row}]" if is_batch else name
@@ -277,7 +277,7 @@ class InputReader:
     def _check_flat(self, where: str) -> None:
         shape = self.transform.input_shape
         if len(shape) != 1:
-            raise InputError(f"{where}: this net takes tensors of shape {shape}; give a .pt or .npy file")
+            raise InputError(f"{where}: this network takes tensors of shape {shape}; give a .pt or .npy file")
 
     def _values(self, item: str) -> Tensor:
         """Read values separated by commas, or written as in the training file."""
@@ -290,9 +290,9 @@ class InputReader:
             if len(texts) == 1 and as_number(item, decimal) is None:
                 what = why_no_file(Path(item))
                 raise InputError(
-                    f"{item}: {what}, and not a list of values; this net takes {num_columns} values{listed(names)}"
+                    f"{item}: {what}, and not a list of values; this network takes {num_columns} values{listed(names)}"
                 )
-            raise InputError(f"{item}: {len(texts)} values; this net takes {num_columns}{listed(names)}")
+            raise InputError(f"{item}: {len(texts)} values; this network takes {num_columns}{listed(names)}")
         return self._encoded(texts, item, decimal)
 
 
@@ -368,7 +368,7 @@ def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, 
         for turned in _arrangements(candidate, shape):
             if tuple(turned.shape[1:]) == shape:
                 return turned, is_batch
-    raise InputError(f"{item}: shape {found}; this net takes (N, {', '.join(map(str, shape))})")
+    raise InputError(f"{item}: shape {found}; this network takes (N, {', '.join(map(str, shape))})")
 
 
 def _arrangements(inputs: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
@@ -390,5 +390,5 @@ def _in_units(inputs: Tensor, white: int, item: str) -> Tensor:
     is_share = high <= 1 + OVERSHOOT if inputs.is_floating_point() else inputs.dtype == torch.bool
     own = 1 if is_share else 255
     if low < -OVERSHOOT * high or high > (1 + OVERSHOOT) * own:
-        raise InputError(f"{item}: values from {low:g} to {high:g}; this net takes images in 0..{white}")
+        raise InputError(f"{item}: values from {low:g} to {high:g}; this network takes images in 0..{white}")
     return inputs if own == white else inputs.float() * (white / own)

@@ -261,7 +261,7 @@ def _answered(net: TrainedNet, raw: Tensor, top_k: int, caution: Caution) -> lis
         finite = answers.probabilities.isfinite().all(dim=1).tolist()
         predictions = _judged(net, answers, top_k, caution)
         for row, prediction, is_finite in zip(rows, predictions, finite, strict=True):
-            not_finite = "the outputs of the net are not finite: the inputs are too far from the training data"
+            not_finite = "the outputs of the network are not finite: the inputs are too far from the training data"
             found[row] = prediction if is_finite else not_finite
     return [found[row] for row in range(len(raw))]
 

@@ -163,16 +163,16 @@ def _cells(item: object, names: Sequence[str] | None, count: int) -> Sequence[An
     """
     if isinstance(item, dict):
         if names is None:
-            raise InputError(f"found an object, but the columns of this net have no names; expected {count} values")
+            raise InputError(f"found an object, but the columns of this network have no names; expected {count} values")
         if absent := [name for name in names if name not in item]:
             unknown = [name for name in item if name not in names]
             hint = suggestion(absent[0], unknown)
-            raise InputError(f"no column {absent[0]!r}{hint}; this net takes {count}{listed(names)}")
+            raise InputError(f"no column {absent[0]!r}{hint}; this network takes {count}{listed(names)}")
         item = [item[name] for name in names]
     if not isinstance(item, list):
         raise InputError(f"found {_kind(item)}, expected a list of {count} values{listed(names)} or an object")
     if len(item) != count:
-        raise InputError(f"{len(item)} values; this net takes {count}{listed(names)}")
+        raise InputError(f"{len(item)} values; this network takes {count}{listed(names)}")
     if wrong := [place for place, cell in enumerate(item) if not isinstance(cell, SCALARS)]:
         where = f"column {names[wrong[0]]!r}" if names else f"value {wrong[0] + 1}"
         raise InputError(f"{where}: found {_kind(item[wrong[0]])}, expected a number or a text")

@@ -33,7 +33,7 @@ def read(
         ("oops,2\n3,4", {1: "r.csv:1: column 'a': found 'oops', expected a number", 2: [3, 4]}),
         ("inf,2\n", {1: "r.csv:1: column 'a': found 'inf', expected a finite number; correct it or remove the row"}),
         ("a,b\n1\n3,4", {2: "r.csv:2: 1 values; expected 2, as in the header", 3: [3, 4]}),
-        ("1,2,3\n3,4", {1: "r.csv:1: 3 values; expected 2, the net's (a, b)", 2: [3, 4]}),
+        ("1,2,3\n3,4", {1: "r.csv:1: 3 values; expected 2, the network's (a, b)", 2: [3, 4]}),
         ('note,a,b\n"two\r\nlines\x0b\u2028",1,2\nx,3,4', {2: [1, 2], 4: [3, 4]}),
         ("\ufeffa,b\r1,2\r", {2: [1, 2]}),
     ],
@@ -45,8 +45,8 @@ def test_every_row_is_answered_or_an_error(text: str, rows: dict[int, object], h
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("B,a\n1,2\n", r"r\.csv:1: no column 'b'; this net takes 2 \(a, b\); found B, a"),
-        ("x,y\n1,2\n", r"r\.csv:1: no column 'a', 'b'; this net takes 2 \(a, b\); found x, y"),
+        ("B,a\n1,2\n", r"r\.csv:1: no column 'b'; this network takes 2 \(a, b\); found B, a"),
+        ("x,y\n1,2\n", r"r\.csv:1: no column 'a', 'b'; this network takes 2 \(a, b\); found x, y"),
         ("a,2020\n1,2\n", r"r\.csv:1: no column 'b'"),
         ("a,b,a\n1,2,3\n", r"r\.csv:1: column 'a' appears twice"),
         ("a;b\n1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),

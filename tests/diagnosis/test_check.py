@@ -55,7 +55,7 @@ def test_a_fault_of_a_slow_net_is_proved_on_a_narrower_one(here: Path) -> None:
     deep = SLOW.replace("[512, 512, 512]", "[512, 512, 512, 512, 512, 512, 512, 512, 512], activation: sigmoid")
     (here / "net.yaml").write_text(deep)
     first = diagnose(load_config("net.yaml"), minutes=0.5).findings[0]
-    assert (first.id, first.severity) == ("NN306", "fault") and "tried on a net of" in first.evidence.text
+    assert (first.id, first.severity) == ("NN306", "fault") and "tried on a network of" in first.evidence.text
 
 
 @pytest.mark.parametrize("model", ["[16]", "[64, 64]"])

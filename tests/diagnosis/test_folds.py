@@ -66,7 +66,7 @@ def test_a_stand_in_is_narrower_and_keeps_narrow_layers() -> None:
     model = {"name": "mlp", "hidden": [1024, 2, 100]}
     narrower = StandIn(8)(config_of(model=model))
     assert [layer["units"] for layer in narrower.model.model_dump()["hidden"]] == [128, 2, 48]
-    assert str(StandIn(4)) == "a net of a quarter of its width"
+    assert str(StandIn(4)) == "a network of a quarter of its width"
 
 
 def test_a_stand_in_in_which_the_gradient_fades_otherwise_stands_for_nothing() -> None:

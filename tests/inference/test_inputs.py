@@ -103,16 +103,19 @@ def test_rows_of_numbers(nets: dict[str, Classifier], inputs: Any, names: list[s
 @pytest.mark.parametrize(
     ("inputs", "error"),
     [
-        ([[1.0, 2.0]], "inputs[0]: shape (2,); this net takes (N, 3)"),
+        ([[1.0, 2.0]], "inputs[0]: shape (2,); this network takes (N, 3)"),
         (np.zeros((0, 3)), "inputs: found no examples (shape (0, 3)), expected at least one"),
         ([[1.0, float("nan"), 3.0]], "inputs[0]: holds NaN or infinity"),
         ([[1.0, None, 3.0]], "inputs[0]: an array of type object; expected numbers"),
         (np.array(1 + 2j), "inputs: torch.complex128; expected real numbers, such as uint8 or float32"),
-        (Image.new("RGB", (2, 2)), "inputs: an image; this net takes 3 values (red, green, blue)"),
-        (Frame(red=[1], green=[2]), "inputs: no column 'blue'; this net takes 3 (red, green, blue); found red, green"),
+        (Image.new("RGB", (2, 2)), "inputs: an image; this network takes 3 values (red, green, blue)"),
+        (
+            Frame(red=[1], green=[2]),
+            "inputs: no column 'blue'; this network takes 3 (red, green, blue); found red, green",
+        ),
         (Frame(red=[1], green=[None], blue=[3]), "column 'green': missing value; fill it in"),
         (Frame(red=[1], green=["two"], blue=[3]), "inputs[0]: column 'green': found 'two', expected a number"),
-        ("no.csv", "no.csv: no such file, and not a list of values; this net takes 3 values (red, green, blue)"),
+        ("no.csv", "no.csv: no such file, and not a list of values; this network takes 3 values (red, green, blue)"),
     ],
 )
 def test_what_cannot_be_read_is_told_as_by_the_command(nets: dict[str, Classifier], inputs: Any, error: str) -> None:

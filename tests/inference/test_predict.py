@@ -97,14 +97,17 @@ def test_top_k_is_sorted_and_sums_to_one(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ("1,2", "1,2: 2 values; this net takes 3 (red, green, blue)"),
+        ("1,2", "1,2: 2 values; this network takes 3 (red, green, blue)"),
         ("1,2,x", "1,2,x: column 'blue': found 'x', expected a number"),
         ("1,2,", "1,2,: column 'blue': missing value"),
-        ("1," * 5000 + "1", "5001 values; this net takes 3"),
+        ("1," * 5000 + "1", "5001 values; this network takes 3"),
         ("1,2,inf", "1,2,inf: column 'blue': found 'inf', expected a finite number"),
-        ("nope.csv", "nope.csv: no such file, and not a list of values; this net takes 3 values (red, green, blue)"),
+        (
+            "nope.csv",
+            "nope.csv: no such file, and not a list of values; this network takes 3 values (red, green, blue)",
+        ),
         ("nope.npy", "nope.npy: no such file; expected a tensor"),
-        ("", "'': an empty text; this net takes 3 values (red, green, blue)"),
+        ("", "'': an empty text; this network takes 3 values (red, green, blue)"),
     ],
 )
 def test_bad_values_are_named_and_the_others_predicted(item: str, message: str, folder: Path) -> None:
@@ -140,7 +143,7 @@ def test_bad_images_are_named_and_the_others_predicted(folder: Path, tmp_path: P
     found = list(predict(classifier("digits", folder), inputs))
     assert [prediction.error is None for prediction in found] == [False, True] + [False] * 5
     assert "not a readable image" in (found[0].error or "")
-    assert "this net takes (N, 1, 8, 8)" in (found[2].error or "")
+    assert "this network takes (N, 1, 8, 8)" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
     assert "), expected at least one" in (found[5].error or "")
@@ -179,7 +182,7 @@ def test_values_that_are_no_images_are_refused(image_classifier: Classifier, tmp
     for name, low, high in (("a", -2, 2), ("b", 0, 4000)):
         np.save(tmp_path / f"{name}.npy", np.linspace(low, high, 108).reshape(1, 3, 6, 6))
         error = only(predict(image_classifier, [str(tmp_path / f"{name}.npy")])).error or ""
-        assert f"values from {low} to {high}; this net takes images in 0..{white}" in error
+        assert f"values from {low} to {high}; this network takes images in 0..{white}" in error
     values = np.zeros((2, 3, 6, 6))
     values[1, 0, 0, 0] = np.nan
     np.save(tmp_path / "c.npy", values)

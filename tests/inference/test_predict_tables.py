@@ -89,8 +89,8 @@ def test_every_kind_of_input_goes_through_the_same_encoder(net: Classifier, inpu
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ("41,x,large", "41,x,large: 3 values; this net takes 5 (age, job, size, smoker, on)"),
-        ([["41", "x", "large"]], "inputs[0]: shape (3,); this net takes (N, 5) (age, job, size, smoker, on)"),
+        ("41,x,large", "41,x,large: 3 values; this network takes 5 (age, job, size, smoker, on)"),
+        ([["41", "x", "large"]], "inputs[0]: shape (3,); this network takes (N, 5) (age, job, size, smoker, on)"),
         ("x,Private,large,2,soon", "column 'age': found 'x', expected a number; column 'smoker': found '2', expected"),
         (Frame(age=[1], job=["x"], on=["2020-03-01"], smokes=["no"]), "inputs: no column 'size', 'smoker'"),
     ],

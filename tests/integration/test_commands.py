@@ -242,7 +242,7 @@ def test_two_features_get_their_decision_regions_and_may_be_negative(nnclassify:
     refused = nnclassify("predict", "-inf,1", "-", "--run", "xor")
     assert refused.returncode == 2 and refused.stderr.splitlines() == [
         "error: -inf,1: column 'x': found '-inf', expected a finite number; correct it or remove the row",
-        "error: -: no such file, and not a list of values; this net takes 2 values (x, y)",
+        "error: -: no such file, and not a list of values; this network takes 2 values (x, y)",
     ]
 
 

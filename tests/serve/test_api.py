@@ -68,7 +68,7 @@ def test_pixels_as_json_are_an_image(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("inputs", "problem"),
     [
-        ([[5.1, 3.5, 1.4]], "inputs[0]: 3 values; this net takes 4 (sepal length"),
+        ([[5.1, 3.5, 1.4]], "inputs[0]: 3 values; this network takes 4 (sepal length"),
         ([FLOWER, [5.1, None, 1.4, 0.2]], "inputs[1]: column 'sepal width (cm)': missing value"),
         ([[5.1, "wide", 1.4, 0.2]], "inputs[0]: column 'sepal width (cm)': found 'wide'"),
         ([[5.1, [], 1.4, 0.2]], "inputs[0]: column 'sepal width (cm)': found a list, expected a number"),

@@ -36,7 +36,7 @@ def columns(material: Material) -> Found:
     try:
         unused = list(_unused(dataset)) if isinstance(dataset, Csv) else []
     except (DataError, InputError) as error:  # the first rows may hold a single class
-        notes = [f"columns that are not features are not looked at: {one_line(error)}"]
+        notes = [f"columns that are not features were not checked: {one_line(error)}"]
     revealing = [flag for flag in unused if flag.kind == "reveals_label"]
     others = [flag for flag in unused if flag.kind != "reveals_label"]
     known = {flag.column for flag in unused}

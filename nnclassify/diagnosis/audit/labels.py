@@ -45,7 +45,7 @@ class Judged:
 def wrong_labels(material: Material) -> Found:
     """Find them in all splits together, so that no split is judged by few examples."""
     if (refused := _refusal(material)) is not None:
-        return Found(notes=[f"label errors are not looked for: {refused}"])
+        return Found(notes=[f"label errors were not checked for: {refused}"])
     judged = out_of_fold(material)
     targets = material.targets[judged.rows]
     predicted = judged.probabilities.argmax(axis=1)
@@ -53,7 +53,7 @@ def wrong_labels(material: Material) -> Found:
     reached, chance = float(np.mean(recalls)), 1 / len(recalls)
     if reached < chance + GOOD * (1 - chance):
         text = f"the balanced accuracy of {judged.how} is only {percent(reached)}, too low to judge the labels"
-        return Found(notes=[f"label errors are not looked for: {text}"])
+        return Found(notes=[f"label errors were not checked for: {text}"])
     found = label_errors(judged.probabilities, targets)
     quality = label_quality(judged.probabilities, targets)
     flags = [

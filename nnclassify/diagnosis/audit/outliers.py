@@ -25,7 +25,7 @@ def outliers(material: Material) -> Found:
     """Find the examples whose neighbors are unusually far away."""
     if len(material) < FEWEST:
         few = f"{counted(len(material), 'example')}; expected at least {FEWEST}"
-        return Found(notes=[f"outliers are not looked for: {few}"])
+        return Found(notes=[f"outliers were not checked for: {few}"])
     features = material.features
     distances = neighbor_distances(features).log().numpy()
     low, high = np.quantile(distances, [0.25, 0.75])

@@ -59,7 +59,7 @@ OTHER_KIND = Page(
     title="train and test differ",
     looks_at="The AUC of a classifier that tells test from training examples, out of fold: the lower end of its 95%"
     " interval is 0.55 or more; a warning from 0.8 on.",
-    why="The test then measures how the net does on data of another kind than it was trained on.",
+    why="The test then measures how the network does on data of another kind than it was trained on.",
     source="Lopez-Paz and Oquab, Revisiting classifier two-sample tests, 2017 (arXiv:1610.06545)",
     fix="If that is not intended, draw the test split at random from all examples.",
 )
@@ -68,7 +68,7 @@ REVEALING = Page(
     title="a column that gives the label away",
     looks_at="Columns that say the label in other words; and columns each of which alone avoids 95% of the"
     " errors of guessing, and makes at most a quarter of the errors of all other columns together.",
-    why="Such a column is often filled in only once the label is known, and is not there when the net is used.",
+    why="Such a column is often filled in only once the label is known, and is not there when the network is used.",
     source="Kaufman, Rosset, Perlich and Stitelman, Leakage in data mining, 2012",
     fix="If it is not known before the label is, list it in dataset.ignore.",
     example="dataset: {name: csv, path: revealed.csv}\nmodel: {name: mlp, hidden: [16]}\n",

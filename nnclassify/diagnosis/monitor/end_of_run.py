@@ -11,19 +11,19 @@ from nnclassify.inference.evaluate import Evaluation
 FAR, DEVIATIONS = 0.1, 3.0
 """The gap in accuracy that is worth a warning, and the number of standard deviations that it must exceed as well."""
 LITTLE = 0.1
-"""A net that got less than this fraction of the way from chance to 1 has learned next to nothing."""
+"""A network that got less than this fraction of the way from chance to 1 has learned next to nothing."""
 FEW = 10
-"""With fewer examples, one or two of them decide whether a net beats the most common class."""
+"""With fewer examples, one or two of them decide whether a network beats the most common class."""
 
 
 def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
     """Return the finding for a run that is no better than its baselines, or None.
 
     Accuracy and balanced accuracy must both be lower: class weights trade one for the other, which is no failure. On
-    examples of one class alone, always predicting that class is unbeatable, which says nothing about a net.
+    examples of one class alone, always predicting that class is unbeatable, which says nothing about a network.
 
     Args:
-        reached: The evaluation of the net on a split.
+        reached: The evaluation of the network on a split.
         found: The baselines on the same split.
         config: The config to suggest for `nnclassify check`.
     """

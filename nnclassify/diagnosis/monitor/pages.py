@@ -22,7 +22,7 @@ STUCK = Page(
     title="the loss does not decrease",
     looks_at="The training loss after a fifth of the run, and at least three epochs: within 1% of the loss of the "
     "first epoch, while the accuracy is within two points of always predicting the most common class.",
-    why="The net has learned how frequent each class is, and nothing from the inputs.",
+    why="The network has learned how frequent each class is, and nothing from the inputs.",
     source=GLOROT,
     fix="Run nnclassify check CONFIG: it looks for the cause.",
 )
@@ -82,7 +82,7 @@ GRADIENTS = Page(
 )
 ONE_CLASS = Page(
     id="NN609",
-    title="the net makes the same prediction for every example",
+    title="the network makes the same prediction for every example",
     looks_at="Predictions for 256 training examples, after a fifth of the run and at least three epochs, or at the "
     "end of the run: all the same, although no class has 99% of the examples.",
     why="The output does not depend on the input: no information reaches it.",
@@ -103,15 +103,15 @@ GAP = Page(
     title="much better on training examples than on validation examples",
     looks_at="Training and validation accuracy after the last epoch: more than 10 points apart, with at least 100 "
     "validation examples.",
-    why="The net memorizes the training examples instead of learning what generalizes (overfitting).",
+    why="The network memorizes the training examples instead of learning what generalizes (overfitting).",
     source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.2",
-    fix="More data, augmentation, dropout, weight_decay, or a smaller net.",
+    fix="More data, augmentation, dropout, weight_decay, or a smaller network.",
 )
 PAST_BEST = Page(
     id="NN612",
     title="the best epoch came long before the end",
     looks_at="The distance from the best epoch to the last: more than half of the run, and at least ten epochs.",
-    why="The epochs after the best one cost time and made the net worse on examples that it was not trained on.",
+    why="The epochs after the best one cost time and made the network worse on examples that it was not trained on.",
     source=PRECHELT,
     fix="patience: 10, or fewer epochs. best.pt holds the best epoch.",
 )
@@ -130,7 +130,7 @@ LIKE_THE_MAJORITY = Page(
     title="no better than always predicting the most common class",
     looks_at="The accuracy of a finished run, on the same examples as NN613: no higher than the frequency of the most"
     " common class, while the balanced accuracy is less than a tenth of the way from chance to 1.",
-    why="The net has learned how frequent each class is, and nothing from the inputs.",
+    why="The network has learned how frequent each class is, and nothing from the inputs.",
     source="Karpathy, A recipe for training neural networks, 2019: set up dumb baselines",
     fix="Run nnclassify check CONFIG: it looks for the cause, and tests whether the labels depend on the inputs.",
 )

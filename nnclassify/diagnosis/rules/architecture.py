@@ -15,7 +15,7 @@ from nnclassify.models.layer_settings import ConstantInit
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010"
 SATURATING = ("sigmoid", "tanh")
 DEEP = 5
-"""Number of layers from which a signal may vanish: shallower nets train from almost any initialization."""
+"""Number of layers from which a signal may vanish: shallower networks train from almost any initialization."""
 
 
 LINEAR = Page(

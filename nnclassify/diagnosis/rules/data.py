@@ -18,8 +18,8 @@ ORDERED = Page(
     id="NN111",
     title="examples sorted by class and not shuffled",
     looks_at="shuffle: false, batches smaller than the training split, and fewer than 30% of the class changes of a "
-    "random order; a fault if the net learns better in random order.",
-    why="Many consecutive updates see only one class, and the net forgets the others.",
+    "random order; a fault if the network learns better in random order.",
+    why="Many consecutive updates see only one class, and the network forgets the others.",
     source="LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998, section 4.2",
     fix="shuffle: true.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nshuffle: false\nbatch_size: 8\n",
@@ -53,15 +53,15 @@ IMBALANCED = Page(
     id="NN112",
     title="most examples belong to one class",
     looks_at="A class with more than 80% of the training examples, and a loss without class_weights; a fault if the "
-    "net hardly predicts the rare classes, and predicts them much better with balanced weights.",
-    why="Always predicting the most common class is right most of the time, so the net hardly learns the others.",
+    "network hardly predicts the rare classes, and predicts them much better with balanced weights.",
+    why="Always predicting the most common class is right most of the time, so the network hardly learns the others.",
     source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
     fix="loss: {name: cross_entropy, class_weights: balanced}.",
     example="dataset: {name: csv, path: imbalanced.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: breast_cancer\nmodel: {name: mlp, hidden: [16]}\n",
 )
 MAJORITY, NO_RARE = 0.8, 0.3
-"""A net that predicts some of the rare class is not at fault: accuracy can be worth more than recall."""
+"""A network that predicts some of the rare class is not at fault: accuracy can be worth more than recall."""
 
 
 def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
@@ -150,7 +150,7 @@ SCALES = Page(
     id="NN115",
     title="columns on very different scales",
     looks_at="Standard deviations of the columns of a table, after normalization, that differ by a factor of more "
-    "than 100; a fault if the net learns better when they are equal.",
+    "than 100; a fault if the network learns better when they are equal.",
     why="The column with the largest values dominates, and no learning rate suits both it and the column with the "
     "smallest.",
     source=LECUN,
@@ -176,7 +176,7 @@ RAW_INPUTS = Page(
     id="NN116",
     title="inputs that are not normalized",
     looks_at="An input above 10 in absolute value, after normalization, with a normalize other than standard; a fault"
-    " if the net learns better, or with more of its seeds, with standard.",
+    " if the network learns better, or with more of its seeds, with standard.",
     why="Large inputs make units saturate or die in the first updates, and such units do not recover.",
     source=LECUN,
     fix="dataset.normalize: standard.",
@@ -199,7 +199,8 @@ DIVIDED = Page(
     looks_at="A column whose name suggests groups, such as patient_id or session, and whose values repeat; and "
     "files whose names differ only in the last number or letter, such as patient12_03.png and patient12_04.png. Those "
     "with examples in several splits are counted, unless dataset.group is set.",
-    why="If they do belong together, the test measures how well the net knows these patients or scenes, not new ones.",
+    why="If they do belong together, the test measures how well the network knows these patients or scenes, not "
+    "new ones.",
     source="scikit-learn, User Guide, section 3.1.2.2: cross-validation iterators for grouped data",
     fix="dataset.group: the column, or a regular expression that finds the group in the path of an image.",
     example="dataset: {name: csv, path: patients.csv}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -222,7 +223,7 @@ CONTRADICTED = Page(
     title="equal inputs with different labels",
     looks_at="Examples in all splits that are the same bit for bit, and labeled differently: more than 1%, and at least"
     " three, where inputs have more than 20 values (so that few repeat by chance).",
-    why="At most one of the labels is right, and no net can tell which.",
+    why="At most one of the labels is right, and no network can tell which.",
     source="Northcutt, Athalye and Mueller, Pervasive label errors in test sets, 2021 (arXiv:2103.14749)",
     fix="nnclassify audit names them: correct the labels, or add the input that tells them apart.",
     example="dataset: {name: csv, path: contradicted.csv}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -241,7 +242,7 @@ RARE = Page(
     id="NN122",
     title="classes with too few examples",
     looks_at="Classes with fewer than 10 training examples, and fewer than a fifth of what an average class has.",
-    why="A net can hardly learn a class from so few examples, and its metrics on them are mostly chance.",
+    why="A network can hardly learn a class from so few examples, and its metrics on them are mostly chance.",
     source="He and Garcia, Learning from imbalanced data, 2009",
     fix="Add examples, merge the class with another one, or remove it.",
     example="dataset: {name: csv, path: few.csv}\nmodel: {name: mlp, hidden: [16]}\n",
@@ -266,7 +267,8 @@ def _revealing(given: RuleInputs) -> Iterator[Suspicion]:
 MIRRORED = Page(
     id="NN123",
     title="random changes to images that change their class",
-    looks_at="augment.flip, and augment.rotate above 45 degrees; a fault if the net learns much better without them.",
+    looks_at="augment.flip, and augment.rotate above 45 degrees; a fault if the network learns much better without "
+    "them.",
     why="A mirrored b is a d, and a 6 upside down is a 9: such images are trained on under a wrong label.",
     source="Shorten and Khoshgoftaar, A survey on image data augmentation for deep learning, 2019",
     fix="dataset.augment: {crop: 1}, or {rotate: 10}: only changes that leave the class as it is.",

@@ -123,7 +123,7 @@ SCHEDULE = Page(
     title="the schedule lowers the learning rate too early",
     looks_at="A scheduler whose factor averages 0.2 or less over the run; a fault if a constant learning rate learns "
     "better.",
-    why="The learning rate is close to 0 before the net has learned.",
+    why="The learning rate is close to 0 before the network has learned.",
     source=BENGIO,
     fix="scheduler: constant, later milestones, or a shorter warmup.",
     example="dataset: iris\nmodel: {name: mlp, hidden: [16]}\nscheduler: {name: exponential, gamma: 0.1}\nepochs: 20\n",

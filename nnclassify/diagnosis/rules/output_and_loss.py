@@ -34,7 +34,7 @@ SINGLE_SOFTMAX = Page(
     id="NN202",
     title="softmax over a single output",
     looks_at="model.output softmax or log_softmax, and a network with one output.",
-    why="The softmax of a single number is always 1: the net makes the same prediction for every example.",
+    why="The softmax of a single number is always 1: the network makes the same prediction for every example.",
     source=GOODFELLOW,
     fix="model.output: sigmoid with loss: bce; or loss: cross_entropy, with one output per class.",
     example="dataset: circles\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: bce\n",
@@ -93,7 +93,7 @@ RELU_OUTPUT = Page(
     title="a ReLU right before the loss or its sigmoid",
     looks_at="model.output relu.",
     why="A ReLU is never below 0, so the sigmoid after it is never below 0.5, and an output that is 0 for all "
-    "examples gets no gradient: the net ends up predicting one class.",
+    "examples gets no gradient: the network ends up predicting one class.",
     source=f"{GOODFELLOW}; Maas, Hannun and Ng, 2013 (rectifiers that die)",
     fix="model.output: none.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16], output: relu}\nloss: bce_with_logits\n",
@@ -111,7 +111,7 @@ NLL_OF_PROBABILITIES = Page(
     id="NN206",
     title="nll on probabilities instead of log-probabilities",
     looks_at="loss nll with model.output softmax.",
-    why="The loss is then -p instead of -log p: where the net is confidently wrong, its gradient is almost 0.",
+    why="The loss is then -p instead of -log p: where the network is confidently wrong, its gradient is almost 0.",
     source="torch.nn.NLLLoss: 'the input is expected to contain log-probabilities'",
     fix="model.output: log_softmax.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: softmax}\nloss: nll\n",
@@ -131,7 +131,7 @@ SQUASHED_LOGITS = Page(
     looks_at="model.output sigmoid with cross_entropy or focal; sigmoid, softmax or log_softmax with bce_with_logits;"
     " log_softmax with mse.",
     why="The loss applies the activation itself. On outputs that are already between 0 and 1 it cannot get near 0, "
-    "whatever the net learns, and little of its gradient passes through.",
+    "whatever the network learns, and little of its gradient passes through.",
     source="torch.nn.BCEWithLogitsLoss and torch.nn.CrossEntropyLoss: both expect unnormalized logits",
     fix="model.output: none.",
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\n",

@@ -51,7 +51,7 @@ def _vanishing(given: RuleInputs) -> Iterator[Suspicion]:
 def _or_plain(given: RuleInputs, changes: list[Change]) -> tuple[Change, ...]:
     """Return the changes and a plain network of two layers, tried second, or first if the network is very deep.
 
-    Trials of a very deep net take long, and no init saves a deep net of narrow layers (Lu et al., 2019).
+    Trials of a very deep network take long, and no init saves a deep network of narrow layers (Lu et al., 2019).
     """
     plain: Change = {**with_option(given, "activation", "relu"), "model.hidden": [64, 64]}
     place = 0 if len(given.hidden_layers) >= VERY_DEEP else 1
@@ -98,8 +98,8 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
 START = Page(
     id="NN308",
     title="initial weights that are too small or too large",
-    looks_at="An init of a fixed scale (normal, uniform) whose untrained net gives outputs that hardly differ between"
-    " examples (by less than 0.01), a loss above three times that of the class frequencies, saturated "
+    looks_at="An init of a fixed scale (normal, uniform) whose untrained network gives outputs that hardly differ "
+    "between examples (by less than 0.01), a loss above three times that of the class frequencies, saturated "
     "layers, or a first layer with almost no gradient; a fault if init default learns better.",
     why="Activations shrink or grow by the same factor at every layer, unless the weights are scaled to the width of "
     "the layer.",
@@ -135,8 +135,8 @@ def _start(given: RuleInputs) -> Iterator[Suspicion]:
 MIXED = Page(
     id="NN310",
     title="an example's outputs depend on the other examples of its batch",
-    looks_at="The untrained net in evaluation mode, on a batch and on the first half of it alone: outputs that differ"
-    " by more than 0.1% of their size.",
+    looks_at="The untrained network in evaluation mode, on a batch and on the first half of it alone: outputs that "
+    "differ by more than 0.1% of their size.",
     why="Something operates along the wrong dimension, such as a softmax over the batch: a prediction then depends on"
     " the other examples, and gradients reach the wrong ones.",
     source="Karpathy, A recipe for training neural networks, 2019: use backprop to chart dependencies",

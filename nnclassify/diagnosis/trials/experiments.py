@@ -1,4 +1,4 @@
-"""Two short experiments: a learning-rate range test, and whether the net can overfit one batch."""
+"""Two short experiments: a learning-rate range test, and whether the network can overfit one batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nnclassify.training.build import Components, build_trainer
 EXPERIMENT_SECONDS = 2.0
 """Target time of an experiment. Its number of steps follows from the cost of a step, not from a clock."""
 RANGE_STEPS, BATCH_STEPS, MIN_STEPS = 120, 300, 40
-"""Steps of the experiments. If fewer than the minimum would fit, the net is too slow for them."""
+"""Steps of the experiments. If fewer than the minimum would fit, the network is too slow for them."""
 SMOOTHING = 0.9
 """Weight of the earlier losses in the moving average that is plotted: the loss of a single batch is mostly noise."""
 RISEN = 4.0
@@ -83,7 +83,7 @@ def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
 def overfit_one_batch(components: Components) -> float | None:
     """Return the accuracy that freshly built components reach on a single batch, without dropout.
 
-    None: too slow here. A net that cannot do it has a broken part or settings that keep it from learning anything
+    None: too slow here. A network that cannot do it has a broken part or settings that keep it from learning anything
     (Karpathy, A recipe for training neural networks, 2019: "overfit one batch").
     """
     train = components.splits.train

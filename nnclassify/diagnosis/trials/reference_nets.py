@@ -1,4 +1,4 @@
-"""The baselines of a diagnosis: the majority class, a linear model, a plain net; and a test of the labels."""
+"""The baselines of a diagnosis: the majority class, a linear model, a plain network; and a test of the labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Baseline:
 
     Attributes:
         outcome: What it reaches.
-        components: The net that was trained on the first fold.
+        components: The network that was trained on the first fold.
     """
 
     outcome: TrialOutcome
@@ -87,8 +87,8 @@ def label_findings(
         splits: All examples.
         facts: What they are like.
         plain: The best of the trained baselines.
-        nets: Train a linear model and a plain net, or return what has been trained.
-        net: What the config's own net reached on examples that it has not seen; None: it has seen all.
+        nets: Train a linear model and a plain network, or return what has been trained.
+        net: What the config's own network reached on examples that it has not seen; None: it has seen all.
     """
     if facts.num_examples < MIN_EXAMPLES:
         return []
@@ -139,8 +139,8 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
         )
         return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
     text = (
-        f"correct: a linear model and a plain net at most {percent(reached)} of held-out examples, nearest neighbors "
-        f"{percent(near)}, chance {percent(chance)}"
+        f"correct: a linear model and a plain network at most {percent(reached)} of held-out examples, nearest "
+        f"neighbors {percent(near)}, chance {percent(chance)}"
     )
     return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
 
@@ -157,7 +157,7 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     after = float((renamed[predictions] == targets).double().mean())
     if is_renaming and after > 0.6 and direct < 0.5 * after:
         text = (
-            f"a plain net predicts {percent(direct)} of the test examples, and "
+            f"a plain network predicts {percent(direct)} of the test examples, and "
             f"{percent(after)} with its classes renamed"
         )
         return [finding_of(RENUMBERED, "fault", Evidence(text, after, direct), path="dataset")]
@@ -165,7 +165,7 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
 
 
 def _held_out(components: Components, examples: Examples) -> float:
-    """Balanced accuracy of a trained net on examples."""
+    """Balanced accuracy of a trained network on examples."""
     outputs = outputs_of(components.model, examples, components.transform, components.placement)
     targets = examples.all_targets()
     return balanced_accuracy(components.loss_fn.predictions(outputs), targets)

@@ -21,7 +21,7 @@ chance (0) and the best that was reached on the same data (1):
         base, current = base + the change, its outcome
 
     confirmed(change): over several seeds, base + change gains more than the seeds differ, and more than the few
-                       examples on which the nets disagree leave uncertain; or no seed is stuck any more;
+                       examples on which the networks disagree leave uncertain; or no seed is stuck any more;
                        and where trials are judged on training examples, it also helps on examples held out by halves
 
 Once a fault is proven, a further change has less to prove: it must gain `REFINES`.
@@ -44,7 +44,7 @@ HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
 PROMISING_DEVIATIONS, DEVIATIONS, SURE_DEVIATIONS = 1.0, 2.0, 3.0
 """The gain must also exceed this many standard deviations, which are estimated from few examples: the first number
 applies with one seed, for a change to be repeated over seeds, and once a fault is proven; the second over the seeds;
-the third over the seeds of a net that is not stuck, since the best of several changes looks good by chance."""
+the third over the seeds of a network that is not stuck, since the best of several changes looks good by chance."""
 REFINES, ENOUGH = 0.05, 0.95
 """Once a fault is proven: the minimum gain in skill for a further change to be kept, and the skill that needs none."""
 PERFECT = 0.98
@@ -52,9 +52,9 @@ ROUNDS, TRIES = 4, 3
 """Maximum number of changes to combine, and of candidates per round that are repeated over seeds."""
 FEW_SEEDS, MANY_SEEDS = 3, 5
 MOST, NEARLY_ALL = 0.5, 0.67
-"""Removing a fault helps nearly all seeds: a net that learns with every second seed is unlucky, and published nets are
-like that. For inputs that are not normalized and for sorted examples, helping most seeds is enough: with them,
-learning takes luck."""
+"""Removing a fault helps nearly all seeds: a network that learns with every second seed is unlucky, and published
+networks are like that. For inputs that are not normalized and for sorted examples, helping most seeds is enough: with
+them, learning takes luck."""
 LUCKY_PATHS = ("dataset.normalize", "shuffle")
 CHEAP_SECONDS, DEAR_SECONDS = 0.7, 1.5
 """A trial cheaper than the first is repeated over seeds even if nothing is suspected; one cheaper than the second is
@@ -416,7 +416,7 @@ class _Search:
     def _generalizes(self, change: Change) -> bool:
         """Return whether a change also helps on held-out examples, where trials are judged on training examples.
 
-        Trials on one half of the examples, judged on the other half, decide this over seeds. If the net is good on
+        Trials on one half of the examples, judged on the other half, decide this over seeds. If the network is good on
         that half without the change, they cannot show a gain; then the change must not make it worse.
         """
         if self.two_fold is None:

@@ -1,4 +1,4 @@
-"""A narrower net of the same kind, in place of one that is too slow for a trial."""
+"""A narrower network of the same kind, in place of one that is too slow for a trial."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nnclassify.models.cnn import Cnn
 from nnclassify.models.resnet import Resnet
 
 LEAST = {"units": 48, "channels": 8, "width": 8}
-"""Minimum width: narrower nets differ in kind, since a few ReLU units die together and every class needs some."""
+"""Minimum width: narrower networks differ in kind, since a few ReLU units die together and every class needs some."""
 ALIKE = 30.0
-"""How much the decay of signal and gradient over the layers may differ between a net and its stand-in."""
+"""How much the decay of signal and gradient over the layers may differ between a network and its stand-in."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class StandIn:
 
     def __str__(self) -> str:
         """Return the stand-in in words."""
-        return f"a net of {FACTORS[self.factor]} of its width"
+        return f"a network of {FACTORS[self.factor]} of its width"
 
 
 FACTORS = {2: "half", 4: "a quarter", 8: "an eighth", 16: "a sixteenth", 32: "a thirty-second"}
@@ -55,7 +55,7 @@ FACTORS = {2: "half", 4: "a quarter", 8: "an eighth", 16: "a sixteenth", 32: "a 
 
 
 def is_alike(net: Snapshot, stand_in: Snapshot) -> bool:
-    """Return whether signal and gradient decay alike over the layers of an untrained net and its stand-in."""
+    """Return whether signal and gradient decay alike over the layers of an untrained network and its stand-in."""
     pairs = ((net.gradient_ratio, stand_in.gradient_ratio), (net.output_spread, stand_in.output_spread))
     faded = [max(one, 1e-12) / max(other, 1e-12) for one, other in pairs]
     return all(1 / ALIKE < ratio < ALIKE for ratio in faded) or all(max(pair) < 1e-3 for pair in pairs[:1])

@@ -39,12 +39,12 @@ class TrialEvidence:
         net: The trial of the config as written.
         before: The trial that changes are compared with: `net`, or that of its narrower stand-in.
         linear: The linear baseline.
-        is_behind: Whether a plain net does better on held-out examples.
+        is_behind: Whether a plain network does better on held-out examples.
         one_batch_accuracy: The accuracy on a single batch after training on only that batch;
             None: not measured.
         minutes: The time limit of the check.
         minutes_needed: The time limit with which a trial would decide.
-        stand_in: What the changes were tried on, in words; None: on the net itself.
+        stand_in: What the changes were tried on, in words; None: on the network itself.
     """
 
     net: TrialOutcome
@@ -58,12 +58,12 @@ class TrialEvidence:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the net cannot even overfit one batch."""
+        """Whether the network cannot even overfit one batch."""
         return self.one_batch_accuracy is not None and self.one_batch_accuracy < OVERFITS
 
     @property
     def is_long(self) -> bool:
-        """Whether the trial was long enough to distinguish a net that does not learn from one that is slow."""
+        """Whether the trial was long enough to distinguish a network that does not learn from one that is slow."""
         before = self.before
         return before.complete or before.error is not None or before.steps >= decisive_steps(before.total_steps)
 
@@ -165,7 +165,7 @@ def side_by_side(before: TrialOutcome, after: TrialOutcome) -> str:
 
 def _cannot_overfit(trials: TrialEvidence) -> Iterator[str]:
     if trials.is_lost and trials.one_batch_accuracy is not None:
-        yield f"trained on a single batch, the net predicts {percent(trials.one_batch_accuracy)} of it correctly"
+        yield f"trained on a single batch, the network predicts {percent(trials.one_batch_accuracy)} of it correctly"
 
 
 def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Finding]:
@@ -229,7 +229,7 @@ def symptoms(outcome: TrialOutcome, given: RuleInputs) -> tuple[str, ...]:
     """Other observations from a trial that went badly."""
     seen = [] if outcome.error is None else [outcome.error]
     if outcome.predicted_majority > 0.99 and given.facts.majority < 0.99:
-        seen.append("the net makes the same prediction for every example")
+        seen.append("the network makes the same prediction for every example")
     losses = [point.loss for point in outcome.curve]
     if losses and losses[-1] > 1.5 * min(losses):
         seen.append(f"the loss increased again, from {min(losses):.3g} to {losses[-1]:.3g}")

@@ -62,7 +62,7 @@ def test_a_table_whose_first_rows_have_one_class_is_audited(tmp_path: Path, monk
     path = write_table(tmp_path / "t.csv", {name: values[order] for name, values in table().items()})
     (tmp_path / "c.yaml").write_text(f"dataset: {{name: csv, path: {path}}}\nmodel: {{name: mlp, hidden: [4]}}\n")
     found = audited(tmp_path / "c.yaml")
-    assert any(note.startswith("columns that are not features are not looked at: ") for note in found.notes)
+    assert any(note.startswith("columns that are not features were not checked: ") for note in found.notes)
     assert found.of_kind("reveals_label") == []
 
 
@@ -161,4 +161,4 @@ def test_multi_hot_targets_are_audited_without_label_errors(tmp_path: Path) -> N
     says_yes = (columns.pop("label") == "yes").astype(int)
     columns |= {"a": says_yes, "b": np.arange(400) % 2}
     found = audited(write_table(tmp_path / "t.csv", columns), "dataset.label=[a, b]", "loss=bce_with_logits")
-    assert any("label errors are not looked for" in note for note in found.notes)
+    assert any("label errors were not checked for" in note for note in found.notes)

@@ -77,7 +77,7 @@ def test_a_classifier_and_its_answers_are_shown(runs: list[Any]) -> None:
     predictions = classifier.predict([[1.0, 2.0, 3.0], "1,2"])
     told = text_of(predictions._repr_html_())
     assert f"inputs[0] {predictions[0].label} {predictions[0].probability:.1%}" in told
-    assert "1,2: 2 values; this net takes 3" in told
+    assert "1,2: 2 values; this network takes 3" in told
 
 
 def test_an_evaluation_is_shown_with_its_classes(runs: list[Any]) -> None:
