@@ -142,7 +142,7 @@ class Snapshot:
 
     def gradient_text(self) -> str:
         """Return the gradient ratio, in words."""
-        return f"the first layer's gradient is {self.gradient_ratio:.1e} of the last one's"
+        return f"the first layer's gradient is {self.gradient_ratio:.1e} times the last one's"
 
     @property
     def dead(self) -> float:
