@@ -18,6 +18,8 @@ CLOSED = ConfigDict(extra="forbid", strict=True)
 
 Metrics = dict[str, float | None]
 """The loss and the metrics by name."""
+SplitMetrics = dict[str, float | dict[str, str] | None]
+"""The same of a split; those without a value are null, with the reason by name in `undefined`."""
 Interval = list[float]
 """The lower and the upper bound."""
 
@@ -69,8 +71,8 @@ class Train(TypedDict):
     plan: dict[str, Any]
     best_epoch: int
     train: Metrics
-    validation: Metrics | None
-    test: Metrics | None
+    validation: SplitMetrics | None
+    test: SplitMetrics | None
     num_examples: dict[str, int]
     intervals: dict[str, dict[str, Interval] | None] | None
     baselines: dict[str, Any] | None
@@ -152,7 +154,8 @@ class Evaluate(TypedDict):
     accuracy_interval: Interval
     intervals: dict[str, Interval] | None
     classes: list[ClassFigures]
-    confusion: list[list[int]] | None
+    confusion: list[list[int]] | list[list[list[int]]]
+    undefined: NotRequired[dict[str, str]]
     baselines: dict[str, Any] | None
     test_looks: int | None
     calibration: dict[str, Any] | None
@@ -288,7 +291,7 @@ class LearningCurve(TypedDict):
     accuracy: float
     twice_the_data: dict[str, Any]
     trials: dict[str, dict[str, Any]]
-    untried: Any
+    untried: dict[str, str]
     conclusions: list[str]
     plot: str
 
@@ -453,7 +456,7 @@ class Lesson(TypedDict):
     hints: list[str]
     question: str
     choices: list[dict[str, Any]]
-    diff: str
+    diff: list[str]
     seconds: float
     plot: str | None
 

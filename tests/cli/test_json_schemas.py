@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +18,31 @@ from jsonschema import Draft202012Validator, ValidationError
 from nnclassify.cli.json_schemas import MODELS, output_schema
 
 Program = Any
-OUTSIDE = {"serve", "tune", "learning-curve", "lesson", "lesson-site", "reproduce"}
-"""Printed by commands that take minutes, or do not end; their own tests read what they print."""
+OUTSIDE = {"serve", "lesson-site"}
+"""Printed by a command that does not end, which has its own lines below, and by one that takes minutes."""
 CONFIG = "dataset: {name: digits, limit: 120, folds: 3, fold: 1}\nmodel: mlp\nepochs: 2\ncompile: off\n"
+TABLE = "dataset: {name: csv, path: table.csv, label: label, features: [a, b]}\nmodel: mlp\nepochs: 1\n"
+MULTI_HOT = TABLE.replace("label: label", "label: [red, round]") + "loss: bce_with_logits\n"
 COMMANDS: list[tuple[str, int, str]] = [
     ("train", 0, "train mine.yaml --no-plots --no-report"),
     ("train-group", 0, "train mine.yaml name=many epochs=1 --seeds 2 --no-plots --no-report"),
     ("evaluate", 0, "evaluate mine"),
     ("predict", 0, "predict image.png missing.png --run mine --sets 0.9 --min-confidence 0.5"),
+    ("train", 0, "train two.yaml --no-plots --no-report"),
+    ("train", 0, "train two.yaml name=rare dataset.label=rare --no-plots --no-report"),
+    ("evaluate", 0, "evaluate two --data table.csv --by site --importance"),
+    ("predict", 0, "predict 1,2 --run two --sets 0.9"),
+    ("train", 0, "train several.yaml --no-plots --no-report"),
+    ("evaluate", 0, "evaluate several"),
+    ("predict", 0, "predict 1,2 --run several"),
     ("compare", 0, "compare mine many/seed-0"),
     ("compare", 0, "compare mine many/seed-0 --plot curves.png"),
     ("plots", 0, "plots many/seed-0"),
     ("report", 0, "report mine"),
     ("receipt", 0, "receipt mine"),
+    ("reproduce", 0, "reproduce checkpoints/mine/receipt.json"),
+    ("tune", 0, "tune two.yaml search.optimizer.lr={log:[0.001,1]} --trials 2 --no-plots"),
+    ("learning-curve", 0, "learning-curve iris_mlp epochs=1 --shares 3 --seeds 1 --no-trials"),
     ("export", 0, "export mine --to safetensors --out mine.safetensors"),
     ("runs", 0, "runs"),
     ("summary", 0, "summary mine.yaml"),
@@ -41,6 +57,7 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("configs-copy", 0, "configs copy xor_1"),
     ("configs-reference", 0, "configs reference"),
     ("lessons", 0, "lesson"),
+    ("lesson", 0, "lesson renumbered-classes"),
     ("lesson-files", 0, "lesson renumbered-classes --out lesson"),
 ]
 
@@ -54,6 +71,14 @@ def test_the_schema_in_the_repository_is_current(name: str) -> None:
     """Renew it with: python -m nnclassify configs schema --command NAME > docs/json/NAME.json."""
     assert json.loads((ROOT / "docs/json" / f"{name}.json").read_text()) == output_schema(name)
     Draft202012Validator.check_schema(output_schema(name))
+
+
+def test_the_table_in_the_documents_has_a_row_per_schema() -> None:
+    assert sorted(path.stem for path in (ROOT / "docs/json").iterdir()) == sorted(MODELS)
+    lines = (ROOT / "docs/json.md").read_text(encoding="utf-8").splitlines()
+    about = {name: output_schema(name)["description"] for name in MODELS}
+    rows = [f"| `{name}` | [{name}.json](json/{name}.json) | {text} |" for name, text in about.items()]
+    assert [line for line in lines if line.startswith("| `")] == rows
 
 
 def test_every_object_that_a_command_prints_names_its_schema() -> None:
@@ -82,7 +107,11 @@ def test_every_command_prints_what_its_schema_says(nnclassify: Program, place: P
     from PIL import Image
 
     (place / "mine.yaml").write_text(CONFIG)
-    (place / "table.csv").write_text("a,b,label\n" + "".join(f"{i},{-i},{'xy'[i % 2]}\n" for i in range(40)))
+    (place / "two.yaml").write_text(TABLE)
+    (place / "several.yaml").write_text(MULTI_HOT)
+    rows = [f"{i},{-i},{i % 2},{i % 3 // 2},{'ns'[i % 5 > 2]},{'xy'[i % 2]},{'xy'[i % 2]}\n" for i in range(60)]
+    rows.append("60,-60,1,1,n,x,z\n")  # no metric that needs every class has a value where this row is not
+    (place / "table.csv").write_text("a,b,red,round,site,label,rare\n" + "".join(rows))
     Image.new("L", (8, 8)).save(place / "image.png")
     wrong = []
     for name, code, line in COMMANDS:
@@ -92,7 +121,20 @@ def test_every_command_prints_what_its_schema_says(nnclassify: Program, place: P
             validate(name, json.loads(done.stdout))
         except (AssertionError, ValueError, ValidationError) as error:
             wrong.append(f"{line}: {str(error)[:300]}")
+    validate("serve", first_object(place, "serve", "mine", "--port", "0", "--json"))
     assert wrong == []
+
+
+def first_object(place: Path, *arguments: str) -> Any:
+    """What a command that does not end prints first; it is then stopped."""
+    command = [sys.executable, "-W", "error", "-m", "nnclassify", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    return json.loads(line)
 
 
 @pytest.mark.slow
