@@ -14,7 +14,6 @@ from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOptio
 from nnclassify.cli.printing import print_json
 from nnclassify.cli.streams import is_terminal
 from nnclassify.errors import InputError, Interrupted, TrainingError, printable
-from nnclassify.settings import NAME_PATTERN
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -72,6 +71,8 @@ def _check(study: str | None) -> None:
     Raises:
         InputError: Optuna is not installed, the name of the study is none, or several processes train one run.
     """
+    from nnclassify.settings import NAME_PATTERN  # imports pydantic, which `--help` does not need
+
     if find_spec("optuna") is None:
         raise InputError("tune: needs Optuna, which is not installed; install it with: pip install 'nnclassify[tune]'")
     if study is not None and not re.fullmatch(NAME_PATTERN, study):
