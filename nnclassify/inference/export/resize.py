@@ -71,7 +71,7 @@ def _resized(pixels: Tensor, image_format: ImageFormat) -> Tensor:
     rows, columns = _axes(_number(height), _number(width), image_format)
     across = _matrix(columns, width, image_format.width, image_format.interpolation)
     down = _matrix(rows, height, image_format.height, image_format.interpolation)
-    return _to_bytes(down @ _to_bytes(pixels @ across.T))
+    return _applied(down, across, pixels)
 
 
 def _widened(pixels: Tensor, image_format: ImageFormat) -> Tensor:
@@ -80,7 +80,16 @@ def _widened(pixels: Tensor, image_format: ImageFormat) -> Tensor:
     wide, high = _wide(width, height, image_format.height), _wide(height, width, image_format.width)
     across = _matrix(_whole(width, wide), width, wide, "bicubic")
     down = _matrix(_whole(height, high), height, high, "bicubic")
-    return _to_bytes(down @ _to_bytes(pixels @ across.T))
+    return _applied(down, across, pixels)
+
+
+def _applied(down: Tensor, across: Tensor, pixels: Tensor) -> Tensor:
+    """Resize the columns, then the rows, rounding to bytes after each."""
+    # Of 4 and 2 dimensions, `matmul` compares strides; torch.export makes of that a guard that refuses some sizes.
+    planes = pixels.flatten(0, 1)
+    wide = _to_bytes(torch.bmm(planes, across.T.expand(planes.shape[0], -1, -1)))
+    resized = _to_bytes(torch.bmm(down.expand(planes.shape[0], -1, -1), wide))
+    return resized.reshape(*pixels.shape[:2], *resized.shape[1:])
 
 
 def _wide(length: int, other: int, target: int) -> int:

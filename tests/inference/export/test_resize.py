@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.inference.export.resize import _resized, _widened
+from nnclassify.inference.export.resize import _resized, _widened, resized
 
 SIZES = [(1, 1), (5, 90), (64, 48), (31, 33), (200, 7), (24, 20)]
 
@@ -30,3 +30,20 @@ def test_images_of_any_size_are_resized_as_pillow_does(resize: str, interpolatio
             given = _widened(given, image_format)
         found = _resized(given, image_format)[0]
         np.testing.assert_array_equal(found.numpy(), image_format.convert(Image.fromarray(pixels)))
+
+
+class _Padded(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return resized(images, ImageFormat(24, 20, "rgb", resize="pad"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch.export about its own internals
+def test_a_program_pads_the_smallest_images() -> None:
+    free = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
+    given = (torch.zeros(2, 37, 38, 3, dtype=torch.uint8),)
+    program = torch.export.export(_Padded(), given, dynamic_shapes={"images": free}).module()
+    for height, width in [(1, 1), (1, 2), (2, 1), (90, 1), (64, 48)]:
+        pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        wanted = ImageFormat(24, 20, "rgb", resize="pad").convert(Image.fromarray(pixels))
+        np.testing.assert_array_equal(program(torch.tensor(pixels)[None])[0].numpy(), wanted)
