@@ -61,13 +61,14 @@ def _species(folder: Path) -> None:
 
 def _patients(folder: Path, generator: np.random.Generator) -> None:
     """Patients with columns of every kind, and loans; what smokers and the old get depends on both."""
-    header = "patient_name,city,clinic,size,smoker,admitted,outcome"
+    header = "patient_name,city,clinic,size,smoker,price,start,admitted,outcome"
     rows = []
     for number in range(260):
         smokes, month, city = generator.integers(2), generator.integers(1, 13), CITIES[generator.integers(3)]
         outcome = "ill" if month + 6 * smokes + generator.normal(0, 1) > 9 else "well"
         size = "" if number % 40 == 7 else SIZES[number % 3]
         cells = [f"patient {number}", city, ["north", "south"][number % 2], size, ["no", "yes"][smokes]]
+        cells += [f"${10 + number % 7}", f"{8 + number % 9}:30"]
         rows.append(",".join([*cells, f"2024-{month:02}-{1 + number % 28:02}", outcome]))
     for name, part in {"patients": rows[:200], "more_patients": rows[200:240], "new_patients": rows[240:]}.items():
         (folder / f"{name}.csv").write_text("\n".join([header, *part, ""]))
