@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?$")
 MARK = re.compile(r"^<!-- (needs|before|output): (.+) -->$")
 IMAGE = re.compile(r"!\[[^]]*\]\((\S+?)(?: \"([^\"]+)\")?\)", re.DOTALL)
+NEEDY = re.compile(r"^<!-- needs: (.+?) -->$.*?(?=^##|\Z)", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])(?:< |[-+])?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 CODE = re.compile(r"exit code (\d+)( if)?")
 
@@ -138,9 +140,21 @@ def blocks(path: Path) -> list[Block]:
     return found
 
 
-def images(path: Path) -> dict[Path, str | None]:
-    """Return the images of a page: the file, and the file of a run that it is a copy of."""
+def is_there(needs: str | None) -> bool:
+    """Return whether what a section needs is there: a path in the root of the repository, or a program."""
+    return needs is None or (ROOT / needs).exists() or shutil.which(needs) is not None
+
+
+def images(path: Path, *, runnable: bool = False) -> dict[Path, str | None]:
+    """Return the images of a page: the file, and the file of a run that it is a copy of.
+
+    Args:
+        path: The page.
+        runnable: Leave out those of sections that need what is not there.
+    """
     text = path.read_text(encoding="utf-8")
+    if runnable:
+        text = NEEDY.sub(lambda section: section[0] if is_there(section[1]) else "", text)
     return {(path.parent / name).resolve(): source or None for name, source in IMAGE.findall(text)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.documents import stand_ins
-from benchmarks.documents.pages import ROOT, Block, Command, blocks, images
+from benchmarks.documents.pages import ROOT, Block, Command, blocks, images, is_there
 from benchmarks.documents.shell import Shell
 
 INSTALLS = ("pip install ", "git clone ")
@@ -42,7 +41,7 @@ def prepare(folder: Path) -> Shell:
 def run(page: Path, shell: Shell) -> Iterator[Ran]:
     """Run the blocks of a page: files are written, Python and commands are run."""
     for block in blocks(page):
-        if block.needs is not None and not (ROOT / block.needs).exists() and shutil.which(block.needs) is None:
+        if not is_there(block.needs):
             continue
         for text in block.before:
             yield _ran(Command(text, ["..."], block.line), shell)
@@ -79,7 +78,8 @@ def _ran(command: Command, shell: Shell) -> Ran:
 
 def missing_images(page: Path, shell: Shell) -> list[str]:
     """Return the sources of images that the commands of a page have not written."""
-    return [source for source in images(page).values() if source is not None and not (shell.folder / source).exists()]
+    sources = images(page, runnable=True).values()
+    return [source for source in sources if source is not None and not (shell.folder / source).exists()]
 
 
 def copy_images(page: Path, shell: Shell) -> None:
