@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +129,19 @@ def test_every_command_prints_what_its_schema_says(nnclassify: Program, place: P
 
 
 def first_object(place: Path, *arguments: str) -> Any:
-    """What a command that does not end prints first; it is then stopped."""
+    """What a server prints first; it is stopped as soon as it answers."""
     command = [sys.executable, "-W", "error", "-m", "nnclassify", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
+        printed = json.loads(process.stdout.readline())
+        for _ in range(600):  # until then, a signal ends the command like any other
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{printed['url']}/health"):
+                break
+            time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
-    return json.loads(line)
+    return printed
 
 
 @pytest.mark.slow
