@@ -180,7 +180,7 @@ def _of_the_system() -> int | None:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):  # not Linux, or a very old kernel
-        pages = getattr(os, "sysconf_names", {}).keys() & {"SC_PHYS_PAGES"}
+        pages = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if pages else None
 
 
