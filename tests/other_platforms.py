@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import importlib
 import io
 import os
 import pathlib
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 with contextlib.suppress(ImportError):  # joblib asks for it; it is another psutil where os lacks what it uses here
-    import psutil  # noqa: F401
+    importlib.import_module("psutil")
 
 LACKING = ("geteuid", "getuid", "link", "memfd_create", "sysconf", "sysconf_names", "fork", "getppid")
 SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGKILL")
