@@ -119,7 +119,7 @@ class Tracking(Observer):
             "steps": row.step,
             **{key: state[key] for key in ("lr", "seconds", "examples_per_second")},
         }
-        return Epoch(row.epoch, _finite(figures))
+        return Epoch(row.epoch, _finite(figures), [*figures])
 
     def _add_waiting(self) -> None:
         rows, self.waiting = self.waiting, []

@@ -152,3 +152,11 @@ def test_a_run_may_be_resumed_with_other_trackers(tmp_path: Path) -> None:
     first = train(tmp_path)
     again = nnclassify.train(first.folder.path, tmp_path, ["epochs=4", "log=[csv]"], resume=True, report=False)
     assert len(rows_of(again.folder.path / "csv/epochs.csv")) == 5
+
+
+def test_a_column_is_there_though_its_first_figure_is_not_finite(tmp_path: Path) -> None:
+    run = LoggedRun(tmp_path, "id", "run", None, {})
+    names = ["loss", "lr"]
+    log = CsvTables().open(run, [Epoch(1, {"lr": 0.1}, names)])
+    log.add([Epoch(2, {"loss": 0.5, "lr": 0.1}, names)])
+    assert (tmp_path / "csv" / "epochs.csv").read_text() == "epoch,loss,lr\n1,,0.1\n2,0.5,0.1\n"

@@ -27,10 +27,12 @@ class Epoch:
     Attributes:
         number: The number of the epoch, from 1.
         figures: Finite numbers by name, such as `train/loss`.
+        names: The names of all figures, the same in every epoch: a loss need not be finite.
     """
 
     number: int
     figures: Mapping[str, float]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -30,18 +30,15 @@ class _Tables(Log):
     def __init__(self, run: LoggedRun) -> None:
         self.folder = run.folder / "csv"
         self.parameters = [["key", "value"], *([cell(key), cell(str(value))] for key, value in run.parameters.items())]
-        self.columns: list[str] = []
         (self.folder / "epochs.csv").unlink(missing_ok=True)
         write_csv(self.folder / "run.csv", self.parameters)
 
     def add(self, epochs: Sequence[Epoch]) -> None:
         with (self.folder / "epochs.csv").open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            for epoch in epochs:
-                if not self.columns:
-                    self.columns = [*epoch.figures]
-                    writer.writerow(["epoch", *self.columns])
-                writer.writerow([epoch.number, *(epoch.figures.get(name, "") for name in self.columns)])
+            if epochs and file.tell() == 0:
+                writer.writerow(["epoch", *epochs[0].names])
+            writer.writerows([epoch.number, *(epoch.figures.get(name, "") for name in epoch.names)] for epoch in epochs)
 
     def finish(self, results: Mapping[str, float], plots: Sequence[Path], last: int) -> None:
         rows = [*self.parameters, *([name, repr(value)] for name, value in results.items())]
