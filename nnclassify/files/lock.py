@@ -26,6 +26,23 @@ def lock(descriptor: int, *, wait: bool = False) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a process of this machine holds the lock on a file.
+
+    Raises:
+        OSError: There is no such file, or it cannot be opened.
+    """
+    # A network file system locks only what may be written; a local one also what another user lets us read.
+    descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+    try:
+        lock(descriptor)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextlib.contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
     """Return a context in which other processes wait before theirs with the same path.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, some, suggestion
 from nnclassify.files.atomic_write import previous, remove, remove_partials
-from nnclassify.files.lock import lock
+from nnclassify.files.lock import is_locked, lock
 from nnclassify.files.paths import is_regular, look, unreadable
 
 CHECKPOINTS = Path("checkpoints")
@@ -146,18 +146,9 @@ class RunFolder:
     def is_locked(self) -> bool:
         """Return whether a process is training in the folder; False if this cannot be determined."""
         try:
-            if not self.lock.is_file():
-                return False
-            descriptor = os.open(self.lock, os.O_RDONLY)
+            return self.lock.is_file() and is_locked(self.lock)
         except OSError:
             return False
-        try:
-            lock(descriptor)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from nnclassify.errors import SaveError, one_line
-from nnclassify.files.lock import lock
+from nnclassify.files.lock import is_locked, lock
 
 GRACE_SECONDS = 60.0
 """A process of another machine that has not touched its file for this long is dead."""
@@ -147,7 +147,7 @@ class Worker:
         """Remove the files that processes of this machine left when they were killed."""
         for path in self.folder.glob(f"{host()}.*"):
             with contextlib.suppress(OSError):
-                if not _is_locked(path):
+                if not is_locked(path):
                     path.unlink()
 
     def _touch(self) -> None:
@@ -162,7 +162,7 @@ class Worker:
             return True
         try:
             if other.partition(".")[0] == host():
-                return _is_locked(path)
+                return is_locked(path)
             os.utime(self._path)  # so that both times are those of the file server's clock
             return self._path.stat().st_mtime - path.stat().st_mtime < GRACE_SECONDS
         except FileNotFoundError:
@@ -180,19 +180,3 @@ class Worker:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
-
-
-def _is_locked(path: Path) -> bool:
-    """Return whether a process of this machine holds the lock on a file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        lock(descriptor)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
