@@ -83,7 +83,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import os, time\n"
         "from nnclassify.process import stop_on_signals\n"
-        "with stop_on_signals(lambda number: os.write(1, b'asked %d\\n' % number)):  # `print` cannot interrupt itself\n"
+        "with stop_on_signals(lambda number: os.write(1, b'asked %d\\n' % number)):\n"  # not `print` within `print`
         "    os.write(1, b'ready\\n')\n"
         "    while True: time.sleep(0.01)\n"
     )
