@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color
 from nnclassify.errors import InputError, printable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TABLE, SUMMARY = "audit.csv", "audit.json"
 
 
-@takes_changes
+@takes_options
 def audit(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nnclassify.cli.options import PRECEDENCE, UNCHANGED, Changes, JsonOption, complete_config, takes_changes
+from nnclassify.cli.options import PRECEDENCE, UNCHANGED, Changes, JsonOption, complete_config, takes_options
 from nnclassify.cli.printing import print_json
 from nnclassify.errors import InputError, printable, suggestion
 from nnclassify.files import shipped
@@ -39,7 +39,7 @@ ShippedName = Annotated[str, typer.Argument(metavar="NAME", help="A shipped conf
 
 
 @configs_app.command("show", epilog=PRECEDENCE)
-@takes_changes
+@takes_options
 def show_config(
     name: ShippedName,
     changes: Changes = UNCHANGED,

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from nnclassify.cli.options import JsonOption, RunArgument, RunOption, RunWords, SetOption, TrustOption
+from nnclassify.cli.options import NEWEST_RUN, ChosenRun, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import check_output, find_run
+from nnclassify.cli.use import check_output
 from nnclassify.errors import printable
 
 
+@takes_options
 def export(
-    run: RunArgument = None,
-    words: RunWords = None,
+    chosen: ChosenRun = NEWEST_RUN,
     to: Annotated[
         str, typer.Option("--to", metavar="FORMAT", help="onnx, safetensors, torch (.pt2) or html.")
     ] = "onnx",
@@ -27,8 +27,6 @@ def export(
     license_text: Annotated[
         str | None, typer.Option("--license", metavar="TEXT", help="The license to state in the file, such as MIT.")
     ] = None,
-    overrides: SetOption = None,
-    run_option: RunOption = None,
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
@@ -39,13 +37,11 @@ def export(
     KEY=VALUE may say where the data is, such as dataset.root=DATA.
     """
     check_output("--out", out, "model.onnx")
-    from nnclassify.cli.overrides import run_and_overrides
-
-    run, changes = run_and_overrides(run, words, run_option, overrides)
+    path, changes = chosen.found()
     from nnclassify.inference.export.export import check_form, export_run
 
     check_form(to)
-    made = export_run(find_run(run), to, out, license_text=license_text, overrides=changes, note=note)
+    made = export_run(path, to, out, license_text=license_text, overrides=changes, note=note)
     if as_json:
         print_json({**asdict(made), "path": str(made.path), "card": str(made.card)}, "export")
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.use import check_plot
 from nnclassify.errors import Interrupted, printable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nnclassify.runs.folder import RunFolder
 
 
-@takes_changes
+@takes_options
 def learning_curve(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,

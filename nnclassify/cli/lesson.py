@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import JsonOption
+from nnclassify.cli.options import JsonOption, takes_options
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color
 from nnclassify.errors import InputError, counted, printable
@@ -30,6 +31,28 @@ def complete_lesson(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+@dataclass(frozen=True)
+class Telling:
+    """How a lesson is told."""
+
+    quiz: Annotated[bool, typer.Option("--quiz", help="Ask for the cause before revealing it.")] = False
+    hints: Annotated[
+        int | None, typer.Option("--hints", metavar="N", min=0, help="Print N hints at once, without waiting.")
+    ] = None
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="OUT.png", help="Save the curves of both runs as an image.")
+    ] = None
+
+    def given(self) -> list[str]:
+        """Return the options that are given."""
+        options = {"--quiz": self.quiz, "--hints": self.hints is not None, "--plot": self.plot is not None}
+        return [option for option, is_given in options.items() if is_given]
+
+
+UNPROMPTED = Telling()
+
+
+@takes_options
 def lesson(
     name: Annotated[
         str | None,
@@ -44,13 +67,7 @@ def lesson(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write the site, or the configs and data of one lesson."),
     ] = None,
-    quiz: Annotated[bool, typer.Option("--quiz", help="Ask for the cause before revealing it.")] = False,
-    hints: Annotated[
-        int | None, typer.Option("--hints", metavar="N", min=0, help="Print N hints at once, without waiting.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="OUT.png", help="Save the curves of both runs as an image.")
-    ] = None,
+    telling: Telling = UNPROMPTED,
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**31, help="Added to the seeds of the configs.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,38 +77,27 @@ def lesson(
     """
     from nnclassify.lessons.pages import find_lesson
 
-    _check_options(name, out, quiz, hints, plot, every=every, as_json=as_json)
+    _check_options(name, out, telling.given(), every=every, as_json=as_json)
     if name is None:
         _course(out, seed, as_json=as_json)
         return
     found = find_lesson(name)
-    if plot is not None:
-        _check_plot(plot)
+    if telling.plot is not None:
+        _check_plot(telling.plot)
     if out is not None:
         _copy(found, out, as_json=as_json)
     elif as_json:
         from nnclassify.lessons.outcome import outcome
 
         told = outcome(found, seed)
-        saved = _save_plot(found, told.broken, told.fixed, plot)
+        saved = _save_plot(found, told.broken, told.fixed, telling.plot)
         print_json({**told.state(), "plot": saved}, "lesson")
     else:
-        _tell(found, seed, quiz=quiz, num_hints=hints, plot=plot)
+        _tell(found, seed, telling)
 
 
-def _check_options(
-    name: str | None,
-    out: Path | None,
-    quiz: bool,
-    hints: int | None,
-    plot: Path | None,
-    *,
-    every: bool,
-    as_json: bool,
-) -> None:
+def _check_options(name: str | None, out: Path | None, given: list[str], *, every: bool, as_json: bool) -> None:
     """Refuse options that would have no effect."""
-    telling = {"--quiz": quiz, "--hints": hints is not None, "--plot": plot is not None}
-    given = [option for option, is_given in telling.items() if is_given]
     if every and name is not None:
         raise InputError(f"--all and {name}: use one or the other")
     if every and out is None:
@@ -100,7 +106,7 @@ def _check_options(
         raise InputError("--out: needs a LESSON, whose files are written, or --all for a site")
     if given and (name is None or out is not None):
         raise InputError(f"{given[0]}: needs a LESSON that is told; {'remove --out' if out else 'name one'}")
-    if as_json and (quiz or hints is not None):
+    if as_json and {"--quiz", "--hints"}.intersection(given):
         raise InputError("--json: has the question and all hints; remove --quiz and --hints")
 
 
@@ -148,7 +154,7 @@ def _copy(lesson: Lesson, out: Path, *, as_json: bool) -> None:
     print(printable(f"try it: cd {out} && nnclassify check broken.yaml{trust}"))
 
 
-def _tell(lesson: Lesson, seed: int, *, quiz: bool, num_hints: int | None, plot: Path | None) -> None:
+def _tell(lesson: Lesson, seed: int, telling: Telling) -> None:
     """Tell a lesson: the broken config, both runs, hints, the cause, and the fix."""
     from nnclassify.lessons.curves import curves_of, text_plot
     from nnclassify.lessons.outcome import check_config
@@ -160,13 +166,13 @@ def _tell(lesson: Lesson, seed: int, *, quiz: bool, num_hints: int | None, plot:
     broken = _trained(lesson, "broken", seed)
     fixed = _trained(lesson, "fixed", seed)
     print(text_plot(curves_of(lesson, broken[0], fixed[0])[0]))
-    if (saved := _save_plot(lesson, broken, fixed, plot)) is not None:
+    if (saved := _save_plot(lesson, broken, fixed, telling.plot)) is not None:
         print(printable(f"plot: {saved}"))
     print()
     _print_section(lesson, "What you see")
-    if quiz:
+    if telling.quiz:
         _ask(lesson)
-    _give_hints(lesson, num_hints)
+    _give_hints(lesson, telling.hints)
     _reveal(lesson, broken, check_config(lesson, seed))
     _say_if_unexpected(lesson, broken, fixed)
 

@@ -6,13 +6,19 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnclassify.cli.printing import note
 from nnclassify.errors import NNClassifyError
 from nnclassify.files import python_source, shipped
+
+if TYPE_CHECKING:
+    from nnclassify.inference.classifier import Classifier
+    from nnclassify.inference.predict import Caution
 
 
 def complete_config(incomplete: str) -> list[str]:
@@ -55,10 +61,6 @@ TrustOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-RunOption = Annotated[
-    str | None,
-    typer.Option("--run", metavar="RUN", help="Same as RUN; use one or the other.", autocompletion=complete_run),
-]
 ConfigArgument = Annotated[
     str,
     typer.Argument(
@@ -79,6 +81,14 @@ RunWords = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Override values, such as evaluation.tta=mirror: the same as --set."),
 ]
+RunsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN", help="Runs, run folders or checkpoints.", autocompletion=complete_run),
+]
+RunsOption = Annotated[
+    list[str] | None,
+    typer.Option("--run", metavar="RUN", help="Same as RUN; can be repeated.", autocompletion=complete_run),
+]
 LabelOption = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Label column of a table: short for dataset.label.")
 ]
@@ -92,7 +102,7 @@ PRECEDENCE = (
 
 @dataclass(frozen=True)
 class Changes:
-    """What a command line changes in a config: the options that `takes_changes` gives to a command."""
+    """What a command line changes in a config: see `takes_options`."""
 
     words: Annotated[
         list[str] | None,
@@ -117,17 +127,89 @@ class Changes:
 UNCHANGED = Changes()
 
 
-def takes_changes(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, in place of its parameter `changes`, the options and words of `Changes`."""
-    options = inspect.signature(Changes, eval_str=True).parameters
+@dataclass(frozen=True)
+class ChosenRun:
+    """The run that a command uses, and what is overridden in its config."""
+
+    run: RunArgument = None
+    words: RunWords = None
+    overrides: SetOption = None
+    run_option: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Same as RUN; use one or the other.", autocompletion=complete_run),
+    ] = None
+
+    def found(self) -> tuple[Path, list[str]]:
+        """Find the checkpoint, with a note if the name is ambiguous or left out; and return the overrides.
+
+        Raises:
+            InputError: Words are ambiguous or contradict each other.
+            CheckpointError: There is no such run.
+        """
+        from nnclassify.cli.overrides import run_and_overrides
+
+        run, changes = run_and_overrides(self.run, self.words, self.run_option, self.overrides)
+        return find_run(run), changes
+
+
+NEWEST_RUN = ChosenRun()
+
+
+@dataclass(frozen=True)
+class CautionOptions:
+    """How cautious predictions are."""
+
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", help="Answer `unsure` where the predicted class has a lower probability, such as 0.8."
+        ),
+    ] = None
+    risk: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R",
+            help="Answer `unsure` so that at most this fraction of the other answers is wrong, such as 0.05.",
+        ),
+    ] = None
+    sets: Annotated[
+        float | None,
+        typer.Option(
+            metavar="C", help="Also print sets of classes that contain the true class this often, such as 0.9."
+        ),
+    ] = None
+
+    def of(self, classifier: Classifier) -> Caution:
+        """Return what this means for a network; see `Classifier.caution`."""
+        return classifier.caution(self.min_confidence, self.risk, self.sets)
+
+
+INCAUTIOUS = CautionOptions()
+
+
+def find_run(run: str | None) -> Path:
+    """Find the checkpoint of a run, with a note if the name is ambiguous or left out."""
+    from nnclassify.runs.folder import find_checkpoint
+
+    return find_checkpoint(run, note=note)
+
+
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of each parameter whose type is a dataclass of options, the options of that class."""
+    own = inspect.signature(command, eval_str=True)
+    types = {name: parameter.annotation for name, parameter in own.parameters.items()}
+    groups = {name: each for name, each in types.items() if isinstance(each, type) and is_dataclass(each)}
+    options = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        command(changes=Changes(**{name: given.pop(name) for name in options}), **given)
+        chosen = {
+            name: group(**{option: given.pop(option) for option in options[name]}) for name, group in groups.items()
+        }
+        command(**chosen, **given)
 
-    own = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []
     for name, parameter in own.parameters.items():
-        parameters += options.values() if name == "changes" else [parameter]
+        parameters += options[name].values() if name in options else [parameter]
     vars(with_options)["__signature__"] = own.replace(parameters=parameters)  # what typer reads
     return with_options

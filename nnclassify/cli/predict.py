@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import DeviceOption, JsonOption, SetOption, TrustOption, complete_run
+from nnclassify.cli.options import (
+    INCAUTIOUS,
+    CautionOptions,
+    DeviceOption,
+    JsonOption,
+    SetOption,
+    TrustOption,
+    complete_run,
+    find_run,
+    takes_options,
+)
 from nnclassify.cli.printing import note, print_json_list
 from nnclassify.cli.streams import is_terminal
-from nnclassify.cli.use import check_output, check_plot, find_run, load_noted
+from nnclassify.cli.use import check_output, check_plot, load_noted
 from nnclassify.errors import InputError, Interrupted, counted, printable
 from nnclassify.process import stop_on_signals
 
@@ -69,21 +79,6 @@ CsvOption = Annotated[
 SaveCsvOption = Annotated[
     Path | None, typer.Option("--save-csv", metavar="FILE", help="Write what --csv prints to a file.")
 ]
-MinConfidenceOption = Annotated[
-    float | None,
-    typer.Option(metavar="P", help="Answer `unsure` where the predicted class has a lower probability, such as 0.8."),
-]
-RiskOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="R",
-        help="Answer `unsure` so that at most this fraction of the other answers is wrong, such as 0.05.",
-    ),
-]
-SetsOption = Annotated[
-    float | None,
-    typer.Option(metavar="C", help="Also print sets of classes that contain the true class this often, such as 0.9."),
-]
 CopyToOption = Annotated[
     Path | None,
     typer.Option("--copy-to", metavar="DIR", help="Copy each image to DIR/<predicted class>/, overwriting none."),
@@ -98,6 +93,7 @@ HeatmapOption = Annotated[
 ]
 
 
+@takes_options
 def predict(
     inputs: InputsArgument,
     run: NewestRunOption = None,
@@ -109,9 +105,7 @@ def predict(
     save_csv: SaveCsvOption = None,
     copy_to: CopyToOption = None,
     heatmap: HeatmapOption = None,
-    min_confidence: MinConfidenceOption = None,
-    risk: RiskOption = None,
-    sets: SetsOption = None,
+    cautious: CautionOptions = INCAUTIOUS,
     trust: TrustOption = False,
 ) -> None:
     """Predict the classes of inputs with a trained classifier.
@@ -126,7 +120,7 @@ def predict(
     inputs, changes = inputs_and_overrides(inputs, overrides)
     check_plot("--heatmap", heatmap, "heatmap.png")
     classifier = _predicting_classifier(run, device, changes, top_k)
-    caution = classifier.caution(min_confidence, risk, sets)
+    caution = cautious.of(classifier)
     if heatmap is not None:
         _draw_heatmaps(heatmap, classifier, inputs)
     copies = _copies(copy_to, classifier, inputs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.use import check_plot
 from nnclassify.errors import InputError, printable
@@ -23,7 +23,7 @@ OutOption = Annotated[
 ]
 
 
-@takes_changes
+@takes_options
 def preview(
     config: ConfigArgument,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",

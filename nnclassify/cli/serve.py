@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import DeviceOption, JsonOption, RunArgument, RunOption, RunWords, SetOption, TrustOption
-from nnclassify.cli.predict import MinConfidenceOption, RiskOption, SetsOption
+from nnclassify.cli.options import (
+    INCAUTIOUS,
+    NEWEST_RUN,
+    CautionOptions,
+    ChosenRun,
+    DeviceOption,
+    JsonOption,
+    TrustOption,
+    takes_options,
+)
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import find_run, load_noted
+from nnclassify.cli.use import load_noted
 from nnclassify.errors import InputError, counted, printable
 
 if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
+    from nnclassify.serve.limits import Limits
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")]
@@ -24,35 +34,48 @@ AllowHostOption = Annotated[
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, max=256, help="Number of processes. They share the weights.")]
 TopKOption = Annotated[int, typer.Option(min=1, help="Number of classes in an answer, most probable first.")]
-MaxMbOption = Annotated[float, typer.Option("--max-mb", min=0.001, max=1024, help="Largest request in megabytes.")]
-MaxPixelsOption = Annotated[
-    float, typer.Option("--max-megapixels", min=0.001, max=89, help="Largest image, before it is resized.")
-]
-MaxInputsOption = Annotated[int, typer.Option("--max-inputs", min=1, max=100_000, help="Most inputs in one request.")]
-QueueOption = Annotated[
-    int, typer.Option(min=1, max=100_000, help="Most requests in progress per process; others are answered 503.")
-]
-TimeoutOption = Annotated[float, typer.Option(min=0.1, max=3600, help="Time for one request in seconds.")]
 
 
+@dataclass(frozen=True)
+class LimitOptions:
+    """What the server takes at most."""
+
+    max_mb: Annotated[float, typer.Option(min=0.001, max=1024, help="Largest request in megabytes.")] = 16
+    max_megapixels: Annotated[float, typer.Option(min=0.001, max=89, help="Largest image, before it is resized.")] = 50
+    max_inputs: Annotated[int, typer.Option(min=1, max=100_000, help="Most inputs in one request.")] = 256
+    queue: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most requests in progress per process; others are answered 503.")
+    ] = 256
+    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Time for one request in seconds.")] = 30
+
+    def limits(self) -> Limits:
+        """Return the limits in bytes, pixels and seconds."""
+        from nnclassify.serve.limits import Limits
+
+        max_bytes = int(self.max_mb * 1e6)
+        return Limits(
+            max_bytes=max_bytes,
+            max_pixels=int(self.max_megapixels * 1e6),
+            max_inputs=self.max_inputs,
+            queue=self.queue,
+            queue_bytes=max(Limits.queue_bytes, max_bytes),
+            seconds=self.timeout,
+        )
+
+
+LIMITS = LimitOptions()
+
+
+@takes_options
 def serve(
-    run: RunArgument = None,
-    words: RunWords = None,
-    overrides: SetOption = None,
-    run_option: RunOption = None,
+    run: ChosenRun = NEWEST_RUN,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     allow_host: AllowHostOption = None,
     workers: WorkersOption = 1,
     top_k: TopKOption = 10,
-    min_confidence: MinConfidenceOption = None,
-    risk: RiskOption = None,
-    sets: SetsOption = None,
-    max_mb: MaxMbOption = 16,
-    max_megapixels: MaxPixelsOption = 50,
-    max_inputs: MaxInputsOption = 256,
-    queue: QueueOption = 256,
-    timeout: TimeoutOption = 30,
+    cautious: CautionOptions = INCAUTIOUS,
+    limits: LimitOptions = LIMITS,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     trust: TrustOption = False,
@@ -64,21 +87,11 @@ def serve(
     _check_extra()
     from nnclassify.cli.bug_report import report
     from nnclassify.serve.command import Settings, check_workers, run_server
-    from nnclassify.serve.limits import Limits
     from nnclassify.serve.workers import listening_socket, url_of
 
-    classifier = _classifier(run, words, run_option, overrides, device)
+    classifier = _classifier(run, device)
     check_workers(classifier, workers)
-    limits = Limits(
-        max_bytes=int(max_mb * 1e6),
-        max_pixels=int(max_megapixels * 1e6),
-        max_inputs=max_inputs,
-        queue=queue,
-        queue_bytes=max(Limits.queue_bytes, int(max_mb * 1e6)),
-        seconds=timeout,
-    )
-    caution = classifier.caution(min_confidence, risk, sets)
-    settings = Settings(workers, [host, *(allow_host or ())], top_k, caution, limits)
+    settings = Settings(workers, [host, *(allow_host or ())], top_k, cautious.of(classifier), limits.limits())
     with listening_socket(host, port) as listener:
         _say_where(url_of(listener), classifier, workers, as_json=as_json)
         if host not in LOCAL:
@@ -100,17 +113,14 @@ def _check_extra() -> None:
         raise InputError(f"serve: needs {cause.name}; install it: pip install 'nnclassify[serve]'") from cause
 
 
-def _classifier(
-    run: str | None, words: list[str] | None, run_option: str | None, overrides: list[str] | None, device: str
-) -> Classifier:
+def _classifier(run: ChosenRun, device: str) -> Classifier:
     import torch
 
-    from nnclassify.cli.overrides import run_and_overrides
     from nnclassify.inference.predict import CSV_KEYS
 
     torch.set_num_threads(1)  # before workers are forked: a child cannot use its parent's threads
-    run, changes = run_and_overrides(run, words, run_option, overrides)
-    return load_noted(find_run(run), device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
+    path, changes = run.found()
+    return load_noted(path, device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
 
 
 def _say_where(url: str, classifier: Classifier, workers: int, *, as_json: bool) -> None:

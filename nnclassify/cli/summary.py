@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import print_json
 
 if TYPE_CHECKING:
     from nnclassify.training.summary import Summary
 
 
-@takes_changes
+@takes_options
 def summary(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,

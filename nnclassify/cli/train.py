@@ -20,7 +20,7 @@ from nnclassify.cli.options import (
     JsonOption,
     TrustOption,
     complete_run,
-    takes_changes,
+    takes_options,
 )
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color, is_terminal
@@ -50,7 +50,7 @@ FoldsOption = Annotated[
 ]
 
 
-@takes_changes
+@takes_options
 def train(
     config: ConfigOrRunArgument = None,
     changes: Changes = UNCHANGED,
@@ -137,7 +137,7 @@ def _trained(
         save_run_plots(result, note, redraw=not loaded.config.log)
 
 
-@takes_changes
+@takes_options
 def check(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,

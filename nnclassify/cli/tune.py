@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_changes
+from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import print_json
 from nnclassify.cli.streams import is_terminal
 from nnclassify.errors import InputError, Interrupted, TrainingError, printable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nnclassify.tune.study import Study
 
 
-@takes_changes
+@takes_options
 def tune(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,

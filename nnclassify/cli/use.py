@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import (
+    NEWEST_RUN,
+    ChosenRun,
     DeviceOption,
     JsonOption,
-    RunArgument,
-    RunOption,
-    RunWords,
-    SetOption,
+    RunsArgument,
+    RunsOption,
     TrustOption,
     complete_run,
+    takes_options,
 )
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import InputError, printable
@@ -57,14 +58,12 @@ ImportanceOption = Annotated[
 ]
 
 
+@takes_options
 def evaluate(
-    run: RunArgument = None,
-    words: RunWords = None,
+    run: ChosenRun = NEWEST_RUN,
     split: SplitOption = None,
     data: DataOption = None,
     label: LabelOfDataOption = None,
-    overrides: SetOption = None,
-    run_option: RunOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     table: TableOption = None,
@@ -76,16 +75,13 @@ def evaluate(
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
     check_output("--csv", table, "predictions.csv")
-    from nnclassify.cli.overrides import run_and_overrides
-
-    run, changes = run_and_overrides(run, words, run_option, overrides)
+    path, changes = run.found()
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.calibrate import calibration_facts, calibration_figures
     from nnclassify.inference.evaluation_examples import evaluate_chosen, examples_to_evaluate, recorded_baselines
     from nnclassify.inference.failures import failures_of
     from nnclassify.inference.predictions import Predicted
 
-    path = find_run(run)
     classifier = load_noted(path, device).overridden(changes)
     chosen = examples_to_evaluate(classifier, split, data, label)
     for text in chosen.notes:
@@ -141,13 +137,6 @@ def check_plot(option: str, path: Path | None, example: str) -> None:
         format_of(path)
 
 
-def find_run(run: str | None) -> Path:
-    """Find the checkpoint of a run, with a note if the name is ambiguous or left out."""
-    from nnclassify.runs.folder import find_checkpoint
-
-    return find_checkpoint(run, note=note)
-
-
 def load_noted(path: Path, device: str) -> Classifier:
     """Load the classifier, with a note if its newest generation is damaged."""
     from nnclassify.inference.classifier import Classifier
@@ -158,11 +147,9 @@ def load_noted(path: Path, device: str) -> Classifier:
     return classifier
 
 
+@takes_options
 def draw_plots(
-    run: RunArgument = None,
-    words: RunWords = None,
-    overrides: SetOption = None,
-    run_option: RunOption = None,
+    run: ChosenRun = NEWEST_RUN,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     trust: TrustOption = False,
@@ -172,10 +159,7 @@ def draw_plots(
     Draws the curves, the confusion matrix, samples, mistakes, decision regions, confused classes, heatmaps of mistakes
     and the importance of columns, as far as they apply.
     """
-    from nnclassify.cli.overrides import run_and_overrides
-
-    run, changes = run_and_overrides(run, words, run_option, overrides)
-    path = find_run(run)
+    path, changes = run.found()
     from nnclassify.inference.plots.redraw import draw_again
 
     drawn = [str(plot) for plot in draw_again(path, changes, device, note)]
@@ -186,14 +170,8 @@ def draw_plots(
 
 
 def compare(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="RUN", help="Runs, run folders or checkpoints.", autocompletion=complete_run),
-    ] = None,
-    run_options: Annotated[
-        list[str] | None,
-        typer.Option("--run", metavar="RUN", help="Same as RUN; can be repeated.", autocompletion=complete_run),
-    ] = None,
+    runs: RunsArgument = None,
+    run_options: RunsOption = None,
     plot: Annotated[Path | None, typer.Option(help="The file to save the plot of the curves to.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -236,10 +214,7 @@ def report(
             metavar="RUN", help="Runs or run folders. Default: the newest run.", autocompletion=complete_run
         ),
     ] = None,
-    run_options: Annotated[
-        list[str] | None,
-        typer.Option("--run", metavar="RUN", help="Same as RUN; can be repeated.", autocompletion=complete_run),
-    ] = None,
+    run_options: RunsOption = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The page to write. Default: report.html in the folder of the run."),

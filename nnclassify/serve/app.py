@@ -254,6 +254,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
 
         @app.get("/map", summary="The decisions in the plane of two features")
         async def decisions() -> MapFacts:
+            """Return the predicted class and its probability on a grid."""
             return await asyncio.to_thread(lambda: service.map)
 
 
