@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import textwrap
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from nnclassify.config.run_config import RunConfig
@@ -40,13 +41,18 @@ def field_docs(settings: type[Settings]) -> dict[str, str]:
     for base in reversed(settings.__mro__):
         if not issubclass(base, Settings):
             continue
-        definition = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        assert isinstance(definition, ast.ClassDef)
-        for field, text in pairwise(definition.body):
+        for field, text in pairwise(_classes_in(inspect.getfile(base))[base.__name__].body):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(value=ast.Constant(value=str(doc))):
                     docs[key.removesuffix("_")] = " ".join(doc.split())  # `class_` is the key `class`
     return docs
+
+
+@cache
+def _classes_in(file: str) -> dict[str, ast.ClassDef]:
+    """Return the definitions of the classes at the top of a source file."""
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def all_settings() -> dict[str, type[Settings]]:

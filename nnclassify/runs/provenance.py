@@ -141,12 +141,12 @@ BY_DATA = "decided by the data"
 
 
 def _origins(loaded: LoadedConfig, config: RunConfig) -> dict[str, str]:
-    source, found = loaded.source, {}
+    source, found, name = loaded.source, {}, _name(loaded.source)
     read, resolved = _values(loaded.config), _values(config)
     for key, value in resolved.items():
         path = path_of_key(key)
         if _is_set(source.data, path, value):
-            found[key] = printable(source.where(path).replace(source.file, _name(source), 1))
+            found[key] = printable(source.where(path).replace(source.file, name, 1))
         elif read.get(key) != value:
             found[key] = BY_DATA
     return found
