@@ -89,7 +89,7 @@ class RunResult:
         Raises:
             InputError: pandas is not installed.
         """
-        return history_frame(self.rows)
+        return history_frame(row.state() for row in self.rows)
 
     def __repr__(self) -> str:
         best = self.rows[self.best_epoch - 1]

@@ -56,16 +56,16 @@ CONFIG_KEYS = (
 class NNClassifier(ClassifierMixin, BaseEstimator):
     """A neural network with the options of a YAML config.
 
-    Sections of the YAML are names, dicts or settings: `optimizer={"name": "sgd", "lr": 0.1}`. Their options are
-    parameters too: `optimizer__lr`, in `set_params` as in a grid search. REFERENCE.md describes every option.
+    Sections of the YAML are names, dicts or settings: `optimizer={"name": "sgd", "lr": 0.1}`. Their options are also
+    parameters of `set_params`, `from_config` and grid searches: `optimizer__lr`. REFERENCE.md describes every option.
 
     `fit` reads data frames with columns of text, categories and dates as it would read their CSV file, and images
     `(N, C, H, W)` or `(N, H, W, C)` as tensor files. It holds out a tenth of the examples to select the best epoch and
     to calibrate the probabilities; `dataset={"validation": 0}` trains on all of them. It prints and writes nothing.
 
     Args:
-        model: The network. Default: what `nnclassify init` suggests for such data, an MLP or for images a CNN; and so
-            for the next five.
+        model: The network. The default of this and the next five parameters is what `nnclassify init` suggests for such
+            data: an MLP, or a CNN for images.
         loss: The loss function.
         optimizer: The optimizer.
         scheduler: The learning rate schedule.
@@ -93,7 +93,7 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         n_features_in_: The number of columns.
         feature_names_in_: Names of the columns, if all of them are text.
         classifier_: The trained `Classifier`; `save` writes it for the command line.
-        history_: A dict of figures for each epoch.
+        history_: A dict of figures for each epoch; `history_frame()` has them as a pandas data frame.
         notes_: What there is to say about the data and the training, one line each.
     """
 
@@ -271,6 +271,17 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         """
         probabilities = self._answers(X).probabilities.double().numpy()
         return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+    def history_frame(self) -> Any:
+        """Return `history_` as a pandas data frame, a row per epoch.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        from nnclassify.training.history import history_frame
+
+        check_is_fitted(self, "classifier_")
+        return history_frame(self.history_)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the network into a folder, for `nnclassify.load` and for commands such as `predict`; return the file.

@@ -145,7 +145,7 @@ def training_data(
     checks: dict[str, Any] = {"dtype": list(NUMBERS), "allow_nd": True}
     if kinds is not None:
         checks = {"dtype": object, "ensure_all_finite": False}
-    inputs, labels = validate_data(estimator, X, y, reset=reset, **checks)
+    inputs, labels = validate_data(estimator, X if kinds is None else _as_objects(X), y, reset=reset, **checks)
     check_classification_targets(labels)
     found = np.unique(labels)
     classes = found if classes is None else np.unique(np.asarray(classes))
@@ -176,7 +176,7 @@ def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:
     checks: dict[str, Any] = {"dtype": list(NUMBERS), "allow_nd": True}
     if is_table:
         checks = {"dtype": object, "ensure_all_finite": False}
-    inputs = validate_data(estimator, X, reset=False, **checks)
+    inputs = validate_data(estimator, _as_objects(X) if is_table else X, reset=False, **checks)
     if is_table:  # of which the network may not take every column
         inputs = _NamedCells(_names_of(estimator, inputs.shape[1]), inputs)
     notes: list[str] = []
@@ -209,11 +209,20 @@ def _is_table(X: Any, options: Mapping[str, Any]) -> bool:
     array = np.asarray(X)
     if array.dtype.kind in "fiubc" or array.ndim != 2:
         return False
+    if array.dtype.kind in "mM":  # dates, of which NumPy would make nanoseconds
+        return True
     try:
         array.astype(np.float64)
     except (TypeError, ValueError):
         return True
     return False
+
+
+def _as_objects(X: Any) -> Any:
+    """Return a table of which every cell keeps the type of its column: dates and numbers share no type but object."""
+    if hasattr(X, "columns") and hasattr(X, "astype"):
+        return X.astype(object)
+    return X.astype(str) if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M") else X
 
 
 def _kinds_of(X: Any) -> dict[str, Category]:

@@ -114,8 +114,11 @@ def whole_history(path: Path, known: list[Row], note: Callable[[str], None]) -> 
     return rows
 
 
-def history_frame(rows: Iterable[Row]) -> Any:
+def history_frame(rows: Iterable[dict[str, Any]]) -> Any:
     """Return a history as a pandas data frame, with the columns of `results.csv` and the epoch as its index.
+
+    Args:
+        rows: `Row.state()` of every epoch.
 
     Raises:
         InputError: pandas is not installed.
@@ -124,7 +127,7 @@ def history_frame(rows: Iterable[Row]) -> Any:
         import pandas
     except ImportError as cause:
         raise InputError("history_frame: pandas is not installed; run: pip install 'nnclassify[notebook]'") from cause
-    return pandas.DataFrame([row.state() for row in rows]).set_index("epoch")
+    return pandas.DataFrame(list(rows)).set_index("epoch")
 
 
 def append_row(path: Path, row: Row) -> None:

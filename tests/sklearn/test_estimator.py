@@ -56,6 +56,7 @@ def test_it_learns_and_its_probabilities_are_those_of_the_classifier(fitted: NNC
     assert np.allclose(probabilities, fitted.classifier_.predict(X).probabilities.numpy(), atol=1e-6)
     assert np.array_equal(probabilities.argmax(axis=1), fitted.predict(X))
     assert [row["epoch"] for row in fitted.history_] == [*range(1, 11)]
+    assert list(fitted.history_frame()["train_loss"]) == [row["train_loss"] for row in fitted.history_]
 
 
 def test_the_same_seed_gives_the_same_network_and_none_draws_it(fitted: NNClassifier) -> None:
@@ -164,6 +165,17 @@ def test_a_data_frame_is_read_as_its_csv_file(tmp_path: Path) -> None:
     people.assign(buys=buys).to_csv(tmp_path / "people.csv", index=False)
     loaded = nnclassify.load(found.save(tmp_path / "saved"))
     assert nnclassify.evaluate(loaded, data=tmp_path / "people.csv").metrics["accuracy"] == found.score(people, buys)
+
+
+def test_dates_and_numbers_of_a_frame_keep_their_types() -> None:
+    pandas = pytest.importorskip("pandas")
+    days, kinds = pandas.date_range("2020-01-01", periods=150), pandas.Categorical(Y)
+    found = NNClassifier(**SMALL).fit(pandas.DataFrame({"day": days, "cm": X[:, 0], "kind": kinds}), Y)
+    assert (found.classifier_.transform.feature_names or [])[:3] == ["day (days since 1970-01-01)", "cm", "kind=0"]
+    for dates in (pandas.DataFrame({"x0": days}), days.to_numpy()[:, None]):
+        found = clone(found).fit(dates, Y)
+        assert found.classifier_.transform.feature_names == ["x0 (days since 1970-01-01)"]
+        assert found.score(dates, Y) > 0.9
 
 
 def test_a_new_category_is_a_warning_and_a_missing_value_an_error() -> None:
