@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 from torch import nn
 
@@ -159,16 +159,16 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     runner = _runner(loaded, components, minutes)
     net = runner.run({})
     linear = train_baseline(config, runner.folds, [], BASELINE_SECONDS)
-    plain_net = cache(lambda: train_baseline(config, runner.folds, [64, 64], BASELINE_SECONDS))
-    plain = plain_net() if _is_poor(net, linear) else linear
-    skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
-    stand_in = _stand_in(runner, components, given) if skill.of(net) < GOOD and net.error is None else None
+    plain = train_baseline(config, runner.folds, [64, 64], BASELINE_SECONDS) if _is_poor(net, linear) else linear
     rates = _range_test(given, splits)
     suspicions = list(suspect(replace(given, suggested_lr=None if rates is None else rates.suggested)))
+    balanced = _balanced_baselines(runner)
+    skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
+    if any(one.page.id == data.IMBALANCED.id for one in suspicions):
+        skill.expect_rare_classes(net, balanced[-1]().outcome)
+    stand_in = _stand_in(runner, components, given) if skill.of(net) < GOOD and net.error is None else None
     has_held_out = runner.folds[0].validation is not None
-    findings = label_findings(
-        splits, given.facts, plain, (lambda: linear, plain_net), net.held_out if has_held_out else None
-    )
+    findings = label_findings(splits, given.facts, plain, balanced, net.held_out if has_held_out else None)
     tried = _to_try(suspicions, findings)
     repaired = repair(stand_in or runner, tried, _together(given, tried), skill)
     is_behind = repaired.skill_before >= GOOD or _is_behind(runner)
@@ -188,6 +188,12 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     findings = [_accepted(finding, config.accept or []) for finding in findings]
     what_is_seen = (net, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot)
     return Diagnosis(findings, *what_is_seen, duplicates=given.facts.duplicates)
+
+
+def _balanced_baselines(runner: TrialRunner) -> list[Callable[[], Baseline]]:
+    """Return functions that train a linear model and a plain network in which every class weighs the same."""
+    train = partial(train_baseline, runner.config, runner.folds, seconds=BASELINE_SECONDS, is_weighted=True)
+    return [cache(partial(train, [])), cache(partial(train, [64, 64]))]
 
 
 def _to_try(suspicions: Sequence[Suspicion], findings: Sequence[Finding]) -> list[Suspicion]:

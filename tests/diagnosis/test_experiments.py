@@ -15,6 +15,8 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss_is_suggested() -> None:
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:
     assert suggested_rate([0.01, 0.1], [1.0, 0.99]) is None and suggested_rate([], []) is None
+    early = [0.7, 0.6, *[0.7] * 18]  # the second of twenty batches is an easy one
+    assert suggested_rate([10.0**power for power in range(20)], early) is None
 
 
 def test_a_range_test_ends_where_the_loss_explodes() -> None:

@@ -23,8 +23,9 @@ SMOOTHING = 0.9
 """Weight of the earlier losses in the moving average that is plotted: the loss of a single batch is mostly noise."""
 RISEN = 4.0
 """The range test ends when the loss exceeds its minimum by this factor."""
-FALLS = 0.98
-"""If the loss never falls below this fraction of its start, no learning rate is suggested."""
+FALLS, FIRST = 0.98, 0.1
+"""If the loss never falls below the first fraction of its least in the first tenth, at rates that are far too low to
+change anything, no learning rate is suggested: single batches differ by more than a poor rate gains."""
 SAFETY = 0.1
 """Where the loss is lowest it is about to increase; a tenth of that learning rate is safe (Howard and Gugger, fastai,
 2020)."""
@@ -75,7 +76,7 @@ def range_test(components: Components, low: float, high: float) -> RangeTest | N
 
 def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
     """Return a tenth of the learning rate at which the loss is lowest, rounded to two digits."""
-    if not losses or min(losses) > FALLS * losses[0]:
+    if not losses or min(losses) > FALLS * min(losses[: math.ceil(FIRST * len(losses))]):
         return None
     return float(f"{SAFETY * rates[losses.index(min(losses))]:.2g}")
 

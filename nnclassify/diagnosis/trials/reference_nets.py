@@ -40,15 +40,24 @@ class Baseline:
     components: Components
 
 
-def train_baseline(config: RunConfig, folds: Sequence[Splits], hidden: list[int], seconds: float) -> Baseline:
+def train_baseline(
+    config: RunConfig, folds: Sequence[Splits], hidden: list[int], seconds: float, *, is_weighted: bool | None = None
+) -> Baseline:
     """Adam on standardized inputs and the cross-entropy (the binary one, where targets are multi-hot): settings that
     suit most problems.
 
-    Classes weigh the same only where the config has them weighted, in whatever way.
-
     Rate 0.003 and batches of 32 lie in the middle of what Bengio, 2012 (arXiv:1206.5533) advises.
+
+    Args:
+        config: The config, whose dataset and seed are used.
+        folds: What to train on and to be judged by, in turn.
+        hidden: The hidden layers; empty for a linear model.
+        seconds: The time limit of all folds together.
+        is_weighted: Whether classes weigh the same however rare they are. Default: where the config has them weighted,
+            in whatever way.
     """
-    is_weighted = getattr(config.loss, "class_weights", None) is not None
+    if is_weighted is None:
+        is_weighted = getattr(config.loss, "class_weights", None) is not None
     loss = {"name": "cross_entropy", "class_weights": "balanced" if is_weighted else None}
     plain = RunConfig.model_validate(
         {
@@ -87,7 +96,8 @@ def label_findings(
         splits: All examples.
         facts: What they are like.
         plain: The best of the trained baselines.
-        nets: Train a linear model and a plain network, or return what has been trained.
+        nets: Train a linear model and a plain network, with balanced classes: what always predicts the most common
+            class does not show whether a rare one can be told apart.
         net: What the config's own network reached on examples that it has not seen; None: it has seen all.
     """
     if facts.num_examples < MIN_EXAMPLES:

@@ -3,7 +3,7 @@
 A change that is kept is both a proof of its cause and a fixed config. In pseudocode, where `skill` is the score between
 chance (0) and the best that was reached on the same data (1):
 
-    written = train the config as written, over 1 to 5 seeds     # more if seeds disagree and a trial is cheap
+    written = train the config as written, over 1 to 5 seeds     # more if seeds disagree or a layer may be too narrow
     base    = the changes of suspicions that are certain         # faults by themselves
     seed    = the first seed that is stuck                       # the search runs on one seed
     current = train(base, seed)
@@ -34,6 +34,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
+from nnclassify.diagnosis.rules.architecture import NARROW
 from nnclassify.diagnosis.rules.optimization import SHORT
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner, decisive_steps
 from nnclassify.diagnosis.trials.scores import Scores, gain_noise
@@ -54,7 +55,7 @@ FEW_SEEDS, MANY_SEEDS = 3, 5
 MOST, NEARLY_ALL = 0.5, 0.67
 """Removing a fault helps nearly all seeds: a network that learns with every second seed is unlucky, and published
 networks are like that. For inputs that are not normalized and for sorted examples, helping most seeds is enough: with
-them, learning takes luck."""
+them, learning takes luck. A wider layer must help every seed: where one seed learns, the layer is wide enough."""
 LUCKY_PATHS = ("dataset.normalize", "shuffle")
 CHEAP_SECONDS, DEAR_SECONDS = 0.7, 1.5
 """A trial cheaper than the first is repeated over seeds even if nothing is suspected; one cheaper than the second is
@@ -149,6 +150,7 @@ class Repair:
         skill_before: The median skill of the config as written over its seeds; see `Skill`.
         skill_after: The median skill with the changes.
         helped: The number of seeds that the changes help.
+        learned: The number of seeds of the config as written that are good.
         stuck: The number of seeds of the config as written that get stuck.
         stuck_after: The number of seeds that get stuck with the changes.
         is_clear: Whether the changes gain more than the seeds differ.
@@ -165,6 +167,7 @@ class Repair:
     skill_before: float = 1.0
     skill_after: float = 1.0
     helped: int = 0
+    learned: int = 0
     stuck: int = 0
     stuck_after: int = 0
     is_clear: bool = True
@@ -177,8 +180,12 @@ class Repair:
         more than they differ."""
         count = len(self.before.outcomes)
         is_luck = any(proof.suspicion.path in LUCKY_PATHS for proof in self.proofs)
-        is_fault = self.helped > count * (MOST if is_luck else NEARLY_ALL) and self.proofs and self.is_clear
-        return 0 < self.stuck < count and not is_fault
+        is_wide_enough = self.learned > 0 and any(
+            proof.suspicion.page.id == NARROW.id and proof.change.items() <= self.change.items()
+            for proof in self.proofs
+        )
+        helps = self.helped > count * (MOST if is_luck else NEARLY_ALL) and not is_wide_enough
+        return 0 < self.stuck < count and not (helps and self.proofs and self.is_clear)
 
 
 def repair(
@@ -242,6 +249,7 @@ class _Search:
             skill_before=self.skill.of(written.typical),
             skill_after=self.skill.of((after or written).typical),
             helped=0 if after is None else _helped(written, after),
+            learned=sum(self.skill.of(outcome) >= GOOD for outcome in written.outcomes),
             stuck=self._stuck(written),
             stuck_after=0 if after is None else self._stuck(after),
             is_clear=self.is_clear,
@@ -251,14 +259,17 @@ class _Search:
     # The config as written
 
     def _repeated(self, change: Change, *, has_doubts: bool) -> SeedOutcomes:
-        """Return a few seeds, unless the first one is good beyond doubt; many if a few of them disagree."""
+        """Return a few seeds, unless the first one is good beyond doubt; many if a few of them disagree, or are stuck
+        and a layer may be too narrow."""
         first = self._run(change, 0)
         is_clear = self.skill.of(first) >= GOOD and not (has_doubts and first.complete)
         if is_clear and self.runner.cost > CHEAP_SECONDS:
             return SeedOutcomes((first,))
         few = self._over_seeds(change, FEW_SEEDS)
-        disagree = 0 < self._stuck(few) < len(few.outcomes)
-        return self._over_seeds(change, MANY_SEEDS) if disagree and self.runner.cost <= DEAR_SECONDS else few
+        stuck = self._stuck(few)
+        is_narrow = any(one.page.id == NARROW.id for one in self.open)  # such a network may just be unlucky three times
+        is_open = 0 < stuck < len(few.outcomes) or (stuck and is_narrow)
+        return self._over_seeds(change, MANY_SEEDS) if is_open and self.runner.cost <= DEAR_SECONDS else few
 
     def _over_seeds(self, change: Change, count: int) -> SeedOutcomes:
         """Return as many seeds as the time allows, but at least one."""
@@ -330,7 +341,10 @@ class _Search:
         for number, best in enumerate(ranked[:TRIES]):
             confirmed = self._confirmed(best.suspicion.certainty, best.change)
             if confirmed is not None:
-                proofs = [replace(proof, seeds=confirmed.seeds) for proof in _best_of_each(ranked[number:])]
+                proofs = [
+                    replace(proof, seeds=confirmed.seeds) if proof.change == best.change else proof
+                    for proof in _best_of_each(ranked[number:])
+                ]
                 return _KeptChange(best.change, best.after, proofs, confirmed.is_clear)
         return None
 

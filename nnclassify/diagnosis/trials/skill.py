@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnclassify.diagnosis.findings import Certainty
+from nnclassify.diagnosis.rules.data import NO_RARE
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome
 
 GOOD = 0.9
@@ -27,6 +28,7 @@ class Skill:
     def __init__(self, chance: float, seen: Sequence[TrialOutcome]) -> None:
         self.chance = chance
         self.best_train = self.best_held_out = self.chance + LEAST_RANGE
+        self.is_by_held_out = False
         for outcome in seen:
             self.include(outcome)
 
@@ -34,6 +36,15 @@ class Skill:
         """Raise the best scores to those of an outcome, if they are higher."""
         self.best_train = max(self.best_train, outcome.train.balanced_accuracy)
         self.best_held_out = max(self.best_held_out, outcome.held_out.balanced_accuracy - outcome.held_out.noise)
+
+    def expect_rare_classes(self, net: TrialOutcome, balanced: TrialOutcome) -> None:
+        """Compare with a plain network in which every class weighs the same, if the network hardly predicts the rare
+        classes on held-out examples, and that one does; what the network knows by heart of them then counts for
+        nothing."""
+        could = balanced.held_out.balanced_accuracy - self.chance
+        if net.held_out.balanced_accuracy - self.chance < NO_RARE * could:
+            self.include(balanced)
+            self.is_by_held_out = True
 
     def of(self, outcome: TrialOutcome) -> float:
         """0: chance; 1: as good as the best. Uncertain scores get the benefit of the doubt."""
@@ -53,8 +64,8 @@ class Skill:
         return self._better(at_the_end(False), at_the_end(True))
 
     def _better(self, train: float, held_out: float) -> float:
-        fit = (train - self.chance) / (self.best_train - self.chance)
-        return max(fit, (held_out - self.chance) / (self.best_held_out - self.chance))
+        general = (held_out - self.chance) / (self.best_held_out - self.chance)
+        return general if self.is_by_held_out else max(general, (train - self.chance) / (self.best_train - self.chance))
 
     def gain(self, before: float, after: float) -> float:
         """Return the gain in balanced accuracy on held-out examples, as a fraction of that from chance to the best."""
