@@ -14,7 +14,7 @@ from pydantic_core import PydanticKnownError
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.search import SearchSection, SearchSpace
-from nnclassify.config.suggest.suggest import is_data, suggested_source
+from nnclassify.config.suggest.suggest import is_data, other_kind, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
@@ -292,11 +292,13 @@ def find_config(config: str) -> Path:
     """Find a config by path, or by the name of a shipped config.
 
     Raises:
-        ConfigError: There is no such file and no such shipped config.
+        ConfigError: There is no such file and no such shipped config, or the file is of another kind.
         InputError: The path cannot be accessed.
     """
     path = Path(config)
     if config and is_regular(path):
+        if (kind := other_kind(config)) is not None:
+            raise ConfigError([f"{config}: {kind}"])
         return path
     shipped = shipped_configs()
     name = _shipped_name(config)

@@ -248,6 +248,6 @@ def kind_text(column: AnyColumn) -> str:
         return f"dates ({column.format}; days since 1970-01-01)"
     if isinstance(column, YesNoColumn):
         return "yes or no"
-    if isinstance(column, FormattedNumberColumn):
-        return f"numbers ({column.format})"
-    return "numbers" if isinstance(column, NumberColumn) else "categories"
+    if isinstance(column, FormattedNumberColumn) and (form := str(column.format)):
+        return f"numbers ({form})"
+    return "numbers" if isinstance(column, NumberColumn | FormattedNumberColumn) else "categories"

@@ -19,6 +19,8 @@ MAX_NAMES = 20
 LOOKED_AT = 10_000
 """Rows that tell whether a column holds numbers, where the config leaves that to the file."""
 
+HEADER_AGAIN = "the header again, as in files that were joined; remove the line"
+
 Row = tuple[int, list[str]]
 
 

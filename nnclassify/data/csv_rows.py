@@ -158,7 +158,8 @@ class CsvFile:
                 f"{self.path}:{line}: contains NUL bytes; expected a CSV file in {encoding.upper()}: if it is UTF-16, "
                 "set dataset.encoding: utf-16-le or utf-16-be"
             )
-        self._content = content
+        # Excel's own first line, which names the delimiter; an empty line is left, so that lines keep their numbers.
+        self._content = re.sub(rb"\A(\xef\xbb\xbf)?(?i:sep)=[^\r\n]{1,2}(?=[\r\n])", rb"\1", content)
 
     def where(self, line: int = 0) -> str:
         """Return the name of a line in messages; 0 is the file."""
@@ -166,7 +167,7 @@ class CsvFile:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty
-        line between two others is an empty value.
+        line between two others is an empty value. Where spaces are the delimiter, several count as one.
 
         Raises:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
@@ -180,6 +181,8 @@ class CsvFile:
         begins, width, empty = 1, 0, list[int]()
         try:
             for row in reader:
+                if delimiter == " ":  # columns are aligned with more than one
+                    row = [cell for cell in row if cell]
                 if len(row) < 2 and not "".join(row).strip():
                     empty.append(begins)
                 else:

@@ -15,6 +15,7 @@ import numpy as np
 from nnclassify.data.column_kinds import column_of, kind_text, times_of
 from nnclassify.data.columns import is_unnamed, numbers_the_rows
 from nnclassify.data.csv_header import (
+    HEADER_AGAIN,
     MAX_NAMES,
     Row,
     Wanted,
@@ -184,6 +185,9 @@ class _Reader:
         plain = self.table.format.decimal == "."
         texts = [(text.codes.append, text.code_of, text.place) for text in self.texts.values()]
         for line, row in rows:
+            if row == self.header:
+                self.problems.add(-1, f"{self.table.where(line)}: {HEADER_AGAIN}", kind="header")
+                continue
             numbers = _plain_numbers(pick(row)) if plain and len(row) == width else None
             if numbers is None and (numbers := self._careful(line, row)) is None:
                 continue

@@ -8,6 +8,7 @@ class.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,10 @@ SPLIT_ENDINGS = ("", "_set", "-set", " set", "set", "_data", "_images", "_split"
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
 
+
+IMAGE_NAMES = {"images", "image", "imgs", "img", "jpegimages"}
+ANNOTATION_NAMES = {"annotations", "annotation", "labels", "masks", "mask", "segmentations", "bboxes", "ground_truth"}
+"""Folders of a dataset for object detection or segmentation, in lower case: images, and what is where in them."""
 
 TRAINING = "training folder"
 """What has the classes that a test or validation folder may have, for messages."""
@@ -105,7 +110,9 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     train_root = roles.splits.get("train", root)
     folders = class_folders(train_root, roles.others if train_root == root else None, roles.notes)
     if not folders:
-        raise DataError(f"{train_root}: no class folder; expected one folder of images per class: {EXPECTED}")
+        expected = f"expected one folder of images per class: {EXPECTED}"
+        raise DataError(f"{train_root}: no class folder{_instead_of_folders(train_root)}; {expected}")
+    _refuse_annotations(train_root, folders)
     _refuse_one_around_all(train_root, folders)
     _note_look_alikes(list(folders), roles.notes)
     found = {"train": {name: list_images(folder, root) for name, folder in folders.items()}}
@@ -117,8 +124,9 @@ def find_layout(root: Path, validation: str | None) -> Layout:
         }
     else:
         found |= _splits_within(root, folders, found["train"])
-    if empty := [folders[name] for name, listing in found["train"].items() if not listing.paths]:
-        raise DataError(f"{empty[0]}: empty class; add images, or remove the folder")
+    if empty := [name for name, listing in found["train"].items() if not listing.paths]:
+        others = "".join(f" ({text})" for text in passed_over([found["train"][empty[0]]]))
+        raise DataError(f"{folders[empty[0]]}: empty class{others}; add images, or remove the folder")
     for split, classes in found.items():
         if split != "train":
             _note_missing(roles.splits.get(split, root), f"{split} " * (not roles.splits), classes, roles.notes)
@@ -284,24 +292,46 @@ def _note_look_alikes(names: list[str], notes: list[str]) -> None:
 
 
 def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
-    """Reject a root whose only class contains folders: archives often unpack into an extra folder."""
-    only = next(iter(folders.values()))
-    if len(folders) == 1 and len(_subfolders(only)) > 1:
-        raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {only}?")
+    """Reject a root whose only class contains folders: archives often unpack into extra folders."""
+    only = inner = next(iter(folders.values()))
+    while len(within := _subfolders(inner)) == 1:
+        inner = within[0]
+    if len(folders) == 1 and within:
+        raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {inner}?")
+
+
+def _refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
+    """Reject images next to annotations or masks of them: their folders are no classes."""
+    by_name = {name.casefold(): path for name, path in folders.items()}
+    images = [path for name, path in by_name.items() if name in IMAGE_NAMES or _split_and_rest(name)]
+    if (others := [path for name, path in by_name.items() if name in ANNOTATION_NAMES]) and images:
+        raise DataError(
+            f"{root}: {images[0].name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
+            f"expected one folder of images per class: {EXPECTED}"
+        )
+
+
+def _instead_of_folders(root: Path) -> str:
+    """Return what a folder without class folders contains, for a message."""
+    names = [entry.name for entry in entries(root) if kind_of(entry) == "file" and not is_system(entry.name)]
+    if tables := [root / name for name in names if name.lower().endswith((".csv", ".tsv", ".parquet", ".npz"))]:
+        return f", but {some(tables)}: to train on a table, give it instead of the folder"
+    return f", but {counted(len(names), 'file')}" if names else ""
 
 
 def _roles(root: Path, validation: str | None) -> _Roles:
     """Sort the folders under root into splits and others."""
     roles = _Roles(root)
     named = _subfolders(root)
+    split_at = _splits_by_name(named)
     for path in named:
-        split = split_of(path.name)
+        split = split_at.get(path)
         if split is None or (validation is not None and path == root / validation):
             roles.others.append(path)
         elif _subfolders(path):
             if split in roles.splits:
                 raise DataError(f"{roles.splits[split]} and {path}: two folders for the same split; keep one")
-            roles.splits[split] = path
+            roles.splits[split] = _unwrapped(path, roles.notes)
         else:
             roles.others.append(path)
     if validation is not None:
@@ -311,6 +341,35 @@ def _roles(root: Path, validation: str | None) -> _Roles:
             raise DataError(f"{root / validation}: no such folder; expected one folder of images per class")
     _settle(roles)
     return roles
+
+
+def _splits_by_name(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return the split of each folder that is named after one: `train`, or `seg_train` next to `seg_test`."""
+    if found := {path: split for path in folders if (split := split_of(path.name)) is not None}:
+        return found
+    alike: dict[tuple[str, ...], dict[Path, str]] = {}
+    for path in folders:
+        if (parts := _split_and_rest(path.name)) is not None and _subfolders(path):
+            split, rest = parts
+            alike.setdefault(rest, {})[path] = split
+    groups = [paths for paths in alike.values() if len(paths) > 1 and "train" in paths.values()]
+    return groups[0] if len(groups) == 1 else {}
+
+
+def _split_and_rest(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return the split that a word of a name stands for, and the other words; None if there is no such word."""
+    words = re.findall(r"[^\W\d_]+|\d+", clean_name(name).casefold())
+    place = next((place for place, word in enumerate(words) if word in _SPLIT_OF), None)
+    return None if place is None else (_SPLIT_OF[words[place]], (*words[:place], "", *words[place + 1 :]))
+
+
+def _unwrapped(folder: Path, notes: list[str]) -> Path:
+    """Return the folder with the classes of a split: archives unpack into `train/train/<class>/`."""
+    within = _subfolders(folder)
+    if len(within) != 1 or within[0].name != folder.name or not _subfolders(within[0]):
+        return folder
+    notes.append(f"{folder}: its classes are in {within[0]}")
+    return within[0]
 
 
 def _settle(roles: _Roles) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +13,7 @@ import numpy as np
 from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import Layout, SplitFolder, split_of
-from nnclassify.data.image_listing import list_images, passed_over
+from nnclassify.data.image_listing import TEXTS, list_images, passed_over
 from nnclassify.data.labels import classes_of
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, counted, some
@@ -58,14 +59,16 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     """
     listed = _read(path)
     listing = list_images(root)
+    if others := [other for other in listing.passed_over.pop(TEXTS, []) if other != path]:
+        listing.passed_over[TEXTS] = others
     notes = listed.notes
     missing = _resolve(root, path, listed, set(listing.paths.names()), notes)
     _refuse_twice(path, listed)
     if missing and not skip_missing:
         raise DataError(_all_missing(missing))
     known = set(listed.names)
-    if others := [name for name in listing.paths.names() if name not in known and root / name != path]:
-        notes.append(f"{root}: {counted(len(others), 'image')} that {path} does not list not used ({some(others)})")
+    if unlisted := [name for name in listing.paths.names() if name not in known and root / name != path]:
+        notes.append(f"{root}: {counted(len(unlisted), 'image')} that {path} does not list not used ({some(unlisted)})")
     counts: dict[str, int] = {}
     for label in listed.labels:
         counts[label] = counts.get(label, 0) + 1
@@ -98,7 +101,9 @@ def lists_images(path: Path) -> bool:
         names = _read(path).names
     except DataError:
         return False
-    return any((path.parent / name).is_file() for name in names[:MAX_NAMED])
+    folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())][:MAX_NAMED]
+    some_names = [f"{name}{ending}" for name in names[:MAX_NAMED] for ending in ("", ".jpg", ".jpeg", ".png")]
+    return any((folder / name).is_file() for folder in folders for name in some_names)
 
 
 def _read(path: Path) -> _Listed:
@@ -160,6 +165,8 @@ def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
         for kind, names in COLUMNS.items()
         if not set(names).isdisjoint(plain)
     }
+    if "label" not in places and "file" in places and len(header) == 2:
+        places["label"] = 1 - places["file"]
     if lacking := [kind for kind in ("file", "label") if kind not in places]:
         raise DataError(
             f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "
@@ -177,6 +184,10 @@ def _resolve(root: Path, path: Path, listed: _Listed, present: set[str], notes: 
     unknown = [row for row, name in enumerate(listed.names) if name not in present and not (root / name).is_file()]
     if not unknown:
         return missing
+    if len(unknown) == len(listed.names) and (folder := _folder_of(listed.names[0], present)) is not None:
+        listed.names = [f"{folder}/{name}" for name in listed.names]
+        notes.append(f"{path}: the files are in {root / folder}")
+        return _resolve(root, path, listed, present, notes)
     written: dict[str, list[str]] = {}
     for name in present:
         composed = unicodedata.normalize("NFC", name)
@@ -195,6 +206,13 @@ def _resolve(root: Path, path: Path, listed: _Listed, present: set[str], notes: 
     if completed:
         notes.append(f"{path}: {counted(completed, 'file')} listed without the ending of the name")
     return missing
+
+
+def _folder_of(name: str, present: Iterable[str]) -> str | None:
+    """Return the only folder that contains a file, whose name may lack its ending; None if there is not just one."""
+    form = re.compile(rf"(.+)/{re.escape(name)}(\.[^./]+)?")
+    found = {match[1] for other in present if (match := form.fullmatch(other))}
+    return found.pop() if len(found) == 1 else None
 
 
 MAX_NAMED = 20

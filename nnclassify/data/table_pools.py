@@ -9,7 +9,7 @@ import numpy as np
 
 from nnclassify.data.base import RawDataset
 from nnclassify.data.csv_table import Table
-from nnclassify.data.encoding import NumberColumn, TableEncoder
+from nnclassify.data.encoding import AnyColumn, NumberColumn, TableEncoder
 from nnclassify.data.labels import matched
 from nnclassify.data.names import ExampleNames
 from nnclassify.data.splitting import Groups, Rows
@@ -79,7 +79,7 @@ class TablePools:
                 problems.append(f"{table.where}: {error}")
         if problems:
             raise DataError(problems)
-        replaced = [f"{column.name!r} by {column.fill!r}" for column in columns if column.marks_missing]
+        replaced = [f"{column.name!r} by {_shown(column)}" for column in columns if column.marks_missing]
         if replaced:
             self.notes.append(
                 f"{table.where}: missing values are replaced, and marked by a feature: {', '.join(replaced)}"
@@ -92,6 +92,11 @@ class TablePools:
             return source
         names = self.encoder.feature_names
         return replace(source, feature_names=names, encoder=self.encoder, notes=[*source.notes, *self.notes])
+
+
+def _shown(column: AnyColumn) -> str:
+    """Return what replaces the missing values of a column, for a note."""
+    return f"{float(column.fill or 0):g}" if isinstance(column, NumberColumn) else repr(column.fill)
 
 
 def in_classes_of(table: Table, class_names: list[str], where: str) -> Table:

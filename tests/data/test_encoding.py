@@ -79,7 +79,7 @@ def test_missing_numbers_are_replaced_as_by_scikit_learns_imputer(here: Path) ->
     assert splits.feature_names == ["age", "age (missing)"]
     np.testing.assert_array_equal(splits.train.select(np_rows(splits))[0].numpy(), expected)
     (note,) = splits.notes
-    assert note == f"t.csv: missing values are replaced, and marked by a feature: 'age' by '{imputer.statistics_[0]}'"
+    assert note == f"t.csv: missing values are replaced, and marked by a feature: 'age' by {imputer.statistics_[0]:g}"
 
 
 def test_missing_categories_are_the_most_frequent_one_and_marked(here: Path) -> None:

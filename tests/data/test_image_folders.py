@@ -96,6 +96,8 @@ def test_system_files_texts_and_pipes_are_passed_over_and_counted(here: Path) ->
         ("training", "Testing", "validation"),
         ("training_set", "test_set", "eval"),
         ("train_images", "testing", "Dev"),
+        ("seg_train/seg_train", "seg_test/seg_test", "seg-val"),
+        ("train2017", "test2017", "val2017"),
     ],
 )
 def test_split_folders_are_used_whatever_their_case(names: tuple[str, str, str], here: Path) -> None:
@@ -149,6 +151,10 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
         (["train/a/0.png", "Train/b/0.png"], r"root/Train and root/train: two folders for the same split"),
         (["val/a/0.png", "valid/a/0.png", "train/a/1.png"], r"root/val and root/valid: two folders for the same split"),
         (["d/cat/0.png", "d/dog/1.png"], r"root: only one class \(d\), which contains folders; did you mean root/d\?"),
+        (["d/e/cat/0.png", "d/e/dog/1.png"], r"root: only one class \(d\), .*; did you mean root/d/e\?"),
+        (["images/0.png", "labels/0.png"], r"root: images next to labels, as in a dataset for object detection"),
+        (["train/JPEGImages/0.png", "train/Annotations/0.png"], r"root/train: JPEGImages next to Annotations"),
+        (["0.png"], r"root: no class folder, but 1 file"),
         (["train/a/0.png", "train/b/1.png", "test/c/2.png"], r"root/test/c: not a class of the training folder"),
         (["a /0.png", "a/1.png"], r"root/a and root/a : names that differ only in surrounding spaces"),
         (["caf\u00e9/0.png", "cafe\u0301/1.png"], r"names that differ only in .* how accents are written"),

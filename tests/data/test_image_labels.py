@@ -67,6 +67,13 @@ def test_names_match_without_their_ending_and_in_other_forms_of_accents(here: Pa
     assert splits.notes == ["labels.csv: 1 file listed without the ending of the name"]
 
 
+def test_files_are_found_in_the_only_folder_that_has_them_and_the_other_column_holds_the_classes(here: Path) -> None:
+    paint("images/one.png", "images/two.png")
+    splits = build("id,breed\none,pug\ntwo,beagle\n")
+    assert splits.class_names == ["beagle", "pug"]
+    assert splits.train.all_names() == ["images/one.png", "images/two.png"]
+
+
 def test_every_missing_file_is_named_or_skipped(here: Path) -> None:
     paint("a.png", "b.png", "two.png", "two.jpg")
     table = "file,label\na.png,a\ngone.png,b\nb.png,b\nlost.png,a\ntwo,a\n"
@@ -82,7 +89,7 @@ def test_every_missing_file_is_named_or_skipped(here: Path) -> None:
     ("table", "message"),
     [
         ("", r"labels.csv:1: no column file and no column label; expected file,label .* found nothing"),
-        ("file,what\na.png,a\n", r"labels.csv:1: no column label; expected .* found file, what"),
+        ("file,what,x\na.png,a,b\n", r"labels.csv:1: no column label; expected .* found file, what"),
         ("file,label\na.png,\nb.png,b\n", r"labels.csv:2: column 'label' is empty"),
         ("file,label\na.png\n", r"labels.csv:2: 1 values, expected 2"),
         ("file,label,split\na.png,a,later\n", r"labels.csv:2: found 'later', expected train, validation or test"),

@@ -243,7 +243,7 @@ def _dataset_entries(
     if not layout.test:
         entries.append(Entry("test", TEST, "fraction of all images; reported at the end, selects nothing"))
     if facts.unreadable:
-        entries.append(Entry("on_bad_file", "skip", f"{counted(len(facts.unreadable), 'image')} cannot be read"))
+        entries.append(Entry("on_bad_file", "skip", f"{counted(len(facts.unreadable), 'file')} cannot be read"))
     elif facts.num_opened < facts.num_files:
         entries.append(Entry("on_bad_file", "skip", f"{facts.num_opened:,} of {facts.num_files:,} images were opened"))
     augment: dict[str, Any] = {"crop": max(1, side // 16)} if side > 1 else {}
@@ -267,9 +267,10 @@ def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) 
     classes = some([f"{name} {count:,}" for name, count in zip(layout.class_names, counts, strict=True)], 10)
     splits = {"validation": layout.validation, "test": layout.test}
     own = [f"{len(split.paths):,} for {name}" for name, split in splits.items() if split is not None]
+    noun = "files" if facts.unreadable else "images"
     beside = f", and {' and '.join(own)}" if own else ""
     lines = [
-        f"{root}: {counted(len(layout.class_names), 'class')}, {len(layout.train.paths):,} images{beside}: {classes}"
+        f"{root}: {counted(len(layout.class_names), 'class')}, {len(layout.train.paths):,} {noun}{beside}: {classes}"
     ]
     heights, widths = zip(*facts.sizes, strict=True)
     smallest, largest = min(facts.sizes), max(facts.sizes)
@@ -279,8 +280,10 @@ def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) 
     share = "" if facts.num_opened == facts.num_files else f" (of {facts.num_opened:,} that were opened)"
     lines.append(f"{root}: {sizes}; {_listed(facts.formats)}; {_listed(facts.modes)}{share}")
     if facts.unreadable:
-        lines.append(f"{root}: {counted(len(facts.unreadable), 'image')} cannot be read, and skipped:")
-        lines += [f"  {error}" for error in facts.unreadable.values()]
+        unreadable = (
+            f"{counted(len(facts.unreadable), 'file')} cannot be read as an image ({some([*facts.unreadable])})"
+        )
+        lines.append(f"{root}: {unreadable}; skipped")
     if facts.copies:
         named = some([" = ".join(str(path.relative_to(root)) for path in group) for group in facts.copies], 5)
         lines.append(f"{root}: {counted(len(facts.copies), 'group')} of identical files ({named}); keep one of each")

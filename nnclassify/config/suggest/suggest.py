@@ -11,8 +11,43 @@ from nnclassify.config.yaml_reader import YamlSource, read_text
 from nnclassify.errors import InputError
 from nnclassify.files.paths import is_folder, is_regular
 
-TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
+TABLE_ENDINGS = (*TEXT_ENDINGS, *(f"{ending}.gz" for ending in TEXT_ENDINGS), ".parquet", ".pq")
 ARRAY_ENDING = ".npz"
+OTHER_ENDINGS = {
+    (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"): "an archive; unpack it, and give the "
+    "folder or the table",
+    (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"): "a workbook; save its sheet as CSV",
+    (".npy", ".pt", ".pth"): "one array; put inputs and targets into an .npz as x and y, or write a config with "
+    "dataset: {name: tensors, ...}",
+    (
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".arff",
+        ".feather",
+        ".arrow",
+        ".pkl",
+        ".pickle",
+        ".mat",
+        ".h5",
+        ".hdf5",
+        ".sav",
+    ): "a format that is not read; convert it to CSV or Parquet",
+    (
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".heic",
+    ): "one image; expected a folder with one subfolder per class",
+}
+"""What files of other kinds are, and what to do with them, by their endings."""
+EXPECTED = "expected a folder with one subfolder per class, a .csv, .tsv or .parquet, or an .npz"
 RUN_FILES = ("config.yaml", "last.pt", "best.pt")
 """What tells a run folder from a folder of images."""
 
@@ -31,6 +66,11 @@ def is_data(path: str) -> bool:
     return path.lower().endswith((*TABLE_ENDINGS, ARRAY_ENDING)) and is_regular(location)
 
 
+def other_kind(path: str) -> str | None:
+    """Return what a file that is neither data nor a config is, and what to do with it; None if its ending is new."""
+    return next((kind for endings, kind in OTHER_ENDINGS.items() if path.lower().endswith(endings)), None)
+
+
 def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:
     """Look at a user's data, and suggest a config that trains on them.
 
@@ -43,9 +83,7 @@ def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:
         InputError: There is nothing at the path, or the label column is not clear.
     """
     if not is_data(path):
-        raise InputError(
-            f"{path}: expected a folder with one subfolder per class, a .csv, .tsv or .parquet, or an .npz"
-        )
+        raise InputError(f"{path}: {other_kind(path) or EXPECTED}")
     name = run_name(path)
     if path.lower().endswith(TABLE_ENDINGS) and not is_folder(Path(path)):
         from nnclassify.config.suggest.images import suggest_for_folder
@@ -69,7 +107,7 @@ def run_name(path: str) -> str:
     """Return the name of runs on some data: that of the file or folder, in the characters a run's name may have."""
     stem = Path(path).resolve().name
     if not is_folder(Path(path)):
-        stem = re.sub(r"(?i)(\.(csv|tsv|parquet|npz|gz))+$", "", stem)
+        stem = re.sub(r"(?i)(\.(csv|tsv|tab|txt|dat|data|parquet|pq|npz|gz))+$", "", stem)
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-")[:100]
     return name or "data"
 

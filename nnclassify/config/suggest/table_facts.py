@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from nnclassify.data.column_kinds import column_of, formatted_column
 from nnclassify.data.columns import is_identifier, is_unnamed
+from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_folders import SPLIT_NAMES
@@ -83,6 +84,11 @@ class ColumnFacts:
             return 0
         one_hot = min(len(self.counts), FEW_CATEGORIES) + 1 if self.is_trimmed else len(self.counts) + 1
         return (one_hot if isinstance(self.column, OneHotColumn) else 1) + bool(self.num_missing)
+
+    @property
+    def shown(self) -> str:
+        """Its name in messages."""
+        return self.name or "''"
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,16 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
 
 
 def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:
+    """Refuse columns with the same name.
+
+    Raises:
+        DataError: There are such columns, or several have no name, as below a title.
+    """
+    if names.count("") > 1:
+        raise DataError(
+            f"{table.where(1)}: {names.count('')} columns have no name; expected the names of the columns in the first "
+            "line: remove lines above it, such as a title, or name the columns"
+        )
     if twice := [repr(name) for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{table.where(1)}: column {some(twice)} appears twice; give each column a different name")
 
@@ -198,10 +214,12 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
     """Count the texts of each column, and return the number of rows; a few of another length are left to the reader.
 
     Raises:
-        DataError: There are no rows, or most have another length than the header.
+        DataError: There are no rows, the header is repeated, or most rows have another length.
     """
-    num_rows, others = 0, {}
+    num_rows, others, header = 0, {}, [facts.name for facts in columns]
     for line, row in rows:
+        if row == header:
+            raise DataError(f"{table.where(line)}: {HEADER_AGAIN}")
         if len(row) != len(columns):
             others[line] = len(row)
             continue
@@ -213,6 +231,8 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
         raise DataError(
             f"{table.where(1)}: {counted(len(columns), 'column')}, but {counted(width, 'field')} in line {line}; "
             "expected the names of the columns in the first line: remove lines above it, such as comments"
+            + ", or name the column of row names too"
+            * (width == len(columns) + 1)
         )
     if num_rows == 0:
         raise DataError(f"{table.where(0)}: no rows after the header; expected at least one of each class")
@@ -277,10 +297,16 @@ def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str
             written["delimiter"] = table.format.delimiter
         first, *others = [row for _, row in itertools.islice(table.rows(), 200)] or [[]]
         if not names_columns(first, others, {*LABEL_NAMES, *(labels or ())}, table.format.decimal):
-            width = len(first) - len(labels or ["label"])
-            written["columns"] = [f"x{place}" for place in range(1, width + 1)] + [*(labels or ["label"])]
+            written["columns"] = _names_of(len(first), labels or ["label"])
             table = table.with_format(replace(table.format, columns=tuple(written["columns"])))
     return table, written
+
+
+def _names_of(width: int, labels: Sequence[str]) -> list[str]:
+    """Return names for the columns of a file without a header: `x1`, `x2` and so on, and at the end the labels, unless
+    these are such names themselves."""
+    names = [f"x{place}" for place in range(1, width + 1)]
+    return names if {*labels} <= {*names} else [*names[: width - len(labels)], *labels]
 
 
 def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
@@ -316,7 +342,10 @@ def _is_missing(text: str) -> bool:
 
 
 def _delimiter_of(path: str) -> str:
-    """Return the delimiter that splits the first lines into the most columns, the same number in each."""
+    """Return the delimiter that splits the first lines into the most columns, the same number in each: a tab if the
+    ending of the name says so."""
+    if re.search(r"(?i)\.(tsv|tab)(\.gz)?$", path):
+        return "\t"
     widths = {}
     for delimiter in (",", *DELIMITERS):
         try:
@@ -348,7 +377,11 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
         InputError: There are several, or none.
     """
     names = [facts.name for facts in columns]
-    named = [name for name in names if name.lower() in LABEL_NAMES]
+    named = [
+        facts.name
+        for facts in columns
+        if facts.name.lower() in LABEL_NAMES and not why_no_class([*facts.class_counts()], num_rows, decimal)[1]
+    ]
     if len(named) > 1 and names[-1] in named:
         named = [name for name in named if name.lower() != "y"] or named
     if len(named) == 1:
@@ -401,7 +434,8 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool
         facts.column = OneHotColumn(name=facts.name) if is_coded else NumberColumn(name=facts.name)
     elif num_numbers >= MOSTLY * facts.num_rows:
         odd = next(text for text in texts if as_number(text, decimal) is None)
-        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}; {PLAIN}"
+        where = " in the first row, as in a second header" if odd == texts[0] and facts.counts[odd] == 1 else ""
+        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}{where}; {PLAIN}"
     else:
         _decide_text(facts)
 

@@ -155,10 +155,11 @@ def _found(facts: TableFacts) -> list[str]:
     by_kind: dict[str, list[str]] = {}
     for column in facts.used:
         assert column.column is not None
-        by_kind.setdefault(kind_text(column.column), []).append(column.name)
+        by_kind.setdefault(kind_text(column.column), []).append(column.shown)
     lines += [f"{facts.path}: {kind}: {some(names, 20)}" for kind, names in by_kind.items()]
-    missing = [f"{column.name} {column.num_missing:,}" for column in facts.columns if column.num_missing]
+    missing = [f"{column.shown} {column.num_missing:,}" for column in facts.columns if column.num_missing]
     if missing:
         lines.append(f"{facts.path}: missing values: {some(missing, 20)}")
-    unused = [column for column in facts.columns if column.column is None]
+    # The reader itself says that an index is not used.
+    unused = [column for column in facts.columns if column.column is None and column.why_ignored != INDEX]
     return lines + [f"{facts.path}: column {column.name!r} is not a feature: {column.why_ignored}" for column in unused]

@@ -16,11 +16,11 @@ def test_folders_tables_and_arrays_are_data_and_runs_are_not(here: Path) -> None
     for folder in ("photos", "run"):
         Path(folder).mkdir()
     Path("run/config.yaml").touch()
-    files = ("t.CSV", "t.tsv", "t.csv.gz", "a.npz", "t.yaml")
+    files = ("t.CSV", "t.tsv", "t.csv.gz", "wine.data", "a.npz", "t.yaml")
     for file in files:
         Path(file).touch()
     found = {path for path in ("photos", "run", *files, "no.csv") if is_data(path)}
-    assert found == {"photos", "t.CSV", "t.tsv", "t.csv.gz", "a.npz"}
+    assert found == {"photos", "t.CSV", "t.tsv", "t.csv.gz", "wine.data", "a.npz"}
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,12 @@ def test_a_shipped_config_is_meant_where_a_folder_has_its_name(here: Path) -> No
 
 def test_what_is_no_data_is_refused(here: Path) -> None:
     with pytest.raises(InputError, match="expected a folder with one subfolder per class"):
-        suggest("nothing.txt")
+        suggest("nothing.html")
     with pytest.raises(ConfigError, match="no such file"):
         load_config("nothing.csv")
+    Path("photos.tar.gz").touch()
+    with pytest.raises(ConfigError, match=r"photos.tar.gz: an archive; unpack it"):
+        load_config("photos.tar.gz")
 
 
 @pytest.mark.parametrize("num_examples", [1, 100, 5_000, 60_000, 10**7])

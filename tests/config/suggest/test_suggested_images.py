@@ -36,8 +36,7 @@ def test_broken_files_are_named_and_skipped(here: Path) -> None:
     whole = Path("pets/cat/0.png").read_bytes()
     Path("pets/dog/half.png").write_bytes(whole[: len(whole) // 2])
     found = suggest("pets").found
-    assert "pets: 1 image cannot be read, and skipped:" in found
-    assert any("pets/dog/half.png" in line for line in found)
+    assert "pets: 1 file cannot be read as an image (pets/dog/half.png); skipped" in found
     dataset = load_config("pets").config.dataset
     assert isinstance(dataset, Folder) and dataset.on_bad_file == "skip"
 
