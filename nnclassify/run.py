@@ -410,8 +410,8 @@ def _result(
         monitor.say(text)
     best = trainer.rows[trainer.best_epoch - 1]
     run = finished_run(folder, classifier, components.splits, best, is_new=is_new, note=monitor.say)
-    if run.baselines is not None:
-        finding = compared(run.judged.evaluation, run.baselines, str(folder.config))
+    if run.judged_baselines is not None:
+        finding = compared(run.judged.split, run.judged.evaluation, run.judged_baselines, str(folder.config))
         if finding is not None:
             monitor.add(finding)
     return RunResult(
@@ -423,7 +423,7 @@ def _result(
         classifier=run.classifier,
         validation=None if run.validation is None else run.validation.evaluation,
         test=None if run.test is None else run.test.evaluation,
-        baselines=None if run.test is None else run.baselines,
+        baselines=run.baselines,
         analyses=run.analyzed(),
         findings=monitor.findings,
         is_new=is_new,

@@ -21,7 +21,7 @@ from nnclassify.data.splitting import strata, stratified_split
 from nnclassify.data.tables import Csv
 from nnclassify.diagnosis.check import diagnose
 from nnclassify.errors import ConfigError, DataError, InputError, LabelError, NNClassifyError
-from nnclassify.evaluation.baselines import baselines
+from nnclassify.evaluation.baselines import FittedBaselines
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate, splits_of
@@ -208,7 +208,7 @@ def test_baselines_against_least_squares(data: Path) -> None:
     ridge = 0.01 * (centered**2).mean()
     weights = np.linalg.solve(centered.T @ centered / len(x) + ridge * np.eye(3), centered.T @ (y - shares) / len(x))
     said = ((x_test - x.mean(axis=0)) @ weights + shares >= 0.5).astype(int)
-    found = baselines(parts.splits, parts.transform, test, test.all_targets())
+    found = FittedBaselines.fit(parts.splits, parts.transform).evaluated(test, test.all_targets())
     assert found.linear == pytest.approx(sklearn_metrics.accuracy_score(y_test, said))
     rows, counts = np.unique(y, axis=0, return_counts=True)
     assert found.majority == pytest.approx((y_test == rows[counts.argmax()]).all(axis=1).mean())

@@ -25,8 +25,8 @@ from nnclassify.runs.checkpoint import load_checkpoint
 from nnclassify.training.build import Components
 from nnclassify.training.trainer import Observer, Trainer
 
-OF_THE_TEST_SPLIT = {"run", "test", "test_looks", "baselines", "findings", "slices"}
-"""Keys of `result.json` that name the run, or report on the test split; findings compare it with the baselines."""
+OF_THE_TEST_SPLIT = {"run", "test", "test_looks", "baselines", "slices"}
+"""Keys of `result.json` that name the run, or report on the test split."""
 TIMES = {"train_seconds", "examples_per_second", "seconds"}
 
 

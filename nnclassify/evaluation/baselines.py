@@ -36,7 +36,7 @@ RIDGE = 0.01
 
 @dataclass(frozen=True)
 class Baselines:
-    """Accuracies of the baselines on the split that the network is evaluated on, or on `MAX_EXAMPLES` examples of it.
+    """Accuracies of the baselines on a split that the network is evaluated on, or on `MAX_EXAMPLES` examples of it.
 
     Apart from `boosted`, what has a default is None in a run of an earlier release.
 
@@ -65,48 +65,65 @@ class Baselines:
     linear_where_correct: float | None = None
 
 
-def baselines(
-    splits: Splits, transform: Transform, judged: Examples, predictions: Tensor, *, with_boosted: bool = False
-) -> Baselines:
-    """Fit the baselines on the training split and evaluate them.
+@dataclass(frozen=True)
+class FittedBaselines:
+    """The baselines, fitted on the training split, to evaluate on other splits.
 
-    Args:
-        splits: The splits.
+    Attributes:
+        splits: The splits that they were fitted on.
         transform: The transform of the network.
-        judged: The examples to evaluate on.
-        predictions: What the network predicts for them, `(N,)` or `(N, K)`, on the CPU.
-        with_boosted: Whether to fit gradient-boosted trees.
+        weights: The weights of the linear model, `(columns, K)`.
+        offsets: Its offsets, `(K,)`.
+        majority: The most common target, a class or a multi-hot row.
     """
-    columns = _flattened(splits.train.select(torch.zeros(1, dtype=torch.int64))[0], transform).shape[1]
-    train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
-    inputs = torch.cat(list(_features(train, transform)))
-    train_targets = train.all_targets()
-    fit = _regression if splits.is_multi_hot else _discriminant
-    weights, offsets = fit(inputs, train_targets, splits.num_classes)
-    rows = judged.spaced_rows(MAX_EXAMPLES)
-    judged = _some(judged, MAX_EXAMPLES)
-    targets = judged.all_targets()
-    scores = torch.cat([chunk @ weights + offsets for chunk in _features(judged, transform)])
-    answers = {
-        "linear": multi_hot(scores) if splits.is_multi_hot else scores.argmax(dim=1),
-        "majority": commonest(train_targets)[0].expand_as(targets),
-        **({"boosted": _boosted(splits, transform, judged)} if with_boosted else {}),
-    }
-    correct = {name: exact(those, targets) for name, those in answers.items()}
-    accuracies = {name: float(right.double().mean()) for name, right in correct.items()}
-    balanced = {name: balanced_accuracy(those, targets) for name, those in answers.items()}
-    of_network = correct["linear"][exact(predictions[rows], targets)]
-    return Baselines(
-        linear=accuracies["linear"],
-        majority=accuracies["majority"],
-        linear_balanced_accuracy=balanced["linear"],
-        boosted=accuracies.get("boosted"),
-        majority_balanced_accuracy=balanced["majority"],
-        boosted_balanced_accuracy=balanced.get("boosted"),
-        intervals={name: wilson_interval(int(right.sum()), len(right)) for name, right in correct.items()},
-        num_correct=len(of_network),
-        linear_where_correct=float(of_network.double().mean()) if len(of_network) else None,
-    )
+
+    splits: Splits
+    transform: Transform
+    weights: Tensor
+    offsets: Tensor
+    majority: Tensor
+
+    @classmethod
+    def fit(cls, splits: Splits, transform: Transform) -> FittedBaselines:
+        """Fit the linear model and find the most common class."""
+        columns = _flattened(splits.train.select(torch.zeros(1, dtype=torch.int64))[0], transform).shape[1]
+        train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
+        targets = train.all_targets()
+        of_kind = _regression if splits.is_multi_hot else _discriminant
+        weights, offsets = of_kind(torch.cat(list(_features(train, transform))), targets, splits.num_classes)
+        return cls(splits, transform, weights, offsets, commonest(targets)[0])
+
+    def evaluated(self, examples: Examples, predictions: Tensor, *, with_boosted: bool = False) -> Baselines:
+        """Evaluate the baselines.
+
+        Args:
+            examples: The examples to evaluate on.
+            predictions: What the network predicts for them, `(N,)` or `(N, K)`, on the CPU.
+            with_boosted: Whether to fit gradient-boosted trees too.
+        """
+        some = _some(examples, MAX_EXAMPLES)
+        targets = some.all_targets()
+        scores = torch.cat([chunk @ self.weights + self.offsets for chunk in _features(some, self.transform)])
+        answers = {
+            "linear": multi_hot(scores) if self.splits.is_multi_hot else scores.argmax(dim=1),
+            "majority": self.majority.expand_as(targets),
+            **({"boosted": _boosted(self.splits, self.transform, some)} if with_boosted else {}),
+        }
+        correct = {name: exact(those, targets) for name, those in answers.items()}
+        accuracies = {name: float(right.double().mean()) for name, right in correct.items()}
+        balanced = {name: balanced_accuracy(those, targets) for name, those in answers.items()}
+        of_network = correct["linear"][exact(predictions[examples.spaced_rows(MAX_EXAMPLES)], targets)]
+        return Baselines(
+            linear=accuracies["linear"],
+            majority=accuracies["majority"],
+            linear_balanced_accuracy=balanced["linear"],
+            boosted=accuracies.get("boosted"),
+            majority_balanced_accuracy=balanced["majority"],
+            boosted_balanced_accuracy=balanced.get("boosted"),
+            intervals={name: wilson_interval(int(right.sum()), len(right)) for name, right in correct.items()},
+            num_correct=len(of_network),
+            linear_where_correct=float(of_network.double().mean()) if len(of_network) else None,
+        )
 
 
 def _boosted(splits: Splits, transform: Transform, judged: Examples) -> Tensor:

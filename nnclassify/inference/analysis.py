@@ -13,10 +13,10 @@ from typing import Any
 
 from nnclassify.data import Splits
 from nnclassify.errors import one_line
-from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.evaluation.baselines import Baselines, FittedBaselines
 from nnclassify.inference.calibrate import calibrated_on, calibration_facts, calibration_figures, was_calibrated
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.evaluate import choose_split, evaluate, evaluated
+from nnclassify.inference.evaluate import evaluate, evaluated
 from nnclassify.inference.failures import slices_of
 from nnclassify.inference.predictions import Predicted, write_predictions
 from nnclassify.runs.folder import RunFolder
@@ -35,9 +35,10 @@ class FinishedRun:
         validation: The validation split and its evaluation; None without one, or if its loss was not finite in
             training. It is the test split if the config says `validation: test`.
         test: The test split and its evaluation; None without one.
-        judged: The split that the network is compared with the baselines on: the first that exists of test,
-            validation and train.
-        baselines: The baselines on that split; None if they could not be computed.
+        baselines: The baselines on the test split; None without one, or if they could not be computed.
+        judged: What findings are about: the first that exists of a validation split of its own, test and train. People
+            choose by findings, and nothing is chosen by the test split where there is another one.
+        judged_baselines: The baselines on that split; None if they could not be computed.
         is_new: Whether anything was trained; False if a finished run was resumed.
         note: Called with each note, one line.
     """
@@ -47,8 +48,9 @@ class FinishedRun:
     splits: Splits
     validation: Predicted | None
     test: Predicted | None
-    judged: Predicted
     baselines: Baselines | None
+    judged: Predicted
+    judged_baselines: Baselines | None
     is_new: bool
     note: Callable[[str], None]
 
@@ -91,15 +93,11 @@ def finished_run(
             classifier = calibrated_on(classifier, outputs, features, targets, splits.train)
         evaluation = evaluated(classifier, outputs, features, targets)
         validation = Predicted("validation", splits.validation, evaluation)
-    name, examples = choose_split(splits, None)
-    if validation is not None and examples is validation.examples:
-        judged = validation
-    else:
-        judged = Predicted(name, examples, evaluate(classifier, examples))
-    found = _baselines(classifier, splits, judged, note)
-    test = judged if name == "test" else None
-    validation = judged if judged.examples is splits.validation else validation
-    return FinishedRun(folder, classifier, splits, validation, test, judged, found, is_new, note)
+    test = None if splits.test is None else Predicted("test", splits.test, evaluate(classifier, splits.test))
+    judged = validation or test or Predicted("train", splits.train, evaluate(classifier, splits.train))
+    found, of_judged = _baselines(classifier, splits, test, judged, note)
+    validation = test if splits.validation_is_test else validation
+    return FinishedRun(folder, classifier, splits, validation, test, found, judged, of_judged, is_new, note)
 
 
 def _is_calibration_split(splits: Splits, best: Row) -> bool:
@@ -108,15 +106,21 @@ def _is_calibration_split(splits: Splits, best: Row) -> bool:
 
 
 def _baselines(
-    classifier: Classifier, splits: Splits, judged: Predicted, note: Callable[[str], None]
-) -> Baselines | None:
-    """Compute the baselines; return None, with a note, if that fails: the result of the run does not depend on it."""
+    classifier: Classifier, splits: Splits, test: Predicted | None, judged: Predicted, note: Callable[[str], None]
+) -> tuple[Baselines | None, Baselines | None]:
+    """Compute the baselines on the test split and on the one that findings are about.
+
+    They are None, with a note, if that fails: the result of the run does not depend on them.
+    """
     try:
-        with_boosted, predictions = classifier.config.with_boosted(), judged.evaluation.predictions
-        return baselines(splits, classifier.transform, judged.examples, predictions, with_boosted=with_boosted)
+        fitted, with_boosted = FittedBaselines.fit(splits, classifier.transform), classifier.config.with_boosted()
+        found = None
+        if test is not None:
+            found = fitted.evaluated(test.examples, test.evaluation.predictions, with_boosted=with_boosted)
+        return found, found if judged is test else fitted.evaluated(judged.examples, judged.evaluation.predictions)
     except (MemoryError, RuntimeError) as cause:  # torch has no memory, or the equations no solution
         note(f"no baselines: {one_line(cause)}")
-        return None
+        return None, None
 
 
 def _save_predictions(run: FinishedRun) -> None:
@@ -138,7 +142,7 @@ def _intervals(run: FinishedRun) -> dict[str, dict[str, tuple[float, float]] | N
 
 
 def _of_baselines(run: FinishedRun) -> dict[str, Any] | None:
-    return None if run.test is None or run.baselines is None else vars(run.baselines)
+    return None if run.baselines is None else vars(run.baselines)
 
 
 def _test_looks(run: FinishedRun) -> int | None:

@@ -44,17 +44,17 @@ def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) 
 def test_a_run_is_held_against_its_baselines(
     net: Evaluation, linear: float, majority: float, linear_balanced_accuracy: float, told: str | None
 ) -> None:
-    finding = compared(net, Baselines(linear, majority, linear_balanced_accuracy), "net.yaml")
+    finding = compared("validation", net, Baselines(linear, majority, linear_balanced_accuracy), "net.yaml")
     assert (finding and finding.id) == told
     assert finding is None or "run `nnclassify check net.yaml`" in finding.evidence.text
 
 
 def test_few_test_examples_prove_nothing() -> None:
     """3 of 5 against 5 of 5: a difference of two examples."""
-    assert compared(reached(2, 1, 3, 2), Baselines(0.9, 0.6, 0.9), "net.yaml") is None
-    assert compared(reached(0, 0, 1, 1), Baselines(1.0, 0.5, 1.0), "net.yaml") is None
-    assert compared(reached(3, 0, 3, 2), Baselines(0.6, 0.6, 0.5), "net.yaml") is None
+    assert compared("validation", reached(2, 1, 3, 2), Baselines(0.9, 0.6, 0.9), "net.yaml") is None
+    assert compared("validation", reached(0, 0, 1, 1), Baselines(1.0, 0.5, 1.0), "net.yaml") is None
+    assert compared("validation", reached(3, 0, 3, 2), Baselines(0.6, 0.6, 0.5), "net.yaml") is None
 
 
 def test_examples_of_one_class_prove_nothing() -> None:
-    assert compared(reached(16, 0, 20, 0), Baselines(1.0, 1.0, 1.0), "net.yaml") is None
+    assert compared("validation", reached(16, 0, 20, 0), Baselines(1.0, 1.0, 1.0), "net.yaml") is None

@@ -10,9 +10,8 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation import boosting
-from nnclassify.evaluation.baselines import Baselines, baselines
+from nnclassify.evaluation.baselines import Baselines, FittedBaselines
 from nnclassify.evaluation.intervals import wilson_interval
-from nnclassify.inference import analysis
 from nnclassify.training.build import Components, build_components
 
 
@@ -21,10 +20,14 @@ def held_against(components: Components) -> Examples:
     return components.splits.test
 
 
+def fitted(components: Components) -> FittedBaselines:
+    return FittedBaselines.fit(components.splits, components.transform)
+
+
 def found(**values: object) -> Baselines:
     components = build_components(config_of(**values))
     judged = held_against(components)
-    return baselines(components.splits, components.transform, judged, judged.all_targets())
+    return fitted(components).evaluated(judged, judged.all_targets())
 
 
 def test_a_line_parts_blobs_and_not_rings() -> None:
@@ -53,7 +56,7 @@ def test_they_are_those_of_scikit_learn(dataset: str) -> None:
 def test_boosted_trees_part_rings_and_are_those_of_scikit_learn() -> None:
     components = build_components(config_of(dataset="circles"))
     test = held_against(components)
-    both = baselines(components.splits, components.transform, test, test.all_targets(), with_boosted=True)
+    both = fitted(components).evaluated(test, test.all_targets(), with_boosted=True)
     (inputs, targets), (judged, expected) = (
         (components.transform(raw, torch.float32).numpy(), classes.numpy())
         for raw, classes in (
@@ -71,15 +74,13 @@ def test_what_the_linear_model_gets_right_of_what_the_network_does() -> None:
     targets = test.all_targets()
     network = targets.clone()
     network[::2] = 1 - targets[::2]  # wrong for every other example
-    right = baselines(components.splits, components.transform, test, network)
-    wrong = baselines(components.splits, components.transform, test, 1 - network)
-    whole = baselines(components.splits, components.transform, test, targets)
+    right, wrong, whole = (fitted(components).evaluated(test, each) for each in (network, 1 - network, targets))
     assert right.num_correct == len(targets) // 2 and right.linear_where_correct is not None
     assert wrong.linear_where_correct is not None and wrong.num_correct == (len(targets) + 1) // 2
     both = right.num_correct * right.linear_where_correct + wrong.num_correct * wrong.linear_where_correct
     assert both == pytest.approx(whole.linear * len(targets)) and whole.linear_where_correct == whole.linear
     assert whole.intervals is not None and whole.intervals["linear"] == wilson_interval(round(both), len(targets))
-    none = baselines(components.splits, components.transform, test, 1 - targets)
+    none = fitted(components).evaluated(test, 1 - targets)
     assert (none.num_correct, none.linear_where_correct) == (0, None)
 
 
@@ -128,14 +129,14 @@ def test_a_table_of_100_000_columns_has_a_baseline() -> None:
     splits = Splits(examples, None, None, ["a", "b"])
     none = torch.zeros(1, dtype=torch.float64)
     transform = Transform((100_000,), None, None, none, none + 1)
-    assert closed_form.baselines(splits, transform, examples, targets).linear == 1.0
+    assert FittedBaselines.fit(splits, transform).evaluated(examples, targets).linear == 1.0
 
 
 def test_a_baseline_that_cannot_be_had_costs_no_result(here: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_memory(*_: object, **options: bool) -> Baselines:
+    def no_memory(*_: object) -> FittedBaselines:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(analysis, "baselines", no_memory)
+    monkeypatch.setattr(FittedBaselines, "fit", no_memory)
     notes: list[str] = []
     figures = run.train(loaded(config_of()), note=notes.append).figures()
     assert figures["baselines"] is None and figures["test"] is not None

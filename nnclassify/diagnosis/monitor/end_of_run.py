@@ -16,15 +16,16 @@ FEW = 10
 """With fewer examples, one or two of them decide whether a network beats the most common class."""
 
 
-def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | None:
+def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> Finding | None:
     """Return the finding for a run that is no better than its baselines, or None.
 
     Accuracy and balanced accuracy must both be lower: class weights trade one for the other, which is no failure. On
     examples of one class alone, always predicting that class is unbeatable, which says nothing about a network.
 
     Args:
-        reached: The evaluation of the network on a split.
-        found: The baselines on the same split.
+        split: The name of the split.
+        reached: The evaluation of the network on it.
+        found: The baselines on it.
         config: The config to suggest for `nnclassify check`.
     """
     balanced_accuracy, chance = _balanced_accuracy_and_chance(reached)
@@ -35,11 +36,13 @@ def compared(reached: Evaluation, found: Baselines, config: str) -> Finding | No
     noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
     far = max(FAR, DEVIATIONS * noise)
     if found.linear - reached.accuracy > far and found.linear_balanced_accuracy - balanced_accuracy > far:
-        text = f"accuracy {percent(reached.accuracy)}, a linear model {percent(found.linear)}: {advice}"
+        text = f"{split} accuracy {percent(reached.accuracy)}, a linear model {percent(found.linear)}: {advice}"
         return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
     learned_nothing = reached.accuracy <= found.majority and balanced_accuracy <= chance + LITTLE * (1 - chance)
     if learned_nothing and reached.num_examples >= FEW:
-        text = f"accuracy {percent(reached.accuracy)}, the most common class {percent(found.majority)}: {advice}"
+        text = (
+            f"{split} accuracy {percent(reached.accuracy)}, the most common class {percent(found.majority)}: {advice}"
+        )
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
 

@@ -118,7 +118,7 @@ PAST_BEST = Page(
 BELOW_LINEAR = Page(
     id="NN613",
     title="far below a linear model",
-    looks_at="The accuracy of a finished run on the test split (or else the validation split, or else the training "
+    looks_at="The accuracy of a finished run on the validation split (or else the test split, or else the training "
     "split) against a linear discriminant fitted to the training split: lower by more than 10 points and by "
     "more than three standard deviations, in accuracy and in balanced accuracy.",
     why="A network can represent the linear model: if it ends far below it, something keeps it from learning.",
