@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,15 +79,19 @@ def test_a_library_that_was_set_aside_is_never_kept_again(folder: Path) -> None:
 
 
 def test_what_a_killed_compilation_left_behind_is_removed(folder: Path) -> None:
-    making_for_ever = (
-        "import time; from nnclassify.compile.libraries import KeptLibrary\n"
-        "def make(path): print(flush=True); time.sleep(60)\n"
-        "KeptLibrary('other').open(make, print)"
-    )
-    with subprocess.Popen([sys.executable, "-c", making_for_ever], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stdout.readline()
-        process.kill()
-    assert len(list(folder.iterdir())) == 1
-    (folder / f"{os.uname().nodename}-{os.getpid()}-underway").mkdir()
+    """A compilation has a folder that names its process; that of a process which is gone is nobody's."""
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as gone:
+        gone.wait()
+
+    def make(path: Path) -> None:
+        (place,) = folder.iterdir()
+        host, own = socket.gethostname(), os.getpid()
+        assert path.parent == place and place.name.startswith(f"{host}-{own}-")
+        for name in (f"{host}-{gone.pid}-gone", f"{host}-{own}-underway"):
+            (folder / name).mkdir()
+        path.write_bytes(b"code")
+
+    KeptLibrary("other").open(make, lambda text: None)
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 2
     KeptLibrary("key").open(making(b"code"), lambda text: None)
     assert [path.name.endswith("underway") for path in folder.iterdir() if path.is_dir()] == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ TWO = {"dataset": RGB, "loss": "bce_with_logits", "epochs": 1, "optimizer": {"na
 
 def trained(**values: Any) -> run.RunResult:
     return run.train(loaded(config_of(**{"dataset": BLOBS, **values})))
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The best checkpoint of a run."""
+    with contextlib.chdir(tmp_path_factory.mktemp("run")):
+        return trained().folder.best.resolve()
 
 
 def test_the_best_checkpoint_keeps_it_and_nothing_else_changes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,9 +218,8 @@ def test_a_threshold_that_nothing_can_choose_or_use_is_refused(here: Path) -> No
         ({"unknown": 1}, "Extra inputs"),
     ],
 )
-def test_a_forged_calibration_is_refused(change: dict[str, Any], message: str, here: Path) -> None:
-    result = trained()
-    content = content_of(result.folder.best)
+def test_a_forged_calibration_is_refused(change: dict[str, Any], message: str, best: Path, here: Path) -> None:
+    content = content_of(best)
     forge(Path("forged.pt"), {**content, "calibration": {**content["calibration"], **change}})
     with pytest.raises(CheckpointError, match=message):
         Classifier.load(Path("forged.pt"))

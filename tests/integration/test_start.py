@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from nnclassify import __version__
 from nnclassify.cli.main import app
@@ -103,15 +104,16 @@ OPTIONS = {
 IMPORTS = """\
 import sys
 from nnclassify.cli.main import main
-sys.argv = ["nnclassify", *sys.argv[1:]]
-try:
-    main()
-except SystemExit:
-    pass
 heavy = {"torch", "torch._dynamo", "sympy", "torchvision", "matplotlib", "sklearn", "PIL", "scipy", "optuna"}
-heavy &= set(sys.modules)
-print("\\nheavy:", sorted(heavy), file=sys.stderr)
+for command in sys.argv[1:] or [""]:
+    sys.argv = ["nnclassify", *command.split()]
+    try:
+        main()
+    except SystemExit:
+        pass
+    print("\\nheavy:", sorted(heavy & set(sys.modules)), file=sys.stderr)
 """
+"""Runs command lines in one process, and says after each which heavy libraries have been imported so far."""
 
 
 def options_of(command: Any, name: str) -> dict[str, list[str]]:
@@ -131,36 +133,31 @@ def test_the_command_lines_options_are_frozen() -> None:
     assert options_of(typer.main.get_command(app), "nnclassify") == {k: sorted(v) for k, v in OPTIONS.items()}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["--version"], ["configs"], ["configs", "show", "digits_cnn"], ["train", "--help"], ["train", "nope"],
-     ["lesson"], ["configs", "schema"], ["predict"], ["runs"]],
-)  # fmt: skip
-def test_these_import_nothing_heavy(arguments: list[str], here: Path) -> None:
-    command = [sys.executable, "-c", IMPORTS, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.stderr.rstrip().endswith("heavy: []"), done.stderr
+def imported(*commands: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Command lines, with what they import on standard error."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([sys.executable, "-c", IMPORTS, *commands], capture_output=True, text=True, env=variables)
+
+
+def test_these_import_nothing_heavy(here: Path) -> None:
+    commands = ["--help", "--version", "configs", "configs show digits_cnn", "train --help", "train nope", "lesson"]
+    commands += ["configs schema", "predict", "runs"]
+    done = imported(*commands)
+    assert done.stderr.count("\nheavy: []\n") == len(commands), done.stderr
 
 
 @pytest.mark.slow
 def test_training_and_predicting_import_no_compiler_and_draw_nothing_unasked(here: Path, nnclassify: Program) -> None:
     config = ROOT / "configs" / "smoke" / "model_mlp.yaml"
-    for arguments in (["train", str(config), "--no-plots"], ["predict", "1,2"]):
-        command = [sys.executable, "-c", IMPORTS, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        imported = done.stderr.rstrip().splitlines()[-1]
-        assert "'torch'" in imported and not any(name in imported for name in ("_dynamo", "sympy", "matplotlib"))
+    done = imported(f"train {config} --no-plots", "predict 1,2")
+    heavy = done.stderr.rstrip().splitlines()[-1]
+    assert "'torch'" in heavy and not any(name in heavy for name in ("_dynamo", "sympy", "matplotlib"))
+    assert "exit code" not in done.stderr and "run: checkpoints/model_mlp" in done.stdout, done.stderr
 
 
 def test_completion_imports_nothing_heavy_and_knows_the_configs(here: Path) -> None:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "_NNCLASSIFY_COMPLETE": "complete_bash",
-        "COMP_WORDS": "nnclassify train digits",
-        "COMP_CWORD": "2",
-    }
-    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, env=environment)
+    words = {"COMP_WORDS": "nnclassify train digits", "COMP_CWORD": "2"}
+    done = imported(_NNCLASSIFY_COMPLETE="complete_bash", **words)
     assert "digits_cnn" in done.stdout
     assert done.stderr.rstrip().endswith("heavy: []"), done.stderr
 
@@ -203,16 +200,12 @@ def test_configs_are_listed_shown_and_copied(nnclassify: Program, place: Path) -
         (["configs", "show", "xor_1"], ["name", "yaml"]),
         (["configs", "copy", "xor_1"], ["name", "path"]),
         (["configs", "reference"], ["markdown"]),
-        pytest.param(
-            ["explain", "NN116"],
-            ["id", "title", "why", "source", "looks_at", "fix", "example", "near_miss"],
-            marks=pytest.mark.slow,
-        ),
+        (["explain", "NN116"], ["id", "title", "why", "source", "looks_at", "fix", "example", "near_miss"]),
     ],
 )
-def test_these_print_json_too(arguments: list[str], keys: list[str], nnclassify: Program) -> None:
-    done = nnclassify(*arguments, "--json")
-    assert done.returncode == 0, done.stderr
+def test_these_print_json_too(arguments: list[str], keys: list[str], here: Path) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
     assert sorted(json.loads(done.stdout)) == sorted(["schema", *keys])
 
 

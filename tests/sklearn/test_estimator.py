@@ -42,7 +42,7 @@ def _passes(estimator: NNClassifier, check: Any) -> None:
     check(estimator)
 
 
-test_the_checks_of_scikit_learn = parametrize_with_checks([NNClassifier()])(_passes)
+test_the_checks_of_scikit_learn = parametrize_with_checks([NNClassifier(epochs=10)])(_passes)
 
 
 @pytest.fixture(scope="module")
