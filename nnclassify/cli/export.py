@@ -40,7 +40,7 @@ def export(
     path, changes = chosen.found()
     from nnclassify.inference.export.export import check_form, export_run
 
-    check_form(to)
+    check_form(to, out)
     made = export_run(path, to, out, license_text=license_text, overrides=changes, note=note)
     if as_json:
         print_json({**asdict(made), "path": str(made.path), "card": str(made.card)}, "export")

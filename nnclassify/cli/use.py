@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,10 +119,14 @@ def check_output(option: str, path: Path | None, example: str) -> None:
     """Check that a file can be written, before anything is read.
 
     Raises:
-        InputError: It is no file, or its folder does not exist.
+        InputError: It is no file, or its folder does not exist or cannot be written to.
     """
-    if path is not None and not (path.name and path.parent.is_dir() and (is_regular(path) or look(path) is None)):
+    if path is None:
+        return
+    if not (path.name and path.parent.is_dir() and (is_regular(path) or look(path) is None)):
         raise InputError(f"{option} {path}: expected a file, such as {example}, in a folder that exists")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {path}: its folder cannot be written to; fix permissions or name another")
 
 
 def check_plot(option: str, path: Path | None, example: str) -> None:

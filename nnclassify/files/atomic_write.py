@@ -76,6 +76,8 @@ def save_error(path: Path, cause: BaseException) -> SaveError:
         )
     if isinstance(cause.__context__, OSError):  # torch.save reports a full disk as "unexpected pos"
         cause = cause.__context__
+    if isinstance(cause, OSError) and cause.strerror:
+        cause = OSError(cause.errno, cause.strerror)  # without the name of a temporary file
     return SaveError(f"{path}: not saved ({one_line(cause)}); free space or fix permissions")
 
 

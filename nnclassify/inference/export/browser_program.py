@@ -47,7 +47,8 @@ def browser_program(export: Export) -> dict[str, Any]:
     network = exported_network(export.classifier, taken, resizes=False)
     batch = export.examples.batches[0]
     inputs = batch.raw[:1].float() if taken.kind is Kind.IMAGES else batch.inputs[:1]
-    inputs = inputs if inputs.dtype in DTYPES else inputs.float()
+    is_held = inputs.dtype in DTYPES and inputs.dtype != torch.uint8  # into which a page would fold other numbers
+    inputs = inputs if is_held else inputs.float()
     program = traced(network, inputs, {}, "html")
     with quiet():
         program = program.run_decompositions()

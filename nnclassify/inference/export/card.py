@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from nnclassify.errors import counted, printable, some
@@ -31,7 +32,7 @@ def model_card(export: Export, folder: RunFolder, form: str, file: str, comparis
     """
     run = read_run(folder)
     sections = {
-        "": [f"# {escaped(export.name)}", task_sentence(run), result_sentence(run)],
+        "": [f"# {escaped(export.name)}", _sentence(task_sentence(run)), result_sentence(run)],
         "Use": [*_use(export, form, file)],
         "Data": [*_data(export, run)],
         "Results": [*_results(run)],
@@ -47,13 +48,19 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", printable(text))
 
 
+def _sentence(text: str) -> str:
+    """Return a sentence with its names escaped, and its commands as they are."""
+    parts = re.split(r"(`nnclassify [^`]*`)", text)
+    return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
+
+
 def _use(export: Export, form: str, file: str) -> Iterator[str]:
     taken, classifier = export.examples.taken, export.classifier
     about = {
         Kind.IMAGES: "`images`: {dtype} `(N, H, W, {channels})` of any height and width, in RGB order or gray; they "
         "are resized in the network as Pillow does it",
         Kind.TENSORS: "`inputs`: {dtype} `{shape}`, in the units of the training data",
-        Kind.COLUMNS: "the columns of the table, see below",
+        Kind.COLUMNS: "the columns of the table by name, each `(N, 1)`: texts or float64, see below",
     }[taken.kind]
     shape = ", ".join(["N", *map(str, taken.shape)])
     dtype = str(taken.dtype).removeprefix("torch.")
@@ -75,15 +82,15 @@ def _example(export: Export, form: str, file: str) -> str:
     outputs = "probabilities, labels" if export.classifier.is_multi_hot else "probabilities, class_index, class_name"
     feed = "columns" if export.examples.taken.kind is Kind.COLUMNS else f"{{{name!r}: {name}}}"
     return {
-        "onnx": f'import onnxruntime\n\nsession = onnxruntime.InferenceSession("{file}")\n'
+        "onnx": f"import onnxruntime\n\nsession = onnxruntime.InferenceSession({file!r})\n"
         f"{outputs} = session.run(None, {feed})",
-        "torch": f'import torch\n\nnetwork = torch.export.load("{file}").module()\n'
+        "torch": f"import torch\n\nnetwork = torch.export.load({file!r}).module()\n"
         f"probabilities, predictions = network({name})",
         "safetensors": "import json\nfrom safetensors import safe_open\n\n"
-        f'with safe_open("{file}", framework="numpy") as file:\n'
+        f'with safe_open({file!r}, framework="numpy") as file:\n'
         '    about = json.loads(file.metadata()["nnclassify"])\n'
         "    weights = {name: file.get_tensor(name) for name in file.keys()}",
-        "html": f"open '{file}'   # in any browser; it loads nothing and sends nothing",
+        "html": f"open {shlex.quote(file)}   # in any browser; it loads nothing and sends nothing",
     }[form]
 
 
@@ -151,7 +158,10 @@ def _row(run: RunContents, split: str, metric: str) -> str:
 
 
 def _limits(export: Export, run: RunContents) -> Iterator[str]:
-    told = [*advice(run), "Inputs unlike the training data get an answer too, which may be wrong and sure of itself."]
+    told = [
+        *map(_sentence, advice(run)),
+        "Inputs unlike the training data get an answer too, which may be wrong and sure of itself.",
+    ]
     if export.classifier.loss_fn.temperature == 1:
         told.append("The probabilities are not calibrated: the run has no validation split of its own.")
     image_format = export.classifier.transform.image_format

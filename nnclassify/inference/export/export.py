@@ -73,14 +73,20 @@ class Exported:
     largest_difference: float | None
 
 
-def check_form(to: str) -> None:
-    """Check that there is such a form, and that what it takes is installed.
+def check_form(to: str, out: Path | None) -> None:
+    """Check that there is such a form, that the name of the file is not that of another one, and that what it takes
+    is installed.
 
     Raises:
-        InputError: There is none, or a package is missing.
+        InputError: There is none, the name is of another form, or a package is missing.
     """
     if to not in FORMS:
         raise InputError(f"--to: found {to!r}{suggestion(to, FORMS)}; expected one of {', '.join(FORMS)}")
+    for other, form in FORMS.items():
+        if out is not None and other != to and out.suffix.lower() == form.suffix:
+            raise InputError(
+                f"--out {out}: found the ending of --to {other}, expected {FORMS[to].suffix} for --to {to}"
+            )
     missing = [name for name in FORMS[to].needs if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"--to {to}: {missing[0]} is not installed; run: pip install 'nnclassify[export]'")
@@ -115,7 +121,7 @@ def export_run(
         DataError: The data of the run cannot be read.
         SaveError: The file cannot be written.
     """
-    check_form(to)
+    check_form(to, out)
     folder, form = RunFolder(checkpoint.parent), FORMS[to]
     classifier = in_full_precision(checkpoint, note).overridden(overrides)
     name = RunFolder(folder.path.resolve()).name

@@ -222,4 +222,4 @@ def _caution(run: RunContents, found: Judged) -> Iterator[str]:
     faults = [one for one in run.findings if one.get("severity") in ("fault", "warning")]
     if faults:
         titles = [str(at(one, "title")) for one in faults]
-        yield f"Caution: a monitor warned during training: {some(titles, 2)}. See the findings below."
+        yield f"Caution: a monitor warned during training: {some(titles, 2)}. See the findings of the run."

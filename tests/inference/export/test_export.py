@@ -82,6 +82,8 @@ def test_a_network_that_answers_otherwise_is_not_written(
 def test_forms_and_packages_are_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"found 'onx'; did you mean 'onnx'\?; expected one of onnx, safetensors"):
         export_run(tmp_path / "best.pt", "onx")
+    with pytest.raises(InputError, match=r"a\.HTML: found the ending of --to html, expected \.onnx for --to onnx"):
+        export_run(tmp_path / "best.pt", "onnx", tmp_path / "a.HTML")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"onnx is not installed; run: pip install 'nnclassify\[export\]'"):
         export_run(tmp_path / "best.pt", "onnx")

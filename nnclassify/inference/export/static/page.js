@@ -15,11 +15,12 @@ const MAX_BARS = 12, THRESHOLD = 0.5;
 
 // ---- Answers ---------------------------------------------------------------------------------------------------------
 
-function show(network, numbers) {
+function show(network, numbers, note = "") {
   const answer = document.getElementById("answer"), bars = document.getElementById("bars");
   if (numbers === null) return refuse("The values are out of the range of the training images.");
   const [probabilities, classes] = network.run(numbers);
-  if (probabilities.some(Number.isNaN)) return refuse("These values cannot be classified: one is missing or not known.");
+  if (probabilities.some(Number.isNaN)) return refuse("These values cannot be classified: one is too large.");
+  document.getElementById("note").textContent = note;
   const order = probabilities.map((_, index) => index).sort((a, b) => probabilities[b] - probabilities[a]);
   const chosen = page.is_multi_hot ? order.filter((index) => classes[index] === 1) : [classes[0]];
   answer.textContent = chosen.length ? chosen.map((index) => page.classes[index]).join(", ") : "none of the classes";
@@ -36,13 +37,19 @@ function show(network, numbers) {
 function refuse(text) {
   document.getElementById("answer").textContent = text;
   document.getElementById("bars").replaceChildren();
+  document.getElementById("note").textContent = "";
+  const seen = document.getElementById("seen");
+  if (seen) seen.getContext("2d").clearRect(0, 0, seen.width, seen.height);
 }
+
+/** An input that is not classified; the message says why. */
+class Refusal extends Error {}
 
 // ---- Images ----------------------------------------------------------------------------------------------------------
 
 /** Reads a gray PNG or PGM file of 16 bits, which a browser would reduce to 8; null if it is another file. */
-async function deepImage(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer()), view = new DataView(bytes.buffer);
+async function deepImage(bytes) {
+  const view = new DataView(bytes.buffer);
   const text = (start, end) => String.fromCharCode(...bytes.subarray(start, end));
   if (text(0, 2) === "P5") {
     const header = /^P5\s+(?:#[^\n]*\s+)*(\d+)\s+(\d+)\s+(\d+)\s/.exec(text(0, 200));
@@ -50,7 +57,8 @@ async function deepImage(file) {
     const [width, height] = header.slice(1, 3).map(Number), start = header[0].length;
     return { height, width, channels: 1, data: Float64Array.from({ length: width * height }, (_, at) => view.getUint16(start + 2 * at)) };
   }
-  if (text(1, 4) !== "PNG" || bytes[24] !== 16 || bytes[25] !== 0 || bytes[28] !== 0) return null;
+  if (text(1, 4) !== "PNG" || bytes[24] !== 16 || bytes[25] !== 0) return null;
+  if (bytes[28] !== 0) throw new Refusal("an interlaced PNG file of 16 bits; save it without interlacing.");
   const [width, height, parts] = [view.getUint32(16), view.getUint32(20), []];
   for (let at = 8; at < bytes.length; at += view.getUint32(at) + 12) {
     if (text(at + 4, at + 8) === "IDAT") parts.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
@@ -94,37 +102,46 @@ function showSeen(raw, { height, width, max_value: white }) {
 
 function imageInput(network, host) {
   const { image_format: format, is_whole: isWhole, pen } = page.input, channels = format.mode === "gray" ? 1 : 3;
-  const classify = (image, isDeep) => {
-    const raw = rawImage(image, isDeep ? format : { ...format, white: null }, isWhole);
+  const classify = (image, isDeep, note) => {
+    const whites = [8, 10, 12, 14, 16].map((bits) => 2 ** bits - 1);
+    const white = isDeep ? format.white ?? whites.find((one) => !image.data.some((value) => value > one)) : null;
+    const raw = rawImage(image, { ...format, white }, isWhole || format.white === null);
+    show(network, raw, note);
     if (raw !== null) showSeen(raw, format);
-    show(network, raw);
   };
-  const open = async (file) => {
+  let latest = 0;
+  const open = async ([file, ...others]) => {
+    const number = ++latest;
     if (!file) return;
+    if (others.length) return void refuse(`${others.length + 1} files; give one at a time.`);
     try {
-      const deep = format.white === null ? null : await deepImage(file);
+      const bytes = new Uint8Array(await file.arrayBuffer()), deep = await deepImage(bytes);
+      if (number !== latest) return;  // another one has been given meanwhile
       if (deep) return void classify(deep, true);
       const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
+      if (number !== latest) return;
       const canvas = element("canvas", { width: bitmap.width, height: bitmap.height }), context = canvas.getContext("2d", { willReadFrequently: true });
       context.fillStyle = format.background;
       context.fillRect(0, 0, canvas.width, canvas.height);
       context.drawImage(bitmap, 0, 0);
-      classify(canvasImage(canvas, channels), false);
-    } catch {
-      refuse(`${file.name}: not an image that this browser can read.`);
+      const side = Math.ceil(Math.max(format.width, format.height) / format.crop_fraction), isJpeg = bytes[0] === 0xff && bytes[1] === 0xd8;
+      const isReduced = isJpeg && Math.min(bitmap.width, bitmap.height) >= 2 * side;
+      classify(canvasImage(canvas, channels), false, isReduced ? "nnclassify predict decodes large JPEG files at a reduced size, so its probabilities may differ a little." : "");
+    } catch (error) {
+      if (number === latest) refuse(`${file.name}: ${error instanceof Refusal ? error.message : "not an image that this browser can read."}`);
     }
   };
   const chooser = element("input", { type: "file", accept: "image/*,.pgm", id: "file" });
-  chooser.addEventListener("change", () => open(chooser.files[0]));
+  chooser.addEventListener("change", () => open(chooser.files));
   const zone = element("div", { className: "zone" }, element("label", { htmlFor: "file" }, "Drop or paste an image, or choose a file"), chooser);
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
       zone.classList.toggle("over", name === "dragover");
-      if (name === "drop") open(event.dataTransfer.files[0]);
+      if (name === "drop") open(event.dataTransfer.files);
     });
   }
-  document.addEventListener("paste", (event) => open([...event.clipboardData.files][0]));
+  document.addEventListener("paste", (event) => open(event.clipboardData.files));
   host.append(zone);
   if (pen) drawing(host, pen, (canvas) => classify(canvasImage(canvas, channels), false));
   const seen = element("canvas", { id: "seen", width: format.width, height: format.height, role: "img", ariaLabel: "What the network sees" });
@@ -164,6 +181,25 @@ function drawing(host, { ink, paper }, drawn) {
 
 // ---- Values ----------------------------------------------------------------------------------------------------------
 
+/** The number that a text is; NaN for no text. */
+function numberOf(name, text) {
+  if (text.trim() === "") return NaN;
+  const isNumber = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && Number.isFinite(Number(text));
+  if (!isNumber) throw new Refusal(`${name}: found "${text}", expected a number, such as 0.5.`);
+  return Number(text);
+}
+/** Shows the answer to numbers, or why one of them is none. */
+function showNumbers(network, numbers) {
+  try {
+    const found = numbers();
+    show(network, found);
+    return found;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return refuse(error.message);
+  }
+}
+
 /** A field for a column; its `number()` is what stands for its value. */
 function fieldOf(column, index, changed) {
   const id = `field${index}`, label = element("label", { htmlFor: id }, column.name);
@@ -176,24 +212,32 @@ function fieldOf(column, index, changed) {
     number = () => Number(field.value);
   } else if (column.kind === "date") {
     field = element("input", { id, type: "datetime-local", step: 60 });
-    number = () => (field.value ? Date.parse(`${field.value}Z`) / 86400000 : NaN);
+    number = () => {
+      const days = Date.parse(`${field.value}Z`) / 86400000;
+      if (field.validity.badInput || (field.value && Number.isNaN(days))) throw new Refusal(`${column.name}: expected a date of the years 1 to 9999, and a time.`);
+      return days;
+    };
   } else {
-    field = element("input", { id, type: "number", step: "any" });
-    number = () => (field.value.trim() === "" ? NaN : Number(field.value));
+    field = element("input", { id, type: "text", inputMode: "decimal", autocomplete: "off" });
+    number = () => numberOf(column.name, field.value);
   }
+  const known = () => {
+    const found = number();
+    if (Number.isNaN(found) && !column.may_be_missing) throw new Refusal(`${column.name}: the value is missing.`);
+    return found;
+  };
   const set = (value) => {
     field.value = column.kind === "date" && Number.isFinite(value) ? new Date(Math.round(value * 86400000)).toISOString().slice(0, 16) : column.categories ? String(value) : Number.isFinite(value) ? String(value) : "";
   };
   set(column.start);
-  field.addEventListener("input", changed);
-  return { row: element("p", {}, label, field), number, set };
+  for (const name of ["input", "change"]) field.addEventListener(name, changed);  // a program may cause only one of them
+  return { row: element("p", {}, label, field), number: known, set };
 }
 
 function valueInput(network, host) {
   const changed = () => {
-    const numbers = fields.map((field) => field.number());
-    show(network, numbers);
-    if (map) map.mark(numbers);
+    const numbers = showNumbers(network, () => fields.map((field) => field.number()));
+    if (map && numbers) map.mark(numbers);
   };
   const fields = page.input.fields.map((column, index) => fieldOf(column, index, changed));
   const map = page.input.regions ? regionMap(network, host, (point) => {
@@ -207,9 +251,9 @@ function valueInput(network, host) {
 function listInput(network, host) {
   const size = count(page.input.shape), field = element("textarea", { id: "values", rows: 8, spellcheck: false }, page.input.start.join(", "));
   const changed = () => {
-    const numbers = field.value.split(/[\s,;]+/).filter(Boolean).map(Number);
-    if (numbers.length !== size) refuse(`${numbers.length} numbers; expected ${size}.`);
-    else show(network, numbers);
+    const texts = field.value.split(/[\s,;]+/).filter(Boolean);
+    if (texts.length !== size) refuse(`${texts.length} numbers; expected ${size}.`);
+    else showNumbers(network, () => texts.map((text, place) => numberOf(`value ${place + 1}`, text)));
   };
   field.addEventListener("input", changed);
   host.append(element("label", { htmlFor: "values" }, `The ${size} numbers of an example of shape ${page.input.shape.join(" x ")}`), field);
