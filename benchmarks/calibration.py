@@ -57,7 +57,7 @@ def _measured(classifier: Classifier, splits: Splits, others: Path | None) -> It
     yield f"{classifier.path}: temperature {found.temperature:.4f}; predictions changed: {changed}"
     yield f"  {len(outputs):,} validation examples, {len(test_outputs):,} test examples"
     for name, probabilities in (("before", before), ("after", shares)):
-        scores = reliability(probabilities, test_targets).summary()
+        scores = reliability(probabilities, test_targets, probabilities.argmax(dim=1)).summary()
         yield f"  {name:6} " + ", ".join(f"{score} {value:.5f}" for score, value in scores.items())
     yield from _sets(found, loss_fn.probabilities(outputs), targets, shares, test_targets)
     correct, confidence = loss_fn.predictions(test_outputs) == test_targets, shares.amax(dim=1)

@@ -36,7 +36,7 @@ class Coverage:
     """How often intervals of one metric cover the true value.
 
     Attributes:
-        covered: Whether each BCa or Wilson interval does.
+        covered: Whether each interval that is reported does.
         by_percentile: Whether each percentile interval does; empty for fractions of the examples.
         num_without: The number of test splits without an interval.
     """
@@ -55,7 +55,7 @@ class Coverage:
 
 
 def main() -> None:
-    """Simulate, and print a table per run: BCa (percentile) [test splits without an interval]."""
+    """Simulate, and print a table per run: reported (percentile) [test splits without an interval]."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.intervals", description=__doc__)
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--trials", type=int, default=1000)
@@ -113,7 +113,7 @@ def simulated(
                 continue
             low, high = intervals[name]
             coverage.covered.append(low <= truth[name] <= high)
-            if not METRICS[name].is_proportion:
+            if METRICS[name].interval != "wilson":
                 low, high = percentile_interval(drawn, name, weights)
                 coverage.by_percentile.append(low <= truth[name] <= high)
     return found
@@ -156,7 +156,7 @@ def normal_examples(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def percentile_interval(given: MetricInputs, name: str, weights: Tensor) -> tuple[float, float]:
-    """Return the percentile interval of a metric, from the same resamples as the BCa interval."""
+    """Return the percentile interval of a metric, from the same resamples as BCa intervals."""
     statistics = METRICS[name].statistics
     assert statistics is not None, name
     summed = statistics(given, units_of(len(given.targets), given.probabilities.shape[1]))

@@ -11,7 +11,7 @@ epoch of a tiny network. This module defers the import of torch, because a confi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,19 +61,13 @@ class MetricInputs:
 
         return score(self.outputs, self.targets, self.loss_fn)
 
-    @cached_property
-    def curves(self) -> tuple[Tensor, Tensor]:
-        """Whether each example is positive, 1 or 0, and its `_wins`, for each of the ROC curves, `(N, num_curves)`."""
-        import torch
-        from torch.nn import functional
-
-        scores, is_of = self.probabilities, self.targets
-        if not self.is_multi_hot:
-            is_of = functional.one_hot(self.targets, scores.shape[1])
-            if scores.shape[1] == 2:  # both areas are equal
-                scores, is_of = scores[:, 1:], is_of[:, 1:]
-        wins = [_wins(*pair) for pair in zip(scores.T, is_of.T.bool(), strict=True)]
-        return is_of, torch.stack(wins, dim=1)
+    def curves(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield whether each example is positive, bool `(N,)`, and its `_wins`, for each of the ROC curves."""
+        scores = self.probabilities
+        first = 1 if scores.shape[1] == 2 and not self.is_multi_hot else 0  # of two classes, both areas are equal
+        for label in range(first, scores.shape[1]):
+            positive = self.targets[:, label].bool() if self.is_multi_hot else self.targets == label
+            yield positive, _wins(scores[:, label], positive)
 
 
 @dataclass(frozen=True)
@@ -144,8 +138,9 @@ class Metric:
         min_classes: The minimum number of classes.
         needs_every_class: Whether it is undefined on a split without examples of some class; with multi-hot targets,
             also on a split where all examples belong to some class.
-        statistics: The sums that it is a function of, by unit; None: it has no bootstrap interval.
-        is_proportion: Whether it is a fraction of the examples, whose interval needs no bootstrap.
+        statistics: The sums that it is a function of, by unit; None: it has no interval, or Wilson's.
+        interval: How its interval is computed: by Wilson for a fraction of the examples; else, from `statistics`, by
+            the bootstrap or on the scale of the logit; see `evaluation/bootstrap.py`.
     """
 
     name: str
@@ -156,7 +151,7 @@ class Metric:
     min_classes: int = 2
     needs_every_class: bool = False
     statistics: Callable[[MetricInputs, Units], Statistics] | None = None
-    is_proportion: bool = False
+    interval: Literal["wilson", "bootstrap", "logit"] = "bootstrap"
 
     def text(self, value: float) -> str:
         """Return a value in words: a percentage, or a number with four decimals."""
@@ -329,8 +324,12 @@ def _loss(given: MetricInputs, units: Units) -> Statistics:
 
 def _top_5_accuracy(given: MetricInputs) -> float:
     """Compute how often the true class is among the five most probable; the lower index wins a tie."""
-    first = given.probabilities.argsort(dim=1, descending=True, stable=True)[:, :5]
-    return float((first == given.targets[:, None]).any(dim=1).double().mean())
+    import torch
+
+    shares, targets = given.probabilities, given.targets[:, None]
+    of_true, lower = shares.gather(1, targets), torch.arange(shares.shape[1]) < targets
+    rank = ((shares > of_true) | ((shares == of_true) & lower)).sum(dim=1)
+    return float((rank < 5).double().mean())
 
 
 def _roc_auc(given: MetricInputs, units: Units) -> Statistics:
@@ -343,11 +342,11 @@ def _roc_auc(given: MetricInputs, units: Units) -> Statistics:
     """
     import torch
 
-    is_of, wins = given.curves
-    num_curves = is_of.shape[1]
-    curves = torch.arange(num_curves).expand_as(is_of)
-    kinds = (is_of * wins, is_of, (1 - is_of) * wins, 1 - is_of)
-    sums = torch.cat([units.sums(curves, num_curves, kind) for kind in kinds], dim=1)
+    by_curve = []
+    for is_of, wins in given.curves():  # one at a time: together, those of 1,000 classes take gigabytes
+        positive, negative = is_of.double(), (~is_of).double()
+        by_curve.append(units.total(positive * wins, positive, negative * wins, negative))
+    sums = torch.stack(by_curve, dim=2).flatten(1)
     won, positive, _, negative = sums.sum(dim=0).chunk(4)
     area = won / (positive * negative)
 
@@ -383,7 +382,7 @@ METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("loss", "loss", lambda given: given.score.loss, higher_is_better=False, statistics=_loss),
-        Metric("accuracy", "accuracy", lambda given: given.score.accuracy, is_proportion=True),
+        Metric("accuracy", "accuracy", lambda given: given.score.accuracy, interval="wilson"),
         Metric.of_sums(
             "balanced_accuracy",
             "balanced accuracy",
@@ -392,8 +391,8 @@ METRICS: Mapping[str, Metric] = {
         Metric.of_sums("f1_macro", "macro F1", _f1_macro),
         Metric.of_sums("f1_micro", "micro F1", _f1_micro, targets="multi_hot"),
         Metric.of_sums("hamming_loss", "Hamming loss", _hamming_loss, higher_is_better=False, targets="multi_hot"),
-        Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6, is_proportion=True),
-        Metric.of_sums("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True),
+        Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6, interval="wilson"),
+        Metric.of_sums("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True, interval="logit"),
         Metric.of_sums("matthews_corrcoef", "Matthews correlation", _matthews, targets="class"),
         Metric.of_sums("log_loss", "log loss", _log_loss, higher_is_better=False, targets="class"),
     )

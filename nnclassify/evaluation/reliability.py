@@ -39,7 +39,8 @@ class Reliability:
 
     Attributes:
         ece: The expected calibration error: the difference between confidence and accuracy, averaged over the bins of
-            the confidence, weighted by their counts. The confidence is the highest probability of an example.
+            the confidence, weighted by their counts. The confidence is the probability of the predicted class: the
+            highest one, unless a decision threshold decides.
         brier: The Brier score, as in scikit-learn: the squared error of the probabilities, summed over the classes and
             averaged over the examples; half of that for two classes.
         log_loss: The mean negative logarithm of the probability of the true class, clipped as in `METRICS`.
@@ -56,11 +57,13 @@ class Reliability:
         return {"ece": self.ece, "brier": self.brier, "log_loss": self.log_loss}
 
 
-def reliability(probabilities: Tensor, targets: Tensor) -> Reliability:
-    """Compare probabilities `(N, K)` with targets `(N,)`, or `(N, K)`: then each class is a decision of its own."""
+def reliability(probabilities: Tensor, targets: Tensor, predictions: Tensor) -> Reliability:
+    """Compare probabilities `(N, K)` with targets and predictions `(N,)`, or `(N, K)`: then each class is a decision of
+    its own."""
     smallest = torch.finfo(probabilities.dtype).eps
     shares, classes = separate(probabilities.double(), targets)
-    confidence, predicted = shares.max(dim=1)
+    predicted = predictions.flatten()
+    confidence = shares.gather(1, predicted[:, None]).squeeze(1)
     bins = confidence_bins(confidence, predicted == classes)
     of_true = shares.gather(1, classes[:, None]).squeeze(1)
     # The squared error with 1 for the true class: sum p^2 - 2 p_true + 1.

@@ -91,11 +91,13 @@ def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[
     example, the risk-coverage curve with its area; and if the network is calibrated, the coverage and the mean size
     of prediction sets, and the fraction of examples unlike the training data.
     """
-    before = reliability(classifier.loss_fn.uncalibrated(evaluation.outputs), evaluation.targets)
+    before = reliability(
+        classifier.loss_fn.uncalibrated(evaluation.outputs), evaluation.targets, evaluation.predictions
+    )
     figures: dict[str, Any] = {"before": before.summary(), "bins_before": before.bins}
     calibration = classifier.calibration
     if calibration is not None:
-        after = reliability(evaluation.probabilities, evaluation.targets)
+        after = reliability(evaluation.probabilities, evaluation.targets, evaluation.predictions)
         figures |= {"after": after.summary(), "bins_after": after.bins}
     if not evaluation.is_multi_hot:
         figures |= _risk_coverage(evaluation)

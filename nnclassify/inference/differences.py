@@ -193,7 +193,9 @@ def _of_configs(names: tuple[str, str], pairs: Sequence[Pair], num_left_out: int
         (other.num_correct - first.num_correct) / count for (first, other), count in zip(scored, counts, strict=True)
     ]
     if len(set(by_pair)) == 1:
-        why = f"all {len(pairs)} pairs of runs differ by the same {_points(by_pair[0])} points: no variance is left"
+        better = names[0] if by_pair[0] < 0 else names[1]
+        size = f"{better} is {_points(abs(by_pair[0]))} points better" if by_pair[0] else "the accuracies are the same"
+        why = f"in each of {len(pairs)} pairs of runs, {size}, so how much that varies is unknown; train more seeds"
         return Difference(*names, why_none=why)
     share = fmean(count / first.num_train for (first, _), count in zip(scored, counts, strict=True))
     p_value, interval = corrected_t_test(by_pair, share)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from nnclassify.errors import SaveError
 from nnclassify.files.csv_cells import cell, read_csv, write_csv
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.runs.folder import RunFolder
+
+Labels = tuple[int, ...]
+"""The indices of the classes of an example: one, or any number with multi-hot targets."""
 
 ROWS_AT_ONCE = 4096
 
@@ -71,20 +75,93 @@ def save_evaluated(
         note(str(error))
 
 
+@dataclass(frozen=True)
+class PredictionRows:
+    """The rows of a split in `predictions.csv`, of N examples and K classes.
+
+    Attributes:
+        cells: The cells of the K classes.
+        is_multi_hot: Whether an example may belong to several classes, or to none.
+        rows: The cells of each example.
+    """
+
+    cells: list[str]
+    is_multi_hot: bool
+    rows: list[list[str]]
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each example."""
+        return [row[1] for row in self.rows]
+
+    @cached_property
+    def true(self) -> list[Labels]:
+        """The classes of each example."""
+        return self._labels(0)
+
+    @cached_property
+    def predicted(self) -> list[Labels]:
+        """The predicted classes of each example."""
+        return self._labels(1)
+
+    @property
+    def probabilities(self) -> list[list[float]]:
+        """The probability of each class, by example."""
+        return [[*map(float, row[-1 - len(self.cells) : -1])] for row in self.rows]
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of each example."""
+        return [float(row[-1]) for row in self.rows]
+
+    def _labels(self, place: int) -> list[Labels]:
+        if self.is_multi_hot:
+            start = 2 + place * len(self.cells)
+            return [
+                tuple(label for label, value in enumerate(row[start : start + len(self.cells)]) if value == "1")
+                for row in self.rows
+            ]
+        places = {name: (label,) for label, name in enumerate(self.cells)}
+        return [places[row[2 + place]] for row in self.rows]
+
+
+def read_predictions(path: Path, *splits: str) -> tuple[str, PredictionRows] | None:
+    """Read the first of some splits that `predictions.csv` has examples of.
+
+    Returns:
+        The name of the split and its rows; None if the file is missing or damaged, or has none of the splits.
+    """
+    rows = read_csv(path)
+    header = next(rows, [])
+    if header[:2] != ["split", "name"]:
+        return None
+    found: dict[str, list[list[str]]] = {split: [] for split in splits}
+    for row in rows:
+        if len(row) == len(header) and row[0] in found:
+            found[row[0]].append(row)
+    chosen = next((split for split in splits if found[split]), None)
+    if chosen is None:
+        return None
+    cells = [name[2:-1] for name in header if name.startswith("p(") and name.endswith(")")]
+    read = PredictionRows(cells, header[2] != "true", found[chosen])
+    try:
+        _ = read.true, read.predicted, read.losses
+    except (ValueError, KeyError):  # edited by hand
+        return None
+    return chosen, read
+
+
 def read_correct(path: Path, split: str) -> dict[str, bool]:
     """Return by name whether each example of a split is predicted correctly; empty if there is no such file.
 
     With multi-hot targets, an example is predicted correctly if all its classes are.
     """
-    rows = read_csv(path)
-    header = next(rows, [])
-    true, predicted = (
-        [column for column, name in enumerate(header) if name == what or name.startswith(f"{what}(")]
-        for what in ("true", "predicted")
-    )
-    pairs = list(zip(true, predicted, strict=False))
-    whole = (row for row in rows if len(row) == len(header))
-    return {row[1]: all(row[this] == row[that] for this, that in pairs) for row in whole if row[0] == split}
+    found = read_predictions(path, split)
+    if found is None:
+        return {}
+    _, read = found
+    triples = zip(read.names, read.true, read.predicted, strict=True)
+    return {name: true == predicted for name, true, predicted in triples}
 
 
 def _header(class_names: Sequence[str], *, is_multi_hot: bool) -> list[str]:

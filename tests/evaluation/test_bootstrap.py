@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from builders import judged
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics as sklearn_metrics
 from torch.nn.functional import one_hot
 
@@ -57,6 +57,9 @@ def test_the_area_of_a_resample_varies_as_delong_says() -> None:
     values = statistics.value(resampled(60) @ statistics.sums)
     assert float(values.std()) == pytest.approx(float(variance.sqrt()), rel=0.1)
     assert float(values.mean()) == pytest.approx(float(wins.mean()), abs=0.01)
+    interval, area = metric_intervals(given, {"roc_auc": float(wins.mean())})["roc_auc"], float(wins.mean())
+    margin = 1.959964 * float(variance.sqrt()) / (area * (1 - area))
+    assert special.logit(interval) - special.logit(area) == pytest.approx([-margin, margin], rel=0.02)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ def drawn(num_classes: int, count: int = 500) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("num_classes", [2, 3, 10])
 def test_scores_are_those_of_scikit_learn(num_classes: int) -> None:
     probabilities, targets = drawn(num_classes)
-    found, labels = reliability(probabilities, targets), range(num_classes)
+    found, labels = reliability(probabilities, targets, probabilities.argmax(dim=1)), range(num_classes)
     shares = probabilities[:, 1] if num_classes == 2 else probabilities
     assert found.brier == pytest.approx(brier_score_loss(targets, shares, labels=labels))
     assert found.log_loss == pytest.approx(log_loss(targets, probabilities, labels=labels))
@@ -35,7 +35,7 @@ def test_the_bins_are_those_of_scikit_learn_and_the_error_is_their_mean(num_clas
     confidence, predicted = (values.numpy() for values in probabilities.max(dim=1))
     correct = predicted == targets.numpy()
     accuracy, mean = calibration_curve(correct, confidence, n_bins=15)
-    found = reliability(probabilities, targets)
+    found = reliability(probabilities, targets, probabilities.argmax(dim=1))
     assert np.array(found.bins)[:, 1] == pytest.approx(mean) and np.array(found.bins)[:, 2] == pytest.approx(accuracy)
     edges = np.linspace(0, 1, 16)
     parts = [(low < confidence) & (confidence <= high) for low, high in pairwise(edges)]
@@ -46,13 +46,13 @@ def test_the_bins_are_those_of_scikit_learn_and_the_error_is_their_mean(num_clas
 def test_multi_hot_targets_are_one_decision_per_example_and_class() -> None:
     probabilities, targets = drawn(3)
     is_of = torch.nn.functional.one_hot(targets, 3)
-    found = reliability(probabilities, is_of)
+    found = reliability(probabilities, is_of, (probabilities > 0.5).long())
     flat = is_of.flatten().numpy()
     assert found.brier == pytest.approx(brier_score_loss(flat, probabilities.flatten().numpy()))
     assert found.log_loss == pytest.approx(log_loss(flat, probabilities.flatten().numpy()))
 
 
 def test_certain_answers_are_in_the_last_bin_and_have_a_finite_log_loss() -> None:
-    found = reliability(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
+    found = reliability(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]), torch.tensor([0, 1]))
     assert found.bins == ((2, 1.0, 0.5),) and found.ece == 0.5 and found.brier == 0.5
     assert found.log_loss == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2, rel=1e-5)

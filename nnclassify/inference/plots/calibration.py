@@ -35,10 +35,10 @@ def calibration(loss_fn: LossFunction, evaluation: Evaluation, run: str = "") ->
     num_plots = 1 if evaluation.is_multi_hot else 2
     figure = Figure(figsize=(5.2 * num_plots, 5.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, num_plots))
-    after = reliability(evaluation.probabilities, evaluation.targets)
+    after = reliability(evaluation.probabilities, evaluation.targets, evaluation.predictions)
     before = None
     if loss_fn.temperature != 1:
-        before = reliability(loss_fn.uncalibrated(evaluation.outputs), evaluation.targets)
+        before = reliability(loss_fn.uncalibrated(evaluation.outputs), evaluation.targets, evaluation.predictions)
     _draw_reliability(axes[0], before, after)
     if not evaluation.is_multi_hot:
         _draw_risk(axes[1], risk_coverage(evaluation))

@@ -9,10 +9,9 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
-from nnclassify.files.csv_cells import cell, read_csv
+from nnclassify.files.csv_cells import cell
+from nnclassify.inference.predictions import Labels, read_predictions
 
-Labels = tuple[int, ...]
-"""The indices of the classes of an example: one, or any number with multi-hot targets."""
 Cell = tuple[int, int]
 """The true and the predicted class of an example."""
 
@@ -127,41 +126,21 @@ def read_scored(path: Path) -> Scored | None:
             return None
     except OSError:
         return None
-    rows = read_csv(path)
-    header = next(rows, [])
-    if header[:2] != ["split", "name"]:
+    found = read_predictions(path, "test", "validation")
+    if found is None:
         return None
-    splits: dict[str, list[list[str]]] = defaultdict(list)
-    for row in rows:
-        if len(row) == len(header):
-            splits[row[0]].append(row)
-    chosen = next((name for name in ("test", "validation") if splits.get(name)), None)
-    return None if chosen is None else _scored(chosen, header, splits[chosen])
-
-
-def _scored(split: str, header: Sequence[str], rows: Sequence[list[str]]) -> Scored | None:
-    shares = [column for column, name in enumerate(header) if name.startswith("p(") and name.endswith(")")]
-    cells = [header[column][2:-1] for column in shares]
-    names = [row[1] for row in rows]
-    is_multi_hot = header[2] != "true"
+    split, read = found
     try:
-        if is_multi_hot:
-            num = len(cells)
-            true, predicted = ([_several(row[2 + start : 2 + start + num]) for row in rows] for start in (0, num))
-            confidences = [min(max(share, 1 - share) for share in map(float, row[2 + 2 * num : -1])) for row in rows]
-        else:
-            labels: dict[str, Labels] = {name: (place,) for place, name in enumerate(cells)}
-            true, predicted = ([labels[row[column]] for row in rows] for column in (2, 3))
-            confidences = [float(row[shares[place]]) for row, (place,) in zip(rows, predicted, strict=True)]
-        losses = [float(row[-1]) for row in rows]
-    except (ValueError, KeyError):  # edited by hand
+        probabilities = read.probabilities
+    except ValueError:  # edited by hand
         return None
-    classes = [_without_apostrophe(name) for name in cells]
-    return Scored(split, classes, names, true, predicted, confidences, losses, is_multi_hot)
-
-
-def _several(cells: Sequence[str]) -> Labels:
-    return tuple(place for place, value in enumerate(cells) if value == "1")
+    if read.is_multi_hot:
+        confidences = [min(max(share, 1 - share) for share in shares) for shares in probabilities]
+    else:
+        confidences = [shares[label] for shares, (label,) in zip(probabilities, read.predicted, strict=True)]
+    classes = [_without_apostrophe(name) for name in read.cells]
+    labels = read.true, read.predicted
+    return Scored(split, classes, read.names, *labels, confidences, read.losses, read.is_multi_hot)
 
 
 def _without_apostrophe(name: str) -> str:
