@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
 from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
-from nnclassify.files.atomic_write import write_text
+from nnclassify.files.json_files import write_json
 from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
@@ -121,7 +120,7 @@ class RunResult:
             "validation": self._validation(best),
             "test": None if self.test is None else self.test.summary(),
             **self.analyses,
-            "findings": [finding.state() for finding in self.findings],
+            "findings": [finding.figures() for finding in self.findings],
         }
 
     def _validation(self, best: Row) -> dict[str, Any] | None:
@@ -394,7 +393,7 @@ def _ended(
     result = _result(folder, components, trainer, monitor, is_new=tracking is not None)
     if tracking is not None:
         tracking.finish(result.figures(), lambda: save_run_plots(result))
-        write_text(folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
+        write_json(folder.result, result.figures())
     if tracking is not None or not folder.report.is_file():
         write_report()
     return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +42,7 @@ def audit(
         raise InputError(f"--out {out}: a file; expected a folder")
     loaded = load_config(config, changes.gathered())
     from nnclassify.diagnosis.audit.audit import audit as audit_of  # after the config is checked: torch is slow
-    from nnclassify.diagnosis.audit.report import audit_state, audit_text
+    from nnclassify.diagnosis.audit.report import audit_figures, audit_text
 
     found = audit_of(loaded, note)
     for text in found.notes:
@@ -51,7 +50,7 @@ def audit(
     folder = out or Path(f"audit_{loaded.name}")
     written = _write(found, folder, plots=plots)
     if as_json:
-        print_json({**audit_state(found), "files": [str(path) for path in written]}, "audit")
+        print_json({**audit_figures(found), "files": written}, "audit")
     else:
         print(audit_text(found, verbose=verbose, color=has_color()))
         print(printable(f"written: {', '.join(str(path) for path in written)}"))
@@ -64,16 +63,17 @@ def _write(found: Audit, folder: Path, *, plots: bool) -> list[Path]:
     Raises:
         SaveError: A file cannot be written.
     """
-    from nnclassify.diagnosis.audit.report import audit_rows, audit_state
-    from nnclassify.files.atomic_write import save_error, write_text
+    from nnclassify.diagnosis.audit.report import audit_figures, audit_rows
+    from nnclassify.files.atomic_write import save_error
     from nnclassify.files.csv_cells import write_csv
+    from nnclassify.files.json_files import write_json
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise save_error(folder, cause) from cause
     write_csv(folder / TABLE, audit_rows(found))
-    write_text(folder / SUMMARY, json.dumps(audit_state(found), indent=1, allow_nan=False) + "\n")
+    write_json(folder / SUMMARY, audit_figures(found), indent=1)
     written = [folder / TABLE, folder / SUMMARY]
     if plots:
         from nnclassify.diagnosis.audit.plots import save_plots

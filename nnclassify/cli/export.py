@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +42,7 @@ def export(
     check_form(to, out)
     made = export_run(path, to, out, license_text=license_text, overrides=changes, note=note)
     if as_json:
-        print_json({**asdict(made), "path": str(made.path), "card": str(made.card)}, "export")
+        print_json(vars(made), "export")
         return
     print(printable(f"{to}: {made.path} ({made.num_bytes:,} bytes)"))
     if made.largest_difference is not None:

@@ -1,4 +1,7 @@
-"""What the commands print with `--json`: a model per object, and the JSON schemas that `docs/json/` keeps.
+"""The JSON schemas of what the commands print with `--json`, which `docs/json/` keeps.
+
+Each is generated from the class that states what is printed: the dataclass of a result, what its `figures` returns, or,
+where a command or several parts put an object together, a class here. All fields are printed, and no others.
 
 An object names its schema: `"schema": "nnclassify/train/1"`. The number rises when a key is removed or changes its
 meaning or type; keys may be added without that.
@@ -6,58 +9,117 @@ meaning or type; keys may be added without that.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Annotated, Any, NotRequired, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, with_config
+from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, create_model, with_config
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.cli.printing import schema_id
-
-CLOSED = ConfigDict(extra="forbid", strict=True)
-"""No key that is not documented."""
+from nnclassify.diagnosis.audit.report import AuditFigures
+from nnclassify.diagnosis.findings import FindingFigures, Page
+from nnclassify.diagnosis.learning_curve import CurveFigures
+from nnclassify.diagnosis.report import DiagnosisFigures
+from nnclassify.evaluation.baselines import Baselines
+from nnclassify.evaluation.conformal import Coverage
+from nnclassify.evaluation.confusion import ClassReport
+from nnclassify.evaluation.reliability import Bin
+from nnclassify.evaluation.slices import Slice
+from nnclassify.inference.attribution import ColumnImportance
+from nnclassify.inference.compare import ComparedRun
+from nnclassify.inference.differences import Difference
+from nnclassify.inference.export.export import Exported
+from nnclassify.inference.mistakes import Mistake
+from nnclassify.inference.predict import PredictionFigures
+from nnclassify.inference.receipt import Reproduction
+from nnclassify.lessons.pages import Choice
+from nnclassify.lessons.training import Epoch
+from nnclassify.runs.group_summary import Summary as GroupSummary
+from nnclassify.runs.listing import ListedRun
+from nnclassify.training.plan import PlanFigures
+from nnclassify.training.summary import Summary
 
 Metrics = dict[str, float | None]
 """The loss and the metrics by name."""
 SplitMetrics = dict[str, float | dict[str, str] | None]
 """The same of a split; those without a value are null, with the reason by name in `undefined`."""
-Interval = list[float]
+Interval = tuple[float, float]
 """The lower and the upper bound."""
 
 
-@with_config(CLOSED)
-class Place(TypedDict):
-    """Where a finding is: the key of the config, the layer, the file and its line."""
+class Printed:
+    """Marks a dataclass that is printed otherwise than it is.
 
-    path: str | None
-    layer: str | None
-    file: str | None
-    line: int | None
+    Args:
+        about: What the printed object is; None: what the dataclass is.
+        hidden: Fields that are not printed.
+        more: Printed keys that are no fields, and their types.
+    """
+
+    def __init__(self, about: str | None = None, hidden: Sequence[str] = (), **more: Any) -> None:
+        self.about = about
+        self.hidden = hidden
+        self.more = more
+
+    def __get_pydantic_core_schema__(self, record: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a model with the printed keys."""
+        types = get_type_hints(record)
+        shown = {one.name: types[one.name] for one in fields(record) if one.name not in self.hidden}
+        keys: dict[str, Any] = {name: (of, ...) for name, of in {**shown, **self.more}.items()}
+        return handler.generate_schema(create_model(record.__name__, __doc__=self.about or record.__doc__, **keys))
 
 
-@with_config(CLOSED)
-class Evidence(TypedDict):
-    """What was measured, and the limit that it is held against."""
+PrintedSlice = Annotated[Slice, Printed(accuracy=float, accuracy_of_others=float)]
+PrintedDifference = Annotated[
+    Difference, Printed(hidden=["why_none"], networks_differ=bool, configs_differ=bool, text=str)
+]
+PrintedRun = Annotated[ComparedRun, Printed(hidden=["rows", "scored"])]
 
-    text: str
-    value: float | None
+
+class Scores(TypedDict):
+    """The scores of probabilities: see `Reliability`."""
+
+    ece: float
+    brier: float
+    log_loss: float
+
+
+class Calibration(TypedDict):
+    """The temperature, or the reason why there is none, and the decision threshold."""
+
+    temperature: float | None
     threshold: float | None
+    reason: NotRequired[str]
 
 
-@with_config(CLOSED)
-class Finding(TypedDict):
-    """What `check`, `audit` or `train` has found."""
+class SplitCalibration(TypedDict):
+    """How far the probabilities of a split can be trusted, before and after calibration; see `calibration_figures`."""
 
-    id: str
-    severity: str
-    title: str
-    where: Place
-    evidence: Evidence
-    why: str
-    change: dict[str, Any]
-    symptoms: list[str]
+    before: Scores
+    bins_before: list[Bin]
+    after: NotRequired[Scores]
+    bins_after: NotRequired[list[Bin]]
+    aurc: NotRequired[float]
+    risk_coverage: NotRequired[list[tuple[float, float]]]
+    sets: NotRequired[dict[str, Coverage]]
+    unlike: NotRequired[float]
 
 
-@with_config(CLOSED)
+class TrainCalibration(Calibration):
+    """The calibration of a run, and how far its probabilities can be trusted."""
+
+    validation: SplitCalibration | None
+    test: SplitCalibration | None
+
+
+class EvaluateCalibration(Calibration, SplitCalibration):
+    """The calibration of a run, and how far its probabilities can be trusted on a split."""
+
+
 class Train(TypedDict):
     """The result of a run, also in its `result.json`. `train` and `validation` are those of the best epoch."""
 
@@ -68,79 +130,28 @@ class Train(TypedDict):
     examples_per_second: float
     device: str
     compile: str
-    plan: dict[str, Any]
+    plan: PlanFigures
     best_epoch: int
     train: Metrics
     validation: SplitMetrics | None
     test: SplitMetrics | None
     num_examples: dict[str, int]
     intervals: dict[str, dict[str, Interval] | None] | None
-    baselines: dict[str, Any] | None
-    calibration: dict[str, Any] | None
-    slices: list[dict[str, Any]] | None
+    baselines: Baselines | None
+    calibration: TrainCalibration | None
+    slices: list[PrintedSlice] | None
     test_looks: int | None
-    findings: list[Finding]
+    findings: list[FindingFigures]
 
 
-@with_config(CLOSED)
-class TrainGroup(TypedDict):
-    """The runs of a group (`--seeds`, `--folds`), with means and standard deviations by split; `failed` says why."""
+class Mistakes(TypedDict):
+    """The mistakes with the highest loss, and of the others those with the lowest."""
 
-    group: str
-    runs: dict[str, dict[str, Any]]
-    mean: dict[str, Metrics]
-    standard_deviation: dict[str, Metrics]
-    intervals: dict[str, Interval]
-    failed: dict[str, str]
+    highest_loss: list[Mistake]
+    lowest_loss: list[Mistake]
 
 
-@with_config(CLOSED)
-class Check(TypedDict):
-    """Why a network does not learn."""
-
-    findings: list[Finding]
-    fault: bool
-    decided: bool
-    accuracy: float | None
-    linear: float | None
-    suggested_lr: float | None
-    majority: float
-    duplicates: list[dict[str, Any]]
-    steps: int
-    seeds: int
-    stuck: int
-    seconds: float
-    lr_range: str | None
-    fixed: str | None
-    change: dict[str, Any]
-    after: float | None
-
-
-@with_config(CLOSED)
-class Audit(TypedDict):
-    """What is wrong with the data, also in `audit.json` (without `schema` and `files`)."""
-
-    findings: list[Finding]
-    fault: bool
-    examples: dict[str, int]
-    counts: dict[str, int]
-    notes: list[str]
-    seconds: float
-    files: list[str]
-
-
-@with_config(CLOSED)
-class ClassFigures(TypedDict):
-    """The figures of one class."""
-
-    name: str
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    support: int
-
-
-@with_config(ConfigDict(extra="allow"))
+@with_config(ConfigDict(json_schema_extra={"additionalProperties": {"type": ["number", "null"]}}))
 class Evaluate(TypedDict):
     """The evaluation of a network. Besides these keys it has the metrics by name, such as `balanced_accuracy`."""
 
@@ -153,125 +164,64 @@ class Evaluate(TypedDict):
     accuracy: float
     accuracy_interval: Interval
     intervals: dict[str, Interval] | None
-    classes: list[ClassFigures]
+    classes: list[ClassReport]
     confusion: list[list[int]] | list[list[list[int]]]
     undefined: NotRequired[dict[str, str]]
-    baselines: dict[str, Any] | None
+    baselines: Baselines | None
     test_looks: int | None
-    calibration: dict[str, Any] | None
-    mistakes: NotRequired[dict[str, Any] | None]
-    slices: NotRequired[list[dict[str, Any]] | None]
-    importance: NotRequired[Any]
+    calibration: EvaluateCalibration | None
+    mistakes: Mistakes
+    slices: list[PrintedSlice]
+    importance: NotRequired[list[ColumnImportance]]
 
 
-@with_config(CLOSED)
-class Ranked(TypedDict):
-    """A class with its probability."""
-
-    label: str
-    probability: float
-
-
-@with_config(CLOSED)
-class Predicted(TypedDict):
-    """The prediction for one input; `error` instead of the others where it could not be read."""
-
-    input: str
-    error: NotRequired[str]
-    label: NotRequired[str]
-    labels: NotRequired[list[str]]
-    probability: NotRequired[float]
-    top: NotRequired[list[Ranked]]
-    unsure: NotRequired[bool]
-    set: NotRequired[list[str]]
-    unlike: NotRequired[bool]
-
-
-@with_config(CLOSED)
 class Predict(TypedDict):
     """The predictions, in the order of the inputs."""
 
-    predictions: list[Predicted]
+    predictions: list[PredictionFigures]
 
 
-@with_config(CLOSED)
-class Compared(TypedDict):
-    """One of several compared runs."""
+class NoVerdict(TypedDict):
+    """Two configs whose test accuracies cannot be compared, and why."""
 
-    name: str
-    differences: dict[str, Any]
-    parameters: int
-    epochs: int
-    seconds: float
-    accuracies: dict[str, float | None]
-    select_by: str
-    metrics: dict[str, Metrics]
-    examples: dict[str, Any] | None
+    first: str
+    other: str
+    test: None
+    text: str
 
 
-@with_config(CLOSED)
 class Compare(TypedDict):
     """Runs side by side, and whether their test accuracies differ by more than chance."""
 
-    runs: list[Compared]
-    test_differences: list[dict[str, Any]]
+    runs: list[PrintedRun]
+    test_differences: list[PrintedDifference | NoVerdict]
     curves: NotRequired[str]
 
 
-@with_config(CLOSED)
-class Layer(TypedDict):
-    """A layer of a network."""
+class Range(TypedDict):
+    """The lowest and the highest value of an image."""
 
-    name: str
-    kind: str
-    output_shape: list[int] | None
-    parameters: int
-    multiply_adds: int
+    min: float
+    max: float
 
 
-@with_config(CLOSED)
-class Summary(TypedDict):
-    """The network of a config; `memory` in bytes."""
-
-    layers: list[Layer]
-    batch_size: int
-    parameters: int
-    trainable_parameters: int
-    multiply_adds: int
-    memory: dict[str, int]
-    plan: dict[str, Any]
+# Not in the form of a class: one of the keys is a word of Python.
+PreviewExample = TypedDict(
+    "PreviewExample", {"name": str, "class": str, "raw": Range | list[float], "input": Range | list[float]}
+)
 
 
-@with_config(CLOSED)
 class Preview(TypedDict):
     """Examples as a network receives them."""
 
     split: str
     shape: list[int]
     prepared: str
-    features: NotRequired[list[str] | None]
-    examples: list[dict[str, Any]]
+    features: NotRequired[list[str]]
+    examples: list[PreviewExample]
     plot: str | None
 
 
-@with_config(CLOSED)
-class ListedRun(TypedDict):
-    """A run in a folder of runs."""
-
-    name: str
-    state: str
-    problem: str | None
-    dataset: str | None
-    model: str | None
-    epochs: int | None
-    epochs_done: int
-    best_epoch: int | None
-    validation_accuracy: float | None
-    test_accuracy: float | None
-    saved_at: str | None
-
-
-@with_config(CLOSED)
 class Runs(TypedDict):
     """The runs in a folder, newest last."""
 
@@ -279,24 +229,6 @@ class Runs(TypedDict):
     runs: list[ListedRun]
 
 
-@with_config(CLOSED)
-class LearningCurve(TypedDict):
-    """Whether more data, more epochs or a wider network would help."""
-
-    name: str
-    folder: str
-    split: str
-    num_judged: int
-    runs: list[dict[str, Any]]
-    accuracy: float
-    twice_the_data: dict[str, Any]
-    trials: dict[str, dict[str, Any]]
-    untried: dict[str, str]
-    conclusions: list[str]
-    plot: str
-
-
-@with_config(CLOSED)
 class Receipt(TypedDict):
     """The receipt that was written for a run."""
 
@@ -305,33 +237,6 @@ class Receipt(TypedDict):
     sha256: str
 
 
-@with_config(CLOSED)
-class Reproduce(TypedDict):
-    """How a run that was trained again from a receipt compares with it."""
-
-    receipt: str
-    run: str
-    verdict: Literal["same_bits", "within_spread", "not_reproduced"]
-    why: str
-    environment: dict[str, list[str]]
-    accuracies: dict[str, list[float]]
-
-
-@with_config(CLOSED)
-class Explain(TypedDict):
-    """The page of a finding."""
-
-    id: str
-    title: str
-    looks_at: str
-    why: str
-    source: str
-    fix: str
-    example: str
-    near_miss: str
-
-
-@with_config(CLOSED)
 class Init(TypedDict):
     """The config that was written for data."""
 
@@ -340,7 +245,6 @@ class Init(TypedDict):
     yaml: str
 
 
-@with_config(CLOSED)
 class Plots(TypedDict):
     """The plots that were drawn."""
 
@@ -348,14 +252,12 @@ class Plots(TypedDict):
     plots: list[str]
 
 
-@with_config(CLOSED)
 class Report(TypedDict):
     """The page that was written."""
 
     report: str
 
 
-@with_config(CLOSED)
 class Serve(TypedDict):
     """The address of the server, printed when it can be reached."""
 
@@ -364,7 +266,6 @@ class Serve(TypedDict):
     workers: int
 
 
-@with_config(CLOSED)
 class ShippedConfig(TypedDict):
     """A shipped config."""
 
@@ -372,14 +273,12 @@ class ShippedConfig(TypedDict):
     summary: str
 
 
-@with_config(CLOSED)
 class Configs(TypedDict):
     """The shipped configs."""
 
     configs: list[ShippedConfig]
 
 
-@with_config(CLOSED)
 class ConfigsShow(TypedDict):
     """A shipped config as YAML."""
 
@@ -387,7 +286,6 @@ class ConfigsShow(TypedDict):
     yaml: str
 
 
-@with_config(CLOSED)
 class ConfigsCopy(TypedDict):
     """Where a shipped config was copied to."""
 
@@ -395,14 +293,12 @@ class ConfigsCopy(TypedDict):
     path: str
 
 
-@with_config(CLOSED)
 class ConfigsReference(TypedDict):
     """The reference of the YAML."""
 
     markdown: str
 
 
-@with_config(CLOSED)
 class ListedLesson(TypedDict):
     """A lesson in the list of lessons."""
 
@@ -415,21 +311,18 @@ class ListedLesson(TypedDict):
     found_by: str | None
 
 
-@with_config(CLOSED)
 class Lessons(TypedDict):
     """The lessons, in their order."""
 
     lessons: list[ListedLesson]
 
 
-@with_config(CLOSED)
 class LessonFiles(TypedDict):
     """The files of a lesson that were written."""
 
     files: list[str]
 
 
-@with_config(CLOSED)
 class LessonSite(TypedDict):
     """The site of all lessons."""
 
@@ -437,7 +330,17 @@ class LessonSite(TypedDict):
     lessons: list[str]
 
 
-@with_config(CLOSED)
+class LessonRuns(TypedDict):
+    """A config of a lesson, trained with each seed: the worst figure, the bar it is held to, and its epochs."""
+
+    figure: float
+    bar: float
+    as_expected: bool
+    seeds: dict[str, float]
+    error: str | None
+    epochs: list[Epoch]
+
+
 class Lesson(TypedDict):
     """A lesson, trained: the broken config and the fixed one."""
 
@@ -447,59 +350,69 @@ class Lesson(TypedDict):
     measure: str
     metric: str
     seed: int
-    broken: dict[str, Any]
-    fixed: dict[str, Any]
+    broken: LessonRuns
+    fixed: LessonRuns
     finding: str | None
     found_by: str | None
     cause_is_named: bool
-    check: Check
+    check: DiagnosisFigures
     hints: list[str]
     question: str
-    choices: list[dict[str, Any]]
+    choices: list[Choice]
     diff: list[str]
     seconds: float
     plot: str | None
 
 
-@with_config(CLOSED)
+class TunedTrial(TypedDict):
+    """A trial of a search; one that is still running has no figures yet."""
+
+    trial: int
+    state: str
+    value: NotRequired[float | None]
+    loss: NotRequired[float | None]
+    epochs: NotRequired[int]
+    seconds: NotRequired[float]
+    error: NotRequired[str | None]
+    values: dict[str, Any]
+
+
+class Edge(TypedDict):
+    """A best value at the edge of its range, and the range to search next."""
+
+    parameter: str
+    value: float
+    side: str
+    range: dict[str, Any]
+    next_range: dict[str, Any] | None
+
+
 class Tune(TypedDict):
     """The trials of a search, and the best of them."""
 
     study: str
     select_by: str
-    counts: dict[str, Any]
-    best: dict[str, Any] | None
+    counts: dict[str, int]
+    best: TunedTrial | None
     best_config: str | None
-    edges: list[dict[str, Any]]
-    importance: dict[str, float] | None
-    trials: list[dict[str, Any]]
-
-
-@with_config(CLOSED)
-class Export(TypedDict):
-    """The file that a network was exported to, and the largest difference of its probabilities."""
-
-    path: str
-    card: str
-    form: str
-    num_bytes: int
-    compared: int
-    largest_difference: float | None
+    edges: list[Edge]
+    importance: dict[str, float]
+    trials: list[TunedTrial]
 
 
 MODELS: dict[str, Any] = {
-    "audit": Audit,
-    "check": Check,
+    "audit": AuditFigures,
+    "check": DiagnosisFigures,
     "compare": Compare,
     "configs": Configs,
     "configs-copy": ConfigsCopy,
     "configs-reference": ConfigsReference,
     "configs-show": ConfigsShow,
     "evaluate": Evaluate,
-    "explain": Explain,
-    "export": Export,
+    "explain": Annotated[Page, Printed("The page of a finding.")],
+    "export": Exported,
     "init": Init,
-    "learning-curve": LearningCurve,
+    "learning-curve": CurveFigures,
     "lesson": Lesson,
     "lesson-files": LessonFiles,
     "lesson-site": LessonSite,
@@ -509,20 +422,57 @@ MODELS: dict[str, Any] = {
     "preview": Preview,
     "receipt": Receipt,
     "report": Report,
-    "reproduce": Reproduce,
+    "reproduce": Annotated[Reproduction, Printed(receipt=str, run=str)],
     "runs": Runs,
     "serve": Serve,
     "summary": Summary,
     "train": Train,
-    "train-group": TrainGroup,
+    "train-group": Annotated[
+        GroupSummary,
+        Printed("The runs of a group (`--seeds`, `--folds`), with means and standard deviations by split."),
+    ],
     "tune": Tune,
 }
 """What is printed, by the name in its `schema`."""
 
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
+
+
+class _Generator(GenerateJsonSchema):
+    """Schemas of objects whose fields are all printed, with what the docstring of a dataclass says of each."""
+
+    def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "serialization") -> JsonSchemaValue:
+        made = super().generate(schema, mode)
+        parts = {name: _described(part) for name, part in made.get("$defs", {}).items()}
+        return _described({**made, "$defs": parts} if parts else made)
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        return field["type"] != "typed-dict-field" or super().field_is_required(field, total)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
+def _described(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Return the schema of an object, closed unless it says otherwise, with a description of each property."""
+    if "properties" not in schema:
+        return schema
+    about, _, attributes = schema.get("description", "").partition("\n\nAttributes:\n")
+    described = dict(schema["properties"])
+    for name, text in _ATTRIBUTE.findall(attributes):
+        if name in described:
+            described[name] = {**described[name], "description": _in_json(text)}
+    return {"additionalProperties": False, **schema, "description": _in_json(about), "properties": described}
+
+
+def _in_json(text: str) -> str:
+    """Return what a docstring says on one line, in the words of JSON."""
+    return re.sub(r"\bNone\b", "null", " ".join(text.split()))
+
 
 def output_schema(name: str) -> dict[str, Any]:
     """Return the JSON schema of what is printed under a name."""
-    schema = TypeAdapter(MODELS[name]).json_schema()
+    schema = TypeAdapter(MODELS[name]).json_schema(mode="serialization", schema_generator=_Generator)
     stated = {"const": schema_id(name), "type": "string"}
     schema["properties"] = {"schema": stated, **schema["properties"]}
     schema["required"] = ["schema", *schema["required"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOptio
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.use import check_plot
 from nnclassify.errors import Interrupted, printable
-from nnclassify.files.atomic_write import write_text
+from nnclassify.files.json_files import write_json
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -60,8 +59,7 @@ def learning_curve(
     from nnclassify.diagnosis.learning_curve_plot import save_learning_curve
 
     drawn = save_learning_curve(curve, plot or curve.folder / "learning_curve.png")
-    figures = json.dumps(curve.figures(), indent=2, allow_nan=False)
-    write_text(curve.folder / "learning_curve.json", figures + "\n")
+    write_json(curve.folder / "learning_curve.json", curve.figures())
     if as_json:
         print_json({**curve.figures(), "plot": str(drawn)}, "learning-curve")
     else:

@@ -91,7 +91,7 @@ def lesson(
 
         told = outcome(found, seed)
         saved = _save_plot(found, told.broken, told.fixed, telling.plot)
-        print_json({**told.state(), "plot": saved}, "lesson")
+        print_json({**told.figures(), "plot": saved}, "lesson")
     else:
         _tell(found, seed, telling)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from typing import Any
 import typer
 
 from nnclassify.errors import printable
+from nnclassify.files.json_files import json_text
 
 SCHEMA_VERSION = 1
 """The version of the objects that are printed; see `json_schemas`."""
@@ -22,21 +22,21 @@ def schema_id(name: str) -> str:
 
 
 def print_json(content: Any, schema: str | None = None) -> None:
-    """Print one JSON object, in ASCII so that every terminal and script can read it.
+    """Print one JSON object.
 
     Args:
         content: The object.
         schema: The name of its schema in `json_schemas.MODELS`, which it then states; None: it has none.
     """
     stated = content if schema is None else {"schema": schema_id(schema), **content}
-    typer.echo(json.dumps(stated, allow_nan=False))
+    typer.echo(json_text(stated))
 
 
 def print_json_list(key: str, items: Iterable[Any], schema: str) -> None:
     """Print one JSON object with a list, whose items are taken and printed one at a time; see `print_json`."""
-    typer.echo(f'{{"schema": {json.dumps(schema_id(schema))}, {json.dumps(key)}: [', nl=False)
+    typer.echo(f'{{"schema": "{schema_id(schema)}", "{key}": [', nl=False)
     for number, item in enumerate(items):
-        typer.echo((", " if number else "") + json.dumps(item, allow_nan=False), nl=False)
+        typer.echo((", " if number else "") + json_text(item), nl=False)
     typer.echo("]}")
 
 

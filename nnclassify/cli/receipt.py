@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +61,7 @@ def reproduce(
 
     folder, found = reproduced(path, gathered(overrides, words))
     if as_json:
-        print_json({"receipt": str(path), "run": str(folder.path), **asdict(found)}, "reproduce")
+        print_json({"receipt": str(path), "run": str(folder.path), **vars(found)}, "reproduce")
     else:
         print("\n".join(map(printable, _lines(found))))
     if found.verdict == "not_reproduced":

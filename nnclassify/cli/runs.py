@@ -33,7 +33,7 @@ def list_runs(
         if run.problem is not None:
             note(f"{run.name}: {run.problem}")
     if as_json:
-        print_json({"root": str(root or CHECKPOINTS), "runs": [run.figures() for run in found]}, "runs")
+        print_json({"root": str(root or CHECKPOINTS), "runs": found}, "runs")
     elif found:
         print(_table(found))
     else:

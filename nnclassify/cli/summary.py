@@ -29,7 +29,7 @@ def summary(
 
     found = summarize(loaded)
     if as_json:
-        print_json(found.figures(), "summary")
+        print_json(vars(found), "summary")
     else:
         print(_text(found))
 

@@ -161,7 +161,7 @@ def check(
     for text in checked.diagnosis.notes:
         note(text)
     if as_json:
-        print_json(checked.state(), "check")
+        print_json(checked.figures(), "check")
     else:
         print(checked.text(verbose=verbose, color=has_color()))
     raise typer.Exit(checked.exit_code)

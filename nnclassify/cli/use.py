@@ -94,7 +94,7 @@ def evaluate(
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
         about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
-        looks = {"baselines": None if recorded is None else vars(recorded), "test_looks": evaluation.test_looks}
+        looks = {"baselines": recorded, "test_looks": evaluation.test_looks}
         print_json(
             {**about, **evaluation.figures(), **looks, "calibration": calibration, **failures.figures()}, "evaluate"
         )

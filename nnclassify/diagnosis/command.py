@@ -8,7 +8,7 @@ from pathlib import Path
 from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import refuse_existing, write_fixed
-from nnclassify.diagnosis.report import diagnosis_text, fix_text, state
+from nnclassify.diagnosis.report import DiagnosisFigures, diagnosis_text, figures, fix_text
 
 
 class Checked:
@@ -32,9 +32,9 @@ class Checked:
             text += f"\n{self.lr_range}: not drawn; this config could not be trained at several rates here"
         return text if self.fix is None else f"{text}\n{fix_text(self.diagnosis, self.fix)}"
 
-    def state(self) -> dict[str, object]:
+    def figures(self) -> DiagnosisFigures:
         """Return the diagnosis as a JSON object."""
-        return state(self.diagnosis, self.fix, self.lr_range)
+        return figures(self.diagnosis, self.fix, self.lr_range)
 
     @property
     def exit_code(self) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
+
 Severity = Literal["fault", "warning", "note"]
 Certainty = Literal["certain", "likely", "possible", "note"]
 Change = Mapping[str, Any]
@@ -73,6 +75,28 @@ class Suspicion:
     skill_below: float | None = None
 
 
+class Place(TypedDict):
+    """Where a finding is: the key of the config, the layer, the file and its line."""
+
+    path: str | None
+    layer: str | None
+    file: str | None
+    line: int | None
+
+
+class FindingFigures(TypedDict):
+    """What `check`, `audit` or `train` has found."""
+
+    id: str
+    severity: Severity
+    title: str
+    where: Place
+    evidence: Evidence
+    why: str
+    change: dict[str, Any]
+    symptoms: list[str]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One finding of the report.
@@ -101,8 +125,8 @@ class Finding:
     change: dict[str, Any] = field(default_factory=dict)
     symptoms: tuple[str, ...] = ()
 
-    def state(self) -> dict[str, Any]:
-        """Return the finding as a JSON object."""
+    def figures(self) -> FindingFigures:
+        """Return the finding for JSON."""
         file, _, line = self.place.rpartition(":")
         has_line = line.isdigit()
         return {
@@ -115,7 +139,7 @@ class Finding:
                 "file": file if has_line else self.place,
                 "line": int(line) if has_line else None,
             },
-            "evidence": vars(self.evidence),
+            "evidence": self.evidence,
             "why": self.why,
             "change": self.change,
             "symptoms": list(self.symptoms),

@@ -12,7 +12,9 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Splits
@@ -109,6 +111,31 @@ class Trial:
     gain_interval: tuple[float, float] | None
 
 
+class TwiceTheData(TypedDict):
+    """The accuracy to expect of twice as many training examples, and the fraction of the mistakes that they avoid."""
+
+    num_examples: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    mistakes_avoided: Expected
+
+
+class CurveFigures(TypedDict):
+    """Whether more data, more epochs or a wider network would help."""
+
+    name: str
+    folder: str
+    split: str
+    num_judged: int
+    runs: list[CurveRun]
+    accuracy: float
+    twice_the_data: TwiceTheData
+    trials: dict[Kind, Trial]
+    untried: dict[Kind, str]
+    conclusions: list[str]
+    plot: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class LearningCurve:
     """A measured learning curve.
@@ -160,7 +187,7 @@ class LearningCurve:
         """The fraction of the mistakes that twice as many training examples avoid."""
         return self.law.avoided(self.num_examples, 2 * self.num_examples)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> CurveFigures:
         """Return the curve for JSON."""
         error = self.with_twice_the_data
         return {
@@ -168,15 +195,15 @@ class LearningCurve:
             "folder": str(self.folder),
             "split": self.split,
             "num_judged": self.num_judged,
-            "runs": [vars(run) for run in self.runs],
+            "runs": self.runs,
             "accuracy": self.accuracy,
             "twice_the_data": {
                 "num_examples": 2 * self.num_examples,
                 "accuracy": 1 - error.median,
-                "accuracy_interval": [1 - error.high, 1 - error.low],
-                "mistakes_avoided": vars(self.avoided_by_data),
+                "accuracy_interval": (1 - error.high, 1 - error.low),
+                "mistakes_avoided": self.avoided_by_data,
             },
-            "trials": {kind: vars(trial) for kind, trial in self.trials.items()},
+            "trials": self.trials,
             "untried": self.untried,
             "conclusions": self.conclusions(),
         }

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
+
+from nnclassify.data.duplicates import Duplicate
 from nnclassify.diagnosis.check import Diagnosis
-from nnclassify.diagnosis.findings import Change, Finding
+from nnclassify.diagnosis.findings import Change, Finding, FindingFigures
 from nnclassify.diagnosis.trials.verdict import side_by_side
 from nnclassify.errors import printable, some
 from nnclassify.evaluation.percent import percent
@@ -105,18 +109,39 @@ def fix_text(diagnosis: Diagnosis, target: Path) -> str:
     return f"{target}: {change_text(repair.change)}\n{side_by_side(repair.before.typical, repair.after)}"
 
 
-def state(diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None) -> dict[str, object]:
-    """Return the diagnosis as a JSON object. A requested file that was not written is null."""
+class DiagnosisFigures(TypedDict):
+    """Why a network does not learn."""
+
+    findings: list[FindingFigures]
+    fault: bool
+    decided: bool
+    accuracy: float | None
+    linear: float | None
+    suggested_lr: float | None
+    majority: float
+    duplicates: list[Duplicate]
+    steps: int
+    seeds: int
+    stuck: int
+    seconds: float
+    lr_range: str | None
+    fixed: str | None
+    change: dict[str, Any]
+    after: float | None
+
+
+def figures(diagnosis: Diagnosis, fix: Path | None = None, lr_range: Path | None = None) -> DiagnosisFigures:
+    """Return the diagnosis for JSON. A requested file that was not written is null."""
     before, linear, repair = diagnosis.before, diagnosis.linear, diagnosis.repair
     return {
-        "findings": [finding.state() for finding in diagnosis.findings],
+        "findings": [finding.figures() for finding in diagnosis.findings],
         "fault": diagnosis.has_fault,
         "decided": diagnosis.is_decided,
         "accuracy": None if before is None or before.error is not None else before.held_out.accuracy,
         "linear": None if linear is None else linear.held_out.accuracy,
         "suggested_lr": None if diagnosis.rates is None else diagnosis.rates.suggested,
         "majority": diagnosis.majority,
-        "duplicates": [vars(duplicate) for duplicate in diagnosis.duplicates],
+        "duplicates": [*diagnosis.duplicates],
         "steps": 0 if before is None else before.steps,
         "seeds": 0 if repair is None else len(repair.before.outcomes),
         "stuck": 0 if repair is None else repair.stuck,

@@ -120,7 +120,6 @@ class Slice:
         """Return the slice for JSON."""
         return {
             **vars(self),
-            "mistakes": list(self.mistakes),
             "accuracy": self.accuracy,
             "accuracy_of_others": self.accuracy_of_others,
         }

@@ -141,8 +141,8 @@ def _intervals(run: FinishedRun) -> dict[str, dict[str, tuple[float, float]] | N
     return {name: None if split is None else split.evaluation.intervals for name, split in evaluated.items()}
 
 
-def _of_baselines(run: FinishedRun) -> dict[str, Any] | None:
-    return None if run.baselines is None else vars(run.baselines)
+def _of_baselines(run: FinishedRun) -> Baselines | None:
+    return run.baselines
 
 
 def _test_looks(run: FinishedRun) -> int | None:

@@ -61,9 +61,7 @@ class ComparedRun:
 
     def figures(self) -> dict[str, Any]:
         """Return everything except the history and each test example, for JSON."""
-        examples = None if self.examples is None else vars(self.examples)
-        told = {key: value for key, value in vars(self).items() if key not in ("rows", "scored")}
-        return {**told, "examples": examples}
+        return {key: value for key, value in vars(self).items() if key not in ("rows", "scored")}
 
 
 @dataclass(frozen=True)

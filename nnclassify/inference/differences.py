@@ -80,7 +80,7 @@ class Difference:
             return {"first": self.first, "other": self.other, "test": None, "text": self.sentence()}
         told = {key: value for key, value in vars(self).items() if key != "why_none"}
         verdicts = {"networks_differ": self.networks_differ, "configs_differ": self.configs_differ}
-        return {**told, "interval": [*self.interval], **verdicts, "text": self.sentence()}
+        return {**told, **verdicts, "text": self.sentence()}
 
     def sentence(self) -> str:
         """Return which of the two is better by how much, and whether that can be chance."""

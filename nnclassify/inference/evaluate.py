@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -102,9 +102,9 @@ class Evaluation:
         return {
             "num_examples": self.num_examples,
             **self.summary(),
-            "accuracy_interval": list(self.accuracy_interval),
-            "intervals": {name: [*interval] for name, interval in self.intervals.items()},
-            "classes": [asdict(report) for report in self.classes],
+            "accuracy_interval": self.accuracy_interval,
+            "intervals": self.intervals,
+            "classes": self.classes,
             "confusion": self.confusion,
         }
 

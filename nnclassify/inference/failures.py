@@ -37,9 +37,9 @@ class Failures:
     def figures(self) -> dict[str, Any]:
         """Return the failures for JSON."""
         return {
-            "mistakes": {"highest_loss": [*map(vars, self.highest)], "lowest_loss": [*map(vars, self.lowest)]},
+            "mistakes": {"highest_loss": self.highest, "lowest_loss": self.lowest},
             "slices": [part.figures() for part in self.slices],
-            **({} if self.columns is None else {"importance": [*map(vars, self.columns)]}),
+            **({} if self.columns is None else {"importance": self.columns}),
         }
 
 

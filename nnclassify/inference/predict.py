@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, NotRequired, Protocol, overload
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.csv_rows import CsvFormat
@@ -23,6 +24,27 @@ CSV_KEYS = ("dataset.delimiter", "dataset.decimal", "dataset.encoding")
 """The options in which a CSV file to predict may differ from the training file."""
 
 Top = tuple[tuple[str, float], ...]
+
+
+class ClassProbability(TypedDict):
+    """A class with its probability."""
+
+    label: str
+    probability: float
+
+
+class PredictionFigures(TypedDict):
+    """The prediction for one input; `error` instead of the others where it could not be read."""
+
+    input: str
+    error: NotRequired[str]
+    label: NotRequired[str]
+    labels: NotRequired[list[str]]
+    probability: NotRequired[float]
+    top: NotRequired[list[ClassProbability]]
+    unsure: NotRequired[bool]
+    set: NotRequired[tuple[str, ...]]
+    unlike: NotRequired[bool]
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.report import change_text, diagnosis_text, findings_text
-from nnclassify.diagnosis.report import state as diagnosis_state
+from nnclassify.diagnosis.report import figures as diagnosis_figures
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.python_source import trusting
 from nnclassify.lessons.pages import Lesson
@@ -73,8 +73,8 @@ class Outcome:
         """The findings of the command that finds the cause."""
         return found_by_command(self.lesson, self.broken, self.diagnosis)
 
-    def state(self) -> dict[str, Any]:
-        """Return the outcome as a JSON object."""
+    def figures(self) -> dict[str, Any]:
+        """Return the outcome for JSON."""
         front = self.lesson.front
         return {
             "number": self.lesson.number,
@@ -88,7 +88,7 @@ class Outcome:
             "finding": front.finding,
             "found_by": front.found_by,
             "cause_is_named": self.cause_is_named,
-            "check": diagnosis_state(self.diagnosis, None, None),
+            "check": diagnosis_figures(self.diagnosis),
             "hints": front.hints,
             "question": front.question,
             "choices": [choice.model_dump() for choice in front.choices],
@@ -110,7 +110,7 @@ def _runs_state(runs: list[Trained], bar: float, *, passed: bool) -> dict[str, A
         "as_expected": passed,
         "seeds": {str(one.seed): one.figure for one in runs},
         "error": worst.error,
-        "epochs": [asdict(epoch) for epoch in worst.epochs],
+        "epochs": worst.epochs,
     }
 
 

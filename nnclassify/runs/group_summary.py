@@ -11,7 +11,7 @@ from typing import Any
 from nnclassify.errors import CheckpointError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.significance import corrected_t_test
-from nnclassify.files.atomic_write import write_text
+from nnclassify.files.json_files import write_json
 from nnclassify.files.paths import content_of
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.groups import Group
@@ -81,7 +81,7 @@ def summarized(group: Group, failed: Mapping[str, str]) -> Summary:
         _over_folds(group, results, values["test"].get("accuracy", [])),
         dict(failed),
     )
-    write_text(group.summary, json.dumps(vars(summary), indent=2, allow_nan=False) + "\n")
+    write_json(group.summary, summary)
     return summary
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -63,11 +63,6 @@ class ListedRun:
     validation_accuracy: float | None = None
     test_accuracy: float | None = None
     saved_at: datetime | None = None
-
-    def figures(self) -> dict[str, Any]:
-        """Return a dict for JSON."""
-        saved_at = None if self.saved_at is None else self.saved_at.isoformat(timespec="seconds")
-        return {**vars(self), "saved_at": saved_at}
 
 
 def listed(root: Path) -> list[ListedRun]:

@@ -20,6 +20,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.compile.aot import kept_library
 from nnclassify.config.run_config import RunConfig
@@ -73,6 +74,20 @@ class Execution(StrEnum):
         return cls.CUDA_GRAPH if device.type == "cuda" else cls.COMPILED
 
 
+class PlanFigures(TypedDict):
+    """How a run is executed: see `ExecutionPlan`."""
+
+    device: str
+    dtype: str
+    autocast: str
+    memory_format: str
+    num_threads: int
+    world_size: int
+    execution: str
+    group_size: int
+    key: str
+
+
 @dataclass(frozen=True)
 class ExecutionPlan:
     """How the steps of a run are executed.
@@ -120,7 +135,7 @@ class ExecutionPlan:
         fits = self.world_size == 1 and self.placement.autocast_dtype != torch.float16
         return Execution.fast_on(self.placement.device) if is_compiled and fits else Execution.EAGER
 
-    def description(self) -> dict[str, str | int]:
+    def description(self) -> PlanFigures:
         """Return the decisions in the order in which they are made, for `train --verbose` and `result.json`."""
         dtype = self.placement.dtype
         return {

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.training.build import build_components, build_trainer
+from nnclassify.training.plan import PlanFigures
 from nnclassify.training.trainer import Trainer
 
 
@@ -57,7 +58,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary of what a config builds.
+    """The network that a config builds, layer by layer, and what it takes to train it.
 
     Attributes:
         layers: The layers, in the order of the forward pass.
@@ -75,12 +76,7 @@ class Summary:
     trainable_parameters: int
     multiply_adds: int
     memory: Memory
-    plan: dict[str, Any]
-
-    def figures(self) -> dict[str, Any]:
-        """Return the summary as a dict for JSON."""
-        layers = [{**vars(layer), "output_shape": list(layer.output_shape)} for layer in self.layers]
-        return {**vars(self), "layers": layers, "memory": vars(self.memory)}
+    plan: PlanFigures
 
 
 def summarize(loaded: LoadedConfig) -> Summary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.csv_cells import cell, write_csv
+from nnclassify.files.json_files import write_json
 from nnclassify.tune.sampling import VALUES
 from nnclassify.tune.study import Study, best_of, outcome_of
 
@@ -98,7 +98,7 @@ class TuneResult:
             "counts": self.counts(),
             "best": None if best is None else _figures(best),
             "best_config": None if best is None else str(folder.best),
-            "edges": [vars(edge) for edge in self.edges],
+            "edges": self.edges,
             "importance": self.importance,
             "trials": [_figures(trial) for trial in self.trials],
         }
@@ -279,4 +279,4 @@ def write_result(result: TuneResult) -> None:
         SaveError: A file could not be written.
     """
     write_table(result)
-    write_text(result.study.folder.result, json.dumps(result.figures(), indent=2, allow_nan=False) + "\n")
+    write_json(result.study.folder.result, result.figures())

@@ -9,7 +9,8 @@ from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.command import check
 from nnclassify.diagnosis.fix import edited
-from nnclassify.diagnosis.report import MAX_LINES, diagnosis_text, state
+from nnclassify.diagnosis.report import MAX_LINES, diagnosis_text, figures
+from nnclassify.files.json_files import json_text
 
 pytestmark = pytest.mark.slow  # a diagnosis trains for seconds
 
@@ -46,7 +47,7 @@ SLOW = (
 def test_a_net_too_slow_for_its_minutes_is_not_decided(here: Path) -> None:
     (here / "net.yaml").write_text(SLOW)
     told = check("net.yaml", [], None, minutes=0.1)
-    assert told.exit_code == 0 and told.state()["decided"] is False
+    assert told.exit_code == 0 and told.figures()["decided"] is False
     assert "warning NN506 not decided" in told.text(verbose=False, color=False)
     assert "of its width reaches" in told.diagnosis.findings[0].evidence.text
 
@@ -126,7 +127,7 @@ def test_labels_that_say_nothing_are_told_apart(table: str, cause: str, here: Pa
 def test_a_diagnosis_fits_a_terminal_and_is_json(here: Path) -> None:
     diagnosis = checked("dataset: moons\nmodel: {name: mlp, hidden: [8], output: relu}\nepochs: 3\n", here)
     assert len(diagnosis_text(diagnosis, verbose=False, color=False).splitlines()) <= MAX_LINES
-    first = json.loads(json.dumps(state(diagnosis, None, None), allow_nan=False))["findings"][0]
+    first = json.loads(json_text(figures(diagnosis)))["findings"][0]
     assert first["where"]["path"] == "model.output" and first["where"]["line"] == 2
 
 
@@ -154,5 +155,5 @@ def test_a_range_test_that_cannot_be_made_hides_no_finding(tmp_path: Path) -> No
     checked = check(str(config), [], None, picture)
     text = checked.text(verbose=False, color=False)
     assert "NN103" in text and f"{picture}: not drawn" in text
-    assert checked.state()["lr_range"] is None
+    assert checked.figures()["lr_range"] is None
     assert (checked.exit_code, picture.exists()) == (4, False)

@@ -15,6 +15,7 @@ from nnclassify.diagnosis.learning_curve import CurveRun, Kind, LearningCurve, T
 from nnclassify.diagnosis.learning_curve_plot import learning_curve_figure
 from nnclassify.errors import DataError
 from nnclassify.evaluation.power_law import PowerLaw
+from nnclassify.files.json_files import json_text
 from nnclassify.run import train
 from nnclassify.runs.folder import RunFolder
 
@@ -178,4 +179,4 @@ def test_real_runs_are_resumed_and_judged_on_the_same_examples(here: Path) -> No
         (here / curve.folder / run.name / "predictions.csv").read_text().count("validation,") for run in curve.runs
     }
     assert names == {40} and curve.runs[0].accuracy < curve.runs[-1].accuracy
-    assert json.loads(json.dumps(curve.figures()))["twice_the_data"]["num_examples"] == 720
+    assert json.loads(json_text(curve.figures()))["twice_the_data"]["num_examples"] == 720

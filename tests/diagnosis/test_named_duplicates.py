@@ -11,7 +11,7 @@ from PIL import Image
 
 from nnclassify.data.duplicates import Duplicate
 from nnclassify.diagnosis.check import Diagnosis
-from nnclassify.diagnosis.report import diagnosis_text, state
+from nnclassify.diagnosis.report import diagnosis_text, figures
 from nnclassify.diagnosis.rules.facts import data_facts
 from nnclassify.runs.manifest import write_manifest
 from nnclassify.training.build import build_components
@@ -55,4 +55,4 @@ def test_the_text_has_the_first_names_and_the_json_all() -> None:
     assert line == r"1 example is also in an earlier split: test/0\n in test is train/0 in train"
     assert diagnosis_text(many, verbose=False, color=False).splitlines()[1].endswith("and 2 more (--json names all)")
     assert "earlier split" not in diagnosis_text(Diagnosis([]), verbose=False, color=False)
-    assert state(many, None, None)["duplicates"] == [vars(one) for one in found]
+    assert figures(many)["duplicates"] == [*found]

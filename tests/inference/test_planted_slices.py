@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from builders import config_of, loaded
 
+from nnclassify.files.json_files import json_text
 from nnclassify.run import train
 
 TABLE: dict[str, Any] = {"name": "csv", "path": "t.csv", "categories": ["site"], "group": "visit", "test": 0.5}
@@ -29,7 +30,7 @@ def weak(seed: int, noise_of_c: float) -> list[dict[str, Any]]:
     Path("t.csv").write_text("x,y,z,site,visit,label\n" + text)
     result = train(loaded(config_of(dataset=TABLE, boosted_baseline="off")), with_monitor=False)
     slices: list[dict[str, Any]] = json.loads(result.folder.result.read_text())["slices"]
-    assert slices == result.figures()["slices"]
+    assert slices == json.loads(json_text(result.figures()["slices"]))
     return slices
 
 

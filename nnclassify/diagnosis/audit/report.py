@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import NotRequired
+
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.diagnosis.audit.audit import Audit
 from nnclassify.diagnosis.audit.flags import Flag
+from nnclassify.diagnosis.findings import FindingFigures
 from nnclassify.diagnosis.report import finding_lines
 from nnclassify.files.csv_cells import cell
 
@@ -25,11 +29,23 @@ def audit_text(audit: Audit, *, verbose: bool, color: bool) -> str:
     return "\n".join(lines)
 
 
-def audit_state(audit: Audit) -> dict[str, Any]:
-    """Return the findings and the number of flags of each kind as a JSON object."""
+class AuditFigures(TypedDict):
+    """What is wrong with the data, also in `audit.json` (without `schema` and `files`)."""
+
+    findings: list[FindingFigures]
+    fault: bool
+    examples: dict[str, int]
+    counts: dict[str, int]
+    notes: list[str]
+    seconds: float
+    files: NotRequired[list[Path]]
+
+
+def audit_figures(audit: Audit) -> AuditFigures:
+    """Return the findings and the number of flags of each kind, for JSON."""
     kinds = [flag.kind for flag in audit.flags]
     return {
-        "findings": [finding.state() for finding in audit.findings],
+        "findings": [finding.figures() for finding in audit.findings],
         "fault": audit.has_fault,
         "examples": {name: len(part) for name, part in audit.material.contents.parts.items()},
         "counts": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},

@@ -6,7 +6,6 @@ long as the total stays below a fraction of the training time.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from nnclassify.diagnosis.rules.data import LARGE
 from nnclassify.errors import counted
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.percent import percent
-from nnclassify.files.atomic_write import write_text
+from nnclassify.files.json_files import write_json
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -151,8 +150,8 @@ class Monitor(Observer):
     def keep(self) -> None:
         """Write `diagnosis.json`."""
         if self.path is not None:
-            content = {"findings": [finding.state() for finding in self.findings], "seconds": self.seconds}
-            write_text(self.path, json.dumps(content, indent=2) + "\n")
+            content = {"findings": [finding.figures() for finding in self.findings], "seconds": self.seconds}
+            write_json(self.path, content)
 
     def _add(self, one: Problem, epoch: int, severity: Severity = "warning") -> None:
         if any(finding.id == one.page.id for finding in self.findings):

@@ -54,7 +54,7 @@ FORMS = {
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written.
+    """The file that a network was exported to.
 
     Attributes:
         path: The file.

@@ -12,7 +12,7 @@ from PIL import Image
 
 from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.audit.audit import Audit, audit
-from nnclassify.diagnosis.audit.report import HEADER, audit_rows, audit_state, audit_text
+from nnclassify.diagnosis.audit.report import HEADER, audit_figures, audit_rows, audit_text
 from nnclassify.diagnosis.audit.shift import area_under_curve
 
 Array = np.ndarray[Any, Any]
@@ -150,7 +150,7 @@ def test_the_table_and_the_summary_say_the_same(tmp_path: Path) -> None:
     found = audited("iris_mlp")
     header, *rows = audit_rows(found)
     assert header == HEADER and all(len(row) == len(HEADER) for row in rows)
-    counts: Any = audit_state(found)["counts"]
+    counts: Any = audit_figures(found)["counts"]
     assert sum(counts.values()) == len(rows) and counts["label_error"] == sum(row[2] == "label_error" for row in rows)
     assert audit_text(found, verbose=False, color=False).startswith("audited: 120 train, 30 test examples")
 

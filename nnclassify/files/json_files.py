@@ -1,0 +1,39 @@
+"""Results as JSON: dataclasses are objects, paths are texts, and a number that is not finite is an error."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import is_dataclass
+from datetime import datetime
+from pathlib import Path
+
+from nnclassify.files.atomic_write import write_text
+
+
+def json_text(content: object, indent: int | None = None) -> str:
+    """Return a result as JSON, in ASCII so that every terminal and script can read it.
+
+    Raises:
+        ValueError: A number is not finite, which JSON cannot represent.
+    """
+    return json.dumps(content, indent=indent, allow_nan=False, default=_plain)
+
+
+def write_json(path: Path, content: object, indent: int = 2) -> None:
+    """Write a result as a JSON file.
+
+    Raises:
+        SaveError: The file could not be written.
+    """
+    write_text(path, json_text(content, indent) + "\n")
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return vars(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__}: not a part of a result")
