@@ -116,7 +116,7 @@ def train(
 
     Raises:
         ConfigError, DataError, ModelError, DeviceError: Something is wrong before training starts.
-        TrainingError: Training failed; the last good checkpoint is kept.
+        TrainingError: Training failed; a checkpoint of before is kept.
     """
     from nnclassify import run
     from nnclassify.files.python_source import trusting

@@ -116,7 +116,7 @@ class SaveError(NNClassifyError):
 
 
 class TrainingError(NNClassifyError):
-    """Training failed; the last good checkpoint is kept."""
+    """Training failed: it diverged, or an error stopped it."""
 
     exit_code = 3
 

@@ -318,10 +318,10 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
     except TrainingError as error:
         checkpointer.save_best()
         table.save(trainer)
+        kept = [] if checkpointer.best is None else ["the last good checkpoint is kept"]
         finding = monitor.diverged(trainer)
-        if finding is None:
-            raise
-        raise TrainingError(f"{error}; {finding.id}: {finding.evidence.text}") from error
+        cause = [] if finding is None else [f"{finding.id}: {finding.evidence.text}"]
+        raise TrainingError("; ".join([str(error), *kept, *cause])) from error
 
 
 def _checkpointer(

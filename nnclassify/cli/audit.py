@@ -10,7 +10,8 @@ import typer
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color
-from nnclassify.errors import InputError, printable
+from nnclassify.errors import printable
+from nnclassify.files.paths import check_new_folder
 
 if TYPE_CHECKING:
     from nnclassify.diagnosis.audit.audit import Audit
@@ -38,8 +39,8 @@ def audit(
     """
     from nnclassify.config.run_config import load_config
 
-    if out is not None and out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: a file; expected a folder")
+    if out is not None:
+        check_new_folder("--out", out)
     loaded = load_config(config, changes.gathered())
     from nnclassify.diagnosis.audit.audit import audit as audit_of  # after the config is checked: torch is slow
     from nnclassify.diagnosis.audit.report import audit_figures, audit_text

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nnclassify.cli.options import NEWEST_RUN, ChosenRun, JsonOption, TrustOption, takes_options
+from nnclassify.cli.outputs import check_output
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import check_output
 from nnclassify.errors import printable
 
 
@@ -35,11 +35,11 @@ def export(
     probabilities differ by at most 1e-5, or nothing is written. A model card is written beside it.
     KEY=VALUE may say where the data is, such as dataset.root=DATA.
     """
-    check_output("--out", out, "model.onnx")
-    path, changes = chosen.found()
-    from nnclassify.inference.export.export import check_form, export_run
+    from nnclassify.inference.export.export import FORMS, check_form, export_run
 
     check_form(to, out)
+    check_output("--out", out, f"model{FORMS[to].suffix}")
+    path, changes = chosen.found()
     made = export_run(path, to, out, license_text=license_text, overrides=changes, note=note)
     if as_json:
         print_json(vars(made), "export")

@@ -26,9 +26,10 @@ from nnclassify.cli.options import (
     find_run,
     takes_options,
 )
+from nnclassify.cli.outputs import check_output, check_plot
 from nnclassify.cli.printing import note, print_json_list
 from nnclassify.cli.streams import is_terminal
-from nnclassify.cli.use import check_output, check_plot, load_noted
+from nnclassify.cli.use import load_noted
 from nnclassify.errors import InputError, Interrupted, counted, printable
 from nnclassify.process import stop_on_signals
 
@@ -114,11 +115,11 @@ def predict(
     """
     if sum((as_json, as_csv, save_csv is not None)) > 1:
         raise InputError("--json, --csv and --save-csv: choose one")
-    check_output("--save-csv", save_csv, "predictions.csv")
     from nnclassify.cli.overrides import inputs_and_overrides
 
     inputs, changes = inputs_and_overrides(inputs, overrides)
-    check_plot("--heatmap", heatmap, "heatmap.png")
+    check_output("--save-csv", save_csv, "predictions.csv", inputs)
+    check_plot("--heatmap", heatmap, "heatmap.png", inputs)
     classifier = _predicting_classifier(run, device, changes, top_k)
     caution = cautious.of(classifier)
     if heatmap is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
+from nnclassify.cli.outputs import check_plot
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import check_plot
 from nnclassify.errors import InputError, printable
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import JsonOption, RunArgument, RunWords, SetOption, TrustOption, find_run
+from nnclassify.cli.outputs import check_output
 from nnclassify.cli.printing import note, print_json
-from nnclassify.cli.use import check_output
 from nnclassify.errors import TrainingError, printable
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +18,9 @@ from nnclassify.cli.options import (
     complete_run,
     takes_options,
 )
+from nnclassify.cli.outputs import check_output, check_plot
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import InputError, printable
-from nnclassify.files.paths import is_regular, look
 
 if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
@@ -75,7 +74,7 @@ def evaluate(
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    check_output("--csv", table, "predictions.csv")
+    check_output("--csv", table, "predictions.csv", [] if data is None else [data])
     path, changes = run.found()
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.calibrate import calibration_facts, calibration_figures
@@ -113,33 +112,6 @@ def _save_predictions(classifier: Classifier, predicted: Predicted, table: Path 
         write_predictions(table, [predicted], classifier.class_names)
     if of_run:
         save_evaluated(classifier.path, predicted, classifier.class_names, note)
-
-
-def check_output(option: str, path: Path | None, example: str) -> None:
-    """Check that a file can be written, before anything is read.
-
-    Raises:
-        InputError: It is no file, or its folder does not exist or cannot be written to.
-    """
-    if path is None:
-        return
-    if not (path.name and path.parent.is_dir() and (is_regular(path) or look(path) is None)):
-        raise InputError(f"{option} {path}: expected a file, such as {example}, in a folder that exists")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {path}: its folder cannot be written to; fix permissions or name another")
-
-
-def check_plot(option: str, path: Path | None, example: str) -> None:
-    """Check that a plot can be written, before anything is read.
-
-    Raises:
-        InputError: See `check_output`; or no plot can be drawn in the format of its extension.
-    """
-    check_output(option, path, example)
-    if path is not None:
-        from nnclassify.inference.plots.figures import format_of
-
-        format_of(path)
 
 
 def load_noted(path: Path, device: str) -> Classifier:

@@ -226,8 +226,10 @@ class YamlSource:
             elif has_part(node, part):
                 node[part] = child
             else:
-                entries = f"; it has {len(node)}, and --set counts from 0" if isinstance(node, list) else ""
-                raise ConfigError([f"{origin}: {dotted(path[:depth])} has no key {part!r}{entries}"])
+                found = f"{dotted(path[:depth])} has no key {part!r}"
+                if isinstance(node, list):
+                    found = f"{dotted(path[: depth + 1])}: no such entry; the list has {len(node)}, counted as 0 or 1st"
+                raise ConfigError([f"{origin}: {found}"])
             node = child
 
 

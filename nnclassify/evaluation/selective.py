@@ -78,9 +78,17 @@ class RiskCoverage:
         return None if found is None else float(self.thresholds[found])
 
     def lowest_risk(self) -> float:
-        """Return the lowest risk that `threshold_for` can show for any of its thresholds: its upper bound."""
+        """Return the lowest risk for which `threshold_for` finds a threshold.
+
+        Until it has found one, its search only goes up, so these are the bounds that it can meet. Others may be lower,
+        but to choose among all of them would not be 95% certain.
+        """
         num_steps = max(1, len(self.thresholds).bit_length())
-        return min(self._risk_bound(place, SIGNIFICANCE / num_steps) for place in range(len(self.thresholds)))
+        bounds, high = [], len(self.thresholds) - 1
+        while high >= 0:
+            bounds.append(self._risk_bound(high // 2, SIGNIFICANCE / num_steps))
+            high = high // 2 - 1
+        return min(bounds)
 
     def _risk_bound(self, place: int, level: float) -> float:
         """Return the upper limit of the risk at a threshold (Clopper and Pearson, 1934), one-sided at `level`."""

@@ -48,6 +48,20 @@ def is_folder(path: Path) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
+def check_new_folder(option: str, folder: Path) -> None:
+    """Check that a folder that an option names is there or can be created.
+
+    Raises:
+        InputError: Something else is in its place, or in that of a folder above it.
+    """
+    nearest = folder
+    while look(nearest) is None and not nearest.is_symlink():
+        nearest = nearest.parent
+    if not is_folder(nearest):
+        what = "a file" if look(nearest) else "a link to nothing"
+        raise InputError(f"{option} {folder}: {nearest} is {what}; expected a folder, or a name for a new one")
+
+
 def why_no_file(path: Path) -> str:
     """Return why a path is not a regular file: `no such file`, `a folder`, or `not a regular file`.
 

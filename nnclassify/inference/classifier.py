@@ -296,10 +296,11 @@ class Classifier:
         calibration = self._calibrated_for("risk")
         found = None if calibration.risks is None else calibration.risks.threshold_for(risk)
         if calibration.risks is not None and found is None:
-            lowest = calibration.risks.lowest_risk()
+            lowest = math.ceil(1000 * calibration.risks.lowest_risk()) / 1000
+            advice = f"set at least {lowest:g}, or " if lowest < 1 else ""
             raise InputError(
                 f"risk: found {risk:g}, but the {calibration.num_examples} validation examples show no risk below "
-                f"{percent(lowest)}; set a higher one, or use a larger dataset.validation"
+                f"{percent(lowest)}; {advice}use a larger dataset.validation"
             )
         return 1.0 if found is None else found
 

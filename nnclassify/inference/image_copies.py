@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnclassify.errors import InputError
 from nnclassify.files.atomic_write import PARTIAL, save_error
-from nnclassify.files.paths import is_folder, look
+from nnclassify.files.paths import check_new_folder, is_folder
 from nnclassify.inference.predict import Prediction
 
 MAX_NAME_BYTES = 200
@@ -40,8 +40,7 @@ class ImageCopies:
         self.num_uncopied = 0
         self._names = dict(zip(class_names, folder_names(class_names), strict=True))
         self._numbers: dict[Path, int] = {}
-        if look(folder) is not None and not is_folder(folder):
-            raise InputError(f"--copy-to {folder}: a file; expected a folder, or a name for a new one")
+        check_new_folder("--copy-to", folder)
         for path in map(Path, inputs):
             if is_folder(path) and folder.resolve().is_relative_to(path.resolve()):
                 raise InputError(f"--copy-to {folder}: lies within the input {path}; choose a folder outside of it")

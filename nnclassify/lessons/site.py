@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnclassify.errors import InputError
 from nnclassify.files.atomic_write import save_error, write_text
-from nnclassify.files.paths import look
+from nnclassify.files.paths import check_new_folder
 from nnclassify.files.version import __version__
 from nnclassify.inference.report.page import content_hash
 from nnclassify.inference.report.templating import HERE as REPORT
@@ -71,8 +71,7 @@ def copy_files(lesson: Lesson, out: Path) -> list[Path]:
 
 def _make_empty(out: Path) -> None:
     """Create a folder, unless it is there and empty."""
-    if look(out) is not None and not out.is_dir():
-        raise InputError(f"--out {out}: a file; expected a folder")
+    check_new_folder("--out", out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):

@@ -8,6 +8,7 @@ missing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from nnclassify.runs.resumable import changes, own_config
 
 Runs = dict[str, list[str]]
 """The overrides of each run of a group, by the name of its folder."""
+MAX_SEEDS = 1000
+_SEED = re.compile(r"[0-9]{1,20}")
 
 
 class _Saved(BaseModel):
@@ -104,16 +107,17 @@ def seeds_of(text: str, first: int) -> list[int]:
     """Return the seeds that `--seeds` asks for: `0,3,7`, or a number of seeds from the first on.
 
     Raises:
-        InputError: The text is neither, or asks for fewer than two different seeds.
+        InputError: The text is neither, or asks for fewer than two different seeds or for more than `MAX_SEEDS`.
     """
-    expected = "expected a number of seeds such as 5 (at least 2), or different seeds such as 0,3,7"
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise InputError(f"--seeds: found {text!r}, {expected}")
-    seeds = [int(part) for part in parts] if len(parts) > 1 else [first + number for number in range(int(text))]
-    if len(set(seeds)) < max(2, len(seeds)):
-        raise InputError(f"--seeds: found {text!r}, {expected}")
-    return seeds
+    parts = [part.strip() for part in text.split(",")]
+    if all(_SEED.fullmatch(part) for part in parts):
+        seeds = [*map(int, parts)] if len(parts) > 1 else [*range(first, first + min(int(text), MAX_SEEDS + 1))]
+        if 2 <= len(set(seeds)) == len(seeds) <= MAX_SEEDS:
+            return seeds
+    raise InputError(
+        f"--seeds: found {text!r}, expected a number of seeds such as 5 (2 to {MAX_SEEDS}), or different seeds such as "
+        "0,3,7"
+    )
 
 
 def runs_of_group(loaded: LoadedConfig, seeds: str | None, folds: int | None) -> Runs:

@@ -269,8 +269,8 @@ class Trainer:
 
     def _raise_diverged(self, fault: str) -> None:
         raise TrainingError(
-            f"epoch {self.epoch}, {fault}; the last good checkpoint is kept; try a lower optimizer.lr (now "
-            f"{self.lr():g}), clip_grad_norm: 1, or normalize: standard"
+            f"epoch {self.epoch}, {fault}; try a lower optimizer.lr (now {self.lr():g}), clip_grad_norm: 1, or "
+            "normalize: standard"
         )
 
     def _finish_epoch(self) -> None:

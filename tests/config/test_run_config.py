@@ -266,7 +266,7 @@ def test_keys_that_are_right_are_held_against_each_other_whatever_else_is_wrong(
         "c.yaml:4: patience: needs a validation split",
         "c.yaml:5: patience: duplicate key, first on line 4; remove one",
         "--set nonsense: expected key=value",
-        "--set model.hidden.7=1: model.hidden has no key 7",
+        "--set model.hidden.7=1: model.hidden.8th: no such entry",
         "--set epochs=0: epochs: found 0, expected at least 1",
     ]
     for problem, start in zip(found, starts, strict=True):
@@ -282,7 +282,8 @@ def test_keys_that_are_right_are_held_against_each_other_whatever_else_is_wrong(
         ("epochs=[1", "--set epochs=[1: not YAML (expected ',' or ']', but got '<stream end>'); check indentation,"
          " colons and brackets"),
         ("epochs=x", "--set epochs=x: epochs: found 'x', expected a whole number"),
-        ("model.hidden.5=3", "--set model.hidden.5=3: model.hidden has no key 5; it has 1, and --set counts from 0"),
+        ("model.hidden.5=3", "--set model.hidden.5=3: model.hidden.6th: no such entry; the list has 1, counted as 0 or"
+         " 1st"),
     ],
 )  # fmt: skip
 def test_a_bad_override_is_named(override: str, expected: str, here: Path) -> None:

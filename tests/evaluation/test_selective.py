@@ -42,6 +42,14 @@ def test_the_bound_is_that_of_scipy() -> None:
     assert curve.threshold_for(expected + 1e-9) == 1.0 and curve.threshold_for(expected - 1e-9) is None
 
 
+def test_the_lowest_risk_is_the_lowest_that_is_found_though_the_risk_rises_and_falls() -> None:
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        curve = RiskCoverage.of(torch.rand(50, generator=generator), torch.rand(50, generator=generator) < 0.6)
+        lowest = curve.lowest_risk()
+        assert curve.threshold_for(lowest) is not None and curve.threshold_for(lowest - 1e-9) is None
+
+
 def test_the_risk_of_the_threshold_is_kept_in_95_of_100_splits() -> None:
     kept = []
     for seed in range(300):

@@ -107,7 +107,7 @@ def test_seeds_and_folds_together(folder: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["1", "0", "", "a", "1,1", "2,", "-3", "1.5"])
+@pytest.mark.parametrize("text", ["1", "0", "", "a", "1,1", "2,", "-3", "1.5", "1001", "9" * 5000, "\uff13"])
 def test_what_is_no_seeds_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="--seeds: found"):
         seeds_of(text, 0)
