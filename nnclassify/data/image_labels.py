@@ -13,7 +13,7 @@ import numpy as np
 from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import Layout, SplitFolder, split_of
-from nnclassify.data.image_listing import TEXTS, list_images, passed_over
+from nnclassify.data.image_listing import TEXTS, is_system, list_images, passed_over
 from nnclassify.data.labels import classes_of
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, counted, some
@@ -93,6 +93,14 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
         notes=[*(f"{path}: {note}" for note in classes.notes), *notes, *passed_over([listing])],
         missing=missing,
     )
+
+
+def label_file(root: Path) -> Path | None:
+    """Return the only CSV file next to images that are not in class folders, or None."""
+    files = sorted(root.glob("*.csv"))
+    folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
+    is_flat = len(folders) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
+    return files[0] if len(files) == 1 and is_flat else None
 
 
 def lists_images(path: Path) -> bool:

@@ -89,7 +89,7 @@ class FittedBaselines:
         columns = _flattened(splits.train.select(torch.zeros(1, dtype=torch.int64))[0], transform).shape[1]
         train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
         targets = train.all_targets()
-        of_kind = _regression if splits.is_multi_hot else _discriminant
+        of_kind = _regression if splits.is_multi_hot else discriminant
         weights, offsets = of_kind(torch.cat(list(_features(train, transform))), targets, splits.num_classes)
         return cls(splits, transform, weights, offsets, commonest(targets)[0])
 
@@ -142,8 +142,12 @@ def commonest(targets: Tensor) -> tuple[Tensor, float]:
     return values[counts.argmax()], float(counts.max()) / len(targets)
 
 
-def _discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Fit weights `(columns, K)` and offsets `(K,)` to inputs `(N, columns)`, changed in place, and targets `(N,)`."""
+def discriminant(inputs: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Fit a linear discriminant to inputs `(N, columns)`, changed in place, and targets `(N,)`.
+
+    Returns:
+        Weights `(columns, K)` and offsets `(K,)`.
+    """
     counts = targets.bincount(minlength=num_classes)
     sums = torch.zeros(num_classes, inputs.shape[1], dtype=inputs.dtype).index_add_(0, targets, inputs)
     means = sums / counts.clamp(min=1)[:, None]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nnclassify.data import Dataset
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.image_labels import label_file, lists_images
 from nnclassify.data.images import Folder
 from nnclassify.data.table_files import open_table
 from nnclassify.data.tables import Csv
@@ -22,7 +23,8 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
 
     Args:
         classifier: The trained network.
-        path: A folder of images, a CSV file that lists images, a table with the label column, or an .npz file.
+        path: A folder of images, with class folders or a CSV file that lists them; that file; a table with the label
+            column; or an .npz file.
         label: The label column of a table; None: the one of the training table.
 
     Raises:
@@ -38,7 +40,8 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
     if label is not None and (classifier.is_multi_hot or len(shape) != 1 or ending == ARRAY_ENDING):
         raise InputError(f"{path}: --label {label}: only a table with one label column takes it")
     if image_format is not None and is_folder(location):
-        return _folder(own, image_format, location, None)
+        listed = label_file(location)
+        return _folder(own, image_format, location, listed if listed is not None and lists_images(listed) else None)
     if image_format is not None and ending in LIST_ENDINGS:
         return _folder(own, image_format, location.parent, location)
     if ending == ARRAY_ENDING:

@@ -105,6 +105,8 @@ def test_images_without_class_folders_are_left_to_predict() -> None:
     paint("flat", 1, (".",))
     with pytest.raises(DataError, match=r"flat: no class folder; .+ without labels, use `nnclassify predict`"):
         chosen("folder", "flat")
+    write("flat/labels.csv", ["id,kind", "0,bus"])
+    assert chosen("folder", "flat").examples.all_names() == ["0.png"]
 
 
 def test_images_may_be_listed_in_a_file() -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.images import TEST, VALIDATION, cnn_entries, suggested_blocks, validation_entry
+from nnclassify.config.suggest.linearity import is_linear
 from nnclassify.config.suggest.recipe import loss_entries
-from nnclassify.config.suggest.tables import mlp_entries
+from nnclassify.config.suggest.tables import SMALL, linear_entries, mlp_entries
 from nnclassify.data.tensor_files import Tensors, array_names, named_pair
 from nnclassify.errors import InputError, counted, some
 
@@ -50,17 +51,25 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
     found = _found(path, names, splits)
     if unused := [array for array in names if array not in itertools.chain(*files.values())]:
         found.append(f"{path}: not used: {some(unused, 10)}")
-    return Suggestion(name, found, [Entry("dataset", dataset), *network_entries(splits)])
+    return Suggestion(name, found, [Entry("dataset", dataset), *network_entries(splits, may_be_linear=True)])
 
 
-def network_entries(splits: Splits) -> list[Entry]:
-    """Return the model, the loss, the optimizer and how long to train, suited to examples that have been read."""
+def network_entries(splits: Splits, *, may_be_linear: bool = False) -> list[Entry]:
+    """Return the model, the loss, the optimizer and how long to train, suited to examples that have been read.
+
+    Args:
+        splits: The examples.
+        may_be_linear: Whether few examples without the shape of images may take a linear model.
+    """
     counts, shape, num_train = splits.class_counts(), splits.input_shape, len(splits.train)
+    num_values = math.prod(shape)
     if len(shape) == 3 and min(shape[1:]) >= 4:
         blocks, recipe = suggested_blocks(num_train, *shape)
         model = cnn_entries(blocks, *shape[1:])
+    elif may_be_linear and num_train < SMALL and is_linear(splits):
+        model, recipe = linear_entries(num_train, num_values * splits.num_classes)
     else:
-        model, recipe = mlp_entries(num_train, math.prod(shape), splits.num_classes)
+        model, recipe = mlp_entries(num_train, num_values, splits.num_classes)
     return [
         Entry("model", model),
         *loss_entries(counts),

@@ -14,8 +14,7 @@ from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
 from nnclassify.data.image_folders import Layout, find_layout
 from nnclassify.data.image_format import look_at
-from nnclassify.data.image_labels import labeled_layout
-from nnclassify.data.image_listing import is_system
+from nnclassify.data.image_labels import label_file, labeled_layout
 from nnclassify.data.image_reading import for_each_row
 from nnclassify.errors import InputError, counted, some
 
@@ -78,7 +77,7 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
         DataError: It is no folder of classes.
         InputError: No image in it can be read.
     """
-    labels = labels or _label_file(Path(root))
+    labels = labels or label_file(Path(root))
     layout = find_layout(Path(root), None) if labels is None else labeled_layout(Path(root), labels, skip_missing=False)
     splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
     paths = [path for split in splits.values() if split is not None for path in split.paths]
@@ -100,14 +99,6 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
         *recipe.entries(),
     ]
     return Suggestion(name, _found(root, layout, facts, counts), entries)
-
-
-def _label_file(root: Path) -> Path | None:
-    """Return the only CSV file next to images that are not in class folders, or None."""
-    files = sorted(root.glob("*.csv"))
-    folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
-    is_flat = len(folders) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
-    return files[0] if len(files) == 1 and is_flat else None
 
 
 def validation_entry(num_train: float) -> Entry:

@@ -8,10 +8,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from nnclassify.data import Splits
+    from nnclassify.data.splitting import Labels, Rows
 
 FOLDS = 5
-MIN_EXAMPLES = 3
-"""Examples of a class of which two are always in the other folds: of one alone there is no covariance."""
 MARGIN = 0.02
 """The accuracy by which a nonlinear model has to be better: what five folds of few examples cannot tell apart."""
 
@@ -19,26 +18,36 @@ MARGIN = 0.02
 def is_linear(splits: Splits) -> bool:
     """Return whether a linear model of the training split does as well as a nonlinear one, in cross-validation.
 
-    A linear discriminant is compared with a support vector machine, whose kernel is the usual one, on the classes that
-    have enough examples. Where fewer than two classes have, nothing can be compared, and the simpler model is taken.
+    The linear discriminant of the baselines is compared with a support vector machine, whose kernel is the usual one,
+    on the classes with two examples or more. With fewer than two of them, the simpler model is taken.
     """
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.svm import SVC
 
     examples = splits.train
     inputs = examples.inputs.index_select(0, examples.indices).flatten(1).double().numpy()
     targets = examples.all_targets().numpy()
-    is_common = np.bincount(targets)[targets] >= MIN_EXAMPLES
-    inputs, targets = inputs[is_common], targets[is_common]
-    if len(np.unique(targets)) < 2:
+    is_repeated = np.bincount(targets)[targets] > 1
+    inputs, (_, targets) = inputs[is_repeated], np.unique(targets[is_repeated], return_inverse=True)
+    counts = np.bincount(targets)
+    if len(counts) < 2:
         return True
-    num_folds = min(FOLDS, int(np.unique_counts(targets).counts.min()))
     spread = inputs.std(axis=0)
     inputs = (inputs - inputs.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    folds = StratifiedKFold(num_folds, shuffle=True, random_state=0)
-    linear, nonlinear = (
-        float(cross_val_score(model, inputs, targets, cv=folds).mean())
-        for model in (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), SVC())
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=0)
+    parts = [*folds.split(inputs, targets)]
+    linear = np.mean([_linear_accuracy(inputs, targets, *part) for part in parts])
+    return bool(linear >= cross_val_score(SVC(), inputs, targets, cv=parts).mean() - MARGIN)
+
+
+def _linear_accuracy(inputs: np.ndarray, targets: Labels, fitted: Rows, judged: Rows) -> float:
+    """Return the accuracy on some rows of a linear discriminant that is fitted to others."""
+    import torch
+
+    from nnclassify.evaluation.baselines import discriminant
+
+    weights, offsets = discriminant(
+        torch.from_numpy(inputs[fitted]), torch.from_numpy(targets[fitted]), int(targets.max()) + 1
     )
-    return linear >= nonlinear - MARGIN
+    scores = torch.from_numpy(inputs[judged]) @ weights + offsets
+    return float((scores.argmax(dim=1).numpy() == targets[judged]).mean())

@@ -33,7 +33,7 @@ from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, counted, some
 
 SMALL = 500
-"""Training rows up to which a linear model is considered."""
+"""Training examples up to which a linear model is considered."""
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
@@ -56,7 +56,7 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
     dataset = [*_dataset_entries(facts), *splits]
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
     if facts.classes and num_train < SMALL and _is_linear(dataset):
-        model, recipe = _linear_entries(num_train, num_features * len(facts.classes))
+        model, recipe = linear_entries(num_train, num_features * len(facts.classes))
     loss = [Entry("loss", "bce_with_logits")]
     if facts.classes:
         loss = loss_entries([*facts.classes.values()], validation * facts.num_rows * (1 - TEST))
@@ -84,9 +84,9 @@ def _is_linear(dataset: list[Entry]) -> bool:
     return is_linear(Csv.model_validate({entry.key: entry.value for entry in dataset}).build(0))
 
 
-def _linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], Recipe]:
+def linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], Recipe]:
     """Return the model section of a linear model, and how long to train it."""
-    why = "a linear model: on these rows, hidden layers would not help (cross-validated on the training split)"
+    why = "a linear model: for these examples, hidden layers would not help (cross-validated on the training split)"
     recipe = replace(recipe_for(num_examples, multiply_adds, LINEAR_STEPS), is_linear=True)
     return [Entry("name", "mlp"), Entry("hidden", [], why)], recipe
 

@@ -10,6 +10,7 @@ from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.suggest import suggest
 from nnclassify.data.tensor_files import Tensors
 from nnclassify.errors import DataError, InputError
+from nnclassify.models.mlp import Mlp
 
 
 def save(file: str, **shapes: tuple[int, ...]) -> None:
@@ -46,6 +47,10 @@ def test_images_get_a_cnn_and_columns_an_mlp(here: Path) -> None:
     save("columns.npz", x=(20, 5), y=(20,))
     models = [load_config(file).config.model.name_of() for file in ("images.npz", "columns.npz")]
     assert models == ["cnn", "mlp"]
+    inputs = np.random.default_rng(0).normal(size=(60, 2))
+    np.savez("line.npz", x=inputs, y=(inputs.sum(axis=1) > 0).astype(int))
+    model = load_config("line.npz").config.model
+    assert isinstance(model, Mlp) and not model.hidden
 
 
 def test_what_was_found_is_said(here: Path) -> None:
