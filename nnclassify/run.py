@@ -451,6 +451,7 @@ def save_run_plots(
     Raises:
         SaveError: A plot could not be written.
     """
+    release_memory()  # matplotlib needs as much as the images of an epoch
     from nnclassify.inference.plots.save import save_plots  # matplotlib is slow to import
 
     examples, evaluation = result.components.splits.test, result.test

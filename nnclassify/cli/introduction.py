@@ -39,7 +39,8 @@ class Introduction(Observer):
         self.say(f"network: {components.config.model.name_of()}, {counted(count, 'parameter')}")
         decisions = trainer.plan.description()
         shown = decisions if self.verbose else {name: decisions[name] for name in ("device", "autocast", "execution")}
-        self.say("plan: " + ", ".join(f"{name} {value}" for name, value in shown.items()))
+        lengths = f"{counted(trainer.recipe.epochs, 'epoch')}, batch size {components.config.batch_size}"
+        self.say(f"plan: {lengths}, " + ", ".join(f"{name} {value}" for name, value in shown.items()))
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Write the estimated time after the first epoch of this start."""

@@ -28,6 +28,7 @@ from nnclassify.files.atomic_write import PARTIAL, write_whole
 from nnclassify.files.cache import discard, is_sealed, seal, trim
 from nnclassify.files.lock import waiting_lock
 from nnclassify.files.version import __version__
+from nnclassify.process import releasable
 
 FOLDER = "pictures"
 """Subfolder of the system's cache folder."""
@@ -94,6 +95,7 @@ class ImageCache:
                 file.seek(pixels.offset + pixels.nbytes)
                 facts = _facts_from(json.loads(file.read()))
             os.utime(path)
+            releasable(pixels.base)
         except (OSError, ValueError, TypeError, KeyError, EOFError):
             return None
         return Decoded(pixels, facts) if pixels.shape == shape and pixels.dtype == np.uint8 else None

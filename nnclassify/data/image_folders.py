@@ -293,10 +293,12 @@ def _note_look_alikes(names: list[str], notes: list[str]) -> None:
 
 def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
     """Reject a root whose only class contains folders: archives often unpack into extra folders."""
+    if len(folders) > 1:
+        return
     only = inner = next(iter(folders.values()))
     while len(within := _subfolders(inner)) == 1:
         inner = within[0]
-    if len(folders) == 1 and within:
+    if within:
         raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {inner}?")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,8 +45,9 @@ def test_verbose_says_how_steps_are_run(
     lines, plan = second.stderr.splitlines(), json.loads(second.stdout)["plan"]
     (line,) = (line for line in lines if line.startswith("plan:"))
     assert [text.split(":")[0] for text in lines[:4]] == ["data", "splits", "network", "plan"]
-    assert line.startswith("plan: device cpu, dtype float32, autocast float32, memory_format contiguous, num_threads 1")
-    assert line == "plan: " + ", ".join(f"{name} {value}" for name, value in plan.items())
+    decisions = ", ".join(f"{name} {value}" for name, value in plan.items())
+    assert decisions.startswith("device cpu, dtype float32, autocast float32, memory_format contiguous, num_threads 1")
+    assert re.fullmatch(rf"plan: \d+ epochs?, batch size \d+, {re.escape(decisions)}", line)
     assert plan["execution"] == "eager" and plan["world_size"] == 1
     assert "plan:" not in first.stderr
 

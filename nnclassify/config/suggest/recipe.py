@@ -90,7 +90,7 @@ def loss_entries(class_counts: Sequence[int], num_validation: float = SURE) -> l
     """
     most, fewest = max(class_counts), max(1, min(class_counts))
     if most < UNBALANCED * fewest:
-        few = "of few validation examples, the log loss says more than the accuracy"
+        few = "with few validation examples, the log loss tells epochs apart better than the accuracy"
         by_loss = [Entry("select_by", "log_loss", few)] if 0 < num_validation < SURE else []
         return [Entry("loss", "cross_entropy"), *by_loss]
     by_class = Entry("select_by", "balanced_accuracy", "the mean over classes of the accuracy per class")

@@ -54,6 +54,7 @@ class ColumnFacts:
         column: Its kind; None: it is not used.
         why_ignored: The reason for that.
         is_trimmed: Whether only its most frequent categories are kept.
+        is_coded: Whether it holds numbers that are taken for codes of categories.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ColumnFacts:
     column: AnyColumn | None = None
     why_ignored: str = ""
     is_trimmed: bool = False
+    is_coded: bool = False
 
     @property
     def num_rows(self) -> int:
@@ -430,8 +432,8 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool
     elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
         facts.why_ignored = IDENTIFIER
     elif is_numeric:
-        is_coded = _holds_codes(facts, decimal)
-        facts.column = OneHotColumn(name=facts.name) if is_coded else NumberColumn(name=facts.name)
+        facts.is_coded = _holds_codes(facts, decimal)
+        facts.column = OneHotColumn(name=facts.name) if facts.is_coded else NumberColumn(name=facts.name)
     elif num_numbers >= MOSTLY * facts.num_rows:
         odd = next(text for text in texts if as_number(text, decimal) is None)
         where = " in the first row, as in a second header" if odd == texts[0] and facts.counts[odd] == 1 else ""

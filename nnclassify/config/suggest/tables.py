@@ -113,8 +113,9 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
             kind = "one_hot" if isinstance(column.column, OneHotColumn) else "yes_no"
             categories[column.name] = FEW_CATEGORIES if column.is_trimmed else kind
     if categories:
-        comment = "a feature for each category; remove a column of numbers from the list if their order means something"
-        entries.append(Entry("categories", categories, comment))
+        coded = some([column.name for column in facts.used if column.is_coded], 5)
+        comment = f"; remove {coded} from the list if the order of its numbers means something" if coded else ""
+        entries.append(Entry("categories", categories, f"a feature for each category{comment}"))
     if dates := [column.name for column in facts.used if isinstance(column.column, DateColumn)]:
         entries.append(Entry("dates", dates, "days since 1970-01-01"))
     if numbers := [column.name for column in facts.used if isinstance(column.column, FormattedNumberColumn)]:
