@@ -176,7 +176,7 @@ def _scanned(folder: Path) -> tuple[list[str], list[os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as found:
             for entry in found:
-                if entry.is_file():
+                if entry.is_file(follow_symlinks=False):
                     files.append(entry.name)
                 else:
                     others.append(entry)
