@@ -98,9 +98,11 @@ def _common(splits: Sequence[Mapping[str, Any] | None]) -> dict[str, list[float]
 
 
 def _over_folds(group: Group, results: Mapping[str, dict[str, Any]], accuracies: Sequence[float]) -> dict[str, Any]:
-    """Return the interval of the mean test accuracy, if the runs test on folds."""
+    """Return the interval of the mean test accuracy, if the runs test on folds and differ."""
     is_of_folds = all("fold" in run for run in group.runs)
-    if not is_of_folds or len(accuracies) < 2 or not all("num_examples" in result for result in results.values()):
+    if not is_of_folds or not all("num_examples" in result for result in results.values()):
+        return {}
+    if len(set(accuracies)) < 2:  # equal ones do not tell how much they vary
         return {}
     counts = [result["num_examples"] for result in results.values()]
     test_share = fmean(count["test"] / count["train"] for count in counts)

@@ -99,9 +99,10 @@ def result_sentence(run: RunContents) -> str:
         return "No epoch was completed, so nothing is known about how good the network is."
     right = "right in every class" if run.scored is not None and run.scored.is_multi_hot else "right"
     number = "" if found.count is None else f"{found.count:,} "
+    things = thing(run, 2 if found.count is None else found.count)
     which = {
-        "test": f"{number}test {thing(run, 2)} that it was not trained on",
-        "validation": f"{number}validation {thing(run, 2)} that it was not trained on",
+        "test": f"{number}test {things} that it was not trained on",
+        "validation": f"{number}validation {things} that it was not trained on",
         "train": f"the {thing(run, 2)} that it was trained on",
     }[found.split]
     return f"It is {right} {_naturally(found.accuracy)}: {percent(found.accuracy)} of {which}."
@@ -145,10 +146,7 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
         return
     low, high = found.interval or (found.accuracy, found.accuracy)
     if low <= majority:
-        yield (
-            f"It is no better than always answering the most common class ({percent(majority)}): it has learned "
-            "nothing that helps."
-        )
+        yield _not_above_majority(run, found, majority)
         return
     others = [("a linear model", linear), ("gradient-boosted trees", number_at(run.result, "baselines", "boosted"))]
     known = [(name, value) for name, value in others if value is not None]
@@ -161,10 +159,30 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
     if shared is not None and linear is not None and linear < low:
         yield f"A linear model is also right in {percent(shared)} of the cases where this network is right."
     if equal:
-        verb = "is" if len(equal) == 1 else "are"
-        yield f"It is not clearly better than {' or '.join(equal)}, which {verb} simpler and faster."
+        methods = "a simpler and faster method" if len(equal) == 1 else "simpler and faster methods"
+        yield f"It is not clearly better than {' or '.join(equal)}: {methods}."
     if below:
         yield f"It is worse than {' and '.join(below)}: use that instead, or find out why with `nnclassify check`."
+
+
+def _not_above_majority(run: RunContents, found: Judged, majority: float) -> str:
+    """Say what it means that the accuracy is not clearly above that of always answering the most common class."""
+    always = f"always answering the most common class ({percent(majority)})"
+    if found.accuracy > majority:
+        return f"It may be no better than {always}: there are too few test {thing(run, 2)} to tell."
+    balanced, chance = (
+        number_at(run.result, *at)
+        for at in (("test", "balanced_accuracy"), ("baselines", "majority_balanced_accuracy"))
+    )
+    bounds = interval_at(run.result, "intervals", "test", "balanced_accuracy")
+    if balanced is not None and chance is not None and bounds is not None and bounds[0] > chance:
+        better = (
+            f"its balanced accuracy, the mean over the classes, is {percent(balanced)} instead of {percent(chance)}"
+        )
+        return f"It is right less often than {always}, but it tells the classes apart: {better}."
+    if found.count == 1:
+        return f"It is no better than {always}, which a single test {thing(run)} cannot tell."
+    return f"It is no better than {always}: nothing shows that it has learned anything that helps."
 
 
 def _classes(scored: Scored) -> Iterator[str]:

@@ -334,3 +334,33 @@ def test_a_page_goes_where_it_is_wanted(trained: RunFolder, tmp_path: Path) -> N
     assert nnclassify.report(trained.path, out=tmp_path / "page.html") == tmp_path / "page.html"
     with pytest.raises(CheckpointError, match="no such run"):
         nnclassify.report("absent", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("num_correct", "majority", "balanced", "told"),
+    [
+        (9, 0.8, None, "It may be no better than always answering the most common class (80.0%): there are too few"),
+        (7, 0.8, None, "It is no better than always answering the most common class (80.0%): nothing shows"),
+        (
+            7,
+            0.8,
+            0.8,
+            "(80.0%), but it tells the classes apart: its balanced accuracy, the mean over the classes, is 80",
+        ),
+    ],
+)
+def test_beside_the_most_common_class(
+    tmp_path: Path, num_correct: int, majority: float, balanced: float | None, told: str
+) -> None:
+    of_test = {"accuracy": num_correct / 10, **({} if balanced is None else {"balanced_accuracy": balanced})}
+    intervals = {"test": {} if balanced is None else {"balanced_accuracy": [0.7, 0.9]}}
+    found = {"majority": majority, "majority_balanced_accuracy": 0.5}
+    folder = write_run(tmp_path, result={"test": of_test, "intervals": intervals, "baselines": found})
+    write_answers(folder, ["a", "b"], [(f"x{i}", 0, int(i >= num_correct), 0.9) for i in range(10)])
+    assert told in page_of(folder).text
+
+
+def test_a_single_example_is_one(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, result={"test": {"accuracy": 1.0}})
+    write_answers(folder, ["a", "b"], [("x", 0, 0, 0.9)])
+    assert "100.0% of 1 test example that it was not trained on" in page_of(folder).text
