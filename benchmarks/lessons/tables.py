@@ -120,10 +120,68 @@ def write_samples(folder: Path) -> None:
     """Blood values, hard to tell apart, for training, validation and the test."""
     columns = [*(f"value_{number}" for number in range(1, 13)), "ill"]
     rng = np.random.default_rng(18)
-    for name, count in (("train.csv", 150), ("validation.csv", 150), ("test.csv", 300)):
+    for name, count in (("train.csv", 150), ("validation.csv", 150), ("test.csv", 600)):
         labels = rng.integers(0, 2, count)
         inputs = rng.normal(size=(count, 12)) + 0.33 * (2 * labels[:, None] - 1) * (np.arange(12) < 5)
         write_table(folder / name, columns, _rows(inputs, np.where(labels == 1, "yes", "no")))
+
+
+MARKERS, CHOSEN = 150, 10
+"""How many markers were measured, and how many the author kept."""
+
+
+def write_markers(folder: Path) -> None:
+    """Markers in the blood, none of which has anything to do with the illness; and the configs that use the ten whose
+    means differ most between ill and healthy patients, in all rows or in the training rows alone."""
+    rng = np.random.default_rng(3)
+    names = [f"m{number}" for number in range(1, MARKERS + 1)]
+    parts = [(rng.normal(size=(count, MARKERS)).round(2), rng.permutation(count) % 2) for count in (50, 50, 400)]
+    everything = tuple(np.concatenate(part) for part in zip(*parts[:2], strict=True))
+    kept = {"broken": _most_different(*everything), "fixed": _most_different(*parts[0])}
+    for kind, chosen in kept.items():
+        features = f"features: [{', '.join(names[number] for number in chosen)}]"
+        (folder / f"{kind}.yaml").write_text(MARKERS_CONFIG.format(features=features), encoding="utf-8")
+    used = sorted({int(number) for chosen in kept.values() for number in chosen})
+    columns_of = {"train": [*range(MARKERS)], "test": [*range(MARKERS)], "new": used}
+    for (name, columns), (inputs, ill) in zip(columns_of.items(), parts, strict=True):
+        labels = np.where(ill == 1, "yes", "no")
+        write_table(
+            folder / f"{name}.csv", [*(names[number] for number in columns), "ill"], _rows(inputs[:, columns], labels)
+        )
+
+
+MARKERS_CONFIG = """dataset:
+  {{name: csv, path: train.csv, label: ill, test: test.csv, validation: 0,
+   {features}}}
+model: {{name: mlp, hidden: [16]}}
+optimizer: {{name: adam, lr: 0.003}}
+epochs: 30
+batch_size: 8
+"""
+
+
+def _most_different(inputs: Array, ill: Array) -> Array:
+    """Return the numbers of the columns whose means differ most between two classes."""
+    apart = np.abs(inputs[ill == 1].mean(axis=0) - inputs[ill == 0].mean(axis=0))
+    return np.sort(np.argsort(-apart)[:CHOSEN])
+
+
+VALUES = ["sugar", "salt", "iron", "protein"]
+
+
+def write_clinics(folder: Path) -> None:
+    """Blood values of a study, half of whose patients are ill, and of a clinic, where nearly all are; and both files
+    after each was brought to mean 0 and standard deviation 1 on its own."""
+    rng = np.random.default_rng(20)
+    for name, count, share in (("train", 240, 0.5), ("test", 200, 0.9)):
+        ill = rng.random(count) < share
+        inputs = np.array([90.0, 140.0, 15.0, 70.0]) + np.array([12.0, 4.0, 3.0, 6.0]) * (
+            rng.normal(size=(count, 4)) + ill[:, None] * np.array([2.0, -1.5, 1.0, 0.0])
+        )
+        labels = np.where(ill, "yes", "no")
+        write_table(folder / f"{name}.csv", [*VALUES, "ill"], _rows(inputs, labels))
+        scaled = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
+        write_table(folder / f"{name}_scaled.csv", [*VALUES, "ill"], _rows(scaled, labels))
 
 
 def write_customers(folder: Path) -> None:
@@ -199,6 +257,8 @@ TABLES = {
     "patients-in-both-splits": write_patients,
     "two-annotators": write_annotators,
     "class-hardly-collected": write_hardly_collected,
+    "columns-chosen-with-the-test": write_markers,
+    "each-file-scaled-on-its-own": write_clinics,
     "memorizing": write_samples,
 }
 """The function that writes the tables of a lesson, by name."""

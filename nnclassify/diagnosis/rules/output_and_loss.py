@@ -153,6 +153,26 @@ def _squashed_logits(given: RuleInputs) -> Iterator[Suspicion]:
         )
 
 
+OUTPUT_DROPOUT = Page(
+    id="NN208",
+    title="dropout on the outputs",
+    looks_at="model.output_dropout above 0; a fault if the network learns better without it.",
+    why="It sets the output of the right class to 0 at random, and the loss counts that as a mistake; no later layer "
+    "can make up for it, as one does after a hidden layer.",
+    source="Srivastava et al., Dropout, 2014, section 4: units of the input and of hidden layers are dropped",
+    fix="model.output_dropout: 0, and dropout between hidden layers if the network overfits.",
+    example="dataset: digits\nmodel: {name: mlp, hidden: [32], output_dropout: 0.5}\n",
+    near_miss="dataset: digits\nmodel: {name: mlp, hidden: [32], dropout: 0.5}\n",
+)
+
+
+def _output_dropout(given: RuleInputs) -> Iterator[Suspicion]:
+    dropout = given.config.model.output_dropout
+    if dropout > 0:
+        evidence = Evidence(f"output_dropout {dropout:g}", dropout, 0)
+        yield Suspicion(OUTPUT_DROPOUT, "likely", "model.output_dropout", evidence, ({"model.output_dropout": 0.0},))
+
+
 RULES = (
     Rule(DOUBLE_SOFTMAX, _double_softmax),
     Rule(SINGLE_SOFTMAX, _single_softmax),
@@ -161,4 +181,5 @@ RULES = (
     Rule(RELU_OUTPUT, _relu_output),
     Rule(NLL_OF_PROBABILITIES, _nll_of_probabilities),
     Rule(SQUASHED_LOGITS, _squashed_logits),
+    Rule(OUTPUT_DROPOUT, _output_dropout),
 )
