@@ -87,8 +87,11 @@ def serve(
     _check_extra()
     from nnclassify.cli.bug_report import report
     from nnclassify.serve.command import Settings, check_workers, run_server
+    from nnclassify.serve.guard import check_name
     from nnclassify.serve.workers import listening_socket, url_of
 
+    for name in allow_host or ():
+        check_name(name)
     classifier = _classifier(run, device)
     check_workers(classifier, workers)
     settings = Settings(workers, [host, *(allow_host or ())], top_k, cautious.of(classifier), limits.limits())

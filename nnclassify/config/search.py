@@ -222,7 +222,10 @@ _FIXED = {
     "boosted_baseline": "it changes no result",
     SEARCH: "it is the search itself",
 }
-_OF_SPLITS = ("name", "validation", "test", "seed", "fold", "folds", "split", "group", "time", "label", "path", "root")
+_OF_SPLITS = (
+    *("name", "path", "root", "label", "limit", "validation", "test"),
+    *("seed", "fold", "folds", "split", "group", "time"),
+)
 """Options of the dataset that decide which examples the trials are compared on."""
 
 

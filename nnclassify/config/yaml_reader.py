@@ -21,6 +21,7 @@ from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import BaseResolver, implicit_resolvers
 
 from nnclassify.errors import ConfigError, ConfigPath, dotted, one_line, printable
+from nnclassify.files.paths import content_of
 
 MAX_BYTES, MAX_DEPTH, MAX_NODES = 300_000, 32, 10_000
 """Limits that a config of hundreds of layers is far below; reading one of this size takes a second."""
@@ -315,8 +316,7 @@ def read_yaml(path: Path) -> YamlSource:
         ConfigError: The file cannot be read, is not YAML, contains no mapping, or exceeds the limits.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = content_of(path, MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError([f"{path}: more than {MAX_BYTES} bytes; expected a smaller config"])
         is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # written by Windows shells

@@ -73,15 +73,16 @@ def why_no_file(path: Path) -> str:
     return "a folder" if is_folder(path) else "not a regular file"
 
 
-def content_of(path: Path) -> bytes:
-    """Return the content of a regular file; reading a pipe could block forever.
+def content_of(path: Path, max_bytes: int = -1) -> bytes:
+    """Return the content of a regular file, or its first bytes; reading a pipe could block forever.
 
     Raises:
         OSError: The file is not a regular file, or cannot be read.
     """
     if path.exists() and not path.is_file():
         raise OSError("not a regular file")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        return file.read(max_bytes)
 
 
 def unreadable(path: Path, cause: Exception) -> InputError:

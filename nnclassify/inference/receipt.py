@@ -172,6 +172,8 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     try:
         found = json.loads(content_of(folder.result))
     except FileNotFoundError:
+        if not folder.config.is_file():
+            raise CheckpointError(f"{folder.path}: contains no config.yaml; expected a run folder") from None
         hint = f"nnclassify train --resume {folder.name}"
         raise CheckpointError(f"{folder.path}: the run is not finished; continue it with: {hint}") from None
     except (OSError, ValueError) as cause:
@@ -201,10 +203,11 @@ def read_receipt(path: Path) -> Receipt:
     try:
         receipt = Receipt.model_validate_json(content_of(path))
     except OSError as cause:
-        raise InputError(f"{path}: cannot be read ({one_line(cause)}); expected a receipt") from cause
+        raise InputError(f"{path}: cannot be read ({cause.strerror or cause}); expected a receipt") from cause
     except ValidationError as error:
-        where, what = ".".join(map(str, error.errors()[0]["loc"])), error.errors()[0]["msg"]
-        raise InputError(f"{path}: not a receipt of `nnclassify receipt` ({where}: {what})") from error
+        first = error.errors()[0]
+        problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        raise InputError(f"{path}: not a receipt of `nnclassify receipt` ({problem})") from error
     if receipt.sha256 != receipt.digest():
         raise InputError(f"{path}: altered since it was written: its content does not match its SHA-256")
     if contradiction := receipt.contradiction():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from nnclassify.errors import printable
+from nnclassify.errors import InputError, printable
 from nnclassify.serve.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +33,7 @@ HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Guard:
@@ -100,6 +102,16 @@ class Guard:
         except ValueError:
             return False
         return name in self._hosts or _is_address(name)
+
+
+def check_name(name: str) -> None:
+    """Check that a request can name the server so.
+
+    Raises:
+        InputError: It is not a bare name.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"--allow-host {name}: expected a name such as example.org, without http://, port or path")
 
 
 def _is_address(name: str) -> bool:

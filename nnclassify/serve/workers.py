@@ -7,6 +7,7 @@ the network is loaded once, and workers are forked from the process that has it:
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import logging
 import multiprocessing
@@ -42,14 +43,16 @@ def listening_socket(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        with contextlib.ExitStack() as unless_listening:
+            listener = unless_listening.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            unless_listening.pop_all()
     except (OSError, OverflowError, UnicodeError) as cause:
-        raise InputError(
-            f"--host {host} --port {port}: {one_line(cause)}; choose another port, or 0 for any free one"
-        ) from cause
+        of_port = isinstance(cause, OSError) and cause.errno in (errno.EADDRINUSE, errno.EACCES)
+        advice = "choose another port, or 0 for any free one" if of_port else "expected an address of this machine"
+        raise InputError(f"--host {host} --port {port}: {one_line(cause)}; {advice}") from cause
     listener.set_inheritable(True)
     return listener
 

@@ -104,6 +104,7 @@ def test_an_override_replaces_an_entry(here: Path) -> None:
         ("seed: [1, 2]", "cannot be searched: the best of several seeds is luck"),
         ("dataset: [iris, wine]", "cannot be searched: trials on different validation examples cannot be compared"),
         ("dataset.validation: [0.1, 0.2]", "cannot be searched: trials on different validation examples"),
+        ("dataset.limit: [50, 90]", "cannot be searched: trials on different validation examples"),
         ("optimizer..lr: [1, 2]", "expected a key such as optimizer.lr"),
     ],
 )  # fmt: skip

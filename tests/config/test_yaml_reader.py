@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,9 @@ def test_what_is_written_is_read_back_and_by_a_reader_of_yaml_1_1_too() -> None:
 def test_a_version_changes_no_meaning(version: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"%YAML {version}\n---\na: [yes, 010, 1e3, 1:30, 2001-01-01, 1_000]\n")
     assert read_yaml(tmp_path / "a.yaml").data == {"a": ["yes", 10, 1000, "1:30", "2001-01-01", "1_000"]}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match=r"a\.yaml: cannot be read \(not a regular file\)"):
+        read_yaml(tmp_path / "a.yaml")

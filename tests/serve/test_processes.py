@@ -22,6 +22,9 @@ import pytest
 from conftest import ROOT
 
 import nnclassify
+from nnclassify.errors import InputError
+from nnclassify.serve.guard import check_name
+from nnclassify.serve.workers import listening_socket
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 Start = Callable[..., "Server"]
@@ -187,9 +190,21 @@ def test_a_slow_body_is_refused(start: Start) -> None:
     assert server.stop() == (0, "")
 
 
-def test_a_port_that_is_taken_is_an_error(run: Path) -> None:
+def test_a_port_that_is_taken_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        command = [sys.executable, "-m", "nnclassify", "serve", str(run), "--port", str(taken.getsockname()[1])]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 2
-    assert re.fullmatch(r"error: --host 127.0.0.1 --port \d+: .*in use; choose another port.*\n", done.stderr)
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"--host 127.0.0.1 --port {port}: .*in use; choose another port"):
+            listening_socket("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["a b", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_an_error(host: str) -> None:
+    with pytest.raises(InputError, match=rf"--host {host} --port 0: .*; expected an address of this machine"):
+        listening_socket(host, 0)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "http://example.org", "example.org:80", "example.org/x", "*"])
+def test_what_no_request_can_name_is_not_allowed(name: str) -> None:
+    with pytest.raises(InputError, match=r"expected a name such as example.org, without http://, port or path"):
+        check_name(name)
+    check_name("photos.example.org")
