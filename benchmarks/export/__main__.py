@@ -50,14 +50,14 @@ def row(name: str, config: dict[str, object], root: Path) -> str:
     best = root / "run" / "best.pt"
     if not best.is_file():
         nnclassify.train(config, root, trust=True, report=False, monitor=False)
-    cells = [name]
+    cells: list[str] = []
     for form in FORMS:
         made = export_run(best, form, license_text="MIT", note=lambda text: print(text, file=sys.stderr))
         difference = "not compared" if made.largest_difference is None else f"{made.largest_difference:.0e}"
         if form == "onnx":
             difference += f" / {in_a_fresh_process(best, made.path):.0e}"
         cells.append(f"{difference}, {made.num_bytes / 1000:,.0f} kB")
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join([name, str(made.compared), *cells])} |"
 
 
 def in_a_fresh_process(checkpoint: Path, model: Path) -> float:

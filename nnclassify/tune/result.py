@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Iterator
@@ -206,9 +207,12 @@ def _extended(parameter: Parameter, side: str, extension: float) -> tuple[float,
 
 
 def _is_allowed(study: Study, parameter: Parameter, found: dict[str, Any]) -> bool:
-    if parameter.within is not None:
-        return False
-    data = {**study.loaded.source.data, SEARCH: {**study.loaded.source.data[SEARCH], parameter.key: found}}
+    data = copy.deepcopy(study.loaded.source.data)
+    *above, last = parameter.place
+    node: Any = data
+    for part in above:
+        node = node[part]
+    node[last] = found
     return not search_space(YamlSource("", data))[1]
 
 
@@ -236,19 +240,22 @@ def conclusions(result: TuneResult) -> list[str]:
     chosen = f"the best of {counts['completed']}, so expect a little less on new examples"
     lines.append(f"best: trial {best.number + 1}: validation {figure_text(select_by, outcome.value)} ({chosen})")
     lines += [f"  {key}: {inline(value)}" for key, value in best.user_attrs[VALUES].items()]
-    lines += [_edge_text(edge) for edge in result.edges]
+    within = {parameter.name: parameter.within for parameter in study.space.parameters}
+    lines += [_edge_text(edge, within[edge.parameter]) for edge in result.edges]
     if len(result.importance) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
         lines.append(f"importance: {shares}")
     return [*lines, f"train it: nnclassify train {study.folder.best}"]
 
 
-def _edge_text(edge: Edge) -> str:
+def _edge_text(edge: Edge, within: tuple[str, str] | None) -> str:
     found = (
         f"edge: {edge.parameter}: the best value, {edge.value:.4g}, is at the {edge.side} edge of {inline(edge.range)}"
     )
     if edge.next_range is None:
-        return f"{found}; the option allows no wider range, or the range is part of a choice: widen it there"
+        return f"{found}; the option allows no wider range"
+    if within is not None:
+        return f"{found}; search next, in the choice {within[1]} of search.{within[0]}: {inline(edge.next_range)}"
     return f"{found}; search next: search.{edge.parameter}='{inline(edge.next_range)}'"
 
 

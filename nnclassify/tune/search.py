@@ -35,7 +35,10 @@ from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 from nnclassify.tune.processes import Worker
 from nnclassify.tune.result import write_best
-from nnclassify.tune.study import Outcome, Study, best_of, find_study
+from nnclassify.tune.study import DEATHS, Outcome, Study, best_of, find_study
+
+MAX_DEATHS = 3
+"""How often in a row the process of a trial may die without saving anything new, before the trial has failed."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,9 @@ def search(
         while (trial := study.begin(num_trials)) is not None:
             is_resumed = folder.trial(trial.number).started_at() is not None
             progress.began(study, trial, is_resumed)
-            outcome = _outcome(study, trial, progress)
+            outcome = (
+                _outcome(study, trial, progress) if (error := _why_given_up(trial)) is None else Outcome(error=error)
+            )
             if study.end(trial, outcome):
                 progress.ended(study, trial, outcome)
                 best = _tidy(study, [trial, *best])
@@ -147,9 +152,17 @@ def search(
         return study
 
 
+def _why_given_up(trial: FrozenTrial) -> str | None:
+    """Return why a trial is not continued, if its processes have died again and again; None if it is."""
+    deaths, _ = trial.user_attrs.get(DEATHS, (0, 0))
+    if deaths < MAX_DEATHS:
+        return None
+    return f"its process was killed {deaths} times at the same place; it may need more memory than there is"
+
+
 def _note_end(trials: Sequence[FrozenTrial], num_trials: int, note: Callable[[str], None]) -> None:
     if len(trials) < num_trials:
-        note(f"all combinations of the choices have been tried: there are {len(trials)}")
+        note(f"all combinations of values have been tried: there are {len(trials)}")
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
     if running:
         note(f"{counted(running, 'trial')} still in training by other processes; start again to see the results")
@@ -169,7 +182,7 @@ def check_searchable(loaded: LoadedConfig) -> None:
         why = "choosing by the test split would spend it" if validation == "test" else "trials are compared on it"
         where = loaded.source.where(at)
         found = validation if validation == "test" else 0
-        problems.append(f"{where}: dataset.validation: found {found}, but {why}; set it to 0.2")
+        problems.append(f"{where}: dataset.validation: found {found}, but {why}; add dataset.validation=0.2")
     if problems:
         raise ConfigError(problems)
 

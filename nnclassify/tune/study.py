@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from nnclassify.config.run_config import LoadedConfig, RunConfig, load_source, search_space
 from nnclassify.config.search import SEARCH, SearchSpace
 from nnclassify.config.yaml_reader import Override, inline
-from nnclassify.errors import CheckpointError, InputError, one_line
+from nnclassify.errors import CheckpointError, InputError, NNClassifyError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.paths import content_of
@@ -34,8 +34,9 @@ from nnclassify.tune.journal import Journal
 from nnclassify.tune.processes import STUDY_LOCK, FolderLock, Worker
 from nnclassify.tune.sampling import VALUES, Direction, draw
 
-PROCESS, OUTCOME = "process", "outcome"
-"""Attributes of a trial: the process that trains it, and what came of it."""
+PROCESS, OUTCOME, DEATHS = "process", "outcome", "deaths"
+"""Attributes of a trial: the process that trains it, what came of it, and how often in a row its process has died
+without saving anything new, with the time when it last saved."""
 FIXED = ("show_test=false", "boosted_baseline=off")
 """What holds for all trials: none looks at the test split, and nothing is computed that nobody reads."""
 REPORTS = 30
@@ -125,6 +126,9 @@ class Study:
         space: What is searched.
         worker: This process.
         optuna: The study as Optuna sees it.
+
+    Raises:
+        CheckpointError: The journal is damaged.
     """
 
     def __init__(self, folder: StudyFolder, loaded: LoadedConfig, worker: Worker, *, prune: bool) -> None:
@@ -136,8 +140,8 @@ class Study:
         self._lock = FolderLock(folder.processes, STUDY_LOCK)
         metric = METRICS[loaded.config.select_by]
         self.direction: Direction = "maximize" if metric.higher_is_better else "minimize"
-        self._storage = JournalStorage(Journal(folder.journal, folder.processes))
-        with self._lock:
+        with self._lock, self._readable():
+            self._storage = JournalStorage(Journal(folder.journal, folder.processes))
             self.optuna = optuna.create_study(
                 storage=self._storage,
                 study_name="tune",
@@ -145,7 +149,32 @@ class Study:
                 pruner=MedianPruner(FULL_TRIALS, n_warmup_steps=self.most_epochs // UNJUDGED),
                 load_if_exists=True,
             )
+            self._check_trials()
         self._id = self._storage.get_study_id_from_name("tune")
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Name the journal in whatever Optuna raises about its lines: it has no error of its own for them."""
+        try:
+            yield
+        except NNClassifyError:
+            raise
+        except Exception as cause:
+            raise CheckpointError(
+                f"{self.folder.journal}: damaged ({one_line(cause)}); put it back, or name another study with --study"
+            ) from cause
+
+    def _check_trials(self) -> None:
+        """Check that no lines of the journal are missing.
+
+        Raises:
+            ValueError: A trial that has been trained is not in it, or its values are not.
+        """
+        trials = self.trials()
+        lost = [path for path in self.folder.trial(0).path.parent.glob("*") if int(path.name) > len(trials)]
+        lost += [self.folder.trial(trial.number).path for trial in trials if VALUES not in trial.user_attrs]
+        if lost:
+            raise ValueError(f"{lost[0]} is not in it")
 
     @property
     def most_epochs(self) -> int:
@@ -171,8 +200,7 @@ class Study:
             trials = self.trials()
             for trial in trials:
                 if trial.state == TrialState.RUNNING and not self.worker.is_alive(trial.user_attrs[PROCESS]):
-                    self._storage.set_trial_user_attr(self._id_of(trial), PROCESS, self.worker.id)
-                    return trial
+                    return self._taken_over(trial)
             if len(trials) >= num_trials:
                 return None
             drawn = draw(self.space, trials, self.direction, self.loaded.config.seed)
@@ -186,6 +214,14 @@ class Study:
             )
             number = self._storage.get_trial(self._storage.create_new_trial(self._id, new)).number
         return self.trials()[number]
+
+    def _taken_over(self, trial: FrozenTrial) -> FrozenTrial:
+        last, identity = self.folder.trial(trial.number).last, self._id_of(trial)
+        saved = last.stat().st_mtime_ns if last.is_file() else 0
+        deaths, before = trial.user_attrs.get(DEATHS, (0, saved))
+        self._storage.set_trial_user_attr(identity, DEATHS, [deaths + 1 if saved == before else 1, saved])
+        self._storage.set_trial_user_attr(identity, PROCESS, self.worker.id)
+        return self.trials()[trial.number]
 
     def _id_of(self, trial: FrozenTrial) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, trial.number)

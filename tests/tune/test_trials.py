@@ -144,6 +144,32 @@ def test_a_process_takes_over_trials_of_the_dead_alone(here: Path) -> None:
         assert study.end(third, Outcome(0.5, 0.7, 3)) and study.trials()[1].value == 0.5
 
 
+def test_a_trial_whose_process_dies_again_and_again_has_failed(here: Path) -> None:
+    loaded = config("search={optimizer.lr: [0.1, 0.01]}")
+    for _ in range(3):
+        with pytest.raises(Killed):
+            searched(loaded, 1, KilledOnce(1, 1))
+    (trial,) = TuneResult.of(searched(loaded, 1)).figures()["trials"]
+    assert (trial["state"], trial["error"][:45]) == ("failed", "its process was killed 3 times at the same pl")
+
+
+def test_a_damaged_journal_is_named(here: Path) -> None:
+    with pytest.raises(Killed):
+        searched(config(), 1, KilledOnce(1, 1))
+    journal = Path("checkpoints/tiny-tune/journal.log")
+    first, second, *rest = journal.read_bytes().splitlines(keepends=True)
+    for damaged in (
+        [],
+        [first],
+        [b"{\n", first, second],
+        [first, b"\xff", second],
+        [first, b'{"op_code": 99}\n', second],
+    ):
+        journal.write_bytes(b"".join([*damaged, *rest]))
+        with pytest.raises(CheckpointError, match=r"journal.log: damaged \(.*\); put it back, or name another study"):
+            searched(config(), 1)
+
+
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(here: Path) -> None:
     study = searched(config("search={optimizer.lr: [0.1, 1e30]}"), 2)
     result = TuneResult.of(study)
@@ -164,7 +190,7 @@ def test_when_all_choices_have_been_tried_the_search_ends(here: Path) -> None:
     notes: list[str] = []
     study = searched(config("search={batch_size: [16, 32, 64]}"), 9, note=notes.append)
     assert sorted(trial.user_attrs[VALUES]["batch_size"] for trial in study.trials()) == [16, 32, 64]
-    assert notes[-1] == "all combinations of the choices have been tried: there are 3"
+    assert notes[-1] == "all combinations of values have been tried: there are 3"
 
 
 @pytest.mark.slow
@@ -178,8 +204,19 @@ def test_a_trial_that_is_worse_than_most_is_stopped(here: Path, monkeypatch: pyt
     assert full["completed"] == 5
 
 
-def test_the_best_value_at_an_edge_is_told_with_the_next_range(here: Path) -> None:
-    loaded = config("search={optimizer.lr: {log: [1e-7, 1e-3]}, optimizer.momentum: {range: [0, 0.1]}}")
+@pytest.mark.parametrize(
+    ("search", "name", "advice"),
+    [
+        ("optimizer.lr: {log: [1e-7, 1e-3]}", "optimizer.lr", "search.optimizer.lr='{log: [1.0e-05, 0.1]}'"),
+        (
+            "optimizer: [adam, {name: sgd, lr: {log: [1e-7, 1e-3]}}]",
+            "optimizer.lr (sgd)",
+            "in the choice sgd of search.optimizer: {log: [1.0e-05, 0.1]}",
+        ),
+    ],
+)
+def test_the_best_value_at_an_edge_is_told_with_the_next_range(here: Path, search: str, name: str, advice: str) -> None:
+    loaded = config(f"search={{{search}, optimizer.momentum: {{range: [0, 0.1]}}}}")
     folder = find_study(loaded, None, Path("checkpoints"), print)
     with Worker(folder.processes) as worker:
         study = Study(folder, loaded, worker, prune=True)
@@ -187,15 +224,15 @@ def test_the_best_value_at_an_edge_is_told_with_the_next_range(here: Path) -> No
         assert trial is not None
         study.end(trial, Outcome(0.9, 0.1, 3))
         (found,) = study.trials()
-        found.params.update({"optimizer.lr": 9e-4, "optimizer.momentum": 0.05})
+        found.params.update({name: 9e-4, "optimizer.momentum": 0.05})
         result = TuneResult.of(study)
     assert [(edge.parameter, edge.side, edge.next_range) for edge in result.edges] == [
-        ("optimizer.lr", "upper", {"log": [1e-5, 0.1]})
+        (name, "upper", {"log": [1e-5, 0.1]})
     ]
     (line,) = (line for line in conclusions(result) if line.startswith("edge: "))
     assert line == (
-        "edge: optimizer.lr: the best value, 0.0009, is at the upper edge of {log: [1.0e-07, 0.001]}; search next: "
-        "search.optimizer.lr='{log: [1.0e-05, 0.1]}'"
+        f"edge: {name}: the best value, 0.0009, is at the upper edge of {{log: [1.0e-07, 0.001]}}; search next"
+        f"{', ' if advice.startswith('in') else ': '}{advice}"
     )
 
 
@@ -226,7 +263,10 @@ def test_another_search_of_the_same_name_is_a_study_of_its_own(here: Path) -> No
     ("override", "problem"),
     [
         ("dataset.validation=test", "dataset.validation: found test, but choosing by the test split would spend it"),
-        ("dataset.validation=0", "dataset.validation: found 0, but trials are compared on it; set it to 0.2"),
+        (
+            "dataset.validation=0",
+            "dataset.validation: found 0, but trials are compared on it; add dataset.validation=0.2",
+        ),
         ("search=null", "tiny.yaml: nothing to search; add `search: {optimizer.lr: {log: [1e-4, 1]}}`"),
     ],
 )
