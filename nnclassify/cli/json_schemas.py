@@ -442,14 +442,17 @@ class _Generator(GenerateJsonSchema):
     """Schemas of objects whose fields are all printed, with what the docstring of a dataclass says of each."""
 
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "serialization") -> JsonSchemaValue:
+        """Return the schema, its objects closed and their properties described."""
         made = super().generate(schema, mode)
         parts = {name: _described(part) for name, part in made.get("$defs", {}).items()}
         return _described({**made, "$defs": parts} if parts else made)
 
     def field_is_required(self, field: Any, total: bool) -> bool:
+        """Return whether a key is always printed: what has a default is."""
         return field["type"] != "typed-dict-field" or super().field_is_required(field, total)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Return the schema of a value without its default."""
         return self.generate_inner(schema["schema"])
 
 

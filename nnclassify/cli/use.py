@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,23 +28,31 @@ if TYPE_CHECKING:
     from nnclassify.inference.predictions import Predicted
 
 
-SplitOption = Annotated[
-    str | None,
-    typer.Option(
-        help="train, validation or test. Default: test (validation with show_test: off); for new data, all examples."
-    ),
-]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DATA",
-        help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
-    ),
-]
-LabelOfDataOption = Annotated[
-    str | None,
-    typer.Option("--label", metavar="COLUMN", help="Label column of a table in DATA. Default: as in training."),
-]
+@dataclass(frozen=True)
+class WhichExamples:
+    """The examples to evaluate a network on."""
+
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, validation or test. "
+            "Default: test (validation with show_test: off); for new data, all examples."
+        ),
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
+        ),
+    ] = None
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="COLUMN", help="Label column of a table in DATA. Default: as in training."),
+    ] = None
+
+
+TEST_SPLIT = WhichExamples()
 TableOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per example: names, classes, probabilities.")
 ]
@@ -61,9 +70,7 @@ ImportanceOption = Annotated[
 @takes_options
 def evaluate(
     run: ChosenRun = NEWEST_RUN,
-    split: SplitOption = None,
-    data: DataOption = None,
-    label: LabelOfDataOption = None,
+    which: WhichExamples = TEST_SPLIT,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     table: TableOption = None,
@@ -72,9 +79,9 @@ def evaluate(
     trust: TrustOption = False,
 ) -> None:
     """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
-    if split not in (None, "train", "validation", "test"):
-        raise InputError(f"--split: found {split!r}, expected train, validation or test")
-    check_output("--csv", table, "predictions.csv", [] if data is None else [data])
+    if which.split not in (None, "train", "validation", "test"):
+        raise InputError(f"--split: found {which.split!r}, expected train, validation or test")
+    check_output("--csv", table, "predictions.csv", [] if which.data is None else [which.data])
     path, changes = run.found()
     from nnclassify.cli.text import evaluation_text
     from nnclassify.inference.calibrate import calibration_facts, calibration_figures
@@ -83,7 +90,7 @@ def evaluate(
     from nnclassify.inference.predictions import Predicted
 
     classifier = load_noted(path, device).overridden(changes)
-    chosen = examples_to_evaluate(classifier, split, data, label)
+    chosen = examples_to_evaluate(classifier, which.split, which.data, which.label)
     for text in chosen.notes:
         note(text)
     evaluation = evaluate_chosen(classifier, chosen, note)
@@ -92,14 +99,14 @@ def evaluate(
     calibration = calibration_facts(classifier) | calibration_figures(classifier, evaluation)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:
-        about = {"run": str(path), "data": data, "split": chosen.split, "notes": chosen.notes}
+        about = {"run": str(path), "data": which.data, "split": chosen.split, "notes": chosen.notes}
         looks = {"baselines": recorded, "test_looks": evaluation.test_looks}
         print_json(
             {**about, **evaluation.figures(), **looks, "calibration": calibration, **failures.figures()}, "evaluate"
         )
     else:
-        which = chosen.split if data is None else f"{chosen.split} of {data}"
-        print(evaluation_text(path, which, evaluation, failures, calibration, recorded))
+        what = chosen.split if which.data is None else f"{chosen.split} of {which.data}"
+        print(evaluation_text(path, what, evaluation, failures, calibration, recorded))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, predicted, table, of_run=chosen.is_unchanged and not changes)
 

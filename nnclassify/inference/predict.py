@@ -205,7 +205,7 @@ class Caution:
     sets: Callable[[Tensor], Tensor] | None = None
 
 
-class TrainedNet(Protocol):
+class TrainedNetwork(Protocol):
     """The part of a `Classifier` that `predict` needs."""
 
     @property
@@ -229,7 +229,7 @@ class TrainedNet(Protocol):
 
 
 def predict(
-    net: TrainedNet,
+    network: TrainedNetwork,
     inputs: object,
     top_k: int = 1,
     note: Note = lambda text: None,
@@ -239,7 +239,7 @@ def predict(
     """Predict each input; one that cannot be read becomes a prediction with an `error`.
 
     Args:
-        net: The trained network.
+        network: The trained network.
         inputs: See `Classifier.predict`.
         top_k: The number of classes in each `Prediction.top`, at most K; with multi-hot targets always K.
         note: Called with a line for each file that is not an image, and for each image with further frames.
@@ -249,18 +249,20 @@ def predict(
     Raises:
         InputError: The inputs are of an unsupported type.
     """
-    reader = InputReader(net.transform, written(net), note, found)
+    reader = InputReader(network.transform, written(network), note, found)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
-    most = at_once(net.transform.input_shape)
-    top_k = len(net.class_names) if net.is_multi_hot else top_k
+    most = at_once(network.transform.input_shape)
+    top_k = len(network.class_names) if network.is_multi_hot else top_k
     while batch := list(itertools.islice(raw, most)):
-        yield from predictions_of(net, batch, top_k, caution)
+        yield from predictions_of(network, batch, top_k, caution)
 
 
-def predictions_of(net: TrainedNet, batch: Sequence[RawInput], top_k: int, caution: Caution) -> Iterator[Prediction]:
+def predictions_of(
+    network: TrainedNetwork, batch: Sequence[RawInput], top_k: int, caution: Caution
+) -> Iterator[Prediction]:
     """Yield a prediction for each input of a batch, in order; see `predict`."""
     values = [item.values for item in batch if item.values is not None]
-    answers = iter(_answered(net, torch.stack(values), top_k, caution) if values else ())
+    answers = iter(_answered(network, torch.stack(values), top_k, caution) if values else ())
     for item in batch:
         if item.values is None:
             yield Prediction(item.name, error=item.error)
@@ -274,35 +276,35 @@ def _labels(top: Top) -> tuple[str, ...]:
     return tuple(label for label, probability in top if probability >= MULTI_HOT_THRESHOLD)
 
 
-def _answered(net: TrainedNet, raw: Tensor, top_k: int, caution: Caution) -> list[Prediction | str]:
+def _answered(network: TrainedNetwork, raw: Tensor, top_k: int, caution: Caution) -> list[Prediction | str]:
     """Return the prediction for each row, without the name of its input, or the reason why it has none."""
-    found: dict[int, Prediction | str] = dict(net.transform.too_large(raw))
+    found: dict[int, Prediction | str] = dict(network.transform.too_large(raw))
     rows = [row for row in range(len(raw)) if row not in found]
     if rows:
-        answers = net.answers(raw[rows])
+        answers = network.answers(raw[rows])
         finite = answers.probabilities.isfinite().all(dim=1).tolist()
-        predictions = _judged(net, answers, top_k, caution)
+        predictions = _judged(network, answers, top_k, caution)
         for row, prediction, is_finite in zip(rows, predictions, finite, strict=True):
             not_finite = "the outputs of the network are not finite: the inputs are too far from the training data"
             found[row] = prediction if is_finite else not_finite
     return [found[row] for row in range(len(raw))]
 
 
-def _judged(net: TrainedNet, answers: Answers, top_k: int, caution: Caution) -> Iterator[Prediction]:
+def _judged(network: TrainedNetwork, answers: Answers, top_k: int, caution: Caution) -> Iterator[Prediction]:
     """Yield the prediction of each answer, without the name of its input."""
     sets = None if caution.sets is None else caution.sets(answers.probabilities)
     unlike = [None] * len(answers.probabilities) if answers.is_unlike is None else answers.is_unlike.tolist()
     # In a set are the most probable classes, but a decision threshold may predict another one.
     most = top_k if sets is None else max(top_k, int(sets.sum(dim=1).max()) + 1)
     for row, (order, shares) in enumerate(_ranked(answers, most)):
-        names = [net.class_names[index] for index in order]
+        names = [network.class_names[index] for index in order]
         is_in_set = [False] * len(order) if sets is None else sets[row, order].tolist()
         ranked = list(zip(names, shares, is_in_set, strict=True))
         top = tuple((name, share) for place, (name, share, is_in) in enumerate(ranked) if place < top_k or is_in)
         yield Prediction(
             "",
             top,
-            labels=_labels(top) if net.is_multi_hot else None,
+            labels=_labels(top) if network.is_multi_hot else None,
             probabilities=answers.probabilities[row],
             unsure=None if caution.min_confidence is None else shares[0] < caution.min_confidence,
             classes=None if sets is None else tuple(name for name, _, is_in in ranked if is_in),
@@ -321,7 +323,7 @@ def _ranked(answers: Answers, most: int) -> Iterator[tuple[list[int], list[float
     yield from zip(order.tolist(), answers.probabilities.gather(1, order).tolist(), strict=True)
 
 
-def written(net: TrainedNet) -> CsvFormat:
+def written(network: TrainedNetwork) -> CsvFormat:
     """Return the format of the CSV file that the network was trained on."""
-    dataset = net.config.dataset
+    dataset = network.config.dataset
     return dataset.format() if isinstance(dataset, Csv) else CsvFormat()

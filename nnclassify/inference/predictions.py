@@ -1,4 +1,4 @@
-"""`predictions.csv`: what a trained net predicts for each example of a split, by the example's name.
+"""`predictions.csv`: what a trained network predicts for each example of a split, by the example's name.
 
 Columns: split, name, true, predicted, `p(CLASS)` of each class, loss. With multi-hot targets, `true(CLASS)` and
 `predicted(CLASS)` of each class, 0 or 1, instead of true and predicted. Numbers have six significant digits, so a row

@@ -5,18 +5,15 @@ from typing import Annotated
 from pydantic import Field
 
 from nnclassify.losses.functions import (
-    MULTI_HOT_THRESHOLD,
     Bce,
     BceWithLogits,
     CrossEntropy,
     Focal,
     Loss,
-    LossFunction,
     Mse,
-    MultiHotLoss,
     Nll,
-    multi_hot,
 )
+from nnclassify.losses.loss_function import MULTI_HOT_THRESHOLD, LossFunction, MultiHotLoss, multi_hot
 from nnclassify.losses.python import PythonLoss
 from nnclassify.settings import ByName
 

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field
 
 from nnclassify.errors import ModelError
 from nnclassify.files.user_code import UserCode
-from nnclassify.losses.functions import Loss, LossFunction, softmax
+from nnclassify.losses.functions import Loss, softmax
+from nnclassify.losses.loss_function import LossFunction
 
 if TYPE_CHECKING:
     from torch import Tensor

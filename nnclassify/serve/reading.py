@@ -13,7 +13,7 @@ import numpy as np
 from nnclassify.data.csv_inputs import listed
 from nnclassify.errors import InputError, one_line, printable, suggestion
 from nnclassify.inference.inputs import FileContent, InputReader, RawInput
-from nnclassify.inference.predict import TrainedNet, written
+from nnclassify.inference.predict import TrainedNetwork, written
 from nnclassify.serve.limits import Limits, Refusal
 
 MAX_NAME = 100
@@ -41,11 +41,11 @@ class RequestReader:
     """Reads the bodies of requests.
 
     Attributes:
-        net: The network.
+        network: The network.
         limits: The limits of an image and of the number of inputs.
     """
 
-    net: TrainedNet
+    network: TrainedNetwork
     limits: Limits
 
     def read(self, content_type: str, body: bytes, note: Callable[[str], object]) -> list[RawInput]:
@@ -70,7 +70,7 @@ class RequestReader:
         return self._read_all(items, note)
 
     def _read_all(self, items: Sequence[tuple[str, Any]], note: Callable[[str], object]) -> list[RawInput]:
-        reader = InputReader(self.net.transform, written(self.net), note)
+        reader = InputReader(self.network.transform, written(self.network), note)
         inputs: list[RawInput] = []
         for name, item in items:
             for found in reader.read(name, item):
@@ -135,14 +135,14 @@ class RequestReader:
             found = "an empty list" if inputs == [] else _kind(inputs)
             raise Refusal(422, f"inputs: found {found}, expected a list of examples")
         self._check_count(len(inputs))
-        if len(self.net.transform.input_shape) == 1:
+        if len(self.network.transform.input_shape) == 1:
             return [("inputs", self._records(inputs))]
         if wrong := [place for place, item in enumerate(inputs) if not isinstance(item, list)]:
             raise Refusal(422, f"inputs[{wrong[0]}]: found {_kind(inputs[wrong[0]])}, expected nested lists of numbers")
         return [(f"inputs[{place}]", item) for place, item in enumerate(inputs)]
 
     def _records(self, inputs: Sequence[object]) -> _Records:
-        names, count = self.net.transform.columns, self.net.transform.num_columns
+        names, count = self.network.transform.columns, self.network.transform.num_columns
         problems: list[str] = []
         rows: list[Sequence[Any]] = []
         for place, item in enumerate(inputs):

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nnclassify.evaluation.temperature import fit_temperature
-from nnclassify.losses.functions import Bce, BceWithLogits, CrossEntropy, Focal, LossFunction, Mse, Nll
+from nnclassify.losses.functions import Bce, BceWithLogits, CrossEntropy, Focal, Mse, Nll
+from nnclassify.losses.loss_function import LossFunction
 
 LOSSES = [
     CrossEntropy().build([1] * 5),
