@@ -6,8 +6,8 @@ import ctypes
 import itertools
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from programs import nnclassify_in
 
 from nnclassify.files.python_source import trusting
 
@@ -141,13 +142,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nnclassify(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`nnclassify(*arguments)`: the finished process with its exit code, stdout and stderr."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-
-    def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error", "-m", "nnclassify", *map(str, arguments)]
-        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
-
-    return start
+    return partial(nnclassify_in, place)
 
 
 @pytest.fixture(scope="module")

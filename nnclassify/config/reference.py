@@ -131,7 +131,7 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _definer(settings: type[Settings], key: str) -> type[Settings]:
+def definer(settings: type[Settings], key: str) -> type[Settings]:
     """Return the class that declares a field: the settings class itself or one of its bases."""
     return next(base for base in settings.__mro__ if {key, f"{key}_"} & inspect.get_annotations(base).keys())
 
@@ -142,7 +142,7 @@ def _shared_sections(members: dict[str, type[Settings]], definitions: dict[str, 
     for member in members.values():
         part = definitions[member.__name__]
         for key in part["properties"]:
-            if (base := _definer(member, key)) is not member:
+            if (base := definer(member, key)) is not member:
                 shared.setdefault(base, {})[key] = part
     lines: list[str] = []
     for base, parts in sorted(shared.items(), key=lambda item: len(item[0].__mro__)):
@@ -161,9 +161,9 @@ def _section(title: str, part: Schema, member: type[Settings] | None = None) -> 
     lines = ["", title, "", part["description"]]
     if member is None:
         return lines + (_table(rows) if rows else ["", "No options."])
-    bases = dict.fromkeys(base.__name__ for key in rows if (base := _definer(member, key)) is not member)
+    bases = dict.fromkeys(base.__name__ for key in rows if (base := definer(member, key)) is not member)
     links = ", ".join(f"[{base}](#options-of-{base.lower()})" for base in bases)
-    own = {key: row for key, row in rows.items() if _definer(member, key) is member}
+    own = {key: row for key, row in rows.items() if definer(member, key) is member}
     if links:
         lines += ["", f"Options of {links}{'; and:' if own else '.'}"]
     return lines + (_table(own) if own else [] if links else ["", "No options."])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -397,15 +398,21 @@ class Digits(ImageDataset, UnsplitDataset):
     def read(self, seed: int) -> RawDataset:
         """Read the dataset from scikit-learn's package; nothing is downloaded. Images are `(1797, 1, 8, 8)`."""
         import torch
-        from sklearn.datasets import load_digits
 
-        bunch = load_digits()
+        bunch = _digits()
         pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
         return RawDataset(
             train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(pixels)),
             class_names=[str(name) for name in bunch.target_names],
             image_format=ImageFormat(height=8, width=8, mode="gray"),
         )
+
+
+@cache
+def _digits() -> Any:
+    from sklearn.datasets import load_digits
+
+    return load_digits()  # from compressed text, which takes longer than an epoch of a small network
 
 
 def _bunch(bunch: Any) -> RawDataset:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from builders import config_of, loaded
-from conftest import ROOT
+from programs import nnclassify_in
 from sklearn.metrics import accuracy_score, log_loss
 
 from nnclassify import run
@@ -35,12 +32,6 @@ def trained(**values: Any) -> run.RunResult:
     rows = [f"P{row},{row % 10},{row * 7 % 13},{'-low' if row % 10 < 5 else 'high'}" for row in range(60)]
     Path("t.csv").write_text("\n".join(["id,a,b,label", *rows, ""]))
     return run.train(loaded(config_of(**{"dataset": TABLE, **values})))
-
-
-def nnclassify(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "error", "-m", "nnclassify", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_the_scores_over_the_predictions_are_those_that_are_printed(here: Path) -> None:
@@ -128,17 +119,17 @@ def test_a_folder_that_cannot_be_written_to_is_noted(as_user: Path) -> None:
 @pytest.mark.slow
 def test_evaluate_writes_a_row_per_example(here: Path) -> None:
     folder = trained().folder
-    assert nnclassify("evaluate", "test", "--split", "validation", "--csv", "v.csv").returncode == 0
+    assert nnclassify_in(Path(), "evaluate", "test", "--split", "validation", "--csv", "v.csv").returncode == 0
     assert rows_of(Path("v.csv")) == [row for row in rows_of(folder.predictions) if row["split"] == "validation"]
     written = folder.predictions.read_bytes()
     Path("t.csv").write_text(Path("t.csv").read_text().replace("P0,0,0,", "P0,0,1,"))  # other data than the manifest's
-    assert nnclassify("evaluate", "test", "--split", "train").returncode == 0
+    assert nnclassify_in(Path(), "evaluate", "test", "--split", "train").returncode == 0
     assert folder.predictions.read_bytes() == written
 
 
 @pytest.mark.slow
 def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(here: Path) -> None:
-    finished = nnclassify("evaluate", "no run", "--csv", "nowhere/p.csv")
+    finished = nnclassify_in(Path(), "evaluate", "no run", "--csv", "nowhere/p.csv")
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr == (
         "error: --csv nowhere/p.csv: expected a file, such as predictions.csv, in a folder that exists\n"

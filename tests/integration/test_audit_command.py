@@ -46,6 +46,7 @@ def test_copies_in_the_test_folder_end_with_4_and_are_drawn(nnclassify: Program,
     assert {"audit.csv", "audit.json", "audit_duplicates.png"} <= {path.name for path in (place / "found").iterdir()}
 
 
+@pytest.mark.slow
 def test_a_file_in_the_way_is_told(nnclassify: Program, place: Path) -> None:
     (place / "taken").write_text("")
     done = nnclassify("audit", "iris_mlp", "--out", "taken")

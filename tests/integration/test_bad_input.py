@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 Program = Any
+pytestmark = pytest.mark.slow
 GOOD = "dataset: {name: blobs, num_examples: 60}\nmodel: {name: mlp, hidden: [4]}\nepochs: 1\n"
 
 
@@ -101,7 +102,6 @@ def table(text: str) -> Callable[[Path], str]:
 INPUTS = np.zeros((6, 3), dtype=np.float32)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "start"),
     [
@@ -131,7 +131,6 @@ def test_bad_data_or_a_net_that_does_not_fit(
     assert line.startswith(f"error: {start}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [
@@ -151,7 +150,6 @@ def test_what_is_no_run(arguments: list[str], start: str, nnclassify: Program, p
     assert line.startswith(f"error: {start}")
 
 
-@pytest.mark.slow
 def test_exit_code_3_of_a_run_that_diverges(nnclassify: Program, place: Path) -> None:
     (place / "diverges.yaml").write_text(GOOD + "loss: mse\noptimizer: {name: sgd, lr: 1e30}\n")
     done = nnclassify("train", "diverges.yaml", "--set", "epochs=5")

@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from programs import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -27,18 +27,11 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within a minute"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_while_training_saves_and_ends(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     run = tmp_path / "checkpoints" / "run"
-    wait_for(lambda: (run / "history.jsonl").is_file() and (run / "history.jsonl").stat().st_size > 0)
+    wait_until(lambda: (run / "history.jsonl").is_file() and (run / "history.jsonl").stat().st_size > 0)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -51,7 +44,7 @@ def test_what_a_signal_left_undrawn_is_drawn_on_resume_or_by_the_plots_command(t
     command = [sys.executable, "-m", "nnclassify"]
     process = subprocess.Popen([*command, "train", "run.yaml"], cwd=tmp_path, text=True, stdout=subprocess.PIPE)
     plots = tmp_path / "checkpoints/run/plots"
-    wait_for((plots / "curves.png").is_file)
+    wait_until((plots / "curves.png").is_file)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM and output.startswith("run: checkpoints/run")

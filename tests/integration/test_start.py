@@ -175,11 +175,13 @@ def test_help_takes_at_most_three_times_as_long_as_importing_typer(here: Path) -
     assert min(seconds["help"]) <= 3 * min(seconds["typer"])
 
 
+@pytest.mark.slow
 def test_version(nnclassify: Program) -> None:
     done = nnclassify("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"nnclassify {__version__}\n", "")
 
 
+@pytest.mark.slow
 def test_configs_are_listed_shown_and_copied(nnclassify: Program, place: Path) -> None:
     listed = nnclassify("configs")
     assert listed.returncode == 0 and any(line.startswith("digits_cnn ") for line in listed.stdout.splitlines())

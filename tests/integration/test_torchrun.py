@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from programs import processes_in
 
 pytestmark = pytest.mark.slow
 
@@ -34,18 +35,6 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-
-
-def processes_in(folder: Path) -> list[str]:
-    """The processes that stand in a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == folder:
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
 
 
 def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:

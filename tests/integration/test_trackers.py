@@ -11,12 +11,12 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import processes_in, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -101,25 +101,6 @@ class Place:
         return subprocess.Popen(
             command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-
-
-def processes_in(folder: Path) -> list[str]:
-    """The processes that stand in a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == folder:
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
-
-
-def wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within four minutes"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

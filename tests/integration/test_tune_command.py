@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import wait_until
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -38,13 +37,6 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, text=True, env=environment, **pipes)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within two minutes"
-        time.sleep(0.01)
-
-
 def finished(process: subprocess.Popen[str]) -> tuple[dict[str, Any], str]:
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -61,7 +53,7 @@ def test_a_search_that_is_killed_five_times_ends_as_one_that_is_not(tmp_path: Pa
     study = tmp_path / "checkpoints/killed"
     for number in range(1, 6):
         process = start(tmp_path, "--trials", "6", "--study", "killed", "--no-prune")
-        wait_for((study / f"trials/{number}/last.pt").is_file)
+        wait_until((study / f"trials/{number}/last.pt").is_file)
         process.kill()
         process.communicate()
     result, errors = finished(start(tmp_path, "--trials", "6", "--study", "killed", "--json", "--no-prune"))
@@ -87,7 +79,7 @@ def test_two_processes_share_the_trials_of_a_study(tmp_path: Path) -> None:
 
 def test_ctrl_c_saves_and_says_how_to_continue(tmp_path: Path) -> None:
     process = start(tmp_path, "--trials", "2")
-    wait_for((tmp_path / "checkpoints/tiny-tune/trials/1/last.pt").is_file)
+    wait_until((tmp_path / "checkpoints/tiny-tune/trials/1/last.pt").is_file)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
