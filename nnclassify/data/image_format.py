@@ -309,8 +309,10 @@ def _explained(name: Path | str) -> Iterator[None]:
     except ValuesError as cause:
         raise InputError(f"{name}: {cause}") from cause
     except Exception as cause:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, ...
-        hint = "expected a complete image file"
-        raise InputError(f"{name}: not a readable image ({one_line(cause)}); {hint}") from cause
+        why, hint = one_line(cause), "expected a complete image file"
+        if isinstance(cause, FileNotFoundError):
+            why, hint = "a broken link, or a file that has been removed", "fix or remove it"
+        raise InputError(f"{name}: not a readable image ({why}); {hint}") from cause
 
 
 def _unidentified(start: bytes, formats: list[str]) -> str:

@@ -396,7 +396,7 @@ def _load_numpy(location: Path, key: str) -> Tensor:
             raise DataError(f"{location}: contains no array; expected at least one")
         if key not in names and (key or len(names) != 1):
             raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
-        return as_tensor(arrays[key or names[0]], location)
+        return as_tensor(arrays[key or names[0]], f"{location}:{key or names[0]}")
 
 
 def as_tensor(array: np.ndarray[Any, Any], location: Path | str) -> Tensor:
@@ -408,7 +408,9 @@ def as_tensor(array: np.ndarray[Any, Any], location: Path | str) -> Tensor:
     import torch
 
     if array.dtype.kind not in "fiubc":
-        raise DataError(f"{location}: an array of type {array.dtype}; expected numbers")
+        is_named = array.dtype.kind in "US" and array.ndim == 1
+        hint = ": number the classes from 0, and list their names in dataset.class_names" * is_named
+        raise DataError(f"{location}: an array of type {array.dtype}; expected numbers{hint}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return torch.from_numpy(array)

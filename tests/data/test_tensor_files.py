@@ -268,7 +268,8 @@ def test_arrays_of_another_order_of_bytes_or_axes(dtype: str, here: Path) -> Non
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array([["a", "b"]]), r"x.npy: an array of type <U1; expected numbers"),
+        (np.array([["a", "b"]]), r"x.npy: an array of type <U1; expected numbers$"),
+        (np.array(["a", "b"]), r"x.npy: an array of type <U1; expected numbers: number the classes from 0"),
         (np.zeros(3, dtype=[("a", "f4")]), r"x.npy: an array of type .*; expected numbers"),
         (np.zeros(3, dtype="M8[s]"), r"x.npy: an array of type datetime64\[s\]; expected numbers"),
     ],
