@@ -30,8 +30,9 @@ from nnclassify.data.number_formats import number_format
 from nnclassify.errors import DataError
 from nnclassify.settings import PositiveInt, Settings
 
-DAYS = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S")
+DAYS: tuple[str, ...] = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y")
+DAYS += ("%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 """Formats that dates are recognized in, beside ISO 8601, and what may follow them."""
 
 FEW_CATEGORIES, MIN_ROWS, MAX_CATEGORIES = 20, 4, 1000

@@ -99,6 +99,8 @@ def test_missing_categories_are_the_most_frequent_one_and_marked(here: Path) -> 
         ("29.02.2024", ["year", "month", "day"], [2024, 2, 29]),
         ("2/29/2024", ["weekday"], [3]),
         ("29 Feb 2024", ["days"], [19782]),
+        ("29 February 2024", ["days"], [19782]),
+        ("2/29/24 1:00 PM", ["year", "hour"], [2024, 13]),
         ("2024/02/29 06:00", ["days"], [19782.25]),
     ],
 )
