@@ -19,6 +19,7 @@ from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate, evaluated
 from nnclassify.inference.failures import slices_of
 from nnclassify.inference.predictions import Predicted, write_predictions
+from nnclassify.process import release_memory
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.looks import look
 from nnclassify.training.history import Row
@@ -88,6 +89,7 @@ def finished_run(
     validation = None
     if splits.validation is not None and _is_calibration_split(splits, best):
         outputs, features = classifier.outputs_and_features(splits.validation)
+        release_memory()  # intervals and baselines need as much as the images
         targets = splits.validation.all_targets()
         if classifier.calibration is None and (is_new or was_calibrated(folder)):
             classifier = calibrated_on(classifier, outputs, features, targets, splits.train)
@@ -95,6 +97,7 @@ def finished_run(
         validation = Predicted("validation", splits.validation, evaluation)
     test = None if splits.test is None else Predicted("test", splits.test, evaluate(classifier, splits.test))
     judged = validation or test or Predicted("train", splits.train, evaluate(classifier, splits.train))
+    release_memory()
     found, of_judged = _baselines(classifier, splits, test, judged, note)
     validation = test if splits.validation_is_test else validation
     return FinishedRun(folder, classifier, splits, validation, test, found, judged, of_judged, is_new, note)
