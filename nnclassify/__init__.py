@@ -13,7 +13,7 @@ environment. Importing the package is fast: torch is imported on the first call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from nnclassify.files.version import __version__
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nnclassify.inference.export.export import Exported
     from nnclassify.inference.predict import Predictions
     from nnclassify.run import RunResult
+    from nnclassify.runs.group_summary import Summary
     from nnclassify.training.trainer import Observer
 
 __all__ = [
@@ -80,11 +81,64 @@ def load_config(config: AnyConfig, overrides: Overrides = ()) -> LoadedConfig:
     return load_any(config, overrides)
 
 
+@overload
+def train(
+    config: AnyConfig,
+    root: str | os.PathLike[str] = ...,
+    overrides: Overrides = ...,
+    *,
+    resume: bool = ...,
+    monitor: bool = ...,
+    report: bool = ...,
+    observers: Sequence[Observer] = ...,
+    note: Callable[[str], None] | None = ...,
+    trust: bool = ...,
+    progress: bool = ...,
+) -> RunResult: ...
+
+
+@overload
+def train(
+    config: AnyConfig,
+    root: str | os.PathLike[str] = ...,
+    overrides: Overrides = ...,
+    *,
+    seeds: int | Sequence[int],
+    folds: int | None = ...,
+    resume: bool = ...,
+    monitor: bool = ...,
+    report: bool = ...,
+    observers: Sequence[Observer] = ...,
+    note: Callable[[str], None] | None = ...,
+    trust: bool = ...,
+    progress: bool = ...,
+) -> Summary: ...
+
+
+@overload
+def train(
+    config: AnyConfig,
+    root: str | os.PathLike[str] = ...,
+    overrides: Overrides = ...,
+    *,
+    folds: int,
+    resume: bool = ...,
+    monitor: bool = ...,
+    report: bool = ...,
+    observers: Sequence[Observer] = ...,
+    note: Callable[[str], None] | None = ...,
+    trust: bool = ...,
+    progress: bool = ...,
+) -> Summary: ...
+
+
 def train(
     config: AnyConfig,
     root: str | os.PathLike[str] = "checkpoints",
     overrides: Overrides = (),
     *,
+    seeds: int | Sequence[int] | None = None,
+    folds: int | None = None,
     resume: bool = False,
     monitor: bool = True,
     report: bool = True,
@@ -92,16 +146,19 @@ def train(
     note: Callable[[str], None] | None = None,
     trust: bool = False,
     progress: bool = False,
-) -> RunResult:
-    """Train a classifier and save it in a new run folder under `root`.
+) -> RunResult | Summary:
+    """Train a classifier and save it in a new run folder under `root`; or several, with other seeds or on other folds.
 
     Ctrl-C raises `KeyboardInterrupt`; the run can then be resumed from its last checkpoint.
 
     Args:
-        config: See `load_config`. To resume: the run folder, or the name of the run under `root`.
+        config: See `load_config`. To resume: the run folder, or the name of the run under `root`; of several seeds or
+            folds, the config.
         root: The folder in which the run folder is created.
         overrides: See `load_config`.
-        resume: Continue an interrupted run instead of starting a new one.
+        seeds: A number of seeds, or the seeds: train a run for each of them.
+        folds: A number of folds: train a run for each of them.
+        resume: Continue an interrupted run instead of starting a new one; of several, train what is missing.
         monitor: Watch for signs of failing training; `RunResult.findings` lists them.
         report: Write the page about the run, `report.html`.
         observers: Additional observers, called after updates and epochs.
@@ -112,27 +169,29 @@ def train(
 
     Returns:
         The metrics (`figures()`), the history (`rows`; `history_frame()` for pandas), the run `folder` and the
-        `classifier`.
+        `classifier`. With `seeds` or `folds`, the `mean` and the `standard_deviation` of the metrics by split and name,
+        and what each run has in `result.json` (`runs`).
 
     Raises:
         ConfigError, DataError, ModelError, DeviceError: Something is wrong before training starts.
-        TrainingError: Training failed; a checkpoint of before is kept.
+        InputError: `seeds` or `folds` are wrong.
+        TrainingError: Training failed; the last good checkpoint is kept.
     """
     from nnclassify import run
     from nnclassify.files.python_source import trusting
     from nnclassify.runs.progress import ProgressBar
 
+    options: dict[str, Any] = {
+        "resume": resume,
+        "with_monitor": monitor,
+        "with_report": report,
+        "observers": [*([ProgressBar()] if progress else []), *observers],
+        "note": note,
+    }
     with trusting(trust):
-        return run.train_isolated(
-            config,
-            root,
-            overrides,
-            resume=resume,
-            with_monitor=monitor,
-            with_report=report,
-            observers=[*([ProgressBar()] if progress else []), *observers],
-            note=note,
-        )
+        if seeds is None and folds is None:
+            return run.train_isolated(config, root, overrides, **options)
+        return run.train_group_isolated(config, root, overrides, seeds, folds, **options)
 
 
 def load(

@@ -28,6 +28,9 @@ from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
 from nnclassify.process import preserve_process_state, release_memory, stop_on_signals
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
+from nnclassify.runs.group_summary import Summary
+from nnclassify.runs.group_training import check_all_trained, train_runs
+from nnclassify.runs.groups import fitting_group, new_group, runs_of_group, seeds_text
 from nnclassify.runs.provenance import record_failure
 from nnclassify.runs.recorders import (
     Checkpointer,
@@ -247,6 +250,49 @@ def train_isolated(
         signal_handling=lambda ask: nullcontext(),
     )
     return replace(result, notes=notes)
+
+
+@preserve_process_state()
+def train_group_isolated(
+    config: AnyConfig,
+    root: str | os.PathLike[str],
+    overrides: Overrides,
+    seeds: int | Sequence[int] | None,
+    folds: int | None,
+    *,
+    resume: bool = False,
+    with_monitor: bool = True,
+    with_report: bool = True,
+    observers: Sequence[Observer] = (),
+    note: Callable[[str], None] | None = None,
+) -> Summary:
+    """Train several seeds or folds of a config for a Python caller; see `nnclassify.train`."""
+    note = note or (lambda text: None)
+    known = [*assignments(overrides), *([] if folds is None else [f"dataset.folds={folds}"])]
+    loaded = load_any(config, known)
+    runs = runs_of_group(loaded, seeds_text(seeds), folds)
+    if not resume:
+        group = new_group(loaded, runs, Path(root))
+    elif (found := fitting_group(loaded, runs, keeps_configs=True, root=Path(root))) is not None:
+        group = found
+    else:
+        raise CheckpointError(f"{loaded.name}: no group of these runs to resume under {root}/")
+
+    def train_run(loaded: LoadedConfig, folder: RunFolder | None, *, into: RunFolder) -> object:
+        return train(
+            loaded,
+            resume=folder,
+            into=into,
+            observers=observers,
+            note=note,
+            with_monitor=with_monitor,
+            with_report=with_report,
+            signal_handling=lambda ask: nullcontext(),
+        )
+
+    summary = train_runs(group, [], train_run, note)
+    check_all_trained(summary)
+    return summary
 
 
 def train_distributed(

@@ -193,3 +193,18 @@ def test_a_dict_is_left_as_it_is_and_checked_as_a_file() -> None:
 def test_what_is_no_config_is_refused(config: Any, overrides: Any) -> None:
     with pytest.raises((InputError, ConfigError), match=r"found .*; expected"):
         nnclassify.load_config(config, overrides)
+
+
+def test_several_seeds_are_one_call(tmp_path: Path) -> None:
+    config = {**TINY, "epochs": 1}
+    summary = nnclassify.train(config, tmp_path, seeds=[0, 3], report=False)
+    assert [*summary.runs] == ["seed-0", "seed-3"]
+    accuracies = [result["test"]["accuracy"] for result in summary.runs.values()]
+    assert summary.mean["test"]["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert summary.standard_deviation["test"]["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
+    notes: list[str] = []
+    again = nnclassify.train(config, tmp_path, seeds=[0, 3], resume=True, note=notes.append)
+    assert again == summary and notes[0] == "tiny/seed-0 (1 of 2): already finished"
+    for seeds in (1, [3], [3, 3]):
+        with pytest.raises(InputError, match="seeds: found"):
+            nnclassify.train(config, tmp_path, seeds=seeds)

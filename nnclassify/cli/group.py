@@ -5,25 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.table import table
-from nnclassify.errors import CheckpointError, InputError, Interrupted, TrainingError, printable
+from nnclassify.errors import CheckpointError, InputError, printable
 from nnclassify.evaluation.percent import percent
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
-    from nnclassify.runs.folder import RunFolder
     from nnclassify.runs.group_summary import Summary
+    from nnclassify.runs.group_training import TrainRun
     from nnclassify.runs.groups import Group
-
-
-class TrainRun(Protocol):
-    """Trains a run."""
-
-    def __call__(self, loaded: LoadedConfig, folder: RunFolder | None, *, into: RunFolder) -> object:
-        """Train a config: continue the run in `folder`, or start one in the folder `into`."""
 
 
 def resumed_group(
@@ -106,35 +99,15 @@ def train_group(group: Group, overrides: Sequence[str], train_run: TrainRun, *, 
         Interrupted: A signal stopped a run; everything is saved.
         TrainingError: A run has failed; the others are trained.
     """
-    from nnclassify.runs.folder import RunFolder
-    from nnclassify.runs.group_summary import summarized
+    from nnclassify.runs.group_training import check_all_trained, train_runs
 
-    failed: dict[str, str] = {}
     _check_processes(group.loaded)
-    with RunFolder(group.path).locked():
-        group.write()
-        for number, run in enumerate(group.runs, 1):
-            folder = group.folder(run)
-            if folder.result.is_file() and group.keeps_configs and not overrides:
-                note(f"{folder.name} ({number} of {len(group.runs)}): already finished")
-                continue
-            note(f"{folder.name} ({number} of {len(group.runs)})")
-            begun = folder if folder.started_at() is not None else None
-            try:
-                train_run(group.config(run, overrides), begun, into=group.create_folder(run))
-            except TrainingError as error:
-                failed[run] = str(error)
-                note(f"error: {folder.name}: {error}")
-            except Interrupted as stopped:
-                text = f"{folder.name}: interrupted; continue with: nnclassify train --resume {group.path.name}"
-                raise Interrupted(text, stopped.exit_code - 128) from None
-        summary = summarized(group, failed)
+    summary = train_runs(group, overrides, train_run, note)
     if as_json:
         print_json(vars(summary), "train-group")
     else:
         print(summary_text(summary))
-    if failed:
-        raise TrainingError(f"{group.path}: {len(failed)} of {len(group.runs)} runs have failed: {', '.join(failed)}")
+    check_all_trained(summary)
 
 
 def summary_text(summary: Summary) -> str:

@@ -120,6 +120,19 @@ def seeds_of(text: str, first: int) -> list[int]:
     )
 
 
+def seeds_text(seeds: int | Sequence[int] | None) -> str | None:
+    """Return seeds as `--seeds` takes them: a number of seeds, or the seeds.
+
+    Raises:
+        InputError: There is only one.
+    """
+    if seeds is None or isinstance(seeds, int):
+        return None if seeds is None else str(seeds)
+    if len(seeds) < 2:
+        raise InputError(f"seeds: found {list(seeds)}, expected at least two, or a number of seeds such as 5")
+    return ",".join(map(str, seeds))
+
+
 def runs_of_group(loaded: LoadedConfig, seeds: str | None, folds: int | None) -> Runs:
     """Return the runs to train; none if the config is to be trained once.
 

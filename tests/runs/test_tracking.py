@@ -33,7 +33,9 @@ def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(root: Path, log: Sequence[Any] | None = None, **options: Any) -> RunResult:
-    return nnclassify.train({**CONFIG, **({} if log is None else {"log": log})}, root, report=False, **options)
+    config = {**CONFIG, **({} if log is None else {"log": log})}
+    result: RunResult = nnclassify.train(config, root, report=False, **options)
+    return result
 
 
 def rows_of(path: Path) -> list[list[str]]:
