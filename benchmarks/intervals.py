@@ -4,7 +4,8 @@ The test split of each run stands for all examples that there are: its metrics a
 the network, 1,000 test splits of N examples are drawn with replacement, and the intervals of each are computed as
 `evaluate` does. `--networks 1000` trains as many small networks on three normal distributions, each on examples of its
 own, and holds the intervals of each run against its metrics on 50,000 more examples. Otherwise, only the accuracy is
-simulated: 1,000 numbers of correct predictions, drawn at random.
+simulated: 1,000 numbers of correct predictions, drawn at random; and with `--areas 300`, the ROC AUC: as many test
+splits of two normal distributions.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import argparse
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from statistics import NormalDist
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -21,13 +24,15 @@ from torch import Tensor
 
 import nnclassify
 from nnclassify.data import Examples
-from nnclassify.evaluation.bootstrap import metric_intervals, resampled, units_of
+from nnclassify.evaluation.bootstrap import bca_interval, logit_interval, metric_intervals, resampled, units_of
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.inference.classifier import load_run
 from nnclassify.inference.evaluate import choose_split, evaluate, splits_of
+from nnclassify.losses import BceWithLogits
 
 CONFIG = {"model": {"name": "mlp", "hidden": [8]}, "optimizer": {"name": "adam", "lr": 0.05}, "epochs": 10}
+AREAS = (0.8, 0.95, 0.99, 0.998)
 COUNTS, ACCURACIES = (30, 100, 300, 1000, 10_000), (0.5, 0.7, 0.9, 0.95, 0.99)
 
 
@@ -60,9 +65,12 @@ def main() -> None:
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--networks", type=int, default=0)
+    parser.add_argument("--areas", type=int, default=0)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS[:-1])
     arguments = parser.parse_args()
     print_accuracies(arguments.trials)
+    if arguments.areas:
+        print_areas(arguments.areas)
     if arguments.networks:
         print("\n" + "  ".join(f"{name} {found}" for name, found in of_networks(arguments.networks).items()))
     for run in arguments.runs:
@@ -85,6 +93,28 @@ def print_accuracies(trials: int) -> None:
             pairs = zip(intervals, accuracies.tolist(), strict=True)
             shares.append(np.mean([low <= accuracy <= high for (low, high), accuracy in pairs]))
         print(f"{count:8,}", *(f"{share:>7.1%}" for share in shares))
+
+
+def print_areas(trials: int) -> None:
+    """Print how often the interval of the ROC AUC covers it, and BCa intervals, by area; scores are normal."""
+    rng, loss_fn = np.random.default_rng(0), BceWithLogits().build([1, 1])
+    print("ROC AUC: examples, positive", *(f"{area:>13.1%}" for area in AREAS))
+    for count, share in product((100, 300, 1000), (0.5, 0.2, 0.05)):
+        weights, found = resampled(count), []
+        for area in AREAS:
+            covered = []
+            for _ in range(trials):
+                targets = rng.random(count) < share
+                scores = rng.normal(size=count) + targets * NormalDist().inv_cdf(area) * 2**0.5
+                given = MetricInputs(torch.from_numpy(scores)[:, None], torch.from_numpy(targets).long(), loss_fn)
+                statistics = METRICS["roc_auc"].statistics
+                if statistics is not None and 0 < targets.sum() < count:
+                    summed = statistics(given, units_of(count, 2))
+                    pairs = logit_interval(summed), bca_interval(summed, weights)
+                    covered += [[low <= area <= high for low, high in filter(None, pairs)]] if all(pairs) else []
+            logit, bca = np.mean(covered, axis=0)
+            found.append(f"{logit:.1%} ({bca:.1%})")
+        print(f"{count:20,} {share:6.0%}", *found, flush=True)
 
 
 def outputs_of_test(run: str) -> tuple[MetricInputs, list[str]]:
