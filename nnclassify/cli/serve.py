@@ -96,10 +96,13 @@ def serve(
     check_workers(classifier, workers)
     settings = Settings(workers, [host, *(allow_host or ())], top_k, cautious.of(classifier), limits.limits())
     with listening_socket(host, port) as listener:
-        _say_where(url_of(listener), classifier, workers, as_json=as_json)
-        if host not in LOCAL:
-            note(f"warning: --host {host}: everybody who can reach this address can use the server")
-        run_server(classifier, settings, listener, note, lambda error: _reported(report(error)))
+
+        def ready() -> None:
+            _say_where(url_of(listener), classifier, workers, as_json=as_json)
+            if host not in LOCAL:
+                note(f"warning: --host {host}: everybody who can reach this address can use the server")
+
+        run_server(classifier, settings, listener, ready, note, lambda error: _reported(report(error)))
 
 
 def _check_extra() -> None:

@@ -71,6 +71,7 @@ def run_server(
     classifier: Classifier,
     settings: Settings,
     listener: socket,
+    ready: Callable[[], None],
     note: Callable[[str], None],
     report: Callable[[BaseException], str],
 ) -> None:
@@ -80,6 +81,7 @@ def run_server(
         classifier: The network.
         settings: How it is served.
         listener: The socket, on which connections already wait.
+        ready: Called when a signal stops the server in order.
         note: Called with a line for each worker that is replaced.
         report: Called with a bug; returns a line for whoever asked.
 
@@ -91,12 +93,12 @@ def run_server(
     app = guarded_app(classifier, settings, metrics, report)
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
 
-    def serve(number: int) -> None:
+    def serve(number: int, ready: Callable[[], None] = lambda: None) -> None:
         metrics.start(number)
         torch.set_num_threads(threads)
-        serve_here(app, listener, settings.limits.seconds)
+        serve_here(app, listener, settings.limits.seconds, ready)
 
     if settings.workers == 1:
-        serve(0)
+        serve(0, ready)
     else:
-        Workers(serve, settings.workers, note, settings.limits.seconds).run()
+        Workers(serve, settings.workers, note, settings.limits.seconds).run(ready)

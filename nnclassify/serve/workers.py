@@ -64,22 +64,33 @@ def url_of(listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, stopped by the signals that stop every command: requests in progress are finished."""
+    """uvicorn's server, stopped by the signals that stop every command: requests in progress are finished.
+
+    Args:
+        config: How it serves.
+        ready: Called when signals stop it.
+    """
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Return a context in which a signal stops the server; it does not end the process."""
         with stop_on_signals(lambda number: setattr(self, "should_exit", True)):
+            self._ready()
             yield
 
 
-def serve_here(app: App, listener: socket.socket, seconds: float) -> None:
+def serve_here(app: App, listener: socket.socket, seconds: float, ready: Callable[[], None]) -> None:
     """Serve in this process until a signal stops it, and finish what is in progress.
 
     Args:
         app: The application.
         listener: The socket.
         seconds: How long requests in progress may take after the signal.
+        ready: Called when a signal stops the server in order.
     """
     config = uvicorn.Config(
         app,
@@ -94,7 +105,7 @@ def serve_here(app: App, listener: socket.socket, seconds: float) -> None:
     )
     for name in ("uvicorn.error", "python_multipart"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of bad requests is in our answers
-    _Server(config).run([listener])
+    _Server(config, ready).run([listener])
 
 
 @dataclass
@@ -114,8 +125,11 @@ class Workers:
     seconds: float
     num_failures: int = 0
 
-    def run(self) -> None:
+    def run(self, ready: Callable[[], None]) -> None:
         """Keep the workers running until a signal stops this process, then end them.
+
+        Args:
+            ready: Called when a signal does so.
 
         Raises:
             TrainingError: Workers end by themselves again and again.
@@ -124,6 +138,7 @@ class Workers:
         gc.collect()
         gc.freeze()  # a collection in a worker would write to, and so copy, what it shares
         with stop_on_signals(stopping.append):
+            ready()
             processes = [self._start(number) for number in range(self.count)]
             try:
                 while not stopping:
