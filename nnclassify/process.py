@@ -1,6 +1,6 @@
 """Process-wide settings: signals, memory, garbage collection, loggers. The command line sets them.
 
-A library call leaves the process preserve_process_state: `preserve_process_state` restores whatever it sets.
+A library call leaves the process unchanged: `preserve_process_state` restores whatever it sets.
 
 Ctrl-C, SIGTERM and SIGUSR1 end the program at once, or, during training, after the current batch and a save.
 `__main__` installs these handlers first, before any slow import, so that no signal arrives without a handler. The

@@ -3,7 +3,7 @@
 A config that trains well has no fault, however odd it looks, apart from a few settings that are always wrong. Where it
 trains badly, suspected causes are removed one by one and then together. A change that makes a large difference in the
 same number of updates, over several seeds and on examples that no trial has trained on, is the cause: found, proven
-and fixed in one go. Where a net is too slow for that, a narrower one is tried in its place, or the verdict is left
+and fixed in one go. Where a network is too slow for that, a narrower one is tried in its place, or the verdict is left
 open.
 """
 
@@ -94,7 +94,7 @@ class Diagnosis:
 
     @property
     def is_decided(self) -> bool:
-        """Whether there was enough time to tell whether the net learns."""
+        """Whether there was enough time to tell whether the network learns."""
         return not any(finding.id == NOT_DECIDED.id for finding in self.findings)
 
     @property
@@ -204,7 +204,7 @@ def _to_try(suspicions: Sequence[Suspicion], findings: Sequence[Finding]) -> lis
 
 
 def _is_behind(runner: TrialRunner) -> bool:
-    """Return whether a plain net does better on held-out examples, where trials are judged on the training examples."""
+    """Return whether a plain network does better on held-out examples, where trials are judged on training examples."""
     two_fold = runner.two_fold()
     if two_fold is None:
         return True
@@ -222,9 +222,9 @@ def _runner(loaded: LoadedConfig, components: Components, minutes: float) -> Tri
 
 
 def _stand_in(runner: TrialRunner, components: Components, given: RuleInputs) -> TrialRunner | None:
-    """Return a runner for the widest net of the same kind that makes enough updates in the time of a trial.
+    """Return a runner for the widest network of the same kind that makes enough updates in the time of a trial.
 
-    None if the net itself does, if there is no such net, or if signal and gradient vanish differently in it.
+    None if the network itself does, if there is no such net, or if signal and gradient vanish differently in it.
     """
     decisive = decisive_steps(given.total_steps)
     if runner.steps >= decisive:
@@ -263,7 +263,7 @@ def _range_test(given: RuleInputs, splits: Splits) -> RangeTest | None:
     lr = given.config.optimizer.lr
     try:
         return range_test(build_components(given.config, splits), min(low, lr) / 100, max(high, lr) * 100)
-    except NNClassifyError:  # such a net is refused: the trial of the config as written has said so
+    except NNClassifyError:  # such a network is refused: the trial of the config as written has said so
         return None
 
 

@@ -58,12 +58,12 @@ class Suspicion:
     Attributes:
         page: The cause.
         certainty: `certain`: a fault by itself; `likely`: a fault where a change helps; `possible`: a fault where a
-            change helps much, and not worth a word otherwise; `note`: good to know, whatever the net reaches.
+            change helps much, and not worth a word otherwise; `note`: good to know, whatever the network reaches.
         path: The option to change, dotted; empty: none is to blame.
         evidence: The measurement that suggests it.
         changes: Alternatives to try, the best guess first.
         layer: The layer, if it concerns one.
-        skill_below: The skill of the net below which it may be a fault; None: the limit of its certainty.
+        skill_below: The skill of the network below which it may be a fault; None: the limit of its certainty.
     """
 
     page: Page
@@ -103,7 +103,7 @@ class Finding:
 
     Attributes:
         id: The id of the page.
-        severity: `fault`: it keeps the net from learning; `warning`: it may; `note`: good to know.
+        severity: `fault`: it keeps the network from learning; `warning`: it may; `note`: good to know.
         title: The cause in a few words.
         path: The option, dotted; empty: none.
         place: `file:line` of that option, or the override that set it.

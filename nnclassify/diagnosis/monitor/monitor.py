@@ -99,7 +99,7 @@ class Monitor(Observer):
             self.seconds += time.perf_counter() - started
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
-        """Check the curve, and the inside of the net as long as that stays within its fraction of the time."""
+        """Check the curve, and the inside of the network as long as that stays within its fraction of the time."""
         started = time.perf_counter()
         self.trained += row.seconds
         if trainer.finished or self.seconds + self.longest <= SHARE * self.trained:
@@ -190,12 +190,12 @@ class Monitor(Observer):
 
 @dataclass(frozen=True)
 class NetState:
-    """The state of the net on examples from all over the training split.
+    """The state of the network on examples from all over the training split.
 
     Attributes:
         state: Its layers, gradients and predictions.
         targets: The classes `(N,)` of the examples, or multi-hot targets `(N, K)`.
-        largest: The largest size of an input, as the net sees it.
+        largest: The largest size of an input, as the network sees it.
         blocked_at_start: Layers whose units were dead or saturated before training, by name; None: not known, of a
             run that was resumed.
     """
@@ -207,7 +207,7 @@ class NetState:
 
 
 def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None) -> NetState:
-    """Measure the net on examples from all over the training split."""
+    """Measure the network on examples from all over the training split."""
     batches = trainer.train_batches
     rows = batches.examples.spaced_rows(MEASURED_EXAMPLES)
     inputs, targets = prepared(batches.examples, rows, batches.transform, trainer.placement)
@@ -216,7 +216,7 @@ def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None
 
 
 def layer_findings(look: NetState, class_names: Sequence[str] | None = None, *, is_late: bool) -> Iterator[Problem]:
-    """Yield findings about the layers; `is_late`: whether a healthy net would distinguish its classes by now."""
+    """Yield findings about the layers; `is_late`: whether a healthy network would distinguish its classes by now."""
     state, targets = look.state, look.targets
     for layer in state.layers:
         if layer.dead > MANY:

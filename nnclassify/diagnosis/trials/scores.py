@@ -1,7 +1,7 @@
 """The scores of trials, and how far the few examples that judge them can be trusted.
 
 Trials of a diagnosis are judged on the same examples. What a change brings is therefore known better than either score:
-examples that both nets get right, or both wrong, say nothing about it.
+examples that both networks get right, or both wrong, say nothing about it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a net on some examples.
+    """The scores of a network on some examples.
 
     Attributes:
         accuracy: The fraction of correct predictions.
@@ -62,7 +62,7 @@ def gain_noise(before: Sequence[Scores], after: Sequence[Scores]) -> float:
     """Return the standard deviation of the gain in `balanced_accuracy`, due to the few examples that judge.
 
     Args:
-        before: The scores of a net with several seeds.
+        before: The scores of a network with several seeds.
         after: Those of another, on the same examples.
 
     Examples are paired, each with its mean over the seeds. Half an example more than was seen is gained, and half is

@@ -21,8 +21,8 @@ LEAST_RANGE = 0.05
 class Skill:
     """Where a score lies between chance and the best so far, on training examples and on held-out ones.
 
-    The skill of a net is the better of the two: what it does not learn on training examples it cannot do on others,
-    and a net that only memorizes its examples has no fault that keeps it from learning.
+    The skill of a network is the better of the two: what it does not learn on training examples it cannot do on others,
+    and a network that only memorizes its examples has no fault that keeps it from learning.
     """
 
     def __init__(self, chance: float, seen: Sequence[TrialOutcome]) -> None:
