@@ -64,7 +64,9 @@ def show_config(
 @configs_app.command("copy")
 def copy_config(
     name: ShippedName,
-    target: Annotated[Path | None, typer.Argument(help="A file or a folder. Default: the working directory.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="TARGET", help="A file or a folder. Default: the working directory.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a shipped config, to edit it."""
@@ -94,9 +96,7 @@ def print_reference(as_json: JsonOption = False) -> None:
 def print_schema(
     command: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Print the schema of what a command prints with --json, such as train, instead."
-        ),
+        typer.Option(metavar="NAME", help="Print the schema of the --json output of a command instead, such as train."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -29,11 +29,11 @@ def export(
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Export a trained network, with its preprocessing and calibration, for another runtime.
+    """Export a trained network for another runtime.
 
-    The file is read back in its own runtime and compared with the network on 256 examples of the run's data: the
-    probabilities differ by at most 1e-5, or nothing is written. A model card is written beside it.
-    KEY=VALUE may say where the data is, such as dataset.root=DATA.
+    Preprocessing and calibration are part of the file. It is read back in its own runtime and compared with the network
+    on 256 examples of the run's data: the probabilities differ by at most 1e-5, or nothing is written. A model card is
+    written beside it. KEY=VALUE may say where the data is, such as dataset.root=DATA.
     """
     from nnclassify.inference.export.export import FORMS, check_form, export_run
 

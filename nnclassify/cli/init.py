@@ -23,7 +23,7 @@ def init(
     label: LabelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Inspect your own data, print what is in it, and write a config."""
+    """Inspect your own data, and write a config that suits it."""
     from nnclassify.config.run_config import load_source
     from nnclassify.config.suggest.suggest import suggested_source
     from nnclassify.files.atomic_write import write_new

@@ -23,9 +23,10 @@ def learning_curve(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,
     shares: Annotated[
-        int, typer.Option(min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on.")
+        int,
+        typer.Option(metavar="N", min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on."),
     ] = 5,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of seeds per share.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Number of seeds per share.")] = 3,
     trials: Annotated[
         bool | None,
         typer.Option(
@@ -34,12 +35,13 @@ def learning_curve(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="The file to save the plot to. Default: in the folder of the runs.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to save the plot to. Default: in the folder of the runs."),
     ] = None,
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Find out whether more data, more epochs or a wider network would help.
+    """Find out whether more data, epochs or width would help.
 
     Trains on growing shares of the training split, for the same number of updates each, and says what twice the data
     would probably give. The runs are in checkpoints/<name>-learning-curve/; started again, the command trains only

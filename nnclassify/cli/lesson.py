@@ -62,7 +62,7 @@ def lesson(
             autocompletion=complete_lesson,
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All lessons: with --out, as a site.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Write all lessons as a site; needs --out.")] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write the site, or the configs and data of one lesson."),

@@ -44,7 +44,7 @@ def _allow_code(allowed: bool) -> bool:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one value, such as optimizer.lr=0.1."),
+    typer.Option("--set", metavar="KEY=VALUE", help="The same as KEY=VALUE. Repeatable."),
 ]
 RunArgument = Annotated[
     str | None,
@@ -60,12 +60,12 @@ TrustOption = Annotated[
         "--trust", help="Run the Python code that the config or the checkpoint names or holds.", callback=_allow_code
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+DeviceOption = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 ConfigArgument = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG",
-        help="A YAML file, a shipped config, or your data: a folder or table.",
+        help="A YAML file, a shipped config, or your data: a folder, a table or an .npz file.",
         autocompletion=complete_config,
     ),
 ]
@@ -73,13 +73,13 @@ ConfigOrRunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="CONFIG",
-        help="A YAML file, a shipped config, your data (a folder or table); with --resume also a run.",
+        help="A YAML file, a shipped config, or your data (folder, table or .npz file); with --resume, also a run.",
         autocompletion=complete_config,
     ),
 ]
 RunWords = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Override values, such as evaluation.tta=mirror: the same as --set."),
+    typer.Argument(metavar="KEY=VALUE", help="Override values, such as evaluation.tta=mirror."),
 ]
 RunsArgument = Annotated[
     list[str] | None,
@@ -87,7 +87,7 @@ RunsArgument = Annotated[
 ]
 RunsOption = Annotated[
     list[str] | None,
-    typer.Option("--run", metavar="RUN", help="Same as RUN; can be repeated.", autocompletion=complete_run),
+    typer.Option("--run", metavar="RUN", help="The same as RUN. Repeatable.", autocompletion=complete_run),
 ]
 LabelOption = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Label column of a table: short for dataset.label.")
@@ -106,7 +106,7 @@ class Changes:
 
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Override values, such as optimizer.lr=0.1: the same as --set."),
+        typer.Argument(metavar="KEY=VALUE", help="Override values, such as optimizer.lr=0.1."),
     ] = None
     overrides: SetOption = None
     epochs: Annotated[str | None, typer.Option(metavar="N", help="Short for epochs=N.")] = None
@@ -136,7 +136,9 @@ class ChosenRun:
     overrides: SetOption = None
     run_option: Annotated[
         str | None,
-        typer.Option("--run", metavar="RUN", help="Same as RUN; use one or the other.", autocompletion=complete_run),
+        typer.Option(
+            "--run", metavar="RUN", help="The same as RUN; use one or the other.", autocompletion=complete_run
+        ),
     ] = None
 
     def found(self) -> tuple[Path, list[str]]:

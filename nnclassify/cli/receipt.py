@@ -25,7 +25,7 @@ def receipt(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a receipt of a run: a small file from which others can train it again.
+    """Write a receipt, from which others can repeat a run.
 
     Contains the config, digests of data, weights and predictions, the environment, the seeds and the metrics.
     """

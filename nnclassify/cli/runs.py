@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def list_runs(
     root: Annotated[
-        Path | None, typer.Argument(help="The folder that contains the runs. Default: checkpoints/.")
+        Path | None, typer.Argument(metavar="FOLDER", help="The folder that contains the runs. Default: checkpoints/.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

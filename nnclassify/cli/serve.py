@@ -26,27 +26,36 @@ if TYPE_CHECKING:
     from nnclassify.serve.limits import Limits
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")]
-HostOption = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all addresses.")]
+PortOption = Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 for any free one.")]
+HostOption = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="The address to listen on; 0.0.0.0 for all addresses.")
+]
 AllowHostOption = Annotated[
     list[str] | None,
     typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call the server. Repeatable."),
 ]
-WorkersOption = Annotated[int, typer.Option(min=1, max=256, help="Number of processes. They share the weights.")]
-TopKOption = Annotated[int, typer.Option(min=1, help="Number of classes in an answer, most probable first.")]
+WorkersOption = Annotated[
+    int, typer.Option(metavar="N", min=1, max=256, help="Number of processes. They share the weights.")
+]
+TopKOption = Annotated[
+    int, typer.Option(metavar="K", min=1, help="Number of classes in an answer, most probable first.")
+]
 
 
 @dataclass(frozen=True)
 class LimitOptions:
     """What the server takes at most."""
 
-    max_mb: Annotated[float, typer.Option(min=0.001, max=1024, help="Largest request in megabytes.")] = 16
-    max_megapixels: Annotated[float, typer.Option(min=0.001, max=89, help="Largest image, before it is resized.")] = 50
-    max_inputs: Annotated[int, typer.Option(min=1, max=100_000, help="Most inputs in one request.")] = 256
+    max_mb: Annotated[float, typer.Option(metavar="MB", min=0.001, max=1024, help="Largest request.")] = 16
+    max_megapixels: Annotated[
+        float, typer.Option(metavar="N", min=0.001, max=89, help="Largest image, before it is resized.")
+    ] = 50
+    max_inputs: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Most inputs in one request.")] = 256
     queue: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Most requests in progress per process; others are answered 503.")
+        int,
+        typer.Option(metavar="N", min=1, max=100_000, help="Most requests in progress per process; others get a 503."),
     ] = 256
-    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Time for one request in seconds.")] = 30
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Time for one request.")] = 30
 
     def limits(self) -> Limits:
         """Return the limits in bytes, pixels and seconds."""
@@ -80,9 +89,10 @@ def serve(
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Serve a trained classifier: a web page, and an HTTP API described at /docs.
+    """Serve a trained classifier: a web page and an HTTP API.
 
-    Predictions are those of `predict`. Ctrl-C or SIGTERM stops the server when the requests in progress are finished.
+    The API is described at /docs. Predictions are those of `predict`. Ctrl-C or SIGTERM stops the server when the
+    requests in progress are finished.
     """
     _check_extra()
     from nnclassify.cli.bug_report import report

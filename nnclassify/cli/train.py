@@ -44,9 +44,7 @@ SeedsOption = Annotated[
 ]
 FoldsOption = Annotated[
     int | None,
-    typer.Option(
-        min=2, metavar="N", help="Train a run per fold, with N folds: short for dataset.folds=N without fold."
-    ),
+    typer.Option(min=2, metavar="N", help="Train one run per fold, with N folds: short for dataset.folds=N."),
 ]
 
 
@@ -63,7 +61,7 @@ def train(
     folds: FoldsOption = None,
     monitor: Annotated[bool, typer.Option("--monitor/--no-monitor", help="Warn when training goes wrong.")] = True,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Print the device, number type and execution mode.")
+        bool, typer.Option("--verbose", help="Print the plan before training: data, network, device and execution.")
     ] = False,
     trust: TrustOption = False,
 ) -> None:
@@ -147,7 +145,9 @@ def check(
         Path | None, typer.Option(metavar="OUT.yaml", help="Write a copy of the config with the changes that helped.")
     ] = None,
     lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Plot the learning-rate range test.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, max=10_000, help="Time limit, in minutes of CPU time.")] = 1.0,
+    minutes: Annotated[
+        float, typer.Option(metavar="MINUTES", min=0.1, max=10_000, help="Time limit, in CPU time.")
+    ] = 1.0,
     trust: TrustOption = False,
 ) -> None:
     """Find out why a network does not learn.
@@ -170,7 +170,7 @@ def check(
 def explain(
     finding: Annotated[str, typer.Argument(metavar="ID", help="A finding, such as NN201.")], as_json: JsonOption = False
 ) -> None:
-    """Explain a finding of `check`.
+    """Explain a finding of `check`, `audit` or `train`.
 
     Prints what it looks at, why it matters, what to do, and an example.
     """

@@ -36,11 +36,12 @@ def tune(
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Search for the values of a config that give the best validation figure.
+    """Search for better values of a config.
 
-    The `search` section of the config, or search.KEY=RANGE, says what is searched: search.optimizer.lr='{log: [1e-4,
-    1]}'. The trials are in checkpoints/<name>-tune/, and best.yaml there is the config of the best one. Started again,
-    the command continues; started several times at once, the processes share the trials. The test split is not used.
+    The `search` section of the config, or search.KEY=RANGE, gives the ranges: search.optimizer.lr='{log: [1e-4, 1]}'.
+    Trials are compared by the validation metric of `select_by`; the test split is not used. They are in
+    checkpoints/<name>-tune/, with the best config, best.yaml. Started again, the command continues; started several
+    times at once, the processes share the trials.
     """
     overrides = changes.gathered()
     _check(study)

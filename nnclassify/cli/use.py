@@ -35,15 +35,16 @@ class WhichExamples:
     split: Annotated[
         str | None,
         typer.Option(
+            metavar="SPLIT",
             help="train, validation or test. "
-            "Default: test (validation with show_test: off); for new data, all examples."
+            "Default: test (validation with show_test: off); for new data, all examples.",
         ),
     ] = None
     data: Annotated[
         str | None,
         typer.Option(
             metavar="DATA",
-            help="New labeled data to evaluate as it is: a folder of images, a table with the label column, an .npz.",
+            help="New labeled data to evaluate as it is: a folder of images, a table with its labels, or an .npz file.",
         ),
     ] = None
     label: Annotated[
@@ -78,7 +79,7 @@ def evaluate(
     by: ByOption = None,
     trust: TrustOption = False,
 ) -> None:
-    """Evaluate a trained classifier on a split of its dataset, or on new labeled data."""
+    """Evaluate a trained classifier on a split, or on new data."""
     if which.split not in (None, "train", "validation", "test"):
         raise InputError(f"--split: found {which.split!r}, expected train, validation or test")
     check_output("--csv", table, "predictions.csv", [] if which.data is None else [which.data])
@@ -138,10 +139,10 @@ def draw_plots(
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Redraw the plots of a run, and draw those that `train` leaves out because they take longer.
+    """Draw all plots of a run.
 
-    Draws the curves, the confusion matrix, samples, mistakes, decision regions, confused classes, heatmaps of mistakes
-    and the importance of columns, as far as they apply.
+    Draws those of `train` again, and those that take longer: confused classes, heatmaps of mistakes, and the importance
+    of columns, as far as they apply.
     """
     path, changes = run.found()
     from nnclassify.inference.plots.redraw import draw_again
@@ -156,7 +157,9 @@ def draw_plots(
 def compare(
     runs: RunsArgument = None,
     run_options: RunsOption = None,
-    plot: Annotated[Path | None, typer.Option(help="The file to save the plot of the curves to.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to save the plot of the curves to.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare runs in a table and a plot.
@@ -205,9 +208,9 @@ def report(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a page about a run, or about several runs side by side.
+    """Write a page about a run, or about several side by side.
 
-    Reads the run folders only. The page is one file that needs no network; send it, or open it from anywhere.
+    Reads the run folders only. The page is one file that needs no connection; send it, or open it from anywhere.
     """
     check_output("--out", out, "report.html")
     from nnclassify.cli.overrides import all_runs

@@ -176,6 +176,7 @@ class InputReader:
         elif self.transform.image_format is not None:
             yield from self._images(path, self.transform.image_format)
         elif _is(Path.is_file, path):
+            self._refuse_image(path)
             yield from self._rows(open_table(path, self.written)[0])
         else:
             yield RawInput(item, self._values(item))
@@ -189,6 +190,7 @@ class InputReader:
                 self.note(text)
             yield RawInput(file.name, _raw_pixels(decoded.pixels, image_format))
         elif len(self.transform.input_shape) == 1:
+            self._refuse_image(Path(file.name))
             yield from self._rows(CsvFile(Path(file.name), self.written, file.content))
         else:
             array = npy_array(file.content, file.name)
@@ -208,9 +210,17 @@ class InputReader:
     def _image(self, name: str, image: Image.Image) -> Tensor:
         image_format = self.transform.image_format
         if image_format is None:
-            raise InputError(f"{name}: an image; this network takes {self._takes()}")
+            raise self._no_images(name)
         ignore_warnings()
         return _raw_pixels(image_format.decode_image(image, name), image_format)
+
+    def _refuse_image(self, file: Path) -> None:
+        """Raise an error for an image where values are expected, instead of reading its bytes as text."""
+        if file.suffix.lower() in Image.registered_extensions():
+            raise self._no_images(str(file))
+
+    def _no_images(self, name: str) -> InputError:
+        return InputError(f"{name}: an image; this network takes {self._takes()}")
 
     def _takes(self) -> str:
         shape, transform = self.transform.input_shape, self.transform

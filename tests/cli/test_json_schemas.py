@@ -19,10 +19,11 @@ from conftest import ROOT
 from jsonschema import Draft202012Validator, ValidationError
 
 from nnclassify.cli.json_schemas import MODELS, output_schema
+from nnclassify.cli.main import app
 
 Program = Any
 OUTSIDE = {"serve", "lesson-site"}
-"""Printed by a command that does not end, which has its own lines below, and by one that takes minutes."""
+"""Printed by a command that does not end, and by one that takes minutes: both have their own lines below."""
 CONFIG = "dataset: {name: digits, limit: 120, folds: 3, fold: 1}\nmodel: mlp\nepochs: 2\ncompile: off\n"
 TABLE = "dataset: {name: csv, path: table.csv, label: label, features: [a, b]}\nmodel: mlp\nepochs: 1\n"
 MULTI_HOT = TABLE.replace("label: label", "label: [red, round]") + "loss: bce_with_logits\n"
@@ -31,6 +32,7 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("train-group", 0, "train mine.yaml name=many epochs=1 --seeds 2 --no-plots --no-report"),
     ("evaluate", 0, "evaluate mine"),
     ("predict", 0, "predict image.png missing.png --run mine --sets 0.9 --min-confidence 0.5"),
+    ("predict", 0, "predict image.png --run mine --risk 0.3"),
     ("train", 0, "train two.yaml --no-plots --no-report"),
     ("train", 0, "train two.yaml name=rare dataset.label=rare --no-plots --no-report"),
     ("evaluate", 0, "evaluate two --data table.csv --by site --importance"),
@@ -103,6 +105,14 @@ def test_an_undocumented_key_is_refused() -> None:
         validate("report", {"schema": "nnclassify/report/1", "report": "a.html", "more": 1})
     with pytest.raises(ValidationError, match="'nnclassify/report/1' was expected"):
         validate("report", {"schema": "nnclassify/report/2", "report": "a.html"})
+
+
+def test_the_site_of_the_lessons_keeps_to_its_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnclassify.lessons.site.write_site", lambda out, seed, note: out / "index.html")
+    app(["lesson", "--all", "--out", str(tmp_path), "--json"], standalone_mode=False)
+    validate("lesson-site", json.loads(capsys.readouterr().out))
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from builders import config_of, loaded
+from conftest import ROOT
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -109,6 +110,7 @@ def test_rows_of_numbers(nets: dict[str, Classifier], inputs: Any, names: list[s
         ([[1.0, None, 3.0]], "inputs[0]: an array of type object; expected numbers"),
         (np.array(1 + 2j), "inputs: torch.complex128; expected real numbers, such as uint8 or float32"),
         (Image.new("RGB", (2, 2)), "inputs: an image; this network takes 3 values (red, green, blue)"),
+        (ROOT / "docs/seven.png", "seven.png: an image; this network takes 3 values (red, green, blue)"),
         (
             Frame(red=[1], green=[2]),
             "inputs: no column 'blue'; this network takes 3 (red, green, blue); found red, green",
