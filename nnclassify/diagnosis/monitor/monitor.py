@@ -158,8 +158,9 @@ class Monitor(Observer):
             return
         self.findings.append(finding_of(one.page, severity, one.evidence, path=one.path, change=one.change))
         if severity == "warning":
-            advice = one.advice or one.page.fix
-            self.say(f"warning: {one.page.id} epoch {epoch}: {one.page.title} ({one.evidence.text}); {advice}")
+            advice = (one.advice or one.page.fix).removesuffix(".")
+            end = "." if advice[0].isupper() else ";"
+            self.say(f"warning: {one.page.id} epoch {epoch}: {one.page.title} ({one.evidence.text}){end} {advice}")
 
     def _remember(self, trainer: Trainer) -> None:
         self.weights = {
