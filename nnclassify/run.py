@@ -238,7 +238,7 @@ def train_isolated(
         if (
             fold := loaded.config.dataset.which_fold()
         ) is not None and "fold" not in loaded.config.dataset.model_fields_set:
-            note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} alone; set dataset.fold for another one")
+            note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} only; set dataset.fold for another one")
     result = train(
         loaded,
         resume=folder,

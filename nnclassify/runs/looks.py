@@ -91,7 +91,7 @@ def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note:
     try:
         known = _recorded(test_split, known)
     except OSError as cause:
-        note(f"looks at the test set are counted in the run folder alone: {one_line(cause)}")
+        note(f"looks at the test set are counted only in the run folder: {one_line(cause)}")
     if known != before and folder.config.is_file():
         try:
             write_text(folder.looks, SplitLooks(test_split=test_split, looks=known).model_dump_json(indent=1) + "\n")
