@@ -49,7 +49,9 @@ def resumed_group(
             return read_group(path)
     if not is_of_config:
         if asks:
-            raise InputError(f"{config}: no config; --seeds and --folds need one; to continue a group, give only its name")
+            raise InputError(
+                f"{config}: no config; --seeds and --folds need one; to continue a group, give only its name"
+            )
         return None
     loaded = load_config(config, overrides)
     runs = runs_of_group(loaded, seeds, folds)

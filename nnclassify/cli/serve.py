@@ -126,7 +126,7 @@ def _check_extra() -> None:
         import python_multipart  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as cause:
-        raise InputError(f"serve: needs {cause.name}; install it: pip install 'nnclassify[serve]'") from cause
+        raise InputError(f"serve: {cause.name} is not installed; run: pip install 'nnclassify[serve]'") from cause
 
 
 def _classifier(run: ChosenRun, device: str) -> Classifier:

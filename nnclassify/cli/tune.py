@@ -75,7 +75,7 @@ def _check(study: str | None) -> None:
     from nnclassify.settings import NAME_PATTERN  # imports pydantic, which `--help` does not need
 
     if find_spec("optuna") is None:
-        raise InputError("tune: needs Optuna, which is not installed; install it with: pip install 'nnclassify[tune]'")
+        raise InputError("tune: Optuna is not installed; run: pip install 'nnclassify[tune]'")
     if study is not None and not re.fullmatch(NAME_PATTERN, study):
         raise InputError(f"--study: found {study!r}, expected up to 100 letters, digits, dots, dashes or underscores")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -57,7 +57,7 @@ class ParquetRows:
             from pyarrow import ArrowException, parquet
         except ImportError as cause:
             raise DataError(
-                f"{path}: reading Parquet files needs pyarrow: pip install 'nnclassify[parquet]', or save it as CSV"
+                f"{path}: pyarrow, which reads Parquet files, is not installed; run: pip install 'nnclassify[parquet]', or save it as CSV"
             ) from cause
         self.path = path
         self.format = CsvFormat()

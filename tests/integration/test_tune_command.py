@@ -114,6 +114,4 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path) -> None:
     code += "from nnclassify.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == (
-        "error: tune: needs Optuna, which is not installed; install it with: pip install 'nnclassify[tune]'\n"
-    )
+    assert done.stderr == ("error: tune: Optuna is not installed; run: pip install 'nnclassify[tune]'\n")

@@ -67,9 +67,7 @@ def test_a_folder_without_permission_is_said_in_a_line(as_user: Path, monkeypatc
     notes: list[str] = []
     assert [look(as_user / "best.pt", weights(value), SPLIT, notes.append) for value in (1.0, 2.0)] == [1, 2]
     assert len(notes) == 2
-    assert notes[0].startswith(
-        "looks at the test set are counted in the run folder alone: [Errno 13] Permission denied"
-    )
+    assert notes[0].startswith("looks at the test set are counted only in the run folder: [Errno 13] Permission denied")
 
 
 def test_lines_that_were_cut_short_are_no_looks(here: Path) -> None:
