@@ -57,7 +57,7 @@ class ParquetRows:
             from pyarrow import ArrowException, parquet
         except ImportError as cause:
             raise DataError(
-                f"{path}: pyarrow, which reads Parquet files, is not installed; run: pip install 'nnclassify[parquet]', or save it as CSV"
+                f"{path}: pyarrow is not installed; run: pip install 'nnclassify[parquet]', or save the table as CSV"
             ) from cause
         self.path = path
         self.format = CsvFormat()
