@@ -24,7 +24,10 @@ from nnclassify.cli.main import app
 Program = Any
 OUTSIDE = {"serve", "lesson-site"}
 """Printed by a command that does not end, and by one that takes minutes: both have their own lines below."""
-CONFIG = "dataset: {name: digits, limit: 120, folds: 3, fold: 1}\nmodel: mlp\nepochs: 2\ncompile: off\n"
+CONFIG = (
+    "dataset: {name: digits, limit: 120, folds: 3, fold: 1, validation: 0.4}\nmodel: mlp\nepochs: 3\ncompile: off\n"
+    "optimizer: {name: adam, lr: 0.01}\n"
+)
 TABLE = "dataset: {name: csv, path: table.csv, label: label, features: [a, b]}\nmodel: mlp\nepochs: 1\n"
 MULTI_HOT = TABLE.replace("label: label", "label: [red, round]") + "loss: bce_with_logits\n"
 COMMANDS: list[tuple[str, int, str]] = [
@@ -32,7 +35,7 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("train-group", 0, "train mine.yaml name=many epochs=1 --seeds 2 --no-plots --no-report"),
     ("evaluate", 0, "evaluate mine"),
     ("predict", 0, "predict image.png missing.png --run mine --sets 0.9 --min-confidence 0.5"),
-    ("predict", 0, "predict image.png --run mine --risk 0.3"),
+    ("predict", 0, "predict image.png --run mine --risk 0.7"),
     ("train", 0, "train two.yaml --no-plots --no-report"),
     ("train", 0, "train two.yaml name=rare dataset.label=rare --no-plots --no-report"),
     ("evaluate", 0, "evaluate two --data table.csv --by site --importance"),
