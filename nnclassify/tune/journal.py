@@ -25,9 +25,14 @@ class Journal(JournalFileBackend):
     Args:
         path: The file.
         locks: The folder of the locks.
+
+    Raises:
+        OSError: The path is not that of a regular file.
     """
 
     def __init__(self, path: Path, locks: Path) -> None:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise OSError("not a regular file")
         self.path = path
         self.lock = FolderLock(locks, "journal")
         super().__init__(str(path))

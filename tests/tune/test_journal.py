@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -38,3 +40,10 @@ def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     journal.path.unlink()
     with pytest.raises(SaveError, match=r"journal.log: not written \(.*\); free space or fix permissions"):
         journal.append_logs([{"a": 1}])
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_journal_that_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "journal.log")
+    with pytest.raises(OSError, match="not a regular file"):
+        Journal(tmp_path / "journal.log", tmp_path)
