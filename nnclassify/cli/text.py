@@ -178,7 +178,7 @@ def _calibration_lines(figures: dict[str, Any], last_class: str) -> list[str]:
         error = f"expected calibration error {percent(after['ece'])} ({percent(before['ece'])} before)"
         lines = [f"calibrated at temperature {temperature:.3g}: {error}, Brier score {after['brier']:.4f}"]
     if (of_level := figures.get("sets", {}).get("0.9")) is not None:
-        covered, size = percent(of_level.coverage), f"{of_level.mean_size:.2f}"
+        covered, size = percent(of_level["coverage"]), f"{of_level['mean_size']:.2f}"
         lines.append(f"sets (--sets 0.9) contain the true class for {covered} of the examples; mean size {size}")
     if figures.get("unlike"):
         lines.append(f"unlike the training data: {percent(figures['unlike'])} of the examples")

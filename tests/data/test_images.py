@@ -183,7 +183,7 @@ def test_a_bad_folder_is_named(spoil: Any, message: str, here: Path) -> None:
 
 def test_a_folder_without_classes_is_refused(here: Path) -> None:
     paint(here / "root/0.png", 0)
-    with pytest.raises(DataError, match=r"root: no class folder; expected one folder of images per class"):
+    with pytest.raises(DataError, match=r"root: no class folder, but 1 file; expected one folder of images per class"):
         build(name="folder", root="root")
 
 

@@ -80,7 +80,7 @@ def test_a_folder_within_the_inputs_is_refused(here: Path) -> None:
     for folder in ("in", "in/sorted/new", "link/sorted", "in/../in/x"):
         with pytest.raises(InputError, match="lies within the input in"):
             ImageCopies(Path(folder), ["cat"], ["in"])
-    with pytest.raises(InputError, match="--copy-to file: a file"):
+    with pytest.raises(InputError, match="--copy-to file: file is a file"):
         ImageCopies(Path("file"), ["cat"], ["in"])
 
 

@@ -34,7 +34,7 @@ def test_lessons_are_listed() -> None:
         ("1 --json --quiz", "remove --quiz"),
         ("1 --plot x.xyz", "cannot draw a .xyz file"),
         ("1 --out .", "--out .: not empty"),
-        ("1 --out here.txt", "--out here.txt: a file; expected a folder"),
+        ("1 --out here.txt", "--out here.txt: here.txt is a file; expected a folder"),
     ],
 )
 def test_options_without_effect_are_refused(here: Path, arguments: str, message: str) -> None:
