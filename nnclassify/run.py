@@ -21,7 +21,7 @@ from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
 from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
-from nnclassify.files.json_files import write_json
+from nnclassify.files.json_files import plain, write_json
 from nnclassify.inference.analysis import finished_run
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
@@ -109,22 +109,24 @@ class RunResult:
         best = self.rows[self.best_epoch - 1]
         seconds = sum(row.seconds for row in self.rows)
         examples = sum(row.seconds * row.examples_per_second for row in self.rows)
-        return {
-            "run": str(self.folder.path),
-            "epochs": len(self.rows),
-            "steps": self.rows[-1].step,
-            "train_seconds": seconds,
-            "examples_per_second": examples / max(seconds, 1e-9),
-            "device": str(self.components.placement.device),
-            "compile": self.plan.setting,
-            "plan": self.plan.description(),
-            "best_epoch": self.best_epoch,
-            "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
-            "validation": self._validation(best),
-            "test": None if self.test is None else self.test.summary(),
-            **self.analyses,
-            "findings": [finding.figures() for finding in self.findings],
-        }
+        return plain(
+            {
+                "run": str(self.folder.path),
+                "epochs": len(self.rows),
+                "steps": self.rows[-1].step,
+                "train_seconds": seconds,
+                "examples_per_second": examples / max(seconds, 1e-9),
+                "device": str(self.components.placement.device),
+                "compile": self.plan.setting,
+                "plan": self.plan.description(),
+                "best_epoch": self.best_epoch,
+                "train": {"loss": best.train_loss, "accuracy": best.train_accuracy},
+                "validation": self._validation(best),
+                "test": None if self.test is None else self.test.summary(),
+                **self.analyses,
+                "findings": [finding.figures() for finding in self.findings],
+            }
+        )
 
     def _validation(self, best: Row) -> dict[str, Any] | None:
         """Return every metric of the validation split; those that the history records as they are there, unless they

@@ -14,6 +14,8 @@ from torch.nn import functional
 from nnclassify.losses import LossFunction
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0
+MIN_EXAMPLES = 20
+"""Fewer examples do not tell how cautious probabilities should be: all three of three say nothing about 99%."""
 MAX_VALUES = 2**24
 """Maximum number of probabilities to fit to: of a larger split, evenly spaced examples are used."""
 SMALLEST_LOG = -1e5
@@ -36,8 +38,10 @@ def fit_temperature(outputs: Tensor, targets: Tensor, loss_fn: LossFunction) -> 
         loss_fn: The loss, without a temperature.
 
     Returns:
-        The temperature.
+        The temperature; 1 if there are fewer than `MIN_EXAMPLES`.
     """
+    if len(outputs) < MIN_EXAMPLES:
+        return 1.0
     num_values = loss_fn.probabilities(outputs[:1]).numel()
     rows = torch.linspace(0, len(outputs) - 1, min(len(outputs), max(1, MAX_VALUES // num_values))).long()
     probabilities, classes = separate(loss_fn.probabilities(outputs[rows].double()), targets[rows])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from nnclassify.files.atomic_write import write_text
 
@@ -17,7 +19,17 @@ def json_text(content: object, indent: int | None = None) -> str:
     Raises:
         ValueError: A number is not finite, which JSON cannot represent.
     """
-    return json.dumps(content, indent=indent, allow_nan=False, default=_plain)
+    return json.dumps(content, indent=indent, allow_nan=False, default=_state)
+
+
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result as `json.load` would return it: dictionaries, lists, texts and numbers.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    read: dict[str, Any] = json.loads(json_text(content))
+    return read
 
 
 def write_json(path: Path, content: object, indent: int = 2) -> None:
@@ -29,7 +41,7 @@ def write_json(path: Path, content: object, indent: int = 2) -> None:
     write_text(path, json_text(content, indent) + "\n")
 
 
-def _plain(value: object) -> object:
+def _state(value: object) -> object:
     if is_dataclass(value):
         return vars(value)
     if isinstance(value, datetime):

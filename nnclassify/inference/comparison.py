@@ -9,6 +9,7 @@ from typing import Any
 
 from nnclassify.errors import printable
 from nnclassify.evaluation.percent import percent
+from nnclassify.files.json_files import plain
 from nnclassify.inference.compare import ComparedRun, compare
 from nnclassify.inference.differences import Difference, differences
 from nnclassify.inference.report.card import Card, Table
@@ -40,10 +41,12 @@ class Comparison(Sequence[ComparedRun]):
 
     def figures(self) -> dict[str, Any]:
         """Return what `compare --json` prints."""
-        return {
-            "runs": [run.figures() for run in self.runs],
-            "test_differences": [each.figures() for each in self.differences],
-        }
+        return plain(
+            {
+                "runs": [run.figures() for run in self.runs],
+                "test_differences": [each.figures() for each in self.differences],
+            }
+        )
 
     def __repr__(self) -> str:
         return f"Comparison({', '.join(_in_short(run) for run in self.runs)})"

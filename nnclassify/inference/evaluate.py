@@ -16,6 +16,7 @@ from nnclassify.evaluation.confusion import ClassReport, class_reports, confusio
 from nnclassify.evaluation.features import Features
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.evaluation.percent import percent
+from nnclassify.files.json_files import plain
 from nnclassify.inference.classifier import Classifier, check_columns
 
 
@@ -99,14 +100,16 @@ class Evaluation:
 
     def figures(self) -> dict[str, Any]:
         """Return everything except what is stored per example, for JSON."""
-        return {
-            "num_examples": self.num_examples,
-            **self.summary(),
-            "accuracy_interval": self.accuracy_interval,
-            "intervals": self.intervals,
-            "classes": self.classes,
-            "confusion": self.confusion,
-        }
+        return plain(
+            {
+                "num_examples": self.num_examples,
+                **self.summary(),
+                "accuracy_interval": self.accuracy_interval,
+                "intervals": self.intervals,
+                "classes": self.classes,
+                "confusion": self.confusion,
+            }
+        )
 
 
 def evaluate(classifier: Classifier, examples: Examples) -> Evaluation:

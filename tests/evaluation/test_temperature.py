@@ -74,9 +74,9 @@ def test_multi_hot_classes_share_the_temperature_of_all_decisions() -> None:
 
 
 def test_without_a_mistake_the_least_sure_is_one_in_all_but_two() -> None:
-    logits = torch.tensor([[5.0, 0.0], [0.0, 5.0], [5.0, 0.0]])
-    found = fit_temperature(logits, torch.tensor([0, 1, 0]), CrossEntropy().build([1, 1]))
-    assert float((logits[0] / found).softmax(dim=0)[0]) == pytest.approx(1 - 1 / 5)
+    logits = torch.tensor([[5.0, 0.0], [0.0, 5.0], [5.0, 0.0]] * 10)
+    found = fit_temperature(logits, torch.tensor([0, 1, 0] * 10), CrossEntropy().build([1, 1]))
+    assert float((logits[0] / found).softmax(dim=0)[0]) == pytest.approx(1 - 1 / 32)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,15 @@ def test_without_a_mistake_the_least_sure_is_one_in_all_but_two() -> None:
 def test_what_no_temperature_repairs_has_one_in_range(
     outputs: list[list[float]], targets: list[int], expected: float
 ) -> None:
-    found = fit_temperature(torch.tensor(outputs), torch.tensor(targets), CrossEntropy().build([1, 1]))
+    found = fit_temperature(torch.tensor(outputs * 20), torch.tensor(targets * 20), CrossEntropy().build([1, 1]))
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("count", "is_fitted"), [(1, False), (19, False), (20, True)])
+def test_a_few_examples_leave_the_probabilities_as_they_are(count: int, is_fitted: bool) -> None:
+    logits = torch.tensor([[9.0, 0.0]]).repeat(count, 1)
+    found = fit_temperature(logits, torch.zeros(count).long(), CrossEntropy().build([1, 1]))
+    assert (found != 1) == is_fitted
 
 
 @given(

@@ -81,6 +81,8 @@ def _sets(of_split: Any) -> Iterator[dict[str, str]]:
 
 def _temperature(run: RunContents) -> str:
     temperature = number_at(run.result, "calibration", "temperature")
+    if temperature == 1:
+        return "The probabilities are those of the network: the validation split does not tell a better temperature."
     if temperature is not None:
         return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split."
     reason = at(run.result, "calibration", "reason")
