@@ -103,7 +103,7 @@ def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[
         figures |= _risk_coverage(evaluation)
     if calibration is not None and calibration.scores is not None:
         of_level = {level: calibration.scores.sets(evaluation.probabilities, level) for level in COVERAGES}
-        figures["sets"] = {str(level): coverage_of(sets, evaluation.targets) for level, sets in of_level.items()}
+        figures["sets"] = {str(level): vars(coverage_of(sets, evaluation.targets)) for level, sets in of_level.items()}
     if evaluation.is_unlike is not None:
         figures["unlike"] = float(evaluation.is_unlike.double().mean())
     return figures
