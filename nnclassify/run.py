@@ -468,13 +468,17 @@ def _result(
         rows=trainer.rows,
         best_epoch=trainer.best_epoch,
         classifier=run.classifier,
-        validation=None if run.validation is None else run.validation.evaluation,
-        test=None if run.test is None else run.test.evaluation,
+        validation=_evaluation_of(run.validation),
+        test=_evaluation_of(run.test),
         baselines=run.baselines,
         analyses=run.analyzed(),
         findings=monitor.findings,
         is_new=is_new,
     )
+
+
+def _evaluation_of(predicted: Predicted | None) -> Evaluation | None:
+    return None if predicted is None else replace(predicted.evaluation, split=predicted.split)
 
 
 def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:

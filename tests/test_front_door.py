@@ -127,6 +127,7 @@ def test_a_run_is_trained_where_it_is_told(tmp_path: Path) -> None:
     result = nnclassify.train(TINY, root=tmp_path / "deep/runs", overrides={"optimizer.lr": 0.5, "name": "other"})
     assert result.folder.path == tmp_path / "deep/runs/other"
     assert result.classifier.config.optimizer.lr == 0.5
+    assert result.test is not None and result.test.split == "test"
     assert json.loads(json.dumps(result.figures()))["epochs"] == 2  # plain values, as `train --json` prints
     again = nnclassify.train(result.folder.path, tmp_path / "deep/runs", ["epochs=3"], resume=True)
     assert (again.folder, len(again.rows)) == (result.folder, 3)

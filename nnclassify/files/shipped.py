@@ -15,6 +15,8 @@ SCHEMA_LINE = "# yaml-language-server: $schema="
 PACKAGE = Path(__file__).parents[1]
 SHIPPED = [PACKAGE / "configs", PACKAGE.parent / "configs"]
 """Folder of the shipped configs: in the wheel, or in a checkout."""
+SMOKE = "smoke/"
+"""What the names of smoke tests begin with."""
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -48,9 +50,11 @@ def summaries() -> dict[str, str]:
 
 
 def listing() -> str:
-    """Return one line per shipped config: its name and its summary."""
-    known = summaries()
+    """Return one line per shipped config: its name and its summary; those of smoke tests share the last line."""
+    found = summaries()
+    known = {name: summary for name, summary in found.items() if not name.startswith(SMOKE)}
     width = max(map(len, known), default=0)
+    known[f"{SMOKE}..."] = f"{len(found) - len(known)} tiny configs for smoke tests; `configs --json` lists them."
     return "\n".join(f"{name.ljust(width)}  {summary}" for name, summary in known.items())
 
 

@@ -1,6 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from faulty_tables import write_tables
@@ -73,6 +75,18 @@ def test_repeated_rows_are_a_fault_only_where_a_random_split_does_not_explain_th
         given = rule_inputs_of(build_components(config))
         leaked = replace(given, facts=replace(given.facts, num_repeated=30, repeated=30 / 188))
         assert ["NN113" in [one.page.id for one in suspect(which)] for which in (given, leaked)] == [False, True]
+
+
+@pytest.mark.parametrize(("step", "is_accused"), [(0.001, True), (0.5, False)])
+def test_rows_of_few_coarse_columns_repeat_by_chance(step: float, is_accused: bool, tmp_path: Path) -> None:
+    """300 rows of a standard normal and 3 categories: with steps of a half there are about 40 different rows."""
+    noise = np.random.default_rng(0)
+    table = pd.DataFrame({"x": (noise.normal(size=300) / step).round() * step, "c": noise.integers(3, size=300)})
+    table["label"] = noise.integers(2, size=300)
+    copied = pd.concat([table, table.head(100)]) if is_accused else table
+    copied.to_csv(tmp_path / "coarse.csv", index=False)
+    found = suspicions(f"dataset: {{name: csv, path: {tmp_path}/coarse.csv}}\nmodel: mlp\n", tmp_path)
+    assert ("NN113" in [one.page.id for one in found]) == is_accused
 
 
 def test_pages_have_unique_ids_and_all_their_parts() -> None:

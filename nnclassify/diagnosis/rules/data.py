@@ -78,7 +78,8 @@ REPEATED = Page(
     title="test examples that are also in the training set",
     looks_at="The fraction of test examples that are identical to a training example: more than 1%, and at least "
     "three, where inputs have more than 20 values (so that few repeat by chance), and more than a random split "
-    "of examples that repeat one another explains, or more than 20%.",
+    "of examples that repeat one another explains, or more than 20%; and in a table more than twice as many as if its "
+    "columns were independent, as where few columns have few values.",
     why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
     fix="Remove them from one of the two files; no option of the config can do that.",
@@ -90,15 +91,23 @@ FEW_VALUES, REPEATED_SHARE, FEW_REPEATED = 20, 0.01, 3
 MANY_REPEATED, DEVIATIONS = 0.2, 3.0
 """Repeated rows of a table that a random split deals out are not a fault of the split, unless they affect a large part
 of the test. Beyond this many standard deviations, they were not dealt out at random."""
+COARSE = 2.0
+"""Columns that depend on each other repeat more often than independent ones, but not this much more."""
 
 
 def _repeated(given: RuleInputs) -> Iterator[Suspicion]:
     facts = given.facts
     is_natural = facts.num_repeated <= _dealt_out(facts) and facts.repeated < MANY_REPEATED
+    is_natural |= _is_coarse(facts, facts.repeated)
     is_more = facts.num_repeated >= FEW_REPEATED and facts.repeated > REPEATED_SHARE
     if facts.distinct > FEW_VALUES and is_more and not is_natural:
         text = f"{percent(facts.repeated)} of the test examples are training examples"
         yield Suspicion(REPEATED, "certain", "dataset", Evidence(text, facts.repeated, REPEATED_SHARE))
+
+
+def _is_coarse(facts: DataFacts, fraction: float) -> bool:
+    """Return whether the columns of a table take so few values that this fraction of its rows repeats by chance."""
+    return fraction < COARSE * facts.repeated_by_chance
 
 
 def _dealt_out(facts: DataFacts) -> float:
@@ -222,7 +231,8 @@ CONTRADICTED = Page(
     id="NN121",
     title="equal inputs with different labels",
     looks_at="Examples in all splits that are the same bit for bit, and labeled differently: more than 1%, and at least"
-    " three, where inputs have more than 20 values (so that few repeat by chance).",
+    " three, where inputs have more than 20 values (so that few repeat by chance). In a table, more than twice as many"
+    " as would repeat if its columns were independent.",
     why="At most one of the labels is right, and no network can tell which.",
     source="Northcutt, Athalye and Mueller, Pervasive label errors in test sets, 2021 (arXiv:2103.14749)",
     fix="nnclassify audit names them: correct the labels, or add the input that tells them apart.",
@@ -233,7 +243,8 @@ CONTRADICTED = Page(
 
 def _contradicted(given: RuleInputs) -> Iterator[Suspicion]:
     facts = given.facts
-    if facts.distinct > FEW_VALUES and facts.contradicted > max(REPEATED_SHARE, FEW_REPEATED / facts.num_examples):
+    is_coarse = facts.distinct <= FEW_VALUES or _is_coarse(facts, facts.contradicted)
+    if not is_coarse and facts.contradicted > max(REPEATED_SHARE, FEW_REPEATED / facts.num_examples):
         text = f"{percent(facts.contradicted)} of the examples equal one with another label"
         yield Suspicion(CONTRADICTED, "note", "dataset", Evidence(text, facts.contradicted, REPEATED_SHARE))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ class DataFacts:
         num_repeated: The number of test examples that are identical to a training example.
         repeated: Their fraction of the test examples.
         repeated_within: The fraction of training examples that occur twice in the training split.
+        repeated_by_chance: The fraction of examples that would equal another training example if the columns of the
+            table were independent of each other; 0 for images.
         distinct: The largest number of distinct values of any one input in the sample.
         contradicted: The fraction of all examples that are identical to one with another label.
         revealing: Columns of a table that give the label away, each with what it predicts alone, in words.
@@ -56,6 +59,7 @@ class DataFacts:
     num_repeated: int
     repeated: float
     repeated_within: float
+    repeated_by_chance: float
     distinct: int
     contradicted: float = 0.0
     revealing: tuple[str, ...] = ()
@@ -73,6 +77,7 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
     raw, _ = train.select(train.spaced_rows(MAX_SAMPLE))
     sample = transform(raw, torch.float64)
     flat = sample.reshape(len(sample), -1)
+    is_table = sample.ndim == 2 and flat.shape[1] <= MAX_FEATURES
     groups = torch.from_numpy(strata(train.all_targets().numpy()))
     contents = Contents(splits)
     found = tuple(contents.duplicates())
@@ -90,9 +95,10 @@ def data_facts(splits: Splits, transform: Transform) -> DataFacts:
         num_repeated=num_repeated,
         repeated=num_repeated / len(splits.test) if splits.test else 0.0,
         repeated_within=1 - len(np.unique(contents.hashes["train"])) / len(train),
+        repeated_by_chance=_repeated_by_chance(raw.numpy(), len(train)) if is_table else 0.0,
         distinct=max(len(flat[:, column].unique()) for column in _some(flat.shape[1])),
         contradicted=_contradicted(contents),
-        revealing=_revealing(splits) if sample.ndim == 2 and flat.shape[1] <= MAX_FEATURES else (),
+        revealing=_revealing(splits) if is_table else (),
     )
 
 
@@ -104,6 +110,15 @@ def _revealing(splits: Splits) -> tuple[str, ...]:
     rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
     raw, targets = train.select(rows)
     return tuple(flag.detail for flag in revealing_columns(raw, targets.numpy(), splits))
+
+
+def _repeated_by_chance(rows: np.ndarray[Any, Any], num_examples: int) -> float:
+    """Return the expected fraction of rows that equal one of `num_examples` others whose columns are independent."""
+    chance = np.ones(len(rows))
+    for column in rows.T:
+        _, values, counts = np.unique(column, return_inverse=True, return_counts=True)
+        chance *= (counts[values] - 1) / max(len(rows) - 1, 1)
+    return float((1 - (1 - chance) ** num_examples).mean())
 
 
 def _contradicted(contents: Contents) -> float:
