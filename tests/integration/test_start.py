@@ -185,7 +185,7 @@ def test_version(nnclassify: Program) -> None:
 def test_configs_are_listed_shown_and_copied(nnclassify: Program, place: Path) -> None:
     listed = nnclassify("configs")
     names = [line.split()[0] for line in listed.stdout.splitlines()]
-    assert names == sorted(path.stem for path in (ROOT / "configs").glob("*.yaml")) + ["smoke/..."]
+    assert names == [*sorted(path.stem for path in (ROOT / "configs").glob("*.yaml")), "smoke/..."]
     shown = nnclassify("configs", "show", "digits_cnn")
     shipped = (ROOT / "configs/digits_cnn.yaml").read_text()
     assert shown.stdout.replace(str(ROOT / "schema.json"), "../schema.json") == shipped

@@ -22,6 +22,7 @@ from nnclassify.inference.export.about import Comparison, Export
 from nnclassify.inference.export.browser_program import HERE, browser_program, encoded
 from nnclassify.inference.export.columns import describe
 from nnclassify.inference.export.network import Kind, is_whole
+from nnclassify.inference.export.resize import ROWS_FIRST
 from nnclassify.inference.report.contents import read_run
 from nnclassify.inference.report.page import content_hash, for_script
 from nnclassify.inference.report.sentences import result_sentence, task_sentence
@@ -116,7 +117,8 @@ def _input(export: Export) -> dict[str, Any]:
     image_format = transform.image_format
     told: dict[str, Any] = {"way": "list", "shape": list(transform.input_shape)}
     if image_format is not None:
-        told |= {"way": "image", "image_format": vars(image_format), "is_whole": is_whole(image_format)}
+        way = {**vars(image_format), "rows_first": ROWS_FIRST}
+        told |= {"way": "image", "image_format": way, "is_whole": is_whole(image_format)}
         return told | {"pen": _pen(export) if image_format.mode == "gray" else None}
     inputs = torch.cat([batch.inputs for batch in export.examples.batches]).double()
     start = _usual(inputs)

@@ -1,14 +1,16 @@
 """Pillow's resizing as tensor operations, bit for bit, for images of any size in one graph.
 
-Pillow resizes the columns, rounds to bytes, resizes the rows and rounds again. Each pass is a product with a matrix of
-coefficients of 22 binary digits (libImaging's Resample.c, `precompute_coeffs` and `normalize_coeffs_8bpc`). Sums of
-bytes times such integers are exact in float64. Which part of the image goes where is `ImageOps.fit` and `ImageOps.pad`.
+Pillow resizes one axis, rounds to bytes, resizes the other one and rounds again; see `ROWS_FIRST` for the order. Each
+pass is a product with a matrix of coefficients of 22 binary digits (libImaging's Resample.c, `precompute_coeffs` and
+`normalize_coeffs_8bpc`). Sums of bytes times such integers are exact in float64. Which part of the image goes where is
+`ImageOps.fit` and `ImageOps.pad`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+import PIL
 import torch
 from torch import Tensor
 
@@ -19,6 +21,24 @@ SUPPORT: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
 """Radius of each filter, in pixels of the larger of the two images."""
 BITS = 22
 """Binary digits of a coefficient."""
+
+
+def rows_first(version: str) -> tuple[int, int, int, int] | None:
+    """Return when a release of Pillow resizes the height before the width, which is less work but rounds otherwise.
+
+    Returns:
+        The factors a, b, c, d: an image of `height` and `width` that becomes `new_height` and `new_width` is resized so
+        if `new_height < height` and `a * height + b * width + c * new_height + d * new_width > 0`. None: never. Found
+        by experiment: 30,000 images of random sizes were resized by Pillow 12.3 and 13.0.
+    """
+    release = tuple(int(part) for part in version.split(".")[:2])
+    if release >= (13, 0):
+        return 1, -2, -1, 2
+    return (1, -100, 0, 0) if release >= (12, 3) else None
+
+
+ROWS_FIRST = rows_first(PIL.__version__)
+"""Of the installed release, so that an exported network predicts what `predict` does here."""
 
 
 class Axis(NamedTuple):
@@ -71,7 +91,15 @@ def _resized(pixels: Tensor, image_format: ImageFormat) -> Tensor:
     rows, columns = _axes(_number(height), _number(width), image_format)
     across = _matrix(columns, width, image_format.width, image_format.interpolation)
     down = _matrix(rows, height, image_format.height, image_format.interpolation)
-    return _applied(down, across, pixels)
+    if ROWS_FIRST is None:
+        return _columns_first(pixels, down, across)
+    sides = (rows.length, columns.length, rows.size, columns.size)
+    balance = sum((factor * side for factor, side in zip(ROWS_FIRST, sides, strict=True)), torch.zeros_like(rows.size))
+    are_first = (rows.size < rows.length) & (balance > 0)
+    if not torch.compiler.is_compiling():  # `cond` would compile both branches
+        return _rows_first(pixels, down, across) if are_first else _columns_first(pixels, down, across)
+    found: Tensor = torch.cond(are_first, _rows_first, _columns_first, (pixels, down, across))
+    return found
 
 
 def _widened(pixels: Tensor, image_format: ImageFormat) -> Tensor:
@@ -80,16 +108,30 @@ def _widened(pixels: Tensor, image_format: ImageFormat) -> Tensor:
     wide, high = _wide(width, height, image_format.height), _wide(height, width, image_format.width)
     across = _matrix(_whole(width, wide), width, wide, "bicubic")
     down = _matrix(_whole(height, high), height, high, "bicubic")
-    return _applied(down, across, pixels)
+    return _columns_first(pixels, down, across)
 
 
-def _applied(down: Tensor, across: Tensor, pixels: Tensor) -> Tensor:
-    """Resize the columns, then the rows, rounding to bytes after each."""
+def _columns_first(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    return _down(_across(pixels, across), down)
+
+
+def _rows_first(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    return _across(_down(pixels, down), across)
+
+
+def _across(pixels: Tensor, across: Tensor) -> Tensor:
+    """Resize the columns, and round to bytes."""
     # Of 4 and 2 dimensions, `matmul` compares strides; torch.export makes of that a guard that refuses some sizes.
     planes = pixels.flatten(0, 1)
-    wide = _to_bytes(torch.bmm(planes, across.T.expand(planes.shape[0], -1, -1)))
-    resized = _to_bytes(torch.bmm(down.expand(planes.shape[0], -1, -1), wide))
-    return resized.reshape(*pixels.shape[:2], *resized.shape[1:])
+    found = _to_bytes(torch.bmm(planes, across.T.expand(planes.shape[0], -1, -1)))
+    return found.reshape(*pixels.shape[:2], *found.shape[1:])
+
+
+def _down(pixels: Tensor, down: Tensor) -> Tensor:
+    """Resize the rows, and round to bytes."""
+    planes = pixels.flatten(0, 1)
+    found = _to_bytes(torch.bmm(down.expand(planes.shape[0], -1, -1), planes))
+    return found.reshape(*pixels.shape[:2], *found.shape[1:])
 
 
 def _wide(length: int, other: int, target: int) -> int:

@@ -555,33 +555,50 @@ function coefficients(length, start, end, size, interpolation) {
   });
 }
 
-/** Resizes bytes (H, W, C) with both boxes given as [start, end]. */
-function resample({ height, width, channels, data }, [newHeight, newWidth], [top, bottom], [left, right], interpolation) {
-  const toByte = (sum) => Math.min(255, Math.max(0, Math.floor((sum + 2 ** (BITS - 1)) / 2 ** BITS)));
-  const across = coefficients(width, left, right, newWidth, interpolation), down = coefficients(height, top, bottom, newHeight, interpolation);
-  const middle = new Uint8Array(height * newWidth * channels), found = new Uint8Array(newHeight * newWidth * channels);
+const toByte = (sum) => Math.min(255, Math.max(0, Math.floor((sum + 2 ** (BITS - 1)) / 2 ** BITS)));
+
+/** Resizes the columns of bytes (H, W, C). */
+function resampleColumns({ height, width, channels, data }, across) {
+  const newWidth = across.length, found = new Uint8Array(height * newWidth * channels);
   for (let y = 0; y < height; y++) {
     across.forEach(([low, weights], x) => {
       for (let c = 0; c < channels; c++) {
         let sum = 0;
         for (let k = 0; k < weights.length; k++) sum += data[(y * width + low + k) * channels + c] * weights[k];
-        middle[(y * newWidth + x) * channels + c] = toByte(sum);
+        found[(y * newWidth + x) * channels + c] = toByte(sum);
       }
     });
   }
+  return { height, width: newWidth, channels, data: found };
+}
+
+/** Resizes the rows of bytes (H, W, C). */
+function resampleRows({ width, channels, data }, down) {
+  const row = width * channels, found = new Uint8Array(down.length * row);
   down.forEach(([low, weights], y) => {
-    for (let at = 0; at < newWidth * channels; at++) {
+    for (let at = 0; at < row; at++) {
       let sum = 0;
-      for (let k = 0; k < weights.length; k++) sum += middle[(low + k) * newWidth * channels + at] * weights[k];
-      found[y * newWidth * channels + at] = toByte(sum);
+      for (let k = 0; k < weights.length; k++) sum += data[(low + k) * row + at] * weights[k];
+      found[y * row + at] = toByte(sum);
     }
   });
-  return { height: newHeight, width: newWidth, channels, data: found };
+  return { height: down.length, width, channels, data: found };
+}
+
+/** Resizes bytes (H, W, C) with both boxes given as [start, end]; `rowsFirst` has the factors of resize.py's ROWS_FIRST. */
+function resample(image, [newHeight, newWidth], [top, bottom], [left, right], interpolation, rowsFirst) {
+  const across = coefficients(image.width, left, right, newWidth, interpolation);
+  const down = coefficients(image.height, top, bottom, newHeight, interpolation);
+  const sides = [image.height, image.width, newHeight, newWidth];
+  const balance = rowsFirst === null ? 0 : sides.reduce((sum, side, at) => sum + side * rowsFirst[at], 0);
+  if (newHeight < image.height && balance > 0) return resampleColumns(resampleRows(image, down), across);
+  return resampleRows(resampleColumns(image, across), down);
 }
 
 const RESIZE = {
-  squash: (image, { height, width, interpolation }) => resample(image, [height, width], [0, image.height], [0, image.width], interpolation),
-  crop: (image, { height, width, interpolation, crop_fraction: fraction }) => {
+  squash: (image, { height, width, interpolation, rows_first: rowsFirst }) =>
+    resample(image, [height, width], [0, image.height], [0, image.width], interpolation, rowsFirst),
+  crop: (image, { height, width, interpolation, crop_fraction: fraction, rows_first: rowsFirst }) => {
     const border = (1 - fraction) / 2;
     let left = border * image.width, top = border * image.height;
     const liveWidth = image.width - left * 2, liveHeight = image.height - top * 2, ratio = liveWidth / liveHeight, wanted = width / height;
@@ -589,15 +606,15 @@ const RESIZE = {
     left += (liveWidth - cropWidth) * 0.5;
     top += (liveHeight - cropHeight) * 0.5;
     const box = (start, size) => [Math.fround(start), Math.fround(start + size)];
-    return resample(image, [height, width], box(top, cropHeight), box(left, cropWidth), interpolation);
+    return resample(image, [height, width], box(top, cropHeight), box(left, cropWidth), interpolation, rowsFirst);
   },
-  pad: (image, { height, width, interpolation }) => {
+  pad: (image, { height, width, interpolation, rows_first: rowsFirst }) => {
     const wide = Math.max(image.width, Math.ceil(image.height / height)), high = Math.max(image.height, Math.ceil(image.width / width));
-    if (wide !== image.width || high !== image.height) image = resample(image, [high, wide], [0, image.height], [0, image.width], "bicubic");
+    if (wide !== image.width || high !== image.height) image = resample(image, [high, wide], [0, image.height], [0, image.width], "bicubic", rowsFirst);
     const ratio = image.width / image.height, wanted = width / height;
     const newHeight = ratio > wanted ? roundHalfEven((image.height / image.width) * width) : height;
     const newWidth = ratio < wanted ? roundHalfEven((image.width / image.height) * height) : width;
-    const part = resample(image, [newHeight, newWidth], [0, image.height], [0, image.width], interpolation);
+    const part = resample(image, [newHeight, newWidth], [0, image.height], [0, image.width], interpolation, rowsFirst);
     const found = { height, width, channels: image.channels, data: new Uint8Array(height * width * image.channels) };
     const top = roundHalfEven((height - newHeight) * 0.5), left = roundHalfEven((width - newWidth) * 0.5);
     for (let y = 0; y < newHeight; y++) {
