@@ -45,7 +45,7 @@ class MadeUpRunner:
         """Always."""
         return True
 
-    may_search = has_time
+    is_early = may_search = has_time
 
     def is_known(self, change: Change, seed: int) -> bool:
         """Never."""

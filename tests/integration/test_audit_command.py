@@ -50,4 +50,5 @@ def test_copies_in_the_test_folder_end_with_4_and_are_drawn(nnclassify: Program,
 def test_a_file_in_the_way_is_told(nnclassify: Program, place: Path) -> None:
     (place / "taken").write_text("")
     done = nnclassify("audit", "iris_mlp", "--out", "taken")
-    assert done.returncode == 2 and done.stderr == "error: --out taken: a file; expected a folder\n"
+    told = "error: --out taken: taken is a file; expected a folder, or a name for a new one\n"
+    assert (done.returncode, done.stderr) == (2, told)

@@ -268,7 +268,7 @@ class _Search:
         few = self._over_seeds(change, FEW_SEEDS)
         stuck = self._stuck(few)
         is_narrow = any(one.page.id == NARROW.id for one in self.open)  # such a network may just be unlucky three times
-        is_open = 0 < stuck < len(few.outcomes) or (stuck and is_narrow)
+        is_open = 0 < stuck < len(few.outcomes) or (stuck and is_narrow and self.runner.is_early())
         return self._over_seeds(change, MANY_SEEDS) if is_open and self.runner.cost <= DEAR_SECONDS else few
 
     def _over_seeds(self, change: Change, count: int) -> SeedOutcomes:
