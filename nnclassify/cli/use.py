@@ -85,18 +85,22 @@ def evaluate(
     check_output("--csv", table, "predictions.csv", [] if which.data is None else [which.data])
     path, changes = run.found()
     from nnclassify.cli.text import evaluation_text
+    from nnclassify.inference.attribution import column_importance
     from nnclassify.inference.calibrate import calibration_facts, calibration_figures
     from nnclassify.inference.evaluation_examples import evaluate_chosen, examples_to_evaluate, recorded_baselines
-    from nnclassify.inference.failures import failures_of
+    from nnclassify.inference.failures import failures_of, slicing_properties
     from nnclassify.inference.predictions import Predicted
 
     classifier = load_noted(path, device).overridden(changes)
     chosen = examples_to_evaluate(classifier, which.split, which.data, which.label)
     for text in chosen.notes:
         note(text)
+    # What is asked for may not apply: before the test split has been looked at.
+    properties = slicing_properties(classifier, chosen.split, chosen.examples, chosen.dataset, by or ())
+    columns = column_importance(classifier, chosen.examples) if importance else None
     evaluation = evaluate_chosen(classifier, chosen, note)
     predicted = Predicted(chosen.split, chosen.examples, evaluation)
-    failures = failures_of(classifier, predicted, chosen.dataset, by or (), with_importance=importance)
+    failures = failures_of(classifier, predicted, properties, columns)
     calibration = calibration_facts(classifier) | calibration_figures(classifier, evaluation)
     recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
     if as_json:

@@ -17,7 +17,7 @@ from nnclassify.evaluation.baselines import Baselines, FittedBaselines
 from nnclassify.inference.calibrate import calibrated_on, calibration_facts, calibration_figures, was_calibrated
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate, evaluated
-from nnclassify.inference.failures import slices_of
+from nnclassify.inference.failures import slices_of, slicing_properties
 from nnclassify.inference.predictions import Predicted, write_predictions
 from nnclassify.process import release_memory
 from nnclassify.runs.folder import RunFolder
@@ -156,12 +156,12 @@ def _test_looks(run: FinishedRun) -> int | None:
 
 
 def _slices(run: FinishedRun) -> list[dict[str, Any]] | None:
-    split = run.test or run.validation
-    return (
-        None
-        if split is None
-        else [part.figures() for part in slices_of(run.classifier, split, run.classifier.config.dataset)]
-    )
+    predicted = run.test or run.validation
+    if predicted is None:
+        return None
+    dataset = run.classifier.config.dataset
+    properties = slicing_properties(run.classifier, predicted.split, predicted.examples, dataset)
+    return [part.figures() for part in slices_of(predicted, properties)]
 
 
 def _calibration(run: FinishedRun) -> dict[str, Any]:

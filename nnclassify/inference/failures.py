@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from nnclassify.data import Examples
 from nnclassify.data.base import Dataset
 from nnclassify.evaluation.properties import properties_of
 from nnclassify.evaluation.slices import Property, Slice, weak_slices
 from nnclassify.evaluation.totals import exact
-from nnclassify.inference.attribution import ColumnImportance, column_importance
+from nnclassify.inference.attribution import ColumnImportance
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.mistakes import Mistake, named_mistakes
 from nnclassify.inference.predictions import Predicted
@@ -46,40 +47,46 @@ class Failures:
 def failures_of(
     classifier: Classifier,
     predicted: Predicted,
-    dataset: Dataset,
-    by: Sequence[str] = (),
-    *,
-    with_importance: bool = False,
+    properties: Sequence[Property],
+    columns: Sequence[ColumnImportance] | None = None,
 ) -> Failures:
-    """Find out where a classifier fails on a split; see `slices_of`.
-
-    Raises:
-        DataError: There is no column of a name in `by`.
-        InputError: The importance of columns is asked for, but the network takes no table.
-    """
-    columns = column_importance(classifier, predicted.examples) if with_importance else None
-    mistakes = named_mistakes(predicted, classifier.class_names)
-    return Failures(*mistakes, slices_of(classifier, predicted, dataset, by), columns)
-
-
-def slices_of(classifier: Classifier, predicted: Predicted, dataset: Dataset, by: Sequence[str] = ()) -> list[Slice]:
-    """Return the slices on which the accuracy is significantly lower than on the other examples of a split.
+    """Find out where a classifier fails on a split.
 
     Args:
         classifier: The trained network.
         predicted: The split, and what was predicted for it.
-        dataset: The dataset that the split was read from.
+        properties: What divides its examples: see `slicing_properties`.
+        columns: The importance of the columns, if it was asked for.
+    """
+    mistakes = named_mistakes(predicted, classifier.class_names)
+    return Failures(*mistakes, slices_of(predicted, properties), columns)
+
+
+def slicing_properties(
+    classifier: Classifier, split: str, examples: Examples, dataset: Dataset, by: Sequence[str] = ()
+) -> list[Property]:
+    """Return what divides the examples of a split into slices.
+
+    Args:
+        classifier: The trained network.
+        split: The name of the split.
+        examples: Its examples.
+        dataset: The dataset that they were read from.
         by: Columns of the table that are no features, but divide the examples too.
 
     Raises:
         DataError: There is no such column.
     """
-    examples, evaluation = predicted.examples, predicted.evaluation
     properties = properties_of(examples, classifier.class_names, classifier.transform, dataset.file_of)
     known = {one.name for one in properties}
-    for column in by:
-        if column not in known:
-            properties.append(Property.of_texts(column, dataset.column_texts(column, predicted.split, examples)))
+    return properties + [
+        Property.of_texts(column, dataset.column_texts(column, split, examples)) for column in by if column not in known
+    ]
+
+
+def slices_of(predicted: Predicted, properties: Sequence[Property]) -> list[Slice]:
+    """Return the slices on which the accuracy is significantly lower than on the other examples of a split."""
+    examples, evaluation = predicted.examples, predicted.evaluation
     right = exact(evaluation.predictions, evaluation.targets).numpy()
     return weak_slices(
         right, evaluation.losses.double().numpy(), properties, lambda rows: examples.names_of(torch.from_numpy(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nnclassify.errors import DataError
 from nnclassify.evaluation.confusion import class_reports, confusion_matrix
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, evaluate
-from nnclassify.inference.failures import failures_of
+from nnclassify.inference.failures import failures_of, slicing_properties
 from nnclassify.inference.mistakes import Mistake, named_mistakes
 from nnclassify.inference.predictions import Predicted
 from nnclassify.training.build import build_components
@@ -77,9 +78,9 @@ def classified() -> tuple[Classifier, Predicted]:
 
 def test_a_column_that_is_no_feature_divides_the_examples(here: Path) -> None:
     classifier, found = classified()
-    dataset = classifier.config.dataset
-    assert "site" not in {part.name for part in failures_of(classifier, found, dataset).slices}
-    slices = failures_of(classifier, found, dataset, by=["site", "x"]).slices
+    properties = partial(slicing_properties, classifier, "test", found.examples, classifier.config.dataset)
+    assert "site" not in {part.name for part in failures_of(classifier, found, properties()).slices}
+    slices = failures_of(classifier, found, properties(by=["site", "x"])).slices
     (part,) = [part for part in slices if part.name == "site"]
     assert part.value == "b" and part.accuracy < 0.5 and part.accuracy_of_others == 1
     assert part.num_examples + part.num_others < len(found.examples)  # a row without a site is neither
@@ -88,7 +89,7 @@ def test_a_column_that_is_no_feature_divides_the_examples(here: Path) -> None:
 def test_a_column_that_is_not_there_is_named(here: Path) -> None:
     classifier, found = classified()
     with pytest.raises(DataError, match=r"t\.csv: no column 'sites'.*did you mean 'site'.*columns: x, site, label"):
-        failures_of(classifier, found, classifier.config.dataset, by=["sites"])
+        slicing_properties(classifier, "test", found.examples, classifier.config.dataset, ["sites"])
     digits = config_of(dataset={"name": "digits"}).dataset
     with pytest.raises(DataError, match="no table in a file"):
-        failures_of(classifier, found, digits, by=["site"])
+        slicing_properties(classifier, "test", found.examples, digits, ["site"])
