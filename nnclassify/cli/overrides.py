@@ -196,7 +196,10 @@ def config_and_overrides(
     """
     if option is None:
         if config is None:
-            raise InputError("CONFIG: missing; expected a YAML file or a name from `nnclassify configs`")
+            raise InputError(
+                "CONFIG: missing; expected a YAML file, a name from `nnclassify configs`, or your data: a folder of "
+                "images, a table or an .npz file"
+            )
         return config, list(words or [])
     if not resume:
         raise InputError(f"--run {option}: names the run that --resume continues; add --resume, or give a CONFIG")
