@@ -24,6 +24,7 @@ from nnclassify.cli.options import (
 )
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color, is_terminal
+from nnclassify.files.paths import check_new_folder
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -148,6 +149,10 @@ def check(
     minutes: Annotated[
         float, typer.Option(metavar="MINUTES", min=0.1, max=10_000, help="Time limit, in CPU time.")
     ] = 1.0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Write check.json there, such as for the report of a run."),
+    ] = None,
     trust: TrustOption = False,
 ) -> None:
     """Find out why a network does not learn.
@@ -155,9 +160,13 @@ def check(
     Prints the cause, the evidence, and the line of YAML to change.
     """
     overrides = changes.gathered()
+    if out is not None:
+        check_new_folder("--out", out)
     from nnclassify.diagnosis.command import check as check_config
 
     checked = check_config(config, overrides, fix, lr_range, minutes)
+    if out is not None:
+        checked.save(out)
     for text in checked.diagnosis.notes:
         note(text)
     if as_json:

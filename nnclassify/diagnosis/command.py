@@ -9,6 +9,9 @@ from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.fix import refuse_existing, write_fixed
 from nnclassify.diagnosis.report import DiagnosisFigures, diagnosis_text, figures, fix_text
+from nnclassify.files.atomic_write import save_error
+from nnclassify.files.json_files import write_json
+from nnclassify.runs.folder import RunFolder
 
 
 class Checked:
@@ -35,6 +38,18 @@ class Checked:
     def figures(self) -> DiagnosisFigures:
         """Return the diagnosis as a JSON object."""
         return figures(self.diagnosis, self.fix, self.lr_range)
+
+    def save(self, folder: Path) -> None:
+        """Write the diagnosis into a folder, which is created if it is not there.
+
+        Raises:
+            SaveError: It cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise save_error(folder, cause) from cause
+        write_json(RunFolder(folder).check, self.figures())
 
     @property
     def exit_code(self) -> int:

@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "diagnosis.json"
 
     @property
+    def check(self) -> Path:
+        """What `nnclassify check --out` found."""
+        return self.path / "check.json"
+
+    @property
     def manifest(self) -> Path:
         """The examples by name."""
         return self.path / "manifest.csv"

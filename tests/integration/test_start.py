@@ -52,6 +52,7 @@ OPTIONS = {
             "--label",
             "--lr-range",
             "--minutes",
+            "--out",
             "--set",
             "--trust",
             "--verbose",

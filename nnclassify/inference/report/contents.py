@@ -73,6 +73,7 @@ class RunContents:
         findings: The findings of the monitor and of the comparison with the baselines, as JSON objects.
         data: The examples, counted.
         audit: What is wrong with them; None if the data was not audited into the folder.
+        check: What `nnclassify check` wrote into the folder; empty if it did not.
         problems: The files that could not be read, one line each.
     """
 
@@ -87,7 +88,13 @@ class RunContents:
     findings: list[dict[str, Any]]
     data: Data
     audit: Audit | None
+    check: dict[str, Any]
     problems: list[str]
+
+    @property
+    def checked(self) -> list[dict[str, Any]]:
+        """The findings of `nnclassify check`, as JSON objects."""
+        return _findings(self.check)
 
     @property
     def name(self) -> str:
@@ -148,6 +155,7 @@ def read_run(folder: RunFolder, examples: ShownExamples | None = None, scored: S
         findings,
         read_data(folder),
         _audit(folder, problems),
+        _object(folder.check, problems),
         problems,
     )
 

@@ -78,6 +78,7 @@ def sections(run: RunContents) -> dict[str, Any]:
         "slices": _slices(run),
         "findings": [_finding(one) for one in run.findings],
         "no_findings": _no_findings(run),
+        "check": {"text": _checked(run), "findings": [_finding(one) for one in run.checked]},
         "data_view": _data(run),
         "audit": _audit(run),
         "config": _config(run),
@@ -385,6 +386,22 @@ def _no_findings(run: RunContents) -> str:
     return "Nothing is known: the run was not watched (--no-monitor), or has not saved its findings yet."
 
 
+def _checked(run: RunContents) -> str:
+    """Return what the findings of `check` do not say."""
+    if not run.check:
+        return _to_be_made(run, "check", "The config was not checked")
+    if at(run.check, "decided") is False:
+        return "`nnclassify check` had too little time to decide whether this network learns."
+    return "" if run.checked else "`nnclassify check` found nothing that keeps this network from learning."
+
+
+def _to_be_made(run: RunContents, command: str, what: str) -> str:
+    """Return which command writes into the folder of a run what is missing from its page."""
+    config, folder = (shlex.quote(str(path)) for path in (run.folder.config, run.folder.path))
+    line = printable(f"nnclassify {command} {config} --out {folder}")
+    return f"{what}. Run `{line}`, then make this page again."
+
+
 def _data(run: RunContents) -> dict[str, Any]:
     splits = []
     for name, counts in run.data.counts.items():
@@ -414,9 +431,7 @@ def _data_notes(run: RunContents) -> Iterator[str]:
 def _audit(run: RunContents) -> dict[str, Any]:
     """Return what is wrong with the data: the findings of an audit, and the first examples of each kind."""
     if run.audit is None:
-        command = f"nnclassify audit {shlex.quote(str(run.folder.config))} --out {shlex.quote(str(run.folder.path))}"
-        text = f"The data was not audited. Run `{printable(command)}`, then make this page again."
-        return {"text": text, "findings": [], "kinds": []}
+        return {"text": _to_be_made(run, "audit", "The data was not audited"), "findings": [], "kinds": []}
     by_kind: dict[str, list[dict[str, str]]] = {}
     for flag in run.audit.flags:
         by_kind.setdefault(flag["finding"], []).append(flag)

@@ -203,6 +203,24 @@ def test_an_audit_of_the_data_is_shown(tmp_path: Path) -> None:
     assert "label error (1) name split score given suggested 3.png train 0.9 <cat> dog" in text
 
 
+def test_a_check_of_the_config_is_shown(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert "The config was not checked. Run nnclassify check" in page_of(run).text
+    (tmp_path / "check.json").write_text(json.dumps({"decided": True, "findings": []}))
+    assert "nnclassify check found nothing that keeps this network from learning." in page_of(run).text
+    (tmp_path / "check.json").write_text(json.dumps({"decided": False, "findings": []}))
+    assert "nnclassify check had too little time" in page_of(run).text
+    finding = {
+        "id": "NN402",
+        "severity": "fault",
+        "title": "a rate",
+        "evidence": {"text": "lr 9"},
+        "change": {"x.y": 1},
+    }
+    (tmp_path / "check.json").write_text(json.dumps({"decided": True, "findings": [finding]}))
+    assert "fault a rate NN402 lr 9 To try: x.y: 1" in page_of(run).text
+
+
 def test_a_run_without_held_out_examples_says_so(tmp_path: Path) -> None:
     run = write_run(tmp_path, result={"train": {"accuracy": 1.0, "loss": 0.1}})
     rows = [row_of(epoch, train_accuracy=1.0, validation_loss=None, validation_accuracy=None) for epoch in (1, 2, 3)]
