@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -83,10 +84,12 @@ class Dates(Settings):
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
         date = datetime(2024, 12, 31)
-        try:
-            is_read = value is None or datetime.strptime(date.strftime(value), value).year == date.year
-        except (ValueError, re.error):
-            is_read = False
+        with warnings.catch_warnings():  # Python 3.13 warns of formats without a year, which are refused here
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                is_read = value is None or datetime.strptime(date.strftime(value), value).year == date.year
+            except (ValueError, re.error):
+                is_read = False
         if not is_read:
             raise ValueError("a format of strptime with a year, such as '%d.%m.%Y'")
         return value
