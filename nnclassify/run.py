@@ -280,18 +280,14 @@ def train_group_isolated(
     else:
         raise CheckpointError(f"{loaded.name}: no group of these runs to resume under {root}/")
 
-    def train_run(loaded: LoadedConfig, folder: RunFolder | None, *, into: RunFolder) -> object:
-        return train(
-            loaded,
-            resume=folder,
-            into=into,
-            observers=observers,
-            note=note,
-            with_monitor=with_monitor,
-            with_report=with_report,
-            signal_handling=lambda ask: nullcontext(),
-        )
-
+    train_run = partial(
+        train,
+        observers=observers,
+        note=note,
+        with_monitor=with_monitor,
+        with_report=with_report,
+        signal_handling=lambda ask: nullcontext(),
+    )
     summary = train_runs(group, [], train_run, note)
     check_all_trained(summary)
     return summary

@@ -77,7 +77,7 @@ def train(
         folder, loaded = _loaded(config, overrides, resume=resume, is_run=run is not None)
         group = started_group(loaded, seeds, folds) if folder is None else None
     if group is None:
-        train_run(loaded, folder, show=partial(_show, as_json=as_json, plots=plots))
+        train_run(loaded, resume=folder, show=partial(_show, as_json=as_json, plots=plots))
     else:
         train_group(group, overrides if resume else [], train_run, as_json=as_json)
 
@@ -105,8 +105,8 @@ def _loaded(
 
 def _trained(
     loaded: LoadedConfig,
-    folder: RunFolder | None,
     *,
+    resume: RunFolder | None,
     into: RunFolder | None = None,
     show: Callable[[RunResult], None] = lambda result: None,
     monitor: bool,
@@ -127,7 +127,7 @@ def _trained(
         introduction = Introduction(progress.note, verbose=verbose)
         watching, announce = [introduction, progress], {"announce": introduction.announce}
     result = train_distributed(
-        loaded, folder, watching, progress.note, monitor, into=into, with_report=report, **announce
+        loaded, resume, watching, progress.note, monitor, into=into, with_report=report, **announce
     )
     if result is None:
         return

@@ -15,8 +15,8 @@ from nnclassify.runs.groups import Group
 class TrainRun(Protocol):
     """Trains a run."""
 
-    def __call__(self, loaded: LoadedConfig, folder: RunFolder | None, *, into: RunFolder) -> object:
-        """Train a config: continue the run in `folder`, or start one in the folder `into`."""
+    def __call__(self, loaded: LoadedConfig, /, *, resume: RunFolder | None, into: RunFolder) -> object:
+        """Train a config: continue the run `resume`, or start one in the folder `into`."""
 
 
 def train_runs(group: Group, overrides: Sequence[str], train_run: TrainRun, note: Callable[[str], None]) -> Summary:
@@ -42,7 +42,7 @@ def train_runs(group: Group, overrides: Sequence[str], train_run: TrainRun, note
             note(f"{folder.name} ({number} of {len(group.runs)})")
             begun = folder if folder.started_at() is not None else None
             try:
-                train_run(group.config(run, overrides), begun, into=group.create_folder(run))
+                train_run(group.config(run, overrides), resume=begun, into=group.create_folder(run))
             except TrainingError as error:
                 failed[run] = str(error)
                 note(f"error: {folder.name}: {error}")

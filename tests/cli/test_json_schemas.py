@@ -115,7 +115,9 @@ def test_the_site_of_the_lessons_keeps_to_its_schema(
 ) -> None:
     monkeypatch.setattr("nnclassify.lessons.site.write_site", lambda out, seed, note: out / "index.html")
     app(["lesson", "--all", "--out", str(tmp_path), "--json"], standalone_mode=False)
-    validate("lesson-site", json.loads(capsys.readouterr().out))
+    printed = json.loads(capsys.readouterr().out)
+    validate("lesson-site", printed)
+    assert printed["index"] == str(tmp_path / "index.html") and "memorizing" in printed["lessons"]
 
 
 @pytest.mark.slow

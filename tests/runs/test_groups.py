@@ -160,10 +160,10 @@ def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
 
 
 def test_a_run_that_fails_does_not_stop_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def train_run(loaded: LoadedConfig, folder: RunFolder | None, *, into: RunFolder) -> None:
+    def train_run(loaded: LoadedConfig, *, resume: RunFolder | None, into: RunFolder) -> None:
         if loaded.config.seed == 1:
             raise TrainingError("the loss is not finite")
-        run.train(loaded, resume=folder, into=into)
+        run.train(loaded, resume=resume, into=into)
 
     config = loaded(config_of(dataset="iris"), "test")
     group = new_group(config, runs_of_group(config, "3", None))
