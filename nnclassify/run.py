@@ -15,7 +15,7 @@ from nnclassify.config.from_python import AnyConfig, Overrides, assignments, loa
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Splits
 from nnclassify.diagnosis.findings import Finding
-from nnclassify.diagnosis.monitor.end_of_run import compared
+from nnclassify.diagnosis.monitor.end_of_run import end_of_run
 from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
 from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
@@ -453,10 +453,8 @@ def _result(
         monitor.say(text)
     best = trainer.rows[trainer.best_epoch - 1]
     run = finished_run(folder, classifier, components.splits, best, is_new=is_new, note=monitor.say)
-    if run.judged_baselines is not None:
-        finding = compared(run.judged.split, run.judged.evaluation, run.judged_baselines, str(folder.config))
-        if finding is not None:
-            monitor.add(finding)
+    for finding in end_of_run(run):
+        monitor.add(finding)
     return RunResult(
         folder=folder,
         components=components,

@@ -39,8 +39,8 @@ NUM_PLANTED, SHARE = 200, 0.05
 CHANGES = ("crop", "jpeg", "brightness")
 
 
-def materials(data: Path, tables: Path, num_images: int) -> Iterator[tuple[str, Material]]:
-    """Yield the data sets: of large ones, a stratified sample that is mostly training examples."""
+def materials(data: Path, tables: Path, num_images: int, only: str) -> Iterator[tuple[str, Material]]:
+    """Yield the data sets, all or those that are named: of large ones, a sample that is mostly training examples."""
     limit = f"dataset.limit={num_images}"
     configs = {
         "mnist": ["mnist_cnn", f"dataset.root={data}", limit],
@@ -48,7 +48,8 @@ def materials(data: Path, tables: Path, num_images: int) -> Iterator[tuple[str, 
         "digits": ["digits_cnn"],
         "census": [str(tables / "census.csv")],
     }
-    for name, (config, *overrides) in configs.items():
+    for name in only.split(",") if only else configs:
+        config, *overrides = configs[name]
         loaded = load_config(config, overrides)
         yield name, Material(loaded, loaded.config.completed().dataset.build(0), Progress())
 
@@ -112,7 +113,7 @@ def labels(name: str, material: Material) -> dict[str, Any]:
     given = np.where(is_wrong, (material.targets + shift) % num_classes, material.targets)
     started = time.process_time()
     classify = linear_probabilities if material.is_images else boosted_probabilities
-    inputs = image_features(material.thumbnails) if material.is_images else material.columns
+    inputs = image_features(material.thumbnails) if material.is_images else material.tree_columns
     probabilities = classify(inputs, given, num_classes, material.hashes).double().numpy()
     seconds = time.process_time() - started
     ours = np.zeros(len(given), dtype=np.bool_)
@@ -188,9 +189,7 @@ def main() -> None:
             print(json.dumps(found), flush=True)
         return
     measure: Callable[[str, Material], dict[str, Any] | None] = duplicates if options.what == "duplicates" else labels
-    for name, material in materials(options.data, options.tables, options.images):
-        if options.only and name not in options.only.split(","):
-            continue
+    for name, material in materials(options.data, options.tables, options.images, options.only):
         if (line := measure(name, material)) is not None:
             print(json.dumps({"data": name, **line}), flush=True)
 

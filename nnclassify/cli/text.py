@@ -67,7 +67,8 @@ def _test_lines(result: RunResult) -> list[str]:
 def _looks(result: RunResult, split: str) -> str:
     """Return whether the test split was shown during training, and how often it was looked at, from the second on."""
     looks = in_words(result.analyses.get("test_looks"))
-    seen = "shown after every epoch (validation: test)" if result.components.splits.validation_is_test else ""
+    seen = "shown after every epoch (validation: test): too high if anything was chosen by it"
+    seen = seen if result.components.splits.validation_is_test else ""
     return "".join(f"; {text}" for text in (seen, looks) if text and split == "test")
 
 

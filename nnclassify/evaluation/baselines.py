@@ -128,12 +128,16 @@ class FittedBaselines:
 
 def _boosted(splits: Splits, transform: Transform, judged: Examples) -> Tensor:
     """Return what gradient-boosted trees, fitted on the training split, predict."""
-    from nnclassify.evaluation.boosting import boosted_predictions, max_examples
+    from nnclassify.evaluation.boosting import boosted_predictions, max_examples, tree_columns
 
-    inputs = torch.cat(list(_features(judged, transform)))
+    def inputs_of(examples: Examples) -> Tensor:
+        if len(transform.input_shape) == 1:
+            return tree_columns(examples.select(torch.arange(len(examples)))[0], transform.encoder)
+        return torch.cat(list(_features(examples, transform)))
+
+    inputs = inputs_of(judged)
     train = _some(splits.train, max_examples(inputs.shape[1], splits.num_classes))
-    train_inputs = torch.cat(list(_features(train, transform)))
-    return boosted_predictions(train_inputs, train.all_targets(), inputs, splits.num_classes)
+    return boosted_predictions(inputs_of(train), train.all_targets(), inputs, splits.num_classes)
 
 
 def commonest(targets: Tensor) -> tuple[Tensor, float]:

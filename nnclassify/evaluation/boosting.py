@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MAX_EXAMPLES, MAX_WORK = 10_000, 10**8
-"""Maximum number of training examples, and of values that all trees read: a second on one core. On the 23,444 rows of
-census, 10,000 rows and 50 rounds reach 87.1%, all rows and 100 rounds 87.2% in three times as long."""
+from nnclassify.data.encoding import OneHotColumn, TableEncoder
+
+MAX_EXAMPLES, MAX_WORK = 25_000, 5 * 10**7
+"""Maximum number of training examples, and of values that all trees read: half a second on one core. On the 23,444 rows
+and 14 columns of census, 50 rounds reach 87.1% in 0.25 s, and 100 rounds 87.4% in 0.45 s."""
 ITERATIONS, MIN_ITERATIONS, MAX_TREES = 50, 20, 1000
 """Rounds of boosting, each of which grows a tree per class (one for two classes): fewer rounds for many classes."""
 SEED = 0
@@ -24,6 +26,28 @@ def max_examples(num_columns: int, num_classes: int) -> int:
     """Return the maximum number of training examples."""
     num_trees = num_iterations(num_classes) * (1 if num_classes == 2 else num_classes)
     return max(2 * num_classes, min(MAX_EXAMPLES, MAX_WORK // (num_columns * num_trees)))
+
+
+def tree_columns(raw: Tensor, encoder: TableEncoder | None) -> Tensor:
+    """Return raw examples as trees read them, `(N, D)`: of a column of categories, one number instead of indicators.
+
+    Trees divide categories by their places as well as by indicators, and on census in a sixth of the time.
+
+    Args:
+        raw: The features of the examples, `(N, ...)`.
+        encoder: How the columns of a table became features; None if they are features as they are.
+    """
+    raw = raw.flatten(1)
+    if encoder is None:
+        return raw
+    parts = []
+    for column, place in zip(encoder.columns, encoder.slices, strict=True):
+        features = raw[:, place]
+        if isinstance(column, OneHotColumn):
+            indicators, rest = features.tensor_split([len(column.categories) + 1], dim=1)
+            features = torch.cat([indicators.argmax(dim=1, keepdim=True).to(raw.dtype), rest], dim=1)
+        parts.append(features)
+    return torch.cat(parts, dim=1)
 
 
 def boosted_predictions(inputs: Tensor, targets: Tensor, judged: Tensor, num_classes: int) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnclassify.diagnosis.monitor.end_of_run import compared
+from nnclassify.diagnosis.monitor.end_of_run import compared, differing
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.confusion import class_reports, confusion_matrix
 from nnclassify.evaluation.intervals import wilson_interval
@@ -58,3 +58,22 @@ def test_few_test_examples_prove_nothing() -> None:
 
 def test_examples_of_one_class_prove_nothing() -> None:
     assert compared("validation", reached(16, 0, 20, 0), Baselines(1.0, 1.0, 1.0), "net.yaml") is None
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "is_told"),
+    [
+        (reached(100, 100), reached(0, 0), True),
+        (reached(50, 50), reached(60, 60), False),  # 10 points
+        (reached(90, 90), reached(75, 75), True),  # 15 points, 4 standard deviations
+        (reached(18, 18, 20, 20), reached(15, 15, 20, 20), False),  # as many of fewer examples
+        (reached(2, 1, 2, 1), reached(0, 0, 2, 2), False),
+    ],
+)
+def test_splits_that_differ_by_more_than_chance_are_told(
+    validation: Evaluation, test: Evaluation, is_told: bool
+) -> None:
+    for pair in ((validation, test), (test, validation)):
+        finding = differing(*pair, "net.yaml")
+        assert (finding is not None and finding.id == "NN615") == is_told
+    assert finding is None or "run `nnclassify audit net.yaml`" in finding.evidence.text

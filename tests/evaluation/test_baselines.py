@@ -7,6 +7,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from nnclassify import run
 from nnclassify.data import Examples, Splits
+from nnclassify.data.encoding import NumberColumn, OneHotColumn, TableEncoder
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation import boosting
@@ -86,8 +87,16 @@ def test_what_the_linear_model_gets_right_of_what_the_network_does() -> None:
 
 def test_boosted_trees_are_of_bounded_size() -> None:
     assert [boosting.num_iterations(num_classes) for num_classes in (2, 3, 26, 1000)] == [50, 50, 38, 20]
-    assert boosting.max_examples(14, 2) == 10_000 and boosting.max_examples(1000, 2) == 2000
+    assert boosting.max_examples(14, 2) == 25_000 and boosting.max_examples(1000, 2) == 1000
     assert boosting.max_examples(10**6, 10) == 20
+
+
+def test_trees_read_a_column_of_categories_as_one_number() -> None:
+    color = OneHotColumn(name="color", categories=("blue", "red"), fill="red", marks_missing=True)
+    encoder = TableEncoder((NumberColumn(name="size"), color, NumberColumn(name="age")))
+    rows = [encoder.row(texts, "here", ".") for texts in (["3", "red", "7"], ["4", "green", "8"], ["5", "", "9"])]
+    found = boosting.tree_columns(torch.tensor(rows), encoder)
+    assert found.tolist() == [[3, 1, 0, 7], [4, 2, 0, 8], [5, 1, 1, 9]]
 
 
 def test_boosted_trees_take_multi_hot_targets_and_a_class_that_is_everywhere() -> None:

@@ -92,6 +92,6 @@ def out_of_fold(material: Material) -> Judged:
         return Judged(rows, found.double().numpy(), "a linear model of image patches", "disagrees")
     material.progress.start("label errors", FOLDS)
     found = boosted_probabilities(
-        material.columns, targets, material.splits.num_classes, groups, material.progress.advance
+        material.tree_columns, targets, material.splits.num_classes, groups, material.progress.advance
     )
     return Judged(rows, found.double().numpy(), "gradient-boosted trees", "disagree")

@@ -18,6 +18,7 @@ from nnclassify.data.splitting import Labels
 from nnclassify.data.transform import fit_normalization
 from nnclassify.diagnosis.audit.features import image_features, standardized
 from nnclassify.diagnosis.audit.progress import Progress
+from nnclassify.evaluation.boosting import tree_columns
 
 SIDE = 32
 """Larger images are averaged to this side: copies and classes can be told at this size, and memory is bounded."""
@@ -139,6 +140,12 @@ class Material:
         if found.shape[1] > MAX_COLUMNS:
             found = functional.adaptive_avg_pool1d(found[:, None], MAX_COLUMNS)[:, 0]
         return found
+
+    @cached_property
+    def tree_columns(self) -> Tensor:
+        """The columns of a table as trees read them, `(N, D)`; the averages of `columns` if there are more of them."""
+        found = torch.cat([tree_columns(chunk, self.splits.encoder) for chunk in self.chunks()])
+        return found if found.shape[1] <= MAX_COLUMNS else self.columns
 
     @cached_property
     def features(self) -> Tensor:

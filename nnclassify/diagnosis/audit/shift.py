@@ -34,7 +34,7 @@ def shift(material: Material) -> Found:
     rows = np.concatenate([train, test])
     is_test = np.repeat([0, 1], [len(train), len(test)])
     classify = linear_probabilities if material.is_images else boosted_probabilities
-    inputs = material.features if material.is_images else material.columns
+    inputs = material.features if material.is_images else material.tree_columns
     scores = classify(inputs[torch.from_numpy(rows)], is_test, 2, material.hashes[rows])[:, 1].double().numpy()
     area, error = area_under_curve(scores, is_test)
     low, high = max(0.0, area - DEVIATIONS * error), min(1.0, area + DEVIATIONS * error)

@@ -1,11 +1,15 @@
-"""Compare a finished run with two baselines: a linear model, and always predicting the most common class."""
+"""Compare a finished run with two baselines, a linear model and the most common class, and its splits."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
-from nnclassify.diagnosis.monitor.pages import BELOW_LINEAR, LIKE_THE_MAJORITY
+from nnclassify.diagnosis.monitor.pages import BELOW_LINEAR, LIKE_THE_MAJORITY, SPLITS_DIFFER
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
+from nnclassify.inference.analysis import FinishedRun
 from nnclassify.inference.evaluate import Evaluation
 
 FAR, DEVIATIONS = 0.1, 3.0
@@ -14,6 +18,17 @@ LITTLE = 0.1
 """A network that got less than this fraction of the way from chance to 1 has learned next to nothing."""
 FEW = 10
 """With fewer examples, one or two of them decide whether a network beats the most common class."""
+
+
+def end_of_run(run: FinishedRun) -> Iterator[Finding]:
+    """Yield the findings on the result of a run."""
+    config = str(run.folder.config)
+    found = []
+    if run.judged_baselines is not None:
+        found.append(compared(run.judged.split, run.judged.evaluation, run.judged_baselines, config))
+    if run.validation is not None and run.test is not None:
+        found.append(differing(run.validation.evaluation, run.test.evaluation, config))
+    yield from filter(None, found)
 
 
 def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> Finding | None:
@@ -33,8 +48,7 @@ def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> 
         return None
     advice = f"run `nnclassify check {config}`"
     pooled = (found.linear + reached.accuracy) / 2
-    noise = (2 * pooled * (1 - pooled) / reached.num_examples) ** 0.5
-    far = max(FAR, DEVIATIONS * noise)
+    far = _far(pooled, reached.num_examples, reached.num_examples)
     if found.linear - reached.accuracy > far and found.linear_balanced_accuracy - balanced_accuracy > far:
         text = f"{split} accuracy {percent(reached.accuracy)}, a linear model {percent(found.linear)}: {advice}"
         return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
@@ -45,6 +59,26 @@ def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> 
         )
         return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
+
+
+def differing(validation: Evaluation, test: Evaluation, config: str) -> Finding | None:
+    """Return the finding for a run whose validation and test accuracy are further apart than chance explains, or None.
+
+    It says that the splits differ, not which network is better: nothing is chosen by it.
+    """
+    counts = validation.num_examples, test.num_examples
+    pooled = (validation.accuracy * counts[0] + test.accuracy * counts[1]) / sum(counts)
+    gap, far = abs(validation.accuracy - test.accuracy), _far(pooled, *counts)
+    if gap <= far:
+        return None
+    text = f"validation accuracy {percent(validation.accuracy)}, test accuracy {percent(test.accuracy)}"
+    return finding_of(SPLITS_DIFFER, "warning", Evidence(f"{text}: run `nnclassify audit {config}`", gap, far))
+
+
+def _far(share: float, *counts: int) -> float:
+    """Return the gap between two accuracies around `share`, of so many examples each, that is worth a warning."""
+    noise = math.sqrt(share * (1 - share) * sum(1 / count for count in counts))
+    return max(FAR, DEVIATIONS * noise)
 
 
 def _balanced_accuracy_and_chance(reached: Evaluation) -> tuple[float, float]:

@@ -134,6 +134,16 @@ LIKE_THE_MAJORITY = Page(
     source="Karpathy, A recipe for training neural networks, 2019: set up dumb baselines",
     fix="Run nnclassify check CONFIG: it looks for the cause, and tests whether the labels depend on the inputs.",
 )
+SPLITS_DIFFER = Page(
+    id="NN615",
+    title="the validation and the test accuracy differ by more than chance",
+    looks_at="The accuracy of a finished run on the validation split and on the test split: apart by more than 10"
+    " points and by more than three standard deviations.",
+    why="Two splits of the same kind agree within their sampling error. Here, one of them is of another kind, or shares"
+    " examples with the training split, so one of the two figures is not what other data will show.",
+    source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.3",
+    fix="Run nnclassify audit CONFIG: it compares the splits, and finds copies across them.",
+)
 PAGES = (
     NOT_FINITE,
     STUCK,
@@ -149,4 +159,5 @@ PAGES = (
     PAST_BEST,
     BELOW_LINEAR,
     LIKE_THE_MAJORITY,
+    SPLITS_DIFFER,
 )

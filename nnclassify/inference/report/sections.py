@@ -17,7 +17,7 @@ from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
 from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
-from nnclassify.inference.report.sentences import advice, judged, result_sentence, task_sentence, thing
+from nnclassify.inference.report.sentences import NAMED_CLASSES, advice, judged, result_sentence, task_sentence, thing
 from nnclassify.training.history import Row
 
 SECTIONS = (
@@ -405,17 +405,24 @@ def _to_be_made(run: RunContents, command: str, what: str) -> str:
 def _data(run: RunContents) -> dict[str, Any]:
     splits = []
     for name, counts in run.data.counts.items():
-        (largest, most), (smallest, least) = counts.most_common(1)[0], min(counts.items(), key=lambda item: item[1])
         splits.append(
             {
                 "name": printable(name),
                 "count": sum(counts.values()),
                 "classes": f"{len(counts):,}",
-                "smallest": f"{readable(smallest, MAX_LABEL)} ({least:,})",
-                "largest": f"{readable(largest, MAX_LABEL)} ({most:,})",
+                "smallest": _of_size(counts, min(counts.values())),
+                "largest": _of_size(counts, max(counts.values())),
             }
         )
     return {"splits": splits, "notes": list(_data_notes(run))}
+
+
+def _of_size(counts: Mapping[str, int], size: int) -> str:
+    """Return the classes that have so many examples, in words."""
+    names = [readable(name, MAX_LABEL) for name, count in counts.items() if count == size]
+    if len(names) == 1:
+        return f"{names[0]} ({size:,})"
+    return f"{'all' if len(names) == len(counts) else some(names, NAMED_CLASSES)} ({size:,} each)"
 
 
 def _data_notes(run: RunContents) -> Iterator[str]:

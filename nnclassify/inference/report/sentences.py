@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nnclassify.errors import counted, some
@@ -195,9 +195,15 @@ def _classes(scored: Scored) -> Iterator[str]:
         yield f"It does about equally well on every class ({low} to {high} found)."
         return
     count = 1 if len(ranked) < 4 else 2
-    best = " and ".join(f"{_name(row)} ({percent(row.recall)} found)" for row in ranked[:count])
     worst = " and ".join(_weak(row) for row in ranked[: -count - 1 : -1])
-    yield f"Most reliable for {best}; weakest for {worst}."
+    yield f"Most reliable for {_most_reliable(ranked[:-count], count)}; weakest for {worst}."
+
+
+def _most_reliable(ranked: Sequence[ClassRow], count: int) -> str:
+    """Return the classes that are found most often, and how many more are found as often as the last of them."""
+    best = [f"{_name(row)} ({percent(row.recall)} found)" for row in ranked[:count]]
+    equal = sum(row.recall == ranked[count - 1].recall for row in ranked[count:])
+    return f"{', '.join(best)} and {equal} more" if equal else " and ".join(best)
 
 
 def _name(row: ClassRow) -> str:
@@ -228,6 +234,11 @@ def _caution(run: RunContents, found: Judged) -> Iterator[str]:
         )
     if found.split == "train":
         yield f"Caution: how it does on other {things} is unknown, because none were kept out of training."
+    if found.split == "test" and at(run.config, "dataset", "validation") == "test":
+        yield (
+            "Caution: the test split was also the validation split, shown after every epoch. If anything was chosen by "
+            "it, such as the number of epochs, the figure is too high."
+        )
     looks = number_at(run.result, "test_looks")
     if found.split == "test" and looks is not None and looks > 1:
         yield (
