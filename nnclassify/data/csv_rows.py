@@ -249,13 +249,13 @@ def number(text: str, where: str, decimal: str = ".") -> float:
     """Return a field as a finite number.
 
     Raises:
-        MissingValueError: With `where`: nothing there, or a word for nothing.
-        DataError: A text, or a number without end.
+        MissingValueError: With `where`: nothing there, a word for nothing, or infinity.
+        DataError: A text.
     """
     value = as_number(text, decimal)
     if value is None:
         is_missing, problem = why_no_number(text, decimal)
-        raise (MissingValueError if is_missing else DataError)(f"{where}: {problem}")
+        raise (MissingValueError if is_missing or is_infinite(text) else DataError)(f"{where}: {problem}")
     return value
 
 
@@ -266,7 +266,7 @@ def why_no_number(text: str, decimal: str = ".") -> tuple[bool, str]:
         found = f"found {text!r}, a missing value" if text else "missing value"
         return True, f"{found}; fill it in or remove the row"
     found = f"found {text[:40]!r}, expected a"
-    if _is_infinite(text):
+    if is_infinite(text):
         return False, f"{found} finite number; correct it or remove the row"
     hints = [hint for pattern, hint in _HINTS if re.fullmatch(pattern, text, re.ASCII)]
     if hint := next((hint for hint in hints if f"decimal: '{decimal}'" not in hint), ""):
@@ -277,7 +277,8 @@ def why_no_number(text: str, decimal: str = ".") -> tuple[bool, str]:
     return False, f"{found} number"
 
 
-def _is_infinite(text: str) -> bool:
+def is_infinite(text: str) -> bool:
+    """Return whether a text is a number without end, or too large for a float."""
     try:
         return math.isinf(float(text))
     except ValueError:
@@ -298,7 +299,10 @@ class Problems:
         self._all_missing = True
 
     def add(self, column: int, text: str, *, is_missing: bool = False, kind: str = "", count: int = 1) -> None:
-        """Note a problem of a column (-1: of whole rows), unless one of its kind is known."""
+        """Note a problem of a column (-1: of whole rows), unless one of its kind is known.
+
+        Infinity counts as missing, too: no number stands there.
+        """
         first, known = self._found.get((column, kind), (text, 0))
         self._found[column, kind] = (first, known + count)
         self._all_missing = self._all_missing and is_missing

@@ -24,7 +24,7 @@ from nnclassify.data.csv_header import (
     places_of,
     text_columns,
 )
-from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, why_no_number
+from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, is_infinite, why_no_number
 from nnclassify.data.encoding import AnyColumn, NumberColumn, RawColumn, Values
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
@@ -238,7 +238,8 @@ class _Reader:
                 is_missing, problem = why_no_number(row[column], decimal)
                 if not (is_missing and self.wanted.may_be_missing):
                     text = f"{where}: column {self.header[column]!r}: {problem}"
-                    self.problems.add(column, text, is_missing=is_missing, kind="" if is_missing else "text")
+                    no_number = is_missing or is_infinite(row[column])
+                    self.problems.add(column, text, is_missing=no_number, kind="" if is_missing else "text")
             numbers.append(math.nan if value is None else value)
         return numbers
 
@@ -327,7 +328,8 @@ class _Reader:
             count = sum(texts.counts[spelling] for spelling in spellings)
             of_feature = "" if self.header[texts.place] in self.features else text
             kind = of_feature if is_missing else "text"
-            self.problems.add(texts.place, f"{where}: {problem}", is_missing=is_missing, kind=kind, count=count)
+            no_number = is_missing or is_infinite(text)
+            self.problems.add(texts.place, f"{where}: {problem}", is_missing=no_number, kind=kind, count=count)
 
     def _advice(self) -> str:
         """Return what to set for columns of texts: which columns to leave out, and how to learn from texts."""

@@ -165,7 +165,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     balanced = _balanced_baselines(runner)
     skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
     if any(one.page.id == data.IMBALANCED.id for one in suspicions):
-        skill.expect_rare_classes(net, balanced[-1]().outcome)
+        skill.expect_rare_classes(net, [baseline().outcome for baseline in balanced])
     stand_in = _stand_in(runner, components, given) if skill.of(net) < GOOD and net.error is None else None
     has_held_out = runner.folds[0].validation is not None
     findings = label_findings(splits, given.facts, plain, balanced, net.held_out if has_held_out else None)

@@ -108,8 +108,13 @@ def test_an_accepted_finding_is_a_note(here: Path) -> None:
     assert (first.id, first.severity) == ("NN205", "note")
 
 
-def test_a_missing_value_is_a_finding_not_a_crash(here: Path) -> None:
+@pytest.mark.parametrize("cell", [None, "inf", "-Infinity", "1e999"])
+def test_a_missing_or_infinite_value_is_a_finding_not_a_crash(cell: str | None, here: Path) -> None:
     write_tables(here)
+    if cell is not None:
+        lines = (here / "clean.csv").read_text().splitlines()
+        lines[18] = cell + lines[18][lines[18].index(",") :]
+        (here / "missing.csv").write_text("\n".join(lines))
     diagnosis = checked("dataset: {name: csv, path: missing.csv}\nmodel: mlp\n", here)
     assert [finding.id for finding in diagnosis.findings] == ["NN101"]
     assert "missing.csv:19" in diagnosis.findings[0].evidence.text

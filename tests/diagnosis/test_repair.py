@@ -45,7 +45,7 @@ class MadeUpRunner:
         """Always."""
         return True
 
-    is_early = may_search = has_time
+    may_search = has_time
 
     def is_known(self, change: Change, seed: int) -> bool:
         """Never."""
@@ -70,6 +70,7 @@ def suspicion(page: Any, change: Change, certainty: Certainty = "likely") -> Sus
 
 NARROWER = suspicion(NARROW, {"model.hidden": [16]})
 FASTER = suspicion(LOW_LR, {"optimizer.lr": 0.1})
+UNUSUAL, COMMON = FASTER, suspicion(LOW_LR, {"optimizer.lr": 0.1}, "possible")
 SMALLER = suspicion(SHORT, {"batch_size": 32})
 
 
@@ -215,12 +216,20 @@ def test_a_short_trial_that_is_good_already_is_decided() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "lucky", "is_fault"),
-    [(FASTER, (2, 3), False), (FASTER, (2,), True), (NARROWER, (3,), False), (NARROWER, (), True)],
+    [
+        (COMMON, (2, 3), False),
+        (COMMON, (2,), True),
+        (UNUSUAL, (2, 3), True),
+        (UNUSUAL, (0, 2, 3), False),
+        (NARROWER, (3,), False),
+        (NARROWER, (), True),
+    ],
 )
 def test_a_net_is_at_fault_where_nearly_all_seeds_get_stuck(
     cause: Suspicion, lucky: tuple[int, ...], is_fault: bool
 ) -> None:
-    """Two, one or none of five learn. Where one does, the layer is wide enough; a rate may still be wrong."""
+    """Where one of five learns, the layer is wide enough; a common rate is wrong if one does, and an unusual one if two
+    do."""
 
     def reached(change: Change, seed: int) -> tuple[float, float]:
         return (1.0, 1.0) if change or seed in lucky else (0.5, 0.5)
@@ -234,6 +243,32 @@ def test_a_change_that_helps_every_seed_proves_a_fault_though_only_some_get_stuc
     found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
     assert (found.helped, found.stuck, found.depends_on_seed) == (5, 2, False)
     assert found.proofs[0].suspicion is NARROWER
+
+
+def test_a_net_that_predicts_no_rare_class_is_compared_with_the_better_balanced_baseline() -> None:
+    """One that knows its training examples by heart gets no further than the network; a linear one does."""
+    net, linear, plain = outcome(0.8, 0.6), outcome(0.9, 0.9), outcome(1.0, 0.6)
+    skill = Skill(0.5, [net])
+    assert skill.of(net) >= 1.0
+    skill.expect_rare_classes(net, [linear, plain])
+    assert skill.of(net) == pytest.approx(0.1 / 0.4)
+
+
+def test_a_layer_is_too_narrow_where_no_seed_gets_as_far_as_with_a_wider_one() -> None:
+    """One of five gets far, but not as far; and a gain smaller than the seeds differ is one where it helps them all."""
+    by_seed = [0.5, 0.92, 0.5, 0.65, 0.75]
+    found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else (by_seed[seed],) * 2), NARROWER)
+    assert (found.stuck, found.unhurt, found.depends_on_seed) == (4, 0, False)
+
+
+def test_the_search_continues_with_the_seed_that_is_still_behind() -> None:
+    """Smaller batches are enough for two seeds; the third also needs a higher rate."""
+
+    def reached(change: Change, seed: int) -> tuple[float, float]:
+        behind = 0.7 if change else 0.5
+        return (1.0, 1.0) if len(change) == 2 or (change and seed < 2) else (behind, behind)
+
+    assert repaired(MadeUpRunner(reached), SMALLER, FASTER).change == {"batch_size": 32, "optimizer.lr": 0.1}
 
 
 @pytest.mark.parametrize(("shift", "is_proved"), [(0, True), (75, False)])

@@ -52,16 +52,18 @@ def _in_order(given: RuleInputs) -> str:
 IMBALANCED = Page(
     id="NN112",
     title="most examples belong to one class",
-    looks_at="A class with more than 80% of the training examples, and a loss without class_weights; a fault if the "
-    "network hardly predicts the rare classes, and predicts them much better with balanced weights.",
+    looks_at="A class with more than 80% of the training examples, and a loss without class_weights; a fault if "
+    "the network gets less than half as far above chance, in balanced accuracy, as a linear model or a plain network "
+    "with balanced weights, and much further with them itself.",
     why="Always predicting the most common class is right most of the time, so the network hardly learns the others.",
     source="Johnson and Khoshgoftaar, Survey on deep learning with class imbalance, 2019",
     fix="loss: {name: cross_entropy, class_weights: balanced}.",
     example="dataset: {name: csv, path: imbalanced.csv}\nmodel: {name: mlp, hidden: [16]}\n",
     near_miss="dataset: breast_cancer\nmodel: {name: mlp, hidden: [16]}\n",
 )
-MAJORITY, NO_RARE = 0.8, 0.3
-"""A network that predicts some of the rare class is not at fault: accuracy can be worth more than recall."""
+MAJORITY, HARDLY = 0.8, 0.5
+"""A network that gets at least half as far above chance as one with balanced classes is not at fault: accuracy can be
+worth more than recall."""
 
 
 def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
@@ -70,7 +72,7 @@ def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
     if majority > MAJORITY and not weighted:
         evidence = Evidence(f"{percent(majority)} of the examples are of one class", majority, MAJORITY)
         change: Change = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "model.output": "none"}
-        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,), skill_below=NO_RARE)
+        yield Suspicion(IMBALANCED, "likely", "loss.class_weights", evidence, (change,), skill_below=HARDLY)
 
 
 REPEATED = Page(

@@ -3,7 +3,7 @@
 A change that is kept is both a proof of its cause and a fixed config. In pseudocode, where `skill` is the score between
 chance (0) and the best that was reached on the same data (1):
 
-    written = train the config as written, over 1 to 5 seeds     # more if seeds disagree or a layer may be too narrow
+    written = train the config as written, over 1 to 5 seeds     # more if seeds disagree, or a wider layer helps
     base    = the changes of suspicions that are certain         # faults by themselves
     seed    = the first seed that is stuck                       # the search runs on one seed
     current = train(base, seed)
@@ -18,11 +18,12 @@ chance (0) and the best that was reached on the same data (1):
                 train(base + the changes of the group); if that helps, drop changes that are not needed
                 if confirmed: take it
         if nothing was taken: stop
-        base, current = base + the change, its outcome
+        base, seed    = base + the change, the seed that does worst with it
+        current       = train(base, seed)
 
-    confirmed(change): over several seeds, base + change gains more than the seeds differ, and more than the few
-                       examples on which the networks disagree leave uncertain; or no seed is stuck any more;
-                       and where trials are judged on training examples, it also helps on examples held out by halves
+    confirmed(change): over several seeds, base + change gains more than the seeds differ, or helps each of them, and
+                       more than the few examples on which the networks disagree leave uncertain; or no seed is stuck
+                       any more; and where training examples judge, it also helps on examples held out by halves
 
 Once a fault is proven, a further change has less to prove: it must gain `REFINES`.
 """
@@ -32,6 +33,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
 from nnclassify.diagnosis.rules.architecture import NARROW
@@ -46,7 +48,7 @@ PROMISING_DEVIATIONS, DEVIATIONS, SURE_DEVIATIONS = 1.0, 2.0, 3.0
 """The gain must also exceed this many standard deviations, which are estimated from few examples: the first number
 applies with one seed, for a change to be repeated over seeds, and once a fault is proven; the second over the seeds;
 the third over the seeds of a network that is not stuck, since the best of several changes looks good by chance."""
-REFINES, ENOUGH = 0.05, 0.95
+REFINES, ENOUGH = 0.05, 0.97
 """Once a fault is proven: the minimum gain in skill for a further change to be kept, and the skill that needs none."""
 PERFECT = 0.98
 ROUNDS, TRIES = 4, 3
@@ -54,9 +56,8 @@ ROUNDS, TRIES = 4, 3
 FEW_SEEDS, MANY_SEEDS = 3, 5
 MOST, NEARLY_ALL = 0.5, 0.67
 """Removing a fault helps nearly all seeds: a network that learns with every second seed is unlucky, and published
-networks are like that. For inputs that are not normalized and for sorted examples, helping most seeds is enough: with
-them, learning takes luck. A wider layer must help every seed: where one seed learns, the layer is wide enough."""
-LUCKY_PATHS = ("dataset.normalize", "shuffle")
+networks are like that. Of a setting that is far from what is common, helping most seeds is enough: with it, learning
+takes luck. A wider layer must help every seed: where one seed learns as well as with it, the layer is wide enough."""
 CHEAP_SECONDS, DEAR_SECONDS = 0.7, 1.5
 """A trial cheaper than the first is repeated over seeds even if nothing is suspected; one cheaper than the second is
 repeated over many seeds if a few disagree."""
@@ -150,7 +151,7 @@ class Repair:
         skill_before: The median skill of the config as written over its seeds; see `Skill`.
         skill_after: The median skill with the changes.
         helped: The number of seeds that the changes help.
-        learned: The number of seeds of the config as written that are good.
+        unhurt: The number of seeds of the config as written that are level with the changes, within uncertainty.
         stuck: The number of seeds of the config as written that get stuck.
         stuck_after: The number of seeds that get stuck with the changes.
         is_clear: Whether the changes gain more than the seeds differ.
@@ -167,7 +168,7 @@ class Repair:
     skill_before: float = 1.0
     skill_after: float = 1.0
     helped: int = 0
-    learned: int = 0
+    unhurt: int = 0
     stuck: int = 0
     stuck_after: int = 0
     is_clear: bool = True
@@ -179,12 +180,10 @@ class Repair:
         """Whether the only thing to report is that some seeds get stuck: no change helps nearly all of them, or by
         more than they differ."""
         count = len(self.before.outcomes)
-        is_luck = any(proof.suspicion.path in LUCKY_PATHS for proof in self.proofs)
-        is_wide_enough = self.learned > 0 and any(
-            proof.suspicion.page.id == NARROW.id and proof.change.items() <= self.change.items()
-            for proof in self.proofs
-        )
-        helps = self.helped > count * (MOST if is_luck else NEARLY_ALL) and not is_wide_enough
+        narrow = [proof for proof in self.proofs if proof.suspicion.page.id == NARROW.id]
+        is_odd = any(proof.suspicion.certainty == "likely" for proof in self.proofs if proof not in narrow)
+        is_wide_enough = self.unhurt > 0 and any(proof.change.items() <= self.change.items() for proof in narrow)
+        helps = self.helped > count * (MOST if is_odd else NEARLY_ALL) and not is_wide_enough
         return 0 < self.stuck < count and not (helps and self.proofs and self.is_clear)
 
 
@@ -232,6 +231,8 @@ class _Search:
             if step is None:
                 break
             self._take(step)
+        if any(proof.suspicion.page.id == NARROW.id for proof in self.proofs):  # it may just be unlucky three times
+            written = self._over_seeds({}, MANY_SEEDS)
         return self._result(written)
 
     def _result(self, written: SeedOutcomes) -> Repair:
@@ -249,7 +250,7 @@ class _Search:
             skill_before=self.skill.of(written.typical),
             skill_after=self.skill.of((after or written).typical),
             helped=0 if after is None else _helped(written, after),
-            learned=sum(self.skill.of(outcome) >= GOOD for outcome in written.outcomes),
+            unhurt=0 if after is None else sum(_is_level(outcome, after.typical) for outcome in written.outcomes),
             stuck=self._stuck(written),
             stuck_after=0 if after is None else self._stuck(after),
             is_clear=self.is_clear,
@@ -259,16 +260,13 @@ class _Search:
     # The config as written
 
     def _repeated(self, change: Change, *, has_doubts: bool) -> SeedOutcomes:
-        """Return a few seeds, unless the first one is good beyond doubt; many if a few of them disagree, or are stuck
-        and a layer may be too narrow."""
+        """Return a few seeds, unless the first one is good beyond doubt; many if a few of them disagree."""
         first = self._run(change, 0)
         is_clear = self.skill.of(first) >= GOOD and not (has_doubts and first.complete)
         if is_clear and self.runner.cost > CHEAP_SECONDS:
             return SeedOutcomes((first,))
         few = self._over_seeds(change, FEW_SEEDS)
-        stuck = self._stuck(few)
-        is_narrow = any(one.page.id == NARROW.id for one in self.open)  # such a network may just be unlucky three times
-        is_open = 0 < stuck < len(few.outcomes) or (stuck and is_narrow and self.runner.is_early())
+        is_open = 0 < self._stuck(few) < len(few.outcomes)
         return self._over_seeds(change, MANY_SEEDS) if is_open and self.runner.cost <= DEAR_SECONDS else few
 
     def _over_seeds(self, change: Change, count: int) -> SeedOutcomes:
@@ -370,7 +368,7 @@ class _Search:
             if not self.runner.may_search():
                 return None
             parts = list(suspicions)
-            after = self._run(self._all_of(parts))
+            after = self._run({**self.base, **_union(parts)})
             if not self._helps("possible", None, after):
                 continue
             parts, after = self._needed(parts, after)
@@ -389,13 +387,10 @@ class _Search:
             fewer = [other for other in parts if other is not part]
             if not fewer or not self.runner.has_time():
                 break
-            without = self._run(self._all_of(fewer))
+            without = self._run({**self.base, **_union(fewer)})
             if self.skill.of(without) >= self.skill.of(after) - HELPS["likely"]:
                 parts, after = fewer, without
         return parts, after
-
-    def _all_of(self, parts: Sequence[Suspicion]) -> dict[str, object]:
-        return {**self.base, **_union(parts)}
 
     def _helps(self, certainty: Certainty, skill_below: float | None, after: TrialOutcome) -> bool:
         before = self.current
@@ -421,7 +416,8 @@ class _Search:
         before = SeedOutcomes(before.outcomes[: len(after.outcomes)])
         is_large = self._is_large(certainty, before, after, self._deviations())
         spread = max(before.spread, after.spread)
-        is_clear = is_large and (self._is_proved() or after.score - before.score > spread)
+        is_beyond_luck = after.score - before.score > spread or _helped(before, after) == len(after.outcomes)
+        is_clear = is_large and (self._is_proved() or is_beyond_luck)
         is_robust = self._stuck(after) == 0 < self._stuck(before)
         if not (is_clear or is_robust) or not self._generalizes(change):
             return None
@@ -450,8 +446,14 @@ class _Search:
         self.proofs += [proof for proof in step.proofs if proof.suspicion.page.id not in known]
         self.is_clear = self.is_clear and step.is_clear
         self.base |= step.change
-        self.current = step.after
+        self._continue_with_worst(self._over_seeds(self.base, max(FEW_SEEDS, len(self.written.outcomes))))
         self.open = [one for one in map(self._rest_of, self.open) if one.changes]
+
+    def _continue_with_worst(self, repeats: SeedOutcomes) -> None:
+        """Continue with the seed that is furthest from the best: what helps it helps the others."""
+        skills = [self.skill.expected(outcome) for outcome in repeats.outcomes]
+        self.seed = skills.index(min(skills))
+        self.current = repeats.outcomes[self.seed]
 
     def _rest_of(self, suspicion: Suspicion) -> Suspicion:
         """Return a suspicion with only those changes that set options that have not been set yet."""
@@ -459,8 +461,7 @@ class _Search:
         return replace(suspicion, changes=rest)
 
 
-@dataclass(frozen=True)
-class _Confirmed:
+class _Confirmed(NamedTuple):
     """The number of seeds, and whether the gain is larger than their differences."""
 
     seeds: int
@@ -471,6 +472,12 @@ def _helped(before: SeedOutcomes, after: SeedOutcomes) -> int:
     """Return the number of seeds that improve by more than a standard deviation of their scores."""
     pairs = [(one.held_out, other.held_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
     return sum(late.balanced_accuracy - early.balanced_accuracy > gain_noise([early], [late]) for early, late in pairs)
+
+
+def _is_level(outcome: TrialOutcome, changed: TrialOutcome) -> bool:
+    """Return whether an outcome is not clearly below that of a change."""
+    early, late = outcome.held_out, changed.held_out
+    return late.balanced_accuracy - early.balanced_accuracy <= DEVIATIONS * gain_noise([early], [late])
 
 
 def _held_out_score(point: CurvePoint) -> float:

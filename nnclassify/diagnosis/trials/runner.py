@@ -44,9 +44,8 @@ STEP_SECONDS, LAYER_SECONDS, PRODUCTS_PER_SECOND = 1.2e-4, 3e-5, 1.5e10
 """Cost of an update on one core of 2026: a constant, a part per layer, and multiplications (forward and backward)."""
 DECISIVE_STEPS, DECISIVE_SHARE = 400, 0.1
 """A trial decides after this many updates and this fraction of the run; from there its curve is extrapolated."""
-EARLY_SHARE, SEARCH_SHARE = 0.15, 0.65
-"""Fractions of the time: until the first, more seeds of the config as written may be tried; until the second, changes.
-The rest is for repeating over seeds what helped."""
+SEARCH_SHARE = 0.65
+"""Fraction of the time for the search: the rest is for repeating over seeds what helped."""
 SMALL_STEP = 2e7
 """Multiplications below which a second thread costs more than it gains."""
 
@@ -317,10 +316,6 @@ class TrialRunner:
     def has_time(self) -> bool:
         """Return whether another trial may start."""
         return time.thread_time() < self.deadline
-
-    def is_early(self) -> bool:
-        """Return whether more seeds of the config as written leave enough time for the search."""
-        return time.thread_time() < self.started + EARLY_SHARE * (self.deadline - self.started)
 
     def may_search(self) -> bool:
         """Return whether a trial may start that must be repeated if it helps."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnclassify.diagnosis.findings import Certainty
-from nnclassify.diagnosis.rules.data import NO_RARE
+from nnclassify.diagnosis.rules.data import HARDLY
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome
 
 GOOD = 0.9
@@ -37,13 +37,13 @@ class Skill:
         self.best_train = max(self.best_train, outcome.train.balanced_accuracy)
         self.best_held_out = max(self.best_held_out, outcome.held_out.balanced_accuracy - outcome.held_out.noise)
 
-    def expect_rare_classes(self, net: TrialOutcome, balanced: TrialOutcome) -> None:
-        """Compare with a plain network in which every class weighs the same, if the network hardly predicts the rare
-        classes on held-out examples, and that one does; what the network knows by heart of them then counts for
-        nothing."""
-        could = balanced.held_out.balanced_accuracy - self.chance
-        if net.held_out.balanced_accuracy - self.chance < NO_RARE * could:
-            self.include(balanced)
+    def expect_rare_classes(self, net: TrialOutcome, balanced: Sequence[TrialOutcome]) -> None:
+        """Compare with the best of several networks in which every class weighs the same, if the network hardly
+        predicts the rare classes on held-out examples, and that one does; what the network knows by heart of them then
+        counts for nothing."""
+        could = max(outcome.held_out.balanced_accuracy for outcome in balanced)
+        if net.held_out.balanced_accuracy - self.chance < HARDLY * (could - self.chance):
+            self.best_held_out = max(self.best_held_out, could)
             self.is_by_held_out = True
 
     def of(self, outcome: TrialOutcome) -> float:
