@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import TypedDict, Unpack
 
     from nnclassify.config.from_python import AnyConfig, Overrides
     from nnclassify.config.run_config import LoadedConfig
@@ -33,6 +34,18 @@ if TYPE_CHECKING:
     from nnclassify.run import RunResult
     from nnclassify.runs.group_summary import Summary
     from nnclassify.training.trainer import Observer
+
+    class TrainOptions(TypedDict, total=False):
+        """The options that `train` takes of one run as of several."""
+
+        resume: bool
+        monitor: bool
+        report: bool
+        observers: Sequence[Observer]
+        note: Callable[[str], None] | None
+        trust: bool
+        progress: bool
+
 
 __all__ = [
     "Classifier",
@@ -86,15 +99,9 @@ def train(
     config: AnyConfig,
     root: str | os.PathLike[str] = ...,
     overrides: Overrides = ...,
-    *,
-    resume: bool = ...,
-    monitor: bool = ...,
-    report: bool = ...,
-    observers: Sequence[Observer] = ...,
-    note: Callable[[str], None] | None = ...,
-    trust: bool = ...,
-    progress: bool = ...,
-) -> RunResult: ...
+    **options: Unpack[TrainOptions],
+) -> RunResult:
+    """Train one run."""
 
 
 @overload
@@ -105,14 +112,9 @@ def train(
     *,
     seeds: int | Sequence[int],
     folds: int | None = ...,
-    resume: bool = ...,
-    monitor: bool = ...,
-    report: bool = ...,
-    observers: Sequence[Observer] = ...,
-    note: Callable[[str], None] | None = ...,
-    trust: bool = ...,
-    progress: bool = ...,
-) -> Summary: ...
+    **options: Unpack[TrainOptions],
+) -> Summary:
+    """Train a run for each seed."""
 
 
 @overload
@@ -122,14 +124,9 @@ def train(
     overrides: Overrides = ...,
     *,
     folds: int,
-    resume: bool = ...,
-    monitor: bool = ...,
-    report: bool = ...,
-    observers: Sequence[Observer] = ...,
-    note: Callable[[str], None] | None = ...,
-    trust: bool = ...,
-    progress: bool = ...,
-) -> Summary: ...
+    **options: Unpack[TrainOptions],
+) -> Summary:
+    """Train a run for each fold."""
 
 
 def train(

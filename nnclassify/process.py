@@ -57,6 +57,14 @@ def configure_malloc() -> None:
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
 
 
+def use_threads(number: int) -> None:
+    """Set the number of CPU threads of torch, which the plan of a run or of a server decides."""
+    import torch
+
+    if number != torch.get_num_threads():  # a call, even with the same number, changes what MKL does
+        torch.set_num_threads(number)
+
+
 _mapped = weakref.WeakSet[mmap.mmap]()
 
 

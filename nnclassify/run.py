@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
@@ -146,8 +146,12 @@ class RunResult:
 Announce = Callable[[Components, Trainer], None]
 
 
-def _silent(components: Components, trainer: Trainer) -> None:
-    """Announce nothing."""
+class Options(TypedDict, total=False):
+    """The options of `train` that every way to train takes."""
+
+    observers: Sequence[Observer]
+    with_monitor: bool
+    with_report: bool
 
 
 def train(
@@ -162,7 +166,7 @@ def train(
     ranks: Ranks | None = None,
     root: Path = CHECKPOINTS,
     signal_handling: Callable[[Callable[[int], None]], AbstractContextManager[None]] = stop_on_signals,
-    announce: Announce = _silent,
+    announce: Announce = lambda components, trainer: None,
 ) -> RunResult:
     """Train a config into a run folder, and evaluate `best.pt` as read back from disk.
 
@@ -199,19 +203,21 @@ def train(
                 writer.restore(trainer)
             return _ended(folder, components, trainer, Monitor(note), report)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None, components.splits.class_names)
-        monitors = [monitor] if with_monitor else []
         provenance = ProvenanceWriter(folder, loaded, components.config)
         tracking = Tracking(folder, components.config, checkpointer.facts["run_id"], note)
         writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table, tracking]
-        trainer.observers = [*writers, *monitors, Notes(note), *observers]
+        trainer.observers = [*writers, *([monitor] if with_monitor else []), Notes(note), *observers]
         folder.remove_results()
         announce(components, trainer)
         with tracking:
             with signal_handling(trainer.request_stop), _failure_recorded(folder, report):
                 _fit(trainer, checkpointer, table, monitor)
-            if trainer.stop_signal is not None:
-                raise _interrupted(trainer, folder)
             return _ended(folder, components, trainer, monitor, report, tracking)
+
+
+def _no_signals(ask: Callable[[int], None]) -> AbstractContextManager[None]:
+    """Leave signals to whoever calls from Python."""
+    return nullcontext()
 
 
 @preserve_process_state()
@@ -221,10 +227,8 @@ def train_isolated(
     overrides: Overrides = (),
     *,
     resume: bool = False,
-    with_monitor: bool = True,
-    with_report: bool = True,
-    observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
+    **options: Unpack[Options],
 ) -> RunResult:
     """Train for a Python caller, without changing the process or handling signals; see `nnclassify.train`."""
     notes: list[str] = []
@@ -241,16 +245,7 @@ def train_isolated(
             fold := loaded.config.dataset.which_fold()
         ) is not None and "fold" not in loaded.config.dataset.model_fields_set:
             note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} only; set dataset.fold for another one")
-    result = train(
-        loaded,
-        resume=folder,
-        observers=observers,
-        note=note,
-        with_monitor=with_monitor,
-        with_report=with_report,
-        root=Path(root),
-        signal_handling=lambda ask: nullcontext(),
-    )
+    result = train(loaded, resume=folder, note=note, root=Path(root), signal_handling=_no_signals, **options)
     return replace(result, notes=notes)
 
 
@@ -263,10 +258,8 @@ def train_group_isolated(
     folds: int | None,
     *,
     resume: bool = False,
-    with_monitor: bool = True,
-    with_report: bool = True,
-    observers: Sequence[Observer] = (),
     note: Callable[[str], None] | None = None,
+    **options: Unpack[Options],
 ) -> Summary:
     """Train several seeds or folds of a config for a Python caller; see `nnclassify.train`."""
     note = note or (lambda text: None)
@@ -279,30 +272,19 @@ def train_group_isolated(
         group = found
     else:
         raise CheckpointError(f"{loaded.name}: no group of these runs to resume under {root}/")
-
-    train_run = partial(
-        train,
-        observers=observers,
-        note=note,
-        with_monitor=with_monitor,
-        with_report=with_report,
-        signal_handling=lambda ask: nullcontext(),
-    )
-    summary = train_runs(group, [], train_run, note)
+    summary = train_runs(group, [], partial(train, note=note, signal_handling=_no_signals, **options), note)
     check_all_trained(summary)
     return summary
 
 
 def train_distributed(
     loaded: LoadedConfig,
-    resume: RunFolder | None,
-    observers: Sequence[Observer],
-    note: Callable[[str], None],
-    with_monitor: bool,
-    announce: Announce = _silent,
     *,
-    into: RunFolder | None = None,
-    with_report: bool = True,
+    resume: RunFolder | None,
+    into: RunFolder | None,
+    note: Callable[[str], None],
+    announce: Announce,
+    **options: Unpack[Options],
 ) -> RunResult | None:
     """Train with the other processes started by torchrun, if any; the first process returns the result, others None.
 
@@ -313,17 +295,7 @@ def train_distributed(
             train_as_worker(loaded, ranks)
             return None
         folder = resume or begun_since(loaded, restarted_by())
-        return train(
-            loaded,
-            resume=folder,
-            into=into,
-            observers=observers,
-            note=note,
-            with_monitor=with_monitor,
-            with_report=with_report,
-            ranks=ranks,
-            announce=announce,
-        )
+        return train(loaded, resume=folder, into=into, note=note, ranks=ranks, announce=announce, **options)
 
 
 def _built(loaded: LoadedConfig, ranks: Ranks | None, resumed: RunFolder | None) -> tuple[Components, Trainer]:
@@ -354,11 +326,16 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
 
 
 def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monitor: Monitor) -> None:
-    """Train; if training diverges, save the best checkpoint so far and name the first value that was not finite."""
+    """Train; if training diverges, save the best checkpoint so far and name the first value that was not finite.
+
+    Raises:
+        Interrupted: A signal stopped the run; everything is saved.
+    """
+    folder = checkpointer.folder
     try:
         trainer.fit()
     except SaveError as error:
-        raise SaveError(f"{error}; then continue with: nnclassify train --resume {checkpointer.folder.name}") from error
+        raise SaveError(f"{error}; then continue with: nnclassify train --resume {folder.name}") from error
     except TrainingError as error:
         checkpointer.save_best()
         table.save(trainer)
@@ -366,6 +343,10 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
         finding = monitor.diverged(trainer)
         cause = [] if finding is None else [f"{finding.id}: {finding.evidence.text}"]
         raise TrainingError("; ".join([str(error), *kept, *cause])) from error
+    if trainer.stop_signal is not None:
+        where = "after the last epoch" if trainer.finished else f"in epoch {trainer.epoch} of {trainer.recipe.epochs}"
+        saved = f"interrupted {where}; saved in {folder.path}"
+        raise Interrupted(f"{saved}; continue with: nnclassify train --resume {folder.name}", trainer.stop_signal)
 
 
 def _checkpointer(
@@ -414,14 +395,6 @@ def _save_report(folder: RunFolder, splits: Splits, note: Callable[[str], None],
         save_report(folder, splits)
     except SaveError as error:
         note(f"no report: {error}; make it again with: nnclassify report {folder.name}")
-
-
-def _interrupted(trainer: Trainer, folder: RunFolder) -> Interrupted:
-    number = trainer.stop_signal or 0
-    where = "after the last epoch" if trainer.finished else f"in epoch {trainer.epoch} of {trainer.recipe.epochs}"
-    return Interrupted(
-        f"interrupted {where}; saved in {folder.path}; continue with: nnclassify train --resume {folder.name}", number
-    )
 
 
 def _ended(

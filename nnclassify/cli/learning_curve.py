@@ -17,23 +17,25 @@ if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
     from nnclassify.runs.folder import RunFolder
 
+SharesOption = Annotated[
+    int, typer.Option(metavar="N", min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on.")
+]
+TrialsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--trials/--no-trials",
+        help="Also train with twice the epochs, and twice the width. Default: if that takes less than 10 minutes.",
+    ),
+]
+
 
 @takes_options
 def learning_curve(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,
-    shares: Annotated[
-        int,
-        typer.Option(metavar="N", min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on."),
-    ] = 5,
+    shares: SharesOption = 5,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Number of seeds per share.")] = 3,
-    trials: Annotated[
-        bool | None,
-        typer.Option(
-            "--trials/--no-trials",
-            help="Also train with twice the epochs, and twice the width. Default: if that takes less than 10 minutes.",
-        ),
-    ] = None,
+    trials: TrialsOption = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The file to save the plot to. Default: in the folder of the runs."),

@@ -20,6 +20,7 @@ from nnclassify.cli.options import (
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.use import load_noted
 from nnclassify.errors import InputError, counted, printable
+from nnclassify.process import use_threads
 
 if TYPE_CHECKING:
     from nnclassify.inference.classifier import Classifier
@@ -108,6 +109,7 @@ def serve(
     with listening_socket(host, port) as listener:
 
         def ready() -> None:
+            """Say where the server is, once it can be reached."""
             _say_where(url_of(listener), classifier, workers, as_json=as_json)
             if host not in LOCAL:
                 note(f"warning: --host {host}: everybody who can reach this address can use the server")
@@ -130,11 +132,9 @@ def _check_extra() -> None:
 
 
 def _classifier(run: ChosenRun, device: str) -> Classifier:
-    import torch
-
     from nnclassify.inference.predict import CSV_KEYS
 
-    torch.set_num_threads(1)  # before workers are forked: a child cannot use its parent's threads
+    use_threads(1)  # before workers are forked: a child cannot use its parent's threads
     path, changes = run.found()
     return load_noted(path, device).overridden(changes, allowed=["evaluation", *CSV_KEYS])
 

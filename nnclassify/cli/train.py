@@ -28,9 +28,8 @@ from nnclassify.files.paths import check_new_folder
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
-    from nnclassify.run import Announce, RunResult
+    from nnclassify.run import RunResult
     from nnclassify.runs.folder import RunFolder
-    from nnclassify.training.trainer import Observer
 
 
 ResumedRunOption = Annotated[
@@ -121,13 +120,17 @@ def _trained(
 
     at_terminal = is_terminal(sys.stderr)
     progress = ProgressBar() if at_terminal else EpochLines()
-    watching: list[Observer] = [progress]
-    announce: dict[str, Announce] = {}
-    if at_terminal or verbose:
-        introduction = Introduction(progress.note, verbose=verbose)
-        watching, announce = [introduction, progress], {"announce": introduction.announce}
+    say = progress.note if at_terminal or verbose else (lambda text: None)
+    introduction = Introduction(say, verbose=verbose)
     result = train_distributed(
-        loaded, resume, watching, progress.note, monitor, into=into, with_report=report, **announce
+        loaded,
+        resume=resume,
+        into=into,
+        note=progress.note,
+        announce=introduction.announce,
+        observers=[introduction, progress],
+        with_monitor=monitor,
+        with_report=report,
     )
     if result is None:
         return

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from socket import socket
 
-import torch
-
 from nnclassify.data.image_reading import ignore_warnings
 from nnclassify.errors import InputError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Caution
+from nnclassify.process import use_threads
 from nnclassify.serve.app import Service, build_app
 from nnclassify.serve.guard import App, Guard
 from nnclassify.serve.limits import Limits
@@ -95,7 +94,7 @@ def run_server(
 
     def serve(number: int, ready: Callable[[], None] = lambda: None) -> None:
         metrics.start(number)
-        torch.set_num_threads(threads)
+        use_threads(threads)
         serve_here(app, listener, settings.limits.seconds, ready)
 
     if settings.workers == 1:

@@ -25,6 +25,7 @@ from nnclassify.evaluation.outputs import check_tta, check_values
 from nnclassify.losses import LossFunction
 from nnclassify.models.layers import check_forward
 from nnclassify.optim.averaging import frozen_copy
+from nnclassify.process import use_threads
 from nnclassify.seeds import seed_everything
 from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.plan import ExecutionPlan, begin_plan, plan_execution
@@ -92,6 +93,7 @@ def build_components(
     """
     config = config.completed()
     plan = begin_plan(config)  # fail before reading the data
+    use_threads(plan.num_threads)
     if with_pretrained:
         config.model.fetch_pretrained()
     splits = splits or read_once(ranks or Ranks(), lambda: config.dataset.build(config.seed))
@@ -208,6 +210,7 @@ def build_trainer(components: Components, observers: Sequence[Observer] = (), ra
     state = FunctionalState.of(components.model, averaged, optimizers, epoch=1)
     model, loss_fn = components.model, components.loss_fn
     plan = plan_execution(components.plan, config, batches, model, loss_fn, state, ranks.world_size)
+    use_threads(plan.num_threads)
     what_learns = (model, averaged, loss_fn, optimizers)
     return Trainer(*what_learns, batches, splits.validation, _recipe(components), plan, observers, ranks)
 

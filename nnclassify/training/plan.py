@@ -152,15 +152,13 @@ class ExecutionPlan:
 
 
 def begin_plan(config: RunConfig) -> ExecutionPlan:
-    """Decide what does not depend on the data, and set the number of CPU threads that read them.
+    """Decide what does not depend on the data, such as the number of CPU threads that read them.
 
     Raises:
         DeviceError: The device is not available, or does not support the number type.
     """
     placement = resolve_placement(config.device, config.precision)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    return ExecutionPlan(placement, num_threads=torch.get_num_threads(), compile=config.compile)
+    return ExecutionPlan(placement, config.threads or torch.get_num_threads(), compile=config.compile)
 
 
 def plan_execution(
@@ -172,7 +170,7 @@ def plan_execution(
     state: FunctionalState,
     world_size: int,
 ) -> ExecutionPlan:
-    """Decide how a run is executed, without changing the network, optimizers or random state; set its CPU threads.
+    """Decide how a run is executed, without changing the network, optimizers, random state or process.
 
     Args:
         begun: The plan as of `begin_plan`.
@@ -203,8 +201,6 @@ def plan_execution(
         world_size=world_size,
         group_size=group_size(workload, device, batch_bytes) if is_alone else 1,
     )
-    if plan.num_threads != torch.get_num_threads():  # a call, even with the same number, changes what MKL does
-        torch.set_num_threads(plan.num_threads)
     plan = replace(plan, key=_key(plan, config, batches, loss_fn))
     if (optimizer := state.optimizer_without_rule()) is not None:
         if config.compile == "on":
