@@ -8,7 +8,7 @@ pass is a product with a matrix of coefficients of 22 binary digits (libImaging'
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import PIL
 import torch
@@ -70,27 +70,27 @@ def resized(images: Tensor, image_format: ImageFormat) -> Tensor:
         Whole numbers from 0 to 255, float64 `(N, C, height, width)`.
     """
     pixels = images.permute(0, 3, 1, 2).to(torch.float64).contiguous()
+    height, width = map(_number, pixels.shape[2:])
     if image_format.resize != "pad":
-        return _resized(pixels, image_format)
-    height, width = pixels.shape[2:]
-    is_narrow = (_number(_wide(width, height, image_format.height)) > _number(width)) | (
-        _number(_wide(height, width, image_format.width)) > _number(height)
+        return _resized(pixels, height, width, image_format)
+    is_narrow = (_wide(width, height, image_format.height) > width) | (
+        _wide(height, width, image_format.width) > height
     )
     # A branch of the graph, which is taken by few images and costs the others nothing.
     found: Tensor = torch.cond(
         is_narrow,
-        lambda pixels: _resized(_widened(pixels, image_format), image_format),
-        lambda pixels: _resized(pixels, image_format),
+        lambda pixels: _resized(*_widened(pixels, image_format), image_format),
+        lambda pixels: _resized(pixels, _number(pixels.shape[2]), _number(pixels.shape[3]), image_format),
         (pixels,),
     )
     return found
 
 
-def _resized(pixels: Tensor, image_format: ImageFormat) -> Tensor:
-    height, width = pixels.shape[2:]
-    rows, columns = _axes(_number(height), _number(width), image_format)
-    across = _matrix(columns, width, image_format.width, image_format.interpolation)
-    down = _matrix(rows, height, image_format.height, image_format.interpolation)
+def _resized(pixels: Tensor, height: Tensor, width: Tensor, image_format: ImageFormat) -> Tensor:
+    """Resize images of `height` and `width`, which are the upper left part of `pixels`."""
+    rows, columns = _axes(height, width, image_format)
+    across = _matrix(columns, pixels.shape[3], image_format.width, image_format.interpolation)
+    down = _matrix(rows, pixels.shape[2], image_format.height, image_format.interpolation)
     if ROWS_FIRST is None:
         return _columns_first(pixels, down, across)
     sides = (rows.length, columns.length, rows.size, columns.size)
@@ -102,13 +102,19 @@ def _resized(pixels: Tensor, image_format: ImageFormat) -> Tensor:
     return found
 
 
-def _widened(pixels: Tensor, image_format: ImageFormat) -> Tensor:
-    """Widen images so narrow that less than one pixel of them would remain; see `ImageFormat`."""
+def _widened(pixels: Tensor, image_format: ImageFormat) -> tuple[Tensor, Tensor, Tensor]:
+    """Widen images so narrow that less than one pixel of them would remain; see `ImageFormat`.
+
+    Returns:
+        Pixels, of which the upper left part is the image, and its height and width. A tensor of just that size would
+        make torch.export refuse some sizes, because the size is a maximum of two.
+    """
     height, width = pixels.shape[2:]
-    wide, high = _wide(width, height, image_format.height), _wide(height, width, image_format.width)
-    across = _matrix(_whole(width, wide), width, wide, "bicubic")
-    down = _matrix(_whole(height, high), height, high, "bicubic")
-    return _columns_first(pixels, down, across)
+    high, wide = _number(height), _number(width)
+    wider, higher = _wide(wide, high, image_format.height), _wide(high, wide, image_format.width)
+    across = _matrix(_whole(wide, wider), width, width + height // image_format.height + 1, "bicubic")
+    down = _matrix(_whole(high, higher), height, height + width // image_format.width + 1, "bicubic")
+    return _columns_first(pixels, down, across), higher, wider
 
 
 def _columns_first(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
@@ -134,14 +140,14 @@ def _down(pixels: Tensor, down: Tensor) -> Tensor:
     return found.reshape(*pixels.shape[:2], *found.shape[1:])
 
 
-def _wide(length: int, other: int, target: int) -> int:
+def _wide(length: Tensor, other: Tensor, target: int) -> Tensor:
     """Return the length that a side needs so that a pixel of it remains where the other side becomes `target`."""
-    return cast(int, torch.sym_max(length, (other + target - 1) // target))
+    return torch.maximum(length, torch.ceil(other / target))
 
 
-def _whole(length: int, size: int) -> Axis:
-    zero = torch.zeros((), dtype=torch.float64)
-    return Axis(_number(length), zero, _number(length), zero, _number(size))
+def _whole(length: Tensor, size: Tensor) -> Axis:
+    zero = torch.zeros_like(length)
+    return Axis(length, zero, length, zero, size)
 
 
 def _number(length: int) -> Tensor:

@@ -26,9 +26,9 @@ def test_images_of_any_size_are_resized_as_pillow_does(resize: str, interpolatio
     for height, width in SIZES:
         pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         given = torch.tensor(pixels).permute(2, 0, 1)[None].double()
-        if resize == "pad":
-            given = _widened(given, image_format)
-        found = _resized(given, image_format)[0]
+        sides = (torch.tensor(float(height)), torch.tensor(float(width)))
+        image = _widened(given, image_format) if resize == "pad" else (given, *sides)
+        found = _resized(*image, image_format)[0]
         np.testing.assert_array_equal(found.numpy(), image_format.convert(Image.fromarray(pixels)))
 
 
