@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,51 @@ def test_pixels_as_json_are_an_image(serve: Serve) -> None:
     one = client.post("/predict", json={"inputs": [pixels.tolist()]}).json()["predictions"][0]
     other = client.post("/predict", files={"file": file.getvalue()}).json()["predictions"][0]
     assert one["top"] == other["top"]
+
+
+def test_rows_with_categories_and_gaps_get_the_answers_of_predict(serve: Serve, network: Trained) -> None:
+    row = {"age": None, "city": "Bonn", "size": "large", "member": True, "since": "2022-05-06"}
+    client, table = serve("people"), "since,member,size,city,age\n2022-05-06,yes,large,Bonn,\n"
+    found = [
+        client.post("/predict", json={"inputs": [row, list(row.values())]}),
+        client.post("/predict", files={"file": ("x.csv", table)}),
+    ]
+    (expected,) = network("people").predict([["", "Bonn", "large", "yes", "2022-05-06"]])
+    shares = [each["probability"] for answer in found for each in answer.json()["predictions"]]
+    assert shares == pytest.approx([expected.probability] * 3, abs=1e-6)
+    assert all("'Bonn'" in " ".join(answer.json()["notes"]) for answer in found)
+    kinds = {
+        each["name"]: (each["kind"], each["categories"]) for each in client.get("/model").json()["input"]["columns"]
+    }
+    assert kinds["city"] == ("one_hot", ["Oslo", "Rome"]) and kinds["since"] == ("date", [])
+
+
+def test_tensors_get_the_answers_of_predict_as_lists_and_files(serve: Serve, network: Trained) -> None:
+    client, signal, file = serve("signals"), np.random.default_rng(1).normal(size=(2, 5)), io.BytesIO()
+    np.save(file, signal)
+    found = [
+        client.post("/predict", json={"inputs": [signal.tolist()]}),
+        client.post("/predict", files={"file": ("x.npy", file.getvalue())}),
+    ]
+    (expected,) = network("signals").predict(signal)
+    shares = [answer.json()["predictions"][0]["probability"] for answer in found]
+    assert shares == pytest.approx([expected.probability] * 2, abs=1e-6)
+    wrong = client.post("/predict", json={"inputs": [signal.T.tolist()]})
+    assert (wrong.status_code, wrong.json()["error"][:24]) == (422, "inputs[0]: shape (5, 2);")
+
+
+def test_several_classes_per_input(serve: Serve, network: Trained) -> None:
+    client, rows = serve("tags"), [[2.0, -2.0], [-1.0, 1.0], [3.0, 3.0]]
+    found = client.post("/predict", json={"inputs": rows}).json()["predictions"]
+    expected = network("tags").predict(rows)
+    assert [each["labels"] for each in found] == [list(each.labels or ()) for each in expected]
+    for each, one in zip(found, expected, strict=True):
+        shares = {top["label"]: top["probability"] for top in each["top"]}
+        assert [shares["red"], shares["green"]] == pytest.approx(one.probabilities.tolist(), abs=1e-6)
+    assert client.get("/model").json()["multi_hot"] and client.get("/map").status_code == 404
+    counted = sum(len(each["labels"]) for each in found)
+    text = client.get("/metrics").text
+    assert sum(int(number) for number in re.findall(r"predictions_total{.*} (\d+)", text)) == counted
 
 
 @pytest.mark.parametrize(
