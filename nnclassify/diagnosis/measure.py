@@ -47,9 +47,9 @@ class LayerState:
 
 
 def readable_layer(name: str) -> str:
-    """Return the layer of a module, counted from one: `hidden layer 1` for `hidden_0_activation`; other names
-    unchanged."""
-    found = re.fullmatch(r"(hidden|block)_(\d+)_activation", name)
+    """Return the layer of a module or of a path in a config, counted from one: `hidden layer 1` for
+    `hidden_0_activation` and `model.hidden.0`; other names unchanged."""
+    found = re.fullmatch(r"(?:model\.)?(hidden|block)s?[._](\d+)(?:_activation)?", name)
     if found is None:
         return name
     return f"{'hidden layer' if found[1] == 'hidden' else 'block'} {int(found[2]) + 1}"
@@ -142,7 +142,15 @@ class Snapshot:
 
     def gradient_text(self) -> str:
         """Return the gradient ratio, in words."""
+        if not self.gradient_ratio:
+            return "the first layer gets no gradient"
         return f"the first layer's gradient is {self.gradient_ratio:.1e} times the last one's"
+
+    def output_text(self) -> str:
+        """Return how much the outputs vary, in words."""
+        if not self.output_spread:
+            return "outputs are the same for every example"
+        return f"outputs vary between examples by {self.output_spread:.1g} times their size"
 
     @property
     def dead(self) -> float:

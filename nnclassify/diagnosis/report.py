@@ -43,13 +43,13 @@ def _summary(diagnosis: Diagnosis) -> str:
     if before is None or linear is None:
         return f"not trained ({diagnosis.seconds:.1f} s)"
     reached = percent(before.held_out.accuracy) if before.error is None else "stopped with an error"
-    updates = f"{before.steps:,} updates" if before.complete else f"{before.steps:,} of {before.total_steps:,} updates"
+    total = "" if before.complete or not before.total_steps else f" of {before.total_steps:,}"
     judged = "on examples kept out of training" if diagnosis.has_held_out else "on training examples"
     line, majority = percent(linear.held_out.accuracy), percent(diagnosis.majority)
     most = "classes" if diagnosis.is_multi_hot else "class"
     return (
-        f"correct: this network {reached}, a linear model {line}, always the most common {most} {majority} "
-        f"({judged}; {updates}; {diagnosis.seconds:.1f} s)"
+        f"accuracy: this network {reached}, a linear model {line}, always the most common {most} {majority} "
+        f"({judged}; {before.steps:,}{total} updates; {diagnosis.seconds:.1f} s)"
     )
 
 

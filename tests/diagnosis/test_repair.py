@@ -94,9 +94,21 @@ def test_one_poor_seed_of_three_is_no_fault_and_the_robust_change_is_told() -> N
     given = cast("RuleInputs", MadeUpInputs())
     told = findings_of(YamlSource("net.yaml", {}), given, found, trials, Skill(0.5, []), False)
     assert [(one.id, one.severity, one.evidence.text) for one in told][:1] == [
-        ("NN505", "note", "2 of 5 seeds get stuck; with the change none of 5")
+        ("NN505", "note", "2 of 5 seeds get stuck; with the change, none of 5 does")
     ]
     assert told[0].change == {"model.hidden": [16]}
+
+
+def test_a_rate_with_which_the_repaired_net_is_good_is_not_warned_of() -> None:
+    found = repaired(
+        MadeUpRunner(lambda change, seed: (1.0, 1.0) if "batch_size" in change else (0.5, 0.5)), SMALLER, FASTER
+    )
+    net = outcome(0.5, 0.5)
+    trials = TrialEvidence(net=net, before=net, linear=net, is_behind=True, one_batch_accuracy=None)
+    given = cast("RuleInputs", MadeUpInputs())
+    told = findings_of(YamlSource("net.yaml", {}), given, found, trials, Skill(0.5, []), False)
+    assert [one.page.id for one in found.unproved] == ["NN402"]
+    assert [(one.id, one.severity) for one in told] == [("NN403", "fault")]
 
 
 class MadeUpInputs:

@@ -129,7 +129,7 @@ def test_frozen_weights_are_no_vanishing_gradient() -> None:
 
 def test_layers_are_counted_from_one(tmp_path: Path) -> None:
     narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, 2]}\n"
-    assert "2 units in model.hidden.2nd" in [found.evidence.text for found in suspicions(narrow, tmp_path)]
+    assert "2 units in hidden layer 2" in [found.evidence.text for found in suspicions(narrow, tmp_path)]
 
 
 def test_a_constant_column_is_one_whose_features_are_all_constant(

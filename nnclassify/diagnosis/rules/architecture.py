@@ -40,9 +40,9 @@ def _linear(given: RuleInputs) -> Iterator[Suspicion]:
         layer.activation != "none" for layer in given.hidden_layers
     ):
         return
-    evidence = Evidence(
-        "a linear model" if not given.hidden_layers else f"{len(given.hidden_layers)} layers, activation none", 0, 1
-    )
+    layers = counted(len(given.hidden_layers), "hidden layer")
+    text = f"{layers} with activation none" if given.hidden_layers else "a linear model: no hidden layer"
+    evidence = Evidence(text, 0, 1)
     relu = {**wider(given), **with_option(given, "activation", "relu")} if given.hidden_layers else wider(given)
     path = "model.activation" if given.hidden_layers else "model.hidden"
     yield Suspicion(LINEAR, "likely", path, evidence, (relu,), skill_below=A_LINE)
@@ -68,7 +68,7 @@ def _narrow(given: RuleInputs) -> Iterator[Suspicion]:
     ]
     if few:
         least = min(few, key=lambda layer: layer.units)
-        text = f"{counted(least.units, 'unit')} in {least.key()}"
+        text = f"{counted(least.units, 'unit')} in {least.title()}"
         evidence = Evidence(text, least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
         yield Suspicion(NARROW, certainty, least.path, evidence, (wider(given, 16), wider(given)))
@@ -89,7 +89,7 @@ SYMMETRIC = Page(
 def _symmetric(given: RuleInputs) -> Iterator[Suspicion]:
     alike = [layer for layer in given.hidden_layers if layer.units > 1 and _is_constant(layer.init)]
     if alike:
-        evidence = Evidence(f"init {alike[0].init.name} on {len(alike)} layer(s)", len(alike), 0)
+        evidence = Evidence(f"init {alike[0].init.name} in {counted(len(alike), 'layer')}", len(alike), 0)
         changes = (with_option(given, "init", "default"), with_option(given, "init", "kaiming_uniform"))
         yield Suspicion(SYMMETRIC, "certain", "model.init", evidence, changes)
 
@@ -118,7 +118,7 @@ def _dropout(given: RuleInputs) -> Iterator[Suspicion]:
         return
     least = min(strong, key=lambda layer: layer.units * (1 - layer.dropout))
     survivors = least.units * (1 - least.dropout)
-    text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.key()}"
+    text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.title()}"
     changes = (with_option(given, "dropout", 0.2), with_option(given, "dropout", 0.0))
     certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
@@ -143,7 +143,7 @@ FEW_EXAMPLES = 4
 def _norm_of_one(given: RuleInputs) -> Iterator[Suspicion]:
     size = given.config.batch_size
     if given.has_batch_norm and size <= FEW_EXAMPLES:
-        evidence = Evidence(f"batch_size {size} under batch norm", size, 2)
+        evidence = Evidence(f"batch_size {size} with batch norm", size, 2)
         certainty: Certainty = "certain" if size == 1 else "possible"
         yield Suspicion(NORM_OF_ONE, certainty, "batch_size", evidence, ({"batch_size": 32},))
 
@@ -172,11 +172,11 @@ def _activation(given: RuleInputs) -> Iterator[Suspicion]:
         and len(odd) < len(given.hidden_layers) + 1
         and any(layer.activation != "none" for layer in given.hidden_layers)
     ):
-        evidence = Evidence(f"activation {odd[0].activation} in {len(odd)} layer(s)", len(odd), 0)
+        evidence = Evidence(f"activation {odd[0].activation} in {counted(len(odd), 'layer')}", len(odd), 0)
         change = with_option(given, "activation", "relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
     elif last and last[0].units == 1 and last[0].activation == "relu":
-        evidence = Evidence(f"one ReLU in {last[0].key()} decides everything", 1, 2)
+        evidence = Evidence(f"one ReLU in {last[0].title()} decides everything", 1, 2)
         changes = (with_option(given, "activation", "tanh"), wider(given, 16))
         yield Suspicion(ACTIVATION, "likely", last[0].path, evidence, changes)
     elif (

@@ -8,6 +8,7 @@ from typing import Any
 
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
+from nnclassify.errors import counted
 from nnclassify.schedulers import ScheduleState
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
@@ -93,7 +94,7 @@ def _short(given: RuleInputs) -> Iterator[Suspicion]:
         changes.append({"batch_size": 32})
     changes += [{"epochs": given.config.epochs * factor} for factor in (10, 50) if steps * factor < 10 * FEW_STEPS]
     if changes:
-        evidence = Evidence(f"{steps} updates in the whole run", steps, FEW_STEPS)
+        evidence = Evidence(f"{counted(steps, 'update')} in the whole run", steps, FEW_STEPS)
         certainty: Certainty = "likely" if steps < FEW_STEPS / 10 else "possible"
         yield Suspicion(SHORT, certainty, "epochs", evidence, tuple(changes))
 
@@ -248,7 +249,8 @@ def rates_together(given: RuleInputs) -> Iterator[tuple[Suspicion, ...]]:
                     evidence = Evidence("no momentum", 0.0, 0.9)
                     parts.append(_part(LOW_LR, "optimizer.momentum", evidence, 0.9))
                 if size is not None:
-                    evidence = Evidence(f"{given.total_steps} updates in the whole run", given.total_steps, FEW_STEPS)
+                    text = f"{counted(given.total_steps, 'update')} in the whole run"
+                    evidence = Evidence(text, given.total_steps, FEW_STEPS)
                     parts.append(_part(SHORT, "batch_size", evidence, size))
                 if len(parts) > 1:
                     yield tuple(parts)

@@ -45,7 +45,7 @@ SINGLE_SOFTMAX = Page(
 def _single_softmax(given: RuleInputs) -> Iterator[Suspicion]:
     output = given.config.model.output
     if given.num_outputs == 1 and output in ("softmax", "log_softmax"):
-        evidence = Evidence(f"output {output} over 1 output", 1, 2)
+        evidence = Evidence(f"{output} over a single output", 1, 2)
         changes = (TO_CROSS_ENTROPY,) if given.num_classes > 2 else ({"model.output": "sigmoid"}, TO_CROSS_ENTROPY)
         yield Suspicion(SINGLE_SOFTMAX, "certain", "model.output", evidence, changes)
 
@@ -83,7 +83,7 @@ INDEX_AS_NUMBER = Page(
 
 def _index_as_number(given: RuleInputs) -> Iterator[Suspicion]:
     if given.num_outputs == 1 and given.num_classes > 2 and given.config.loss.name == "mse":
-        evidence = Evidence(f"classes 0..{given.num_classes - 1} as numbers, one output", given.num_classes, 2)
+        evidence = Evidence(f"a single output for the class indices 0 to {given.num_classes - 1}", given.num_classes, 2)
         changes: tuple[Change, ...] = (TO_CROSS_ENTROPY, {"loss.targets": "one_hot"})
         yield Suspicion(INDEX_AS_NUMBER, "certain", "loss.targets", evidence, changes)
 

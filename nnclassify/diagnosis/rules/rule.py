@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nnclassify.config.run_config import RunConfig
-from nnclassify.config.yaml_reader import path_of_key
 from nnclassify.data.suspected_groups import SuspectedGroups
 from nnclassify.diagnosis.findings import Page, Suspicion
-from nnclassify.diagnosis.measure import Snapshot
+from nnclassify.diagnosis.measure import Snapshot, readable_layer
 from nnclassify.diagnosis.rules.facts import DataFacts
-from nnclassify.errors import dotted
 from nnclassify.models.base import DenseModel
 from nnclassify.models.cnn import Cnn
 from nnclassify.models.layer_settings import Activation, Init
@@ -38,9 +36,9 @@ class HiddenLayer:
     batch_norm: bool
     init: Init
 
-    def key(self) -> str:
-        """Return its place counted from one, such as `model.hidden.1st`."""
-        return dotted(path_of_key(self.path))
+    def title(self) -> str:
+        """Return it in words, such as `hidden layer 1`."""
+        return readable_layer(self.path)
 
 
 def hidden_layers_of(config: RunConfig) -> list[HiddenLayer]:

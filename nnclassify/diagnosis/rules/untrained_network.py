@@ -82,8 +82,8 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
     if not rectifiers or (given.start.dead <= MANY_DEAD and not is_flat):
         return
     text = (
-        f"at initialization, {percent(given.start.dead)} of the units of a layer are dead, and outputs vary by "
-        f"{given.start.output_spread:.1e} of their size between examples"
+        f"at initialization, {percent(given.start.dead)} of the units of a layer are dead, and "
+        f"{given.start.output_text()}"
     )
     changes = [
         with_option(given, "init", "kaiming_uniform"),
@@ -124,10 +124,7 @@ def _start(given: RuleInputs) -> Iterator[Suspicion]:
     is_flat = is_flat or given.start.deviation < FAINT
     if is_high or is_flat or given.start.saturated > MANY_SATURATED:
         prior = "" if given.prior_loss is None else f" ({given.prior_loss:.3g} without any information)"
-        text = (
-            f"loss {given.start.loss:.3g} at initialization{prior}; outputs vary by {given.start.output_spread:.1e} of "
-            "their size between examples"
-        )
+        text = f"loss {given.start.loss:.3g} at initialization{prior}; {given.start.output_text()}"
         changes = (with_option(given, "init", "default"), with_option(given, "init", "kaiming_uniform"))
         yield Suspicion(START, "likely", "model.init", Evidence(text, given.start.loss, given.prior_loss), changes)
 

@@ -18,6 +18,7 @@ from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.trials.folds import deviation
 from nnclassify.diagnosis.trials.runner import TrialOutcome, merged, run_trial
 from nnclassify.diagnosis.trials.scores import Scores
+from nnclassify.errors import counted
 from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.evaluation.percent import percent
@@ -145,11 +146,11 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
     if agree > near + CLEARLY * (1 - chance):
         text = (
             f"nearest neighbors predict {percent(near)} of the labels, and "
-            f"{percent(agree)} of labels shifted by {shift} row(s)"
+            f"{percent(agree)} of labels shifted by {counted(abs(shift), 'row')}"
         )
         return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
     text = (
-        f"correct: a linear model and a plain network at most {percent(reached)} of held-out examples, nearest "
+        f"balanced accuracy: a linear model and a plain network at most {percent(reached)} when held out, nearest "
         f"neighbors {percent(near)}, chance {percent(chance)}"
     )
     return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")

@@ -180,7 +180,8 @@ def run_trial(components: Components, steps: int, seconds: float) -> TrialOutcom
     try:
         trainer.fit()
     except (NNClassifyError, RuntimeError, ValueError) as error:
-        return TrialOutcome(tuple(observer.curve), trainer.step, False, one_line(error))
+        curve, total = tuple(observer.curve), trainer.total_steps
+        return TrialOutcome(curve, trainer.step, False, one_line(error), total_steps=total)
     if observer.curve[-1].step < trainer.step:
         observer.evaluate(trainer)
     complete, total = trainer.step >= trainer.total_steps, trainer.total_steps

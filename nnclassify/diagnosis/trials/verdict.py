@@ -25,6 +25,7 @@ from nnclassify.evaluation.percent import percent
 
 CHANCE_SKILL, PLAIN_SKILL = 0.25, 0.5
 OVERFITS = 0.9
+OVERFIT = "trained on a single batch, the network predicts {} of it correctly"
 SECONDS_A_MINUTE = 3.0
 """Seconds of a single trial per minute of a check."""
 MAX_PROVED = 4
@@ -97,11 +98,11 @@ def findings_of(
         faults[0] = replace(faults[0], symptoms=(*symptoms(trials.before, given), *_cannot_overfit(trials)))
     is_reported = is_explained or bool(faults)
     rest = [] if is_reported else [*_undecided(trials, skill), *_by_seed(source, given, repaired)]
-    unproved: Severity = "note" if repaired.skill_before >= GOOD else "warning"
+    is_good = max(repaired.skill_before, repaired.skill_after) >= GOOD  # if need be with changes that are not these
     warnings = [
-        _finding(source, given, one, unproved, one.evidence, one.changes[0])
+        _finding(source, given, one, "note" if is_good else "warning", one.evidence, one.changes[0])
         for one in repaired.unproved
-        if one.page.id[:3] != "NN4" or (repaired.skill_before < STUCK and trials.is_long)
+        if one.page.id[:3] != "NN4" or (repaired.skill_before < STUCK and trials.is_long and not is_good)
     ]
     return [*faults, *rest, *warnings]
 
@@ -147,7 +148,7 @@ def _proved(source: YamlSource, given: RuleInputs, proof: Proof, trials: TrialEv
 def _extrapolated(source: YamlSource, given: RuleInputs, longer: LongerRun, trials: TrialEvidence) -> Finding:
     before, one = trials.before, longer.suspicion
     text = (
-        f"{one.evidence.text}; correct: {percent(before.held_out.accuracy)} after {before.steps:,} of "
+        f"{one.evidence.text}; accuracy {percent(before.held_out.accuracy)} after {before.steps:,} of "
         f"{before.total_steps:,}; extrapolated, {percent(longer.expected)} at their end and "
         f"{percent(longer.expected_later)} after ten times as many"
     )
@@ -155,32 +156,34 @@ def _extrapolated(source: YamlSource, given: RuleInputs, longer: LongerRun, tria
 
 
 def side_by_side(before: TrialOutcome, after: TrialOutcome) -> str:
-    """`correct: before 10.1%, after 54.3%, in the same 300 updates`.
+    """`accuracy: before 10.1%, after 54.3%, in the same 300 updates`.
 
     Averaged over the classes, as changes are judged, where a gain in a rare class costs some of a common one.
     """
     is_traded = after.held_out.accuracy < before.held_out.accuracy
     scores = [one.balanced_accuracy if is_traded else one.accuracy for one in (before.held_out, after.held_out)]
-    what = "correct, averaged over the classes" if is_traded else "correct"
-    left = "before: stopped" if before.error is not None else f"{what}: before {percent(scores[0])}"
-    right = percent(scores[1])
-    if before.steps == after.steps or before.error is not None:
-        return f"{left}, after {right}, in the same {after.steps:,} updates"
-    return f"{left} in {before.steps:,} updates, after {right} in {after.steps:,}"
+    what = "balanced accuracy" if is_traded else "accuracy"
+    left, right = map(percent, scores)
+    if before.error is not None:
+        return f"before, training stops with an error; after, {what} {right} in {after.steps:,} updates"
+    if before.steps == after.steps:
+        return f"{what}: before {left}, after {right}, in the same {after.steps:,} updates"
+    return f"{what}: before {left} in {before.steps:,} updates, after {right} in {after.steps:,}"
 
 
 def _cannot_overfit(trials: TrialEvidence) -> Iterator[str]:
     if trials.is_lost and trials.one_batch_accuracy is not None:
-        yield f"trained on a single batch, the network predicts {percent(trials.one_batch_accuracy)} of it correctly"
+        yield OVERFIT.format(percent(trials.one_batch_accuracy))
 
 
 def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Finding]:
     """Return a note if seeds disagree, with the change that makes all of them learn, if there is one."""
     if not repaired.depends_on_seed:
         return []
-    count, text = len(repaired.before.outcomes), f"{repaired.stuck} of {len(repaired.before.outcomes)} seeds get stuck"
+    count, after = len(repaired.before.outcomes), repaired.stuck_after
+    text = f"{repaired.stuck} of {count} seeds {'gets' if repaired.stuck == 1 else 'get'} stuck"
     if repaired.proofs:
-        text += f"; with the change {repaired.stuck_after or 'none'} of {count}"
+        text += f"; with the change, {after or 'none'} of {count} {'do' if after > 1 else 'does'}"
     change = completed(source, given.config, repaired.change) if repaired.change else {}
     return [finding_of(DEPENDS_ON_SEED, "note", Evidence(text, repaired.stuck, count / 2), change=change)]
 
@@ -203,7 +206,7 @@ def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
 
 def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
     before, linear = trials.before, trials.linear
-    text = f"{percent(before.held_out.accuracy)} after {before.steps:,} updates, a linear model "
+    text = f"accuracy {percent(before.held_out.accuracy)} after {before.steps:,} updates, a linear model "
     text += percent(linear.held_out.accuracy)
     if before.error is not None:
         return [finding_of(NOT_FINITE, "fault", Evidence(before.error))]
@@ -211,7 +214,7 @@ def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
         return []
     if repaired.skill_before < PLAIN_SKILL and before.complete and trials.is_lost:
         evidence = Evidence(
-            f"trained on a single batch: {percent(trials.one_batch_accuracy or 0.0)} of it; {text}",
+            f"{OVERFIT.format(percent(trials.one_batch_accuracy or 0.0))}; {text}",
             trials.one_batch_accuracy,
             OVERFITS,
         )
@@ -237,7 +240,7 @@ def symptoms(outcome: TrialOutcome, given: RuleInputs) -> tuple[str, ...]:
     if outcome.predicted_majority > 0.99 and given.facts.majority < 0.99:
         seen.append("the network makes the same prediction for every example")
     losses = [point.loss for point in outcome.curve]
-    if losses and losses[-1] > 1.5 * min(losses):
+    if losses and losses[-1] - min(losses) > 0.5 * abs(min(losses)):
         seen.append(f"the loss increased again, from {min(losses):.3g} to {losses[-1]:.3g}")
     return tuple(seen) if outcome.final is None else (*seen, *_symptoms_inside(outcome.final, given.prior_loss))
 
