@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import itertools
 import os
 import subprocess
@@ -63,9 +64,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Collect `tests/reliability` only where it is named: it takes minutes, on Linux, in processes of its own."""
-    is_named = any("reliability" in argument for argument in config.args)
-    return True if collection_path == RELIABILITY and not is_named else None
+    """Leave out, unless it is named, what takes long and is not asked for.
+
+    `tests/reliability` takes minutes, on Linux, in processes of its own; modules whose tests are all slow import much.
+    """
+    if any(collection_path.name in argument for argument in config.args):
+        return None
+    is_unasked = config.option.markexpr == "not slow" and _is_slow(collection_path)
+    return True if collection_path == RELIABILITY or is_unasked else None
+
+
+def _is_slow(path: Path) -> bool:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.suffix == ".py" else []
+    return any(line.startswith("pytestmark") and "mark.slow" in line for line in lines)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make, not again and again in the libraries and the thousands of tests."""
+    gc.freeze()
 
 
 @pytest.fixture

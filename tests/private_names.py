@@ -44,9 +44,9 @@ def imported(tree: ast.Module) -> dict[str, str]:
 
 
 def accessed(tree: ast.Module, origins: dict[str, str]) -> Iterator[str]:
-    """Dotted names and keywords, but for those that belong to an imported module that is not torch's."""
+    """Dotted names that end in a private one, and keywords, but for those of an imported module that is not torch's."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and private_parts(node.attr):  # `a._b.c` has `a._b` in it
             name = resolved(ast.unparse(node), origins)
             root = name.split(".")[0]
             if root in TORCH or root not in origins:

@@ -1,6 +1,7 @@
 """Tests that the paths, links and modules in the documents exist."""
 
 import re
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,17 @@ def test_every_link_leads_to_a_heading(name: str) -> None:
     assert lost_anchors(ROOT / name) == set()
 
 
+@cache
+def command_line() -> Any:
+    """All commands with their options."""
+    return typer.main.get_command(app)
+
+
 def unknown_commands(text: str) -> set[str]:
     """Commands in a sentence, or their options, that the command line does not have. Those in blocks are run."""
     unknown = set()
     for words in (found.split() for found in INLINE.findall(FENCES.sub("", text))):
-        command: Any = typer.main.get_command(app)
+        command: Any = command_line()
         rest = words[1:]
         while rest and rest[0] in getattr(command, "commands", {}):
             command = command.commands[rest.pop(0)]

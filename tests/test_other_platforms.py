@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 dataset: {name: digits, limit: 60}
 model: {name: mlp, hidden: [4]}
@@ -47,7 +49,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_a_run_is_saved_resumed_and_used(folder: Path) -> None:
     code, output, errors = ended(started(folder, "train", "run.yaml", "--json", "--no-plots"))
     assert code == 0, errors
@@ -63,7 +64,6 @@ def test_a_run_is_saved_resumed_and_used(folder: Path) -> None:
     assert code == 0 and 0 <= json.loads(output)["accuracy"] <= 1, errors
 
 
-@pytest.mark.slow
 def test_a_signal_saves_and_a_second_process_is_kept_out(folder: Path) -> None:
     process = started(folder, "train", "run.yaml", "--no-plots", "--set", "epochs=100000")
     last = folder / "checkpoints" / "run" / "last.pt"
@@ -79,7 +79,6 @@ def test_a_signal_saves_and_a_second_process_is_kept_out(folder: Path) -> None:
     assert not list(last.parent.glob("*.partial"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["files/test_atomic_write.py", "runs/test_checkpoint.py", "data/test_image_cache.py"]
 )

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # built once
+
 LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)=[\"']?(?:https?:)?//[^\s\"'>]+")
 LOADED_BY_STYLES = re.compile(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^)\s]+")
 
@@ -24,8 +26,6 @@ def site() -> Path:
     return ROOT / "build" / "site"
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("site")
 def test_every_page_is_in_the_site_and_in_its_navigation(site: Path) -> None:
     home = (site / "index.html").read_text(encoding="utf-8")
     for page in ROOT.glob("docs/*.md"):
@@ -34,16 +34,12 @@ def test_every_page_is_in_the_site_and_in_its_navigation(site: Path) -> None:
         assert f'href="{built.as_posix()}"' in home
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("site")
 def test_the_reference_has_every_command_and_every_key(site: Path) -> None:
     commands = (site / "docs" / "commands.html").read_text(encoding="utf-8")
     assert "nnclassify train" in commands and "--resume" in commands
     assert "clip_grad_norm" in (site / "REFERENCE.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("site")
 def test_nothing_is_loaded_from_the_network(site: Path) -> None:
     loaded = {
         (path.name, text)

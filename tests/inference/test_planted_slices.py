@@ -13,6 +13,8 @@ from builders import config_of, loaded
 from nnclassify.files.json_files import json_text
 from nnclassify.run import train
 
+pytestmark = pytest.mark.slow
+
 TABLE: dict[str, Any] = {"name": "csv", "path": "t.csv", "categories": ["site"], "group": "visit", "test": 0.5}
 
 
@@ -34,12 +36,10 @@ def weak(seed: int, noise_of_c: float) -> list[dict[str, Any]]:
     return slices
 
 
-@pytest.mark.slow
 def test_a_planted_slice_of_a_run_is_found(here: Path) -> None:
     found = [weak(seed, 0.25) for seed in range(10)]
     assert sum(("site", "c") in {(part["name"], part["value"]) for part in slices} for slices in found) >= 9
 
 
-@pytest.mark.slow
 def test_runs_without_a_weak_slice_rarely_report_one(here: Path) -> None:
     assert sum(bool(weak(seed, 0.1)) for seed in range(20)) <= 2

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 Program = Callable[..., CompletedProcess[str]]
 
 
-@pytest.mark.slow
 def test_a_shipped_config_is_audited_into_a_folder(nnclassify: Program, place: Path) -> None:
     done = nnclassify("audit", "iris_mlp", "--json")
     assert done.returncode == 0, done.stderr
@@ -29,7 +30,6 @@ def test_a_shipped_config_is_audited_into_a_folder(nnclassify: Program, place: P
     assert all(row["suggested"] for row in rows if row["finding"] == "label_error")
 
 
-@pytest.mark.slow
 def test_copies_in_the_test_folder_end_with_4_and_are_drawn(nnclassify: Program, place: Path) -> None:
     rng = np.random.default_rng(0)
     for split, name in itertools.product(("train", "test"), "ab"):
@@ -46,7 +46,6 @@ def test_copies_in_the_test_folder_end_with_4_and_are_drawn(nnclassify: Program,
     assert {"audit.csv", "audit.json", "audit_duplicates.png"} <= {path.name for path in (place / "found").iterdir()}
 
 
-@pytest.mark.slow
 def test_a_file_in_the_way_is_told(nnclassify: Program, place: Path) -> None:
     (place / "taken").write_text("")
     done = nnclassify("audit", "iris_mlp", "--out", "taken")

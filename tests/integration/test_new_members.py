@@ -16,6 +16,8 @@ from mutations import content_of
 
 from nnclassify.runs.checkpoint import content_digest
 
+pytestmark = pytest.mark.slow
+
 MEMBERS = {
     "dataset": "quadrants",
     "model": "gated",
@@ -48,7 +50,6 @@ def end_of(run: str) -> str:
     return content_digest({key: training[key] for key in ("model", "optimizers", "random", "step", "best")})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", ["optimizer", "all"])
 def test_a_new_member_trains_resumes_predicts_and_is_checked(family: str, here: Path) -> None:
     keys = MEMBERS if family == "all" else {**PLAIN, family: MEMBERS[family]}
@@ -67,7 +68,6 @@ def test_a_new_member_trains_resumes_predicts_and_is_checked(family: str, here: 
     assert not [one for one in done(here, "check", "toy.yaml")["findings"] if one["severity"] == "fault"]
 
 
-@pytest.mark.slow
 def test_an_optimizer_without_an_update_rule_is_not_compiled(here: Path) -> None:
     (here / "toy.yaml").write_text("dataset: iris\nmodel: mlp\noptimizer: sign_momentum\ncompile: on\n")
     refused = start(here, "train", "toy.yaml")

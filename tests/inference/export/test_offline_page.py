@@ -17,6 +17,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 import nnclassify
 from nnclassify.inference.export.export import export_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
@@ -34,7 +36,6 @@ def _shares(browser: Browser) -> list[float]:
     return [float(share.text.rstrip("%")) / 100 for share in browser.all("#bars .share")]
 
 
-@pytest.mark.slow
 def test_the_map_follows_the_pointer(browser: Browser, tmp_path: Path) -> None:
     best, page = _page(tmp_path, {"name": "xor"}, {"name": "mlp", "hidden": [4]})
     browser.show(page, width=360)
@@ -47,7 +48,6 @@ def test_the_map_follows_the_pointer(browser: Browser, tmp_path: Path) -> None:
     assert browser.one("#answer").text == wanted.label and browser.errors() == [] and browser.overflow() == 0
 
 
-@pytest.mark.slow
 def test_an_image_is_drawn_or_chosen(browser: Browser, tmp_path: Path) -> None:
     model: dict[str, object] = {"name": "cnn", "blocks": [{"channels": 4, "pool": "max"}]}
     best, page = _page(tmp_path, {"name": "digits", "limit": 300}, model)
@@ -89,7 +89,6 @@ def _give(browser: Browser, file: Path, *, is_dropped: bool) -> None:
         browser.one("#file").send_keys(str(file))
 
 
-@pytest.mark.slow
 def test_values_of_a_table_are_filled_in(browser: Browser, tmp_path: Path) -> None:
     rows = "1.5,red,a\n2.5,blue,b\n,red,a\n3.5,</b>,b\n" * 10
     (tmp_path / "table.csv").write_text(f"weight,color,class\n{rows}")
