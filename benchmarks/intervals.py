@@ -3,35 +3,31 @@
 The test split of each run stands for all examples that there are: its metrics are the true values. From the outputs of
 the network, 1,000 test splits of N examples are drawn with replacement, and the intervals of each are computed as
 `evaluate` does. `--networks 1000` trains as many small networks on three normal distributions, each on examples of its
-own, and holds the intervals of each run against its metrics on 50,000 more examples. Otherwise, only the accuracy is
-simulated: 1,000 numbers of correct predictions, drawn at random; and with `--areas 300`, the ROC AUC: as many test
-splits of two normal distributions.
+own and all at once, and holds the intervals of each against its metrics on 50,000 more examples. Otherwise, only the
+accuracy is simulated: 1,000 numbers of correct predictions, drawn at random; and with `--areas 300`, the ROC AUC: as
+many test splits of two normal distributions.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from statistics import NormalDist
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-import nnclassify
-from nnclassify.data import Examples
-from nnclassify.evaluation.bootstrap import bca_interval, logit_interval, metric_intervals, resampled, units_of
+from nnclassify.evaluation.bootstrap import area_interval, bca_interval, metric_intervals, resampled, units_of
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.inference.classifier import load_run
-from nnclassify.inference.evaluate import choose_split, evaluate, splits_of
-from nnclassify.losses import BceWithLogits
+from nnclassify.inference.evaluate import choose_split, splits_of
+from nnclassify.losses import BceWithLogits, CrossEntropy
 
-CONFIG = {"model": {"name": "mlp", "hidden": [8]}, "optimizer": {"name": "adam", "lr": 0.05}, "epochs": 10}
 AREAS = (0.8, 0.95, 0.99, 0.998)
 COUNTS, ACCURACIES = (30, 100, 300, 1000, 10_000), (0.5, 0.7, 0.9, 0.95, 0.99)
 
@@ -96,7 +92,7 @@ def print_accuracies(trials: int) -> None:
 
 
 def print_areas(trials: int) -> None:
-    """Print how often the interval of the ROC AUC covers it, and BCa intervals, by area; scores are normal."""
+    """Print how often the reported interval of the ROC AUC covers it, and BCa intervals, by area; scores are normal."""
     rng, loss_fn = np.random.default_rng(0), BceWithLogits().build([1, 1])
     print("ROC AUC: examples, positive", *(f"{area:>13.1%}" for area in AREAS))
     for count, share in product((100, 300, 1000), (0.5, 0.2, 0.05)):
@@ -110,10 +106,10 @@ def print_areas(trials: int) -> None:
                 statistics = METRICS["roc_auc"].statistics
                 if statistics is not None and 0 < targets.sum() < count:
                     summed = statistics(given, units_of(count, 2))
-                    pairs = logit_interval(summed), bca_interval(summed, weights)
+                    pairs = area_interval(summed), bca_interval(summed, weights)
                     covered += [[low <= area <= high for low, high in filter(None, pairs)]] if all(pairs) else []
-            logit, bca = np.mean(covered, axis=0)
-            found.append(f"{logit:.1%} ({bca:.1%})")
+            reported, bca = np.mean(covered, axis=0)
+            found.append(f"{reported:.1%} ({bca:.1%})")
         print(f"{count:20,} {share:6.0%}", *found, flush=True)
 
 
@@ -152,37 +148,53 @@ def simulated(
 def of_networks(num_networks: int) -> dict[str, Coverage]:
     """Train networks on data of their own, and return the coverage of each metric of their test splits."""
     found: dict[str, Coverage] = {}
-    inputs, targets = (torch.from_numpy(values) for values in normal_examples(50_000, -1))
-    more = Examples(inputs, targets, torch.arange(len(targets)))
-    with TemporaryDirectory() as root:
-        for seed in range(num_networks):
-            np.savez(f"{root}/train.npz", *normal_examples(200, 2 * seed))
-            np.savez(f"{root}/test.npz", *normal_examples(300, 2 * seed + 1))
-            keys = {"inputs": "arr_0", "targets": "arr_1"}
-            files = {
-                f"{split}_{kind}": f"{root}/{split}.npz:{key}"
-                for split in ("train", "test")
-                for kind, key in keys.items()
-            }
-            config = {**CONFIG, "dataset": {"name": "tensors", **files}, "seed": seed, "device": "cpu"}
-            result = nnclassify.train(config, f"{root}/runs", report=False)
-            assert result.test is not None
-            truth = evaluate(result.classifier, more).metrics
-            for name in truth:
-                coverage, interval = found.setdefault(name, Coverage()), result.test.intervals.get(name)
-                if interval is None:
-                    coverage.num_without += 1
-                else:
-                    coverage.covered.append(interval[0] <= truth[name] <= interval[1])
-            shutil.rmtree(result.folder.path)
+    loss_fn, names = CrossEntropy().build([1, 1, 1]), ["a", "b", "c"]
+    more, more_targets = normal_examples(50_000, 0)
+    inputs, targets = normal_examples((num_networks, 200), 1)
+    tests, test_targets = normal_examples((num_networks, 300), 2)
+    layers = trained(inputs, targets)
+    for network, rows in enumerate(test_targets):
+        one = [layer[network : network + 1] for layer in layers]
+        truth, _ = measured(MetricInputs(outputs_of(one, more[None])[0], more_targets, loss_fn), names)
+        given = MetricInputs(outputs_of(one, tests[network : network + 1])[0], rows, loss_fn)
+        intervals = metric_intervals(given, measured(given, names)[0])
+        for name, value in truth.items():
+            coverage = found.setdefault(name, Coverage())
+            if name in intervals:
+                low, high = intervals[name]
+                coverage.covered.append(low <= value <= high)
+            else:
+                coverage.num_without += 1
     return found
 
 
-def normal_examples(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw inputs `(N, 3)` and targets `(N,)` of three classes."""
-    rng = np.random.default_rng(seed + 1)
-    targets = rng.integers(3, size=count)
-    return rng.normal(size=(count, 3)) + 1.5 * np.eye(3)[targets], targets
+def trained(inputs: Tensor, targets: Tensor) -> list[Tensor]:
+    """Train as many networks of eight hidden units at once as there are data sets `(S, N, 3)` with targets `(S, N)`."""
+    rng, count = torch.Generator().manual_seed(0), len(inputs)
+    layers = [
+        torch.randn(shape, generator=rng) for shape in ((count, 3, 8), (count, 1, 8), (count, 8, 3), (count, 1, 3))
+    ]
+    optimizer = torch.optim.Adam([layer.requires_grad_() for layer in layers], lr=0.05)
+    for _ in range(60):
+        losses = functional.cross_entropy(outputs_of(layers, inputs).flatten(0, 1), targets.flatten(), reduction="none")
+        optimizer.zero_grad()
+        (losses.sum() / inputs.shape[1]).backward()  # the mean of each network: no gradient depends on another one
+        optimizer.step()
+    return [layer.detach() for layer in layers]
+
+
+def outputs_of(layers: Sequence[Tensor], inputs: Tensor) -> Tensor:
+    """Return the outputs of networks for inputs `(S, N, 3)`, `(S, N, 3)`."""
+    hidden, hidden_bias, last, bias = layers
+    return torch.relu(inputs @ hidden + hidden_bias) @ last + bias
+
+
+def normal_examples(shape: int | tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
+    """Draw inputs `(*shape, 3)` and targets `shape` of three classes, in float32."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(3, size=shape)
+    inputs = rng.normal(size=(*targets.shape, 3)) + 1.5 * np.eye(3)[targets]
+    return torch.from_numpy(inputs).float(), torch.from_numpy(targets)
 
 
 def percentile_interval(given: MetricInputs, name: str, weights: Tensor) -> tuple[float, float]:

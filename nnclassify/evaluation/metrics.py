@@ -140,7 +140,7 @@ class Metric:
             also on a split where all examples belong to some class.
         statistics: The sums that it is a function of, by unit; None: it has no interval, or Wilson's.
         interval: How its interval is computed: by Wilson for a fraction of the examples; else, from `statistics`, by
-            the bootstrap or on the scale of the logit; see `evaluation/bootstrap.py`.
+            the bootstrap or as an area under a curve; see `evaluation/bootstrap.py`.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Metric:
     min_classes: int = 2
     needs_every_class: bool = False
     statistics: Callable[[MetricInputs, Units], Statistics] | None = None
-    interval: Literal["wilson", "bootstrap", "logit"] = "bootstrap"
+    interval: Literal["wilson", "bootstrap", "area"] = "bootstrap"
 
     def text(self, value: float) -> str:
         """Return a value in words: a percentage, or a number with four decimals."""
@@ -392,7 +392,7 @@ METRICS: Mapping[str, Metric] = {
         Metric.of_sums("f1_micro", "micro F1", _f1_micro, targets="multi_hot"),
         Metric.of_sums("hamming_loss", "Hamming loss", _hamming_loss, higher_is_better=False, targets="multi_hot"),
         Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6, interval="wilson"),
-        Metric.of_sums("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True, interval="logit"),
+        Metric.of_sums("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True, interval="area"),
         Metric.of_sums("matthews_corrcoef", "Matthews correlation", _matthews, targets="class"),
         Metric.of_sums("log_loss", "log loss", _log_loss, higher_is_better=False, targets="class"),
     )

@@ -13,7 +13,16 @@ from scipy import special, stats
 from sklearn import metrics as sklearn_metrics
 from torch.nn.functional import one_hot
 
-from nnclassify.evaluation.bootstrap import MAX_UNITS, bca_interval, metric_intervals, resampled, units_of
+from nnclassify.evaluation.bootstrap import (
+    MAX_UNITS,
+    area_interval,
+    bca_interval,
+    logit_interval,
+    metric_intervals,
+    newcombe_interval,
+    resampled,
+    units_of,
+)
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import METRICS, MetricInputs, Statistics, measured
 from nnclassify.losses import Bce, CrossEntropy
@@ -57,9 +66,30 @@ def test_the_area_of_a_resample_varies_as_delong_says() -> None:
     values = statistics.value(resampled(60) @ statistics.sums)
     assert float(values.std()) == pytest.approx(float(variance.sqrt()), rel=0.1)
     assert float(values.mean()) == pytest.approx(float(wins.mean()), abs=0.01)
-    interval, area = metric_intervals(given, {"roc_auc": float(wins.mean())})["roc_auc"], float(wins.mean())
+    interval, area = logit_interval(statistics), float(wins.mean())
+    assert interval is not None
     margin = 1.959964 * float(variance.sqrt()) / (area * (1 - area))
     assert special.logit(interval) - special.logit(area) == pytest.approx([-margin, margin], rel=0.02)
+
+
+@pytest.mark.parametrize(("area", "m", "n"), [(0.99, 15, 285), (0.7, 20, 30), (0.4, 5, 7), (1.0, 12, 80), (0.0, 9, 9)])
+def test_the_ends_of_the_interval_of_an_area_solve_the_equation_of_newcombe(area: float, m: int, n: int) -> None:
+    """Method 5 in Newcombe, 2006; where the area is 0 or 1, so is one end."""
+    star = (m + n) / 2 - 1
+    ends = newcombe_interval(area, m, n)
+    for end in ends:
+        variance = end * (1 - end) / (m * n) * (1 + star * (1 - end) / (2 - end) + star * end / (1 + end))
+        assert abs(area - end) == pytest.approx(1.959964 * variance**0.5, abs=1e-6)
+    assert (ends[0] < area or area == 0) and (ends[1] > area or area == 1)
+
+
+def test_newcombes_interval_is_for_one_curve_with_few_examples() -> None:
+    for few, positive in ((True, 99), (False, 100)):
+        sums = torch.tensor([[0.9 * positive * 200, positive, 0.9 * positive * 200, 200]], dtype=torch.float64)
+        is_newcombe = area_interval(Statistics(sums, lambda totals: totals[..., 0])) == newcombe_interval(
+            0.9, positive, 200
+        )
+        assert is_newcombe == few
 
 
 @pytest.mark.slow
@@ -113,7 +143,8 @@ def test_what_is_the_same_in_all_resamples_has_no_interval() -> None:
     given = MetricInputs(8.0 * one_hot(targets, 2), targets, CrossEntropy().build([6, 6]))
     values, _ = measured(given, ["a", "b"])
     assert values["balanced_accuracy"] == values["accuracy"] == 1
-    assert metric_intervals(given, values) == {"accuracy": wilson_interval(12, 12)}
+    found = metric_intervals(given, values)
+    assert found.keys() == {"accuracy", "roc_auc"} and found["accuracy"] == wilson_interval(12, 12)
 
 
 def test_multi_hot_metrics_have_intervals() -> None:
