@@ -252,10 +252,10 @@ def _ranges(classifier: Classifier) -> list[torch.Tensor]:
 def request_schema(facts: ModelFacts) -> dict[str, Any]:
     """Return the JSON schema of what `POST /predict` takes."""
     one = {"image": _image_schema, "table": _row_schema, "tensor": _tensor_schema}[facts.input.kind](facts.input)
-    what = {
-        "image": "Image files of any size, in any format that Pillow reads.",
-        "table": "CSV files, written like the training file.",
-        "tensor": "NumPy files (.npy).",
+    what, media_type = {
+        "image": ("Image files of any size, in any format that Pillow reads.", "image/*"),
+        "table": ("CSV files, written like the training file.", "text/csv"),
+        "tensor": ("NumPy files (.npy).", "application/octet-stream"),
     }[facts.input.kind]
     file = {"type": "string", "format": "binary"}
     files = {"type": "array", "minItems": 1, "items": file, "description": what}
@@ -277,7 +277,8 @@ def request_schema(facts: ModelFacts) -> dict[str, Any]:
                     "required": ["file"],
                     "additionalProperties": False,
                     "properties": {"file": files},
-                }
+                },
+                "encoding": {"file": {"contentType": media_type}},
             },
         },
     }  # fmt: skip
