@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nnclassify.data.csv_rows import CsvFile, CsvFormat, TextRows, as_number, content_of, other_delimiter
+from nnclassify.data.csv_rows import CsvFile, CsvFormat, TextRows, content_of, other_delimiter
 from nnclassify.data.frames import ParquetRows
 from nnclassify.settings import yaml_quoted
 
@@ -19,8 +19,8 @@ PARQUET = (".parquet", ".pq")
 RECOGNIZED = ("delimiter", "decimal", "encoding")
 """What is recognized of a CSV file, in the words of the config."""
 
-_WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_DECIMAL = {mark: re.compile(rf"[+-]?\d*{re.escape(mark)}\d+([eE][+-]?\d+)?") for mark in ".,"}
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([.,]\d{3})+")
 _WORDS = re.compile(
     r"(?:[\x00-\x7f]|(?<=[A-Za-zÀ-öø-ý])[À-öø-ýŠšŽžŒœ]|[À-öø-ýŠšŽžŒœ](?=[A-Za-zÀ-öø-ý])|[°µ²³€£§\u2013\u2018\u2019\u201c\u201d])*"
 )
@@ -30,18 +30,23 @@ _WORDS = re.compile(
 def open_table(
     path: Path,
     written: CsvFormat,
-    stated: Collection[str] = RECOGNIZED,
-    labels: Sequence[str] = (),
+    stated: Collection[str] = (),
+    names: Sequence[str] = (),
     ignored: Collection[str] = (),
+    *,
+    width: int = 0,
+    content: bytes | None = None,
 ) -> tuple[TextRows, dict[str, str], list[str]]:
     """Open a table.
 
     Args:
         path: A CSV file, which gzip may have packed, or a Parquet file.
-        written: How a CSV file is written.
-        stated: The options of `RECOGNIZED` that the config states: they are taken as they are.
-        labels: The label columns.
+        written: How a CSV file is written, unless it shows something else.
+        stated: The options of `RECOGNIZED` that the config states for this file: they are taken as they are.
+        names: Columns of which the first line names some, if it is a header.
         ignored: Columns whose numbers do not matter.
+        width: The number of columns of a file without a header; 0 if it is not known.
+        content: The bytes of a CSV file; None: they are read.
 
     Returns:
         The table, what was recognized and is not as in `written`, and a note on it.
@@ -51,57 +56,62 @@ def open_table(
     """
     if path.suffix.lower() in PARQUET:
         return ParquetRows(path), {}, []
-    content = content_of(path)
+    content = content_of(path) if content is None else content
     found: dict[str, str] = {}
-    if "encoding" not in stated and (encoding := _encoding_of(content, written.encoding)) is not None:
+    if "encoding" not in stated and (encoding := _encoding_of(content, written.encoding)) != written.encoding:
         found["encoding"] = encoding
     file = CsvFile(path, replace(written, encoding=found.get("encoding", written.encoding)), content)
-    if "delimiter" not in stated and (delimiter := _delimiter_of(file, labels)) is not None:
+    if "delimiter" not in stated and (delimiter := _delimiter_of(file, names, width)) is not None:
         found["delimiter"] = delimiter
         file = file.with_format(replace(file.format, delimiter=delimiter))
-    if "decimal" not in stated and file.format.delimiter != "," and _has_decimal_commas(file, {*labels, *ignored}):
-        found["decimal"] = ","
-        file = file.with_format(replace(file.format, decimal=","))
+    if "decimal" not in stated and (decimal := _decimal_of(file, ignored)) not in (None, written.decimal):
+        found["decimal"] = decimal
+        file = file.with_format(replace(file.format, decimal=decimal))
     if not found:
         return file, {}, []
     options = ", ".join(f"{key}: {yaml_quoted(value)}" for key, value in found.items())
-    return file, found, [f"{path}: recognized, since the config does not state it: {options}"]
+    return file, found, [f"{path}: recognized: {options}"]
 
 
-def _encoding_of(content: bytes, usual: str) -> str | None:
-    """Return the encoding of a file if it is a known one other than the usual one, else None."""
+def _encoding_of(content: bytes, usual: str) -> str:
+    """Return the encoding of a file: the usual one, unless it shows that it is another."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    try:
-        content.decode(usual)
-    except UnicodeDecodeError:
+    # Bytes of another encoding are hardly ever valid UTF-8, apart from those with NUL or escape characters.
+    likely = [] if b"\0" in content or b"\x1b" in content else ["utf-8"]
+    for encoding in [*likely, usual, "cp1252"]:
         try:
-            return "cp1252" if _WORDS.fullmatch(content.decode("cp1252")) else None
-        except UnicodeDecodeError:
-            return None
-    return None
+            text = content.decode(encoding)
+        except UnicodeError:
+            continue
+        if encoding in (*likely, usual) or _WORDS.fullmatch(text):
+            return usual if codecs.lookup(encoding) == codecs.lookup(usual) else encoding
+    return usual
 
 
-def _delimiter_of(file: CsvFile, labels: Sequence[str]) -> str | None:
-    """Return the delimiter with which the first line has the label column, or the columns listed in the config."""
+def _delimiter_of(file: CsvFile, names: Sequence[str], width: int) -> str | None:
+    """Return another delimiter, with which the first line has columns of these names, or their number if it has no
+    header; None if it already does."""
     _, cells = next(file.rows(), (0, [""]))
-    cells, columns = [cell.strip() for cell in cells], file.format.columns
-    if not set(labels).isdisjoint(cells) or (columns is not None and len(cells) == len(columns)):
-        return None
+    cells, width = [cell.strip() for cell in cells], len(file.format.columns or ()) or width
 
     def fits(found: list[str]) -> bool:
-        return labels[0] in found if columns is None else len(found) == len(columns)
+        return len(found) == width or (file.format.columns is None and not {*names}.isdisjoint(found))
 
-    return other_delimiter(cells, file.format.delimiter, fits)
+    return None if fits(cells) else other_delimiter(cells, file.format.delimiter, fits)
 
 
-def _has_decimal_commas(file: CsvFile, ignored: Collection[str]) -> bool:
-    """Return whether the numbers of a file are clearly written with decimal commas."""
-    commas = [cell for cell in _cells(file, ignored) if as_number(cell) is None or "." in cell]
-    if any(as_number(cell) is not None for cell in commas):
-        return False  # decimal points
-    commas = [cell for cell in commas if _WITH_COMMA.fullmatch(cell)]
-    return any(not _THOUSANDS.fullmatch(cell) for cell in commas)
+def _decimal_of(file: CsvFile, ignored: Collection[str]) -> str | None:
+    """Return the decimal separator that the numbers of a file are clearly written with, or None."""
+    written: dict[str, list[str]] = {mark: [] for mark in ".,"}
+    for cell in _cells(file, ignored):
+        for mark, decimal in _DECIMAL.items():
+            if mark in cell and decimal.fullmatch(cell):
+                written[mark].append(cell)
+    found = [mark for mark, cells in written.items() if cells]
+    if len(found) != 1 or all(_THOUSANDS.fullmatch(cell) for cell in written[found[0]]):
+        return None
+    return None if found[0] == file.format.delimiter else found[0]
 
 
 def _cells(file: CsvFile, ignored: Collection[str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
-from nnclassify.data.encoding import TableEncoder
+from nnclassify.data.encoding import NumberColumn, TableEncoder
 from nnclassify.data.examples import Examples, Splits
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
@@ -142,9 +142,7 @@ class Csv(UnsplitDataset):
             DataError: One line per problem, each with file, line and column: a missing value, a ragged row, a text for
                 a number, a label that is missing or not a class.
         """
-        labels, stated, ignored = self._labels(), self.model_fields_set, self.ignore or ()
-        opened, recognized, notes = open_table(find_table(self.path), self.format(), stated, labels, ignored)
-        return self.read_rows(opened, recognized, notes)
+        return self.read_rows(*self._opened(self.path))
 
     def read_rows(
         self,
@@ -177,10 +175,10 @@ class Csv(UnsplitDataset):
             like_it = replace(like_it, aside={key: name for key, name in wanted.aside.items() if key != "split"})
         for part in ("validation", "test"):
             if (file := self._file(part)) is not None:
-                other, _, _ = open_table(find_table(file), opened.format)
+                other, _, found = self._opened(file, opened.format)
                 of_part = in_classes_of(read_table(other, like_it), table.class_names, file)
                 examples[part] = pools.pool(of_part, prefix=f"{part}/")
-                notes += of_part.notes
+                notes += [*found, *of_part.notes]
         return RawDataset(
             train=examples["train"],
             test=examples.get("test"),
@@ -207,6 +205,19 @@ class Csv(UnsplitDataset):
             may_be_missing=self.missing == "fill",
             known=None if self._encoder is None else self._encoder.columns,
         )
+
+    def _opened(self, file: str, usual: CsvFormat | None = None) -> tuple[TextRows, dict[str, str], list[str]]:
+        """Open the table, or the file of a split, which may be written in another way; see `open_table`.
+
+        Args:
+            file: The file.
+            usual: How it is written, unless it shows something else. Default: as the config says.
+        """
+        labels, stated = self._labels(), self.model_fields_set if file == self.path else ()
+        texts = () if self._encoder is None else self._encoder.columns
+        no_numbers = [column.name for column in texts if not isinstance(column, NumberColumn)]
+        ignored = {*labels, *(self.ignore or ()), *no_numbers}
+        return open_table(find_table(file), usual or self.format(), stated, labels, ignored)
 
     def _file(self, part: str) -> str | None:
         """Return the file of validation or test examples, or None if they are drawn."""
@@ -242,12 +253,12 @@ class Csv(UnsplitDataset):
     def suspected_groups(self, splits: Splits) -> Iterator[SuspectedGroups]:
         """Yield the groups of each column that is called like one of groups, also one that is not a feature."""
         labels, used = self._labels(), {*self._labels(), self.id, self.split, self.time}
-        table, _, _ = open_table(find_table(self.path), self.format(), self.model_fields_set, labels)
+        table, _, _ = self._opened(self.path)
         header, _ = header_and_rows(table, labels)
         names = [name for name in header if name not in used and is_group_column(name)] if self.group is None else []
         files = {part: self.origin(part) for part in parts_of(splits)}
         others = {*files.values()} - {self.path} if names else ()
-        tables = {self.path: table} | {file: open_table(find_table(file), table.format)[0] for file in others}
+        tables = {self.path: table} | {file: self._opened(file, table.format)[0] for file in others}
         for name in names:
             cells_of = {file: cells_by_line(one, labels, name) for file, one in tables.items()}
             cells = {
@@ -264,7 +275,7 @@ class Csv(UnsplitDataset):
             DataError: There is no such column.
         """
         labels, file = self._labels(), self.origin(split if split in SPLIT_NAMES else "train")
-        table, _, _ = open_table(find_table(file), self.format(), self.model_fields_set, labels)
+        table, _, _ = self._opened(file)
         header, _ = header_and_rows(table, labels)
         if column not in header:
             raise DataError(f"{file}: no column {column!r}{suggestion(column, header)}; columns: {some(header, 20)}")

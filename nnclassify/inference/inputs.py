@@ -20,7 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
-from nnclassify.data.csv_rows import CsvFile, CsvFormat, TextRows, as_number
+from nnclassify.data.csv_rows import CsvFormat, TextRows, as_number
+from nnclassify.data.encoding import NumberColumn
 from nnclassify.data.frames import FrameRows, text_of
 from nnclassify.data.image_depth import OVERSHOOT
 from nnclassify.data.image_format import MAX_PIXELS, ImageFormat
@@ -177,7 +178,7 @@ class InputReader:
             yield from self._images(path, self.transform.image_format)
         elif _is(Path.is_file, path):
             self._refuse_image(path)
-            yield from self._rows(open_table(path, self.written)[0])
+            yield from self._rows(self._opened(path))
         else:
             yield RawInput(item, self._values(item))
 
@@ -191,7 +192,7 @@ class InputReader:
             yield RawInput(file.name, _raw_pixels(decoded.pixels, image_format))
         elif len(self.transform.input_shape) == 1:
             self._refuse_image(Path(file.name))
-            yield from self._rows(CsvFile(Path(file.name), self.written, file.content))
+            yield from self._rows(self._opened(Path(file.name), file.content))
         else:
             array = npy_array(file.content, file.name)
             yield from self._tensor(_tensor_of(array, file.name), file.name)
@@ -242,8 +243,19 @@ class InputReader:
             name = f"{item}[{row}]" if is_batch or is_file else item
             yield RawInput(name, values) if finite[row] else RawInput(name, error=f"{name}: holds NaN or infinity")
 
+    def _opened(self, path: Path, content: bytes | None = None) -> TextRows:
+        """Open a table, which need not be written like the training file."""
+        transform = self.transform
+        encoded = transform.encoder.columns if transform.encoder is not None else ()
+        texts = [column.name for column in encoded if not isinstance(column, NumberColumn)]
+        names, width = transform.columns or (), transform.num_columns
+        table, _, notes = open_table(path, self.written, (), names, texts, width=width, content=content)
+        for text in notes:
+            self.note(text)
+        return table
+
     def _rows(self, rows: TextRows) -> Iterator[RawInput]:
-        """Read the rows of a data frame, of a Parquet file, or of a CSV file in the format of the training file."""
+        """Read the rows of a data frame, of a Parquet file, or of a CSV file."""
         self._check_flat(rows.where())
         transform = self.transform
         for line, numbers in inputs_of(

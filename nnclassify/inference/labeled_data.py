@@ -68,7 +68,7 @@ def _table(own: Dataset, path: str, columns: list[str] | None, label: str | None
     if label is not None:
         dataset = dataset.model_copy(update={"label": label})
     labels = [dataset.label] if isinstance(dataset.label, str) else dataset.label
-    opened, _, _ = open_table(Path(path), dataset.format(), dataset.model_fields_set, labels)
+    opened, _, _ = open_table(Path(path), dataset.format(), names=[*labels, *(columns or ())])
     _, cells = next(opened.rows(), (0, []))
     header = dataset.columns or [cell.strip() for cell in cells]
     if set(labels).isdisjoint(header) and not set(columns or ()).isdisjoint(header):

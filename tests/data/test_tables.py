@@ -202,9 +202,30 @@ def test_numeric_labels_are_in_numeric_order() -> None:
 def test_how_a_file_is_written_is_recognized_and_said(text: str | bytes, found: str | None, here: Path) -> None:
     splits = read(text, here, features=["red", "green"])
     assert splits.train.inputs.tolist() == AS_MEANT
-    assert splits.notes == (
-        [] if found is None else [f"t.csv: recognized, since the config does not state it: {found}"]
-    )
+    assert splits.notes == ([] if found is None else [f"t.csv: recognized: {found}"])
+
+
+WITH_HALVES = "größe,green,shade\n0.5,2,x\n1.5,4,y\n2.5,6,x\n"
+GERMAN = WITH_HALVES.replace(",", ";").replace(".", ",")
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        (GERMAN.encode("cp1252"), WITH_HALVES.encode()),
+        (GERMAN.encode(), WITH_HALVES.replace(",", ";").encode("utf-8-sig")),
+        (GERMAN.encode("utf-16"), WITH_HALVES.replace("\n", "\r\n").encode("cp1252")),
+        (WITH_HALVES.replace(",", "\t").encode("utf-16"), GERMAN.replace("\n", "\r").encode("cp1252")),
+        (WITH_HALVES.encode(), GERMAN.replace(";", "\t").encode("utf-16")),
+    ],
+)
+def test_a_file_of_a_split_may_be_written_in_another_way(own: bytes, other: bytes, here: Path) -> None:
+    (here / "v.csv").write_bytes(other)
+    splits = read(own, here, validation="v.csv", test=0)
+    assert splits.validation is not None
+    assert splits.validation.inputs.tolist() == splits.train.inputs.tolist() == [[0.5, 2], [1.5, 4], [2.5, 6]]
+    assert splits.feature_names == ["größe", "green"]
+    assert any(note.startswith("v.csv: recognized: ") for note in splits.notes)
 
 
 @pytest.mark.parametrize(

@@ -66,19 +66,22 @@ class Frame:
         np.array([CELLS], dtype=object),
         Frame(on=["2020-03-01 00:00:00"], size=["large"], x=[None], smoker=[True], job=[" State gov"], age=[41.0]),
         Path("rows.csv"),
+        Path("commas.csv"),
         Path("rows.parquet"),
     ],
 )
 def test_every_kind_of_input_goes_through_the_same_encoder(net: Classifier, inputs: Any) -> None:
     rows = {"size": "large", "extra": "x", "on": "01.03.2020", "job": "State gov", "age": "41", "smoker": "yes"}
     Path("rows.csv").write_text(f"{';'.join(rows)}\n{';'.join(rows.values())}\n")
+    Path("commas.csv").write_text(f"{','.join(rows)}\n{','.join(rows.values())}\n", encoding="utf-16")
     if isinstance(inputs, Path) and inputs.suffix == ".parquet":
         arrow = pytest.importorskip("pyarrow")
         arrow.parquet = pytest.importorskip("pyarrow.parquet")
         arrow.parquet.write_table(arrow.table({key: [value] for key, value in rows.items()}), "rows.parquet")
     notes: list[str] = []
     (found,) = net.predict(inputs, note=notes.append)
-    assert (found.error, notes) == (None, [])
+    recognized = ["commas.csv: recognized: encoding: 'utf-16', delimiter: ','"]
+    assert (found.error, notes) == (None, recognized if str(inputs) == "commas.csv" else [])
     assert net.transform.encoder is not None
     numbers = net.transform.encoder.row(CELLS, "", ".")
     expected = net.probabilities(torch.tensor([numbers], dtype=torch.float64))[0]
