@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
+from nnclassify.cli.outputs import refuse_input
 from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.streams import has_color
 from nnclassify.errors import printable
@@ -42,13 +43,14 @@ def audit(
     if out is not None:
         check_new_folder("--out", out)
     loaded = load_config(config, changes.gathered())
+    folder = out or Path(f"audit_{loaded.name}")
+    refuse_input("--out", folder / TABLE, loaded.config.places().values())
     from nnclassify.diagnosis.audit.audit import audit as audit_of  # after the config is checked: torch is slow
     from nnclassify.diagnosis.audit.report import audit_figures, audit_text
 
     found = audit_of(loaded, note)
     for text in found.notes:
         note(text)
-    folder = out or Path(f"audit_{loaded.name}")
     written = _write(found, folder, plots=plots)
     if as_json:
         print_json({**audit_figures(found), "files": written}, "audit")

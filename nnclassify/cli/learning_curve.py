@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
-from nnclassify.cli.outputs import check_plot
+from nnclassify.cli.outputs import check_plot, refuse_input
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import Interrupted, printable
 from nnclassify.files.json_files import write_json
@@ -53,6 +53,7 @@ def learning_curve(
     from nnclassify.config.run_config import load_config
 
     loaded = load_config(config, changes.gathered())
+    refuse_input("--plot", plot, loaded.config.places().values())
     from nnclassify.diagnosis.learning_curve import learning_curve as measure
     from nnclassify.runs.folder import CHECKPOINTS
 

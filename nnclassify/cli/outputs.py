@@ -9,6 +9,9 @@ from pathlib import Path
 from nnclassify.errors import InputError
 from nnclassify.files.paths import is_regular, look
 
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+"""Endings of images that a plot may be saved as, and a folder of images may hold."""
+
 
 def check_output(option: str, path: Path | None, example: str, inputs: Iterable[str] = ()) -> None:
     """Check that a file can be written, before anything is read.
@@ -28,7 +31,7 @@ def check_output(option: str, path: Path | None, example: str, inputs: Iterable[
         return
     if path.suffix.lower() != (kind := Path(example).suffix):
         raise InputError(f"{option} {path}: exists, and is not a {kind} file; name another file, such as {example}")
-    _refuse_input(option, path, inputs)
+    refuse_input(option, path, inputs)
 
 
 def _check_place(option: str, path: Path | None, example: str) -> None:
@@ -40,10 +43,18 @@ def _check_place(option: str, path: Path | None, example: str) -> None:
         raise InputError(f"{option} {path}: its folder cannot be written to; fix permissions or name another")
 
 
-def _refuse_input(option: str, path: Path, inputs: Iterable[str]) -> None:
-    target = path.resolve()
-    if any(Path(each).resolve() == target for each in inputs):
-        raise InputError(f"{option} {path}: an input, which would be lost; name another file")
+def refuse_input(option: str, path: Path | None, inputs: Iterable[str]) -> None:
+    """Refuse to replace what a command reads, such as the places of a config; an image in a folder is an input too.
+
+    Raises:
+        InputError: The file would replace an input.
+    """
+    if path is None or look(path) is None:
+        return
+    target, is_image = Path(os.path.realpath(path)), path.suffix.lower() in IMAGES
+    for place in map(Path, map(os.path.realpath, inputs)):  # unlike Path.resolve, it bears loops of links
+        if target == place or (is_image and target.is_relative_to(place)):
+            raise InputError(f"{option} {path}: an input, which would be lost; name another file")
 
 
 def check_plot(option: str, path: Path | None, example: str, inputs: Iterable[str] = ()) -> None:
@@ -57,4 +68,4 @@ def check_plot(option: str, path: Path | None, example: str, inputs: Iterable[st
         from nnclassify.inference.plots.figures import format_of
 
         format_of(path)
-        _refuse_input(option, path, inputs)
+        refuse_input(option, path, inputs)

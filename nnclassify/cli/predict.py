@@ -223,7 +223,8 @@ def _draw_heatmaps(path: Path, classifier: Classifier, inputs: Sequence[str]) ->
     """Draw where images show evidence for what is predicted, before all of them are predicted.
 
     Raises:
-        InputError: The network takes no images, or none of the first inputs can be read.
+        InputError: The network takes no images.
+        DataError: None of the first inputs can be read.
     """
     from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
 

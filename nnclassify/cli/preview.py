@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
-from nnclassify.cli.outputs import check_plot
+from nnclassify.cli.outputs import check_plot, refuse_input
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import InputError, printable
 
@@ -42,6 +42,7 @@ def preview(
     from nnclassify.config.run_config import load_config
 
     loaded = load_config(config, changes.gathered())
+    refuse_input("--out", out or DEFAULT, loaded.config.places().values())
     from nnclassify.inference.preview import preview as preview_of  # after the config is checked: torch is slow
 
     found = preview_of(loaded, split)

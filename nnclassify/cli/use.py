@@ -19,7 +19,7 @@ from nnclassify.cli.options import (
     complete_run,
     takes_options,
 )
-from nnclassify.cli.outputs import check_output, check_plot
+from nnclassify.cli.outputs import check_output, check_plot, refuse_input
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import InputError, printable
 
@@ -92,6 +92,7 @@ def evaluate(
     from nnclassify.inference.predictions import Predicted
 
     classifier = load_noted(path, device).overridden(changes)
+    refuse_input("--csv", table, classifier.config.places().values())
     chosen = examples_to_evaluate(classifier, which.split, which.data, which.label)
     for text in chosen.notes:
         note(text)

@@ -14,12 +14,12 @@ from pydantic_core import PydanticKnownError
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.search import SearchSection, SearchSpace
-from nnclassify.config.suggest.suggest import is_data, other_kind, suggested_source
+from nnclassify.config.suggest.suggest import is_data, other_kind, runs_within, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Costs, EvaluationSettings
-from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, suggestion
+from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, some, suggestion
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
@@ -305,7 +305,8 @@ def find_config(config: str) -> Path:
     if name in shipped:
         return shipped[name]
     if config and is_folder(path) and not is_data(config):
-        raise ConfigError([f"{config}: a run folder; continue it with --resume, or give a YAML file"])
+        kind = f"a folder of runs ({some(names)})" if (names := runs_within(path)) else "a run folder"
+        raise ConfigError([f"{config}: {kind}; continue a run with --resume, or give a YAML file"])
     if config and look(path) is not None:
         raise ConfigError([f"{config}: {why_no_file(path)}; expected a YAML file or the name of a shipped config"])
     hint = suggestion(name, shipped) or "; `nnclassify configs` lists the shipped ones"

@@ -291,6 +291,20 @@ def named_group(run: str, root: Path = CHECKPOINTS) -> Path | None:
     return next(filter(is_group, _places(run, root)), None) if run else None
 
 
+def refuse_lost_group(run: str, root: Path = CHECKPOINTS) -> None:
+    """Refuse a folder with the runs of a group whose `group.json` is lost: nobody knows what else it was to train.
+
+    Raises:
+        CheckpointError: RUN is the name or path of such a folder.
+    """
+    for place in _places(run, root):
+        if place != root and (begun := group_runs(place)):
+            each = some([f"--resume {known.path}" for known in begun])
+            raise CheckpointError(
+                f"{place / GROUP}: missing, so the group cannot be continued; continue its runs: {each}"
+            )
+
+
 def _entries(root: Path) -> list[Path]:
     if look(root) is None or not root.is_dir():
         return []
@@ -366,8 +380,8 @@ def _closed(root: Path) -> str:
 def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
     """Return the error that explains best why RUN is not a run."""
     for place in places:
-        if run and is_group(place):
-            names = some([known.name for known in group_runs(place)]) or "none has begun"
+        if run and place != root and (is_group(place) or group_runs(place)):
+            names = some([known.path for known in group_runs(place)]) or "none has begun"
             return CheckpointError(f"{place}: a group of runs; name one of them: {names}")
         if run and place.is_dir() and place != root:
             if os.path.lexists(RunFolder(place).last):

@@ -15,7 +15,7 @@ from nnclassify.files.atomic_write import previous
 from nnclassify.files.paths import look
 from nnclassify.files.pt_check import plain_content
 from nnclassify.files.user_code import UserCode
-from nnclassify.runs.folder import RunFolder, named_run, runs, runs_of
+from nnclassify.runs.folder import RunFolder, named_run, refuse_lost_group, runs, runs_of
 from nnclassify.settings import flat
 
 FREE = (
@@ -82,6 +82,8 @@ def resumable(config: str, overrides: Sequence[str], note: Callable[[str], None]
     named = named_run(config)
     if named is not None and not is_config(config):
         return named, own_config(named, overrides, note)
+    if named is None and not is_config(config):
+        refuse_lost_group(config)
     loaded = load_config(config, overrides)
     known = runs_of(loaded.name)
     misfits: list[tuple[RunFolder, str]] = []

@@ -181,9 +181,23 @@ def _cells(item: object, names: Sequence[str] | None, count: int) -> Sequence[An
 
 def _parsed(body: bytes) -> object:
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as cause:  # UnicodeDecodeError is a ValueError
         raise Refusal(400, f"body: not JSON ({one_line(cause)}); {EXPECTED}") from cause
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    Raises:
+        ValueError: A key is there twice: which value is meant is not known.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {printable(key[:MAX_NAME])!r} is there twice")
+        found[key] = value
+    return found
 
 
 def _media_type(content_type: str) -> tuple[str, Mapping[str, str]]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from nnclassify.cli.main import app
 from nnclassify.cli.outputs import check_output, check_plot
 from nnclassify.errors import InputError
 from nnclassify.files.paths import check_new_folder
@@ -39,8 +41,10 @@ def test_a_file_that_cannot_be_written_or_would_be_lost(path: str, message: str,
 
 
 def test_an_image_is_an_input_and_a_file_of_its_kind_is_replaced(here: Path) -> None:
-    with pytest.raises(InputError, match=r"cat\.png: an input, which would be lost"):
-        check_plot("--plot", here / "cat.png", "p.png", ["cat.png"])
+    for read in ("cat.png", "."):
+        with pytest.raises(InputError, match=r"cat\.png: an input, which would be lost"):
+            check_plot("--plot", here / "cat.png", "p.png", ["loop", read])
+    check_plot("--plot", here / "new.png", "p.png", ["."])
     check_plot("--plot", Path("cat.png"), "p.pdf")
     check_output("--out", Path("rows.csv"), "p.csv")
     check_output("--out", Path("new.txt"), "p.csv")
@@ -62,3 +66,22 @@ def test_a_folder_that_cannot_be_created(path: str, message: str, here: Path) ->
     with pytest.raises(InputError, match=message):
         check_new_folder("--out", Path(path))
     check_new_folder("--out", here / "a" / "b")
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["audit", "run.yaml", "--out", "."], "--out audit.csv"),
+        (["preview", "images.yaml", "--out", "images/cat.png"], "--out images/cat.png"),
+        (["learning-curve", "images.yaml", "--plot", "images/cat.png"], "--plot images/cat.png"),
+    ],
+)
+def test_what_the_config_reads_is_an_input(command: list[str], option: str, here: Path) -> None:
+    Path("audit.csv").write_text("a,label\n1,x\n2,y\n")
+    Path("images").mkdir()
+    Path("images/cat.png").touch()
+    for name, data in (("run", "{name: csv, path: audit.csv}"), ("images", "{name: folder, root: images}")):
+        Path(f"{name}.yaml").write_text(f"dataset: {data}\nmodel: mlp\n")
+    refused = CliRunner().invoke(app, command).exception
+    assert isinstance(refused, InputError)
+    assert str(refused) == f"{option}: an input, which would be lost; name another file"

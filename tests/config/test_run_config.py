@@ -306,12 +306,16 @@ def test_patience_needs_a_split_to_choose_by(here: Path) -> None:
     [
         ("nope.yaml", "nope.yaml: no such file and no shipped config of that name"),
         ("digits_cn", "did you mean 'digits_cnn'?"),
-        ("run", "run: a run folder; continue it with --resume, or give a YAML file"),
+        ("runs", "runs: a folder of runs (a, b); continue a run with --resume, or give a YAML file"),
+        ("run", "run: a run folder; continue a run with --resume, or give a YAML file"),
     ],
 )
 def test_a_config_that_is_not_there(name: str, message: str, here: Path) -> None:
     Path("run").mkdir()
     Path("run/config.yaml").touch()
+    for file in ("runs/a/last.pt", "runs/b/best.pt"):
+        Path(file).parent.mkdir(parents=True)
+        Path(file).touch()
     with pytest.raises(ConfigError) as caught:
         load_config(name)
     assert message in str(caught.value)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nnclassify.data import Examples
 from nnclassify.data.encoding import NumberColumn, OneHotColumn, TableEncoder
 from nnclassify.data.transform import Transform
-from nnclassify.errors import InputError
+from nnclassify.errors import DataError, InputError
 from nnclassify.inference.attribution import column_importance, grad_cam, heatmaps, integrated_gradients, last_map
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
@@ -188,7 +188,7 @@ def test_images_to_predict_are_drawn_beside_their_evidence(tmp_path: Path) -> No
     save_input_heatmaps(tmp_path / "out.png", classifier, [str(tmp_path / "gray.png"), str(tmp_path / "missing.png")])
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.width > 500
-    with pytest.raises(InputError, match="none of the first 12 inputs can be read"):
+    with pytest.raises(DataError, match=r"missing.png: no such file"):
         save_input_heatmaps(tmp_path / "no.png", classifier, [str(tmp_path / "missing.png")])
     with pytest.raises(InputError, match="takes no images"):
         save_input_heatmaps(tmp_path / "no.png", classifier_of(), ["1,2"])

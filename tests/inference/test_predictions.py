@@ -20,6 +20,7 @@ from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.predictions import Predicted, save_evaluated, write_predictions
 from nnclassify.runs.folder import RunFolder
 
+REFUSED = "error: --csv t.csv: an input, which would be lost; name another file\n"
 TABLE = {"name": "csv", "path": "t.csv", "id": "id", "validation": 0.2}
 
 
@@ -121,7 +122,9 @@ def test_evaluate_writes_a_row_per_example(here: Path) -> None:
     folder = trained().folder
     assert nnclassify_in(Path(), "evaluate", "test", "--split", "validation", "--csv", "v.csv").returncode == 0
     assert rows_of(Path("v.csv")) == [row for row in rows_of(folder.predictions) if row["split"] == "validation"]
-    written = folder.predictions.read_bytes()
+    written, rows = folder.predictions.read_bytes(), Path("t.csv").read_bytes()
+    refused = nnclassify_in(Path(), "evaluate", "test", "--csv", "t.csv")
+    assert (refused.returncode, refused.stderr) == (2, REFUSED) and Path("t.csv").read_bytes() == rows
     Path("t.csv").write_text(Path("t.csv").read_text().replace("P0,0,0,", "P0,0,1,"))  # other data than the manifest's
     assert nnclassify_in(Path(), "evaluate", "test", "--split", "train").returncode == 0
     assert folder.predictions.read_bytes() == written

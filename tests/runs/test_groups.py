@@ -123,7 +123,9 @@ def test_the_commands_take_runs_of_groups_and_compare_takes_groups(folder: Path)
     ]
     assert find_checkpoint(None) == find_checkpoint("small/seed-1") == Path("checkpoints/small/seed-1/best.pt")
     assert [run.name for run in compare(["small"])] == ["small/seed-0", "small/seed-1"]
-    with pytest.raises(CheckpointError, match=r"a group of runs; name one of them: small/seed-0, small/seed-1"):
+    with pytest.raises(
+        CheckpointError, match=r"a group of runs; name one of them: checkpoints/small/seed-0, checkpoints/small/seed-1"
+    ):
         find_checkpoint("small")
     assert trained()["run"] == "checkpoints/small-2"  # a run of its own
 
@@ -157,6 +159,12 @@ def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
     Path("checkpoints/small/group.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"group.json: damaged"):
         nnclassify("train", "--resume", "small")
+    Path("checkpoints/small/group.json").unlink()
+    for name in ("small", "checkpoints/small"):
+        with pytest.raises(CheckpointError, match=r"small/group.json: missing.*: --resume checkpoints/small/seed-0, -"):
+            nnclassify("train", "--resume", name)
+        with pytest.raises(CheckpointError, match="a group of runs; name one of them: checkpoints/small/seed-0, "):
+            find_checkpoint(name)
 
 
 def test_a_run_that_fails_does_not_stop_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from nnclassify.config.suggest.document import Suggestion
 from nnclassify.config.yaml_reader import YamlSource, read_text
 from nnclassify.errors import InputError
-from nnclassify.files.paths import is_folder, is_regular
+from nnclassify.files.paths import is_folder, is_regular, unreadable
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
 TABLE_ENDINGS = (*TEXT_ENDINGS, *(f"{ending}.gz" for ending in TEXT_ENDINGS), ".parquet", ".pq")
@@ -62,8 +63,22 @@ def is_data(path: str) -> bool:
     if not path:
         return False
     if is_folder(location):
-        return not any((location / name).exists() for name in RUN_FILES)
+        return not (any((location / name).exists() for name in RUN_FILES) or runs_within(location))
     return path.lower().endswith((*TABLE_ENDINGS, ARRAY_ENDING)) and is_regular(location)
+
+
+def runs_within(folder: Path) -> list[str]:
+    """Return the names of the subfolders that contain a checkpoint, in order: a folder of runs is not data either.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
+    checkpoints = [name for name in RUN_FILES if name.endswith(".pt")]
+    try:
+        subfolders = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError as cause:
+        raise unreadable(folder, cause) from cause
+    return [name for name in subfolders if any((folder / name / file).exists() for file in checkpoints)]
 
 
 def other_kind(path: str) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from nnclassify.errors import InputError
+from nnclassify.errors import DataError, InputError
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.attribution import heatmaps
 from nnclassify.inference.classifier import Classifier
@@ -28,16 +28,18 @@ def save_input_heatmaps(path: Path, classifier: Classifier, inputs: Sequence[str
     """Draw the first images of inputs beside the evidence for their most probable class.
 
     Raises:
-        InputError: The network takes no images, or none of the first inputs can be read.
+        InputError: The network takes no images.
+        DataError: None of the first inputs can be read; the message says why, a line each.
         SaveError: The file could not be written.
     """
     if classifier.transform.image_format is None:
         raise InputError("--heatmap: this network takes no images; `nnclassify plots` draws the importance of columns")
     reader = InputReader(classifier.transform, written(classifier), note=lambda text: None)
     found = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(list(inputs)))
-    read = [one for one in itertools.islice(found, MAX_DRAWN) if one.values is not None]
+    first = [*itertools.islice(found, MAX_DRAWN)]
+    read = [one for one in first if one.values is not None]
     if not read:
-        raise InputError(f"--heatmap: none of the first {MAX_DRAWN} inputs can be read")
+        raise DataError([one.error for one in first if one.error is not None])
     save(lambda: input_heatmaps(classifier, read), path, [*classifier.class_names, *(one.name for one in read)])
 
 
