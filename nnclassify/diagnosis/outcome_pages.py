@@ -96,7 +96,7 @@ DEPENDS_ON_SEED = Page(
     title="whether the network learns depends on the seed",
     looks_at="The config as written, trained with three to five seeds, which change the initial weights and the order"
     " of the examples: some seeds, but not nearly all, end less than three quarters of the way from chance "
-    "to the best, or no change gains more than the seeds differ.",
+    "to the best, or no change gains more than the difference between seeds.",
     why="A small network may end in a poor minimum from one initialization and learn well from the next: the result is "
     "luck.",
     source="Reimers and Gurevych, Reporting score distributions makes a difference, 2017 (arXiv:1707.09861)",

@@ -43,7 +43,7 @@ FAR_AWAY = Page(
     why="They are often errors of measurement or files of another kind, and a large value can dominate a gradient.",
     source="Tukey, Exploratory Data Analysis, 1977; Ramaswamy, Rastogi and Shim, Efficient algorithms for mining"
     " outliers from large data sets, 2000",
-    fix="Look at them in audit.csv: correct errors, keep what may occur in use.",
+    fix="Look at them in audit.csv: correct errors, and keep what can occur in practice.",
 )
 POOR_IMAGES = Page(
     id="NN135",

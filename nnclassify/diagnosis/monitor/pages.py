@@ -137,8 +137,8 @@ LIKE_THE_MAJORITY = Page(
 SPLITS_DIFFER = Page(
     id="NN615",
     title="the validation and the test accuracy differ by more than chance",
-    looks_at="The accuracy of a finished run on the validation split and on the test split: apart by more than 10"
-    " points and by more than three standard deviations.",
+    looks_at="The accuracy of a finished run on the validation split and on the test split: they differ by more"
+    " than 10 points and by more than three standard deviations.",
     why="Two splits of the same kind agree within their sampling error. Here, one of them is of another kind, or shares"
     " examples with the training split, so one of the two figures is not what other data will show.",
     source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.3",

@@ -78,10 +78,10 @@ def _imbalanced(given: RuleInputs) -> Iterator[Suspicion]:
 REPEATED = Page(
     id="NN113",
     title="test examples that are also in the training set",
-    looks_at="The fraction of test examples that are identical to a training example: more than 1%, and at least "
-    "three, where inputs have more than 20 values (so that few repeat by chance), and more than a random split "
-    "of examples that repeat one another explains, or more than 20%; and in a table more than twice as many as if its "
-    "columns were independent, as where few columns have few values.",
+    looks_at="The fraction of test examples that are identical to a training example, where inputs have more than 20 "
+    "values (so that few repeat by chance): more than 1%, and at least three; and more than a random split of repeated "
+    "examples explains, or more than 20%. In a table also more than twice as many as if its columns were independent: "
+    "where few columns have few values, rows repeat by chance.",
     why="On those examples, the test measures memorization and not generalization.",
     source="Barz and Denzler, Do we train on test data?, 2020 (arXiv:1902.00423)",
     fix="Remove them from one of the two files; no option of the config can do that.",
@@ -282,7 +282,7 @@ MIRRORED = Page(
     title="random changes to images that change their class",
     looks_at="augment.flip, and augment.rotate above 45 degrees; a fault if the network learns much better without "
     "them.",
-    why="A mirrored b is a d, and a 6 upside down is a 9: such images are trained on under a wrong label.",
+    why="A mirrored b is a d, and a 6 upside down is a 9: the network is trained on such images with the wrong label.",
     source="Shorten and Khoshgoftaar, A survey on image data augmentation for deep learning, 2019",
     fix="dataset.augment: {crop: 1}, or {rotate: 10}: only changes that leave the class as it is.",
     example="dataset: {name: digits, augment: {flip: true}}\nmodel: {name: mlp, hidden: [16]}\n",
