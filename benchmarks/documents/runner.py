@@ -14,8 +14,8 @@ from benchmarks.documents.shell import Shell
 
 INSTALLS = ("pip install ", "git clone ")
 """Commands that are not run: who runs a page has installed nnclassify. `.ci/run` installs it with the same command."""
-WIDTH, COLORS = 800, 256
-"""Of a picture in docs/: pixels, and colors of its palette."""
+WIDTH = 800
+"""Of an image in docs/, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,4 @@ def copy_images(page: Path, shell: Shell) -> None:
         with Image.open(drawn) as picture:
             small = picture.convert("RGB")
         small.thumbnail((WIDTH, 4 * WIDTH))
-        small.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(image, optimize=True)
+        small.save(image, optimize=True)
