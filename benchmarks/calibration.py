@@ -96,8 +96,9 @@ def _sets(found: Calibration, validation: Tensor, targets: Tensor, test: Tensor,
         # That of a beta-distributed coverage (Vovk, 2012), and of counting it in the test examples.
         error = math.sqrt(expected * (1 - expected) * (1 / (count + 2) + 1 / len(test)))
         yield (
-            f"  sets {coverage:.0%}: on test {on_test.coverage:.2%} (expected {expected:.2%} +- {1.96 * error:.2%}), "
-            f"{on_test.mean_size:.2f} classes; over {DIVISIONS} divisions {statistics.mean(divided):.2%}"
+            f"  sets {coverage:.0%}: on test {on_test['coverage']:.2%} "
+            f"(expected {expected:.2%} +- {1.96 * error:.2%}), "
+            f"{on_test['mean_size']:.2f} classes; over {DIVISIONS} divisions {statistics.mean(divided):.2%}"
         )
 
 

@@ -25,23 +25,24 @@ from nnclassify.diagnosis.findings import FindingFigures, Page
 from nnclassify.diagnosis.learning_curve import CurveFigures
 from nnclassify.diagnosis.report import DiagnosisFigures
 from nnclassify.evaluation.baselines import Baselines
-from nnclassify.evaluation.conformal import Coverage
 from nnclassify.evaluation.confusion import ClassReport
-from nnclassify.evaluation.reliability import Bin
 from nnclassify.evaluation.slices import Slice
 from nnclassify.inference.attribution import ColumnImportance
+from nnclassify.inference.calibrate import CalibrationFacts, SplitCalibration
 from nnclassify.inference.compare import ComparedRun
-from nnclassify.inference.differences import Difference
+from nnclassify.inference.differences import Difference, NoVerdict
+from nnclassify.inference.explained import EvaluateCalibration
 from nnclassify.inference.export.export import Exported
 from nnclassify.inference.mistakes import Mistake
 from nnclassify.inference.predict import PredictionFigures
+from nnclassify.inference.preview import PreviewFigures
 from nnclassify.inference.receipt import Reproduction
-from nnclassify.lessons.pages import Choice
-from nnclassify.lessons.training import Epoch
+from nnclassify.lessons.outcome import LessonFigures
 from nnclassify.runs.group_summary import Summary as GroupSummary
 from nnclassify.runs.listing import ListedRun
 from nnclassify.training.plan import PlanFigures
 from nnclassify.training.summary import Summary
+from nnclassify.tune.figures import TuneFigures
 
 Metrics = dict[str, float | None]
 """The loss and the metrics by name."""
@@ -80,44 +81,11 @@ PrintedDifference = Annotated[
 PrintedRun = Annotated[ComparedRun, Printed(hidden=["rows", "scored"])]
 
 
-class Scores(TypedDict):
-    """The scores of probabilities: see `Reliability`."""
-
-    ece: float
-    brier: float
-    log_loss: float
-
-
-class Calibration(TypedDict):
-    """The temperature, or the reason why there is none, and the decision threshold."""
-
-    temperature: float | None
-    threshold: float | None
-    reason: NotRequired[str]
-
-
-class SplitCalibration(TypedDict):
-    """How far the probabilities of a split can be trusted, before and after calibration; see `calibration_figures`."""
-
-    before: Scores
-    bins_before: list[Bin]
-    after: NotRequired[Scores]
-    bins_after: NotRequired[list[Bin]]
-    aurc: NotRequired[float]
-    risk_coverage: NotRequired[list[tuple[float, float]]]
-    sets: NotRequired[dict[str, Coverage]]
-    unlike: NotRequired[float]
-
-
-class TrainCalibration(Calibration):
+class TrainCalibration(CalibrationFacts):
     """The calibration of a run, and how far its probabilities can be trusted."""
 
     validation: SplitCalibration | None
     test: SplitCalibration | None
-
-
-class EvaluateCalibration(Calibration, SplitCalibration):
-    """The calibration of a run, and how far its probabilities can be trusted on a split."""
 
 
 class Train(TypedDict):
@@ -181,15 +149,6 @@ class Predict(TypedDict):
     predictions: list[PredictionFigures]
 
 
-class NoVerdict(TypedDict):
-    """Two configs whose test accuracies cannot be compared, and why."""
-
-    first: str
-    other: str
-    test: None
-    text: str
-
-
 class Compare(TypedDict):
     """Runs side by side, and whether their test accuracies differ by more than chance."""
 
@@ -198,27 +157,15 @@ class Compare(TypedDict):
     curves: NotRequired[str]
 
 
-class Range(TypedDict):
-    """The lowest and the highest value of an image."""
-
-    min: float
-    max: float
-
-
-# Not in the form of a class: one of the keys is a word of Python.
-PreviewExample = TypedDict(
-    "PreviewExample", {"name": str, "class": str, "raw": Range | list[float], "input": Range | list[float]}
-)
-
-
-class Preview(TypedDict):
+class Preview(PreviewFigures):
     """Examples as a network receives them."""
 
-    split: str
-    shape: list[int]
-    prepared: str
-    features: NotRequired[list[str]]
-    examples: list[PreviewExample]
+    plot: str | None
+
+
+class Lesson(LessonFigures):
+    """A lesson, trained: the broken config and the fixed one."""
+
     plot: str | None
 
 
@@ -330,76 +277,6 @@ class LessonSite(TypedDict):
     lessons: list[str]
 
 
-class LessonRuns(TypedDict):
-    """A config of a lesson, trained with each seed: the worst figure, the bar it is held to, and its epochs."""
-
-    figure: float
-    bar: float
-    as_expected: bool
-    seeds: dict[str, float]
-    error: str | None
-    epochs: list[Epoch]
-
-
-class Lesson(TypedDict):
-    """A lesson, trained: the broken config and the fixed one."""
-
-    number: int
-    name: str
-    title: str
-    measure: str
-    metric: str
-    seed: int
-    broken: LessonRuns
-    fixed: LessonRuns
-    finding: str | None
-    found_by: str | None
-    cause_is_named: bool
-    check: DiagnosisFigures
-    hints: list[str]
-    question: str
-    choices: list[Choice]
-    diff: list[str]
-    seconds: float
-    plot: str | None
-
-
-class TunedTrial(TypedDict):
-    """A trial of a search; one that is still running has no figures yet."""
-
-    trial: int
-    state: str
-    value: NotRequired[float | None]
-    loss: NotRequired[float | None]
-    epochs: NotRequired[int]
-    seconds: NotRequired[float]
-    error: NotRequired[str | None]
-    values: dict[str, Any]
-
-
-class Edge(TypedDict):
-    """A best value at the edge of its range, and the range to search next."""
-
-    parameter: str
-    value: float
-    side: str
-    range: dict[str, Any]
-    next_range: dict[str, Any] | None
-
-
-class Tune(TypedDict):
-    """The trials of a search, and the best of them."""
-
-    study: str
-    select_by: str
-    counts: dict[str, int]
-    best: TunedTrial | None
-    best_config: str | None
-    edges: list[Edge]
-    importance: dict[str, float]
-    trials: list[TunedTrial]
-
-
 MODELS: dict[str, Any] = {
     "audit": AuditFigures,
     "check": DiagnosisFigures,
@@ -431,7 +308,7 @@ MODELS: dict[str, Any] = {
         GroupSummary,
         Printed("The runs of a group (`--seeds`, `--folds`), with means and standard deviations by split."),
     ],
-    "tune": Tune,
+    "tune": TuneFigures,
 }
 """What is printed, by the name in its `schema`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def evaluation_text(
     split: str,
     evaluation: Evaluation,
     failures: Failures,
-    calibration: dict[str, Any],
+    calibration: Mapping[str, Any],
     recorded: Baselines | None = None,
 ) -> str:
     """Describe an evaluation: metrics, calibration, classes, the confusion matrix if it fits, and failures."""
@@ -169,7 +169,7 @@ def evaluation_text(
     return "\n".join([*lines, "", *_failures(failures)])
 
 
-def _calibration_lines(figures: dict[str, Any], last_class: str) -> list[str]:
+def _calibration_lines(figures: Mapping[str, Any], last_class: str) -> list[str]:
     """Describe how far the probabilities can be trusted, and from which probability the second of two classes is
     predicted."""
     before, after, temperature = figures["before"], figures.get("after"), figures["temperature"]

@@ -85,36 +85,23 @@ def evaluate(
     check_output("--csv", table, "predictions.csv", [] if which.data is None else [which.data])
     path, changes = run.found()
     from nnclassify.cli.text import evaluation_text
-    from nnclassify.inference.attribution import column_importance
-    from nnclassify.inference.calibrate import calibration_facts, calibration_figures
-    from nnclassify.inference.evaluation_examples import evaluate_chosen, examples_to_evaluate, recorded_baselines
-    from nnclassify.inference.failures import failures_of, slicing_properties
-    from nnclassify.inference.predictions import Predicted
+    from nnclassify.inference.evaluation_examples import examples_to_evaluate
+    from nnclassify.inference.explained import explained
 
     classifier = load_noted(path, device).overridden(changes)
     refuse_input("--csv", table, classifier.config.places().values())
     chosen = examples_to_evaluate(classifier, which.split, which.data, which.label)
     for text in chosen.notes:
         note(text)
-    # What is asked for may not apply: before the test split has been looked at.
-    properties = slicing_properties(classifier, chosen.split, chosen.examples, chosen.dataset, by or ())
-    columns = column_importance(classifier, chosen.examples) if importance else None
-    evaluation = evaluate_chosen(classifier, chosen, note)
-    predicted = Predicted(chosen.split, chosen.examples, evaluation)
-    failures = failures_of(classifier, predicted, properties, columns)
-    calibration = calibration_facts(classifier) | calibration_figures(classifier, evaluation)
-    recorded = recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None
+    found = explained(classifier, chosen, by or (), note, with_importance=importance)
     if as_json:
         about = {"run": str(path), "data": which.data, "split": chosen.split, "notes": chosen.notes}
-        looks = {"baselines": recorded, "test_looks": evaluation.test_looks}
-        print_json(
-            {**about, **evaluation.figures(), **looks, "calibration": calibration, **failures.figures()}, "evaluate"
-        )
+        print_json({**about, **found.figures()}, "evaluate")
     else:
         what = chosen.split if which.data is None else f"{chosen.split} of {which.data}"
-        print(evaluation_text(path, what, evaluation, failures, calibration, recorded))
+        print(evaluation_text(path, what, found.evaluation, found.failures, found.calibration, found.baselines))
     # An override may evaluate the network otherwise than the run does.
-    _save_predictions(classifier, predicted, table, of_run=chosen.is_unchanged and not changes)
+    _save_predictions(classifier, found.predicted, table, of_run=chosen.is_unchanged and not changes)
 
 
 def _save_predictions(classifier: Classifier, predicted: Predicted, table: Path | None, *, of_run: bool) -> None:

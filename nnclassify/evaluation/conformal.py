@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 PENALTY, FREE_RANKS = 0.01, 5
 """The penalty per rank, and the number of ranks without one: the paper's, fixed rather than tuned, so that they need no
@@ -68,8 +69,7 @@ class ConformalScores:
         return class_scores(probabilities) <= self.limit(coverage)
 
 
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(TypedDict):
     """How often sets hold the true class, and how many classes they hold on average."""
 
     coverage: float
@@ -79,4 +79,4 @@ class Coverage:
 def coverage_of(sets: Tensor, targets: Tensor) -> Coverage:
     """Measure sets, bool `(N, K)`, by the true classes `(N,)`."""
     covered = sets.gather(1, targets[:, None]).double().mean()
-    return Coverage(float(covered), float(sets.sum(dim=1).double().mean()))
+    return {"coverage": float(covered), "mean_size": float(sets.sum(dim=1).double().mean())}

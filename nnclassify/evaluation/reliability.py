@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.evaluation.temperature import separate
 
@@ -33,6 +34,14 @@ class Bin(NamedTuple):
     accuracy: float
 
 
+class Scores(TypedDict):
+    """The scores of probabilities: see `Reliability`."""
+
+    ece: float
+    brier: float
+    log_loss: float
+
+
 @dataclass(frozen=True)
 class Reliability:
     """How well probabilities agree with how often they are right.
@@ -52,7 +61,7 @@ class Reliability:
     log_loss: float
     bins: tuple[Bin, ...]
 
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> Scores:
         """Return the scores for JSON."""
         return {"ece": self.ece, "brier": self.brier, "log_loss": self.log_loss}
 

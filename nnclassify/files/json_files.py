@@ -1,4 +1,4 @@
-"""Results as JSON: dataclasses are objects, paths are texts, and a number that is not finite is an error."""
+"""Results as JSON: records are objects, paths are texts, and a number that is not finite is an error."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from nnclassify.files.atomic_write import write_text
 
@@ -42,7 +44,7 @@ def write_json(path: Path, content: object, indent: int = 2) -> None:
 
 
 def _state(value: object) -> object:
-    if is_dataclass(value):
+    if is_dataclass(value) or isinstance(value, BaseModel):
         return vars(value)
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import NotRequired
 
 from torch import Tensor
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.data import Examples
 from nnclassify.evaluation.calibration import Calibration
-from nnclassify.evaluation.conformal import coverage_of
+from nnclassify.evaluation.conformal import Coverage, coverage_of
 from nnclassify.evaluation.features import Features
 from nnclassify.evaluation.novelty import MAX_FIT, Novelty
-from nnclassify.evaluation.reliability import reliability
+from nnclassify.evaluation.reliability import Bin, Scores, reliability
 from nnclassify.evaluation.selective import RiskCoverage
 from nnclassify.files.paths import content_of
 from nnclassify.inference.classifier import Classifier
@@ -25,6 +26,27 @@ COVERAGES = (0.9, 0.95, 0.99)
 """The coverages of prediction sets that are measured."""
 MAX_POINTS = 100
 """Maximum number of points of a risk-coverage curve in JSON."""
+
+
+class CalibrationFacts(TypedDict):
+    """The temperature, or the reason why there is none, and the decision threshold."""
+
+    temperature: float | None
+    threshold: float | None
+    reason: NotRequired[str]
+
+
+class SplitCalibration(TypedDict):
+    """How far the probabilities of a split can be trusted, before and after calibration; see `calibration_figures`."""
+
+    before: Scores
+    bins_before: tuple[Bin, ...]
+    after: NotRequired[Scores]
+    bins_after: NotRequired[tuple[Bin, ...]]
+    aurc: NotRequired[float]
+    risk_coverage: NotRequired[list[tuple[float, float]]]
+    sets: NotRequired[dict[str, Coverage]]
+    unlike: NotRequired[float]
 
 
 def calibrated_on(
@@ -74,7 +96,7 @@ def was_calibrated(folder: RunFolder) -> bool:
         return False
 
 
-def calibration_facts(classifier: Classifier) -> dict[str, Any]:
+def calibration_facts(classifier: Classifier) -> CalibrationFacts:
     """Return the temperature and the decision threshold, for JSON; or the reason why there is no temperature."""
     calibration, threshold = classifier.calibration, classifier.loss_fn.decision
     if calibration is not None:
@@ -84,7 +106,7 @@ def calibration_facts(classifier: Classifier) -> dict[str, Any]:
     return {"temperature": None, "threshold": threshold, "reason": of_run if validation in (0, "test") else of_file}
 
 
-def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[str, Any]:
+def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> SplitCalibration:
     """Return how far the probabilities of a split can be trusted, for JSON.
 
     These are the scores before and after calibration with the bins of the reliability diagram, and, for one class per
@@ -94,16 +116,17 @@ def calibration_figures(classifier: Classifier, evaluation: Evaluation) -> dict[
     before = reliability(
         classifier.loss_fn.uncalibrated(evaluation.outputs), evaluation.targets, evaluation.predictions
     )
-    figures: dict[str, Any] = {"before": before.summary(), "bins_before": before.bins}
+    figures: SplitCalibration = {"before": before.summary(), "bins_before": before.bins}
     calibration = classifier.calibration
     if calibration is not None:
         after = reliability(evaluation.probabilities, evaluation.targets, evaluation.predictions)
-        figures |= {"after": after.summary(), "bins_after": after.bins}
+        figures["after"], figures["bins_after"] = after.summary(), after.bins
     if not evaluation.is_multi_hot:
-        figures |= _risk_coverage(evaluation)
+        curve = risk_coverage(evaluation)
+        figures["aurc"], figures["risk_coverage"] = curve.area(), curve.thinned(MAX_POINTS).points()
     if calibration is not None and calibration.scores is not None:
         of_level = {level: calibration.scores.sets(evaluation.probabilities, level) for level in COVERAGES}
-        figures["sets"] = {str(level): vars(coverage_of(sets, evaluation.targets)) for level, sets in of_level.items()}
+        figures["sets"] = {str(level): coverage_of(sets, evaluation.targets) for level, sets in of_level.items()}
     if evaluation.is_unlike is not None:
         figures["unlike"] = float(evaluation.is_unlike.double().mean())
     return figures
@@ -113,8 +136,3 @@ def risk_coverage(evaluation: Evaluation) -> RiskCoverage:
     """Return the errors on a split by the confidence: the probability of the predicted class."""
     confidence = evaluation.probabilities.gather(1, evaluation.predictions[:, None]).squeeze(1)
     return RiskCoverage.of(confidence, evaluation.predictions == evaluation.targets)
-
-
-def _risk_coverage(evaluation: Evaluation) -> dict[str, Any]:
-    curve = risk_coverage(evaluation)
-    return {"aurc": curve.area(), "risk_coverage": curve.thinned(MAX_POINTS).points()}

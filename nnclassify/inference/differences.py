@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
+
 from nnclassify.errors import counted, some
 from nnclassify.evaluation.significance import (
     ALPHA,
@@ -28,6 +30,15 @@ from nnclassify.inference.compared_examples import ScoredExamples
 
 Pair = tuple[ComparedRun, ComparedRun]
 """A run of the first config and one of the other, with the same test examples."""
+
+
+class NoVerdict(TypedDict):
+    """Two configs whose test accuracies cannot be compared, and why."""
+
+    first: str
+    other: str
+    test: None
+    text: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class Difference:
         """Whether they differ by more than chance and usual seeds explain at 5%, all tested differences together."""
         return self.adjusted_seed_p_value < ALPHA
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any] | NoVerdict:
         """Return everything for JSON; without a verdict, no numbers."""
         if self.test is None:
             return {"first": self.first, "other": self.other, "test": None, "text": self.sentence()}

@@ -36,7 +36,7 @@ class Failures:
     columns: Sequence[ColumnImportance] | None = None
 
     def figures(self) -> dict[str, Any]:
-        """Return the failures for JSON."""
+        """Return the failures for JSON: see `Mistakes`."""
         return {
             "mistakes": {"highest_loss": self.highest, "lowest_loss": self.lowest},
             "slices": [part.figures() for part in self.slices],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Splits
@@ -21,6 +22,29 @@ NUM_EXAMPLES, NUM_EPOCHS = 18, 5
 """The number of examples, and of epochs in which augmented ones are shown."""
 MIN_SHARE = 0.005
 """The smallest part of a class in a mixed example that is named."""
+
+
+class Range(TypedDict):
+    """The lowest and the highest value of an image."""
+
+    min: float
+    max: float
+
+
+# Not in the form of a class: one of the keys is a word of Python.
+PreviewExample = TypedDict(
+    "PreviewExample", {"name": str, "class": str, "raw": Range | list[float], "input": Range | list[float]}
+)
+
+
+class PreviewFigures(TypedDict):
+    """Examples as a network receives them."""
+
+    split: str
+    shape: list[int]
+    prepared: str
+    features: NotRequired[list[str]]
+    examples: list[PreviewExample]
 
 
 @dataclass(frozen=True)
@@ -65,20 +89,29 @@ class Preview:
         """Return the network inputs with normalization undone, in raw units, `(E, N, ...)`."""
         return self.inputs.double() * self.transform.scale + self.transform.shift
 
-    def figures(self) -> dict[str, Any]:
-        """Return the preview for JSON: the values of tables, the ranges of images."""
-        examples: list[dict[str, Any]] = []
-        for name, label, raw, inputs in zip(self.names, self.labels, self.raw, self.inputs[0], strict=True):
-            values = {"raw": raw, "input": inputs}
-            shown: dict[str, Any]
-            if self.is_images:
-                shown = {key: {"min": float(one.min()), "max": float(one.max())} for key, one in values.items()}
-            else:
-                shown = {key: one.flatten().tolist() for key, one in values.items()}
-            examples.append({"name": name, "class": label, **shown})
-        features = {} if self.is_images else {"features": self.feature_names}
-        about = {"split": self.split, "shape": list(self.raw.shape[1:]), "prepared": self.how}
-        return {**about, **features, "examples": examples}
+    def figures(self) -> PreviewFigures:
+        """Return the preview for JSON."""
+        named = zip(self.names, self.labels, self.raw, self.inputs[0], strict=True)
+        examples: list[PreviewExample] = [
+            {"name": name, "class": label, "raw": self._values(raw), "input": self._values(inputs)}
+            for name, label, raw, inputs in named
+        ]
+        figures: PreviewFigures = {
+            "split": self.split,
+            "shape": list(self.raw.shape[1:]),
+            "prepared": self.how,
+            "examples": examples,
+        }
+        if not self.is_images:
+            figures["features"] = self.feature_names
+        return figures
+
+    def _values(self, example: Tensor) -> Range | list[float]:
+        """Return the values of a row of a table, the range of an image."""
+        if self.is_images:
+            return {"min": float(example.min()), "max": float(example.max())}
+        values: list[float] = example.flatten().tolist()
+        return values
 
 
 def preview(loaded: LoadedConfig, split: str = "train") -> Preview:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 from nnclassify.diagnosis.check import Diagnosis, diagnose
 from nnclassify.diagnosis.findings import Finding
-from nnclassify.diagnosis.report import change_text, diagnosis_text, findings_text
+from nnclassify.diagnosis.report import DiagnosisFigures, diagnosis_text, findings_text
 from nnclassify.diagnosis.report import figures as diagnosis_figures
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.python_source import trusting
-from nnclassify.lessons.pages import Lesson
-from nnclassify.lessons.training import Trained, Watch, load, train_seeds, unwatched
+from nnclassify.lessons.pages import Choice, Lesson
+from nnclassify.lessons.training import Epoch, Trained, Watch, load, train_seeds, unwatched
 
 SHIPPED_CODE = True
 """Python files of a lesson may run: they are read from the package, like the code that runs them."""
@@ -29,6 +30,39 @@ def check_config(lesson: Lesson, seed: int = 0) -> Diagnosis:
     """Look for the cause in the broken config, as `nnclassify check` does."""
     with trusting(SHIPPED_CODE):
         return diagnose(load(lesson, "broken", seed))
+
+
+class LessonRuns(TypedDict):
+    """A config of a lesson, trained with each seed: the worst figure, the bar it is held to, and its epochs."""
+
+    figure: float
+    bar: float
+    as_expected: bool
+    seeds: dict[str, float]
+    error: str | None
+    epochs: list[Epoch]
+
+
+class LessonFigures(TypedDict):
+    """A lesson, trained: the broken config and the fixed one."""
+
+    number: int
+    name: str
+    title: str
+    measure: str
+    metric: str
+    seed: int
+    broken: LessonRuns
+    fixed: LessonRuns
+    finding: str | None
+    found_by: str | None
+    cause_is_named: bool
+    check: DiagnosisFigures
+    hints: list[str]
+    question: str
+    choices: list[Choice]
+    diff: list[str]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +107,7 @@ class Outcome:
         """The findings of the command that finds the cause."""
         return found_by_command(self.lesson, self.broken, self.diagnosis)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> LessonFigures:
         """Return the outcome for JSON."""
         front = self.lesson.front
         return {
@@ -91,7 +125,7 @@ class Outcome:
             "check": diagnosis_figures(self.diagnosis),
             "hints": front.hints,
             "question": front.question,
-            "choices": [choice.model_dump() for choice in front.choices],
+            "choices": front.choices,
             "diff": self.lesson.diff(),
             "seconds": self.seconds,
         }
@@ -102,7 +136,7 @@ def found_by_command(lesson: Lesson, broken: list[Trained], diagnosis: Diagnosis
     return diagnosis.findings if lesson.front.found_by == "check" else list(broken[0].findings)
 
 
-def _runs_state(runs: list[Trained], bar: float, *, passed: bool) -> dict[str, Any]:
+def _runs_state(runs: list[Trained], bar: float, *, passed: bool) -> LessonRuns:
     worst = runs[0]
     return {
         "figure": worst.figure,
@@ -149,8 +183,3 @@ def command_text(lesson: Lesson, broken: list[Trained], diagnosis: Diagnosis, *,
     if lesson.front.found_by == "check":
         return diagnosis_text(diagnosis, verbose=False, color=color)
     return findings_text(broken[0].findings, color=color)
-
-
-def proposed_text(diagnosis: Diagnosis) -> str | None:
-    """Return the change that `check` proposes, or None."""
-    return change_text(diagnosis.change) if diagnosis.change else None

@@ -23,6 +23,7 @@ from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.csv_cells import cell, write_csv
 from nnclassify.files.json_files import write_json
+from nnclassify.tune.figures import Edge, TrialFigures, TuneFigures
 from nnclassify.tune.sampling import VALUES
 from nnclassify.tune.study import Study, best_of, outcome_of
 
@@ -34,25 +35,6 @@ FACTOR = 100
 """By which factor a logarithmic range is extended at most."""
 FEW_TRIALS = 4
 """Completed trials that the importance of parameters needs."""
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A best value at the edge of its range.
-
-    Attributes:
-        parameter: The name of the parameter.
-        value: The value.
-        side: `lower` or `upper`.
-        range: The range that was searched.
-        next_range: The range to search next; None if the option allows no other values.
-    """
-
-    parameter: str
-    value: float
-    side: str
-    range: dict[str, Any]
-    next_range: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +72,7 @@ class TuneResult:
         }
         return {name: sum(trial.state == state for trial in self.trials) for name, state in names.items()}
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> TuneFigures:
         """Return the result for JSON."""
         folder, best = self.study.folder, self.best
         return {
@@ -105,11 +87,20 @@ class TuneResult:
         }
 
 
-def _figures(trial: FrozenTrial) -> dict[str, Any]:
-    outcome = outcome_of(trial)
-    found = {} if outcome is None else vars(outcome) | {"state": STATES[trial.state]}
-    found.pop("is_pruned", None)
-    return {"trial": trial.number + 1, "state": "running", **found, "values": trial.user_attrs[VALUES]}
+def _figures(trial: FrozenTrial) -> TrialFigures:
+    number, values, outcome = trial.number + 1, trial.user_attrs[VALUES], outcome_of(trial)
+    if outcome is None:
+        return {"trial": number, "state": "running", "values": values}
+    return {
+        "trial": number,
+        "state": STATES[trial.state],
+        "value": outcome.value,
+        "loss": outcome.loss,
+        "epochs": outcome.epochs,
+        "seconds": outcome.seconds,
+        "error": outcome.error,
+        "values": values,
+    }
 
 
 STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

@@ -95,12 +95,12 @@ def test_a_confidence_needs_no_calibration_and_an_impossible_wish_is_refused(tra
 def test_evaluate_says_how_far_probabilities_can_be_trusted(trained: run.RunResult) -> None:
     assert trained.test is not None
     classifier = trained.classifier
-    figures = calibration_facts(classifier) | calibration_figures(classifier, trained.test)
+    figures = {**calibration_facts(classifier), **calibration_figures(classifier, trained.test)}
     text = evaluation_text(trained.folder.best, "test", trained.test, Failures(), figures)
     assert f"calibrated at temperature {classifier.loss_fn.temperature:.3g}: expected calibration error" in text
     assert "sets (--sets 0.9) contain the true class for" in text
     plain = classifier.calibrated(None)
-    figures = calibration_facts(plain) | calibration_figures(plain, trained.test)
+    figures = {**calibration_facts(plain), **calibration_figures(plain, trained.test)}
     assert "not calibrated (the checkpoint has no calibration): expected" in evaluation_text(
         trained.folder.best, "test", trained.test, Failures(), figures
     )

@@ -50,10 +50,10 @@ def test_scores_quantiles_and_coverage_are_those_of_mapie(num_classes: int) -> N
         assert kept.limit(coverage) == pytest.approx(float(limit), abs=1e-12)
         sets = kept.sets(probabilities, coverage)
         found = coverage_of(sets, targets)
-        assert found.coverage == pytest.approx(
+        assert found["coverage"] == pytest.approx(
             float(classification_coverage_score(targets.numpy(), sets.numpy()[:, :, None])[0])
         )
-        assert found.mean_size == pytest.approx(float(classification_mean_width_score(sets.numpy()[:, :, None])[0]))
+        assert found["mean_size"] == pytest.approx(float(classification_mean_width_score(sets.numpy()[:, :, None])[0]))
 
 
 def test_the_score_of_a_class_is_what_is_more_probable() -> None:
@@ -69,7 +69,7 @@ def test_sets_cover_new_examples_as_often_as_asked_for() -> None:
         for seed in range(40):
             kept = ConformalScores.of(true_scores(*drawn(6, 200, seed)))
             probabilities, targets = drawn(6, 500, 1000 + seed)
-            found.append(coverage_of(kept.sets(probabilities, coverage), targets).coverage)
+            found.append(coverage_of(kept.sets(probabilities, coverage), targets)["coverage"])
         expected = math.ceil(201 * coverage) / 201  # on average over validation splits of 200 examples
         spread = math.sqrt(coverage * (1 - coverage) * (1 / 202 + 1 / 500) / 40)
         assert abs(np.mean(found) - expected) < 4 * spread

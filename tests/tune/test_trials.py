@@ -150,7 +150,7 @@ def test_a_trial_whose_process_dies_again_and_again_has_failed(here: Path) -> No
         with pytest.raises(Killed):
             searched(loaded, 1, KilledOnce(1, 1))
     (trial,) = TuneResult.of(searched(loaded, 1)).figures()["trials"]
-    assert (trial["state"], trial["error"][:45]) == ("failed", "its process was killed 3 times at the same pl")
+    assert (trial["state"], str(trial["error"])[:45]) == ("failed", "its process was killed 3 times at the same pl")
 
 
 def test_a_damaged_journal_is_named(here: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(here: Path) -> No
     study = searched(config("search={optimizer.lr: [0.1, 1e30]}"), 2)
     result = TuneResult.of(study)
     (failed,) = (trial for trial in result.figures()["trials"] if trial["state"] == "failed")
-    assert failed["values"] == {"optimizer.lr": 1e30} and "NaN or infinite" in failed["error"]
+    assert failed["values"] == {"optimizer.lr": 1e30} and "NaN or infinite" in str(failed["error"])
     assert result.counts()["completed"] == 1 and result.best is not None
 
 
