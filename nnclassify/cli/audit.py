@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nnclassify.diagnosis.audit.audit import Audit
 
 TABLE, SUMMARY = "audit.csv", "audit.json"
+OF_DATA = ("dataset.", "dataset=", "seed=", "accept=")
+"""Overrides that change what is audited without a network."""
 
 
 @takes_options
@@ -28,6 +30,10 @@ def audit(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="The folder to write to, such as a run's. Default: audit_<name>."),
     ] = None,
+    network: Annotated[
+        bool,
+        typer.Option("--network", help="Judge labels by the network of the config, trained on five folds: slower."),
+    ] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw duplicates and label errors.")] = True,
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print why each finding matters.")] = False,
@@ -42,13 +48,16 @@ def audit(
 
     if out is not None:
         check_new_folder("--out", out)
-    loaded = load_config(config, changes.gathered())
+    overrides = changes.gathered()
+    loaded = load_config(config, overrides)
     folder = out or Path(f"audit_{loaded.name}")
     refuse_input("--out", folder / TABLE, loaded.config.places().values())
+    if not network and (unused := [text for text in overrides if not text.startswith(OF_DATA)]):
+        note(f"{', '.join(unused)}: changes nothing, because a quick classifier judges the labels; or use --network")
     from nnclassify.diagnosis.audit.audit import audit as audit_of  # after the config is checked: torch is slow
     from nnclassify.diagnosis.audit.report import audit_figures, audit_text
 
-    found = audit_of(loaded, note)
+    found = audit_of(loaded, note, with_network=network)
     for text in found.notes:
         note(text)
     written = _write(found, folder, plots=plots)

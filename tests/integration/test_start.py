@@ -37,8 +37,8 @@ OPTIONS = {
         *["--study", "--trials", "--trust", *SHORT],
     ],
     "audit": [
-        *["CONFIG", "WORDS", "--help", "--json", "--label", "--no-plots", "--out", "--plots", "--set", "--trust"],
-        *["--verbose", *SHORT],
+        *["CONFIG", "WORDS", "--help", "--json", "--label", "--network", "--no-plots", "--out", "--plots", "--set"],
+        *["--trust", "--verbose", *SHORT],
     ],
     "init": ["DATA", "--help", "--json", "--label", "--out"],
     "preview": ["CONFIG", "WORDS", "--help", "--json", "--label", "--out", "--set", "--split", "--trust", *SHORT],

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from nnclassify.config.run_config import LoadedConfig
 from nnclassify.config.yaml_reader import path_of_key
 from nnclassify.data.transform import Transform, fit_normalization
+from nnclassify.diagnosis.audit import own_network
 from nnclassify.diagnosis.audit.columns import columns
 from nnclassify.diagnosis.audit.duplicates import duplicates
 from nnclassify.diagnosis.audit.flags import Flag, Found
@@ -59,22 +60,25 @@ class Audit:
         return [flag for flag in self.flags if flag.kind in kinds]
 
 
-def audit(loaded: LoadedConfig, note: Callable[[str], None]) -> Audit:
+def audit(loaded: LoadedConfig, note: Callable[[str], None], *, with_network: bool = False) -> Audit:
     """Look for everything that is wrong with the data of a config.
 
     Args:
         loaded: The config.
         note: Receives how long it will take, where that is long.
+        with_network: Whether the network of the config judges the labels, trained once for each of five folds.
 
     Raises:
         DataError: The data cannot be read or learned from.
+        NNClassifyError: A training of the network fails.
     """
     started = time.perf_counter()
     config = loaded.config.completed()
     splits = config.dataset.build(config.seed)
     with Progress() as progress:
-        material = Material(loaded, splits, progress)
+        material = Material(loaded, splits, progress, with_network)
         expected = expected_seconds(len(material), is_images=material.is_images)
+        expected += own_network.expected_seconds(config, splits, len(material)) if with_network else 0.0
         if expected > LONG:
             note(f"audit of {len(material):,} examples: about {_duration(expected)} on an idle core")
         parts = [*ALWAYS, image_quality] if material.is_images else [*ALWAYS, columns]

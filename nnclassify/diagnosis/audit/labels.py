@@ -10,8 +10,9 @@ from nnclassify.data.splitting import Labels
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.label_errors import Probabilities, label_errors, label_quality
 from nnclassify.diagnosis.audit.material import Material
+from nnclassify.diagnosis.audit.own_network import network_probabilities
 from nnclassify.diagnosis.audit.pages import WRONG_LABELS
-from nnclassify.diagnosis.audit.probabilities import FOLDS, boosted_probabilities, linear_probabilities
+from nnclassify.diagnosis.audit.probabilities import FOLDS, boosted_probabilities, fold_of_each, linear_probabilities
 from nnclassify.diagnosis.findings import Evidence, finding_of
 from nnclassify.errors import counted
 from nnclassify.evaluation.percent import percent
@@ -80,10 +81,16 @@ def _refusal(material: Material) -> str | None:
 def out_of_fold(material: Material) -> Judged:
     """Return what a classifier says of each example that it was not trained on; equal examples are in one fold.
 
-    Images are classified by ridge regression on features of their patches, tables by gradient-boosted trees.
+    Images are classified by ridge regression on features of their patches, tables by gradient-boosted trees, and either
+    by the network of the config if that is asked for.
     """
     rows, targets = np.arange(len(material)), material.targets
     groups = material.hashes
+    if material.with_network:
+        material.progress.start("label errors", FOLDS)
+        folds, config = fold_of_each(targets, groups), material.loaded.config.completed()
+        found = network_probabilities(config, material.splits, material.examples, folds, material.progress.advance)
+        return Judged(rows, found.numpy(), "the network of the config", "disagrees")
     if material.is_images:
         material.progress.start("features", len(material))
         features = material.features

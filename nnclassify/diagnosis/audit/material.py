@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnclassify.config.run_config import LoadedConfig
-from nnclassify.data import Splits
+from nnclassify.data import Examples, Splits
 from nnclassify.data.duplicates import Contents
 from nnclassify.data.splitting import Labels
 from nnclassify.data.transform import fit_normalization
@@ -34,11 +34,13 @@ class Material:
         loaded: The config.
         splits: The examples.
         progress: What is told how far the audit is.
+        with_network: Whether the network of the config judges the labels, and not a quick classifier.
     """
 
     loaded: LoadedConfig
     splits: Splits
     progress: Progress
+    with_network: bool = False
 
     @cached_property
     def contents(self) -> Contents:
@@ -103,6 +105,15 @@ class Material:
                 return examples.select(torch.tensor([row - start]))[0][0]
             start += len(examples)
         raise IndexError(row)
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The examples of all splits as one; they are copied unless the splits share a storage."""
+        parts = [*self.contents.parts.values()]
+        if all(part.inputs is parts[0].inputs for part in parts):
+            return replace(parts[0], indices=torch.cat([part.indices for part in parts]), groups=None)
+        targets = torch.cat([part.all_targets() for part in parts])
+        return Examples(torch.cat([*self.chunks()]), targets, torch.arange(len(targets)))
 
     def chunks(self) -> Iterator[Tensor]:
         """Yield the raw inputs of all examples in chunks that fit into memory."""

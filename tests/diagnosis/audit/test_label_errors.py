@@ -4,12 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders import config_of, loaded
 from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
 from nnclassify.diagnosis.audit.label_errors import confident_joint, label_errors, label_quality
+from nnclassify.diagnosis.audit.labels import wrong_labels
+from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.probabilities import boosted_probabilities, fold_of_each, linear_probabilities
+from nnclassify.diagnosis.audit.progress import Progress
 from nnclassify.seeds import torch_rng
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -66,3 +70,20 @@ def test_probabilities_are_out_of_fold_and_find_flipped_labels(classify: Any) ->
     assert len({*found.tolist()} & {*flipped.tolist()}) >= 18 and len(found) <= 30
     noise = classify(torch.randn(400, 4), given, 3, np.arange(400))
     assert float((noise.argmax(dim=1).numpy() == given).mean()) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("validation", [0, 0.2])
+def test_the_network_of_the_config_finds_flipped_labels_in_all_splits(validation: float) -> None:
+    blobs = {"name": "blobs", "num_examples": 200, "num_test": 60, "std": 0.5, "validation": validation}
+    config = config_of(dataset=blobs, epochs=8)
+    splits, flipped = config.dataset.build(0), set[tuple[str, str]]()
+    for split in ("train", "test"):
+        part = splits.split(split)
+        assert part is not None
+        part.targets[part.indices[:5]] = (part.targets[part.indices[:5]] + 1) % 3
+        flipped |= {(name, split) for name in part.all_names()[:5]}
+    material = Material(loaded(config), splits, Progress(), with_network=True)
+    flags = wrong_labels(material).flags
+    assert len(flipped & {material.name(flag.row) for flag in flags if flag.row is not None}) >= 8 and len(flags) <= 12
+    assert flags[0].detail == "the network of the config"
