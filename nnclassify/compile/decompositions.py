@@ -116,6 +116,22 @@ def max_pool_backward(
     return spread[:, :, :height, :width]
 
 
+def convolution_backward(
+    gradient: Tensor, inputs: Tensor, weight: Tensor, bias_sizes: Sequence[int] | None, *options: Any
+) -> Any:
+    """Decompose `aten.convolution_backward` in float32 with a bias, whose gradient the compiler then sums itself.
+
+    oneDNN adds it up value by value in channels_last, with AVX2 in a fifth of its time for the weight's gradient; in
+    bfloat16 its sum is as fast as the compiler's.
+    """
+    *geometry, (of_inputs, of_weight, of_bias) = options
+    if not of_bias or gradient.dtype != torch.float32:
+        return NotImplemented
+    wanted = [of_inputs, of_weight, False]
+    found = aten.convolution_backward.default(gradient, inputs, weight, None, *geometry, wanted)
+    return found[0], found[1], gradient.sum([dim for dim in range(gradient.ndim) if dim != 1])
+
+
 def add(inputs: Tensor, other: Any, *, alpha: Any = 1) -> Any:
     """Decompose `aten.add` with a factor into a product and a sum.
 
@@ -151,6 +167,7 @@ def _side_by_side(
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: add,
     aten.add_.Tensor: add_,
+    aten.convolution_backward.default: convolution_backward,
     aten.native_batch_norm.default: batch_norm,
     aten.max_pool2d_with_indices.default: max_pool,
     aten.max_pool2d_with_indices_backward.default: max_pool_backward,

@@ -35,3 +35,15 @@ def test_batch_norm_and_its_running_statistics_are_torchs_own() -> None:
     like = [value.clone() for value in given]
     torch.testing.assert_close(make_graph(norm, given)(*given), norm(*like))
     torch.testing.assert_close(given, like)
+
+
+@pytest.mark.parametrize("wanted", [[0, 1, 2], [1, 2], [2], [0, 1]])
+def test_gradients_of_a_convolution_are_torchs_own(wanted: list[int]) -> None:
+    def gradients(inputs: Tensor, weight: Tensor, bias: Tensor, outer: Tensor) -> list[Tensor]:
+        outputs = functional.conv2d(inputs, weight, bias, stride=2, padding=1, groups=2)
+        return list(torch.autograd.grad((outputs * outer).sum(), [[inputs, weight, bias][place] for place in wanted]))
+
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(3, 4, 7, 7), (6, 2, 3, 3), (6,), (3, 6, 4, 4)]
+    given = [torch.rand(shape, generator=generator, requires_grad=True) for shape in shapes]
+    torch.testing.assert_close(make_graph(gradients, given)(*given), gradients(*given))
