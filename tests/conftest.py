@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import itertools
 import os
 import subprocess
@@ -81,6 +82,9 @@ def _is_slow(path: Path) -> bool:
 
 def pytest_collection_finish() -> None:
     """Look for garbage among what tests make, not again and again in the libraries and the thousands of tests."""
+    importlib.import_module(
+        "hypothesis"
+    )  # its pytest plugin does it at the end, and it asks the collector what is kept
     gc.freeze()
 
 

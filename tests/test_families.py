@@ -20,6 +20,8 @@ from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.recorders import Checkpointer
 from nnclassify.schedulers import ScheduleState
 from nnclassify.training.build import build_components, build_trainer
+from nnclassify.training.history import Row
+from nnclassify.training.trainer import Observer, Trainer
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
 
@@ -75,6 +77,14 @@ def config_for(family: str, name: str, tmp_path: Path, monkeypatch: pytest.Monke
     return config_of(**values)
 
 
+class StopWhenLearned(Observer):
+    """Asks to stop after an epoch that is better than the first, with most examples right."""
+
+    def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        if row.train_accuracy > 0.8 and row.train_loss < trainer.rows[0].train_loss:
+            trainer.request_stop(15)
+
+
 @pytest.mark.parametrize(("family", "name"), MEMBERS)
 def test_member_learns_a_toy_problem_and_survives_saving(
     family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -82,7 +92,7 @@ def test_member_learns_a_toy_problem_and_survives_saving(
     config = config_for(family, name, tmp_path, monkeypatch)
     components = build_components(config)
     trainer = build_trainer(components)
-    trainer.observers = [Checkpointer(RunFolder(tmp_path), components.facts())]
+    trainer.observers = [StopWhenLearned(), Checkpointer(RunFolder(tmp_path), components.facts())]
     trainer.fit()
     assert max(row.train_accuracy for row in trainer.rows) > 0.8
     assert trainer.rows[-1].train_loss < trainer.rows[0].train_loss
