@@ -84,7 +84,7 @@ def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: C
     """Return one line per column that probably should not be learned from; of `texts`, the values are codes of the
     texts."""
     consecutive = values.max(axis=0, initial=-np.inf) - values.min(axis=0, initial=np.inf) == len(values) - 1
-    same_as_label = np.any([_give_away(values, column) for column in np.atleast_2d(targets.T)], axis=0)
+    same_as_label = np.any([give_away(values, column) for column in np.atleast_2d(targets.T)], axis=0)
     notes = []
     for index, name in enumerate(names):
         shown = f"column {name!r}" if name else f"column {index + 1} (no name)"
@@ -96,23 +96,49 @@ def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: C
         ):
             found = "has a different value in every row, like an identifier"
         elif same_as_label[index]:
-            found = "reveals the label: it has a different value for each class"
+            found = "reveals the label: it has a different value for each class, or marks one, as others do"
         else:
             continue
         notes.append(f"{shown} {found}; if it is not a property of the examples, remove it from dataset.features")
     return notes[:MOST_NOTES] + ([f"and {len(notes) - MOST_NOTES} more such columns"] if notes[MOST_NOTES:] else [])
 
 
-def _give_away(values: Values, targets: Labels) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Of each column, whether it is the label in other words: as many values as classes, and one for each."""
-    classes, first = np.unique(targets, return_index=True)
+def give_away(values: Values, targets: Labels) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return for each column whether it is the label in other words, alone or with others.
+
+    Such a column has one value for each class, and as many as there are classes; or it marks one class and others mark
+    the other ones (one-hot), also where the label itself is one of these columns.
+
+    Args:
+        values: The columns, `(N, num_columns)`.
+        targets: The class of each row, `(N,)`.
+    """
+    classes, first, place = np.unique(targets, return_index=True, return_inverse=True)
     found = np.zeros(values.shape[1], dtype=np.bool_)
     if len(targets) < MANY_ROWS or len(classes) < 2:
         return found
-    place = np.searchsorted(classes, targets)
-    likely = (values[:MANY_ROWS] == values[first][place[:MANY_ROWS]]).all(axis=0)
-    for index in np.flatnonzero(likely):
-        column = values[:, index]
-        distinct = len(np.unique(column[first])) == len(classes)
-        found[index] = distinct and bool((column == column[first][place]).all())
+    marked: dict[int, int] = {}
+    for index in np.flatnonzero((values[:MANY_ROWS] == values[first][place[:MANY_ROWS]]).all(axis=0)).tolist():
+        of_class = values[first, index]
+        levels, level, counts = np.unique(of_class, return_inverse=True, return_counts=True)
+        if len(levels) > 1 and (values[:, index] == of_class[place]).all():
+            found[index] = len(levels) == len(classes)
+            if len(levels) == 2 and counts.min() == 1:
+                marked[index] = int(np.flatnonzero(counts[level] == 1)[0])
+    if len({*marked.values()}) >= len(classes) - 1:
+        found[[*marked]] = True
+    if len(classes) == 2:
+        found[_others_of_one_hot(values, place == 0)] = True
+        found[_others_of_one_hot(values, place == 1)] = True
     return found
+
+
+def _others_of_one_hot(values: Values, is_set: np.ndarray[Any, np.dtype[np.bool_]]) -> Labels:
+    """Return the columns of two values of which exactly one is set in each row where the label is not, and none where
+    it is."""
+    off = values[is_set][0]
+    others = np.flatnonzero((values[is_set] == off).all(axis=0))
+    on = values[~is_set][:, others] != off[others]
+    is_used = on.any(axis=0) & np.array([len(np.unique(values[:, index])) == 2 for index in others], dtype=np.bool_)
+    is_one_hot = is_used.sum() > 1 and (on[:, is_used].sum(axis=1) == 1).all()
+    return others[is_used] if is_one_hot else others[:0]

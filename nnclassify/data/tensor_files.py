@@ -61,6 +61,9 @@ class Tensors(ImageDataset, UnsplitDataset):
     group: PlacePath | None = None
     """File of the group of each training example, such as its patient: integers `(N,)`. Examples of a group are kept in
     one split."""
+    axes: Literal["NCHW", "NHWC", "NHW"] | None = None
+    """Order of the axes of the inputs if they are images: channels first, channels last, or gray images without an axis
+    of channels. Default: as the shape shows, and `(N, H, W)` are no images."""
     white: Literal[1, 255] | None = None
     """Pixel value of white, by which images are scaled. Default: determined from `train_inputs`: 255 for uint8; for
     floats 1, or 255 if any value is above 1."""
@@ -110,7 +113,7 @@ class Tensors(ImageDataset, UnsplitDataset):
         notes: list[str] = []
         read = read_multi_hot if self.is_multi_hot else read_labels
         files = self._files()
-        pairs = {"train": _pair(*files["train"], read, notes)}
+        pairs = {"train": self._pair(*files["train"], read, notes)}
         inputs, labels = pairs["train"]
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(
@@ -120,7 +123,7 @@ class Tensors(ImageDataset, UnsplitDataset):
         own = white_of(inputs)
         white = self.white or own
         for split in [split for split in files if split != "train"]:
-            pairs[split] = _pair(*files[split], read, notes)
+            pairs[split] = self._pair(*files[split], read, notes)
             if pairs[split][0].shape[1:] != inputs.shape[1:]:
                 raise DataError(
                     f"{files[split][0]}: examples of shape {tuple(pairs[split][0].shape[1:])}; expected "
@@ -150,7 +153,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             DataError: An input is not finite.
         """
         notes: list[str] = []
-        inputs = _channels_first(_checked(inputs, self.train_inputs), self.train_inputs, notes)
+        inputs = _checked(channels_first(inputs, self.axes, self.train_inputs, notes), self.train_inputs)
         own = white_of(inputs)
         white = self.white or own
         return RawDataset(
@@ -196,6 +199,20 @@ class Tensors(ImageDataset, UnsplitDataset):
             if inputs is not None and targets is not None
         }
 
+    def _pair(
+        self, inputs_path: str, targets_path: str, read: Callable[[Tensor, str, list[str]], Labels], notes: list[str]
+    ) -> tuple[Tensor, Labels]:
+        inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
+        if inputs.ndim < 2 or inputs.numel() == 0:
+            raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) without zero dimensions")
+        labels = read(targets, targets_path, notes)
+        if len(inputs) != len(labels):
+            raise DataError(
+                f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; "
+                "expected one per input"
+            )
+        return _checked(channels_first(inputs, self.axes, inputs_path, notes), inputs_path), labels
+
     def _numbering(self, labels: Labels, notes: list[str]) -> Numbering | Columns:
         num_names = len(self.class_names or ()) or None
         if self.is_multi_hot:
@@ -211,28 +228,23 @@ class Tensors(ImageDataset, UnsplitDataset):
         return self._files().get(split, (self.train_inputs, self.train_targets))[0]
 
 
-def _pair(
-    inputs_path: str, targets_path: str, read: Callable[[Tensor, str, list[str]], Labels], notes: list[str]
-) -> tuple[Tensor, Labels]:
-    inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
-    if inputs.ndim < 2 or inputs.numel() == 0:
-        raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) without zero dimensions")
-    labels = read(targets, targets_path, notes)
-    if len(inputs) != len(labels):
-        raise DataError(
-            f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; "
-            "expected one per input"
-        )
-    return _channels_first(_checked(inputs, inputs_path), inputs_path, notes), labels
-
-
 def _checked(inputs: Tensor, path: str) -> Tensor:
+    """Return inputs as uint8 or floats: whole numbers of images in 0..255 become uint8, and others floats.
+
+    Raises:
+        MissingValueError: An input is not finite.
+        DataError: The inputs are complex.
+    """
     import torch
 
     if inputs.dtype == torch.uint8:
         return inputs
+    if inputs.is_complex():
+        raise DataError(f"{path}: {inputs.dtype}; expected real inputs, such as uint8 or float32")
     if not inputs.is_floating_point():
-        raise DataError(f"{path}: {inputs.dtype}; expected uint8 or float inputs, such as float32")
+        is_bytes = inputs.ndim == 4 and inputs.dtype != torch.bool and inputs.min() >= 0 and inputs.max() <= 255
+        is_exact = inputs.dtype in (torch.bool, torch.int8, torch.int16)
+        return inputs.to(torch.uint8 if is_bytes else torch.float32 if is_exact else torch.float64)
     finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
     if not finite.all():
         rows = (~inputs.reshape(len(inputs), -1).isfinite().all(dim=1)).nonzero()
@@ -240,12 +252,25 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
     return inputs
 
 
-def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
-    """Transpose images `(N, H, W, C)`, as most programs except torch write them, to `(N, C, H, W)`.
+def channels_first(inputs: Tensor, axes: str | None, path: str, notes: list[str]) -> Tensor:
+    """Return images as `(N, C, H, W)`, and other inputs as they are.
 
-    The layout is unambiguous if three values come last, after two larger sides, or if one or four come after two
-    equal sides; otherwise the shape is used as it is, with a note.
+    Most programs except torch write `(N, H, W, C)`. That is unambiguous if three values come last, after two larger
+    sides, or if one or four come after two equal sides; otherwise the shape is used as it is, with a note.
+
+    Args:
+        inputs: The inputs.
+        axes: The order of their axes, if the config states it.
+        path: The file, for messages.
+        notes: List to which a line is appended where the axes are not stated.
+
+    Raises:
+        DataError: The inputs do not have these axes.
     """
+    if axes is not None:
+        if inputs.ndim != len(axes):
+            raise DataError(f"{path}: shape {tuple(inputs.shape)}; expected {len(axes)} axes (dataset.axes: {axes})")
+        return inputs[:, None] if axes == "NHW" else inputs.permute(*map(axes.index, "NCHW")).contiguous()
     if inputs.ndim != 4 or inputs.shape[3] not in (1, 3, 4) or inputs.shape[1] in (1, 3):
         return inputs
     _, height, width, channels = inputs.shape
@@ -257,7 +282,8 @@ def _channels_first(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
         )
         return inputs.permute(0, 3, 1, 2).contiguous()
     notes.append(
-        f"{path}: read as {height} channels of {width}x{channels}; if the images are (N, H, W, C), transpose them"
+        f"{path}: read as {height} channels of {width}x{channels}; if the images are (N, H, W, C), set "
+        "dataset.axes: NHWC"
     )
     return inputs
 

@@ -10,7 +10,7 @@ from nnclassify.data.image_labels import label_file, lists_images
 from nnclassify.data.images import Folder
 from nnclassify.data.table_files import open_table
 from nnclassify.data.tables import Csv
-from nnclassify.data.tensor_files import Tensors, array_names, named_pair
+from nnclassify.data.tensor_files import Tensors, array_names, load_tensor, named_pair
 from nnclassify.errors import InputError, some
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
 from nnclassify.inference.classifier import Classifier
@@ -97,11 +97,14 @@ def _arrays(classifier: Classifier, path: str) -> Dataset:
         for kind, array in zip(("inputs", "targets"), pair, strict=True)
     }
     is_numbered = isinstance(own, Tensors) and own.class_names is None
+    shape = tuple(load_tensor(files["train_inputs"]).shape[1:])
+    is_gray = image_format is not None and (1, *shape) == classifier.transform.input_shape
     return Tensors.model_validate(
         {
             **files,
             "targets": "multi_hot" if classifier.is_multi_hot else "classes",
             "class_names": None if is_numbered else classifier.class_names,
+            "axes": "NHW" if is_gray else own.axes if isinstance(own, Tensors) else None,
             "white": None if image_format is None else image_format.max_value,
         }
     )

@@ -12,11 +12,17 @@ from nnclassify.config.suggest.images import TEST, VALIDATION, cnn_entries, sugg
 from nnclassify.config.suggest.linearity import is_linear
 from nnclassify.config.suggest.recipe import loss_entries
 from nnclassify.config.suggest.tables import SMALL, linear_entries, mlp_entries
-from nnclassify.data.tensor_files import Tensors, array_names, named_pair
+from nnclassify.data.tensor_files import Tensors, array_names, load_tensor, named_pair
 from nnclassify.errors import InputError, counted, some
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nnclassify.data import Splits
+
+MIN_SIDE, MAX_RATIO, LOOKED_AT = 8, 4, 1000
+"""Pixels of the shorter side of an image at least, how many times as long the other side is at most, and the examples
+whose values are looked at."""
 
 
 def suggest_for_arrays(path: str, name: str) -> Suggestion:
@@ -42,8 +48,11 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
         for kind, array in zip(("inputs", "targets"), pair, strict=True)
     }
     held_out = {} if "test" in given else {"test": TEST}
-    splits = Tensors.model_validate({"name": "tensors", **keys, **held_out}).build(0)
+    axes = _axes_of_images(load_tensor(keys["train_inputs"]))
+    splits = Tensors.model_validate({"name": "tensors", **keys, **held_out, "axes": axes}).build(0)
     dataset = [Entry("name", "tensors"), *(Entry(key, file) for key, file in keys.items())]
+    if axes is not None:
+        dataset.append(Entry("axes", axes, "read as images, by their sides and values; remove it if they are not"))
     if "validation" not in given:
         dataset.append(validation_entry(len(splits.train) / (1 - VALIDATION)))
     if "test" not in given:
@@ -52,6 +61,19 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
     if unused := [array for array in names if array not in itertools.chain(*files.values())]:
         found.append(f"{path}: not used: {some(unused, 10)}")
     return Suggestion(name, found, [Entry("dataset", dataset), *network_entries(splits, may_be_linear=True)])
+
+
+def _axes_of_images(inputs: Tensor) -> str | None:
+    """Return the axes of images for which the shape does not tell them, but their sides and values do; else None."""
+    axes = {3: "NHW", 4: "NHWC"}.get(inputs.ndim)
+    if axes is None or min(inputs.shape[1:3]) < MIN_SIDE or max(inputs.shape[1:3]) > MAX_RATIO * min(inputs.shape[1:3]):
+        return None
+    if axes == "NHWC" and (inputs.shape[3] not in (1, 3, 4) or inputs.shape[3] == inputs.shape[1]):
+        return None
+    some_values = inputs[:: -(-len(inputs) // LOOKED_AT)].float()
+    low, high = float(some_values.min()), float(some_values.max())
+    is_whole = high > 1 and bool((some_values == some_values.floor()).all())
+    return axes if low >= 0 and (high <= 1 or (is_whole and high <= 255)) else None
 
 
 def network_entries(splits: Splits, *, may_be_linear: bool = False) -> list[Entry]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from nnclassify.data.column_kinds import column_of, formatted_column
-from nnclassify.data.columns import is_identifier, is_unnamed
+from nnclassify.data.columns import give_away, is_identifier, is_unnamed
 from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
@@ -185,7 +187,7 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     of_label = next(facts for facts in columns if facts.name == found)
     of_label.counts = of_label.class_counts()
     if num_rows >= MANY_ROWS:
-        _leave_out_copies(table, header, columns, of_label)
+        _leave_out_copies(table, header, columns, of_label, is_guessed=label is None)
         _find_time(table, header, columns, of_label)
     classes = _rows_by_class(of_label, decimal)
     if len(classes) < 2:
@@ -250,19 +252,32 @@ def _rows_by_class(label: ColumnFacts, decimal: str) -> dict[str, int]:
 
 
 def _leave_out_copies(
-    table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts
+    table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts, *, is_guessed: bool
 ) -> None:
-    """Leave out the columns that say the label in other words: one text for each of its texts."""
-    place_of = {name: place for place, name in enumerate(header)}
-    suspects = [facts for facts in columns if facts is not label and len(facts.counts) == len(label.counts)]
-    pairs: dict[str, set[tuple[str, str]]] = {facts.name: set() for facts in suspects}
-    for _, row in itertools.islice(table.rows(), 1, LOOKED_AT + 1):
-        for name, found in pairs.items() if len(row) == len(header) else ():
-            if len(found) <= len(label.counts):
-                found.add((row[place_of[name]].strip(), row[place_of[label.name]].strip()))
-    for facts in suspects:
-        if len(pairs[facts.name]) == len(label.counts):
-            facts.column, facts.why_ignored = None, f"{COPY} {label.name!r} in other words"
+    """Leave out the columns that say the label in other words: one text for each of its texts, or one-hot.
+
+    Raises:
+        InputError: The label was guessed, and is one column of several of a one-hot label.
+    """
+    suspects = [facts for facts in columns if facts is not label and 2 <= len(facts.counts) <= len(label.counts)]
+    places, codes = [header.index(facts.name) for facts in (label, *suspects)], dict[str, int]()
+    rows = itertools.islice(table.rows(), 0 if table.format.columns else 1, LOOKED_AT + 1)
+    cells = [
+        [codes.setdefault(row[place].strip(), len(codes)) for place in places]
+        for _, row in rows
+        if len(row) == len(header)
+    ]
+    coded = np.array(cells, dtype=np.float64)
+    given_away = give_away(coded[:, 1:], coded[:, 0].astype(np.int64)).tolist()
+    for facts in itertools.compress(suspects, given_away):
+        facts.column, facts.why_ignored = None, f"{COPY} {label.name!r} in other words"
+    pairs = [len(np.unique(coded[:, [0, place]], axis=0)) for place in (np.flatnonzero(given_away) + 1).tolist()]
+    if any(num_pairs > len(label.counts) for num_pairs in pairs) and is_guessed:
+        names = [*(facts.name for facts in itertools.compress(suspects, given_away)), label.name]
+        raise InputError(
+            f"{table.where()}: exactly one of the columns {some(names)} is set in each row, like one label in several "
+            "columns; write the class of each row into one column, or choose the label with --label"
+        )
 
 
 def _find_time(table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts], label: ColumnFacts) -> None:

@@ -53,6 +53,33 @@ def test_images_get_a_cnn_and_columns_an_mlp(here: Path) -> None:
     assert isinstance(model, Mlp) and not model.hidden
 
 
+@pytest.mark.parametrize(
+    ("shape", "kind", "scale", "axes"),
+    [
+        ((9, 12), "uint8", 255, "NHW"),
+        ((9, 12), "int64", 255, "NHW"),
+        ((9, 12), "float32", 1, "NHW"),
+        ((9, 12), "bool", 1, "NHW"),
+        ((9, 12, 1), "uint8", 255, "NHWC"),
+        ((9, 12, 3), "uint8", 255, "NHWC"),
+        ((9, 12), "float32", -1, None),
+        ((9, 12), "float32", 255, None),  # neither in 0..1 nor whole
+        ((9, 100), "uint8", 255, None),
+        ((4, 12), "uint8", 255, None),
+    ],
+)
+def test_arrays_of_pixels_are_images(
+    here: Path, shape: tuple[int, ...], kind: str, scale: float, axes: str | None
+) -> None:
+    pixels = (np.random.default_rng(0).uniform(size=(20, *shape)) * scale).round(3).astype(kind)
+    np.savez("pixels.npz", x=pixels, y=np.arange(20) % 2)
+    config = load_config("pixels.npz").config
+    assert isinstance(config.dataset, Tensors) and config.dataset.axes == axes
+    splits = config.dataset.build(0)
+    assert splits.input_shape == (shape if axes is None else (3 if shape[-1] == 3 else 1, 9, 12))
+    assert (config.model.name_of() == "cnn") == (axes is not None) == (splits.image_format is not None)
+
+
 def test_what_was_found_is_said(here: Path) -> None:
     save("flat.npz", x=(20, 3), y=(20,))
     assert suggest("flat.npz").found == [

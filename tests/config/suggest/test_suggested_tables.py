@@ -79,6 +79,27 @@ def test_columns_are_told_by_what_they_hold(here: Path) -> None:
     assert dataset.build(0).input_shape == (1 + 4 + 1 + 1 + 2,)
 
 
+@pytest.mark.parametrize(
+    ("marks", "ignored"),
+    [
+        (["1 0 0", "0 1 0", "0 0 1"], ["k_a", "k_b", "k_c"]),
+        (["True False False", "False True False", "False False True"], ["k_a", "k_b", "k_c"]),
+        (["1 0 0", "0 1 0", "0 0 0"], ["k_a", "k_b", "k_c"]),  # the last is constant
+        (["1 0 0", "0 1 1", "0 1 1"], None),  # properties of some classes
+    ],
+)
+def test_a_label_that_is_also_one_hot_is_no_feature(here: Path, marks: list[str], ignored: list[str] | None) -> None:
+    rows = [f"{row * 7 % 11},{marks[row % 3].replace(' ', ',')},{'abc'[row % 3]}" for row in range(60)]
+    assert dataset_of(write("x,k_a,k_b,k_c,label", rows)).ignore == ignored
+
+
+def test_a_label_in_several_columns_is_named(here: Path) -> None:
+    rows = [f"{row * 7 % 11},{int(row % 3 == 0)},{int(row % 3 == 1)},{int(row % 3 == 2)}" for row in range(60)]
+    with pytest.raises(InputError, match="exactly one of the columns k_a, k_b, k_c is set in each row, like one label"):
+        suggest(write("x,k_a,k_b,k_c", rows))
+    assert dataset_of(write("x,k_a,k_b,k_c", rows), "dataset.label=k_c").ignore == ["k_a", "k_b"]
+
+
 def test_names_that_are_all_different_are_not_used(here: Path) -> None:
     rows = [f"name {index},{index % 3}.5,{'ab'[index % 2]}" for index in range(60)]
     facts = table_facts(write("who,x,kind", rows), None)
