@@ -15,8 +15,11 @@ from benchmarks.diagnosis.noisy_tables import write_noisy_tables
 from benchmarks.diagnosis.tables import write_held_out_files
 from nnclassify.config.run_config import LoadedConfig, load_config
 
-SETS = {name: Path(__file__).with_name(f"{name}.yaml") for name in ("own", "held_out", "held_out_2", "multi_hot")}
-"""`own` was written beside the rules, `held_out` and `held_out_2` apart; `multi_hot` has multi-hot targets."""
+SETS = {
+    name: Path(__file__).with_name(f"{name}.yaml")
+    for name in ("own", "held_out", "held_out_2", "tutorials", "multi_hot")
+}
+"""`own` was written beside the rules, `held_out` and `held_out_2` apart, `tutorials` and `multi_hot` after them."""
 
 
 @dataclass(frozen=True)

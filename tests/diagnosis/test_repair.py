@@ -1,6 +1,7 @@
 """Tests of the search for a repair, on trials with given results for each change and seed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -34,7 +35,7 @@ class MadeUpRunner:
 
     def run(self, change: Change, seed: int = 0) -> TrialOutcome:
         """The outcome that was made up."""
-        self.runs.append(change)
+        self.runs.append(dict(change))
         return outcome(*self.reached(change, seed))
 
     def two_fold(self) -> "MadeUpRunner | None":
@@ -97,6 +98,20 @@ def test_one_poor_seed_of_three_is_no_fault_and_the_robust_change_is_told() -> N
         ("NN505", "note", "2 of 5 seeds get stuck; with the change, none of 5 does")
     ]
     assert told[0].change == {"model.hidden": [16]}
+
+
+def test_a_change_without_more_updates_is_preferred_if_it_gains_nearly_as_much() -> None:
+    """Both are faults; the first trials of both come before the second of either."""
+    slow = replace(SMALLER, changes=({"epochs": 100}, {"epochs": 500}))
+
+    def reached(change: Change, seed: int) -> tuple[float, float]:
+        score = 0.97 if "epochs" in change else 0.95 if change else 0.5
+        return score, score
+
+    runner = MadeUpRunner(reached)
+    found = repaired(runner, slow, FASTER)
+    assert found.change == {"optimizer.lr": 0.1} and len(found.proofs) == 2
+    assert [change for change in runner.runs if change][:3] == [{"epochs": 100}, {"optimizer.lr": 0.1}, {"epochs": 500}]
 
 
 def test_a_rate_with_which_the_repaired_net_is_good_is_not_warned_of() -> None:

@@ -127,9 +127,24 @@ def test_frozen_weights_are_no_vanishing_gradient() -> None:
     assert list(snapshot(model, CrossEntropy().build([4, 4]), inputs, targets).gradients) == ["2", "4"]
 
 
-def test_layers_are_counted_from_one(tmp_path: Path) -> None:
-    narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, 2]}\n"
-    assert "2 units in hidden layer 2" in [found.evidence.text for found in suspicions(narrow, tmp_path)]
+def test_layers_are_counted_from_one_and_keep_what_they_set(tmp_path: Path) -> None:
+    narrow = "dataset: xor\nmodel: {name: mlp, hidden: [16, {units: 2, dropout: 0.1}]}\n"
+    (found,) = (one for one in suspicions(narrow, tmp_path) if one.page.id == "NN302")
+    assert found.evidence.text == "2 units in hidden layer 2"
+    assert found.changes[1] == {"model.hidden": [64, {"units": 64, "dropout": 0.1}]}
+
+
+@pytest.mark.parametrize(
+    ("bias", "causes"),
+    [("bias_init: -10", ["NN307", "NN308"]), ("output_bias_init: 50", ["NN308"]), ("bias_init: 0.1", [])],
+)
+def test_initial_biases_are_suspected_where_the_untrained_net_shows_it(
+    bias: str, causes: list[str], tmp_path: Path
+) -> None:
+    text = f"dataset: moons\nmodel: {{name: mlp, hidden: [16], {bias}}}\nloss: bce_with_logits\n"
+    found = [one for one in suspicions(text, tmp_path) if one.page.id in ("NN307", "NN308")]
+    assert sorted(one.page.id for one in found) == causes
+    assert all(one.changes[0] == {f"model.{bias.partition(':')[0]}": None} for one in found)
 
 
 def test_a_constant_column_is_one_whose_features_are_all_constant(

@@ -10,9 +10,18 @@ from nnclassify.diagnosis.rules.rule import RuleInputs
 
 
 def layers_changed(given: RuleInputs, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Return the lists `model.hidden` and `model.blocks` with a function applied to every layer."""
-    dumped = given.config.model.model_dump(mode="json", exclude_none=True)
-    return {f"model.{key}": [change(layer) for layer in dumped[key]] for key in ("hidden", "blocks") if dumped.get(key)}
+    """Return the lists `model.hidden` and `model.blocks` with a function applied to the options set of every layer."""
+    model = given.config.model
+    lists = {key: getattr(model, key) for key in ("hidden", "blocks") if getattr(model, key, None)}
+    return {
+        f"model.{key}": [_brief(change(layer.model_dump(mode="json", exclude_unset=True))) for layer in layers]
+        for key, layers in lists.items()
+    }
+
+
+def _brief(layer: dict[str, Any]) -> Any:
+    """Return `64` for a layer that sets nothing but 64 units."""
+    return layer["units"] if layer.keys() == {"units"} else layer
 
 
 def with_option(given: RuleInputs, key: str, value: Any) -> Change:
@@ -28,6 +37,12 @@ def with_option(given: RuleInputs, key: str, value: Any) -> Change:
 def _layers(given: RuleInputs) -> list[Any]:
     model = given.config.model
     return [*getattr(model, "hidden", []), *getattr(model, "blocks", [])]
+
+
+def without_biases(given: RuleInputs) -> Change:
+    """Leave the initial biases that are set to their defaults; empty if none is set."""
+    options = ("bias_init", "output_bias_init")
+    return {f"model.{key}": None for key in options if isinstance(getattr(given.config.model, key, None), float | int)}
 
 
 def with_batch_norm(given: RuleInputs) -> Change:

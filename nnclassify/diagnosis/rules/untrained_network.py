@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
 from nnclassify.diagnosis.rules.architecture import DEEP, GLOROT, SATURATING
-from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option
+from nnclassify.diagnosis.rules.changes import with_batch_norm, with_option, without_biases
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.evaluation.percent import percent
 from nnclassify.models.base import DenseModel
@@ -65,7 +65,7 @@ DEAD = Page(
     " ReLU layers after which outputs hardly depend on the input; a fault if a change learns better.",
     why="A ReLU unit that outputs 0 for every example gets no gradient, and never recovers.",
     source="Lu et al., Dying ReLU and initialization, 2019 (arXiv:1903.06733); He et al., 2015 (arXiv:1502.01852)",
-    fix="model.init: kaiming_uniform, batch norm, or fewer layers.",
+    fix="model.init: kaiming_uniform, batch norm, fewer layers, or the default bias_init.",
     example="dataset: moons\nmodel:\n  {name: mlp, hidden: ["
     + ", ".join(["8"] * 34)
     + "], activation: relu}\nloss: bce_with_logits\n",
@@ -86,6 +86,7 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
         f"{given.start.output_text()}"
     )
     changes = [
+        *_not_empty(without_biases(given)),
         with_option(given, "init", "kaiming_uniform"),
         with_batch_norm(given),
         {**with_option(given, "activation", "tanh"), **with_option(given, "init", "xavier_uniform")},
@@ -97,14 +98,14 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
 
 START = Page(
     id="NN308",
-    title="initial weights that are too small or too large",
-    looks_at="An init of a fixed scale (normal, uniform) whose untrained network gives outputs that hardly differ "
-    "between examples (by less than 0.01), a loss above three times that of the class frequencies, saturated "
-    "layers, or a first layer with almost no gradient; a fault if init default learns better.",
+    title="initial weights or biases that are too small or too large",
+    looks_at="An init of a fixed scale (normal, uniform), bias_init or output_bias_init whose untrained network gives "
+    "outputs that hardly differ between examples (by less than 0.01), a loss above three times that of the class "
+    "frequencies, saturated layers, or a first layer with almost no gradient; a fault if the default learns better.",
     why="Activations shrink or grow by the same factor at every layer, unless the weights are scaled to the width of "
     "the layer.",
     source=f"{GLOROT}; He et al., 2015 (arXiv:1502.01852)",
-    fix="model.init: default, or kaiming_uniform for ReLUs.",
+    fix="model.init: default, or kaiming_uniform for ReLUs; no bias_init.",
     example="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: {name: normal, std: 10.0}}\n",
     near_miss="dataset: moons\nmodel: {name: mlp, hidden: [16, 16], init: kaiming_normal}\n",
 )
@@ -117,16 +118,24 @@ def _start(given: RuleInputs) -> Iterator[Suspicion]:
     if given.start is None or not isinstance(given.config.model, DenseModel):
         return
     odd = [layer for layer in given.hidden_layers if layer.init.name in ("normal", "uniform", "constant")]
-    if not odd and given.config.model.init.name not in ("normal", "uniform", "constant"):
+    has_scale = bool(odd) or given.config.model.init.name in ("normal", "uniform", "constant")
+    biases = without_biases(given)
+    if not has_scale and not biases:
         return
     is_high = given.prior_loss is not None and not given.start.loss < HIGH_START * given.prior_loss
-    is_flat = given.start.output_spread < 0.1 or given.start.gradient_ratio < SMALL_GRADIENT
+    is_flat = (given.start.output_spread < 0.1 and not biases) or given.start.gradient_ratio < SMALL_GRADIENT
     is_flat = is_flat or given.start.deviation < FAINT
     if is_high or is_flat or given.start.saturated > MANY_SATURATED:
         prior = "" if given.prior_loss is None else f" ({given.prior_loss:.3g} without any information)"
         text = f"loss {given.start.loss:.3g} at initialization{prior}; {given.start.output_text()}"
-        changes = (with_option(given, "init", "default"), with_option(given, "init", "kaiming_uniform"))
-        yield Suspicion(START, "likely", "model.init", Evidence(text, given.start.loss, given.prior_loss), changes)
+        inits = [with_option(given, "init", name) for name in ("default", "kaiming_uniform") if has_scale]
+        path = next(iter(biases), "model.init")
+        evidence = Evidence(text, given.start.loss, given.prior_loss)
+        yield Suspicion(START, "likely", path, evidence, (*_not_empty(biases), *inits))
+
+
+def _not_empty(change: Change) -> list[Change]:
+    return [change] if change else []
 
 
 MIXED = Page(

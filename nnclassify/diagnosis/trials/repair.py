@@ -30,7 +30,6 @@ Once a fault is proven, a further change has less to prove: it must gain `REFINE
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -39,7 +38,8 @@ from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspic
 from nnclassify.diagnosis.rules.architecture import NARROW
 from nnclassify.diagnosis.rules.optimization import SHORT
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner, decisive_steps
-from nnclassify.diagnosis.trials.scores import Scores, gain_noise
+from nnclassify.diagnosis.trials.scores import gain_noise
+from nnclassify.diagnosis.trials.seed_outcomes import SeedOutcomes, is_level, num_helped
 from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
 
 HELPS: dict[Certainty, float] = {"certain": 0.0, "likely": 0.1, "possible": 0.2}
@@ -51,6 +51,8 @@ the third over the seeds of a network that is not stuck, since the best of sever
 REFINES, ENOUGH = 0.05, 0.97
 """Once a fault is proven: the minimum gain in skill for a further change to be kept, and the skill that needs none."""
 PERFECT = 0.98
+COSTLY = 0.9
+"""Ten times the updates make up for much: a change without them is preferred if it gains nearly as much."""
 ROUNDS, TRIES = 4, 3
 """Maximum number of changes to combine, and of candidates per round that are repeated over seeds."""
 FEW_SEEDS, MANY_SEEDS = 3, 5
@@ -66,36 +68,6 @@ MANY_RUNS = 10
 STRETCH = 10.0
 """A truncated trial is repeated with its learning rate multiplied by total / completed steps, up to this factor, to
 estimate what the full run can reach."""
-
-
-@dataclass(frozen=True)
-class SeedOutcomes:
-    """One config trained with several seeds: different initial weights and order, the same split."""
-
-    outcomes: tuple[TrialOutcome, ...]
-
-    @property
-    def score(self) -> float:
-        """The mean score on held-out examples over the seeds."""
-        return statistics.mean(outcome.held_out.balanced_accuracy for outcome in self.outcomes)
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the score over the seeds."""
-        scores = [outcome.held_out.balanced_accuracy for outcome in self.outcomes]
-        return statistics.stdev(scores) if len(scores) > 1 else 0.0
-
-    @property
-    def scores(self) -> list[Scores]:
-        """The scores on held-out examples, one per seed."""
-        return [outcome.held_out for outcome in self.outcomes]
-
-    @property
-    def typical(self) -> TrialOutcome:
-        """The outcome with the median score."""
-        return sorted(self.outcomes, key=lambda outcome: outcome.held_out.balanced_accuracy)[
-            (len(self.outcomes) - 1) // 2
-        ]
 
 
 @dataclass(frozen=True)
@@ -249,8 +221,10 @@ class _Search:
             after=None if after is None else after.typical,
             skill_before=self.skill.of(written.typical),
             skill_after=self.skill.of((after or written).typical),
-            helped=0 if after is None else _helped(written, after),
-            unhurt=0 if after is None else sum(_is_level(outcome, after.typical) for outcome in written.outcomes),
+            helped=0 if after is None else num_helped(written, after),
+            unhurt=0
+            if after is None
+            else sum(is_level(outcome, after.typical, DEVIATIONS) for outcome in written.outcomes),
             stuck=self._stuck(written),
             stuck_after=0 if after is None else self._stuck(after),
             is_clear=self.is_clear,
@@ -335,7 +309,7 @@ class _Search:
             for proof in self._tried()
             if self._helps(proof.suspicion.certainty, proof.suspicion.skill_below, proof.after)
         ]
-        ranked = sorted(helped, key=lambda proof: -proof.gain)
+        ranked = sorted(helped, key=lambda proof: -proof.gain * (COSTLY if proof.suspicion.page.id == SHORT.id else 1))
         for number, best in enumerate(ranked[:TRIES]):
             confirmed = self._confirmed(best.suspicion.certainty, best.change)
             if confirmed is not None:
@@ -348,19 +322,22 @@ class _Search:
 
     def _tried(self) -> Iterator[Proof]:
         """Try the changes of all suspicions, likely ones first, until one is nearly perfect or time is up."""
-        best = 0.0
-        for suspicion in self.open:
-            if best >= PERFECT and suspicion.certainty == "possible":
+        perfect: set[str] = set()
+        for suspicion, change in self._in_order():
+            if not self.runner.may_search() or (perfect and suspicion.certainty == "possible"):
                 return
-            for change in suspicion.changes:
-                if not self.runner.may_search():
-                    return
+            if suspicion.page.id not in perfect:
                 after = self._run({**self.base, **change})
-                best = max(best, self.skill.of(after))
                 gain = after.held_out.balanced_accuracy - self.current.held_out.balanced_accuracy
                 yield Proof(suspicion, change, self.current, after, gain)
                 if self.skill.of(after) >= PERFECT:
-                    break
+                    perfect.add(suspicion.page.id)
+
+    def _in_order(self) -> list[tuple[Suspicion, Change]]:
+        """Return the changes to try: the first of each likely suspicion, their second, ...; then all possible ones."""
+        pairs = [(place, one, change) for one in self.open for place, change in enumerate(one.changes)]
+        pairs.sort(key=lambda pair: (CERTAINTIES.index(pair[1].certainty), pair[1].certainty == "likely" and pair[0]))
+        return [(one, change) for _, one, change in pairs]
 
     def _several_changes(self) -> _KeptChange | None:
         """Changes of several causes at once, reduced to those that are needed."""
@@ -416,7 +393,7 @@ class _Search:
         before = SeedOutcomes(before.outcomes[: len(after.outcomes)])
         is_large = self._is_large(certainty, before, after, self._deviations())
         spread = max(before.spread, after.spread)
-        is_beyond_luck = after.score - before.score > spread or _helped(before, after) == len(after.outcomes)
+        is_beyond_luck = after.score - before.score > spread or num_helped(before, after) == len(after.outcomes)
         is_clear = is_large and (self._is_proved() or is_beyond_luck)
         is_robust = self._stuck(after) == 0 < self._stuck(before)
         if not (is_clear or is_robust) or not self._generalizes(change):
@@ -466,18 +443,6 @@ class _Confirmed(NamedTuple):
 
     seeds: int
     is_clear: bool
-
-
-def _helped(before: SeedOutcomes, after: SeedOutcomes) -> int:
-    """Return the number of seeds that improve by more than a standard deviation of their scores."""
-    pairs = [(one.held_out, other.held_out) for one, other in zip(before.outcomes, after.outcomes, strict=False)]
-    return sum(late.balanced_accuracy - early.balanced_accuracy > gain_noise([early], [late]) for early, late in pairs)
-
-
-def _is_level(outcome: TrialOutcome, changed: TrialOutcome) -> bool:
-    """Return whether an outcome is not clearly below that of a change."""
-    early, late = outcome.held_out, changed.held_out
-    return late.balanced_accuracy - early.balanced_accuracy <= DEVIATIONS * gain_noise([early], [late])
 
 
 def _held_out_score(point: CurvePoint) -> float:
