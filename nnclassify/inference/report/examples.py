@@ -102,6 +102,6 @@ def _small(image: Tensor) -> str:
 def _values(scored: Scored, examples: Examples, names: Sequence[str] | None) -> ShownExamples:
     rows = list(scored.pictured())[:MAX_ROWS]
     inputs = examples.select(torch.tensor(rows, dtype=torch.int64))[0][:, :MAX_COLUMNS].double().cpu()
-    columns = list(names or map(str, range(1, inputs.shape[1] + 1)))[: inputs.shape[1]]
+    columns = list(names or (f"feature {number}" for number in range(1, inputs.shape[1] + 1)))[: inputs.shape[1]]
     values = {scored.names[row]: value for row, value in zip(rows, inputs.tolist(), strict=True)}
     return ShownExamples(scored.split, columns=columns, values=values)

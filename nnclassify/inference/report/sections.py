@@ -17,7 +17,15 @@ from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
 from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
-from nnclassify.inference.report.sentences import NAMED_CLASSES, advice, judged, result_sentence, task_sentence, thing
+from nnclassify.inference.report.sentences import (
+    NAMED_CLASSES,
+    advice,
+    judged,
+    most_common,
+    result_sentence,
+    task_sentence,
+    thing,
+)
 from nnclassify.training.history import Row
 
 SECTIONS = (
@@ -165,7 +173,7 @@ def _hero(run: RunContents) -> dict[str, Any] | None:
     if found is None:
         return None
     bars = [{"name": "this network", "share": found.accuracy, "interval": found.interval}]
-    names = {"boosted": "gradient-boosted trees", "linear": "a linear model", "majority": "the most common class"}
+    names = {"boosted": "gradient-boosted trees", "linear": "a linear model", "majority": most_common(run)}
     for key, name in names.items():
         share = number_at(run.result, "baselines", key)
         if share is not None and found.split == "test":
@@ -306,7 +314,7 @@ def _mistake_group(run: RunContents, scored: Scored, title: str, rows: Sequence[
 
 def _example(run: RunContents, scored: Scored, row: int) -> dict[str, Any]:
     def named(labels: Sequence[int]) -> str:
-        return readable(", ".join(scored.class_names[label] for label in labels) or "no class", MAX_NAME)
+        return readable(", ".join(scored.class_names[label] for label in labels) or "no class", MAX_LABEL)
 
     name = scored.names[row]
     values = [f"{value:.4g}" for value in run.examples.values.get(name, [])]

@@ -72,6 +72,12 @@ def thing(run: RunContents, number: int = 1) -> str:
     return counted(number, word).partition(" ")[2]
 
 
+def most_common(run: RunContents) -> str:
+    """Return what the simplest baseline always answers."""
+    is_multi_hot = run.scored is not None and run.scored.is_multi_hot
+    return "the most common classes" if is_multi_hot else "the most common class"
+
+
 def class_names(run: RunContents) -> list[str]:
     """Return the names of the classes, as far as the run folder tells."""
     if run.scored is not None:
@@ -153,7 +159,7 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
     above = [f"{name} ({percent(value)})" for name, value in known if value < low]
     equal = [f"{name} ({percent(value)})" for name, value in known if low <= value <= high]
     below = [f"{name} ({percent(value)})" for name, value in known if value > high]
-    above.append(f"always answering the most common class ({percent(majority)})")
+    above.append(f"always answering {most_common(run)} ({percent(majority)})")
     yield f"It is better than {' and '.join(above)}."
     shared = number_at(run.result, "baselines", "linear_where_correct")
     if shared is not None and linear is not None and linear < low:
@@ -167,7 +173,7 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
 
 def _not_above_majority(run: RunContents, found: Judged, majority: float) -> str:
     """Say what it means that the accuracy is not clearly above that of always answering the most common class."""
-    always = f"always answering the most common class ({percent(majority)})"
+    always = f"always answering {most_common(run)} ({percent(majority)})"
     if found.accuracy > majority:
         return f"It may be no better than {always}: there are too few test {thing(run, 2)} to tell."
     balanced, chance = (
@@ -182,7 +188,8 @@ def _not_above_majority(run: RunContents, found: Judged, majority: float) -> str
         return f"It is right less often than {always}, but it tells the classes apart: {better}."
     if found.count == 1:
         return f"It is no better than {always}, which a single test {thing(run)} cannot tell."
-    return f"It is no better than {always}: nothing shows that it has learned anything that helps."
+    how = "worse" if found.interval is not None and found.interval[1] < majority else "no better"
+    return f"It is {how} than {always}: nothing shows that it has learned anything that helps."
 
 
 def _classes(scored: Scored) -> Iterator[str]:
@@ -191,8 +198,8 @@ def _classes(scored: Scored) -> Iterator[str]:
         return
     ranked = sorted(rows, key=lambda row: -row.recall)
     if ranked[0].recall - ranked[-1].recall < 0.02:
-        low, high = percent(ranked[-1].recall), percent(ranked[0].recall)
-        yield f"It does about equally well on every class ({low} to {high} found)."
+        shares = dict.fromkeys([percent(ranked[-1].recall), percent(ranked[0].recall)])
+        yield f"It finds about the same share of every class ({' to '.join(shares)})."
         return
     count = 1 if len(ranked) < 4 else 2
     worst = " and ".join(_weak(row) for row in ranked[: -count - 1 : -1])
@@ -251,4 +258,4 @@ def _caution(run: RunContents, found: Judged) -> Iterator[str]:
     faults = [one for one in run.findings if one.get("severity") in ("fault", "warning")]
     if faults:
         titles = [str(at(one, "title")) for one in faults]
-        yield f"Caution: a monitor warned during training: {some(titles, 2)}. See the findings of the run."
+        yield f"Caution: there are warnings about this run: {some(titles, 2)}. See its findings."
