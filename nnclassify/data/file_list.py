@@ -33,6 +33,17 @@ def ended(names: Sequence[str]) -> str:
     return "".join([END.join(names), END]) if names else ""
 
 
+def ended_and_sorted(names: Sequence[str]) -> str:
+    """Return names as `ended` does, in ascending order."""
+    text = ended(names)
+    encoded = text.encode(errors=LOSSLESS)
+    width = encoded.find(END.encode()) + 1
+    # Of names of the same length, as most programs write many, NumPy sorts the bytes in a third of the time.
+    if not width or len(encoded) != width * len(names) or encoded[width - 1 :: width].count(0) < len(names):
+        return ended(sorted(names))
+    return np.sort(np.frombuffer(encoded, f"S{width}")).tobytes().decode(errors=LOSSLESS)
+
+
 @dataclass(frozen=True, eq=False)
 class FileList(Sequence[Path]):
     """Files under a folder, in order.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nnclassify.data.file_list import END, FileCollector, FileList, ended
+from nnclassify.data.file_list import END, FileCollector, FileList, ended, ended_and_sorted
 from nnclassify.errors import DataError, counted, one_line, some
 
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
@@ -125,12 +125,12 @@ class _Walk:
             self._leave(folder, AGAIN)
             return
         self.seen.add(place)
-        files, text, folders = self._images_and_folders(folder)
+        text, folders = self._images_and_folders(folder)
         if depth == 0:
-            self.top = folders, len(files)
-        elif files:
+            self.top = folders, text.count(END)
+        elif text:
             self.deeper.append(folder)
-        start = 0
+        files, start = text.split(END)[:-1] if folders else [], 0
         for name in folders:
             end = bisect_left(files, name, start)
             self.files.add(prefix, ended(files[start:end]))
@@ -138,8 +138,8 @@ class _Walk:
             start = end
         self.files.add(prefix, ended(files[start:]) if folders else text)
 
-    def _images_and_folders(self, folder: Path) -> tuple[list[str], str, list[str]]:
-        """Return the names of the images in a folder, sorted, also as one text (see `ended`), and of its folders."""
+    def _images_and_folders(self, folder: Path) -> tuple[str, list[str]]:
+        """Return the names of the images in a folder, sorted, as one text (see `ended`), and those of its folders."""
         files, others = _scanned(folder)
         folders = []
         for entry in others:
@@ -150,17 +150,16 @@ class _Walk:
                 files.append(entry.name)
             else:
                 self._leave(folder / entry.name, SYSTEM if is_system(entry.name) else SPECIAL)
-        files.sort()
-        text = ended(files)
-        # Most folders hold images alone. Hidden files are sorted together.
-        if _endings(files, text) & ODD_ENDINGS or bisect_left(files, ".") < bisect_left(files, "/"):
+        text = ended_and_sorted(files)
+        # Most folders hold images alone.
+        if _endings(files, text) & ODD_ENDINGS or text.startswith(".") or f"{END}." in text:
+            files = text.split(END)[:-1]
             reasons = [_reason_to_pass(name) for name in files]
             for name, reason in zip(files, reasons, strict=True):
                 if reason is not None:
                     self._leave(folder / name, reason)
-            files = [name for name, reason in zip(files, reasons, strict=True) if reason is None]
-            text = ended(files)
-        return files, text, sorted(folders)
+            text = ended([name for name, reason in zip(files, reasons, strict=True) if reason is None])
+        return text, sorted(folders)
 
     def _leave(self, path: Path, reason: str) -> None:
         self.passed_over.setdefault(reason, []).append(path)

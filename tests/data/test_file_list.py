@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnclassify.data.file_list import FileCollector, FileList, ended
+import pytest
+
+from nnclassify.data.file_list import END, FileCollector, FileList, ended, ended_and_sorted
 
 NAMES = ["a/1.png", "b/é 🐈.png", "c/\udcff.png", "d"]
 
@@ -26,6 +28,13 @@ def test_lists_are_joined_and_collected_in_order() -> None:
     )
     assert [*joined.names()] == ["é/1", "é/ü", "x/2", *NAMES]
     assert len(FileList.joined(Path("root"), [])) == 0
+
+
+@pytest.mark.parametrize(
+    "names", ["", "b a", "ä b1 é", "bb ä aa", "cde a", "ab cdefgh x", "z\udcff a\udcff", "a.png abc"]
+)
+def test_names_are_sorted_by_their_characters(names: str) -> None:
+    assert ended_and_sorted(names.split()).split(END)[:-1] == sorted(names.split())
 
 
 def test_a_million_files_take_their_names_and_eight_bytes_each() -> None:
