@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from nnclassify.errors import some
 from nnclassify.evaluation.confusion import ClassReport
 from nnclassify.evaluation.intervals import wilson_interval
+from nnclassify.inference.display_names import readable
 from nnclassify.inference.report.scored import Cell, Scored
 
 MAX_MATRIX = 20
 """Classes of a matrix that fits a page; of more, those with the most mistakes are shown."""
 MAX_CONFUSIONS = 30
 """Confusions listed beside a matrix that does not show all classes."""
+MAX_LABEL = 28
+"""Maximum width of a class name beside a confusion matrix, or in a table, in columns."""
+NAMED_CLASSES = 4
+"""Number of classes that are named in a list."""
 LEVELS = 9
 """Shades of a cell."""
 
@@ -32,6 +38,14 @@ class ClassRow(ClassReport):
     interval: tuple[float, float]
     taken_for: str = ""
     num_taken: int = 0
+
+
+def of_size(counts: Mapping[str, int], size: int) -> str:
+    """Return the classes that have so many examples, in words."""
+    names = [readable(name, MAX_LABEL) for name, count in counts.items() if count == size]
+    if len(names) == 1:
+        return f"{names[0]} ({size:,})"
+    return f"{'all' if len(names) == len(counts) else some(names, NAMED_CLASSES)} ({size:,} each)"
 
 
 def class_rows(scored: Scored) -> list[ClassRow]:

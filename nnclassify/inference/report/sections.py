@@ -13,19 +13,11 @@ from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
-from nnclassify.inference.report.classes import MatrixCell, class_rows, matrix
+from nnclassify.inference.report.classes import MAX_LABEL, MatrixCell, class_rows, matrix, of_size
 from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
-from nnclassify.inference.report.sentences import (
-    NAMED_CLASSES,
-    advice,
-    judged,
-    most_common,
-    result_sentence,
-    task_sentence,
-    thing,
-)
+from nnclassify.inference.report.sentences import advice, judged, most_common, result_sentence, task_sentence, thing
 from nnclassify.training.history import Row
 
 SECTIONS = (
@@ -45,8 +37,6 @@ SECTIONS = (
 """The id and the name of each section."""
 MAX_NAME = 60
 """Maximum width of the name of an example or of a class, in columns."""
-MAX_LABEL = 28
-"""Maximum width of a class name beside a confusion matrix."""
 MAX_UPRIGHT = 4
 """Maximum width of class names that stand upright above a confusion matrix."""
 MAX_VALUE = 200
@@ -418,19 +408,11 @@ def _data(run: RunContents) -> dict[str, Any]:
                 "name": printable(name),
                 "count": sum(counts.values()),
                 "classes": f"{len(counts):,}",
-                "smallest": _of_size(counts, min(counts.values())),
-                "largest": _of_size(counts, max(counts.values())),
+                "smallest": of_size(counts, min(counts.values())),
+                "largest": of_size(counts, max(counts.values())),
             }
         )
     return {"splits": splits, "notes": list(_data_notes(run))}
-
-
-def _of_size(counts: Mapping[str, int], size: int) -> str:
-    """Return the classes that have so many examples, in words."""
-    names = [readable(name, MAX_LABEL) for name, count in counts.items() if count == size]
-    if len(names) == 1:
-        return f"{names[0]} ({size:,})"
-    return f"{'all' if len(names) == len(counts) else some(names, NAMED_CLASSES)} ({size:,} each)"
 
 
 def _data_notes(run: RunContents) -> Iterator[str]:

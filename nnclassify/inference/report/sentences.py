@@ -9,13 +9,12 @@ from nnclassify.errors import counted, some
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import readable
-from nnclassify.inference.report.classes import ClassRow, class_rows
+from nnclassify.inference.report.classes import NAMED_CLASSES, ClassRow, class_rows
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
 
 MAX_NAME = 40
 """Maximum width of a name in a sentence, in columns."""
-NAMED_CLASSES = 4
 FEW = 100
 """Under this many examples, a sentence says that the figure is rough."""
 SURE = 0.9
