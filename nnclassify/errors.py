@@ -21,6 +21,7 @@ are part of the command line's interface: 2 for what the user can fix before the
 from __future__ import annotations
 
 import difflib
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -175,6 +176,11 @@ def one_line(cause: object, limit: int = 200) -> str:
     """Return the first line of an error's text, for use in another message."""
     text = str(cause).strip() or type(cause).__name__
     return text.splitlines()[0][:limit].rstrip(". ")
+
+
+def shell_command(*words: object) -> str:
+    """Return a command of nnclassify as one types it into a shell: `nnclassify report 'my run'`."""
+    return shlex.join(["nnclassify", *map(str, words)])
 
 
 def counted(number: int, thing: str) -> str:

@@ -18,7 +18,7 @@ from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import end_of_run
 from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
-from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError
+from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError, shell_command
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.json_files import plain, write_json
@@ -332,10 +332,11 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
         Interrupted: A signal stopped the run; everything is saved.
     """
     folder = checkpointer.folder
+    resume = shell_command("train", "--resume", folder.name)
     try:
         trainer.fit()
     except SaveError as error:
-        raise SaveError(f"{error}; then continue with: nnclassify train --resume {folder.name}") from error
+        raise SaveError(f"{error}; then continue with: {resume}") from error
     except TrainingError as error:
         checkpointer.save_best()
         table.save(trainer)
@@ -346,7 +347,7 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
     if trainer.stop_signal is not None:
         where = "after the last epoch" if trainer.finished else f"in epoch {trainer.epoch} of {trainer.recipe.epochs}"
         saved = f"interrupted {where}; saved in {folder.path}"
-        raise Interrupted(f"{saved}; continue with: nnclassify train --resume {folder.name}", trainer.stop_signal)
+        raise Interrupted(f"{saved}; continue with: {resume}", trainer.stop_signal)
 
 
 def _checkpointer(
@@ -394,7 +395,7 @@ def _save_report(folder: RunFolder, splits: Splits, note: Callable[[str], None],
     try:
         save_report(folder, splits)
     except SaveError as error:
-        note(f"no report: {error}; make it again with: nnclassify report {folder.name}")
+        note(f"no report: {error}; make it again with: {shell_command('report', folder.name)}")
 
 
 def _ended(

@@ -10,7 +10,7 @@ import typer
 
 from nnclassify.cli.options import PRECEDENCE, UNCHANGED, Changes, JsonOption, complete_config, takes_options
 from nnclassify.cli.printing import print_json
-from nnclassify.errors import InputError, printable, suggestion
+from nnclassify.errors import InputError, printable, shell_command, suggestion
 from nnclassify.files import shipped
 
 configs_app = typer.Typer(
@@ -74,8 +74,7 @@ def copy_config(
     if as_json:
         print_json({"name": name, "path": str(copy)}, "configs-copy")
     else:
-        shown = printable(str(copy))
-        typer.echo(f"copied to {shown}; train it with: nnclassify train {shown}")
+        typer.echo(printable(f"copied to {copy}; train it with: {shell_command('train', copy)}"))
 
 
 @configs_app.command("reference")

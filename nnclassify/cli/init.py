@@ -10,7 +10,7 @@ import typer
 
 from nnclassify.cli.options import JsonOption, LabelOption
 from nnclassify.cli.printing import print_json
-from nnclassify.errors import printable
+from nnclassify.errors import printable, shell_command
 
 
 def init(
@@ -38,5 +38,4 @@ def init(
         return
     for line in suggestion.found:
         print(printable(line))
-    shown = printable(str(target))
-    print(f"wrote {shown}; train it with: nnclassify train {shown}")
+    print(printable(f"wrote {target}; train it with: {shell_command('train', target)}"))

@@ -11,7 +11,7 @@ import typer
 from nnclassify.cli.options import JsonOption, RunArgument, RunWords, SetOption, TrustOption, find_run
 from nnclassify.cli.outputs import check_output
 from nnclassify.cli.printing import note, print_json
-from nnclassify.errors import TrainingError, printable
+from nnclassify.errors import TrainingError, printable, shell_command
 
 if TYPE_CHECKING:
     from nnclassify.inference.receipt import Reproduction
@@ -41,7 +41,7 @@ def receipt(
     if as_json:
         print_json({"run": str(folder.path), "receipt": str(path), "sha256": made.sha256}, "receipt")
     else:
-        print(printable(f"receipt: {path}; train it again with: nnclassify reproduce {path}"))
+        print(printable(f"receipt: {path}; train it again with: {shell_command('reproduce', path)}"))
 
 
 def reproduce(

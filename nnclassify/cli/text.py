@@ -11,7 +11,7 @@ from nnclassify.cli.metrics_table import IN_SHORT, metrics_lines, undefined_line
 from nnclassify.cli.streams import has_color
 from nnclassify.cli.table import table
 from nnclassify.diagnosis.report import findings_text
-from nnclassify.errors import counted, printable
+from nnclassify.errors import counted, printable, shell_command
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
@@ -60,7 +60,8 @@ def _test_lines(result: RunResult) -> list[str]:
     """Return the metrics of the test split, or where they can be seen."""
     if result.test is not None:
         return metrics_lines(counted(result.test.num_examples, "test example"), result.test, result.baselines, IN_SHORT)
-    hint = f"test: not shown (show_test: off); run: nnclassify evaluate {result.folder.name} --split test"
+    run = shell_command("evaluate", result.folder.name, "--split", "test")
+    hint = f"test: not shown (show_test: off); run: {run}"
     return [hint] if result.components.splits.test is not None else []
 
 
@@ -78,7 +79,7 @@ def _slices_line(slices: Sequence[dict[str, Any]], run: str) -> list[str]:
         return []
     worst = [f"{_slice_name(part)} {percent(part['accuracy'])}" for part in slices[:MAX_SLICES_IN_LINE]]
     more = len(slices) - len(worst)
-    others = f"; {more:,} more: nnclassify evaluate {run}" if more else ""
+    others = f"; {more:,} more: {shell_command('evaluate', run)}" if more else ""
     return [printable(f"significantly less accurate on {', '.join(worst)}{others}")]
 
 

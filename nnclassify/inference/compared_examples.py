@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnclassify.errors import some
+from nnclassify.errors import shell_command, some
 from nnclassify.inference.predictions import read_correct
 from nnclassify.runs.checkpoint import Checkpoint
 from nnclassify.runs.folder import RunFolder
@@ -86,7 +86,8 @@ def scored_examples(checkpoint: Path) -> ScoredExamples:
     if not len(part):
         return ScoredExamples(why_unknown="has no test examples")
     if not is_correct.keys() >= set(part.names):
-        why = f"has no predictions for its test examples yet; run: nnclassify evaluate {folder.name} --split test"
+        run = shell_command("evaluate", folder.name, "--split", "test")
+        why = f"has no predictions for its test examples yet; run: {run}"
         return ScoredExamples(why_unknown=why)
     examples = zip(part.names, part.hashes, part.classes, strict=True)
     return ScoredExamples({example: is_correct[example[0]] for example in examples}, manifest.splits.count("train"))

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nnclassify.config.run_config import LoadedConfig, load_config, load_source
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Splits
-from nnclassify.errors import CheckpointError, DataError, InputError, one_line
+from nnclassify.errors import CheckpointError, DataError, InputError, one_line, shell_command
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.significance import ALPHA, mcnemar_between_seeds
 from nnclassify.files.csv_cells import read_csv
@@ -174,7 +174,7 @@ def _result(folder: RunFolder) -> dict[str, Any]:
     except FileNotFoundError:
         if not folder.config.is_file():
             raise CheckpointError(f"{folder.path}: contains no config.yaml; expected a run folder") from None
-        hint = f"nnclassify train --resume {folder.name}"
+        hint = shell_command("train", "--resume", folder.name)
         raise CheckpointError(f"{folder.path}: the run is not finished; continue it with: {hint}") from None
     except (OSError, ValueError) as cause:
         raise CheckpointError(f"{folder.result}: cannot be read ({one_line(cause)})") from cause

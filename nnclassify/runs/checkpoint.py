@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnclassify.errors import CheckpointError, TrainingError, one_line
+from nnclassify.errors import CheckpointError, TrainingError, one_line, shell_command
 from nnclassify.files.atomic_write import previous, write_whole
 from nnclassify.files.pt_check import check_archive, plain_content
 from nnclassify.runs.folder import RunFolder
@@ -93,7 +93,7 @@ def load_newest(path: Path) -> Found:
     if path == folder.best and not _is_of_run(found.checkpoint, folder):
         raise CheckpointError(
             f"{found.path}: belongs to another run than {folder.last.name} next to it; to restore this run's own: "
-            f"nnclassify train --resume {folder.path}; to use this one, copy it to another folder"
+            f"{shell_command('train', '--resume', folder.path)}; to use this one, copy it to another folder"
         )
     return found
 

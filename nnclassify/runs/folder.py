@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, some, suggestion
+from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
 from nnclassify.files.atomic_write import previous, remove, remove_partials
 from nnclassify.files.lock import is_locked, lock
 from nnclassify.files.paths import is_regular, look, unreadable
@@ -385,7 +385,8 @@ def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
             return CheckpointError(f"{place}: a group of runs; name one of them: {names}")
         if run and place.is_dir() and place != root:
             if os.path.lexists(RunFolder(place).last):
-                what = f"no best.pt yet; `nnclassify train --resume {place.name}` continues the run and writes it"
+                resume = shell_command("train", "--resume", place.name)
+                what = f"no best.pt yet; `{resume}` continues the run and writes it"
             else:
                 what = "contains no best.pt; expected a run folder; was the run stopped in its first epoch?"
             return CheckpointError(f"{place}: {what}")

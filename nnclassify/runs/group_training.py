@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from nnclassify.config.run_config import LoadedConfig
-from nnclassify.errors import Interrupted, TrainingError
+from nnclassify.errors import Interrupted, TrainingError, shell_command
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.group_summary import Summary, summarized
 from nnclassify.runs.groups import Group
@@ -47,8 +47,8 @@ def train_runs(group: Group, overrides: Sequence[str], train_run: TrainRun, note
                 failed[run] = str(error)
                 note(f"error: {folder.name}: {error}")
             except Interrupted as stopped:
-                text = f"{folder.name}: interrupted; continue with: nnclassify train --resume {group.path.name}"
-                raise Interrupted(text, stopped.exit_code - 128) from None
+                text = f"interrupted; continue with: {shell_command('train', '--resume', group.path.name)}"
+                raise Interrupted(f"{folder.name}: {text}", stopped.exit_code - 128) from None
         return summarized(group, failed)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.errors import ConfigError, InputError, one_line
+from nnclassify.errors import ConfigError, InputError, one_line, shell_command
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.paths import content_of, is_folder, unreadable
@@ -125,9 +125,13 @@ def _state(folder: RunFolder, result: _Result | None, problems: Sequence[str]) -
     return "interrupted" if result is None else "finished"
 
 
+def _missing(file: Path, folder: RunFolder) -> str:
+    return f"{file}: missing; `{shell_command('train', '--resume', folder.name)}` writes it again"
+
+
 def _config(folder: RunFolder, problems: list[str]) -> RunConfig | None:
     if not os.path.lexists(folder.config):
-        problems.append(f"{folder.config}: missing; `nnclassify train --resume {folder.name}` writes it again")
+        problems.append(_missing(folder.config, folder))
         return None
     try:
         return load_config(str(folder.config), of_run=True).config
@@ -160,7 +164,7 @@ def _result(folder: RunFolder, problems: list[str]) -> _Result | None:
         problems.append(f"{folder.result}: not the result of a run")
         return None
     if not any(map(os.path.lexists, (folder.best, previous(folder.best)))):
-        problems.append(f"{folder.best}: missing; `nnclassify train --resume {folder.name}` writes it again")
+        problems.append(_missing(folder.best, folder))
     return result
 
 

@@ -146,8 +146,7 @@ def training_data(
     if kinds is not None:
         checks = {"dtype": object, "ensure_all_finite": False}
     inputs, labels = validate_data(estimator, X if kinds is None else _as_objects(X), y, reset=reset, **checks)
-    check_classification_targets(labels)
-    found = np.unique(labels)
+    found = _distinct(labels)
     classes = found if classes is None else np.unique(np.asarray(classes))
     if not np.isin(found, classes).all():
         strange = [str(one) for one in found.tolist() if one not in classes]
@@ -159,6 +158,22 @@ def training_data(
     label = _unused(label, names or ())
     codes = np.searchsorted(classes, labels).astype(np.int64)
     return TrainingData(inputs, codes, classes, names, label, kinds)
+
+
+def _distinct(labels: Array) -> Array:
+    """Return the labels that occur, sorted.
+
+    Raises:
+        ValueError, TypeError: They are not those of classes, or have no order.
+    """
+    try:
+        check_classification_targets(labels)
+        return np.unique(labels)
+    except TypeError as cause:
+        types = ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
+        raise TypeError(
+            f"y: found labels of different types ({types}), which have no order; convert them: y.astype(str)"
+        ) from cause
 
 
 def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:

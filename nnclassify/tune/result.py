@@ -17,7 +17,7 @@ from nnclassify.config.run_config import search_space
 from nnclassify.config.search import SEARCH, Choices, IntRange, LogRange, Parameter
 from nnclassify.config.yaml_reader import YamlSource, inline, written
 from nnclassify.diagnosis.fix import edited
-from nnclassify.errors import SaveError, counted, one_line
+from nnclassify.errors import SaveError, counted, one_line, shell_command
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.atomic_write import write_text
@@ -236,7 +236,7 @@ def conclusions(result: TuneResult) -> list[str]:
     if len(result.importance) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
         lines.append(f"importance: {shares}")
-    return [*lines, f"train it: nnclassify train {study.folder.best}"]
+    return [*lines, f"train it: {shell_command('train', study.folder.best)}"]
 
 
 def _edge_text(edge: Edge, within: tuple[str, str] | None) -> str:

@@ -44,9 +44,9 @@ def reached(right_of_0: int, right_of_1: int, of_0: int = 100, of_1: int = 100) 
 def test_a_run_is_held_against_its_baselines(
     net: Evaluation, linear: float, majority: float, linear_balanced_accuracy: float, told: str | None
 ) -> None:
-    finding = compared("validation", net, Baselines(linear, majority, linear_balanced_accuracy), "net.yaml")
+    finding = compared("validation", net, Baselines(linear, majority, linear_balanced_accuracy), "my net.yaml")
     assert (finding and finding.id) == told
-    assert finding is None or "run `nnclassify check net.yaml`" in finding.evidence.text
+    assert finding is None or "run `nnclassify check 'my net.yaml'`" in finding.evidence.text
 
 
 def test_few_test_examples_prove_nothing() -> None:

@@ -115,6 +115,9 @@ def test_labels_of_any_kind_are_given_back() -> None:
     found = NNClassifier(**SMALL).fit(X[:100], Y[:100] == 1)
     assert found.classes_.dtype == bool
     assert found.score(X[:100], Y[:100] == 1) == 1
+    for other in (1, None):
+        with pytest.raises(TypeError, match=r"y: found labels of different types \(\w+, str\).*y.astype\(str\)"):
+            NNClassifier().fit(X, np.array([other, "a", "b"] * 50, dtype=object))
 
 
 def test_what_is_not_given_is_what_init_suggests_and_what_is_given_stays() -> None:

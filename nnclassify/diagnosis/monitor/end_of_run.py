@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
 from nnclassify.diagnosis.monitor.pages import BELOW_LINEAR, LIKE_THE_MAJORITY, SPLITS_DIFFER
+from nnclassify.errors import shell_command
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.analysis import FinishedRun
@@ -46,7 +47,7 @@ def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> 
     balanced_accuracy, chance = _balanced_accuracy_and_chance(reached)
     if chance == 1:
         return None
-    advice = f"run `nnclassify check {config}`"
+    advice = f"run `{shell_command('check', config)}`"
     pooled = (found.linear + reached.accuracy) / 2
     far = _far(pooled, reached.num_examples, reached.num_examples)
     if found.linear - reached.accuracy > far and found.linear_balanced_accuracy - balanced_accuracy > far:
@@ -72,7 +73,7 @@ def differing(validation: Evaluation, test: Evaluation, config: str) -> Finding 
     if gap <= far:
         return None
     text = f"validation accuracy {percent(validation.accuracy)}, test accuracy {percent(test.accuracy)}"
-    return finding_of(SPLITS_DIFFER, "warning", Evidence(f"{text}: run `nnclassify audit {config}`", gap, far))
+    return finding_of(SPLITS_DIFFER, "warning", Evidence(f"{text}: run `{shell_command('audit', config)}`", gap, far))
 
 
 def _far(share: float, *counts: int) -> float:

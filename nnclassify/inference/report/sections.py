@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nnclassify.errors import counted, printable, some
+from nnclassify.errors import counted, printable, shell_command, some
 from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
@@ -147,7 +146,7 @@ def _banner(run: RunContents) -> str:
     epochs = run.config.get("epochs")
     done = f"after {counted(len(run.rows), 'epoch')}" + (f" of {epochs:,}" if isinstance(epochs, int) else "")
     done = done if run.rows else "in its first epoch"
-    resume = f"`nnclassify train --resume {run.name}` continues it"
+    resume = f"`{shell_command('train', '--resume', run.name)}` continues it"
     why = (run.provenance.failure if run.provenance is not None else "") or "a number became NaN or infinite"
     return {
         "finished": "",
@@ -395,8 +394,7 @@ def _checked(run: RunContents) -> str:
 
 def _to_be_made(run: RunContents, command: str, what: str) -> str:
     """Return which command writes into the folder of a run what is missing from its page."""
-    config, folder = (shlex.quote(str(path)) for path in (run.folder.config, run.folder.path))
-    line = printable(f"nnclassify {command} {config} --out {folder}")
+    line = printable(shell_command(command, run.folder.config, "--out", run.folder.path))
     return f"{what}. Run `{line}`, then make this page again."
 
 
@@ -481,11 +479,10 @@ def value_text(value: Any) -> str:
 
 
 def _commands(run: RunContents) -> Iterator[dict[str, str]]:
-    config = shlex.quote(str(run.folder.config))
     yield {
         "text": "This command trains it again from the resolved config in its folder; on the same machine with the "
         "same releases, the result is the same, bit for bit:",
-        "command": printable(f"nnclassify train {config}"),
+        "command": printable(shell_command("train", run.folder.config)),
     }
     if run.provenance is not None and run.provenance.command:
         yield {"text": "It was started with:", "command": printable(run.provenance.command)}
