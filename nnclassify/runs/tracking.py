@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import time
+import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import InputError, Interrupted, one_line
@@ -48,6 +50,7 @@ class Tracking(Observer):
     def __init__(self, folder: RunFolder, config: RunConfig, run_id: str | None, say: Callable[[str], None]) -> None:
         self.trackers: dict[str, Tracker] = {tracker.name_of(): tracker for tracker in config.log or ()}
         self.logs: dict[str, Log] = {}
+        self.failed: set[str] = set()
         self.select_by = config.select_by
         self.say = say
         self.waiting: list[Row] = []
@@ -62,6 +65,9 @@ class Tracking(Observer):
         )
 
     def __enter__(self) -> Tracking:
+        self._ends = ExitStack()
+        if self.trackers:
+            self._ends.enter_context(self._threads())
         return self
 
     def __exit__(
@@ -73,6 +79,7 @@ class Tracking(Observer):
         outcome: Outcome = "finished" if error is None else "interrupted" if is_stopped else "failed"
         self._each(lambda log: log.close(outcome))
         self.logs = {}
+        self._ends.close()
 
     def run_started(self, trainer: Trainer) -> None:
         """Open the logs, which then have the epochs so far."""
@@ -141,11 +148,45 @@ class Tracking(Observer):
                 warnings.simplefilter("ignore")
                 yield
         except Exception as error:
-            self.logs.pop(name, None)
-            what = f"{type(error).__name__}: {one_line(error)}"
-            self.say(f"warning: log: {name}: {what}; training continues without this log")
+            self._leave_out(name, error)
         finally:
             set_random_state(state)
+
+    def _leave_out(self, name: str, error: BaseException | None) -> None:
+        self.logs.pop(name, None)
+        if name not in self.failed:
+            self.failed.add(name)
+            what = f"{type(error).__name__}: {one_line(error)}"
+            self.say(f"warning: log: {name}: {what}; training continues without this log")
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Return a context in which what threads of the tools warn of, or fail with, is one line too."""
+        shown, failed = warnings.showwarning, threading.excepthook
+
+        def show(message: Warning | str, category: type[Warning], filename: str, *others: Any, **more: Any) -> None:
+            if (name := self._tool_of([filename])) is None:
+                shown(message, category, filename, *others, **more)
+            else:
+                self.say(f"warning: log: {name}: {one_line(message)}")
+
+        def fail(given: threading.ExceptHookArgs) -> None:
+            name = self._tool_of(frame.filename for frame in traceback.extract_tb(given.exc_traceback))
+            if name is None:
+                failed(given)
+            else:
+                self._leave_out(name, given.exc_value)
+
+        warnings.showwarning, threading.excepthook = cast(Any, show), fail
+        try:
+            yield
+        finally:
+            warnings.showwarning, threading.excepthook = shown, failed
+
+    def _tool_of(self, files: Iterable[str]) -> str | None:
+        """Return the name of the tracker to whose package one of these files of Python belongs."""
+        parts = {part for file in files for part in Path(file).parts}
+        return next((name for name, tracker in self.trackers.items() if tracker.package in parts), None)
 
 
 def _results(figures: Mapping[str, Any]) -> dict[str, float]:

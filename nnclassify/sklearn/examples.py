@@ -167,13 +167,14 @@ def _distinct(labels: Array) -> Array:
         ValueError, TypeError: They are not those of classes, or have no order.
     """
     try:
-        check_classification_targets(labels)
-        return np.unique(labels)
+        found: Array = np.unique(labels)
     except TypeError as cause:
         types = ", ".join(sorted({type(label).__name__ for label in labels.tolist()}))
         raise TypeError(
             f"y: found labels of different types ({types}), which have no order; convert them: y.astype(str)"
         ) from cause
+    check_classification_targets(labels)
+    return found
 
 
 def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:

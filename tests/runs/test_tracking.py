@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import random
 import sys
+import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,10 +107,37 @@ def test_a_run_has_the_same_bits_and_the_same_output_with_a_log(
 def test_a_log_that_fails_costs_one_line(event: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = spy(monkeypatch, fails_in=event)
     result = train(tmp_path, ["csv"])
-    warnings = [note for note in result.notes if note.startswith("warning: log:")]
-    assert warnings == ["warning: log: csv: OSError: disk full; training continues without this log"]
+    told = [note for note in result.notes if note.startswith("warning: log:")]
+    assert told == ["warning: log: csv: OSError: disk full; training continues without this log"]
     assert len(result.rows) == 3 and result.folder.result.is_file()
     assert event not in [name for name, *_ in log.told]
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("raise OSError('disk full')", "csv: OSError: disk full; training continues without this log"),
+        ("import warnings; warnings.warn('disk full')", "csv: disk full"),
+    ],
+)
+def test_a_thread_of_a_tool_that_fails_costs_one_line(
+    code: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Threads(Observer):
+        def run_ended(self, trainer: Any) -> None:
+            thread = threading.Thread(target=exec, args=(compile(code, "site/tool/writer.py", "exec"), {}))
+            thread.start()
+            thread.join()
+
+    spy(monkeypatch)
+    monkeypatch.setattr(CsvTables, "package", "tool")
+    monkeypatch.setattr(base, "find_spec", lambda name: True)
+    hook = threading.excepthook
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = train(tmp_path, ["csv"], observers=[Threads()])
+    assert [note for note in result.notes if note.startswith("warning: log:")] == [f"warning: log: {line}"]
+    assert capfd.readouterr().err == "" and threading.excepthook is hook
 
 
 def test_an_interrupted_run_says_so_to_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,13 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from nnclassify.files.lock import waiting_lock
 from nnclassify.files.trackers.base import Epoch, Log, LoggedRun, Outcome, Tracker
 
 if TYPE_CHECKING:
@@ -39,13 +41,20 @@ class Mlflow(Tracker):
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table that it creates
-        client = MlflowClient(self.uri)
-        known = client.get_experiment_by_name(self.experiment)
-        experiment = client.create_experiment(self.experiment) if known is None else known.experiment_id
+        with _creation(self.uri):
+            client = MlflowClient(self.uri)
+            known = client.get_experiment_by_name(self.experiment)
+            experiment = client.create_experiment(self.experiment) if known is None else known.experiment_id
         found = _tagged(client, experiment, ID_TAG, run.id)
         log = _Run(client, _created(client, experiment, run) if found is None else found)
         log.add(epochs)
         return log
+
+
+def _creation(uri: str) -> AbstractContextManager[None]:
+    """Return a context in which other processes do not create the same tables: MLflow fails if two of them do."""
+    _, is_file, path = uri.partition("sqlite:///")
+    return waiting_lock(Path(f"{path}.lock")) if is_file else nullcontext()
 
 
 def _tagged(client: MlflowClient, experiment: str, tag: str, value: str) -> Run | None:
