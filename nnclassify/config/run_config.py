@@ -24,7 +24,7 @@ from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.files.trackers import AnyTracker
-from nnclassify.files.user_code import check_trust
+from nnclassify.files.user_code import CONTENT, check_trust
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
 from nnclassify.models import AnyModel
 from nnclassify.optim.averaging import Averaging, Ema, Lookahead
@@ -200,7 +200,7 @@ class RunConfig(Settings):
 
     def to_yaml(self) -> str:
         """Return the resolved config as YAML, with all defaults; training it gives the same result."""
-        sources = {"model": {"source"}, "loss": {"source"}}  # of which `sha256` tells enough
+        sources = {"model": CONTENT, "loss": CONTENT}
         return written(self.model_dump(mode="json", exclude_none=True, exclude=sources))
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.abc
 import linecache
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from nnclassify.errors import one_line
+from nnclassify.files.paths import is_regular
 
 _MARK = "__nnclassify_user_code__"
 """A name among the globals of a user's module, by which its frames are recognized in a traceback."""
@@ -67,15 +71,91 @@ def is_own(value: Any, module: str) -> bool:
     return getattr(value, "__module__", None) == module
 
 
+def local_modules(source: str, folder: Path, read: Callable[[Path], str]) -> dict[str, str]:
+    """Return the content of the modules of a folder that source imports, also indirectly, by their paths within it.
+
+    Args:
+        source: The source. What cannot be parsed imports nothing; running it reports the error.
+        folder: The folder.
+        read: Returns the content of a file.
+    """
+    found: dict[str, str] = {}
+    waiting = [("", source)]
+    while waiting:
+        package, text = waiting.pop()
+        for name in _imported(text, package):
+            path = name.replace(".", "/")
+            for place in (f"{path}.py", f"{path}/__init__.py"):
+                if place not in found and is_regular(folder / place):
+                    found[place] = read(folder / place)
+                    waiting.append((name if place.endswith("__init__.py") else name.rpartition(".")[0], found[place]))
+    return dict(sorted(found.items()))
+
+
+def _imported(source: str, package: str) -> set[str]:
+    """Return the modules that source of a package imports, and what may be one of them, with the packages around."""
+    try:
+        nodes = [*ast.walk(ast.parse(source))]
+    except (SyntaxError, ValueError):
+        return set()
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            around = package.split(".")[: max(0, len(package.split(".")) - node.level + 1)] if node.level else []
+            base = ".".join([*filter(None, around), *([node.module] if node.module else [])])
+            names |= {base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)}
+    return {".".join(name.split(".")[:count]) for name in names for count in range(1, name.count(".") + 2)} - {""}
+
+
+class _Recorded(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports modules of a folder from their recorded content."""
+
+    def __init__(self, folder: Path, sources: Mapping[str, str]) -> None:
+        self.folder, self.sources = folder, sources
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        """Return where a module is, or None if it is not recorded."""
+        if (place := self._place(fullname)) is None:
+            return None
+        spec = ModuleSpec(fullname, self, origin=str(self.folder / place), is_package=place.endswith("__init__.py"))
+        spec.has_location = True
+        return spec
+
+    def get_source(self, fullname: str) -> str:
+        """Return the content of a module."""
+        place = self._place(fullname)
+        assert place is not None  # only modules that were found are loaded
+        return self.sources[place]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the content of a module in it."""
+        file, source = str(module.__file__), self.get_source(module.__name__)
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        setattr(module, _MARK, True)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+
+    def _place(self, fullname: str) -> str | None:
+        path = fullname.replace(".", "/")
+        return next((place for place in (f"{path}/__init__.py", f"{path}.py") if place in self.sources), None)
+
+
 @contextmanager
-def importable(folder: Path) -> Iterator[None]:
-    """Make the modules of a folder importable within the context; afterwards they are removed from `sys.modules`."""
+def importable(folder: Path, sources: Mapping[str, str]) -> Iterator[None]:
+    """Make the modules of a folder importable within the context; afterwards they are removed from `sys.modules`.
+
+    Args:
+        folder: The folder.
+        sources: The recorded content of modules, by their paths within it; it comes before that of the files.
+    """
     before, bytecode = set(sys.modules), sys.dont_write_bytecode
+    recorded = _Recorded(folder, sources)
+    sys.meta_path.insert(0, recorded)
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True
     try:
         yield
     finally:
+        sys.meta_path.remove(recorded)
         sys.path.remove(str(folder))
         sys.path_importer_cache.pop(str(folder), None)
         sys.dont_write_bytecode = bytecode

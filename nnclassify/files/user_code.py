@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, JsonValue
 
-from nnclassify.errors import ModelError, TrustError, one_line, suggestion
+from nnclassify.errors import ModelError, TrustError, one_line, some, suggestion
 from nnclassify.files.paths import is_regular, why_no_file
-from nnclassify.files.python_source import described, importable, is_own, is_trusted, run
+from nnclassify.files.python_source import described, importable, is_own, is_trusted, local_modules, run
 from nnclassify.settings import PlacePath, Settings
 
 MAX_BYTES = 2**20
@@ -33,14 +34,17 @@ class UserCode(Settings):
     """The key of the config section, `model` or `loss`."""
 
     file: Annotated[PlacePath, Field(min_length=1)]
-    """The Python file, relative to the working directory. While it loads, it can import modules of its own folder,
-    which checkpoints do not carry."""
+    """The Python file, relative to the working directory. While it loads, it can import modules of its own folder;
+    checkpoints carry those that `import` statements name."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """Keyword arguments of the class or function."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """SHA-256 of `file`; another content is refused. Default: any content is accepted, and the run records it."""
+    """SHA-256 of `file` and the modules of its folder that it imports; another content is refused. Default: any content
+    is accepted, and the run records it."""
     source: Annotated[str, Field(max_length=MAX_BYTES)] | None = None
     """Content of `file`, which is then not read. Checkpoints record it."""
+    modules: dict[str, Annotated[str, Field(max_length=MAX_BYTES)]] | None = None
+    """Content of the modules of its folder that `file` imports, by path. Checkpoints record it."""
 
     def completed(self) -> Self:
         """Return the same member with the content of the file, and its SHA-256.
@@ -48,15 +52,16 @@ class UserCode(Settings):
         Raises:
             ModelError: The file cannot be read, or is not the one whose SHA-256 was recorded.
         """
-        source = self._read() if self.source is None else self.source
-        digest = hashlib.sha256(source.encode()).hexdigest()
-        if self.sha256 not in (None, digest):
+        source, modules = self._read_all() if self.source is None else (self.source, self.modules)
+        digest, of_file = _digest(source, modules), _digest(source, None)
+        if self.sha256 not in (None, digest, of_file):  # earlier releases recorded that of the file alone
             raise ModelError(
                 f"{self.family}.file: {self.file} is not the file that was recorded (SHA-256 {digest}, expected "
-                f"{self.sha256}); change it back, or remove {self.family}.sha256 for a new run",
+                f"{self.sha256}); change it{' and what it imports' if modules else ''} back, or remove "
+                f"{self.family}.sha256 for a new run",
                 (self.family, "file"),
             )
-        return self.model_copy(update={"source": source, "sha256": digest})
+        return self.model_copy(update={"source": source, "modules": modules, "sha256": digest})
 
     @abstractmethod
     def target(self) -> str:
@@ -67,10 +72,17 @@ class UserCode(Settings):
         if self.source is None or not is_regular(Path(self.file)):
             return None
         try:
-            same = self._read() == self.source
+            source, modules = self._read_all()
         except ModelError:
-            same = False
-        return None if same else f"{self.file}: changed since the run was trained; the checkpoint's own copy is used"
+            source, modules = "", {}
+        known = self.modules or {}
+        changed = [str(Path(self.file).parent / name) for name in known if (modules or {}).get(name) != known[name]]
+        changed = [self.file] * (source != self.source) + changed
+        return (
+            f"{some(changed)}: changed since the run was trained; the checkpoint's own copy is used"
+            if changed
+            else None
+        )
 
     def call(self, supplied: Mapping[str, Any]) -> Any:
         """Load the file and call its class or function with the options.
@@ -104,7 +116,7 @@ class UserCode(Settings):
         check_trust(code)
         assert code.source is not None
         name = self.target()
-        with importable(Path(self.file).resolve().parent), self.explained():
+        with importable(self._folder, code.modules or {}), self.explained():
             found = run(self.file, code.source)
             called = found.get(name)
             if not callable(called):
@@ -113,8 +125,16 @@ class UserCode(Settings):
                 raise ModelError(f"{self.family}: {what}; it defines {', '.join(own) or 'none'}", (self.family,))
             yield called
 
-    def _read(self) -> str:
-        path = Path(self.file)
+    @property
+    def _folder(self) -> Path:
+        return Path(self.file).resolve().parent
+
+    def _read_all(self) -> tuple[str, dict[str, str] | None]:
+        """Read the file, and the modules of its folder that it imports; None if it imports none."""
+        source = self._read(Path(self.file))
+        return source, local_modules(source, self._folder, self._read) or None
+
+    def _read(self, path: Path) -> str:
         if not is_regular(path):
             what = f"{self.family}.file: {path}: {why_no_file(path)}; expected a Python file"
             raise ModelError(what, (self.family, "file"))
@@ -162,6 +182,17 @@ class UserCode(Settings):
             raise ModelError(f"{self.family}: {described(cause) or self.file}", (self.family,)) from cause
 
 
+def _digest(source: str, modules: Mapping[str, str] | None) -> str:
+    """Return the SHA-256 of a file, or of the file and modules."""
+    if not modules:
+        return hashlib.sha256(source.encode()).hexdigest()
+    return hashlib.sha256(json.dumps([source, modules], sort_keys=True).encode()).hexdigest()
+
+
+CONTENT = {"source", "modules"}
+"""Options that hold content, of which `sha256` tells enough."""
+
+
 def check_trust(*members: Settings) -> None:
     """Refuse user code among the members of a config, unless it may run.
 
@@ -171,7 +202,11 @@ def check_trust(*members: Settings) -> None:
     code = [member for member in members if isinstance(member, UserCode)]
     if not code or is_trusted():
         return
-    what = " and ".join(f"{member.target()} of {member.file} (SHA-256 {str(member.sha256)[:12]}...)" for member in code)
+    what = " and ".join(
+        f"{member.target()} of {member.file}{''.join(f', with {some([*member.modules])}' if member.modules else '')} "
+        f"(SHA-256 {str(member.sha256)[:12]}...)"
+        for member in code
+    )
     raise TrustError(
         f"{code[0].family}: would run {what}, which may do anything that you may; read it, then allow it with --trust "
         "(from Python: trust=True)",

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnclassify.errors import one_line, some
 from nnclassify.evaluation.metrics import METRICS, Metric
 from nnclassify.files.paths import content_of
+from nnclassify.files.user_code import CONTENT
 from nnclassify.inference.compared_examples import (
     AgainstFirst,
     ScoredExamples,
@@ -184,7 +185,7 @@ def compare(
     for text in differing_tests([RunFolder(path.parent) for path in paths], checkpoints):
         note(text)
     whole = [flat(checkpoint.config) for checkpoint in checkpoints]
-    configs = [{key: value for key, value in config.items() if _end(key) != "source"} for config in whole]  # see sha256
+    configs = [{key: value for key, value in config.items() if not CONTENT & {*key.split(".")}} for config in whole]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
     compared = [

@@ -19,6 +19,7 @@ from nnclassify.errors import printable
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.paths import content_of
 from nnclassify.files.shipped import shipped_configs
+from nnclassify.files.user_code import CONTENT
 from nnclassify.files.version import __version__
 from nnclassify.runs.folder import RunFolder
 from nnclassify.settings import flat
@@ -153,7 +154,7 @@ def _origins(loaded: LoadedConfig, config: RunConfig) -> dict[str, str]:
 
 
 def _values(config: RunConfig) -> dict[str, Any]:
-    source_code = {"model": {"source"}, "loss": {"source"}}
+    source_code = {"model": CONTENT, "loss": CONTENT}
     return flat(config.model_dump(mode="json", exclude_none=True, exclude=source_code))
 
 

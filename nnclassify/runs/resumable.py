@@ -14,7 +14,7 @@ from nnclassify.errors import CheckpointError, ConfigError, InputError, suggesti
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.paths import look
 from nnclassify.files.pt_check import plain_content
-from nnclassify.files.user_code import UserCode
+from nnclassify.files.user_code import CONTENT, UserCode
 from nnclassify.runs.folder import RunFolder, named_run, refuse_lost_group, runs, runs_of
 from nnclassify.settings import flat
 
@@ -160,8 +160,8 @@ def _with_code(loaded: LoadedConfig, folder: RunFolder) -> LoadedConfig:
     for family, member in (("model", loaded.config.model), ("loss", loaded.config.loss)):
         if isinstance(member, UserCode) and look(Path(member.file)) is None:
             saved = next(filter(None, map(_saved_in, (folder.last, previous(folder.last)))), None)
-            source = None if saved is None else saved.data.get(family, {}).get("source")
-            update[family] = member.model_copy(update={"source": source})
+            content = {} if saved is None else saved.data.get(family, {})
+            update[family] = member.model_copy(update={key: content.get(key) for key in CONTENT})
     return replace(loaded, config=loaded.config.model_copy(update=update)) if update else loaded
 
 

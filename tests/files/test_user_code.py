@@ -65,6 +65,30 @@ def test_the_checkpoint_stands_alone_and_a_changed_file_is_named(net: Path, trus
     assert "source" not in Path("checkpoints/run/config.yaml").read_text()
 
 
+def test_the_checkpoint_carries_what_the_file_imports_from_its_folder(net: Path, trusted: None) -> None:
+    net.write_text("from pkg.layers import WIDER\nimport helper\n" + USER_CODE)
+    files = {"helper.py": "from pkg import layers\n", "pkg/__init__.py": "", "other.py": "1 / 0\n"}
+    files |= {"pkg/layers.py": "from . import sizes\nWIDER = sizes.TWO\n", "pkg/sizes.py": "TWO = 2\n"}
+    (net.parent / "pkg").mkdir()
+    for file, source in files.items():
+        (net.parent / file).write_text(source)
+    train(load_config("run.yaml"))
+    before = nnclassify.predict("run", [0.1, 0.2]).probabilities
+    del files["other.py"]
+    assert load_checkpoint(Path("checkpoints/run/best.pt")).config["model"]["modules"] == files
+    assert "TWO" not in Path("checkpoints/run/config.yaml").read_text()
+    (net.parent / "pkg/sizes.py").write_text("TWO = 3\n")
+    changed = Classifier.load(Path("checkpoints/run/best.pt"), "cpu")
+    assert changed.notes == ("pkg/sizes.py: changed since the run was trained; the checkpoint's own copy is used",)
+    with pytest.raises(ModelError, match="change it and what it imports back, or remove"):
+        resumed("run")
+    for file in ("net.py", "helper.py", *files):
+        (net.parent / file).unlink(missing_ok=True)
+    assert torch.equal(nnclassify.predict("run", [0.1, 0.2]).probabilities, before)
+    resumed("run")
+    assert not {"helper", "pkg", "pkg.layers"} & {*sys.modules}
+
+
 def resumed(config: str) -> LoadedConfig:
     folder, found = resumable(config, ["epochs=6"], lambda text: None)
     train(found, resume=folder)
