@@ -11,19 +11,28 @@ BY_NAME = {"getattr", "hasattr", "setattr", "delattr", "setdefault", "import_mod
 """Functions that take a name as text."""
 
 
-def private_names(tree: ast.Module, own: set[str]) -> Iterator[str]:
+Nodes = list[ast.AST]
+"""All nodes of a module."""
+
+
+def nodes_of(source: str) -> Nodes:
+    """Parse a module."""
+    return list(ast.walk(ast.parse(source)))
+
+
+def private_names(nodes: Nodes, own: set[str]) -> Iterator[str]:
     """Private names in a module that are torch's, or may be: an attribute of any object, unless it is one of `own`."""
-    origins = imported(tree)
+    origins = imported(nodes)
     yield from (origin for origin in origins.values() if of_torch(origin))
-    yield from (name for name in accessed(tree, origins) if of_torch(name) or last_private(name) - own)
-    yield from (name for name in named_in_text(tree) if of_torch(name) or private_parts(name) - own)
-    yield from overridden(tree, origins)
+    yield from (name for name in accessed(nodes, origins) if of_torch(name) or last_private(name) - own)
+    yield from (name for name in named_in_text(nodes) if of_torch(name) or private_parts(name) - own)
+    yield from overridden(nodes, origins)
 
 
-def defined(trees: Iterable[ast.Module]) -> set[str]:
+def defined(modules: Iterable[Nodes]) -> set[str]:
     """Every name that the sources define: functions, attributes, variables, parameters."""
     names: set[str] = set()
-    for node in (node for tree in trees for node in ast.walk(tree)):
+    for node in (node for nodes in modules for node in nodes):
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
                 names.add(name)
@@ -32,10 +41,10 @@ def defined(trees: Iterable[ast.Module]) -> set[str]:
     return names
 
 
-def imported(tree: ast.Module) -> dict[str, str]:
+def imported(nodes: Nodes) -> dict[str, str]:
     """What each imported name of a module stands for, `import a.b` under the name `a.b`."""
     origins = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             origins.update({alias.asname or alias.name: alias.name for alias in node.names})
         elif isinstance(node, ast.ImportFrom):
@@ -43,9 +52,9 @@ def imported(tree: ast.Module) -> dict[str, str]:
     return origins
 
 
-def accessed(tree: ast.Module, origins: dict[str, str]) -> Iterator[str]:
+def accessed(nodes: Nodes, origins: dict[str, str]) -> Iterator[str]:
     """Dotted names that end in a private one, and keywords, but for those of an imported module that is not torch's."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and private_parts(node.attr):  # `a._b.c` has `a._b` in it
             name = resolved(ast.unparse(node), origins)
             root = name.split(".")[0]
@@ -55,9 +64,9 @@ def accessed(tree: ast.Module, origins: dict[str, str]) -> Iterator[str]:
             yield node.arg
 
 
-def named_in_text(tree: ast.Module) -> Iterator[str]:
+def named_in_text(nodes: Nodes) -> Iterator[str]:
     """Texts that are torch's dotted names, and those that a function takes as the name of an attribute or module."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Constant(value=str(text)) if text.replace(".", "").isidentifier() and of_torch(text):
                 yield text
@@ -66,9 +75,9 @@ def named_in_text(tree: ast.Module) -> Iterator[str]:
                 yield from (text for text in texts if isinstance(text, str))
 
 
-def overridden(tree: ast.Module, origins: dict[str, str]) -> Iterator[str]:
+def overridden(nodes: Nodes, origins: dict[str, str]) -> Iterator[str]:
     """Private methods of torch's classes that a class derived from them defines again."""
-    for node in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+    for node in (node for node in nodes if isinstance(node, ast.ClassDef)):
         names = [resolved(ast.unparse(base), origins) for base in node.bases]
         bases = [pkgutil.resolve_name(name) for name in names if name.split(".")[0] in TORCH]
         methods = {method.name for method in node.body if isinstance(method, ast.FunctionDef)}

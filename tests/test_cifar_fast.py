@@ -18,7 +18,7 @@ from nnclassify.config.run_config import load_config
 from nnclassify.training.build import Components, build_components, build_trainer
 from nnclassify.training.trainer import Trainer
 
-BATCH, STEPS = 8, 12
+BATCH, STEPS = 4, 12
 KILOSTEP = 1024 * (1 + 1 / (1 - 0.85))
 """What the paper's rates for 1024 examples are divided by: a momentum of 0.85 with Nesterov's step."""
 LR, DECAY = 11.5 / KILOSTEP, 0.0153 * BATCH / KILOSTEP
@@ -75,10 +75,10 @@ def paper_training(net: PaperNet, batches: list[tuple[Tensor, Tensor]], bias_ste
 
 @pytest.fixture
 def built(here: Path) -> tuple[Components, Trainer]:
-    """The shipped config over 24 random images, 3 batches an epoch."""
+    """The shipped config over 12 random images, 3 batches an epoch."""
     rng = np.random.default_rng(0)
-    np.save("inputs.npy", rng.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8))
-    np.save("targets.npy", np.arange(24) % 10)
+    np.save("inputs.npy", rng.integers(0, 256, (3 * BATCH, 3, 32, 32), dtype=np.uint8))
+    np.save("targets.npy", np.arange(3 * BATCH) % 10)
     files = "{name: tensors, train_inputs: inputs.npy, train_targets: targets.npy, test: 0, validation: 0"
     changes = [
         "dataset=" + files + ", augment: {flip: alternate, crop: 2}}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import pkgutil
 import re
@@ -15,7 +14,7 @@ import pytest
 import torch
 from builders import trainer_of
 from conftest import ROOT
-from private_names import defined, private_names
+from private_names import defined, nodes_of, private_names
 
 from nnclassify.compile import torch_private
 from nnclassify.compile.torch_private import MissingName, PrivateName
@@ -24,9 +23,9 @@ from nnclassify.training.trainer import Observer, Trainer
 
 
 def test_only_one_module_uses_private_names_of_torch() -> None:
-    trees = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "nnclassify").rglob("*.py"))}
-    own = defined(trees.values())
-    found = {path.name: names for path, tree in trees.items() if (names := set(private_names(tree, own)))}
+    modules = {path: nodes_of(path.read_text()) for path in sorted((ROOT / "nnclassify").rglob("*.py"))}
+    own = defined(modules.values())
+    found = {path.name: names for path, nodes in modules.items() if (names := set(private_names(nodes, own)))}
     assert found.keys() == {"torch_private.py"}, found
 
 
@@ -49,8 +48,8 @@ def test_only_one_module_uses_private_names_of_torch() -> None:
     ],
 )
 def test_each_way_to_use_a_private_name_is_found(source: str) -> None:
-    tree = ast.parse(source)
-    assert list(private_names(tree, defined([tree])))
+    nodes = nodes_of(source)
+    assert list(private_names(nodes, defined([nodes])))
 
 
 class Noted(Observer):

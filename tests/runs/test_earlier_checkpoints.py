@@ -39,7 +39,7 @@ def test_an_unfinished_run_ends_as_if_it_had_never_stopped(here: Path) -> None:
     config = config_of(**saved.config)
     (here / "run.yaml").write_text(config.to_yaml())
     resumed = train(load_config("run.yaml"), resume=folder)
-    whole = train(load_config("run.yaml", ["name=whole"]))
+    whole = train(load_config("run.yaml", ["name=whole", "checkpoint_every=null"]))
     for name, weight in whole.classifier.model.state_dict().items():
         torch.testing.assert_close(resumed.classifier.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
     assert [row.epoch for row in resumed.rows] == [1, 2, 3]

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ ema: 0.9
 epochs: 2
 batch_size: 10
 """
+Begin = Callable[..., RunFolder]
 STEPS = 12
 FIRST_IS_BEST = ("optimizer.lr=0.5", "seed=1")
 
@@ -91,26 +93,42 @@ def state(folder: RunFolder) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The state that a run of `CONFIG` ends in, however it gets there."""
-    with contextlib.chdir(tmp_path_factory.mktemp("whole")):
-        Path("run.yaml").write_text(CONFIG)
-        return state(start("whole"))
+def begin(tmp_path_factory: pytest.TempPathFactory) -> Begin:
+    """`begin(*changes, name="run", stop_at=0)`: `start` with `CONFIG`, trained once for all tests, and copied."""
+
+    @cache
+    def trained(name: str, changes: tuple[str, ...], stop_at: int) -> Path:
+        with contextlib.chdir(tmp_path_factory.mktemp(name)):
+            Path("run.yaml").write_text(CONFIG)
+            return start(name, *changes, stop_at=stop_at).path.resolve()
+
+    def copied(*changes: str, name: str = "run", stop_at: int = 0) -> RunFolder:
+        folder = RunFolder(Path("checkpoints") / name)
+        shutil.copytree(trained(name, changes, stop_at), folder.path)
+        return folder
+
+    return copied
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
-    """A run that was stopped in its second epoch, after its best; and the state that it would have ended in."""
-    with contextlib.chdir(tmp_path_factory.mktemp("stopped")):
-        Path("run.yaml").write_text(CONFIG)
-        whole = start("whole", *FIRST_IS_BEST)
-        assert load_checkpoint(whole.best).epoch == 1
-        return RunFolder(start("stopped", *FIRST_IS_BEST, stop_at=9).path.resolve()), state(whole)
+def whole(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The state that a run of `CONFIG` ends in, however it gets there."""
+    with contextlib.chdir(tmp_path_factory.mktemp("whole")):
+        return state(begin())
+
+
+@pytest.fixture(scope="module")
+def whole_after_best(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The state that a run ends in whose first epoch is its best."""
+    with contextlib.chdir(tmp_path_factory.mktemp("whole_after_best")):
+        folder = begin(*FIRST_IS_BEST)
+        assert load_checkpoint(folder.best).epoch == 1
+        return state(folder)
 
 
 @pytest.mark.parametrize("step", [1, 5, 6, 7, 11])
-def test_a_run_that_was_stopped_ends_as_if_it_was_not(whole: str, step: int) -> None:
-    folder = start("stopped", stop_at=step)
+def test_a_run_that_was_stopped_ends_as_if_it_was_not(begin: Begin, whole: str, step: int) -> None:
+    folder = begin(stop_at=step)
     training = load_checkpoint(folder.last).training
     assert training is not None and training["step"] == step
     go_on(folder)
@@ -124,8 +142,8 @@ def table_of(folder: RunFolder) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("step", [1, 6, 9])
-def test_the_table_has_each_row_of_the_history_once(step: int) -> None:
-    folder = start("stopped", stop_at=step)
+def test_the_table_has_each_row_of_the_history_once(begin: Begin, step: int) -> None:
+    folder = begin(stop_at=step)
     assert folder.results.is_file() == (step > 6)
     with folder.history.open("a") as history, folder.results.open("a") as table:  # killed while a row was written
         history.write('{"epo')
@@ -157,10 +175,11 @@ def test_every_part_of_the_fast_recipe_goes_on() -> None:
     "part",
     ["model", "averaged", "optimizers", "step", "batch", "totals", "best", "best_epoch", "best_model", "random"],
 )
-def test_every_saved_part_is_needed(part: str, stopped: tuple[RunFolder, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resumed without it, a run ends elsewhere, or does not resume at all."""
-    folder, whole = RunFolder(Path("checkpoints/stopped")), stopped[1]
-    shutil.copytree(stopped[0].path, folder.path)
+def test_every_saved_part_is_needed(
+    begin: Begin, part: str, whole_after_best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed in its second epoch without it, a run ends elsewhere, or does not resume at all."""
+    folder = begin(*FIRST_IS_BEST, stop_at=9)
     load_state = Trainer.load_state
 
     def without(self: Trainer, saved: dict[str, Any], rows: Any) -> None:
@@ -173,11 +192,11 @@ def test_every_saved_part_is_needed(part: str, stopped: tuple[RunFolder, str], m
         go_on(folder)
     except NNClassifyError:
         return
-    assert state(folder) != whole
+    assert state(folder) != whole_after_best
 
 
-def test_a_damaged_last_checkpoint_costs_one_save(whole: str) -> None:
-    folder = start("stopped", stop_at=8)
+def test_a_damaged_last_checkpoint_costs_one_save(begin: Begin, whole: str) -> None:
+    folder = begin(stop_at=8)
     folder.last.unlink()
     folder.last.write_bytes(previous(folder.last).read_bytes()[:5000])
     notes: list[str] = []
@@ -186,16 +205,16 @@ def test_a_damaged_last_checkpoint_costs_one_save(whole: str) -> None:
     assert state(folder) == whole
 
 
-def test_a_damaged_best_checkpoint_is_written_again(whole: str) -> None:
-    folder = start("stopped", stop_at=8)
+def test_a_damaged_best_checkpoint_is_written_again(begin: Begin, whole: str) -> None:
+    folder = begin(stop_at=8)
     folder.best.unlink()
     go_on(folder)
     assert state(folder) == whole
 
 
-def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(whole: str) -> None:
+def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(begin: Begin, whole: str) -> None:
     """Of the same config and the same epoch; only the seed was another."""
-    folder, other = start("stopped", stop_at=8), start("other", "seed=3", stop_at=8)
+    folder, other = begin(stop_at=8), begin("seed=3", name="other", stop_at=8)
     assert load_checkpoint(folder.best).run_id == load_checkpoint(folder.last).run_id
     shutil.copy(other.best, folder.best)
     notes: list[str] = []
@@ -207,8 +226,10 @@ def test_the_best_checkpoint_of_another_run_is_not_taken_for_its_own(whole: str)
 @pytest.mark.parametrize(
     "use", [Classifier.load, lambda path: compare([str(path)]), lambda path: draw_again(path, [], "cpu", print)]
 )
-def test_the_best_checkpoint_of_another_run_is_refused_wherever_it_is_used(use: Callable[[Path], object]) -> None:
-    folder, other = start("run", stop_at=8), start("other", "seed=3", stop_at=8)
+def test_the_best_checkpoint_of_another_run_is_refused_wherever_it_is_used(
+    begin: Begin, use: Callable[[Path], object]
+) -> None:
+    folder, other = begin(stop_at=8), begin("seed=3", name="other", stop_at=8)
     shutil.copy(other.best, folder.best)
     with pytest.raises(
         CheckpointError, match=r"best\.pt: belongs to another run than last\.pt next to it; .* --resume checkpoints/run"
@@ -218,11 +239,11 @@ def test_the_best_checkpoint_of_another_run_is_refused_wherever_it_is_used(use: 
     assert Classifier.load(folder.best).config.seed == 3
 
 
-def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said() -> None:
+def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said(begin: Begin) -> None:
     """The generation before is of another epoch: its figures were once given for the best one's."""
-    folder = start("run", *FIRST_IS_BEST)
+    folder = begin(*FIRST_IS_BEST)
     figures, good = go_on(folder).figures(), load_checkpoint(folder.best)
-    shutil.copy(start("other", "seed=3").best, previous(folder.best))
+    shutil.copy(begin("seed=3", name="other").best, previous(folder.best))
     folder.best.write_bytes(folder.best.read_bytes()[:-50])
     notes: list[str] = []
     again = go_on(folder, notes=notes)
@@ -236,9 +257,9 @@ def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said()
     [(b"", 8), (b"\x00\xff", 8), (b"dataset: {name: dig", 8), (b"seed: 0\nepochs: 2x\n", 8), (None, 8), (None, 0)],
 )
 def test_a_damaged_config_of_a_run_is_written_again_from_its_checkpoint(
-    damage: bytes | None, stop_at: int, whole: str
+    begin: Begin, damage: bytes | None, stop_at: int, whole: str
 ) -> None:
-    folder = start("run", stop_at=stop_at)
+    folder = begin(stop_at=stop_at)
     before = folder.config.read_text()
     folder.config.unlink() if damage is None else folder.config.write_bytes(damage)
     notes: list[str] = []
@@ -249,8 +270,8 @@ def test_a_damaged_config_of_a_run_is_written_again_from_its_checkpoint(
     assert folder.config.read_text() == before and state(folder) == whole
 
 
-def test_a_config_of_a_run_that_was_edited_is_not_overruled() -> None:
-    folder = start("run", stop_at=8)
+def test_a_config_of_a_run_that_was_edited_is_not_overruled(begin: Begin) -> None:
+    folder = begin(stop_at=8)
     folder.config.write_text(folder.config.read_text().replace("epochs: 2", "epochs: 2x"))
     with pytest.raises(ConfigError, match=r"config\.yaml:\d+: epochs: found '2x', expected a whole number"):
         resumable("checkpoints/run", [], print)
@@ -278,15 +299,15 @@ def test_a_run_folder_that_is_closed_while_it_trains_costs_nothing(mode: int, wh
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
 @pytest.mark.parametrize("name", ["last.pt", "config.yaml", ".lock"])
-def test_a_file_of_a_run_that_is_closed_is_not_taken_for_damaged(name: str, as_user: Path) -> None:
-    folder = start("run", stop_at=8)
+def test_a_file_of_a_run_that_is_closed_is_not_taken_for_damaged(begin: Begin, name: str, as_user: Path) -> None:
+    folder = begin(stop_at=8)
     (folder.path / name).chmod(0)
     with pytest.raises(NNClassifyError, match=r"^checkpoints/run.*Permission denied.*"):
         go_on(resumable("checkpoints/run", [], print)[0])
 
 
-def test_a_run_without_a_checkpoint_starts_again(whole: str) -> None:
-    folder = start("stopped", stop_at=3)
+def test_a_run_without_a_checkpoint_starts_again(begin: Begin, whole: str) -> None:
+    folder = begin(stop_at=3)
     folder.last.unlink()
     previous(folder.last).unlink()
     notes: list[str] = []
@@ -295,8 +316,8 @@ def test_a_run_without_a_checkpoint_starts_again(whole: str) -> None:
     assert state(folder) == whole
 
 
-def test_a_finished_run_is_left_as_it_is() -> None:
-    folder = start("run")
+def test_a_finished_run_is_left_as_it_is(begin: Begin) -> None:
+    folder = begin()
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.path.rglob("*")}
     notes: list[str] = []
     result = go_on(folder, notes=notes)
@@ -307,16 +328,16 @@ def test_a_finished_run_is_left_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("scheduler", "effect"), [("cosine", "spans the complete run"), ("constant", "does not depend on it")]
 )
-def test_a_run_can_be_made_longer(scheduler: str, effect: str) -> None:
-    folder = start("run", f"scheduler={scheduler}")
+def test_a_run_can_be_made_longer(begin: Begin, scheduler: str, effect: str) -> None:
+    folder = begin(f"scheduler={scheduler}")
     notes: list[str] = []
     result = go_on(folder, "epochs=3", notes=notes)
     assert len(result.rows) == 3
     assert "epochs: 2 when the run was saved, now 3" in notes[0] and effect in notes[0]
 
 
-def test_a_changed_value_is_named_and_refused() -> None:
-    folder = start("run", stop_at=4)
+def test_a_changed_value_is_named_and_refused(begin: Begin) -> None:
+    folder = begin(stop_at=4)
     before = folder.last.read_bytes()
     with pytest.raises(ConfigError, match=r"optimizer\.lr: 0\.01 when the run began, now 0\.5"):
         go_on(folder, "optimizer.lr=0.5")
@@ -382,8 +403,8 @@ def test_rows_in_another_order_are_other_data() -> None:
         go_on(folder)
 
 
-def test_another_number_of_threads_is_a_warning() -> None:
-    folder = start("run", "threads=1", stop_at=STEPS - 1)
+def test_another_number_of_threads_is_a_warning(begin: Begin) -> None:
+    folder = begin("threads=1", stop_at=STEPS - 1)
     notes: list[str] = []
     go_on(folder, "threads=2", notes=notes)
     assert any(note.startswith("threads: 1 when the run was saved, now 2") for note in notes)
@@ -421,21 +442,21 @@ def test_a_run_goes_on_as_it_began_or_as_it_is_asked_to(compiled: bool, monkeypa
     assert any(note.startswith("compile: ") and "not bit for bit the same" in note for note in notes)
 
 
-def test_two_processes_never_train_into_one_folder() -> None:
-    folder = start("run", stop_at=4)
+def test_two_processes_never_train_into_one_folder(begin: Begin) -> None:
+    folder = begin(stop_at=4)
     with folder.locked(), pytest.raises(CheckpointError, match="another process is training in it"):
         go_on(folder)
 
 
-def test_partial_files_are_removed_at_the_next_start() -> None:
-    folder = start("run", stop_at=4)
+def test_partial_files_are_removed_at_the_next_start(begin: Begin) -> None:
+    folder = begin(stop_at=4)
     (folder.path / "last.pt.partial").write_bytes(b"half")
     go_on(folder)
     assert not list(folder.path.glob("*.partial"))
 
 
-def test_a_checkpoint_from_before_an_option_goes_on(whole: str) -> None:
-    folder = start("run", stop_at=4)
+def test_a_checkpoint_from_before_an_option_goes_on(begin: Begin, whole: str) -> None:
+    folder = begin(stop_at=4)
     saved = torch.load(folder.last, weights_only=True)
     del saved["sha256"], saved["split_digests"]
     del saved["config"]["evaluation"], saved["config"]["model"]["output_scale"]
@@ -444,8 +465,8 @@ def test_a_checkpoint_from_before_an_option_goes_on(whole: str) -> None:
     assert state(folder) == whole
 
 
-def test_a_checkpoint_of_another_net_is_refused() -> None:
-    folder, other = start("run", stop_at=4), start("other", "model.hidden=[5]", stop_at=4)
+def test_a_checkpoint_of_another_net_is_refused(begin: Begin) -> None:
+    folder, other = begin(stop_at=4), begin("model.hidden=[5]", name="other", stop_at=4)
     saved = torch.load(folder.last, weights_only=True)
     training = torch.load(other.last, weights_only=True)["training"]
     saved.pop("sha256")
