@@ -13,7 +13,6 @@ from pydantic import Field, field_validator
 
 from nnclassify.data.augment import Augment
 from nnclassify.data.csv_table import Table
-from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
 from nnclassify.data.image_format import ImageFormat
@@ -34,6 +33,7 @@ from nnclassify.data.splitting import (
     stratified_folds,
 )
 from nnclassify.data.suspected_groups import SuspectedGroups
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.data.unsplit import Drawn, UnsplitExamples
 from nnclassify.errors import DataError, LabelError, counted, some

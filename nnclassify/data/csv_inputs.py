@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nnclassify.data.csv_rows import MISSING, TextRows, as_number, number, other_delimiter
-from nnclassify.data.encoding import TableEncoder
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import DataError, some, suggestion
 
 Note = Callable[[str], object]

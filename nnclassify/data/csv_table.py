@@ -25,10 +25,11 @@ from nnclassify.data.csv_header import (
     text_columns,
 )
 from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, is_infinite, why_no_number
-from nnclassify.data.encoding import AnyColumn, NumberColumn, RawColumn, Values
+from nnclassify.data.encoding import AnyColumn, NumberColumn, Values
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
 from nnclassify.data.splitting import Labels, Times
+from nnclassify.data.table_encoder import RawColumn
 from nnclassify.errors import DataError
 from nnclassify.settings import yaml_list
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnclassify.data.encoding import TableEncoder
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, counts_of
+from nnclassify.data.table_encoder import TableEncoder
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,11 @@ import numpy as np
 
 from nnclassify.data.base import RawDataset
 from nnclassify.data.csv_table import Table
-from nnclassify.data.encoding import AnyColumn, NumberColumn, TableEncoder
+from nnclassify.data.encoding import AnyColumn, NumberColumn
 from nnclassify.data.labels import matched
 from nnclassify.data.names import ExampleNames
 from nnclassify.data.splitting import Groups, Rows
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.data.unsplit import Loaded, UnsplitExamples
 from nnclassify.errors import DataError, LabelError, some
 

@@ -18,13 +18,14 @@ from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
-from nnclassify.data.encoding import NumberColumn, TableEncoder
+from nnclassify.data.encoding import NumberColumn
 from nnclassify.data.examples import Examples, Splits
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
 from nnclassify.data.splitting import Rows
 from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_column, is_group_column
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.data.table_files import RECOGNIZED, open_table
 from nnclassify.data.table_pools import TablePools, in_classes_of
 from nnclassify.data.transform import Transform

@@ -313,7 +313,7 @@ class Classifier:
 def load_run(
     run: str | os.PathLike[str] | Classifier | None, device: str = "auto", root: str | os.PathLike[str] = CHECKPOINTS
 ) -> Classifier:
-    """Load the classifier of a run, found as on the command line. A `Classifier` is returned preserve_process_state.
+    """Load the classifier of a run, found as on the command line. A `Classifier` is returned as it is.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.

@@ -18,8 +18,8 @@ from sklearn.utils.validation import validate_data
 from nnclassify.data.base import Dataset, RawDataset
 from nnclassify.data.column_kinds import Category
 from nnclassify.data.csv_rows import CsvFormat
-from nnclassify.data.encoding import replaced_note
 from nnclassify.data.frames import FrameRows
+from nnclassify.data.table_encoder import replaced_note
 from nnclassify.data.tables import Csv
 from nnclassify.data.tensor_files import Tensors, as_tensor
 from nnclassify.errors import ConfigError, InputError, suggestion

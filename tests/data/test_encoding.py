@@ -12,15 +12,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from nnclassify.data import Splits
-from nnclassify.data.encoding import (
-    DateColumn,
-    NumberColumn,
-    OneHotColumn,
-    OrdinalColumn,
-    TableEncoder,
-    YesNoColumn,
-    date_of,
-)
+from nnclassify.data.encoding import DateColumn, NumberColumn, OneHotColumn, OrdinalColumn, YesNoColumn, date_of
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import ConfigError, DataError
 
 ROWS = 60

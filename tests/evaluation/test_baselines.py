@@ -7,7 +7,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from nnclassify import run
 from nnclassify.data import Examples, Splits
-from nnclassify.data.encoding import NumberColumn, OneHotColumn, TableEncoder
+from nnclassify.data.encoding import NumberColumn, OneHotColumn
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation import baselines as closed_form
 from nnclassify.evaluation import boosting

@@ -6,26 +6,23 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
 from nnclassify.data.column_kinds import column_of, formatted_column
 from nnclassify.data.columns import give_away, is_identifier, is_unnamed
 from nnclassify.data.csv_header import HEADER_AGAIN
-from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
+from nnclassify.data.csv_rows import TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_labels import COLUMNS
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
 from nnclassify.data.suspected_groups import is_group_column
-from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, InputError, counted, some
 
-LABEL_NAMES = ("label", "class", "target", "y")
-"""What a label column is called, in any case."""
 MANY_ROWS = 20
 """In fewer rows, a column with a value for each class is a coincidence."""
 LOOKED_AT = 100_000
@@ -166,7 +163,7 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
         DataError: It cannot be read, or has no rows.
         InputError: Which column is the label is not clear.
     """
-    table, written = _opened(path, [label] if isinstance(label, str) else label)
+    table, written = opened(path, [label] if isinstance(label, str) else label)
     rows = itertools.islice(table.rows(), LOOKED_AT + 1)
     header = written.get("columns") or [cell.strip() for cell in next(rows, (0, []))[1]]
     columns = [ColumnFacts(name) for name in header]
@@ -303,84 +300,8 @@ def _order(facts: ColumnFacts) -> Literal[1, -1] | None:
     return 1 if dates == sorted(dates) else -1 if dates == sorted(dates, reverse=True) else None
 
 
-def _opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
-    """Return a table, and the properties of its format that a config has to state."""
-    table, recognized, _ = open_table(
-        Path(path), CsvFormat(delimiter=_delimiter_of(path)), ("delimiter",), labels or ()
-    )
-    written: dict[str, Any] = dict(recognized)
-    if isinstance(table, CsvFile):
-        if table.format.delimiter != ",":
-            written["delimiter"] = table.format.delimiter
-        first, *others = [row for _, row in itertools.islice(table.rows(), 200)] or [[]]
-        if not names_columns(first, others, {*LABEL_NAMES, *(labels or ())}, table.format.decimal):
-            written["columns"] = _names_of(len(first), labels or ["label"])
-            table = table.with_format(replace(table.format, columns=tuple(written["columns"])))
-    return table, written
-
-
-def _names_of(width: int, labels: Sequence[str]) -> list[str]:
-    """Return names for the columns of a file without a header: `x1`, `x2` and so on, and at the end the labels, unless
-    these are such names themselves."""
-    names = [f"x{place}" for place in range(1, width + 1)]
-    return names if {*labels} <= {*names} else [*names[: width - len(labels)], *labels]
-
-
-def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
-    """Return whether the first row of a table names the columns, although it may hold numbers.
-
-    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs; a
-    row of texts alone does unless several of them are also found further down in their columns.
-    """
-    numbers = [value for cell in first if (value := as_number(cell, decimal)) is not None]
-    if not numbers:
-        return not _recurs(first, rows)
-    if any(cell.strip() in labels or cell.strip().lower() in labels for cell in first):
-        return True
-    texts = {place for place, cell in enumerate(first) if as_number(cell, decimal) is None and not _is_missing(cell)}
-    below = {place: [row[place] for row in rows if len(row) == len(first)] for place in texts}
-    if any(cells and all(as_number(cell, decimal) is not None for cell in cells) for cells in below.values()):
-        return True
-    is_sequence = len(numbers) > 2 and numbers == [numbers[0] + step for step in range(len(numbers))]
-    return is_sequence and numbers[0] in (0, 1) and all(first[place] not in below[place] for place in texts)
-
-
-def _recurs(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether a first row of texts is like the others: at least two texts, and half of them, recur in their
-    columns, in rows that are not the same; a header that is repeated further down is."""
-    others = [row for row in rows if len(row) == len(first) and [*row] != [*first]]
-    texts = [place for place, cell in enumerate(first) if not _is_missing(cell)]
-    recurring = [place for place in texts if any(row[place].strip() == first[place].strip() for row in others)]
-    return len(recurring) >= max(2, len(texts) / 2)
-
-
-def _is_missing(text: str) -> bool:
-    return text.strip().lower() in MISSING
-
-
-def _delimiter_of(path: str) -> str:
-    """Return the delimiter that splits the first lines into the most columns, the same number in each: a tab if the
-    ending of the name says so."""
-    if re.search(r"(?i)\.(tsv|tab)(\.gz)?$", path):
-        return "\t"
-    widths = {}
-    for delimiter in (",", *DELIMITERS):
-        try:
-            table, _, _ = open_table(Path(path), CsvFormat(delimiter=delimiter), ("delimiter",))
-            first = [len(row) for _, row in itertools.islice(table.rows(), 20)]
-        except DataError:
-            continue
-        widths[delimiter] = _common(first), _common(first[len(first) // 2 :])  # the second: below a line of comments
-    return max(widths, key=lambda delimiter: widths[delimiter], default=",")
-
-
-def _common(widths: Sequence[int]) -> int:
-    """Return the number of fields of all rows, or 1 if it differs between rows."""
-    return widths[0] if len(set(widths)) == 1 else 1
-
-
 def _count(facts: ColumnFacts, text: str) -> None:
-    if _is_missing(text):
+    if is_missing(text):
         facts.missing[text] += 1
     else:
         facts.counts[text] += 1

@@ -24,12 +24,12 @@ from nnclassify.data.encoding import (
     NumberColumn,
     OneHotColumn,
     OrdinalColumn,
-    TableEncoder,
     YesNoColumn,
     date_of,
 )
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import matched
+from nnclassify.data.table_encoder import TableEncoder
 
 TextColumn = OneHotColumn | OrdinalColumn | YesNoColumn
 """The kinds of columns that a runtime with texts takes as texts."""

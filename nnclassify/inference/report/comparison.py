@@ -15,8 +15,9 @@ from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
 from nnclassify.inference.report.classes import MAX_LABEL, class_rows
 from nnclassify.inference.report.contents import RunContents
+from nnclassify.inference.report.findings import MAX_NAME, value_text
 from nnclassify.inference.report.page import rendered
-from nnclassify.inference.report.sections import MAX_NAME, MAX_VALUE, duration, value_text
+from nnclassify.inference.report.sections import MAX_VALUE, duration
 from nnclassify.inference.report.sentences import Judged, advice, class_names, judged, result_sentence, task_sentence
 from nnclassify.training.history import Row
 

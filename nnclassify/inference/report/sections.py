@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from nnclassify.inference.report.charts import Chart, Series, line_chart, thinne
 from nnclassify.inference.report.classes import MAX_LABEL, MatrixCell, class_rows, matrix, of_size
 from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
+from nnclassify.inference.report.findings import MAX_NAME, audited, checked, finding, no_findings, value_text
 from nnclassify.inference.report.scored import Scored
 from nnclassify.inference.report.sentences import advice, judged, most_common, result_sentence, task_sentence, thing
 from nnclassify.training.history import Row
@@ -34,8 +34,6 @@ SECTIONS = (
     ("environment", "Environment"),
 )
 """The id and the name of each section."""
-MAX_NAME = 60
-"""Maximum width of the name of an example or of a class, in columns."""
 MAX_UPRIGHT = 4
 """Maximum width of class names that stand upright above a confusion matrix."""
 MAX_VALUE = 200
@@ -46,8 +44,6 @@ MAX_CLASSES = 1000
 """Classes in the table; of more, those with the lowest recall are shown."""
 MAX_SLICES = 20
 """Slices on the page."""
-MAX_FLAGS = 10
-"""Examples of each kind that an audit names on the page; audit.csv has all."""
 
 
 def sections(run: RunContents) -> dict[str, Any]:
@@ -73,11 +69,11 @@ def sections(run: RunContents) -> dict[str, Any]:
         "calibration": None if scored is None or scored.is_multi_hot else confidence_section(run, scored),
         "calibration_gap": confidence_gap(run),
         "slices": _slices(run),
-        "findings": [_finding(one) for one in run.findings],
-        "no_findings": _no_findings(run),
-        "check": {"text": _checked(run), "findings": [_finding(one) for one in run.checked]},
+        "findings": [finding(one) for one in run.findings],
+        "no_findings": no_findings(run),
+        "check": {"text": checked(run), "findings": [finding(one) for one in run.checked]},
         "data_view": _data(run),
-        "audit": _audit(run),
+        "audit": audited(run),
         "config": _config(run),
         "commands": list(_commands(run)),
         "environment": _environment(run),
@@ -360,44 +356,6 @@ def _slice(part: Any) -> dict[str, str] | None:
     }
 
 
-def _finding(one: Mapping[str, Any]) -> dict[str, str]:
-    change = at(one, "change")
-    values = change.items() if isinstance(change, dict) else ()
-    symptoms = at(one, "symptoms")
-    seen = (
-        f"; seen with it: {some([str(text) for text in symptoms])}" if isinstance(symptoms, list) and symptoms else ""
-    )
-    return {
-        "id": printable(str(at(one, "id") or "")),
-        "severity": printable(str(at(one, "severity") or "note")),
-        "title": printable(str(at(one, "title") or "")),
-        "evidence": printable(str(at(one, "evidence", "text") or "") + seen),
-        "why": printable(str(at(one, "why") or "")),
-        "change": printable(", ".join(f"{key}: {value_text(value)}" for key, value in values)),
-    }
-
-
-def _no_findings(run: RunContents) -> str:
-    if run.folder.diagnosis.is_file():
-        return "The monitor that watches training found nothing to warn about."
-    return "Nothing is known: the run was not watched (--no-monitor), or has not saved its findings yet."
-
-
-def _checked(run: RunContents) -> str:
-    """Return what the findings of `check` do not say."""
-    if not run.check:
-        return _to_be_made(run, "check", "The config was not checked")
-    if at(run.check, "decided") is False:
-        return "`nnclassify check` had too little time to decide whether this network learns."
-    return "" if run.checked else "`nnclassify check` found nothing that keeps this network from learning."
-
-
-def _to_be_made(run: RunContents, command: str, what: str) -> str:
-    """Return which command writes into the folder of a run what is missing from its page."""
-    line = printable(shell_command(command, run.folder.config, "--out", run.folder.path))
-    return f"{what}. Run `{line}`, then make this page again."
-
-
 def _data(run: RunContents) -> dict[str, Any]:
     splits = []
     for name, counts in run.data.counts.items():
@@ -421,25 +379,6 @@ def _data_notes(run: RunContents) -> Iterator[str]:
     if run.data.skipped:
         listed = [f"{readable(name, MAX_NAME)}: {readable(why, MAX_VALUE)}" for name, why in run.data.skipped.items()]
         yield f"Left out because they could not be read: {counted(len(listed), 'file')} ({some(listed)})."
-
-
-def _audit(run: RunContents) -> dict[str, Any]:
-    """Return what is wrong with the data: the findings of an audit, and the first examples of each kind."""
-    if run.audit is None:
-        return {"text": _to_be_made(run, "audit", "The data was not audited"), "findings": [], "kinds": []}
-    by_kind: dict[str, list[dict[str, str]]] = {}
-    for flag in run.audit.flags:
-        by_kind.setdefault(flag["finding"], []).append(flag)
-    kinds = [
-        {
-            "name": f"{readable(kind.replace('_', ' '), MAX_NAME)} ({len(flags):,})",
-            "rows": [{key: readable(text, MAX_NAME) if text else "" for key, text in flag.items()} for flag in shown],
-        }
-        for kind, flags in by_kind.items()
-        if (shown := flags[:MAX_FLAGS])
-    ]
-    text = "The audit found nothing wrong with the data." if not kinds and not run.audit.findings else ""
-    return {"text": text, "findings": [_finding(one) for one in run.audit.findings], "kinds": kinds}
 
 
 def _config(run: RunContents) -> dict[str, Any] | None:
@@ -471,11 +410,6 @@ def _config(run: RunContents) -> dict[str, Any] | None:
 def _by_run(key: str, value: Any) -> str:
     """Return the origin of a value that a run decides and writes down: `compile` is `auto` by default."""
     return "chosen by the run" if key == "compile" and value != "auto" else ""
-
-
-def value_text(value: Any) -> str:
-    """Return a value of the config as text."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _commands(run: RunContents) -> Iterator[dict[str, str]]:

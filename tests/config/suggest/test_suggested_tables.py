@@ -8,7 +8,8 @@ import torch
 
 from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.suggest import suggest
-from nnclassify.config.suggest.table_facts import names_columns, table_facts
+from nnclassify.config.suggest.table_facts import table_facts
+from nnclassify.config.suggest.table_format import names_columns
 from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, InputError
 from nnclassify.models.mlp import Mlp

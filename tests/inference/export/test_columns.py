@@ -7,15 +7,8 @@ import math
 import numpy as np
 import torch
 
-from nnclassify.data.encoding import (
-    AnyColumn,
-    DateColumn,
-    NumberColumn,
-    OneHotColumn,
-    OrdinalColumn,
-    TableEncoder,
-    YesNoColumn,
-)
+from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn, OrdinalColumn, YesNoColumn
+from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.inference.export.columns import ColumnFeatures, code, codes_of_texts
 
 COLUMNS: tuple[AnyColumn, ...] = (
