@@ -38,7 +38,8 @@ NOT_DECIDED = "NN506"
 class Score:
     """One case: what was found, and whether that was right.
 
-    A note, such as that it depends on the seed whether a net learns, accuses nobody: `detected` counts faults alone.
+    A note, such as that it depends on the seed whether a network learns, accuses nobody: `detected` counts faults
+    alone.
     """
 
     set_name: str
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th case from the i-th, to share among processes")
-    parser.add_argument("--without-slow", action="store_true", help="leave out the nets that need minutes")
+    parser.add_argument("--without-slow", action="store_true", help="leave out the networks that need minutes")
     parser.add_argument("--no-repair", action="store_true", help="do not train the repaired configs")
     parser.add_argument("--scores", type=Path, help="keep the scores in this file, and skip those that are in it")
     parser.add_argument("--mnist", default="data", help="the folder that holds MNIST and cifar10/")

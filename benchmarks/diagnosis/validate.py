@@ -2,8 +2,8 @@
 
 A faulty case holds where each seed reaches at most 95% of the median of its healthy twin's, on held-out examples. A
 healthy one holds where its median is at least 95% of the best that variants reach with seed 0: a third of the learning
-rate, three times it, twice the epochs, and a plain net; slow ones are not compared. Scores are mean accuracies of the
-classes of the best epoch, as a user gets it; a run that fails has 0.
+rate, three times it, twice the epochs, and a plain network; slow ones are not compared. Scores are mean accuracies of
+the classes of the best epoch, as a user gets it; a run that fails has 0.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--set", choices=SETS, default="held_out_2")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="cases whose name holds this text")
-    parser.add_argument("--without-slow", action="store_true", help="leave out the nets that need minutes")
+    parser.add_argument("--without-slow", action="store_true", help="leave out the networks that need minutes")
     parser.add_argument("--no-variants", action="store_true", help="do not train other variants of healthy cases")
     parser.add_argument("--figures", type=Path, help="keep the figures in this file, and train nothing that is in it")
     parser.add_argument("--mnist", default="data", help="the folder that holds MNIST and cifar10/")
@@ -101,7 +101,7 @@ def _variants(config: Values) -> dict[str, Values]:
     """What else a reasonable person would try."""
     optimizer = config["optimizer"]
     rates = {f"lr x {factor:g}": {"optimizer.lr": optimizer["lr"] * factor} for factor in (1 / 3, 3.0)}
-    changes = {**rates, "epochs x 2": {"epochs": 2 * config["epochs"]}, "plain net": PLAIN_NET}
+    changes = {**rates, "epochs x 2": {"epochs": 2 * config["epochs"]}, "plain network": PLAIN_NET}
     return {name: with_changes(config, change) for name, change in changes.items()}
 
 

@@ -26,30 +26,8 @@ DELIMITERS = (";", "\t", "|", ",", " ")
 
 MISSING = {
     "",
-    "na",
-    "n/a",
-    "#n/a",
-    "n.a.",
-    "<na>",
-    "nan",
-    "-nan",
-    "nat",
-    "null",
-    "(null)",
-    "\\n",
-    "#ref!",
-    "#value!",
-    "#div/0!",
-    "#num!",
-    "#name?",
-    "#null!",
-    "nil",
-    "none",
-    "missing",
-    "?",
-    "-",
-    "--",
-    ".",
+    *("na", "n/a", "#n/a", "n.a.", "<na>", "nan", "-nan", "nat", "null", "(null)", "\\n", "nil", "none", "missing"),
+    *("#ref!", "#value!", "#div/0!", "#num!", "#name?", "#null!", "?", "-", "--", "."),
 }
 """What programs and people write where a value is missing, in lower case; `\\n` is a database's `\\N`, and what starts
 with `#` is a spreadsheet's error."""

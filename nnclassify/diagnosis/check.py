@@ -27,7 +27,7 @@ from nnclassify.diagnosis.rules import architecture, data, optimization, output_
 from nnclassify.diagnosis.rules.facts import data_facts
 from nnclassify.diagnosis.rules.rule import RuleInputs, hidden_layers_of
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
-from nnclassify.diagnosis.trials.reference_nets import Baseline, label_findings, train_baseline
+from nnclassify.diagnosis.trials.reference_networks import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
 from nnclassify.diagnosis.trials.runner import (
     TrialOutcome,
@@ -157,25 +157,25 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         check_metric(METRICS[config.select_by], splits)
     given = rule_inputs_of(components)
     runner = _runner(loaded, components, minutes)
-    net = runner.run({})
+    written = runner.run({})
     linear = train_baseline(config, runner.folds, [], BASELINE_SECONDS)
-    plain = train_baseline(config, runner.folds, [64, 64], BASELINE_SECONDS) if _is_poor(net, linear) else linear
+    plain = train_baseline(config, runner.folds, [64, 64], BASELINE_SECONDS) if _is_poor(written, linear) else linear
     rates = _range_test(given, splits)
     suspicions = list(suspect(replace(given, suggested_lr=None if rates is None else rates.suggested)))
     balanced = _balanced_baselines(runner)
-    skill = Skill(splits.chance, [net, linear.outcome, plain.outcome])
+    skill = Skill(splits.chance, [written, linear.outcome, plain.outcome])
     if any(one.page.id == data.IMBALANCED.id for one in suspicions):
-        skill.expect_rare_classes(net, [baseline().outcome for baseline in balanced])
-    stand_in = _stand_in(runner, components, given) if skill.of(net) < GOOD and net.error is None else None
+        skill.expect_rare_classes(written, [baseline().outcome for baseline in balanced])
+    stand_in = _stand_in(runner, components, given) if skill.of(written) < GOOD and written.error is None else None
     has_held_out = runner.folds[0].validation is not None
-    findings = label_findings(splits, given.facts, plain, balanced, net.held_out if has_held_out else None)
+    findings = label_findings(splits, given.facts, plain, balanced, written.held_out if has_held_out else None)
     tried = _to_try(suspicions, findings)
     repaired = repair(stand_in or runner, tried, _together(given, tried), skill)
     is_behind = repaired.skill_before >= GOOD or _is_behind(runner)
     one_batch_accuracy = overfit_one_batch(build_components(config, splits)) if repaired.skill_before < GOOD else None
     trials = TrialEvidence(
-        net=net,
-        before=net if stand_in is None else repaired.before.typical,
+        written=written,
+        before=written if stand_in is None else repaired.before.typical,
         linear=linear.outcome,
         is_behind=is_behind,
         one_batch_accuracy=one_batch_accuracy,
@@ -186,7 +186,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))
     findings += notes_of(loaded.source, given, suspicions)
     findings = [_accepted(finding, config.accept or []) for finding in findings]
-    what_is_seen = (net, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot)
+    what_is_seen = (written, linear.outcome, given.facts.majority, repaired, rates, has_held_out, splits.is_multi_hot)
     return Diagnosis(findings, *what_is_seen, duplicates=given.facts.duplicates)
 
 
@@ -224,7 +224,7 @@ def _runner(loaded: LoadedConfig, components: Components, minutes: float) -> Tri
 def _stand_in(runner: TrialRunner, components: Components, given: RuleInputs) -> TrialRunner | None:
     """Return a runner for the widest network of the same kind that makes enough updates in the time of a trial.
 
-    None if the network itself does, if there is no such net, or if signal and gradient vanish differently in it.
+    None if the network itself does, if there is no such network, or if signal and gradient vanish differently in it.
     """
     decisive = decisive_steps(given.total_steps)
     if runner.steps >= decisive:
@@ -247,8 +247,8 @@ def _stand_in(runner: TrialRunner, components: Components, given: RuleInputs) ->
 
 
 def _together(given: RuleInputs, suspicions: Sequence[Suspicion]) -> list[tuple[Suspicion, ...]]:
-    """Return groups of changes to try at once: learning rate, momentum and batch size; the likely ones; all; the net
-    with its learning rates."""
+    """Return groups of changes to try at once: learning rate, momentum and batch size; the likely ones; all; the
+    network with its learning rates."""
     rates = list(optimization.rates_together(given))
     open_ones = [one for one in suspicions if one.certainty != "certain" and one.changes]
     likely = tuple(one for one in open_ones if one.certainty == "likely")

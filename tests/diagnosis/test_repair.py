@@ -86,7 +86,7 @@ def test_one_poor_seed_of_three_is_no_fault_and_the_robust_change_is_told() -> N
     found = repaired(MadeUpRunner(lambda change, seed: (1.0, 1.0) if change else by_seed[seed]), NARROWER)
     assert found.depends_on_seed and (found.stuck, len(found.before.outcomes), found.stuck_after) == (2, 5, 0)
     trials = TrialEvidence(
-        net=outcome(0.5, 0.5),
+        written=outcome(0.5, 0.5),
         before=outcome(0.5, 0.5),
         linear=outcome(0.5, 0.5),
         is_behind=True,
@@ -119,7 +119,7 @@ def test_a_rate_with_which_the_repaired_net_is_good_is_not_warned_of() -> None:
         MadeUpRunner(lambda change, seed: (1.0, 1.0) if "batch_size" in change else (0.5, 0.5)), SMALLER, FASTER
     )
     net = outcome(0.5, 0.5)
-    trials = TrialEvidence(net=net, before=net, linear=net, is_behind=True, one_batch_accuracy=None)
+    trials = TrialEvidence(written=net, before=net, linear=net, is_behind=True, one_batch_accuracy=None)
     given = cast("RuleInputs", MadeUpInputs())
     told = findings_of(YamlSource("net.yaml", {}), given, found, trials, Skill(0.5, []), False)
     assert [one.page.id for one in found.unproved] == ["NN402"]
@@ -210,7 +210,7 @@ def test_too_few_updates_are_seen_before_the_run_has_ended() -> None:
 def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decide() -> None:
     net = outcome(0.55, 0.55, steps=20, total=4000)
     trials = TrialEvidence(
-        net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
+        written=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
     )
     found = repair(
         cast("TrialRunner", MadeUpRunner(lambda change, seed: (0.55, 0.55))), [], [], Skill(0.5, [outcome(0.9, 0.9)])
@@ -230,7 +230,7 @@ def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decid
 def test_a_short_trial_that_is_good_already_is_decided() -> None:
     net = outcome(0.9, 0.9, steps=20, total=4000)
     trials = TrialEvidence(
-        net=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
+        written=net, before=net, linear=outcome(0.9, 0.9), is_behind=True, one_batch_accuracy=None, minutes_needed=10
     )
     found = repair(cast("TrialRunner", MadeUpRunner(lambda change, seed: (0.9, 0.9))), [], [], Skill(0.5, [net]))
     assert (

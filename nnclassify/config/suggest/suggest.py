@@ -15,37 +15,14 @@ from nnclassify.files.paths import is_folder, is_regular, unreadable
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
 TABLE_ENDINGS = (*TEXT_ENDINGS, *(f"{ending}.gz" for ending in TEXT_ENDINGS), ".parquet", ".pq")
 ARRAY_ENDING = ".npz"
-OTHER_ENDINGS = {
-    (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"): "an archive; unpack it, and give the "
-    "folder or the table",
-    (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"): "a workbook; save its sheet as CSV",
-    (".npy", ".pt", ".pth"): "one array; put inputs and targets into an .npz as x and y, or write a config with "
-    "dataset: {name: tensors, ...}",
-    (
-        ".json",
-        ".jsonl",
-        ".ndjson",
-        ".arff",
-        ".feather",
-        ".arrow",
-        ".pkl",
-        ".pickle",
-        ".mat",
-        ".h5",
-        ".hdf5",
-        ".sav",
-    ): "a format that is not read; convert it to CSV or Parquet",
-    (
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".heic",
-    ): "one image; expected a folder with one subfolder per class",
+OTHER_KINDS = {
+    ".zip .tar .tgz .tar.gz .tar.bz2 .tar.xz .7z .rar": "an archive; unpack it, and give the folder or the table",
+    ".xlsx .xls .xlsm .ods .numbers": "a workbook; save its sheet as CSV",
+    ".npy .pt .pth": "one array; put inputs and targets into an .npz as x and y, or write a config with dataset: "
+    "{name: tensors, ...}",
+    ".json .jsonl .ndjson .arff .feather .arrow .pkl .pickle .mat .h5 .hdf5 .sav": "a format that is not read; convert "
+    "it to CSV or Parquet",
+    ".jpg .jpeg .png .gif .bmp .tif .tiff .webp .heic": "one image; expected a folder with one subfolder per class",
 }
 """What files of other kinds are, and what to do with them, by their endings."""
 EXPECTED = "expected a folder with one subfolder per class, a .csv, .tsv or .parquet, or an .npz"
@@ -83,7 +60,7 @@ def runs_within(folder: Path) -> list[str]:
 
 def other_kind(path: str) -> str | None:
     """Return what a file that is neither data nor a config is, and what to do with it; None if its ending is new."""
-    return next((kind for endings, kind in OTHER_ENDINGS.items() if path.lower().endswith(endings)), None)
+    return next((kind for ends, kind in OTHER_KINDS.items() if path.lower().endswith((*ends.split(),))), None)
 
 
 def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:

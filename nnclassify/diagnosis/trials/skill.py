@@ -37,12 +37,12 @@ class Skill:
         self.best_train = max(self.best_train, outcome.train.balanced_accuracy)
         self.best_held_out = max(self.best_held_out, outcome.held_out.balanced_accuracy - outcome.held_out.noise)
 
-    def expect_rare_classes(self, net: TrialOutcome, balanced: Sequence[TrialOutcome]) -> None:
+    def expect_rare_classes(self, written: TrialOutcome, balanced: Sequence[TrialOutcome]) -> None:
         """Compare with the best of several networks in which every class weighs the same, if the network hardly
         predicts the rare classes on held-out examples, and that one does; what the network knows by heart of them then
         counts for nothing."""
         could = max(outcome.held_out.balanced_accuracy for outcome in balanced)
-        if net.held_out.balanced_accuracy - self.chance < HARDLY * (could - self.chance):
+        if written.held_out.balanced_accuracy - self.chance < HARDLY * (could - self.chance):
             self.best_held_out = max(self.best_held_out, could)
             self.is_by_held_out = True
 

@@ -54,8 +54,8 @@ FACTORS = {2: "half", 4: "a quarter", 8: "an eighth", 16: "a sixteenth", 32: "a 
 """The factors that widths are divided by, smallest first, and what remains, in words."""
 
 
-def is_alike(net: Snapshot, stand_in: Snapshot) -> bool:
+def is_alike(network: Snapshot, stand_in: Snapshot) -> bool:
     """Return whether signal and gradient decay alike over the layers of an untrained network and its stand-in."""
-    pairs = ((net.gradient_ratio, stand_in.gradient_ratio), (net.output_spread, stand_in.output_spread))
+    pairs = ((network.gradient_ratio, stand_in.gradient_ratio), (network.output_spread, stand_in.output_spread))
     faded = [max(one, 1e-12) / max(other, 1e-12) for one, other in pairs]
     return all(1 / ALIKE < ratio < ALIKE for ratio in faded) or all(max(pair) < 1e-3 for pair in pairs[:1])

@@ -37,8 +37,8 @@ class TrialEvidence:
     """What was tried of a config, other than changes.
 
     Attributes:
-        net: The trial of the config as written.
-        before: The trial that changes are compared with: `net`, or that of its narrower stand-in.
+        written: The trial of the config as written.
+        before: The trial that changes are compared with: `written`, or that of its narrower stand-in.
         linear: The linear baseline.
         is_behind: Whether a plain network does better on held-out examples.
         one_batch_accuracy: The accuracy on a single batch after training on only that batch;
@@ -48,7 +48,7 @@ class TrialEvidence:
         stand_in: What the changes were tried on, in words; None: on the network itself.
     """
 
-    net: TrialOutcome
+    written: TrialOutcome
     before: TrialOutcome
     linear: TrialOutcome
     is_behind: bool
@@ -190,18 +190,18 @@ def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Fi
 
 def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
     """Return a warning if there was too little time for a verdict: saying nothing would imply that all is well."""
-    net = trials.net
-    if net.complete or net.error is not None or skill.of(net) >= STUCK:
+    written = trials.written
+    if written.complete or written.error is not None or skill.of(written) >= STUCK:
         return []
-    if net.steps >= decisive_steps(net.total_steps) and skill.expected(net) >= GOOD:
+    if written.steps >= decisive_steps(written.total_steps) and skill.expected(written) >= GOOD:
         return []
     minutes = max(trials.minutes_needed, math.ceil(trials.minutes) + 1)
-    text = f"{net.steps:,} of {net.total_steps:,} updates fit in {60 * trials.minutes:.0f} s"
-    text += f" and reach {percent(net.held_out.accuracy)}"
+    text = f"{written.steps:,} of {written.total_steps:,} updates fit in {60 * trials.minutes:.0f} s"
+    text += f" and reach {percent(written.held_out.accuracy)}"
     if trials.stand_in is not None:
         text += f"; {trials.stand_in} reaches {percent(trials.before.held_out.accuracy)} in {trials.before.steps:,}"
     text += f"; `--minutes {minutes}` decides"
-    return [finding_of(NOT_DECIDED, "warning", Evidence(text, net.steps, net.total_steps))]
+    return [finding_of(NOT_DECIDED, "warning", Evidence(text, written.steps, written.total_steps))]
 
 
 def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:

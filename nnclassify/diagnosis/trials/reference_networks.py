@@ -89,7 +89,7 @@ CLEARLY = 0.3
 
 
 def label_findings(
-    splits: Splits, facts: DataFacts, plain: Baseline, nets: Sequence[Callable[[], Baseline]], net: Scores | None
+    splits: Splits, facts: DataFacts, plain: Baseline, balanced: Sequence[Callable[[], Baseline]], own: Scores | None
 ) -> list[Finding]:
     """Yield a finding if labels do not depend on inputs: neither nearest neighbors nor any network beat chance.
 
@@ -97,9 +97,9 @@ def label_findings(
         splits: All examples.
         facts: What they are like.
         plain: The best of the trained baselines.
-        nets: Train a linear model and a plain network, with balanced classes: what always predicts the most common
+        balanced: Train a linear model and a plain network, with balanced classes: what always predicts the most common
             class does not show whether a rare one can be told apart.
-        net: What the config's own network reached on examples that it has not seen; None: it has seen all.
+        own: What the config's own network reached on examples that it has not seen; None: it has seen all.
     """
     if facts.num_examples < MIN_EXAMPLES:
         return []
@@ -107,11 +107,11 @@ def label_findings(
     near = _nearest_agree(inputs, targets)
     held_out = plain.components.splits.validation  # never the test split: its labels decide nothing
     is_learned = near > _above_chance(targets) or (
-        net is not None and net.balanced_accuracy > splits.chance + 3 * net.noise
+        own is not None and own.balanced_accuracy > splits.chance + 3 * own.noise
     )
     if not is_learned and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
         reached = 0.0
-        for baseline in nets:
+        for baseline in balanced:
             reached = max(reached, _held_out(baseline().components, held_out))
             if reached > _above_chance(held_out.all_targets()):
                 break
