@@ -18,7 +18,7 @@ from typing_extensions import TypedDict  # pydantic requires it before Python 3.
 
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Splits
-from nnclassify.errors import DataError, counted
+from nnclassify.errors import CheckpointError, DataError, counted, one_line
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.power_law import Expected, PowerLaw
@@ -343,7 +343,11 @@ class Experiment:
             self.train(group.config(run.name), begun, group.create_folder(run.name))
         figures = result_of(folder)
         assert figures is not None
-        made = self._measured(run, figures, read_rows(folder.history))
+        try:
+            made = self._measured(run, figures, read_rows(folder.history))
+        except (OSError, ValueError) as cause:
+            what = f"cannot be read ({one_line(cause)}); remove {folder.path}, to train it again"
+            raise CheckpointError(f"{folder.history}: {what}") from cause
         what = counted(made.num_examples, "training example") if run.kind == "share" else f"twice the {run.kind}"
         when = "already made" if was_made else f"{made.seconds:.1f} s"
         self.note(f"{what}, seed {made.seed}: {self.split} accuracy {percent(made.accuracy)} ({when})")

@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from nnclassify.files.atomic_write import write_text
+from nnclassify.files.paths import content_of
 
 
 def json_text(content: object, indent: int | None = None) -> str:
@@ -32,6 +33,25 @@ def plain(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     read: dict[str, Any] = json.loads(json_text(content))
     return read
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that may be damaged.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(content_of(path))
+    except RecursionError as cause:
+        raise ValueError("nested too deeply") from cause
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with what was read: its place and the problem."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
 def write_json(path: Path, content: object, indent: int = 2) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import NotRequired
 
@@ -16,7 +15,7 @@ from nnclassify.evaluation.features import Features
 from nnclassify.evaluation.novelty import MAX_FIT, Novelty
 from nnclassify.evaluation.reliability import Bin, Scores, reliability
 from nnclassify.evaluation.selective import RiskCoverage
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import read_json
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -91,7 +90,7 @@ def fit_calibration(
 def was_calibrated(folder: RunFolder) -> bool:
     """Return whether the recorded result of a run is that of a calibrated network."""
     try:
-        return json.loads(content_of(folder.result))["calibration"]["temperature"] is not None
+        return read_json(folder.result)["calibration"]["temperature"] is not None
     except (OSError, ValueError, KeyError, TypeError):  # no finished run, or one of an earlier release
         return False
 

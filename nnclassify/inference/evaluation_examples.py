@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, InputError, LabelError, some
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.outputs import check_values
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import read_json
 from nnclassify.inference.classifier import Classifier, check_columns
 from nnclassify.inference.evaluate import Evaluation, choose_split, evaluate, splits_of
 from nnclassify.inference.labeled_data import dataset_at
@@ -120,7 +119,7 @@ def recorded_baselines(checkpoint: Path) -> Baselines | None:
     """
     folder = RunFolder(checkpoint.parent)
     try:
-        found = json.loads(content_of(folder.result))["baselines"]
+        found = read_json(folder.result)["baselines"]
         return Baselines(**found) if checkpoint == folder.best else None
     except (OSError, ValueError, KeyError, TypeError):  # no finished run, or not its result
         return None

@@ -22,14 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nnclassify.config.run_config import LoadedConfig, load_config, load_source
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.data import Splits
-from nnclassify.errors import CheckpointError, DataError, InputError, one_line, shell_command
+from nnclassify.errors import CheckpointError, DataError, InputError, shell_command
 from nnclassify.evaluation.percent import percent
 from nnclassify.evaluation.significance import ALPHA, mcnemar_between_seeds
 from nnclassify.files.csv_cells import read_csv
+from nnclassify.files.json_files import first_problem
 from nnclassify.files.paths import content_of
 from nnclassify.inference.predictions import read_correct
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.group_summary import result_of
 from nnclassify.runs.manifest import read_manifest
 from nnclassify.runs.provenance import read_provenance
 from nnclassify.runs.recorders import COMPILED_AT_FIRST
@@ -169,18 +171,12 @@ def receipt_of(folder: RunFolder) -> Receipt:
 
 
 def _result(folder: RunFolder) -> dict[str, Any]:
-    try:
-        found = json.loads(content_of(folder.result))
-    except FileNotFoundError:
-        if not folder.config.is_file():
-            raise CheckpointError(f"{folder.path}: contains no config.yaml; expected a run folder") from None
-        hint = shell_command("train", "--resume", folder.name)
-        raise CheckpointError(f"{folder.path}: the run is not finished; continue it with: {hint}") from None
-    except (OSError, ValueError) as cause:
-        raise CheckpointError(f"{folder.result}: cannot be read ({one_line(cause)})") from cause
-    if not isinstance(found, dict) or not {"train", "validation", "test", "epochs"} <= found.keys():
-        raise CheckpointError(f"{folder.result}: not the result of a run")
-    return found
+    if (found := result_of(folder)) is not None:
+        return found
+    if not folder.config.is_file():
+        raise CheckpointError(f"{folder.path}: contains no config.yaml; expected a run folder")
+    hint = shell_command("train", "--resume", folder.name)
+    raise CheckpointError(f"{folder.path}: the run is not finished; continue it with: {hint}")
 
 
 def _answers(folder: RunFolder, split: str, names: list[str]) -> Answers | None:
@@ -205,9 +201,7 @@ def read_receipt(path: Path) -> Receipt:
     except OSError as cause:
         raise InputError(f"{path}: cannot be read ({cause.strerror or cause}); expected a receipt") from cause
     except ValidationError as error:
-        first = error.errors()[0]
-        problem = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-        raise InputError(f"{path}: not a receipt of `nnclassify receipt` ({problem})") from error
+        raise InputError(f"{path}: not a receipt of `nnclassify receipt` ({first_problem(error)})") from error
     if receipt.sha256 != receipt.digest():
         raise InputError(f"{path}: altered since it was written: its content does not match its SHA-256")
     if contradiction := receipt.contradiction():

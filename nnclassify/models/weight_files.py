@@ -14,7 +14,7 @@ from nnclassify.files.lock import waiting_lock
 from nnclassify.files.pt_check import check_archive
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor, dtype, nn
 
 WEIGHT_FILES = (".pt", ".pth", ".safetensors")
 """Extensions of files of weights."""
@@ -80,7 +80,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"model.weights: {path}: cannot be read ({one_line(cause)})", where) from cause
     nested = [found[key] for key in NESTED if isinstance(found, dict) and isinstance(found.get(key), dict)]
     weights = nested[0] if nested else found
-    if not isinstance(weights, dict) or not weights or not all(isinstance(v, torch.Tensor) for v in weights.values()):
+    entries = weights.items() if isinstance(weights, dict) else ()
+    if not entries or not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in entries):
         raise ModelError(f"model.weights: {path}: not a state dict; expected tensors by name", where)
     return dict(weights)
 
@@ -110,7 +111,7 @@ def load_fitting(network: nn.Module, weights: dict[str, Tensor], head: Sequence[
         origin: The source of the weights, for messages.
 
     Raises:
-        ModelError: Weights are missing, unexpected or of another shape; the message names them.
+        ModelError: Weights are missing, unexpected, of another shape, or not finite; the message names them.
     """
     apart = tuple(f"{name}." for name in (*head, "aux", "aux1", "aux2", "AuxLogits"))
     own = {name: value for name, value in network.state_dict().items() if not name.startswith(apart)}
@@ -124,11 +125,20 @@ def load_fitting(network: nn.Module, weights: dict[str, Tensor], head: Sequence[
         for name, value in own.items()
         if name in given and given[name].shape != value.shape
     ]
+    unusable = [name for name, value in own.items() if name in given and not _is_usable(given[name], value.dtype)]
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+    faults["not finite numbers of the same kind"] = unusable
     if any(faults.values()):
         found = "; ".join(f"{kind}: {some(names)}" for kind, names in faults.items() if names)
         raise ModelError(f"{origin} does not fit the architecture: {found}", ("model", "weights"))
     network.load_state_dict(given, strict=False)
+
+
+def _is_usable(value: Tensor, own: dtype) -> bool:
+    """Return whether values are finite in the type of the network's own, which are counts or real numbers."""
+    if value.is_sparse or value.is_meta or value.dtype.is_floating_point != own.is_floating_point:
+        return False
+    return not value.is_complex() and bool(value.to(own).isfinite().all())
 
 
 def _without_prefix(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+
 from nnclassify.errors import CheckpointError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.significance import corrected_t_test
-from nnclassify.files.json_files import write_json
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import first_problem, read_json, write_json
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.groups import Group
 
@@ -43,19 +51,46 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
 
 
+_FIGURES = TypeAdapter(dict[str, FiniteFloat | None], config=ConfigDict(strict=True))
+
+
+class _Result(BaseModel):
+    """What others take from `result.json`: of each split, at least the accuracy."""
+
+    model_config = ConfigDict(strict=True)
+
+    epochs: PositiveInt
+    best_epoch: PositiveInt
+    train_seconds: FiniteFloat
+    num_examples: dict[str, int] = {}
+    train: dict[str, Any]
+    validation: dict[str, Any] | None
+    test: dict[str, Any] | None
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _has_figures(cls, split: dict[str, Any] | None) -> dict[str, Any] | None:
+        figures = {"accuracy": 0.0} if split is None else split
+        _FIGURES.validate_python({name: figures[name] for name in METRICS if name in figures})
+        if figures.get("accuracy") is None:
+            raise ValueError("no accuracy")
+        return split
+
+
 def result_of(folder: RunFolder) -> dict[str, Any] | None:
     """Return what a finished run has recorded; None if it has not finished.
 
     Raises:
-        CheckpointError: The file cannot be read.
+        CheckpointError: The file cannot be read, or is not the result of a run.
     """
     try:
-        found: dict[str, Any] = json.loads(content_of(folder.result))
+        found: dict[str, Any] = read_json(folder.result)
+        _Result.model_validate(found)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as cause:
-        what = f"cannot be read ({one_line(cause)}); remove it, and continue with --resume"
-        raise CheckpointError(f"{folder.result}: {what}") from cause
+        why = first_problem(cause) if isinstance(cause, ValidationError) else one_line(cause)
+        raise CheckpointError(f"{folder.result}: cannot be read ({why}); remove it, and resume the run") from cause
     return found
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from nnclassify.errors import SaveError, one_line
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.cache import trim
+from nnclassify.files.json_files import read_json
 from nnclassify.files.lock import lock
 from nnclassify.files.paths import content_of
 from nnclassify.runs.checkpoint import content_digest
@@ -103,7 +104,7 @@ def look(checkpoint: Path, weights: Mapping[str, Tensor], test_split: str, note:
 def _group_of(folder: RunFolder) -> str:
     """Return the digest of the name and the config of a run's group: further seeds change neither. Empty: no group."""
     try:
-        group = json.loads(content_of(folder.path.parent / GROUP))
+        group = read_json(folder.path.parent / GROUP)
         known = [group["name"], group["data"]]
     except (OSError, ValueError, KeyError, TypeError):  # a run that is in no group, or one that is damaged
         return ""

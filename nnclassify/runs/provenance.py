@@ -17,7 +17,7 @@ from nnclassify.config.run_config import LoadedConfig, RunConfig
 from nnclassify.config.yaml_reader import MAX_ORIGIN, YamlPath, YamlSource, has_part, path_of_key
 from nnclassify.errors import printable
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import read_json
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.files.user_code import CONTENT
 from nnclassify.files.version import __version__
@@ -80,7 +80,7 @@ def resumed(before: Provenance | None, now: Provenance, *, has_own_config: bool)
 def read_provenance(path: Path) -> Provenance | None:
     """Read `provenance.json`; None if it is missing or damaged."""
     try:
-        found = Provenance(**json.loads(content_of(path)))
+        found = Provenance(**read_json(path))
     except (OSError, ValueError, TypeError):
         return None
     tables = (found.origins or {}, found.environment)

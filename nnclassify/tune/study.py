@@ -27,7 +27,7 @@ from nnclassify.config.yaml_reader import Override, inline
 from nnclassify.errors import CheckpointError, InputError, NNClassifyError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import read_json
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resumable import changes
 from nnclassify.tune.journal import Journal
@@ -321,7 +321,7 @@ def _difference(folder: StudyFolder, loaded: LoadedConfig) -> str | None:
             write_text(folder.study, json.dumps(_saved(loaded), indent=2) + "\n")
             return None
     try:
-        saved = json.loads(content_of(folder.study))
+        saved = read_json(folder.study)
         before, searched = RunConfig.model_validate(saved["config"]), dict(saved[SEARCH])
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise CheckpointError(

@@ -13,7 +13,7 @@ from builders import config_of, loaded
 from nnclassify.config.run_config import LoadedConfig
 from nnclassify.diagnosis.learning_curve import CurveRun, Kind, LearningCurve, Trial, learning_curve
 from nnclassify.diagnosis.learning_curve_plot import learning_curve_figure
-from nnclassify.errors import DataError
+from nnclassify.errors import CheckpointError, DataError
 from nnclassify.evaluation.power_law import PowerLaw
 from nnclassify.files.json_files import json_text
 from nnclassify.run import train
@@ -36,7 +36,7 @@ class Simulated:
         error = 0.01 + 0.1 * (config.config.dataset.share or 1) ** -0.5 - 0.01 * (config.config.epochs > 2)
         judged = {"accuracy": 1 - error}
         figures = {"validation": judged, "test": judged, "train": {"accuracy": 0.99}, "train_seconds": self.seconds}
-        folder.result.write_text(json.dumps(figures))
+        folder.result.write_text(json.dumps({"epochs": 2, "best_epoch": 2, **figures}))
 
 
 def measured(simulated: Simulated, here: Path, **options: Any) -> LearningCurve:
@@ -64,6 +64,10 @@ def test_started_again_it_makes_what_is_missing(tmp_path: Path) -> None:
     assert len(simulated.made) == 5 and set(first.untried.values()) == {"--no-trials"}
     again = measured(simulated, tmp_path, num_seeds=1)
     assert len(simulated.made) == 7 and again.runs == first.runs and not again.untried
+    for damaged, content in (("history.jsonl", "{}\n"), ("result.json", '{"epochs": 2}')):
+        (again.folder / again.runs[0].name / damaged).write_text(content)
+        with pytest.raises(CheckpointError, match=rf"{damaged}: cannot be read \(.*\); remove"):
+            measured(simulated, tmp_path, num_seeds=1)
 
 
 def test_other_epochs_are_other_runs(tmp_path: Path) -> None:

@@ -113,6 +113,10 @@ def test_weights_come_in_several_forms(form: str, weights: Path, here: Path) -> 
         ({"conv1.0.weight": None}, r"w does not fit the architecture: missing: conv1.0.weight$"),
         ({"conv9.weight": torch.zeros(1)}, r"architecture: unexpected: conv9.weight$"),
         ({"conv1.0.weight": torch.zeros(24, 1, 3, 3)}, r"of another shape: conv1.0.weight \(24, 1, 3, 3\) ins"),
+        ({"conv1.0.weight": torch.full((24, 3, 3, 3), torch.nan)}, r"not finite numbers of the same kind: conv1.0"),
+        ({"conv1.0.weight": torch.full((24, 3, 3, 3), 1e300, dtype=torch.float64)}, r"not finite numbers of the same"),
+        ({"conv1.0.weight": torch.ones(24, 3, 3, 3, dtype=torch.bool)}, r"not finite numbers of the same kind"),
+        ({"conv1.0.weight": torch.ones(24, 3, 3, 3).to_sparse()}, r"not finite numbers of the same kind"),
         ({"fc.weight": torch.zeros(9)}, None),
         ({"conv1.1.num_batches_tracked": None}, None),
     ],
@@ -131,6 +135,7 @@ def test_weights_that_do_not_fit_are_named(change: dict[str, Any], message: str 
     ("content", "message"),
     [
         (b"no weights", r"^model.weights: bad.pth: cannot be read \("),
+        ({1: torch.zeros(3)}, r"^model.weights: bad.pth: not a state dict"),
         ({"epoch": 3}, r"^model.weights: bad.pth: not a state dict; expected tensors by name"),
         (torch.zeros(3), r"^model.weights: bad.pth: not a state dict"),
     ],

@@ -27,10 +27,11 @@ from nnclassify.errors import CheckpointError, InputError, TrainingError
 from nnclassify.inference.compare import compare
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder, find_checkpoint, runs
-from nnclassify.runs.group_summary import summarized
+from nnclassify.runs.group_summary import result_of, summarized
 from nnclassify.runs.groups import Group, new_group, read_group, runs_of_group, seeds_of
 from nnclassify.runs.listing import listed
 
+WHOLE = '{"epochs": 1, "best_epoch": 1, "train_seconds": 0.5, "train": {"accuracy": 1}, "validation": null'
 CONFIG = """
 dataset: {name: iris, validation: 0.2}
 model: {name: mlp, hidden: [4]}
@@ -165,6 +166,23 @@ def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
             nnclassify("train", "--resume", name)
         with pytest.raises(CheckpointError, match="a group of runs; name one of them: checkpoints/small/seed-0, "):
             find_checkpoint(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "Input should be a valid dictionary"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"test": null}', "epochs: Field required"),
+        (f'{WHOLE}, "test": {{"accuracy": null}}}}', "test: Value error, no accuracy"),
+        (f'{WHOLE}, "test": {{"accuracy": "1"}}}}', "test.accuracy: Input should be a valid number"),
+        (f'{WHOLE}, "test": {{"accuracy": 1, "loss": NaN}}}}', "test.loss: Input should be a finite number"),
+    ],
+)
+def test_a_damaged_result_is_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(CheckpointError, match=rf"result.json: cannot be read \({message}.*; remove it, and resume"):
+        result_of(RunFolder(tmp_path))
 
 
 def test_a_run_that_fails_does_not_stop_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

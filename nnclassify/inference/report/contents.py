@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any, Literal
 from nnclassify.config.yaml_reader import read_yaml
 from nnclassify.errors import ConfigError, one_line
 from nnclassify.files.csv_cells import read_csv
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import read_json
 from nnclassify.inference.report.examples import ShownExamples, read_examples
 from nnclassify.inference.report.scored import Scored, read_scored
 from nnclassify.runs.folder import RunFolder
@@ -173,10 +172,10 @@ def _state(
 
 def _object(path: Path, problems: list[str]) -> dict[str, Any]:
     try:
-        found = json.loads(content_of(path))
+        found = read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as cause:
+    except (OSError, ValueError) as cause:
         problems.append(f"{path.name}: cannot be read ({one_line(cause)})")
         return {}
     return found if isinstance(found, dict) else {}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.paths import content_of
+from nnclassify.files.json_files import read_json
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.report.scored import Scored
 
@@ -67,7 +67,7 @@ def save_examples(path: Path, scored: Scored | None, splits: Splits) -> ShownExa
 def read_examples(path: Path) -> ShownExamples:
     """Read what `save_examples` wrote; empty if it is missing or damaged."""
     try:
-        found = ShownExamples(**json.loads(content_of(path)))
+        found = ShownExamples(**read_json(path))
     except (OSError, ValueError, TypeError):
         return ShownExamples()
     tables: tuple[Any, ...] = (found.images, found.values)
