@@ -243,13 +243,10 @@ def prediction_line(prediction: Prediction) -> str:
 
 def _named(prediction: Prediction) -> str:
     """Return what is predicted, with the prediction set if there is one, and whether the input is unlike the data."""
-    known = _unsure_of(prediction) if prediction.unsure else _top_of(prediction)
+    top = _top_of(prediction)
+    known = f"unsure ({top})" if prediction.unsure else top
     in_set = "" if prediction.classes is None else f"; set: {', '.join(prediction.classes)}"
     return f"{known}{in_set}" + ("; unlike the training data" if prediction.unlike else "")
-
-
-def _unsure_of(prediction: Prediction) -> str:
-    return f"unsure ({_top_of(prediction)})"
 
 
 def _top_of(prediction: Prediction) -> str:

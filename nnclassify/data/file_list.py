@@ -7,19 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 
+from nnclassify.data.names import LOSSLESS, ExampleNames
 from nnclassify.data.splitting import Rows
 
-if TYPE_CHECKING:
-    from nnclassify.data.names import ExampleNames
-
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-
-LOSSLESS = "surrogatepass"
-"""Error handler of the encoding: Python represents bytes of a file name that are not UTF-8 as surrogates."""
 
 END = "\0"
 """The end of a name among others: no file system allows it in a name."""
@@ -117,8 +112,6 @@ class FileList(Sequence[Path]):
     def example_names(self) -> ExampleNames:
         """Return the files as names of examples, which share their memory."""
         import torch
-
-        from nnclassify.data.names import ExampleNames
 
         return ExampleNames(text=torch.from_numpy(self.text), ends=torch.from_numpy(self.ends))
 

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LOSSLESS = "surrogatepass"
+LOSSLESS = "surrogatepass"
 """Error handler of the encoding: Python represents bytes of a file name that are not UTF-8 as surrogates."""
 
 
@@ -40,7 +40,7 @@ class ExampleNames:
         """Return the same names, with a text for each row of the source."""
         import torch
 
-        encoded = [text.encode(errors=_LOSSLESS) for text in texts]
+        encoded = [text.encode(errors=LOSSLESS) for text in texts]
         ends = torch.tensor([0, *accumulate(map(len, encoded))], dtype=torch.int64)
         content = torch.from_numpy(np.frombuffer(bytearray(b"".join(encoded)), dtype=np.uint8))
         return replace(self, text=content, ends=ends)
@@ -56,7 +56,7 @@ class ExampleNames:
             return [f"{self.prefix}{number}" for number in (rows if self.lines is None else self.lines[rows]).tolist()]
         content: Any = memoryview(self.text.numpy())  # type: ignore[arg-type]  # numpy's stubs hide its buffer
         places = zip(self.ends[rows].tolist(), self.ends[rows + 1].tolist(), strict=True)
-        return [self.prefix + str(content[start:end], "utf-8", _LOSSLESS) for start, end in places]
+        return [self.prefix + str(content[start:end], "utf-8", LOSSLESS) for start, end in places]
 
     def lines_of(self, rows: Tensor) -> list[int]:
         """Return the lines of rows `(B,)` of the storage in their text file; empty without such a file."""

@@ -282,7 +282,7 @@ def _is_poor(before: TrialOutcome, linear: Baseline) -> bool:
 
 def rule_inputs_of(components: Components) -> RuleInputs:
     """Return what the rules look at, from components that are built but not trained."""
-    facts = data_facts(components.splits, components.transform)
+    facts, is_several = data_facts(components.splits, components.transform), len(components.splits.train) > 1
     return RuleInputs(
         config=components.config,
         hidden_layers=hidden_layers_of(components.config),
@@ -291,18 +291,13 @@ def rule_inputs_of(components: Components) -> RuleInputs:
         class_names=components.splits.class_names,
         num_outputs=components.loss_fn.num_outputs,
         prior_loss=prior_loss(components.config, facts.class_counts, facts.num_examples),
-        start=start_of(components) if _can_measure(components) else None,
+        start=start_of(components) if is_several else None,  # batch norm needs two examples
         mixing=mixing(components.model, measured_batch(components)[0]),
         has_batch_norm=any(
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in components.model.modules()
         ),
         groups=tuple(components.config.dataset.suspected_groups(components.splits)),
     )
-
-
-def _can_measure(components: Components) -> bool:
-    """Batch norm needs two examples."""
-    return len(components.splits.train) > 1
 
 
 def prior_loss(config: RunConfig, class_counts: tuple[int, ...], num_examples: int) -> float | None:

@@ -144,10 +144,6 @@ def _intervals(run: FinishedRun) -> dict[str, dict[str, tuple[float, float]] | N
     return {name: None if split is None else split.evaluation.intervals for name, split in evaluated.items()}
 
 
-def _of_baselines(run: FinishedRun) -> Baselines | None:
-    return run.baselines
-
-
 def _test_looks(run: FinishedRun) -> int | None:
     """Return how many networks have looked at the test split, this one included."""
     if run.test is None:
@@ -176,7 +172,7 @@ def _calibration(run: FinishedRun) -> dict[str, Any]:
 ANALYSES: Mapping[str, Callable[[FinishedRun], Any]] = {
     "num_examples": _num_examples,
     "intervals": _intervals,
-    "baselines": _of_baselines,
+    "baselines": lambda run: run.baselines,
     "calibration": _calibration,
     "slices": _slices,
     "test_looks": _test_looks,
