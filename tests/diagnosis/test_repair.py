@@ -11,7 +11,7 @@ from builders import config_of
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Suspicion
 from nnclassify.diagnosis.rules.architecture import NARROW
-from nnclassify.diagnosis.rules.optimization import LOW_LR, SHORT
+from nnclassify.diagnosis.rules.optimization import HIGH_LR, LOW_LR, SHORT
 from nnclassify.diagnosis.rules.rule import RuleInputs
 from nnclassify.diagnosis.trials.repair import Repair, repair
 from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner
@@ -112,6 +112,21 @@ def test_a_change_without_more_updates_is_preferred_if_it_gains_nearly_as_much()
     found = repaired(runner, slow, FASTER)
     assert found.change == {"optimizer.lr": 0.1} and len(found.proofs) == 2
     assert [change for change in runner.runs if change][:3] == [{"epochs": 100}, {"optimizer.lr": 0.1}, {"epochs": 500}]
+
+
+def test_a_rate_is_not_said_to_be_too_low_and_too_high() -> None:
+    """A higher rate helps nearly as much as smaller batches; beside those, a lower one does."""
+    lower = suspicion(HIGH_LR, {"optimizer.lr": 0.001})
+
+    def reached(change: Change, seed: int) -> tuple[float, float]:
+        score = 0.75 if change.get("optimizer.lr") == 0.1 else 0.5
+        if "batch_size" in change:
+            score = 1.0 if change.get("optimizer.lr") == 0.001 else 0.8
+        return score, score
+
+    found = repaired(MadeUpRunner(reached), SMALLER, FASTER, lower)
+    assert found.change == {"batch_size": 32, "optimizer.lr": 0.001}
+    assert [proof.suspicion.page.id for proof in found.proofs] == ["NN403", "NN401"]
 
 
 def test_a_rate_with_which_the_repaired_net_is_good_is_not_warned_of() -> None:

@@ -419,6 +419,7 @@ class _Search:
         return after.score - before.score > (-noise if is_good else noise)
 
     def _take(self, step: _KeptChange) -> None:
+        self.proofs = [proof for proof in self.proofs if not _contradict(proof.change, step.change)]
         known = {proof.suspicion.page.id for proof in self.proofs}
         self.proofs += [proof for proof in step.proofs if proof.suspicion.page.id not in known]
         self.is_clear = self.is_clear and step.is_clear
@@ -443,6 +444,11 @@ class _Confirmed(NamedTuple):
 
     seeds: int
     is_clear: bool
+
+
+def _contradict(change: Change, later: Change) -> bool:
+    """Return whether a later change sets an option of an earlier one to another value: both cannot be right."""
+    return any(later[path] != change[path] for path in change.keys() & later.keys())
 
 
 def _held_out_score(point: CurvePoint) -> float:
