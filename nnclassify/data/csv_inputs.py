@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nnclassify.data.csv_rows import MISSING, TextRows, as_number, number, other_delimiter
+from nnclassify.data.csv_rows import MISSING, TextRows, as_number, number
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import DataError, some, suggestion
 
@@ -99,18 +99,12 @@ def listed(names: Sequence[str] | None) -> str:
 def _layout(
     table: TextRows, line: int, cells: list[str], names: list[str], num_columns: int, encoder: TableEncoder | None
 ) -> _Layout:
-    where, written = table.where(line), table.format.delimiter
+    where = table.where(line)
     place_of = {name: column for column, name in reversed(list(enumerate(cells)))}
     if names and all(name in place_of for name in names):
         if twice := [name for name in names if cells.count(name) > 1]:
             raise DataError(f"{where}: column {twice[0]!r} appears twice; expected it once")
         return _Layout(len(cells), [place_of[name] for name in names], has_header=True)
-    one, wanted = len(cells) == 1, set(names)
-    other = other_delimiter(
-        cells, written, lambda found: (bool(wanted) and wanted <= set(found)) or (one and len(found) == num_columns)
-    )
-    if other is not None:
-        raise DataError(f"{where}: columns are separated by {other!r}, not {written!r} as in the training file")
     decimal = table.format.decimal
     if table.has_names or (_is_header(cells, names, decimal) and not _is_row(cells, encoder, decimal)):
         if not names and len(cells) == num_columns:

@@ -49,8 +49,6 @@ def test_every_row_is_answered_or_an_error(text: str, rows: dict[int, object], h
         ("x,y\n1,2\n", r"r\.csv:1: no column 'a', 'b'; this network takes 2 \(a, b\); found x, y"),
         ("a,2020\n1,2\n", r"r\.csv:1: no column 'b'"),
         ("a,b,a\n1,2,3\n", r"r\.csv:1: column 'a' appears twice"),
-        ("a;b\n1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
-        ("1;2\n", r"r\.csv:1: columns are separated by ';', not ','"),
         ("", r"r\.csv: empty; expected rows of 2 values"),
         ("a,b\n", r"r\.csv: no rows after the header"),
         ('a,b\n1,"2\n', r"r\.csv:2: not CSV \(a quote is not closed\)"),

@@ -112,8 +112,10 @@ def test_a_category_that_was_never_seen_is_told_once(net: Classifier) -> None:
 
 
 def test_rows_of_texts_without_a_header_are_rows(net: Classifier) -> None:
-    Path("bare.csv").write_text(";".join(CELLS) + "\n;?;small;no;02.03.2020\n")
-    assert [found.label for found in net.predict("bare.csv")] == ["rich", "poor"]
+    for delimiter in ";,|":
+        rows = [delimiter.join(CELLS), delimiter.join(["", "?", "small", "no", "02.03.2020"])]
+        Path("bare.csv").write_text("\n".join(rows))
+        assert [found.label for found in net.predict("bare.csv")] == ["rich", "poor"]
 
 
 def test_the_run_is_evaluated_and_resumed_with_its_own_encoder(net: Classifier) -> None:
