@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from conftest import ROOT
 
@@ -54,7 +54,7 @@ class Server:
         self.told = json.loads(self.process.stdout.readline())
         self.url = self.told["url"]
         self.port = int(self.url.rpartition(":")[2])
-        assert httpx.get(f"{self.url}/health", timeout=60).status_code == 200
+        assert httpx2.get(f"{self.url}/health", timeout=60).status_code == 200
 
     def children(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -138,7 +138,7 @@ def test_the_commands_of_the_page_work(start: Start) -> None:
 
 def test_workers_share_the_weights_and_killed_ones_are_replaced(start: Start, run: Path) -> None:
     server = start("--workers", "2")
-    with httpx.Client(base_url=server.url) as client:
+    with httpx2.Client(base_url=server.url) as client:
         assert client.post("/predict", json=PIXELS).status_code == 200
     first = server.children()
     weights = sum(each.numel() * each.element_size() for each in nnclassify.load(run).model.parameters())
@@ -165,15 +165,15 @@ def _memory(pid: int, key: str) -> int:
 def _ask_until_answered(server: Server) -> int:
     for _ in range(50):
         try:
-            return httpx.post(f"{server.url}/predict", json=PIXELS, timeout=30).status_code
-        except httpx.TransportError:  # the worker that had accepted it is gone
+            return httpx2.post(f"{server.url}/predict", json=PIXELS, timeout=30).status_code
+        except httpx2.TransportError:  # the worker that had accepted it is gone
             time.sleep(0.1)
     raise AssertionError("no answer")
 
 
 def test_requests_that_wait_are_computed_together_and_a_full_queue_refuses(start: Start) -> None:
     server = start("--queue", "4")
-    with httpx.Client(base_url=server.url, timeout=30) as client, ThreadPoolExecutor(16) as pool:
+    with httpx2.Client(base_url=server.url, timeout=30) as client, ThreadPoolExecutor(16) as pool:
         client.post("/predict", json=PIXELS)
         codes = list(pool.map(lambda _: client.post("/predict", json=PIXELS).status_code, range(200)))
         metrics = client.get("/metrics").text
