@@ -18,8 +18,8 @@ from nnclassify.files.paths import is_regular, look, unreadable
 
 CHECKPOINTS = Path("checkpoints")
 """Folder of the runs, relative to the working directory."""
-GROUP = "group.json"
-"""The file that a folder with the runs of a group contains; see `groups.py`."""
+GROUP, STUDY = "group.json", "study.json"
+"""The files that folders with the runs of a group (`groups.py`) and with the trials of a search (`tune/`) contain."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +265,14 @@ def is_group(path: Path) -> bool:
         return False
 
 
+def is_study(path: Path) -> bool:
+    """Return whether a folder contains a search, with the runs of its trials; False if it cannot be opened."""
+    try:
+        return (path / STUDY).is_file()
+    except OSError:
+        return False
+
+
 def group_runs(path: Path) -> list[RunFolder]:
     """Return the runs of a group that have begun, by name; numbers in names are in ascending order.
 
@@ -383,6 +391,9 @@ def _no_run(run: str, places: Sequence[Path], root: Path) -> CheckpointError:
         if run and place != root and (is_group(place) or group_runs(place)):
             names = some([known.path for known in group_runs(place)]) or "none has begun"
             return CheckpointError(f"{place}: a group of runs; name one of them: {names}")
+        if run and place != root and is_study(place):
+            best = shell_command("train", str(place / "best.yaml"))
+            return CheckpointError(f"{place}: a search; name a trial, such as {place / 'trials/1'}, or `{best}`")
         if run and place.is_dir() and place != root:
             if os.path.lexists(RunFolder(place).last):
                 resume = shell_command("train", "--resume", place.name)

@@ -16,10 +16,10 @@ from nnclassify.errors import ConfigError, InputError, one_line, shell_command
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import previous
 from nnclassify.files.paths import content_of, is_folder, unreadable
-from nnclassify.runs.folder import RunFolder, is_group
+from nnclassify.runs.folder import RunFolder, is_group, is_study
 from nnclassify.training.history import Row, read_rows
 
-State = Literal["finished", "interrupted", "running", "damaged", "not a run"]
+State = Literal["finished", "interrupted", "running", "damaged", "search", "not a run"]
 
 
 class _Split(BaseModel):
@@ -40,7 +40,8 @@ class ListedRun:
 
     Attributes:
         name: Name of the folder.
-        state: `running` if a process holds the folder's lock; `not a run` if it contains no file of a run.
+        state: `running` if a process holds the folder's lock; `search` for a folder of `tune`; `not a run` if it
+            contains no file of a run.
         problem: Why the run is damaged or cannot be read.
         dataset: Name of the dataset; None if the config cannot be read.
         model: Name of the model; None if the config cannot be read.
@@ -92,6 +93,8 @@ def _listed(folder: RunFolder) -> ListedRun:
         next(folder.path.iterdir(), None)
     except OSError as cause:
         return ListedRun(folder.name, "damaged", f"cannot be opened ({cause.strerror})")
+    if is_study(folder.path):
+        return ListedRun(folder.name, "search")
     if not _is_run(folder):
         return ListedRun(folder.name, "not a run")
     problems: list[str] = []

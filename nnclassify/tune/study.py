@@ -28,7 +28,7 @@ from nnclassify.errors import CheckpointError, InputError, NNClassifyError, one_
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.json_files import read_json
-from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.folder import STUDY, RunFolder
 from nnclassify.runs.resumable import changes
 from nnclassify.tune.journal import Journal
 from nnclassify.tune.processes import STUDY_LOCK, FolderLock, Worker
@@ -45,7 +45,6 @@ FULL_TRIALS = 5
 """Trials that are trained to their end before one is pruned."""
 UNJUDGED = 5
 """The fraction of its epochs, one fifth, that a trial has to itself before it may be pruned."""
-STUDY = "study.json"
 
 
 @dataclass(frozen=True)

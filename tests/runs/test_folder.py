@@ -58,13 +58,17 @@ def test_a_run_whose_best_checkpoint_is_lost_is_found_by_the_generation_before(h
         ("dangling", "dangling: no such run"),
         ("a\0b", r"cannot be read \((stat: )?embedded null"),
         ("", "RUN: no such run, folder or checkpoint"),
+        (
+            "tuned",
+            "tuned: a search; name a trial, such as .*/trials/1, or `nnclassify train .*/best.yaml`",
+        ),
         ("empty", "checkpoints/empty: contains no best.pt"),
         ("begun", "checkpoints/begun: no best.pt yet; `nnclassify train --resume begun` continues the run"),
         ("beginning", r"\(runs are kept under checkpoints/\); did you mean 'begin_1'\?$"),
     ],
 )
 def test_what_is_no_run_is_a_message(run: str, message: str, here: Path) -> None:
-    for file in ("begun/last.pt", "begin_1/best.pt"):
+    for file in ("begun/last.pt", "begin_1/best.pt", "tuned/study.json"):
         (Path("checkpoints") / file).parent.mkdir(parents=True)
         (Path("checkpoints") / file).touch()
     Path("checkpoints/empty").mkdir(parents=True)

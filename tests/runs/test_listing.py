@@ -119,10 +119,14 @@ def test_other_folders_and_closed_ones_have_a_row_too(as_user: Path) -> None:
     root = Path("runs")  # not by its whole path, on which a folder may be closed to this user
     closed = made(root, "closed").path
     (root / "photos").mkdir()
+    (root / "tuned").mkdir()
+    for name in ("study.json", "result.json"):
+        (root / "tuned" / name).write_text("{}")
     closed.chmod(0)
     assert [(run.name, run.state, run.problem) for run in listed(root)] == [
         ("closed", "damaged", "cannot be opened (Permission denied)"),
         ("photos", "not a run", None),
+        ("tuned", "search", None),
     ]
     closed.chmod(0o700)
     with pytest.raises(InputError, match="not a folder"):

@@ -29,6 +29,7 @@ class _Best(Observer):
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
+        """Copy the weights of an epoch that is the best so far."""
         if trainer.best_epoch == row.epoch:
             self.weights = {name: value.clone() for name, value in trainer.evaluated_model().state_dict().items()}
 
