@@ -46,5 +46,5 @@ def export(
         return
     print(printable(f"{to}: {made.path} ({made.num_bytes:,} bytes)"))
     if made.largest_difference is not None:
-        print(f"compared on {made.compared} examples: probabilities differ by at most {made.largest_difference:.1e}")
+        print(f"compared on {made.compared} examples: probabilities differ by at most {made.largest_difference:.2g}")
     print(printable(f"model card: {made.card}"))

@@ -28,7 +28,7 @@ class Duplicate:
     other_split: str
 
     def __str__(self) -> str:
-        return f"{self.name} in {self.split} is {self.duplicate_of} in {self.other_split}"
+        return f"{self.name} in {self.split} equals {self.duplicate_of} in {self.other_split}"
 
 
 class Contents:

@@ -52,7 +52,7 @@ def test_the_text_has_the_first_names_and_the_json_all() -> None:
     found = [Duplicate(f"test/{row}\n", "test", f"train/{row}", "train") for row in range(5)]
     few, many = (Diagnosis([], duplicates=tuple(found[:count])) for count in (1, 5))
     line = diagnosis_text(few, verbose=False, color=False).splitlines()[1]
-    assert line == r"1 example is also in an earlier split: test/0\n in test is train/0 in train"
+    assert line == r"1 example is also in an earlier split: test/0\n in test equals train/0 in train"
     assert diagnosis_text(many, verbose=False, color=False).splitlines()[1].endswith("and 2 more (--json names all)")
     assert "earlier split" not in diagnosis_text(Diagnosis([]), verbose=False, color=False)
     assert figures(many)["duplicates"] == [*found]

@@ -180,7 +180,7 @@ def _about(export: Export, form: str, comparison: Comparison | None) -> Iterator
         "It was not compared with the trained network: no browser and no Node.js was found."
         if comparison is None
         else f"Read back in its own runtime and compared with the trained network on {comparison.count} real examples: "
-        f"probabilities differ by at most {comparison.largest:.1e} ({TOLERANCE:g} is allowed)."
+        f"probabilities differ by at most {comparison.largest:.2g} ({TOLERANCE:g} is allowed)."
     )
     rows = {
         "form": form,
