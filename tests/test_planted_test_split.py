@@ -73,6 +73,8 @@ def test_random_test_labels_change_nothing_that_is_chosen(tables: Path) -> None:
     rows = [[without(vars(row), TIMES) for row in each.rows] for each in (honest, planted)]
     assert rows[0] == rows[1]
     results = [json.loads(each.folder.result.read_text()) for each in (honest, planted)]
+    told = [{finding["id"] for finding in result.pop("findings")} for result in results]
+    assert told[1] - told[0] == {"NN615"} and told[0] <= told[1]  # which reports that the splits differ
     kept = [without(result, OF_THE_TEST_SPLIT | TIMES) for result in results]
     assert kept[0] == kept[1] and {"best_epoch", "validation", "intervals", "steps"} <= kept[0].keys()
 
