@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def save_tune_plots(result: TuneResult) -> list[Path]:
         plots["importance.png"] = importance_figure
     if result.best is None:
         return []
-    return [save(lambda draw=draw: draw(result), folder / name, names) for name, draw in plots.items()]  # type: ignore[misc]
+    return [save(partial(draw, result), folder / name, names) for name, draw in plots.items()]
 
 
 def _finish(axes: Axes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import optuna
@@ -56,7 +57,7 @@ def draw(space: SearchSpace, trials: Sequence[FrozenTrial], direction: Direction
     for attempt in range(ATTEMPTS):
         study.sampler = _sampler(stream_seed(seed, "tune", len(trials), attempt) % 2**32, is_guided=attempt < GUIDED)
         trial = study.ask()
-        values = space.drawn(lambda parameter, trial=trial: _suggested(trial, parameter))  # type: ignore[misc]
+        values = space.drawn(partial(_suggested, trial))
         if as_text(values) not in known:
             return Drawn(values, trial.params, trial.distributions)
     return None
