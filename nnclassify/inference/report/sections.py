@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nnclassify.errors import counted, printable, shell_command, some
+from nnclassify.evaluation import boosting
+from nnclassify.evaluation.baselines import MAX_EXAMPLES
 from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
@@ -191,6 +193,10 @@ def _figure_notes(run: RunContents, splits: Sequence[str]) -> Iterator[str]:
         yield "The range beside a figure is its 95% interval, where it is known."
     if run.best is not None and "train" in splits:
         yield f"The training figures are from epoch {run.best.epoch:,}, measured during training."
+    num_train = sum(run.data.counts.get("train", {}).values())
+    if num_train > MAX_EXAMPLES and number_at(run.result, "baselines", "linear") is not None:
+        trees = f", and trees to at most {boosting.MAX_EXAMPLES:,}" if at(run.result, "baselines", "boosted") else ""
+        yield f"A linear model is fitted to at most {MAX_EXAMPLES:,} of the {num_train:,} training examples{trees}."
     reasons = [at(run.result, split, "undefined") for split in splits]
     lacking = {str(text) for found in reasons if isinstance(found, dict) for text in found.values()}
     yield from (f"No value: {readable(text, MAX_VALUE)}." for text in sorted(lacking))

@@ -320,11 +320,13 @@ def _seconds(run: RunFolder) -> float:
 
 @pytest.mark.slow
 def test_a_page_about_ten_thousand_examples_is_made_in_under_a_second(tmp_path: Path) -> None:
-    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}, "baselines": {"linear": 0.25, "boosted": 0.375}})
     write_answers(run, list("abcdefghij"), [(str(n), n % 10, (n // 2) % 10, 0.9) for n in range(10_000)])
     rows = [[str(n), "train", "a", "0", ""] for n in range(50_000)]
     write_csv(run.manifest, [["name", "split", "class", "hash", "duplicate_of"], *rows])
     assert min(_seconds(run) for _ in range(3)) < 0.8
+    fitted = "A linear model is fitted to at most 10,000 of the 50,000 training examples, and trees to at most 25,000."
+    assert fitted in page_of(run).text
 
 
 def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
