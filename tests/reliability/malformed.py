@@ -34,7 +34,7 @@ GOOD = {
 }
 BAD_VALUES = {
     "epochs": ["0", "-1", "1.5", "ten", "null", "[1]", "{a: 1}", "true", ".nan", "1e400", "99999999999", "'1'"],
-    "batch_size": ["0", "-3", "2.5", "all", "[]", "true", ".inf", "1e3"],
+    "batch_size": ["0", "-3", "2.5", "all", "[]", "true", ".inf", "1e-3"],
     "seed": ["-1", "0.5", "now", "99999999999999999999", "[0]", "false"],
     "device": ["gpu", "cuda:x", "0", "[cpu]", "'cuda:'", "CPU"],
     "precision": ["float8", "32", "null", "half", "[float32]"],
@@ -93,7 +93,7 @@ BAD_WHOLES = [
     b"null\n",
     b"\x00\x01\x02",
     b"dataset: iris\nmodel: mlp\nname: \xff\xfe\n",
-    "dataset: iris\nmodel: mlp\n".encode("utf-16"),
+    "dataset: iris\nmodel: mlp\n".encode("utf-32"),
     b"dataset: iris\n",
     b"model: mlp\n",
     b"epochs: 3\n",
