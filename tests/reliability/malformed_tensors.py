@@ -45,12 +45,7 @@ def _spoiled(rng: random.Random) -> tuple[bool, Any]:
     row, inputs, targets = rng.randrange(COUNT), INPUTS.copy(), TARGETS.copy()
     if rng.random() < 0.5:
         inputs[row, rng.randrange(3)] = rng.choice([np.nan, np.inf, -np.inf])
-        others = [
-            INPUTS.astype(np.complex64),
-            INPUTS[:, 0],
-            INPUTS[:0],
-            INPUTS[:5],
-        ]
+        others: list[Any] = [INPUTS.astype(np.complex64), INPUTS[:, 0], INPUTS[:0], INPUTS[:5]]
         return True, rng.choice([inputs, inputs, *others, INPUTS[:, :0], np.float32(3)])
     targets[row] = rng.choice([-1, -100, 2**31, 2**62, 77])
     others = [
