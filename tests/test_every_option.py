@@ -74,6 +74,7 @@ GIVEN: dict[str, list[Any]] = {
     "options": [{"width": 4}],
     "sha256": [],
     "source": [],
+    "modules": [],  # of a file that imports some: tests/files/test_user_code.py
     "class_names": [["night", "day"]],
     "categories": ["auto", ["tone"], {"tone": "yes_no"}, {"tone": 1}, {"tone": ["no", "yes"]}],
     "class_weights": [[1.0, 2.0], "balanced"],
@@ -92,6 +93,7 @@ GIVEN: dict[str, list[Any]] = {
     "features": [["shade"]],
     "id": ["row"],
     "ignore": [["noise"]],
+    "axes": ["NHW"],
     "background": ["#808080"],
     "cache": ["off", "kept"],
     "cache_limit": ["1 GB"],
@@ -150,6 +152,7 @@ BESIDE: dict[str, Values] = {
     "fold": {"folds": 3},
     "Sgd.decoupled": {"weight_decay": 0.1},
     "Sgd.nesterov": {"momentum": 0.9},
+    "Tensors.axes": {"train_inputs": "gray.npy"},
     "Tensors.targets": {"train_targets": "hot.npy"},
     "Tensors.test_inputs": {"test_targets": "targets.npy"},
     "Tensors.test_targets": {"test_inputs": "inputs.npy"},
@@ -268,6 +271,7 @@ def stand(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     listed = [f"{path.relative_to(place / 'pictures')},{path.parent.name}" for path in place.glob("pictures/*/*.png")]
     (place / "listed.csv").write_text("\n".join(["file,label", *sorted(listed)]))
     np.save(place / "rows.npy", np.arange(48))
+    np.save(place / "gray.npy", np.load(files / "inputs.npy")[:, 0])
     np.save(place / "hot.npy", np.eye(2, dtype=np.uint8)[np.load(files / "targets.npy")])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
