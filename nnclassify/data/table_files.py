@@ -79,14 +79,18 @@ def _encoding_of(content: bytes, usual: str) -> str:
         return "utf-16"
     # Bytes of another encoding are hardly ever valid UTF-8, apart from those with NUL or escape characters.
     likely = [] if b"\0" in content or b"\x1b" in content else ["utf-8"]
-    for encoding in [*likely, usual, "cp1252"]:
-        try:
-            text = content.decode(encoding)
-        except UnicodeError:
-            continue
-        if encoding in (*likely, usual) or _WORDS.fullmatch(text):
-            return usual if codecs.lookup(encoding) == codecs.lookup(usual) else encoding
+    for encoding in (*likely, usual, "cp1252"):
+        text = _decoded(content, encoding)
+        if text is not None and (encoding in (*likely, usual) or _WORDS.fullmatch(text)):
+            return usual if encoding == usual or _decoded(content, usual) == text else encoding
     return usual
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeError:
+        return None
 
 
 def _delimiter_of(file: CsvFile, names: Sequence[str], width: int) -> str | None:

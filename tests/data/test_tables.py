@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from nnclassify.data import Splits
 from nnclassify.data.columns import flat_notes
+from nnclassify.data.csv_rows import CsvFormat
 from nnclassify.data.labels import sorted_labels
+from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 
@@ -238,6 +240,12 @@ def test_a_file_of_a_split_may_be_written_in_another_way(own: bytes, other: byte
     assert splits.validation.inputs.tolist() == splits.train.inputs.tolist() == [[0.5, 2], [1.5, 4], [2.5, 6]]
     assert splits.feature_names == ["größe", "green"]
     assert any(note.startswith("v.csv: recognized: ") for note in splits.notes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "latin-1", "ascii"])
+def test_text_that_is_the_same_in_both_encodings_is_as_written(encoding: str, here: Path) -> None:
+    (here / "t.csv").write_bytes(b"a,label\n1,x\n")
+    assert open_table(Path("t.csv"), CsvFormat(encoding=encoding))[1:] == ({}, [])
 
 
 @pytest.mark.parametrize(
