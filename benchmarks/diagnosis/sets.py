@@ -12,14 +12,15 @@ from faulty_tables import write_tables
 from benchmarks.diagnosis.cases import Values, read_set
 from benchmarks.diagnosis.multi_hot_tables import write_multi_hot_tables
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
+from benchmarks.diagnosis.odd_tables import write_odd_tables
 from benchmarks.diagnosis.tables import write_held_out_files
 from nnclassify.config.run_config import LoadedConfig, load_config
 
 SETS = {
     name: Path(__file__).with_name(f"{name}.yaml")
-    for name in ("own", "held_out", "held_out_2", "tutorials", "multi_hot")
+    for name in ("own", "held_out", "held_out_2", "tutorials", "multi_hot", "odd")
 }
-"""`own` was written beside the rules, `held_out` and `held_out_2` apart, `tutorials` and `multi_hot` after them."""
+"""`own` was written beside the rules, `held_out` and `held_out_2` apart, the others after them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def write_files(folder: Path) -> None:
     write_held_out_files(folder)
     write_noisy_tables(folder)
     write_multi_hot_tables(folder)
+    write_odd_tables(folder)
 
 
 def cases_of(set_name: str, *, with_slow: bool = True) -> list[Case]:

@@ -6,6 +6,7 @@ import pytest
 from benchmarks.diagnosis.__main__ import Score, table
 from benchmarks.diagnosis.cases import read_cases, read_set
 from benchmarks.diagnosis.noisy_tables import write_noisy_tables
+from benchmarks.diagnosis.odd_tables import write_odd_tables
 from benchmarks.diagnosis.sets import SETS, cases_of, load_case
 
 
@@ -50,6 +51,13 @@ def test_noisy_tables_are_the_same_each_time(tmp_path: Path) -> None:
     names = [path.name for path in (tmp_path / "a").iterdir()]
     assert len(names) == 13
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def test_of_the_odd_tables_one_part_in_200_and_one_in_25_is_a_defect(tmp_path: Path) -> None:
+    write_odd_tables(tmp_path)
+    for name, defects in (("one_in_200", 30), ("one_in_25", 240)):
+        labels = [line.rpartition(",")[2] for line in (tmp_path / f"{name}.csv").read_text().splitlines()[1:]]
+        assert (len(labels), labels.count("defect")) == (6000, defects)
 
 
 def test_one_seed_that_accuses_a_healthy_case_is_a_false_alarm_of_the_case() -> None:
