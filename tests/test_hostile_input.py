@@ -36,7 +36,7 @@ def test_a_image_that_is_a_program_is_not_run(tmp_path: Path) -> None:
     """Pillow hands EPS to Ghostscript, whatever the file's name says."""
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     with pytest.raises(InputError, match="not a readable image"):
-        ImageFormat(8, 8, "rgb").read(tmp_path / "a.png")
+        ImageFormat(8, 8, "rgb").decode(tmp_path / "a.png")
 
 
 def test_an_npz_that_inflates_a_thousandfold_is_not_read(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -130,16 +131,19 @@ class ImageCache:
         return self.load(key, shape)
 
     def _build(self, key: str, shape: tuple[int, ...], decode: Callable[[Facts], Iterable[Pixels]]) -> None:
-        facts = Facts()
         digest = hashlib.sha256()
 
+        def content() -> Iterator[bytes | memoryview]:
+            header, facts = io.BytesIO(), Facts()
+            np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            yield header.getvalue()
+            yield from (block.data for block in decode(facts))
+            yield json.dumps({**vars(facts), "hashes": facts.hashes.hex()}).encode()
+
         def write(file: IO[bytes]) -> None:
-            target = _Hashed(file, digest.update)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(target, header)
-            for block in decode(facts):
-                target.write(block.data)
-            target.write(json.dumps({**vars(facts), "hashes": facts.hashes.hex()}).encode())
+            for part in content():
+                file.write(part)
+                digest.update(part)
 
         path = self._path(key)
         write_whole(path, write, size=int(np.prod(shape, dtype=np.int64)), private=True)
@@ -156,20 +160,6 @@ class ImageCache:
                     path.unlink()
 
 
-@dataclass
-class _Hashed:
-    """A file to write to, whose content is also hashed."""
-
-    file: IO[bytes]
-    update: Callable[[Any], object]
-
-    def write(self, data: Any) -> None:
-        """Write bytes to the file, and add them to the hash."""
-        self.file.write(data)
-        self.update(data)
-
-
 def _facts_from(values: Any) -> Facts:
     errors = {int(row): str(text) for row, text in values["errors"].items()}
-    deep, frames = ([int(row) for row in values[kind]] for kind in ("deep", "frames"))
-    return Facts(errors, deep, frames, bytearray.fromhex(values["hashes"]))
+    return Facts(errors, [int(row) for row in values["frames"]], bytearray.fromhex(values["hashes"]))

@@ -70,18 +70,14 @@ class Layout:
     """The splits and classes found in a folder of images.
 
     Attributes:
-        class_names: The classes, sorted.
-        train: The training images; all images if there are no split folders.
-        test: The images of the `test` folder, or None.
-        validation: The images of the validation folder, or None.
+        class_names: The classes, in the order of their indices.
+        splits: The images of `train`, and of `test` and `validation` if there are such folders.
         notes: What was skipped or interpreted, one line each.
         missing: Files that should be there and are not, each with what is wrong.
     """
 
     class_names: list[str]
-    train: SplitFolder
-    test: SplitFolder | None
-    validation: SplitFolder | None
+    splits: dict[str, SplitFolder]
     notes: list[str]
     missing: dict[Path, str] = field(default_factory=dict)
 
@@ -130,27 +126,11 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     for split, classes in found.items():
         if split != "train":
             _note_missing(roles.splits.get(split, root), f"{split} " * (not roles.splits), classes, roles.notes)
-    listings = [listing for classes in found.values() for listing in classes.values()]
-    splits = {split: _joined(roles.splits.get(split, root), root, classes) for split, classes in found.items()}
-    return Layout(
-        class_names=list(folders),
-        train=splits["train"],
-        test=splits.get("test"),
-        validation=splits.get("validation"),
-        notes=[*roles.notes, *_nested(root, listings), *passed_over(listings)],
-    )
+    return _layout(list(folders), roles, found)
 
 
-def find_labeled(root: Path, class_names: list[str]) -> tuple[dict[str, SplitFolder], list[str]]:
-    """Find the images of a folder in the classes of a trained network; a class may have none.
-
-    Args:
-        root: The folder.
-        class_names: The classes, in the order of their indices.
-
-    Returns:
-        The images of each split folder, or of `train` if there are only class folders; and what was skipped or
-        interpreted, one line each.
+def find_labeled(root: Path, class_names: list[str]) -> Layout:
+    """Find the images of a folder in the classes of a trained network; a class may have none, and so may `train`.
 
     Raises:
         DataError: There is no class folder, or a folder is not one of the classes.
@@ -168,9 +148,7 @@ def find_labeled(root: Path, class_names: list[str]) -> tuple[dict[str, SplitFol
         name: _classes_of(path, root, class_names, roles.notes, "trained network", chosen)
         for name, (path, chosen) in folders.items()
     }
-    listings = [listing for classes in found.values() for listing in classes.values()]
-    splits = {name: _joined(folders[name][0], root, classes) for name, classes in found.items()}
-    return splits, [*roles.notes, *_nested(root, listings), *passed_over(listings)]
+    return _layout(class_names, roles, {"train": {}, **found})
 
 
 def _classes_of(
@@ -268,16 +246,18 @@ def _note_missing(root: Path, kind: str, classes: dict[str, Listing], notes: lis
         notes.append(f"{root}: no {kind}images of class {', '.join(missing)}; the metrics cover the other classes only")
 
 
-def _joined(folder: Path, root: Path, classes: dict[str, Listing]) -> SplitFolder:
-    paths = FileList.joined(root, [listing.paths for listing in classes.values()])
-    counts = [len(listing.paths) for listing in classes.values()]
-    return SplitFolder(folder, paths, np.repeat(np.arange(len(counts), dtype=np.int64), counts))
-
-
-def _nested(root: Path, listings: list[Listing]) -> list[str]:
+def _layout(class_names: list[str], roles: _Roles, found: dict[str, dict[str, Listing]]) -> Layout:
+    """Join the images of the classes of each split, and note what was skipped or interpreted."""
+    root, splits = roles.root, dict[str, SplitFolder]()
+    for split, classes in found.items():
+        paths = FileList.joined(root, [listing.paths for listing in classes.values()])
+        counts = np.array([len(listing.paths) for listing in classes.values()], dtype=np.int64)
+        targets = np.repeat(np.arange(len(counts)), counts)
+        splits[split] = SplitFolder(roles.splits.get(split, root), paths, targets)
+    listings = [listing for classes in found.values() for listing in classes.values()]
     deeper = [folder for listing in listings for folder in listing.deeper]
-    within = f"{counted(len(deeper), 'folder')} within class folders ({some(deeper)})"
-    return [f"{root}: images in {within} are used"] if deeper else []
+    within = f"{root}: images in {counted(len(deeper), 'folder')} within class folders ({some(deeper)}) are used"
+    return Layout(class_names, splits, [*roles.notes, *[within] * bool(deeper), *passed_over(listings)])
 
 
 def _note_look_alikes(names: list[str], notes: list[str]) -> None:
@@ -408,11 +388,9 @@ _SPLIT_OF = {name + ending: split for split, names in SPLIT_NAMES.items() for na
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return [folder / entry.name for entry in entries(folder) if _is_class(entry.name, kind_of(entry))]
-
-
-def _is_class(name: str, kind: str) -> bool:
-    return kind == "folder" and not is_system(name)
+    return [
+        folder / entry.name for entry in entries(folder) if kind_of(entry) == "folder" and not is_system(entry.name)
+    ]
 
 
 def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -> dict[str, Path]:

@@ -114,16 +114,8 @@ class ImageFormat:
             and is_color(self.background)
         )
 
-    def read(self, path: Path | str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Decode an image file and apply its EXIF rotation; return uint8 `(C, H, W)`, 0..255.
-
-        Raises:
-            InputError: The file is missing, not an image, truncated, or has too many pixels.
-        """
-        return self.decode(path).pixels
-
     def decode(self, path: Path | str, content: bytes | None = None, max_pixels: int = MAX_PIXELS) -> DecodedImage:
-        """Decode an image file as `read` does, and also return whether it is deep or has several frames.
+        """Decode an image file and apply its EXIF rotation.
 
         Args:
             path: The file.
@@ -131,20 +123,16 @@ class ImageFormat:
             max_pixels: A larger image is an error.
 
         Raises:
-            InputError: As for `read`.
+            InputError: The file is missing, not an image, truncated, or has too many pixels.
         """
         return look_at(path, self._decoded, content, max_pixels)
 
     def open_upright(self, path: Path | str) -> Image.Image:
-        """Open an image file as `read` does, up to the point where colors and size are converted.
-
-        Raises:
-            InputError: As for `read`.
-        """
+        """Open an image file as `decode` does, up to the point where colors and size are converted."""
         return look_at(path, self._upright)
 
     def decode_image(self, image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Convert an image in memory, which is not changed, as `read` does.
+        """Convert an image in memory, which is not changed, as `decode` does.
 
         Args:
             image: The image.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,23 +28,13 @@ COLUMNS = {
 """Names of the columns, in any case; the first that is there is used."""
 
 
-@dataclass
-class _Listed:
-    """The rows of the CSV file.
+class _Row(NamedTuple):
+    """A row of the CSV file: its line, the file relative to the root, its label and its split."""
 
-    Attributes:
-        names: The file of each row, relative to the root.
-        labels: Its label.
-        splits: Its split; `train` in all rows if there is no such column.
-        lines: Its line.
-        notes: What was recognized, one line each.
-    """
-
-    names: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    line: int
+    name: str
+    label: str
+    split: str
 
 
 def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: bool = True) -> Layout:
@@ -57,42 +49,32 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     Raises:
         DataError: The CSV file cannot be read, or a row is wrong; or a file is missing.
     """
-    listed = _read(path)
+    rows, notes = _read(path)
     listing = list_images(root)
     if others := [other for other in listing.passed_over.pop(TEXTS, []) if other != path]:
         listing.passed_over[TEXTS] = others
-    notes = listed.notes
-    missing = _resolve(root, path, listed, set(listing.paths.names()), notes)
-    _refuse_twice(path, listed)
+    rows, missing = _resolve(root, path, rows, set(listing.paths.names()), notes)
+    _refuse_twice(path, rows)
     if missing and not skip_missing:
         raise DataError(_all_missing(missing))
-    known = set(listed.names)
+    known = {row.name for row in rows}
     if unlisted := [name for name in listing.paths.names() if name not in known and root / name != path]:
         notes.append(f"{root}: {counted(len(unlisted), 'image')} that {path} does not list not used ({some(unlisted)})")
-    counts: dict[str, int] = {}
-    for label in listed.labels:
-        counts[label] = counts.get(label, 0) + 1
-    classes = classes_of(counts)
-    there = [row for row in range(len(listed.names)) if root / listed.names[row] not in missing]
+    classes = classes_of(Counter(row.label for row in rows))
+    there = [row for row in rows if root / row.name not in missing]
     splits = {
         split: SplitFolder(
             path,
-            FileList.of(root, [listed.names[row] for row in rows]),
-            np.array([classes.index[listed.labels[row]] for row in rows], dtype=np.int64),
+            FileList.of(root, [row.name for row in chosen]),
+            np.array([classes.index[row.label] for row in chosen], dtype=np.int64),
         )
         for split in ("train", "validation", "test")
-        if (rows := [row for row in there if listed.splits[row] == split]) or split == "train"
+        if (chosen := [row for row in there if row.split == split]) or split == "train"
     }
     if needs_train and not len(splits["train"].paths):
         raise DataError(f"{path}: no training images; expected train in column split, or no such column")
-    return Layout(
-        class_names=classes.names,
-        train=splits["train"],
-        test=splits.get("test"),
-        validation=splits.get("validation"),
-        notes=[*(f"{path}: {note}" for note in classes.notes), *notes, *passed_over([listing])],
-        missing=missing,
-    )
+    notes = [*(f"{path}: {note}" for note in classes.notes), *notes, *passed_over([listing])]
+    return Layout(classes.names, splits, notes, missing)
 
 
 def label_file(root: Path) -> Path | None:
@@ -106,20 +88,16 @@ def label_file(root: Path) -> Path | None:
 def lists_images(path: Path) -> bool:
     """Return whether a table lists images with their labels: has these columns, and a file that is there."""
     try:
-        names = _read(path).names
+        names = [row.name for row in _read(path)[0][:MAX_NAMED]]
     except DataError:
         return False
     folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())][:MAX_NAMED]
-    some_names = [f"{name}{ending}" for name in names[:MAX_NAMED] for ending in ("", ".jpg", ".jpeg", ".png")]
+    some_names = [f"{name}{ending}" for name in names for ending in ("", ".jpg", ".jpeg", ".png")]
     return any((folder / name).is_file() for folder in folders for name in some_names)
 
 
-def _read(path: Path) -> _Listed:
-    """Read the rows.
-
-    Raises:
-        DataError: One line per problem.
-    """
+def _read(path: Path) -> tuple[list[_Row], list[str]]:
+    """Read the rows, and note what was recognized; raise an error with one line per problem."""
     table, _, notes = open_table(path, CsvFormat(), ("delimiter", "decimal"))
     rows = table.rows()
     header = next(rows, (1, []))[1]
@@ -128,7 +106,7 @@ def _read(path: Path) -> _Listed:
         rows = table.with_format(replace(table.format, delimiter=delimiter)).rows()
         header = next(rows)[1]
     places = _places(path, header)
-    listed, problems = _Listed(notes=notes), Problems(str(path))
+    found, problems = list[_Row](), Problems(str(path))
     for line, row in rows:
         if len(row) != len(header):
             problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(header)}", kind="width")
@@ -139,26 +117,20 @@ def _read(path: Path) -> _Listed:
                 problems.add(places[kind], f"{path}:{line}: column {header[places[kind]]!r} is empty")
         split = split_of(cells.get("split", "train"))
         if split is None and cells["split"]:
-            found = f"{path}:{line}: found {cells['split']!r}, expected train, validation or test"
-            problems.add(places["split"], found, kind=cells["split"])
-        listed.names.append(PurePosixPath(cells["file"].replace("\\", "/")).as_posix())
-        listed.labels.append(cells["label"])
-        listed.splits.append(split or "")
-        listed.lines.append(line)
+            expected = f"{path}:{line}: found {cells['split']!r}, expected train, validation or test"
+            problems.add(places["split"], expected, kind=cells["split"])
+        name = PurePosixPath(cells["file"].replace("\\", "/")).as_posix()
+        found.append(_Row(line, name, cells["label"], split or ""))
     problems.raise_all()
-    return listed
+    return found, notes
 
 
-def _refuse_twice(path: Path, listed: _Listed) -> None:
-    """Reject a file that is listed twice: it might be in two splits.
-
-    Raises:
-        DataError: There is such a file.
-    """
+def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
+    """Reject a file that is listed twice: it might be in two splits."""
     first: dict[str, int] = {}
-    for line, name in zip(listed.lines, listed.names, strict=True):
-        if first.setdefault(name, line) != line:
-            raise DataError(f"{path}:{line}: {name} is also in line {first[name]}; keep one of them")
+    for row in rows:
+        if first.setdefault(row.name, row.line) != row.line:
+            raise DataError(f"{path}:{row.line}: {row.name} is also in line {first[row.name]}; keep one of them")
 
 
 def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
@@ -183,37 +155,38 @@ def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
     return places
 
 
-def _resolve(root: Path, path: Path, listed: _Listed, present: set[str], notes: list[str]) -> dict[Path, str]:
-    """Replace the names that are written differently on disk, and return what is missing.
+def _resolve(
+    root: Path, path: Path, rows: list[_Row], present: set[str], notes: list[str]
+) -> tuple[list[_Row], dict[Path, str]]:
+    """Return the rows with the names of their files as they are on disk, and what is wrong with those that are missing.
 
     Names match whatever the form of their accents, and without their ending if no other file has that name.
     """
-    missing: dict[Path, str] = {}
-    unknown = [row for row, name in enumerate(listed.names) if name not in present and not (root / name).is_file()]
-    if not unknown:
-        return missing
-    if len(unknown) == len(listed.names) and (folder := _folder_of(listed.names[0], present)) is not None:
-        listed.names = [f"{folder}/{name}" for name in listed.names]
+    unknown = {row for row in rows if row.name not in present and not (root / row.name).is_file()}
+    if unknown and len(unknown) == len(rows) and (folder := _folder_of(rows[0].name, present)) is not None:
         notes.append(f"{path}: the files are in {root / folder}")
-        return _resolve(root, path, listed, present, notes)
+        within = [row._replace(name=f"{folder}/{row.name}") for row in rows]
+        return _resolve(root, path, within, present, notes)
     written: dict[str, list[str]] = {}
-    for name in present:
+    for name in present if unknown else ():
         composed = unicodedata.normalize("NFC", name)
         written.setdefault(composed, []).append(name)
         written.setdefault(composed.rpartition(".")[0] + ".*", []).append(name)
-    completed = 0
-    for row in unknown:
-        name = unicodedata.normalize("NFC", listed.names[row])
+    resolved, missing, completed = list[_Row](), dict[Path, str](), 0
+    for row in rows:
+        name = unicodedata.normalize("NFC", row.name)
         found = written.get(name) or written.get(f"{name}.*", [])
-        if len(found) == 1:
+        if row in unknown and len(found) == 1:
             completed += name not in written
-            listed.names[row] = found[0]
-        else:
+            resolved.append(row._replace(name=found[0]))
+            continue
+        if row in unknown:
             why = f"several files have this name: {some(sorted(found))}" if found else "no such file"
-            missing[root / listed.names[row]] = f"{path}:{listed.lines[row]}: {root / listed.names[row]}: {why}"
+            missing[root / row.name] = f"{path}:{row.line}: {root / row.name}: {why}"
+        resolved.append(row)
     if completed:
         notes.append(f"{path}: {counted(completed, 'file')} listed without the ending of the name")
-    return missing
+    return resolved, missing
 
 
 def _folder_of(name: str, present: Iterable[str]) -> str | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+PathLike = TypeVar("PathLike", str, Path)
+Result = TypeVar("Result")
 
 SMALL_FILE = 8192
 """Average size in bytes, as of a JPEG of about 170 x 170 pixels."""
@@ -37,13 +38,11 @@ class Facts:
 
     Attributes:
         errors: Error message of each row that could not be read.
-        deep: The rows with more than 8 bits per pixel.
         frames: The rows whose files have more frames or pages than the first, which was read.
         hashes: The hashes of the pixels of all rows, eight bytes each; empty if nobody needs them.
     """
 
     errors: dict[int, str] = field(default_factory=dict)
-    deep: list[int] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     hashes: bytearray = field(default_factory=bytearray)
 
@@ -76,44 +75,19 @@ def decode_blocks(
     """
     shape = image_format.shape()
     size = max(1, BLOCK_BYTES // int(np.prod(shape)))
-    with _readers(paths) as for_each:
-        for start in range(0, len(paths), size):
-            rows = range(start, min(start + size, len(paths)))
-            pixels = np.zeros((len(rows), *shape), dtype=np.uint8)
-            for_each(rows, _Block(_texts(paths, rows), image_format, facts, until_deep, pixels, start).decode)
-            if until_deep and facts.deep:
+    for start in range(0, len(paths), size):
+        files = _texts(paths, range(start, min(start + size, len(paths))))
+        pixels = np.zeros((len(files), *shape), dtype=np.uint8)
+        for row, found in enumerate(read_each(files, image_format.decode)):
+            if isinstance(found, InputError):
+                facts.errors[start + row] = str(found)
+                continue
+            if until_deep and found.is_deep:
                 raise DeepFound
-            yield pixels
-    facts.errors = dict(sorted(facts.errors.items()))
-    facts.deep.sort()
-    facts.frames.sort()
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Some of the rows of a list of images, from `start` on, and where their pixels go."""
-
-    paths: list[str]
-    image_format: ImageFormat
-    facts: Facts
-    until_deep: bool
-    pixels: Pixels
-    start: int
-
-    def decode(self, row: int) -> None:
-        """Decode one image, unless it would have to be decoded again."""
-        if self.until_deep and self.facts.deep:
-            return
-        try:
-            found = self.image_format.decode(self.paths[row - self.start])
-        except InputError as error:
-            self.facts.errors[row] = str(error)
-            return
-        self.pixels[row - self.start] = found.pixels
-        if found.is_deep:
-            self.facts.deep.append(row)
-        if found.has_frames:
-            self.facts.frames.append(row)
+            pixels[row] = found.pixels
+            if found.has_frames:
+                facts.frames.append(start + row)
+        yield pixels
 
 
 def _texts(paths: Sequence[Path], rows: range) -> list[str]:
@@ -122,23 +96,23 @@ def _texts(paths: Sequence[Path], rows: range) -> list[str]:
     return [*map(str, paths[rows.start : rows.stop])]
 
 
-def for_each_row(paths: Sequence[Path], look: Callable[[int], None]) -> None:
-    """Call `look(row)` for each row of a list of images, in several threads if that is faster."""
-    with _readers(paths) as for_each:
-        for_each(range(len(paths)), look)
+def read_each(paths: Sequence[PathLike], look: Callable[[PathLike], Result]) -> Iterator[Result | InputError]:
+    """Yield what `look` returns of each file, or why the file cannot be read, in order; large files on all cores."""
 
+    def read(path: PathLike) -> Result | InputError:
+        try:
+            return look(path)
+        except InputError as error:
+            return error
 
-@contextmanager
-def _readers(paths: Sequence[Path]) -> Iterator[Callable[[range, Callable[[int], None]], object]]:
-    """Return a function that calls another one for each of some rows, in several threads if that is faster."""
     # With small files, threads mostly wait for Python's lock: two threads take twice as long as one.
-    sizes = [path.stat().st_size for path in paths[:: len(paths) // 50 + 1] if path.is_file()]
+    sizes = [path.stat().st_size for path in map(Path, paths[:: len(paths) // 50 + 1]) if path.is_file()]
     ignore_warnings()
     if sum(sizes) < SMALL_FILE * len(sizes):
-        yield lambda rows, look: deque(map(look, rows), maxlen=0)
+        yield from map(read, paths)
         return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield lambda rows, look: deque(pool.map(look, rows), maxlen=0)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(read, paths)
 
 
 def ignore_warnings() -> None:
@@ -150,48 +124,29 @@ def ignore_warnings() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """How images with more than 8 bits per pixel are scaled to 0..255; see `ImageFormat`."""
 
     num_deep: int
     black: float
     white: float
 
-    def values(self) -> list[float]:
-        """Return the three values."""
-        return [self.num_deep, self.black, self.white]
-
 
 def measured_scale(paths: Sequence[Path]) -> Scale:
-    """Return the scale of all images with more than 8 bits per pixel (at least one).
+    """Return the scale of all images with more than 8 bits per pixel (at least one). Unreadable ones are reported
+    elsewhere.
 
     Raises:
         DataError: Their values cannot be compared.
     """
-    ranges = measure(paths)
-    if len({found.whole for found in ranges}) > 1:
+    found = read_each(paths, partial(look_at, look=_range_if_deep))
+    ranges = [each for each in found if isinstance(each, ValueRange)]
+    if len({each.whole for each in ranges}) > 1:
         raise DataError(
             "dataset.root: some gray images are floating-point and others 16-bit or 32-bit, so their values cannot be "
             "compared; convert all of them to one type, or set dataset.value_range"
         )
     return Scale(len(ranges), *black_and_white(ranges))
-
-
-def measure(paths: Sequence[Path]) -> list[ValueRange]:
-    """Return the ranges of all images with more than 8 bits per pixel. Unreadable images are reported elsewhere."""
-    ranges: list[ValueRange] = []
-
-    def look(row: int) -> None:
-        try:
-            found = look_at(paths[row], _range_if_deep)
-        except InputError:
-            return
-        if found is not None:
-            ranges.append(found)
-
-    for_each_row(paths, look)
-    return ranges
 
 
 def _range_if_deep(image: Image.Image) -> ValueRange | None:

@@ -190,9 +190,7 @@ class Reader:
         key = None if cache is None else fingerprint(files, "scale")
         if cache is None or key is None:
             return measured_scale(files)
-        kept = cache.load_or_build(
-            key, (24,), lambda _: iter([np.array(measured_scale(files).values()).view(np.uint8)])
-        )
+        kept = cache.load_or_build(key, (24,), lambda _: [np.array(measured_scale(files)).view(np.uint8)])
         if kept is None:
             return measured_scale(files)
         num_deep, black, white = np.array(kept.pixels).view(np.float64).tolist()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, field_validator
@@ -15,8 +15,7 @@ from pydantic import AfterValidator, Field, field_validator
 from nnclassify.data.base import ImageDataset, RawDataset, Size, UnsplitDataset
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.examples import Splits
-from nnclassify.data.file_list import FileList
-from nnclassify.data.image_folders import SplitFolder, find_labeled, find_layout
+from nnclassify.data.image_folders import Layout, find_labeled, find_layout
 from nnclassify.data.image_format import ImageFormat, Mode, Resize, is_color
 from nnclassify.data.image_labels import labeled_layout
 from nnclassify.data.image_store import CacheOptions, Reader
@@ -34,11 +33,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+IDX = "raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
+
+
 class Downloaded(ImageDataset):
     """A dataset from torchvision, downloaded on first use."""
 
     root: PlacePath = "data"
     """Folder that holds the dataset, relative to the working directory. Downloads are saved there."""
+
+    source: ClassVar[str]
+    """The name of torchvision's class."""
+    needs: ClassVar[tuple[str, ...]]
+    """What belongs under `root`: any of these, where braces stand for several files."""
 
     def read(self, seed: int) -> RawDataset:
         """Read both splits with torchvision's class; the network is used only if files are missing.
@@ -66,41 +73,24 @@ class Downloaded(ImageDataset):
     def _open(self, train: bool) -> Any:
         import torchvision.datasets
 
-        classes = {
-            "mnist": torchvision.datasets.MNIST,
-            "fashion_mnist": torchvision.datasets.FashionMNIST,
-            "kmnist": torchvision.datasets.KMNIST,
-            "cifar10": torchvision.datasets.CIFAR10,
-            "cifar100": torchvision.datasets.CIFAR100,
-        }
-        dataset = classes[self.name_of()]
         root = Path(self.root)
-        made = [
-            folder
-            for folder in (root / dataset.__name__ / "raw", root / dataset.__name__, root)
-            if look(folder) is None
-        ]
+        folders = (root / self.source / "raw", root / self.source, root)
+        made = [folder for folder in folders if look(folder) is None]
         try:
-            return dataset(self.root, train=train, download=True)
+            return getattr(torchvision.datasets, self.source)(self.root, train=train, download=True)
         except Exception as cause:  # torchvision raises what urllib, tarfile, pickle and its own checks raise
             for folder in made:
                 with contextlib.suppress(OSError):  # torchvision may have left files in it, or not created it
                     folder.rmdir()
+            needed = " or ".join(f"{self.root}/{name}" for name in self.needs)
             raise DataError(
                 f"{self.root}: {self.name_of()} is missing or damaged, and could not be downloaded "
-                f"({one_line(cause)}); put {self.files()} there yourself, or set dataset.root to the folder that holds "
-                "them"
+                f"({one_line(cause)}); put {needed} there yourself, or set dataset.root to the folder that holds them"
             ) from cause
 
     def origin(self, split: str = "train") -> str:
         """Return the folder, the name and the split."""
         return f"{self.root}: {self.name_of()} {split}"
-
-    def files(self) -> str:
-        """Return the files that belong under `root`, for the error message."""
-        folder = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}.get(self.name_of(), "")
-        idx = "{train,t10k}-{images-idx3,labels-idx1}-ubyte"
-        return f"{self.root}/{folder}/raw/{idx}"
 
 
 def _channels_first(data: Any) -> Tensor:
@@ -115,38 +105,40 @@ class Mnist(Downloaded):
     """70,000 handwritten digits, 28x28 pixels, grayscale (LeCun et al., 1998)."""
 
     name: Literal["mnist"] = "mnist"
+    source = "MNIST"
+    needs = (f"MNIST/{IDX}",)
 
 
 class FashionMnist(Downloaded):
     """70,000 pieces of clothing, 28x28 pixels, grayscale (Xiao et al., 2017)."""
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
+    source = "FashionMNIST"
+    needs = (f"FashionMNIST/{IDX}",)
 
 
 class Kmnist(Downloaded):
     """70,000 cursive Japanese characters, 28x28 pixels, grayscale (Clanuwat et al., 2018)."""
 
     name: Literal["kmnist"] = "kmnist"
+    source = "KMNIST"
+    needs = (f"KMNIST/{IDX}",)
 
 
 class Cifar10(Downloaded):
     """60,000 photographs of objects in ten classes, 32x32 pixels, color (Krizhevsky, 2009)."""
 
     name: Literal["cifar10"] = "cifar10"
-
-    def files(self) -> str:
-        """Return the archive or its unpacked folder."""
-        return f"{self.root}/cifar-10-python.tar.gz or {self.root}/cifar-10-batches-py/"
+    source = "CIFAR10"
+    needs = ("cifar-10-python.tar.gz", "cifar-10-batches-py/")
 
 
 class Cifar100(Downloaded):
     """60,000 photographs of objects in 100 classes, 32x32 pixels, color (Krizhevsky, 2009)."""
 
     name: Literal["cifar100"] = "cifar100"
-
-    def files(self) -> str:
-        """Return the archive or its unpacked folder."""
-        return f"{self.root}/cifar-100-python.tar.gz or {self.root}/cifar-100-python/"
+    source = "CIFAR100"
+    needs = ("cifar-100-python.tar.gz", "cifar-100-python/")
 
 
 class Folder(ImageDataset, UnsplitDataset):
@@ -277,23 +269,33 @@ class Folder(ImageDataset, UnsplitDataset):
             layout = find_layout(root, named)
         else:
             layout = labeled_layout(root, Path(self.labels), skip_missing=self.on_bad_file == "skip")
-        reader = self._reader(root)
-        reader.unread |= layout.missing
-        notes = layout.notes
-        validation = layout.validation
-        if validation is not None and self.validation is not None and named is None:
-            notes.append(
-                f"{validation.root}: its validation images are not used, since dataset.validation is "
-                f"{self.validation}; remove that option to use them"
+        if self.validation is not None and named is None and "validation" in layout.splits:
+            layout.notes.append(
+                f"{layout.splits.pop('validation').root}: its validation images are not used, since dataset.validation "
+                f"is {self.validation}; remove that option to use them"
             )
-            validation = None
+        return self._source(root, layout)
+
+    def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
+        """List the files of the classes that a network knows; see `find_labeled` and `labeled_layout`."""
+        root, skips = self._existing_root(), self.on_bad_file == "skip"
+        if self.labels is None:
+            return self._source(root, find_labeled(root, class_names))
+        return self._source(root, labeled_layout(root, Path(self.labels), skip_missing=skips, needs_train=False))
+
+    def _source(self, root: Path, layout: Layout) -> RawDataset:
+        """Return the images of a layout, which are decoded once the splits are drawn."""
+        options = CacheOptions(self.cache, self.cache_limit)
+        reader = Reader(self.image_format(), root, options, is_limited=self.limit is not None)
+        reader.unread |= layout.missing
+        pools = {name: self._grouped(reader.pool(split)) for name, split in layout.splits.items()}
         return RawDataset(
-            train=self._grouped(reader.pool(layout.train)),
-            test=None if layout.test is None else self._grouped(reader.pool(layout.test)),
-            validation=None if validation is None else self._grouped(reader.pool(validation)),
+            train=pools["train"],
+            test=pools.get("test"),
+            validation=pools.get("validation"),
             class_names=layout.class_names,
             image_format=reader.image_format,
-            notes=notes,
+            notes=layout.notes,
             finish=partial(self._finish, reader),
         )
 
@@ -310,39 +312,6 @@ class Folder(ImageDataset, UnsplitDataset):
         if self.group is None:
             return images
         return replace(images, groups=groups_in(images.names.of(torch.arange(len(images.targets))), self.group))
-
-    def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
-        """List the files of the classes that a network knows; see `find_labeled` and `labeled_layout`.
-
-        Raises:
-            DataError: There is no such folder, or it contains something other than these classes.
-        """
-        root = self._existing_root()
-        reader = self._reader(root)
-        if self.labels is None:
-            splits, notes = find_labeled(root, class_names)
-        else:
-            skip = self.on_bad_file == "skip"
-            layout = labeled_layout(root, Path(self.labels), skip_missing=skip, needs_train=False)
-            reader.unread |= layout.missing
-            found = {"train": layout.train, "validation": layout.validation, "test": layout.test}
-            splits = {name: split for name, split in found.items() if split is not None}
-            class_names, notes = layout.class_names, layout.notes
-        nothing = SplitFolder(root, FileList.of(root, []), np.zeros(0, dtype=np.int64))
-        pools = {name: reader.pool(split) for name, split in {"train": nothing, **splits}.items()}
-        return RawDataset(
-            train=pools["train"],
-            test=pools.get("test"),
-            validation=pools.get("validation"),
-            class_names=class_names,
-            image_format=reader.image_format,
-            notes=notes,
-            finish=partial(self._finish, reader),
-        )
-
-    def _reader(self, root: Path) -> Reader:
-        options = CacheOptions(self.cache, self.cache_limit)
-        return Reader(self.image_format(), root, options, is_limited=self.limit is not None)
 
     def _existing_root(self) -> Path:
         root = Path(self.root)

@@ -197,7 +197,7 @@ def test_a_root_that_cannot_be_looked_at_is_a_message(name: str, here: Path) -> 
 def test_every_common_format_is_read(tmp_path: Path, ending: str) -> None:
     """A name that Pillow does not open by ended the search: whatever stood behind it could not be read."""
     Image.new("RGB", (8, 8), (200, 100, 0)).save(tmp_path / f"a.{ending}")
-    pixels = ImageFormat(8, 8, "rgb").read(tmp_path / f"a.{ending}")
+    pixels = ImageFormat(8, 8, "rgb").decode(tmp_path / f"a.{ending}").pixels
     assert pixels.shape == (3, 8, 8)
     assert abs(pixels.mean(axis=(1, 2)) - [200, 100, 0]).max() <= 3
 

@@ -242,7 +242,7 @@ def test_the_preprocessing_of_the_weights_is_in_the_checkpoint(weights: Path, im
     path = next((images / "a").glob("*.png"))
     with Image.open(path) as image:
         expected = ShuffleNet_V2_X0_5_Weights.DEFAULT.transforms()(image)
-    found = components.transform(torch.from_numpy(image_format.read(path).copy())[None], torch.float32)[0]
+    found = components.transform(torch.from_numpy(image_format.decode(path).pixels.copy())[None], torch.float32)[0]
     assert (found - expected).abs().mean() < 0.05 and (found - expected).abs().max() < 0.8
     again = config_of(**components.config.model_dump(mode="json", exclude_none=True))
     assert again.completed() == again == components.config

@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, 
 from nnclassify.data.image_folders import Layout, find_layout
 from nnclassify.data.image_format import look_at
 from nnclassify.data.image_labels import label_file, labeled_layout
-from nnclassify.data.image_reading import for_each_row
+from nnclassify.data.image_reading import read_each
+from nnclassify.data.splitting import counts_of
 from nnclassify.errors import InputError, counted, some
 
 if TYPE_CHECKING:
@@ -79,14 +81,16 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
     """
     labels = labels or label_file(Path(root))
     layout = find_layout(Path(root), None) if labels is None else labeled_layout(Path(root), labels, skip_missing=False)
-    splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
-    paths = [path for split in splits.values() if split is not None for path in split.paths]
+    paths = [path for split in layout.splits.values() for path in split.paths]
     facts = image_facts(paths)
     if not facts.sizes:
-        raise InputError(f"{root}: none of the {facts.num_opened} images can be read; the first: {first_of(facts)}")
-    counts = [int(count) for count in _class_counts(layout)]
+        first = next(iter(facts.unreadable.values()), "no file")
+        raise InputError(f"{root}: none of the {facts.num_opened} images can be read; the first: {first}")
+    train = layout.splits["train"]
+    counts = counts_of(train.targets, len(layout.class_names)).tolist()
     channels = 1 if facts.is_gray else 3
-    num_train = max(1, int(len(layout.train.paths) * _kept(layout)))
+    held_out = (0.0 if "test" in layout.splits else TEST) + (0.0 if "validation" in layout.splits else VALIDATION)
+    num_train = max(1, int(len(train.paths) * (1 - held_out)))
     for size in _sizes_for(facts):
         height, width = (size, size) if isinstance(size, int) else size
         blocks, recipe = suggested_blocks(num_train, channels, height, width)
@@ -108,31 +112,18 @@ def validation_entry(num_train: float) -> Entry:
     return Entry("validation", VALIDATION, "fraction of the training examples; selects the best epoch")
 
 
-def first_of(facts: ImageFacts) -> str:
-    """Return what is wrong with the first file that cannot be read."""
-    return next(iter(facts.unreadable.values()), "no file")
-
-
 def image_facts(paths: Sequence[Path]) -> ImageFacts:
     """Open images, as many as `MAX_OPENED`, and compare the bytes of all files of the same size."""
     opened = list(paths[:: -(-len(paths) // MAX_OPENED) or 1])
     facts = ImageFacts(len(paths), len(opened))
-    found: dict[int, tuple[tuple[int, int], str, str]] = {}
-    errors: dict[int, str] = {}
-
-    def look(row: int) -> None:
-        try:
-            found[row] = look_at(opened[row], _size_mode_format)
-        except InputError as error:
-            errors[row] = str(error)
-
-    for_each_row(opened, look)
-    for row in sorted(found):
-        size, mode, kind = found[row]
+    for path, found in zip(opened, read_each(opened, partial(look_at, look=_size_mode_format)), strict=True):
+        if isinstance(found, InputError):
+            facts.unreadable[path] = str(found)
+            continue
+        size, mode, kind = found
         facts.sizes.append(size)
         facts.modes[mode] += 1
         facts.formats[kind] += 1
-    facts.unreadable = {opened[row]: errors[row] for row in sorted(errors)}
     facts.copies = copies(paths)
     return facts
 
@@ -160,18 +151,6 @@ def copies(paths: Iterable[Path]) -> list[list[Path]]:
                 continue  # it is named among the files that cannot be read
             groups.setdefault((size, digest), []).append(path)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _class_counts(layout: Layout) -> Any:
-    import numpy as np
-
-    return np.bincount(layout.train.targets, minlength=len(layout.class_names))
-
-
-def _kept(layout: Layout) -> float:
-    """Return the fraction of the images in `layout.train` that stays in the training split."""
-    held_out = (0.0 if layout.test else TEST) + (0.0 if layout.validation else VALIDATION)
-    return 1 - held_out
 
 
 def _sizes_for(facts: ImageFacts) -> list[int | list[int]]:
@@ -229,9 +208,10 @@ def _dataset_entries(
         Entry("size", size, "the size of all images" if is_own else f"pixels; the median image is {median}"),
         Entry("mode", "gray" if facts.is_gray else "rgb"),
     ]
-    if not layout.validation:
-        entries.append(validation_entry(len(layout.train.paths) * (1 if layout.test else 1 - TEST)))
-    if not layout.test:
+    num_train = len(layout.splits["train"].paths)
+    if "validation" not in layout.splits:
+        entries.append(validation_entry(num_train * (1 if "test" in layout.splits else 1 - TEST)))
+    if "test" not in layout.splits:
         entries.append(Entry("test", TEST, "fraction of all images; reported at the end, selects nothing"))
     if facts.unreadable:
         entries.append(Entry("on_bad_file", "skip", f"{counted(len(facts.unreadable), 'file')} cannot be read"))
@@ -256,13 +236,11 @@ def cnn_entries(blocks: list[dict[str, Any]], height: int, width: int) -> list[E
 
 def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) -> list[str]:
     classes = some([f"{name} {count:,}" for name, count in zip(layout.class_names, counts, strict=True)], 10)
-    splits = {"validation": layout.validation, "test": layout.test}
-    own = [f"{len(split.paths):,} for {name}" for name, split in splits.items() if split is not None]
+    num_files = {name: len(split.paths) for name, split in layout.splits.items()}
+    own = [f"{num_files[name]:,} for {name}" for name in ("validation", "test") if name in num_files]
     noun = "files" if facts.unreadable else "images"
     beside = f", and {' and '.join(own)}" if own else ""
-    lines = [
-        f"{root}: {counted(len(layout.class_names), 'class')}, {len(layout.train.paths):,} {noun}{beside}: {classes}"
-    ]
+    lines = [f"{root}: {counted(len(layout.class_names), 'class')}, {num_files['train']:,} {noun}{beside}: {classes}"]
     heights, widths = zip(*facts.sizes, strict=True)
     smallest, largest = min(facts.sizes), max(facts.sizes)
     sizes = f"{smallest[1]}x{smallest[0]} pixels"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnclassify.data.image_format import look_at
-from nnclassify.data.image_reading import for_each_row
+from nnclassify.data.image_reading import read_each
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import POOR_IMAGES
@@ -97,12 +98,10 @@ def _of_files(material: Material, root: Path) -> dict[int, ImageFacts]:
     names = [name for examples in material.contents.parts.values() for name in examples.all_names()]
     paths = [root / name for name in names]
     facts: dict[int, ImageFacts] = {}
-
-    def look(row: int) -> None:
-        facts[row] = look_at(paths[row], image_facts)
+    for row, found in enumerate(read_each(paths, partial(look_at, look=image_facts))):
+        if isinstance(found, ImageFacts):
+            facts[row] = found
         material.progress.advance(1)
-
-    for_each_row(paths, look)
     return facts
 
 
