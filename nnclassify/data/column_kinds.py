@@ -9,7 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.encoding import (
@@ -43,28 +51,17 @@ are those of more categories than the last."""
 Category = Literal["one_hot", "yes_no"] | PositiveInt | Annotated[list[str], Field(min_length=2)]
 
 
-def _check_categories(value: Any) -> Any:
-    """Reject other forms with one message; the types check the rest."""
-    kinds = value.values() if isinstance(value, dict) else ()
-    listed = [name for kind in (value, *kinds) if isinstance(kind, list) for name in kind]
-    is_kind = [kind in ("one_hot", "yes_no") or _is_count(kind) or _is_order(kind) for kind in kinds]
-    is_form = value in (None, "auto") or isinstance(value, list | dict)
-    if not (is_form and all(is_kind) and all(isinstance(name, str) for name in listed)):
+def _categories(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Read the option; whatever is wrong with it has one message."""
+    try:
+        return read(value)
+    except ValidationError:
         raise ValueError(
             "auto, a list of columns, or for each column one_hot, yes_no, a number of categories, or the list of them"
-        )
-    return value
+        ) from None
 
 
-def _is_order(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 1
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-Categories = Annotated[Literal["auto"] | list[str] | dict[str, Category], BeforeValidator(_check_categories)]
+Categories = Annotated[Literal["auto"] | list[str] | dict[str, Category], WrapValidator(_categories)]
 
 
 def _days() -> list[DatePart]:

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify.data.splitting import Labels
+from nnclassify.data.splitting import Labels, Values
 from nnclassify.data.transform import CONSTANT
-
-Values = np.ndarray[Any, np.dtype[np.float64]]
 
 FEW_ROWS = 10
 """In fewer rows, consecutive numbers are a coincidence."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from nnclassify.data.csv_rows import MISSING, TextRows, as_number, number
+from nnclassify.data.csv_rows import MISSING, TextRows, as_number, float_of, number
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import DataError, some, suggestion
 
@@ -16,15 +16,8 @@ MAX_NAMES = 12
 """Columns that a message lists."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where a file has the features.
-
-    Attributes:
-        width: Values in every row.
-        columns: The place of each feature.
-        has_header: Whether the first line names the columns.
-    """
+class _Layout(NamedTuple):
+    """The number of values in every row, the place of each feature, and whether the first line names the columns."""
 
     width: int
     columns: Sequence[int]
@@ -141,10 +134,4 @@ def _is_row(cells: Sequence[str], encoder: TableEncoder | None, decimal: str) ->
 
 def _may_be_value(text: str, decimal: str) -> bool:
     """Return whether a field is a number, possibly infinite, or a missing value."""
-    if text.lower() in MISSING or as_number(text, decimal) is not None:
-        return True
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return text.lower() in MISSING or as_number(text, decimal) is not None or float_of(text) is not None

@@ -214,13 +214,16 @@ def as_number(text: str, decimal: str = ".") -> float | None:
     text = text.strip()
     if decimal != ".":
         text = text.replace(".", "?").replace(decimal, ".")
-    if "_" in text or not text.isascii():
-        return None
+    value = None if "_" in text or not text.isascii() else float_of(text)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def float_of(text: str) -> float | None:
+    """Return what Python takes for a number in a text, also infinity and NaN, or None."""
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
 
 
 def number(text: str, where: str, decimal: str = ".") -> float:
@@ -257,10 +260,8 @@ def why_no_number(text: str, decimal: str = ".") -> tuple[bool, str]:
 
 def is_infinite(text: str) -> bool:
     """Return whether a text is a number without end, or too large for a float."""
-    try:
-        return math.isinf(float(text))
-    except ValueError:
-        return False
+    value = float_of(text)
+    return value is not None and math.isinf(value)
 
 
 class Problems:

@@ -25,10 +25,10 @@ from nnclassify.data.csv_header import (
     text_columns,
 )
 from nnclassify.data.csv_rows import MISSING, Problems, TextRows, as_number, is_infinite, why_no_number
-from nnclassify.data.encoding import AnyColumn, NumberColumn, Values
+from nnclassify.data.encoding import AnyColumn, NumberColumn
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
-from nnclassify.data.splitting import Labels, Times
+from nnclassify.data.splitting import Labels, Times, Values
 from nnclassify.data.table_encoder import RawColumn
 from nnclassify.errors import DataError
 from nnclassify.settings import yaml_list
@@ -307,15 +307,13 @@ class _Reader:
             for text, count in texts.counts.items():
                 counts[clean_name(text)] += count
             try:
-                column = known.get(name) or self._recognized(name, counts)
+                kind, decimal = self.wanted.kinds.get(name), self.table.format.decimal
+                column = known.get(name) or column_of(name, kind, counts, decimal)
             except DataError as error:
                 self.problems.add(texts.place, f"{self.table.where()}: column {name!r}: {error}", kind="kind")
                 continue
             self.columns[name] = column
-            self._add(texts, _wrong_texts(column, counts, self.table.format.decimal, self.wanted.may_be_missing))
-
-    def _recognized(self, name: str, counts: Mapping[str, int]) -> AnyColumn:
-        return column_of(name, self.wanted.kinds.get(name), counts, self.table.format.decimal)
+            self._add(texts, _wrong_texts(column, counts, decimal, self.wanted.may_be_missing))
 
     def _add(self, texts: _Texts, problems: Mapping[str, str]) -> None:
         """Note what is wrong with texts of a column."""

@@ -8,12 +8,11 @@ the checkpoint.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -22,9 +21,9 @@ from nnclassify.data.csv_rows import MISSING, as_number, why_no_number
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import AMBIGUOUS, classes_of, matched
 from nnclassify.data.number_formats import TIME, NumberFormat
+from nnclassify.data.splitting import Values
 from nnclassify.errors import DataError, MissingValueError, some, suggestion
 
-Values = np.ndarray[Any, np.dtype[np.float64]]
 DatePart = Literal["days", "year", "month", "day", "weekday", "hour"]
 
 MAX_NAMED = 10
@@ -50,12 +49,10 @@ class Feature(NamedTuple):
 
     Attributes:
         name: Its name, such as `color=red`.
-        column: The column that it is made of.
         keeps_scale: Whether it is 0 or 1 and is not normalized.
     """
 
     name: str
-    column: str
     keeps_scale: bool
 
 
@@ -79,12 +76,16 @@ class Column(ABC):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     @abstractmethod
-    def numbers(self, text: str, decimal: str) -> list[float]:
-        """Return the features of a text that has no `problem`."""
+    def numbers(self, text: str, decimal: str) -> list[float] | None:
+        """Return the features of a text that is not missing; None if it is not of this kind."""
 
-    @abstractmethod
+    def expected(self, text: str, decimal: str) -> str:
+        """Return what was found and what was expected, for a text that is not of this kind."""
+        raise NotImplementedError  # some kinds take every text
+
     def problem(self, text: str, decimal: str) -> str | None:
         """Return what is wrong with a text that is not missing, or None."""
+        return self.expected(text, decimal) if self.numbers(text, decimal) is None else None
 
     def fitted(self, counts: Mapping[str, int]) -> Self:
         """Return the column with what is fixed from the training split; of most kinds that is nothing.
@@ -108,8 +109,8 @@ class Column(ABC):
 
     def features(self) -> list[Feature]:
         """Return the features, the one that marks missing values included."""
-        found = [Feature(name, self.name, self.keeps_scale) for name in self.feature_names()]
-        return [*found, Feature(f"{self.name} (missing)", self.name, True)] if self.marks_missing else found
+        found = [Feature(name, self.keeps_scale) for name in self.feature_names()]
+        return [*found, Feature(f"{self.name} (missing)", True)] if self.marks_missing else found
 
     def is_missing(self, text: str) -> bool:
         """Return whether a text stands for a missing value."""
@@ -131,9 +132,9 @@ class Column(ABC):
             if self.fill is None:
                 raise MissingValueError(f"{where}: {why_no_number(text)[1]}")
             text, decimal, is_missing = self.fill, ".", True
-        if (problem := self.problem(text, decimal)) is not None:
-            raise DataError(f"{where}: {problem}")
-        return self.numbers(text, decimal) + [float(is_missing)] * self.marks_missing
+        if (numbers := self.numbers(text, decimal)) is None:
+            raise DataError(f"{where}: {self.expected(text, decimal)}")
+        return numbers + [float(is_missing)] * self.marks_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,15 +143,14 @@ class NumberColumn(Column):
 
     kind: Literal["number"] = "number"
 
-    def problem(self, text: str, decimal: str) -> str | None:
-        """Return what is wrong with a text that is not a finite number."""
-        return None if as_number(text, decimal) is not None else why_no_number(text, decimal)[1]
-
-    def numbers(self, text: str, decimal: str) -> list[float]:
+    def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return the number."""
         value = as_number(text, decimal)
-        assert value is not None
-        return [value]
+        return None if value is None else [value]
+
+    def expected(self, text: str, decimal: str) -> str:
+        """Return what is wrong with a text that is not a finite number."""
+        return why_no_number(text, decimal)[1]
 
     def fitted_to(self, values: Values) -> NumberColumn:
         """Return the column whose missing values, NaN, are replaced by the median of the others."""
@@ -179,26 +179,20 @@ class FormattedNumberColumn(Column):
         """How the numbers are written."""
         return NumberFormat(self.unit, self.decimal, self.thousands)
 
-    def _value(self, text: str, decimal: str) -> float | None:
+    def numbers(self, text: str, decimal: str) -> list[float] | None:
+        """Return the number; of a time, the hours."""
         value = self.format.value(text)
-        return as_number(text, decimal) if value is None else value
+        value = as_number(text, decimal) if value is None else value
+        return None if value is None else [value]
 
-    def problem(self, text: str, decimal: str) -> str | None:
+    def expected(self, text: str, decimal: str) -> str:
         """Return what is wrong with a text that is not a number in this format."""
-        if self._value(text, decimal) is not None:
-            return None
         as_trained = "a time such as 19:30" if self.unit == TIME else f"a number as in the other rows ({self.format})"
         return f"found {text[:40]!r}, expected {as_trained}"
 
-    def numbers(self, text: str, decimal: str) -> list[float]:
-        """Return the number; of a time, the hours."""
-        value = self._value(text, decimal)
-        assert value is not None
-        return [value]
-
     def fill_for(self, counts: Mapping[str, int]) -> str:
         """Return the median of the numbers."""
-        values = [value for text, count in counts.items() for value in self.numbers(clean_name(text), ".") * count]
+        values = [value for text in counts for value in (self.numbers(clean_name(text), ".") or []) * counts[text]]
         return repr(float(np.median(values))).replace(".", self.decimal)
 
 
@@ -231,16 +225,12 @@ class OneHotColumn(Column):
             self._place_of[text] = matched([text], self.categories)[0]
         return self._place_of[text]
 
-    def problem(self, text: str, decimal: str) -> str | None:
-        """Nothing: a text that is not a category is one that was never seen."""
-        return None
-
     def is_unseen(self, text: str) -> bool:
         """Return whether a text is a category without an indicator of its own."""
         return not self.is_missing(clean_name(text)) and self._place(clean_name(text)) is None
 
     def numbers(self, text: str, decimal: str) -> list[float]:
-        """Return the indicators of the categories, then that of all others."""
+        """Return the indicators of the categories, then that of all others, which were never seen or are rare."""
         place = self._place(text)
         chosen = len(self.categories) if place is None else place
         return [float(index == chosen) for index in range(len(self.categories) + 1)]
@@ -251,11 +241,8 @@ class OneHotColumn(Column):
 
     def fitted(self, counts: Mapping[str, int]) -> Self:
         """Return the column with the categories of the training split, or the most frequent of them."""
-        found = classes_of(dict(counts))
-        rows = Counter[str]()
-        for text, count in counts.items():
-            rows[found.names[found.index[text]]] += count
-        kept = {name for name, _ in rows.most_common(self.most)}
+        found = classes_of(counts)
+        kept = {name for name, _ in found.rows(counts).most_common(self.most)}
         return replace(self, categories=tuple(name for name in found.names if name in kept))
 
 
@@ -274,17 +261,14 @@ class OrdinalColumn(Column):
         """Return whether a text stands for a missing value and is not one of the categories."""
         return text.lower() in MISSING and matched([text], self.categories) == [None]
 
-    def problem(self, text: str, decimal: str) -> str | None:
-        """Return what is wrong with a text that has no place in the order."""
-        if matched([text], self.categories) != [None]:
-            return None
-        return f"found {text!r}, expected one of {some(self.categories, MAX_NAMED)}{suggestion(text, self.categories)}"
-
-    def numbers(self, text: str, decimal: str) -> list[float]:
+    def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return the place of the category."""
         (place,) = matched([text], self.categories)
-        assert place is not None
-        return [float(place)]
+        return None if place is None else [float(place)]
+
+    def expected(self, text: str, decimal: str) -> str:
+        """Return what is wrong with a text that has no place in the order."""
+        return f"found {text!r}, expected one of {some(self.categories, MAX_NAMED)}{suggestion(text, self.categories)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,13 +279,13 @@ class YesNoColumn(Column):
 
     keeps_scale: ClassVar[bool] = True
 
-    def problem(self, text: str, decimal: str) -> str | None:
-        """Return what is wrong with a text that is neither yes nor no."""
-        return None if text.lower() in YES + NO else f"found {text[:40]!r}, expected yes or no, true or false, 1 or 0"
-
-    def numbers(self, text: str, decimal: str) -> list[float]:
+    def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return 1 or 0."""
-        return [float(text.lower() in YES)]
+        return [float(text.lower() in YES)] if text.lower() in YES + NO else None
+
+    def expected(self, text: str, decimal: str) -> str:
+        """Return what is wrong with a text that is neither yes nor no."""
+        return f"found {text[:40]!r}, expected yes or no, true or false, 1 or 0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,18 +301,15 @@ class DateColumn(Column):
     parts: tuple[DatePart, ...] = ("days",)
     kind: Literal["date"] = "date"
 
-    def problem(self, text: str, decimal: str) -> str | None:
-        """Return what is wrong with a text that is not a date in this format."""
-        if date_of(text, self.format) is not None:
-            return None
-        example = "2024-01-31" if self.format == ISO else f"{datetime(2024, 1, 31).strftime(self.format)}"
-        return f"found {text[:40]!r}, expected a date such as {example}"
-
-    def numbers(self, text: str, decimal: str) -> list[float]:
+    def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return the parts of the date."""
         date = date_of(text, self.format)
-        assert date is not None
-        return [float(_PARTS[part](date)) for part in self.parts]
+        return None if date is None else [float(_PARTS[part](date)) for part in self.parts]
+
+    def expected(self, text: str, decimal: str) -> str:
+        """Return what is wrong with a text that is not a date in this format."""
+        example = "2024-01-31" if self.format == ISO else f"{datetime(2024, 1, 31).strftime(self.format)}"
+        return f"found {text[:40]!r}, expected a date such as {example}"
 
     def feature_names(self) -> list[str]:
         """Return the column's name with each part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -31,8 +32,15 @@ class Classes:
     index: dict[str, int]
     notes: list[str] = field(default_factory=list)
 
+    def rows(self, counts: Mapping[str, int]) -> Counter[str]:
+        """Return the rows of each class from those of each spelling."""
+        rows = Counter(dict.fromkeys(self.names, 0))
+        for text, count in counts.items():
+            rows[self.names[self.index[text]]] += count
+        return rows
 
-def classes_of(counts: dict[str, int], decimal: str = ".") -> Classes:
+
+def classes_of(counts: Mapping[str, int], decimal: str = ".") -> Classes:
     """Return the classes for the spellings of a column, `{label: rows}`.
 
     Surrounding spaces and decomposed accents are ignored. If all labels are numbers, equal numbers are the same

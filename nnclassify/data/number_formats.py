@@ -42,7 +42,8 @@ class NumberFormat:
     def value(self, text: str) -> float | None:
         """Return the finite number in a text, with or without the unit, or None; times are in hours."""
         if self.unit == TIME:
-            return _hours(text)
+            time = _time(text)
+            return NumberFormat().value(text) if time is None else time[0]
         parts = _parts(text)
         if parts is None or parts[0] not in (self.unit, ""):
             return None
@@ -80,7 +81,8 @@ def number_format(texts: Iterable[str], decimal: str, *, is_certain: bool = Fals
         The format; None if they are not numbers with the same unit, or if `1,234` may be two different numbers.
     """
     texts = [*texts]
-    if texts and all(map(_hours_or_none, texts)) and len({_is_12_hours(text) for text in texts}) == 1:
+    times = [*map(_time, texts)]
+    if all(times) and len({is_half for _, is_half in filter(None, times)}) == 1:
         return NumberFormat(TIME)
     units = set()
     for text in texts:
@@ -127,21 +129,11 @@ def _parts(text: str) -> tuple[str, str, str] | None:
     return (found["before"] or found["after"] or "").strip(), found["sign"] or found["minus"], found["number"]
 
 
-def _hours(text: str) -> float | None:
-    """Return the hours of a time such as `19:30` or `7:30 PM`, or of a plain number."""
+def _time(text: str) -> tuple[float, bool] | None:
+    """Return the hours of a time such as `19:30` or `7:30 PM`, and whether it is AM or PM; None if it is no time."""
     found = _TIME.fullmatch(text.strip())
-    if found is None:
-        return NumberFormat().value(text)
-    hours, minutes, seconds, half = int(found[1]), int(found[2]), float(found[3] or 0), found[4]
-    if half and not 1 <= hours <= 12:
+    if found is None or (found[4] and not 1 <= int(found[1]) <= 12):
         return None
+    hours, half = int(found[1]), found[4]
     whole = hours % 12 + 12 * (half in "Pp") if half else hours
-    return whole + minutes / 60 + seconds / 3600
-
-
-def _hours_or_none(text: str) -> bool:
-    return _TIME.fullmatch(text.strip()) is not None and _hours(text) is not None
-
-
-def _is_12_hours(text: str) -> bool:
-    return text.strip()[-1:] in ("m", "M", ".")
+    return whole + int(found[2]) / 60 + float(found[3] or 0) / 3600, half is not None

@@ -13,7 +13,8 @@ from nnclassify.seeds import numpy_rng
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
-Times = np.ndarray[Any, np.dtype[np.float64]]
+Values = np.ndarray[Any, np.dtype[np.float64]]
+Times = Values
 
 
 @dataclass(frozen=True)

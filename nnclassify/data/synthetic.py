@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from nnclassify.data.base import Dataset, RawDataset
 from nnclassify.data.names import TEST, TRAIN
-from nnclassify.data.splitting import Labels
+from nnclassify.data.splitting import Labels, Values
 from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError
 from nnclassify.process import available_memory
 from nnclassify.seeds import numpy_rng, stream_seed
 from nnclassify.settings import Fraction, NonNegativeFloat, PositiveInt
 
-Values = np.ndarray[Any, np.dtype[np.float64]]
 NumExamples = Annotated[int, Field(ge=4, le=10_000_000)]
 
 
@@ -36,8 +35,8 @@ class SyntheticDataset(Dataset):
         """Draw inputs `(N, num_features)` and class indices `(N,)`, in random order."""
 
     def class_names(self) -> list[str]:
-        """Return the names of the classes."""
-        return ["0", "1"]
+        """Return the names of the classes: their numbers, of which there are two if no option says otherwise."""
+        return [str(index) for index in range(getattr(self, "num_classes", 2))]
 
     def feature_names(self) -> list[str]:
         """Return the names of the columns."""
@@ -173,10 +172,6 @@ class Blobs(SyntheticDataset):
         )
         return inputs, targets
 
-    def class_names(self) -> list[str]:
-        """Return the class numbers as names."""
-        return [str(index) for index in range(self.num_classes)]
-
     def num_columns(self) -> int:
         """Return `num_features` without building the names, of which there may be billions."""
         return self.num_features
@@ -205,7 +200,3 @@ class Spirals(SyntheticDataset):
         angle = 2 * np.pi * (self.turns * radius + targets / self.num_classes)
         inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return inputs + rng.normal(0.0, self.noise, size=inputs.shape), targets
-
-    def class_names(self) -> list[str]:
-        """Return the class numbers as names."""
-        return [str(index) for index in range(self.num_classes)]

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from nnclassify.data.encoding import MAX_NAMED, AnyColumn, Column, Feature, NumberColumn, Values, all_missing
+from nnclassify.data.encoding import MAX_NAMED, AnyColumn, Column, Feature, NumberColumn, all_missing
 from nnclassify.data.image_listing import clean_name
+from nnclassify.data.splitting import Values
 from nnclassify.errors import DataError, counted, some
 
 _COLUMNS: TypeAdapter[tuple[AnyColumn, ...]] = TypeAdapter(tuple[AnyColumn, ...])
@@ -36,12 +37,9 @@ class RawColumn:
         Raises:
             DataError: There is nothing to replace a missing value by.
         """
-        if self.texts is None or isinstance(self.column, NumberColumn):
-            return (
-                self.column.fitted_to(values)
-                if may_be_missing and isinstance(self.column, NumberColumn)
-                else self.column
-            )
+        if isinstance(self.column, NumberColumn):
+            return self.column.fitted_to(values) if may_be_missing else self.column
+        assert self.texts is not None
         codes, counts = np.unique(values.astype(np.int64), return_counts=True)
         rows = {self.texts[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
         present = {text: count for text, count in rows.items() if not self.column.is_missing(clean_name(text))}

@@ -226,11 +226,7 @@ class Csv(UnsplitDataset):
         return value if isinstance(value, str) and value != "test" else None
 
     def examine(self, source: RawDataset) -> list[str]:
-        """Return what is unusual about the labels and columns of a training table.
-
-        Raises:
-            DataError: The label is no class.
-        """
+        """Return what is unusual about the labels and columns of a training table."""
         table = source.table
         assert table is not None
         found = [] if self.is_multi_hot else self._examine_classes(source)
@@ -270,11 +266,7 @@ class Csv(UnsplitDataset):
             yield from () if found is None else (found,)
 
     def column_texts(self, column: str, split: str, examples: Examples) -> list[str]:
-        """Return the text of a column of the file for each example of a split; empty if missing.
-
-        Raises:
-            DataError: There is no such column.
-        """
+        """Return the text of a column of the file for each example of a split; empty if missing."""
         labels, file = self._labels(), self.origin(split if split in SPLIT_NAMES else "train")
         table, _, _ = self._opened(file)
         header, _ = header_and_rows(table, labels)
@@ -366,40 +358,38 @@ def find_table(path: str) -> Path:
     raise DataError(f"{path}: {why_no_file(Path(path))}; expected a CSV file (looked in {Path.cwd()})")
 
 
-class Iris(UnsplitDataset):
+class SklearnTable(UnsplitDataset):
+    """A table that scikit-learn's package carries."""
+
+    def read(self, seed: int) -> RawDataset:
+        """Read the dataset from scikit-learn's package; nothing is downloaded."""
+        import sklearn.datasets
+        import torch
+
+        bunch: Any = getattr(sklearn.datasets, f"load_{self.name_of()}")()
+        return RawDataset(
+            train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(bunch.data.astype(np.float64))),
+            class_names=[str(name) for name in bunch.target_names],
+            feature_names=[str(name) for name in bunch.feature_names],
+        )
+
+
+class Iris(SklearnTable):
     """150 irises of three species, by four lengths in cm (Fisher, 1936), from scikit-learn."""
 
     name: Literal["iris"] = "iris"
 
-    def read(self, seed: int) -> RawDataset:
-        """Read the dataset from scikit-learn's package; nothing is downloaded."""
-        from sklearn.datasets import load_iris
 
-        return _bunch(load_iris())
-
-
-class Wine(UnsplitDataset):
+class Wine(SklearnTable):
     """178 wines from three growers, by 13 measurements (UCI), from scikit-learn."""
 
     name: Literal["wine"] = "wine"
 
-    def read(self, seed: int) -> RawDataset:
-        """Read the dataset from scikit-learn's package; nothing is downloaded."""
-        from sklearn.datasets import load_wine
 
-        return _bunch(load_wine())
-
-
-class BreastCancer(UnsplitDataset):
+class BreastCancer(SklearnTable):
     """569 tumors, malignant or benign, by 30 measurements (Wisconsin), from scikit-learn."""
 
     name: Literal["breast_cancer"] = "breast_cancer"
-
-    def read(self, seed: int) -> RawDataset:
-        """Read the dataset from scikit-learn's package; nothing is downloaded."""
-        from sklearn.datasets import load_breast_cancer
-
-        return _bunch(load_breast_cancer())
 
 
 class Digits(ImageDataset, UnsplitDataset):
@@ -425,13 +415,3 @@ def _digits() -> Any:
     from sklearn.datasets import load_digits
 
     return load_digits()  # from compressed text, which takes longer than an epoch of a small network
-
-
-def _bunch(bunch: Any) -> RawDataset:
-    import torch
-
-    return RawDataset(
-        train=UnsplitExamples(bunch.target.astype(np.int64), torch.from_numpy(bunch.data.astype(np.float64))),
-        class_names=[str(name) for name in bunch.target_names],
-        feature_names=[str(name) for name in bunch.feature_names],
-    )

@@ -186,7 +186,7 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
     if num_rows >= MANY_ROWS:
         _leave_out_copies(table, header, columns, of_label, is_guessed=label is None)
         _find_time(table, header, columns, of_label)
-    classes = _rows_by_class(of_label, decimal)
+    classes = classes_of(of_label.counts, decimal).rows(of_label.counts)
     if len(classes) < 2:
         only = some([*classes]) or "no label"
         missing = f", and missing labels such as {next(iter(of_label.missing))!r}" if of_label.missing else ""
@@ -226,7 +226,7 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
             continue
         num_rows += 1
         for facts, cell in zip(columns, row, strict=True):
-            _count(facts, cell.strip())
+            (facts.missing if is_missing(cell) else facts.counts)[cell.strip()] += 1
     if len(others) > num_rows:
         line, width = next(iter(others.items()))
         raise DataError(
@@ -238,14 +238,6 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
     if num_rows == 0:
         raise DataError(f"{table.where(0)}: no rows after the header; expected at least one of each class")
     return num_rows
-
-
-def _rows_by_class(label: ColumnFacts, decimal: str) -> dict[str, int]:
-    classes = classes_of(dict(label.counts), decimal)
-    rows = dict.fromkeys(classes.names, 0)
-    for text, count in label.counts.items():
-        rows[classes.names[classes.index[text]]] += count
-    return rows
 
 
 def _leave_out_copies(
@@ -296,15 +288,8 @@ def _order(facts: ColumnFacts) -> Literal[1, -1] | None:
     """Return 1 if a column holds dates from the oldest to the newest, -1 if the newest comes first, or None."""
     if not isinstance(facts.column, DateColumn) or facts.num_missing or len(facts.counts) < MIN_TIMES:
         return None
-    dates = [facts.column.numbers(text, ".") for text in facts.counts]
+    dates = [facts.column.numbers(text, ".") or [] for text in facts.counts]
     return 1 if dates == sorted(dates) else -1 if dates == sorted(dates, reverse=True) else None
-
-
-def _count(facts: ColumnFacts, text: str) -> None:
-    if is_missing(text):
-        facts.missing[text] += 1
-    else:
-        facts.counts[text] += 1
 
 
 def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str) -> str:
@@ -382,15 +367,10 @@ def _role(facts: ColumnFacts, *, is_index: bool) -> str:
     """Return the role of a column that is not a feature, such as an identifier; empty if it may be a feature."""
     if facts.name.lower() in COLUMNS["split"] and "train" in splits_in(facts) and not facts.num_missing:
         return SPLIT
-    if _names_groups(facts):
+    is_repeated = facts.num_rows >= GROUP_ROWS * len(facts.counts) and not facts.num_missing
+    if is_group_column(facts.name) and len(facts.counts) >= MIN_GROUPS and is_repeated:
         return GROUP
     return INDEX if is_unnamed(facts.name) and is_index else ""
-
-
-def _names_groups(facts: ColumnFacts) -> bool:
-    num_groups = len(facts.counts)
-    is_repeated = facts.num_rows >= GROUP_ROWS * num_groups and not facts.num_missing
-    return is_group_column(facts.name) and num_groups >= MIN_GROUPS and is_repeated
 
 
 def splits_in(facts: ColumnFacts) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nnclassify.config.suggest.document import Entry, Suggestion
+from nnclassify.config.suggest.document import Entry, Suggestion, values_of
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
 from nnclassify.config.suggest.linearity import is_linear
 from nnclassify.config.suggest.recipe import (
@@ -55,7 +55,7 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
     num_features = sum(column.num_features() for column in facts.used)
     dataset = [*_dataset_entries(facts), *splits]
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
-    if facts.classes and num_train < SMALL and _is_linear(dataset):
+    if facts.classes and num_train < SMALL and is_linear(Csv.model_validate(values_of(dataset)).build(0)):
         model, recipe = linear_entries(num_train, num_features * len(facts.classes))
     loss = [Entry("loss", "bce_with_logits")]
     if facts.classes:
@@ -78,10 +78,6 @@ def mlp_entries(num_examples: int, num_features: int, num_classes: int) -> tuple
     much = next((rate for rate, limit in ((0.5, 1_000), (0.3, 100_000)) if num_examples < limit), 0.1)
     dropout = much if CLASS_ROWS * num_classes <= num_examples else 0.1
     return [Entry("name", "mlp"), Entry("hidden", [width, width]), Entry("dropout", dropout)], recipe
-
-
-def _is_linear(dataset: list[Entry]) -> bool:
-    return is_linear(Csv.model_validate({entry.key: entry.value for entry in dataset}).build(0))
 
 
 def linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], Recipe]:

@@ -44,7 +44,7 @@ def code(column: AnyColumn, text: str, decimal: str = ".") -> float:
     text = clean_name(text)
     if column.is_missing(text):
         return math.nan
-    if column.problem(text, decimal) is not None:
+    if (numbers := column.numbers(text, decimal)) is None:
         return math.inf
     if isinstance(column, DateColumn):
         date = date_of(text, column.format)
@@ -53,7 +53,7 @@ def code(column: AnyColumn, text: str, decimal: str = ".") -> float:
     if isinstance(column, OneHotColumn):
         (place,) = matched([text], column.categories)
         return float(len(column.categories) if place is None else place)
-    return column.numbers(text, decimal)[0]
+    return numbers[0]
 
 
 def codes_of_texts(column: TextColumn) -> tuple[dict[str, float], float]:
