@@ -40,7 +40,9 @@ class Quadrants(UnsplitDataset):
         points = numpy_rng(seed, "quadrants").uniform(-1, 1, size=(200, 2))
         labels = (2 * (points[:, 0] > 0) + (points[:, 1] > 0)).astype(np.int64)
         return RawDataset(
-            UnsplitExamples(labels, torch.from_numpy(points)), ["a", "b", "c", "d"], feature_names=["x", "y"]
+            UnsplitExamples(labels, torch.from_numpy(points)),
+            class_names=["a", "b", "c", "d"],
+            feature_names=["x", "y"],
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,70 +14,35 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Numbering:
-    """The label of each class.
-
-    Attributes:
-        labels: Labels in the order of the class indices.
-    """
-
-    labels: list[int]
-
-    def indices(self, labels: Labels, path: str) -> Labels:
-        """Convert labels `(N,)` to class indices `(N,)`.
-
-        Raises:
-            LabelError: A label is not a class.
-        """
-        order = np.array(self.labels)
-        places = np.searchsorted(order, labels).clip(max=len(order) - 1)
-        if (strange := np.flatnonzero(order[places] != labels)).size:
-            expected = f"{order[0]}..{order[-1]}" if order[0] >= 0 else "-1 or 1"
-            row = int(strange[0])
-            raise LabelError(f"{path}: label {labels[row]} of example {row} is not a class; expected {expected}")
-        return places.astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The classes of multi-hot targets, one per column.
-
-    Attributes:
-        labels: The column numbers.
-    """
-
-    labels: list[int]
-
-    def indices(self, labels: Labels, path: str) -> Labels:
-        """Return multi-hot targets `(N, K)` unchanged.
-
-        Raises:
-            LabelError: The number of columns is wrong.
-        """
-        if labels.shape[1] != len(self.labels):
-            raise LabelError(
-                f"{path}: {labels.shape[1]} columns of targets; expected {len(self.labels)}, one per class"
-            )
-        return labels
-
-
-def columns_of(labels: Labels, num_names: int | None, path: str) -> Columns:
-    """Return the classes of multi-hot targets `(N, K)`, as many as the config names, or one per column.
-
-    Raises:
-        LabelError: The number of columns differs from the number of names.
-    """
-    columns = Columns(list(range(num_names or labels.shape[1])))
-    columns.indices(labels, path)
-    return columns
-
-
-def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[str]) -> Numbering:
-    """Determine how the training labels number their classes: from 0, from 1, or as -1 and 1.
+def class_indices(labels: Labels, classes: Sequence[int], path: str) -> Labels:
+    """Convert labels `(N,)` to class indices `(N,)`; multi-hot targets `(N, K)` are checked.
 
     Args:
-        labels: Labels of the training examples.
+        labels: The labels.
+        classes: The label, or the column, of each class.
+        path: The file of the labels.
+
+    Raises:
+        LabelError: A label is not a class, or the number of columns is wrong.
+    """
+    if labels.ndim == 2:
+        if labels.shape[1] != len(classes):
+            raise LabelError(f"{path}: {labels.shape[1]} columns of targets; expected {len(classes)}, one per class")
+        return labels
+    order = np.array(classes)
+    places = np.searchsorted(order, labels).clip(max=len(order) - 1)
+    if (strange := np.flatnonzero(order[places] != labels)).size:
+        expected = f"{order[0]}..{order[-1]}" if order[0] >= 0 else "-1 or 1"
+        row = int(strange[0])
+        raise LabelError(f"{path}: label {labels[row]} of example {row} is not a class; expected {expected}")
+    return places.astype(np.int64)
+
+
+def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[str]) -> list[int]:
+    """Return the label, or the column, of each class: labels are numbered from 0, from 1, or as -1 and 1.
+
+    Args:
+        labels: Labels of the training examples, `(N,)`, or multi-hot targets `(N, K)`.
         num_names: Number of classes that the config names, or None.
         path: File of the labels.
         notes: List to which a line is appended if the labels do not begin with 0.
@@ -85,17 +50,19 @@ def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[s
     Raises:
         DataError: A label is too large for every class to have an example.
     """
+    if labels.ndim == 2:
+        return list(range(num_names or labels.shape[1]))
     highest = int(labels.max(initial=-1))
     known = set(np.unique(labels).tolist())
     if num_names in (None, highest) and 1 <= highest == len(known) and min(known) == 1:
         notes.append(f"{path}: labels 1..{highest} are the {highest} classes; there is no class 0")
-        return Numbering(list(range(1, highest + 1)))
+        return list(range(1, highest + 1))
     if num_names in (None, 2) and known == {-1, 1}:
         notes.append(f"{path}: labels -1 and 1 are the two classes")
-        return Numbering([-1, 1])
+        return [-1, 1]
     if num_names is None and highest >= max(len(labels), 1):
         raise DataError(f"{path}: label {highest} among {len(labels)} examples; expected 0, 1, ..., each at least once")
-    return Numbering(list(range(num_names or max(highest + 1, 1))))
+    return list(range(num_names or max(highest + 1, 1)))
 
 
 def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:

@@ -18,14 +18,7 @@ from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, Labels
-from nnclassify.data.targets import (
-    Columns,
-    Numbering,
-    columns_of,
-    numbering_of,
-    read_labels,
-    read_multi_hot,
-)
+from nnclassify.data.targets import class_indices, numbering_of, read_labels, read_multi_hot
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
 from nnclassify.errors import DataError, MissingValueError, one_line
@@ -99,17 +92,12 @@ class Tensors(ImageDataset, UnsplitDataset):
         return self._read(None)
 
     def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
-        """Map the files into memory, with the class indices of a trained network.
-
-        Raises:
-            DataError: See `read`.
-            LabelError: A label is not one of the classes.
-        """
+        """Map the files into memory, with the class indices of a trained network."""
         own_labels = self.class_names is None and not self.is_multi_hot
-        return self._read(Numbering([int(name) for name in class_names]) if own_labels else None)
+        return self._read([int(name) for name in class_names] if own_labels else None)
 
-    def _read(self, numbering: Numbering | Columns | None) -> RawDataset:
-        """Map the files into memory; without a `numbering`, the training labels determine it."""
+    def _read(self, classes: list[int] | None) -> RawDataset:
+        """Map the files into memory; without the label of each class, the training labels determine it."""
         notes: list[str] = []
         read = read_multi_hot if self.is_multi_hot else read_labels
         files = self._files()
@@ -119,7 +107,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             raise DataError(
                 f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only images can be augmented"
             )
-        numbering = numbering or self._numbering(labels, notes)
+        classes = classes or numbering_of(labels, len(self.class_names or ()) or None, self.train_targets, notes)
         own = white_of(inputs)
         white = self.white or own
         for split in [split for split in files if split != "train"]:
@@ -134,12 +122,12 @@ class Tensors(ImageDataset, UnsplitDataset):
             (own_inputs, own_labels), (inputs_file, targets_file) = pairs[split], files[split]
             scaled = _with_white(own_inputs, white_of(own_inputs), white, inputs_file, notes)
             names = INDICES if len(pairs) == 1 else ExampleNames(f"{split}/")
-            pools[split] = UnsplitExamples(numbering.indices(own_labels, targets_file), scaled, names)
+            pools[split] = UnsplitExamples(class_indices(own_labels, classes, targets_file), scaled, names)
         return RawDataset(
             train=replace(pools["train"], groups=self._groups(len(labels))),
             test=pools.get("test"),
             validation=pools.get("validation"),
-            class_names=self.class_names or [str(label) for label in numbering.labels],
+            class_names=self.class_names or [*map(str, classes)],
             image_format=None if own is None or white is None else _image_format(inputs, white),
             notes=notes,
         )
@@ -212,12 +200,6 @@ class Tensors(ImageDataset, UnsplitDataset):
                 "expected one per input"
             )
         return _checked(channels_first(inputs, self.axes, inputs_path, notes), inputs_path), labels
-
-    def _numbering(self, labels: Labels, notes: list[str]) -> Numbering | Columns:
-        num_names = len(self.class_names or ()) or None
-        if self.is_multi_hot:
-            return columns_of(labels, num_names, self.train_targets)
-        return numbering_of(labels, num_names, self.train_targets, notes)
 
     def origin(self, split: str = "train") -> str:
         """Return the file of the targets."""
