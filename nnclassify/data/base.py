@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -13,9 +13,9 @@ from pydantic import Field, field_validator
 
 from nnclassify.data.augment import Augment
 from nnclassify.data.csv_table import Table
+from nnclassify.data.examples import DatasetFacts
 from nnclassify.data.examples import Examples as Examples
 from nnclassify.data.examples import Splits as Splits
-from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.split_checks import (
     check_classes,
     check_different,
@@ -33,7 +33,6 @@ from nnclassify.data.splitting import (
     stratified_folds,
 )
 from nnclassify.data.suspected_groups import SuspectedGroups
-from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.data.transform import Normalize, Transform
 from nnclassify.data.unsplit import Drawn, UnsplitExamples
 from nnclassify.errors import DataError, LabelError, counted, some
@@ -43,25 +42,27 @@ from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 
 
 @dataclass(frozen=True)
-class RawDataset:
-    """What `Dataset.read` returns. A `test` or `validation` of None is drawn from `train`.
-
-    `table` is what a table was before it was encoded; for `encoder` and `recognized` see `Splits`.
-    """
+class RawDataset(DatasetFacts):
+    """What `Dataset.read` returns. A `test` or `validation` of None is drawn from `train`; `table` is what a table was
+    before it was encoded."""
 
     train: UnsplitExamples
-    class_names: list[str]
     test: UnsplitExamples | None = None
     validation: UnsplitExamples | None = None
-    image_format: ImageFormat | None = None
-    feature_names: list[str] | None = None
-    notes: list[str] = field(default_factory=list)
     table: Table | None = None
-    encoder: TableEncoder | None = None
-    recognized: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
     finish: Callable[[RawDataset], RawDataset] = lambda raw: raw
     """Called after all splits have been taken, to add what is known only then and to reject bad files."""
+
+    def splits(
+        self,
+        train: Examples,
+        validation: Examples | None = None,
+        test: Examples | None = None,
+        epoch_examples: int | None = None,
+    ) -> Splits:
+        """Return the splits that were taken, with what is known of the dataset."""
+        facts = {known.name: getattr(self, known.name) for known in fields(DatasetFacts)}
+        return Splits(train, validation, test, epoch_examples, **facts)
 
 
 MAX_FOLDS = 1000
@@ -177,19 +178,7 @@ class Dataset(Settings):
         if test is not None and drawn["test"].pool is source.train:
             notes += untested(test.all_targets().numpy(), source.class_names, by_folds=self.which_fold() is not None)
         source.notes.extend(f"{self.origin()}: {note}" for note in notes)
-        return Splits(
-            train=train,
-            validation=validation,
-            test=test,
-            class_names=source.class_names,
-            image_format=source.image_format,
-            feature_names=source.feature_names,
-            notes=source.notes,
-            encoder=source.encoder,
-            recognized=source.recognized,
-            skipped=source.skipped,
-            epoch_examples=None if self.share is None else num_whole,
-        )
+        return source.splits(train, validation, test, None if self.share is None else num_whole)
 
     def _check_validation(self, train_rows: Rows, validation_rows: Rows) -> None:
         """Reject an empty validation split if the config asks for one; with the default, a tiny table may have none."""

@@ -162,14 +162,11 @@ class Examples:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class Splits:
-    """A dataset with its splits, ready for training.
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What is known of a dataset, apart from its examples.
 
     Attributes:
-        train: The examples that the weights are fitted to.
-        validation: The examples that the best epoch is selected by, or None.
-        test: The examples that are only reported on, or None.
         class_names: Names of the classes, in the order of the class indices.
         image_format: How an image file becomes an input; None for tables.
         feature_names: Names of the columns; None if they have no names.
@@ -178,12 +175,8 @@ class Splits:
         encoder: How the columns of a table became features; None if every column is a feature.
         recognized: Options of the dataset that the config does not state and the data shows, such as a delimiter.
         skipped: The reason for each example that could not be read, by its name.
-        epoch_examples: The number of training examples in an epoch, in which they are repeated; None: each once.
     """
 
-    train: Examples
-    validation: Examples | None
-    test: Examples | None
     class_names: list[str]
     image_format: ImageFormat | None = None
     feature_names: list[str] | None = None
@@ -191,6 +184,22 @@ class Splits:
     encoder: TableEncoder | None = None
     recognized: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Splits(DatasetFacts):
+    """A dataset with its splits, ready for training.
+
+    Attributes:
+        train: The examples that the weights are fitted to.
+        validation: The examples that the best epoch is selected by, or None.
+        test: The examples that are only reported on, or None.
+        epoch_examples: The number of training examples in an epoch, in which they are repeated; None: each once.
+    """
+
+    train: Examples
+    validation: Examples | None = None
+    test: Examples | None = None
     epoch_examples: int | None = None
 
     @property

@@ -80,8 +80,7 @@ def untested(targets: Labels, class_names: list[str], *, by_folds: bool) -> list
     """Return a line that names the classes without test examples, which are rare, or in few groups."""
     counts = counts_of(targets, len(class_names))
     rare = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
-    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
-    found = f"no example of class {', '.join(rare[:5])}{more} in the test split"
+    found = f"no example of class {some(rare, 5)} in the test split"
     larger = "decrease dataset.folds" if by_folds else "increase dataset.test"
     return [f"{found}: its metrics cover the other classes only; add examples, or {larger}"] if rare else []
 

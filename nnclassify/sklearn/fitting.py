@@ -125,18 +125,7 @@ def _of_stream(options: dict[str, Any]) -> dict[str, Any]:
 def _undivided(source: RawDataset) -> Splits:
     """Return all examples as the training split; classes may lack examples."""
     train = source.train.take(np.arange(len(source.train.targets)))
-    source = source.finish(source)
-    return Splits(
-        train,
-        None,
-        None,
-        source.class_names,
-        source.image_format,
-        source.feature_names,
-        source.notes,
-        source.encoder,
-        source.recognized,
-    )
+    return source.finish(source).splits(train)
 
 
 def _filled(given: Any, suggested: Any) -> Any:

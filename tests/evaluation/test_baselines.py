@@ -136,7 +136,7 @@ def test_a_table_of_100_000_columns_has_a_baseline() -> None:
     targets = torch.arange(40) % 2
     inputs = torch.randn(40, 100_000, generator=torch.Generator().manual_seed(0)) + 0.1 * targets[:, None]
     examples = Examples(inputs, targets, torch.arange(40))
-    splits = Splits(examples, None, None, ["a", "b"])
+    splits = Splits(examples, class_names=["a", "b"])
     none = torch.zeros(1, dtype=torch.float64)
     transform = Transform((100_000,), None, None, none, none + 1)
     assert FittedBaselines.fit(splits, transform).evaluated(examples, targets).linear == 1.0

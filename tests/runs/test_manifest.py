@@ -82,7 +82,7 @@ def test_a_manifest_is_a_table_that_names_duplicates_of_other_splits(tmp_path: P
     inputs, targets = torch.tensor([[1.0], [2.0], [3.0], [1.0], [3.0]]), torch.tensor([0, 1, 1, 0, 1])
     names = INDICES.with_texts(["=1+1", "b\n", "c", "d", "e"])
     train, validation, test = (Examples(inputs, targets, torch.tensor(rows), names) for rows in ([0, 1], [2], [3, 4]))
-    splits = Splits(train, validation, test, ["@x", "y"])
+    splits = Splits(train, validation, test, class_names=["@x", "y"])
     write_manifest(tmp_path / "m.csv", splits)
     with (tmp_path / "m.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -109,7 +109,9 @@ def test_what_is_no_manifest_is_none(tmp_path: Path) -> None:
 
 def test_a_validation_split_that_is_the_test_split_and_multi_hot_classes() -> None:
     examples = Examples(torch.eye(2), torch.tensor([[1, 1], [0, 0]]), torch.arange(2), ExampleNames("test/"))
-    splits = Splits(Examples(torch.eye(2), examples.targets, torch.arange(2)), examples, examples, ["red", "green"])
+    splits = Splits(
+        Examples(torch.eye(2), examples.targets, torch.arange(2)), examples, examples, class_names=["red", "green"]
+    )
     manifest = manifest_of(splits)
     assert (manifest.names, manifest.splits) == (["0", "1", "test/0", "test/1"], ["train"] * 2 + ["test"] * 2)
     assert manifest.classes == ["red, green", ""] * 2
