@@ -86,7 +86,9 @@ class Tracking(Observer):
         epochs = [self._epoch(row) for row in trainer.rows] if self.trackers else []
         for name, tracker in self.trackers.items():
             with self._guarded(name):
-                self.logs[name] = tracker.open(self.run, epochs)
+                log = tracker.open(self.run)
+                log.add(epochs)
+                self.logs[name] = log
 
     def epoch_done(self, trainer: Trainer, row: Row) -> None:
         """Log the epoch, if the last were logged long enough ago."""

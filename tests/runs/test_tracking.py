@@ -72,8 +72,8 @@ def spy(monkeypatch: pytest.MonkeyPatch, fails_in: str = "") -> Spy:
     """Let `csv` open a spy."""
     log = Spy(fails_in)
 
-    def opened(self: CsvTables, logged: LoggedRun, epochs: Sequence[Epoch]) -> Log:
-        log._tell("open", logged.name, [epoch.number for epoch in epochs])
+    def opened(self: CsvTables, logged: LoggedRun) -> Log:
+        log._tell("open", logged.name)
         return log
 
     monkeypatch.setattr(CsvTables, "open", opened)
@@ -83,12 +83,12 @@ def spy(monkeypatch: pytest.MonkeyPatch, fails_in: str = "") -> Spy:
 def test_a_log_is_told_epochs_results_plots_and_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = spy(monkeypatch)
     result = train(tmp_path, ["csv"])
-    assert [name for name, *_ in log.told] == ["open", "add", "finish", "close"]
-    assert log.told[:2] == [("open", "run", []), ("add", [1, 2, 3])]
-    _, results, plots, last = log.told[2]
+    assert [name for name, *_ in log.told] == ["open", "add", "add", "finish", "close"]
+    assert log.told[:3] == [("open", "run"), ("add", []), ("add", [1, 2, 3])]
+    _, results, plots, last = log.told[3]
     assert results["result/test/accuracy"] == result.figures()["test"]["accuracy"] and last == 3
     assert plots == ["curves"]
-    assert log.told[3] == ("close", "finished")
+    assert log.told[4] == ("close", "finished")
 
 
 def test_a_run_has_the_same_bits_and_the_same_output_with_a_log(
@@ -148,7 +148,7 @@ def test_an_interrupted_run_says_so_to_its_log(tmp_path: Path, monkeypatch: pyte
     log = spy(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, ["csv"], observers=[Stop()])
-    assert log.told == [("open", "run", []), ("add", [1]), ("close", "interrupted")]
+    assert log.told == [("open", "run"), ("add", []), ("add", [1]), ("close", "interrupted")]
 
 
 def test_a_missing_package_is_told_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +188,7 @@ def test_a_run_may_be_resumed_with_other_trackers(tmp_path: Path) -> None:
 def test_a_column_is_there_though_its_first_figure_is_not_finite(tmp_path: Path) -> None:
     run = LoggedRun(tmp_path, "id", "run", None, {})
     names = ["loss", "lr"]
-    log = CsvTables().open(run, [Epoch(1, {"lr": 0.1}, names)])
+    log = CsvTables().open(run)
+    log.add([Epoch(1, {"lr": 0.1}, names)])
     log.add([Epoch(2, {"loss": 0.5, "lr": 0.1}, names)])
     assert (tmp_path / "csv" / "epochs.csv").read_text() == "epoch,loss,lr\n1,,0.1\n2,0.5,0.1\n"

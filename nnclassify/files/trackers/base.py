@@ -94,5 +94,5 @@ class Tracker(Settings):
         return None if self.package is None or find_spec(self.package) is not None else self.package
 
     @abstractmethod
-    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
-        """Open the log of a run. It then has these epochs, which the run has completed."""
+    def open(self, run: LoggedRun) -> Log:
+        """Open the log of a run, whose epochs so far are then added."""

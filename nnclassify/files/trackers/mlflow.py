@@ -35,7 +35,7 @@ class Mlflow(Tracker):
     experiment: Annotated[str, Field(min_length=1, max_length=200)] = "nnclassify"
     """The experiment that the run is added to."""
 
-    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
+    def open(self, run: LoggedRun) -> Log:
         """Continue the run with the same identity, which keeps the epochs that it has, or create it."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
@@ -46,9 +46,7 @@ class Mlflow(Tracker):
             known = client.get_experiment_by_name(self.experiment)
             experiment = client.create_experiment(self.experiment) if known is None else known.experiment_id
         found = _tagged(client, experiment, ID_TAG, run.id)
-        log = _Run(client, _created(client, experiment, run) if found is None else found)
-        log.add(epochs)
-        return log
+        return _Run(client, _created(client, experiment, run) if found is None else found)
 
 
 def _creation(uri: str) -> AbstractContextManager[None]:

@@ -18,12 +18,10 @@ class CsvTables(Tracker):
 
     name: Literal["csv"] = "csv"
 
-    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
+    def open(self, run: LoggedRun) -> Log:
         """Write the files again from the history."""
         (run.folder / "csv").mkdir(exist_ok=True)
-        log = _Tables(run)
-        log.add(epochs)
-        return log
+        return _Tables(run)
 
 
 class _Tables(Log):

@@ -18,16 +18,14 @@ class Tensorboard(Tracker):
     name: Literal["tensorboard"] = "tensorboard"
     package: ClassVar[str | None] = "tensorboard"
 
-    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
+    def open(self, run: LoggedRun) -> Log:
         """Write the event files again from the history; a TensorBoard that has read the earlier ones forgets them."""
         from torch.utils.tensorboard import SummaryWriter
 
         folder = run.folder / "tensorboard"
         for earlier in folder.glob("events.out.tfevents.*"):
             earlier.unlink()
-        log = _Events(SummaryWriter(str(folder), purge_step=0), run)
-        log.add(epochs)
-        return log
+        return _Events(SummaryWriter(str(folder), purge_step=0), run)
 
 
 class _Events(Log):

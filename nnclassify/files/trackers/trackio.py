@@ -25,7 +25,7 @@ class Trackio(Tracker):
     space: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """A Space of Hugging Face to send the run to. Default: none, and nothing is sent."""
 
-    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
+    def open(self, run: LoggedRun) -> Log:
         """Write the run again from the history."""
         import trackio
 
@@ -41,9 +41,7 @@ class Trackio(Tracker):
                 auto_log_cpu=False,
                 auto_log_gpu=False,
             )
-        log = _Run(opened)
-        log.add(epochs)
-        return log
+        return _Run(opened)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Wandb(Tracker):
     mode: Literal["offline", "online"] = "offline"
     """Whether to write files only, or to send the run while it trains."""
 
-    def open(self, run: LoggedRun, epochs: Sequence[Epoch]) -> Log:
+    def open(self, run: LoggedRun) -> Log:
         """Continue the run with the same identity; its files are written again unless they have been sent."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
@@ -59,9 +59,7 @@ class Wandb(Tracker):
             reinit="create_new",
             settings=settings,
         )
-        log = _Run(opened)
-        log.add(epochs)
-        return log
+        return _Run(opened)
 
 
 class _Run(Log):
