@@ -33,36 +33,25 @@ class NNClassifyError(Exception):
     """Base class of all errors that end a command with a message instead of a traceback.
 
     Attributes:
+        problems: One line per problem.
         path: The config key that the message begins with; empty if it is not about a key.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str = "", path: ConfigPath = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str | Sequence[str] = "", path: ConfigPath = ()) -> None:
+        self.problems = [message] if isinstance(message, str) else list(message)
+        super().__init__("\n".join(self.problems))
         self.path = path
 
     @property
     def lines(self) -> list[str]:
         """Return one line per problem, safe to print on a terminal whatever the names contain."""
-        return [printable(str(self))]
+        return [printable(text) for text in (self.problems if len(self.problems) > 1 else [str(self)])]
 
 
 class ConfigError(NNClassifyError):
-    """The config is invalid.
-
-    Attributes:
-        problems: One line per problem, with file, line and key.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = list(problems)
-
-    @property
-    def lines(self) -> list[str]:
-        """Return one line per problem."""
-        return [printable(problem) for problem in self.problems]
+    """The config is invalid; there is a problem for each line with its file, line and key."""
 
 
 class InputError(NNClassifyError):
@@ -70,20 +59,7 @@ class InputError(NNClassifyError):
 
 
 class DataError(NNClassifyError):
-    """A dataset cannot be read, or cannot be learned from.
-
-    Attributes:
-        problems: One line per problem.
-    """
-
-    def __init__(self, message: str | Sequence[str] = "", path: ConfigPath = ()) -> None:
-        self.problems = [message] if isinstance(message, str) else list(message)
-        super().__init__("\n".join(self.problems), path)
-
-    @property
-    def lines(self) -> list[str]:
-        """Return one line per problem."""
-        return [printable(problem) for problem in self.problems] if len(self.problems) > 1 else super().lines
+    """A dataset cannot be read, or cannot be learned from."""
 
 
 class MissingValueError(DataError):
@@ -156,13 +132,11 @@ def printable(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if character in keep or character in _JOINERS or not _is_control(character) else _escaped(character)
+        _escaped(character)
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in keep + _JOINERS
+        else character
         for character in text
     )
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _escaped(character: str) -> str:

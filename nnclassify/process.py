@@ -23,6 +23,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -136,15 +137,20 @@ def exit_on_signals() -> None:
 
 
 @contextlib.contextmanager
-def default_signal_handlers() -> Iterator[None]:
-    """Return a context in which a signal ends the program even inside a library call, which would delay Python's
-    handlers."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPPING}
+def signal_handlers(handler: Any) -> Iterator[None]:
+    """Return a context in which a handler, or what `signal` defines, is in place for the signals that stop a run."""
+    before = {number: signal.signal(number, handler) for number in STOPPING}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def default_signal_handlers() -> AbstractContextManager[None]:
+    """Return a context in which a signal ends the program even inside a library call, which would delay Python's
+    handlers."""
+    return signal_handlers(signal.SIG_DFL)
 
 
 def die_with_parent() -> None:
@@ -182,12 +188,8 @@ def stop_on_signals(ask: Callable[[int], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
         yield
         return
-    before = {number: signal.signal(number, handle) for number in STOPPING}
-    try:
+    with signal_handlers(handle):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def available_memory() -> int | None:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticKnownError
 
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
-from nnclassify.config.search import SearchSection, SearchSpace
+from nnclassify.config.search import Misfit, SearchSection, SearchSpace
 from nnclassify.config.suggest.suggest import is_data, other_kind, runs_within, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
 from nnclassify.data import AnyDataset
@@ -22,7 +22,7 @@ from nnclassify.data.transform import Costs, EvaluationSettings
 from nnclassify.errors import ConfigError, NNClassifyError, counted, dotted, some, suggestion
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.paths import is_folder, is_regular, look, why_no_file
-from nnclassify.files.shipped import shipped_configs
+from nnclassify.files.shipped import shipped_config, shipped_configs
 from nnclassify.files.trackers import AnyTracker
 from nnclassify.files.user_code import CONTENT, check_trust
 from nnclassify.losses import AnyLoss, CrossEntropy, LossFunction
@@ -245,7 +245,7 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
         ConfigError: The config is wrong; the message lists all problems, one per line.
         InputError: No config can be suggested for the data.
     """
-    if not of_run and not is_shipped(config) and is_data(config):
+    if not of_run and shipped_config(config) is None and is_data(config):
         suggestion, source = suggested_source(config, _label_in(overrides))
         loaded = load_source(source, suggestion.name, overrides)
         return replace(loaded, notes=(*suggestion.found, *loaded.notes))
@@ -279,15 +279,6 @@ def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *,
     return LoadedConfig(run_config, source, run_config.name or name, () if of_run else notes)
 
 
-def is_shipped(config: str) -> bool:
-    """Return whether a shipped config has that name."""
-    return _shipped_name(config) in shipped_configs()
-
-
-def _shipped_name(config: str) -> str:
-    return config.removesuffix(".yaml").removeprefix("configs/")
-
-
 def find_config(config: str) -> Path:
     """Find a config by path, or by the name of a shipped config.
 
@@ -300,16 +291,14 @@ def find_config(config: str) -> Path:
         if (kind := other_kind(config)) is not None:
             raise ConfigError([f"{config}: {kind}"])
         return path
-    shipped = shipped_configs()
-    name = _shipped_name(config)
-    if name in shipped:
-        return shipped[name]
+    if (shipped := shipped_config(config)) is not None:
+        return shipped
     if config and is_folder(path) and not is_data(config):
         kind = f"a folder of runs ({some(names)})" if (names := runs_within(path)) else "a run folder"
         raise ConfigError([f"{config}: {kind}; continue a run with --resume, or give a YAML file"])
     if config and look(path) is not None:
         raise ConfigError([f"{config}: {why_no_file(path)}; expected a YAML file or the name of a shipped config"])
-    hint = suggestion(name, shipped) or "; `nnclassify configs` lists the shipped ones"
+    hint = suggestion(path.stem, shipped_configs()) or "; `nnclassify configs` lists the shipped ones"
     raise ConfigError([f"{config or 'CONFIG'}: no such file and no shipped config of that name{hint}"])
 
 
@@ -338,95 +327,76 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
 
 def search_space(source: YamlSource) -> tuple[SearchSpace, list[tuple[YamlPath, str]]]:
     """Return what the `search` section of a config describes, and all problems with it, with their keys."""
-
-    def misfits(data: dict[str, Any]) -> list[tuple[YamlPath, set[str | int], str]]:
-        return [(misfit.path, {*misfit.needs}, misfit.text) for misfit in _misfits_of_sound(data, set())]
-
-    return SearchSpace.read(source, RunConfig, misfits)
+    return SearchSpace.read(source, RunConfig, lambda data: _misfits_of_sound(data, set()))
 
 
-def _misfits_of_sound(data: dict[str, Any], broken: set[str | int]) -> list[_Misfit]:
+def _misfits_of_sound(data: dict[str, Any], broken: set[str | int]) -> list[Misfit]:
     """Return the misfits among the valid keys, with defaults for required keys that are not valid."""
     sound = {"dataset": "xor", "model": "mlp", **{key: value for key, value in data.items() if key not in broken}}
     found = _misfits(RunConfig.model_validate(sound))
     return [misfit for misfit in found if not broken & {*misfit.needs, *misfit.path[:1]}]
 
 
-@dataclass(frozen=True)
-class _Misfit:
-    """Settings that are valid alone but not together.
-
-    Attributes:
-        path: The key to change.
-        needs: The other keys involved.
-        text: What is wrong, and what to do.
-    """
-
-    path: YamlPath
-    needs: tuple[str, ...]
-    text: str
-
-
-def _misfits(config: RunConfig) -> Iterator[_Misfit]:
+def _misfits(config: RunConfig) -> Iterator[Misfit]:
     yield from _multi_hot_misfits(config) if config.dataset.is_multi_hot else _loss_misfits(config)
     yield from _unknown_findings(config)
     if config.ema is not None and config.lookahead is not None:
         text = "found both lookahead and ema, but only one average can be evaluated and saved; remove one of them"
-        yield _Misfit(("lookahead",), ("ema",), text)
+        yield Misfit(("lookahead",), ("ema",), text)
     yield from _validation_misfits(config)
     augment = config.dataset.augmentation()
     if augment is not None and augment.mixes and (reason := config.loss.refuses_soft()) is not None:
         option = "mixup" if augment.mixup else "cutmix"
         text = f"found {config.loss.name} with dataset.augment.{option}, which makes targets soft; {reason}"
-        yield _Misfit(("loss",), ("dataset",), text)
+        yield Misfit(("loss",), ("dataset",), text)
     if config.dataset.normalize == "weights" and getattr(config.model, "weights", None) is None:
         text = "found weights, but the model has no pretrained weights; set model.weights, or normalize: standard"
-        yield _Misfit(("dataset", "normalize"), ("model",), text)
+        yield Misfit(("dataset", "normalize"), ("model",), text)
     if (reason := METRICS[config.select_by].refuses(is_multi_hot=config.dataset.is_multi_hot)) is not None:
-        yield _Misfit(("select_by",), ("dataset",), f"{reason}; choose another metric, such as f1_macro")
+        yield Misfit(("select_by",), ("dataset",), f"{reason}; choose another metric, such as f1_macro")
 
 
-def _validation_misfits(config: RunConfig) -> Iterator[_Misfit]:
+def _validation_misfits(config: RunConfig) -> Iterator[Misfit]:
     if config.dataset.validation in (0, "test"):
         yield from _unselected(config)
     if config.dataset.validation == "test" and not config.show_test:
         text = "found off with dataset.validation: test, which shows the test split after every epoch; set it to 0.1"
-        yield _Misfit(("show_test",), ("dataset",), text)
+        yield Misfit(("show_test",), ("dataset",), text)
 
 
-def _unselected(config: RunConfig) -> Iterator[_Misfit]:
+def _unselected(config: RunConfig) -> Iterator[Misfit]:
     """Find settings that choose by a validation split, of a config that has none."""
     lacks = "needs a validation split; set dataset.validation: 0.1, or remove"
     if config.patience is not None:
-        yield _Misfit(("patience",), ("dataset",), f"{lacks} patience")
+        yield Misfit(("patience",), ("dataset",), f"{lacks} patience")
     if config.select_by != "accuracy":
-        yield _Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {lacks} select_by")
+        yield Misfit(("select_by",), ("dataset",), f"found {config.select_by!r}, which {lacks} select_by")
     if isinstance(config.evaluation.threshold, str | Costs):
         rule = "f1" if isinstance(config.evaluation.threshold, str) else "costs"
-        yield _Misfit(("evaluation", "threshold"), ("dataset",), f"found {rule}, which {lacks} threshold")
+        yield Misfit(("evaluation", "threshold"), ("dataset",), f"found {rule}, which {lacks} threshold")
 
 
-def _unknown_findings(config: RunConfig) -> Iterator[_Misfit]:
+def _unknown_findings(config: RunConfig) -> Iterator[Misfit]:
     for place, finding in enumerate(config.accept or []):
         if finding not in FINDING_IDS:
-            yield _Misfit(("accept", place), (), f"found {finding}: {no_such_finding(finding)}")
+            yield Misfit(("accept", place), (), f"found {finding}: {no_such_finding(finding)}")
 
 
-def _loss_misfits(config: RunConfig) -> Iterator[_Misfit]:
+def _loss_misfits(config: RunConfig) -> Iterator[Misfit]:
     if (reason := config.loss.refuses(config.model.output)) is not None:
         text = f"found {config.loss.name} after model.output: {config.model.output}; {reason}"
-        yield _Misfit(("loss",), ("model",), text)
+        yield Misfit(("loss",), ("model",), text)
 
 
-def _multi_hot_misfits(config: RunConfig) -> Iterator[_Misfit]:
+def _multi_hot_misfits(config: RunConfig) -> Iterator[Misfit]:
     """Find settings that require one class per example."""
     if (reason := config.loss.refuses_multi_hot()) is not None:
-        yield _Misfit(("loss",), ("dataset",), reason)
+        yield Misfit(("loss",), ("dataset",), reason)
     elif config.model.output in ("softmax", "log_softmax"):
         text = (
             f"found {config.model.output}: probabilities that sum to 1 are for one class per example, but the targets "
         )
-        yield _Misfit(("model", "output"), ("dataset",), text + "are multi-hot; use sigmoid with loss: bce, or none")
+        yield Misfit(("model", "output"), ("dataset",), text + "are multi-hot; use sigmoid with loss: bce, or none")
     else:
         yield from _loss_misfits(config)
 

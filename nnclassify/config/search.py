@@ -17,7 +17,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, JsonValue, WrapValidator
 
@@ -140,8 +140,24 @@ class Parameter:
 
 
 Problem = tuple[YamlPath, str]
-Misfits = Callable[[dict[str, Any]], list[tuple[YamlPath, set[str | int], str]]]
-"""Returns the settings of a config that do not fit each other: the key, the other keys involved, and what is wrong."""
+
+
+class Misfit(NamedTuple):
+    """Settings that are valid alone but not together.
+
+    Attributes:
+        path: The key to change.
+        needs: The other keys involved.
+        text: What is wrong, and what to do.
+    """
+
+    path: YamlPath
+    needs: tuple[str, ...]
+    text: str
+
+
+Misfits = Callable[[dict[str, Any]], list[Misfit]]
+"""Returns the settings of a config that do not fit each other."""
 
 
 class _Reader:
@@ -163,23 +179,23 @@ class _Reader:
         elif isinstance(value, list):
             self._choices(key, path, place, value)
         elif _is_range(value):
-            self._range(Parameter(key, path, place, _NO_CHOICES), value)
+            self._range(key, path, place, value)
         else:
             self.problems.append((place, f"found {shown(value)}, expected {EXPECTED}{_hint(key, value)}"))
 
-    def _range(self, parameter: Parameter, value: dict[str, Any]) -> None:
+    def _range(
+        self, name: str, path: YamlPath, place: YamlPath, value: dict[str, Any], within: tuple[str, str] | None = None
+    ) -> None:
         kind = next(kind for key, kind in KINDS.items() if key in value)
-        if errors := errors_in(value, kind, at=parameter.place):
+        if errors := errors_in(value, kind, at=place):
             by_path = {path_of(error, self.source.data): error for error in errors}
-            self.problems += [
-                (path, describe([error], path, self.source.data, self.root)) for path, error in by_path.items()
-            ]
+            self.problems += [(at, describe([error], at, self.source.data, self.root)) for at, error in by_path.items()]
             return
         domain = kind.model_validate(value)
         if (problem := domain.problem()) is not None:
-            self.problems.append((parameter.place, problem))
+            self.problems.append((place, problem))
         else:
-            self.parameters.append(Parameter(parameter.name, parameter.path, parameter.place, domain, parameter.within))
+            self.parameters.append(Parameter(name, path, place, domain, within))
 
     def _choices(self, key: str, path: YamlPath, place: YamlPath, values: list[Any]) -> None:
         named = [(_name(value), value) for value in values]
@@ -195,10 +211,8 @@ class _Reader:
         for index, (name, value) in enumerate(named):
             for inner, part in _ranges_in(value):
                 full = (*path, *inner)
-                within = Parameter(
-                    f"{'.'.join(map(str, full))} ({name})", full, (*place, index, *inner), _NO_CHOICES, (key, name)
-                )
-                self._range(within, part)
+                of_choice = f"{'.'.join(map(str, full))} ({name})"
+                self._range(of_choice, full, (*place, index, *inner), part, (key, name))
 
 
 def _hint(key: str, value: Any) -> str:
@@ -209,7 +223,6 @@ def _hint(key: str, value: Any) -> str:
     return suggestion(first, KINDS) or f"; a key within {key} is written `{key}.{first}: ...`"
 
 
-_NO_CHOICES = Choices({})
 _FIXED = {
     "name": "it names the run",
     "seed": "the best of several seeds is luck; compare seeds with train --seeds",
@@ -359,8 +372,8 @@ class SearchSpace:
             _put(trial, parameter.path, parameter.samples()[0])
         except ConfigError:
             return False
-        errors = errors_in(trial, self.root, is_new=False)
-        return not any(_is_unknown(error, trial, parameter.path) for error in errors)
+        unknown = [error for error in errors_in(trial, self.root, is_new=False) if error["type"] == "extra_forbidden"]
+        return all(path_of(error, trial) != parameter.path for error in unknown)
 
     def _bases(self, parameter: Parameter) -> list[dict[str, Any]]:
         """Return the configs, one per choice that a parameter depends on, in which it has a place."""
@@ -409,14 +422,10 @@ class SearchSpace:
                 within = "" if path == parameter.path else f"{dotted(path)}: "
                 yield f"{within}{describe([error], path, data, self.root)}"
         if not errors and not before:
-            known = {text for _, _, text in misfits(base)}
+            known = {misfit.text for misfit in misfits(base)}
             for path, needs, text in misfits(data):
                 if text not in known and not searched & {*needs, path[0]}:
                     yield f"{dotted(path)}: {text}"
-
-
-def _is_unknown(error: Any, data: dict[str, Any], path: YamlPath) -> bool:
-    return error["type"] == "extra_forbidden" and path_of(error, data) == path
 
 
 def _starts(path: YamlPath, with_: YamlPath) -> bool:

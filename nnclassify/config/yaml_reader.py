@@ -221,7 +221,7 @@ class YamlSource:
         node: Any = self.data
         for depth, part in enumerate(path):
             last = depth == len(path) - 1
-            child = value if last else _expanded(_child(node, part))
+            child = value if last else _expanded(node[part] if has_part(node, part) else {})
             if isinstance(node, dict):
                 node[str(part)] = child
             elif has_part(node, part):
@@ -267,10 +267,6 @@ def has_part(node: Any, part: str | int) -> bool:
     if isinstance(node, dict):
         return part in node
     return isinstance(node, list) and isinstance(part, int) and 0 <= part < len(node)
-
-
-def _child(node: Any, part: str | int) -> Any:
-    return node[part] if has_part(node, part) else {}
 
 
 def _expanded(value: Any) -> Any:

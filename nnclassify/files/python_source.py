@@ -66,11 +66,6 @@ def run(file: str, source: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def is_own(value: Any, module: str) -> bool:
-    """Return whether a class or function was defined in a module of that name."""
-    return getattr(value, "__module__", None) == module
-
-
 def local_modules(source: str, folder: Path, read: Callable[[Path], str]) -> dict[str, str]:
     """Return the content of the modules of a folder that source imports, also indirectly, by their paths within it.
 

@@ -28,16 +28,20 @@ def shipped_configs() -> dict[str, Path]:
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
 
 
+def shipped_config(name: str) -> Path | None:
+    """Return the shipped config with a name, also as `NAME.yaml` or `configs/NAME.yaml`, or None."""
+    return shipped_configs().get(name.removesuffix(".yaml").removeprefix("configs/"))
+
+
 def find_shipped(name: str) -> Path:
     """Return the shipped config with this name.
 
     Raises:
         InputError: There is no such config.
     """
-    known = shipped_configs()
-    path = known.get(name.removesuffix(".yaml"))
+    path = shipped_config(name)
     if path is None:
-        hint = suggestion(name, known)
+        hint = suggestion(name, shipped_configs())
         raise InputError(f"{name}: no shipped config of that name{hint}; `nnclassify configs` lists them")
     return path
 

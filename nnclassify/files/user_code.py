@@ -20,7 +20,7 @@ from pydantic import Field, JsonValue
 
 from nnclassify.errors import ModelError, TrustError, one_line, some, suggestion
 from nnclassify.files.paths import is_regular, why_no_file
-from nnclassify.files.python_source import described, importable, is_own, is_trusted, local_modules, run
+from nnclassify.files.python_source import described, importable, is_trusted, local_modules, run
 from nnclassify.settings import PlacePath, Settings
 
 MAX_BYTES = 2**20
@@ -120,7 +120,8 @@ class UserCode(Settings):
             found = run(self.file, code.source)
             called = found.get(name)
             if not callable(called):
-                own = [key for key, value in found.items() if callable(value) and is_own(value, found["__name__"])]
+                module = found["__name__"]
+                own = [key for key, value in found.items() if getattr(value, "__module__", None) == module]
                 what = f"{self.file} has no class or function {name!r}{suggestion(name, own)}"
                 raise ModelError(f"{self.family}: {what}; it defines {', '.join(own) or 'none'}", (self.family,))
             yield called

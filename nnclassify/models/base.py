@@ -46,7 +46,7 @@ class Model(Settings):
 
         from torch import nn
 
-        from nnclassify.models.layers import Dropout, Scale, output_activation
+        from nnclassify.models.layers import OUTPUTS, Dropout, Scale
 
         try:
             if not self.is_bounded:
@@ -61,7 +61,7 @@ class Model(Settings):
         if self.output_dropout:
             last.append(("output_dropout", Dropout(self.output_dropout)))
         if self.output != "none":
-            last.append(("output_activation", output_activation(self.output)))
+            last.append(("output_activation", OUTPUTS[self.output]()))
         if not last:
             return network
         layers = network.named_children() if isinstance(network, nn.Sequential) else [("network", network)]

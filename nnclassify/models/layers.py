@@ -120,11 +120,6 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
             module.training = was_training
 
 
-def output_activation(output: Output) -> nn.Module:
-    """Return the module after the last layer."""
-    return OUTPUTS[output]()
-
-
 def initialize(
     layer: nn.Linear | nn.Conv2d, init: Init, bias_init: BiasInit | None = None, where: ConfigPath = ("model",)
 ) -> None:

@@ -63,7 +63,7 @@ class PretrainedModel(Model):
         """Return the network with a new head and random weights.
 
         Raises:
-            ModelError: No such network.
+            ModelError: There is no such network, or its package is not installed.
         """
 
     @abstractmethod
@@ -100,20 +100,12 @@ class PretrainedModel(Model):
         return path
 
     def fetch_pretrained(self) -> None:
-        """Download the weights if they are missing.
-
-        Raises:
-            ModelError: There are none, or they cannot be downloaded.
-        """
+        """Download the weights if they are missing."""
         if self.weights is not None:
             self.weights_path()
 
     def load_pretrained(self, network: nn.Module) -> None:
-        """Load the weights of the body.
-
-        Raises:
-            ModelError: They cannot be read, or are not of this architecture.
-        """
+        """Load the weights of the body."""
         if self.weights is None:
             return
         path, (inner, _) = self.weights_path(), _inner(network)

@@ -29,11 +29,7 @@ class Timm(PretrainedModel):
     has_outline: ClassVar[bool] = False
 
     def create(self, num_outputs: int) -> nn.Module:
-        """Return timm's network with this many outputs.
-
-        Raises:
-            ModelError: timm is not installed, or has no such network.
-        """
+        """Return timm's network with this many outputs."""
         network: nn.Module = self._library().create_model(self.architecture, num_classes=num_outputs)
         return network
 
@@ -44,11 +40,7 @@ class Timm(PretrainedModel):
         return [name for name, module in network.named_modules() if any(module is part for part in parts)]
 
     def preprocessing(self) -> Preprocessing | None:
-        """Return what timm's own transforms do for the weights.
-
-        Raises:
-            ModelError: timm is not installed, has no such network, or no weights of that name.
-        """
+        """Return what timm's own transforms do for the weights."""
         if self.weights is None:
             return None
         library = self._library()
@@ -65,11 +57,7 @@ class Timm(PretrainedModel):
         )
 
     def named_file(self, name: str) -> Path:
-        """Return timm's file in the cache of the Hugging Face Hub or of torch.hub, downloaded if it is missing.
-
-        Raises:
-            ModelError: There is none, or it cannot be downloaded.
-        """
+        """Return timm's file in the cache of the Hugging Face Hub or of torch.hub, downloaded if it is missing."""
         known = self._library().get_pretrained_cfg(self.architecture)
         hub, url = getattr(known, "hf_hub_id", None), getattr(known, "url", None)
         if hub:

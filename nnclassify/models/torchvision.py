@@ -26,11 +26,7 @@ class Torchvision(PretrainedModel):
     """Name of the model in torchvision.models, such as resnet18 or mobilenet_v3_small."""
 
     def create(self, num_outputs: int) -> nn.Module:
-        """Return the network with a new last layer.
-
-        Raises:
-            ModelError: There is no such network.
-        """
+        """Return the network with a new last layer."""
         from torchvision import models
 
         self._check_architecture()
@@ -47,11 +43,7 @@ class Torchvision(PretrainedModel):
         return [_last_layer(network)[0]]
 
     def preprocessing(self) -> Preprocessing | None:
-        """Return what torchvision's own transforms do for the weights.
-
-        Raises:
-            ModelError: There is no such network, or there are no such weights.
-        """
+        """Return what torchvision's own transforms do for the weights."""
         if self.weights is None:
             return None
         preset = self._entry().transforms()
@@ -62,11 +54,7 @@ class Torchvision(PretrainedModel):
         return Preprocessing(size, size, tuple(preset.mean), tuple(preset.std), interpolation, size / resized)
 
     def named_file(self, name: str) -> Path:
-        """Return torchvision's file in the cache of torch.hub, downloaded if it is missing.
-
-        Raises:
-            ModelError: As `preprocessing`, or they cannot be downloaded.
-        """
+        """Return torchvision's file in the cache of torch.hub, downloaded if it is missing."""
         url = self._entry().url
         return downloaded(url, Path(url).name, f"{name} of {self.architecture}")
 
