@@ -6,6 +6,7 @@ import itertools
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -170,9 +171,7 @@ def formatted_column(
 ) -> FormattedNumberColumn | None:
     """Return a column of numbers in the format of its texts, or None if they are not clearly numbers in one format."""
     form = number_format((text for text in texts if text.lower() not in MISSING), decimal, is_certain=is_certain)
-    if form is None:
-        return None
-    return FormattedNumberColumn(name=name, unit=form.unit, decimal=form.decimal, thousands=form.thousands)
+    return None if form is None else FormattedNumberColumn(name=name, **asdict(form))
 
 
 def _declared_number(name: str, texts: Iterable[str], decimal: str) -> AnyColumn:
@@ -249,6 +248,6 @@ def kind_text(column: AnyColumn) -> str:
         return f"dates ({column.format}; days since 1970-01-01)"
     if isinstance(column, YesNoColumn):
         return "yes or no"
-    if isinstance(column, FormattedNumberColumn) and (form := str(column.format)):
+    if isinstance(column, FormattedNumberColumn) and (form := str(column)):
         return f"numbers ({form})"
     return "numbers" if isinstance(column, NumberColumn | FormattedNumberColumn) else "categories"

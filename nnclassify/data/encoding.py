@@ -81,7 +81,7 @@ class Column(ABC):
 
     def expected(self, text: str, decimal: str) -> str:
         """Return what was found and what was expected, for a text that is not of this kind."""
-        raise NotImplementedError  # some kinds take every text
+        return f"found {text[:40]!r}, expected another value"
 
     def problem(self, text: str, decimal: str) -> str | None:
         """Return what is wrong with a text that is not missing, or None."""
@@ -162,32 +162,20 @@ class NumberColumn(Column):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FormattedNumberColumn(Column):
-    """Numbers that are all written in the same format, with a unit or separators, or as times: one feature.
+class FormattedNumberColumn(NumberFormat, Column):
+    """Numbers that are all written in the same format, with a unit or separators, or as times: one feature."""
 
-    Attributes:
-        unit, decimal, thousands: See `NumberFormat`.
-    """
-
-    unit: str = ""
-    decimal: str = "."
-    thousands: str = ""
     kind: Literal["formatted_number"] = "formatted_number"
-
-    @cached_property
-    def format(self) -> NumberFormat:
-        """How the numbers are written."""
-        return NumberFormat(self.unit, self.decimal, self.thousands)
 
     def numbers(self, text: str, decimal: str) -> list[float] | None:
         """Return the number; of a time, the hours."""
-        value = self.format.value(text)
+        value = self.value(text)
         value = as_number(text, decimal) if value is None else value
         return None if value is None else [value]
 
     def expected(self, text: str, decimal: str) -> str:
         """Return what is wrong with a text that is not a number in this format."""
-        as_trained = "a time such as 19:30" if self.unit == TIME else f"a number as in the other rows ({self.format})"
+        as_trained = "a time such as 19:30" if self.unit == TIME else f"a number as in the other rows ({self})"
         return f"found {text[:40]!r}, expected {as_trained}"
 
     def fill_for(self, counts: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -138,10 +138,8 @@ class TableEncoder:
 
     def state(self) -> list[dict[str, Any]]:
         """Return the columns as primitives, for a checkpoint."""
-        return [
-            {name: list(value) if isinstance(value, tuple) else value for name, value in _fields(column).items()}
-            for column in self.columns
-        ]
+        state: list[dict[str, Any]] = _COLUMNS.dump_python(self.columns, mode="json")
+        return state
 
     @classmethod
     def from_state(cls, state: object) -> TableEncoder:
@@ -157,10 +155,6 @@ class TableEncoder:
                     f"{column.fill!r}, which replaces missing values of {column.name!r}, is not one of them"
                 )
         return cls(columns)
-
-
-def _fields(column: Column) -> dict[str, Any]:
-    return {field.name: getattr(column, field.name) for field in fields(column)}
 
 
 def replaced_note(column: Column) -> str:
