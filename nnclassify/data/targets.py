@@ -99,13 +99,12 @@ def read_labels(targets: Tensor, path: str, notes: list[str]) -> Labels:
     return flat.long().numpy()
 
 
-def read_multi_hot(targets: Tensor, path: str, notes: list[str]) -> Labels:
+def read_multi_hot(targets: Tensor, path: str) -> Labels:
     """Read multi-hot targets `(N, K)`: any number of ones per row.
 
     Args:
         targets: 0 and 1, of any number type.
         path: File of the targets.
-        notes: Unused, for the signature of `read_labels`.
 
     Raises:
         LabelError: They are something else.

@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -99,7 +100,9 @@ class Tensors(ImageDataset, UnsplitDataset):
     def _read(self, classes: list[int] | None) -> RawDataset:
         """Map the files into memory; without the label of each class, the training labels determine it."""
         notes: list[str] = []
-        read = read_multi_hot if self.is_multi_hot else read_labels
+        read: Callable[[Tensor, str], Labels] = read_multi_hot
+        if not self.is_multi_hot:
+            read = partial(read_labels, notes=notes)
         files = self._files()
         pairs = {"train": self._pair(*files["train"], read, notes)}
         inputs, labels = pairs["train"]
@@ -128,7 +131,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             test=pools.get("test"),
             validation=pools.get("validation"),
             class_names=self.class_names or [*map(str, classes)],
-            image_format=None if own is None or white is None else _image_format(inputs, white),
+            image_format=_image_format(inputs, own, white),
             notes=notes,
         )
 
@@ -148,7 +151,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             train=UnsplitExamples(targets, _with_white(inputs, own, white, self.train_inputs, notes)),
             class_names=class_names,
             feature_names=feature_names,
-            image_format=None if own is None or white is None else _image_format(inputs, white),
+            image_format=_image_format(inputs, own, white),
             notes=notes,
         )
 
@@ -188,12 +191,12 @@ class Tensors(ImageDataset, UnsplitDataset):
         }
 
     def _pair(
-        self, inputs_path: str, targets_path: str, read: Callable[[Tensor, str, list[str]], Labels], notes: list[str]
+        self, inputs_path: str, targets_path: str, read: Callable[[Tensor, str], Labels], notes: list[str]
     ) -> tuple[Tensor, Labels]:
         inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
         if inputs.ndim < 2 or inputs.numel() == 0:
             raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) without zero dimensions")
-        labels = read(targets, targets_path, notes)
+        labels = read(targets, targets_path)
         if len(inputs) != len(labels):
             raise DataError(
                 f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; "
@@ -295,7 +298,10 @@ def _with_white(inputs: Tensor, own: int | None, white: int | None, path: str, n
     return inputs.float() * (white / own)
 
 
-def _image_format(inputs: Tensor, white: int) -> ImageFormat:
+def _image_format(inputs: Tensor, own: int | None, white: int | None) -> ImageFormat | None:
+    """Return the format of images in 0..own, scaled to 0..white; None if they are not images."""
+    if own is None or white is None:
+        return None
     channels, height, width = inputs.shape[1:]
     return ImageFormat(height, width, "rgb" if channels == 3 else "gray", max_value=white)
 
