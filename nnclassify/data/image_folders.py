@@ -27,6 +27,7 @@ from nnclassify.data.image_listing import (
     look_alike,
     passed_over,
 )
+from nnclassify.data.labels import grouped
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, counted, some
 from nnclassify.files.paths import is_folder
@@ -110,7 +111,8 @@ def find_layout(root: Path, validation: str | None) -> Layout:
         raise DataError(f"{train_root}: no class folder{_instead_of_folders(train_root)}; {expected}")
     _refuse_annotations(train_root, folders)
     _refuse_one_around_all(train_root, folders)
-    _note_look_alikes(list(folders), roles.notes)
+    alike = [names for names in grouped({name: look_alike(name) for name in folders}) if len(names) > 1]
+    roles.notes += [f"classes {' and '.join(names)} differ only in case, spaces or spelling" for names in alike]
     found = {"train": {name: list_images(folder, root) for name, folder in folders.items()}}
     if roles.splits:
         found |= {
@@ -258,17 +260,6 @@ def _layout(class_names: list[str], roles: _Roles, found: dict[str, dict[str, Li
     deeper = [folder for listing in listings for folder in listing.deeper]
     within = f"{root}: images in {counted(len(deeper), 'folder')} within class folders ({some(deeper)}) are used"
     return Layout(class_names, splits, [*roles.notes, *[within] * bool(deeper), *passed_over(listings)])
-
-
-def _note_look_alikes(names: list[str], notes: list[str]) -> None:
-    by_key: dict[str, list[str]] = {}
-    for name in names:
-        by_key.setdefault(look_alike(name), []).append(name)
-    notes += [
-        f"classes {' and '.join(same)} differ only in case, spaces or spelling"
-        for same in by_key.values()
-        if len(same) > 1
-    ]
 
 
 def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:

@@ -56,7 +56,7 @@ def classes_of(counts: Mapping[str, int], decimal: str = ".") -> Classes:
             f"spaces around labels and decomposed accents are ignored: {spaced!a} is taken as {clean_name(spaced)!r}"
         )
     values = {label: _value(label, decimal) for label in stripped}
-    groups = _grouped({label: label for label in stripped} if None in values.values() else values)
+    groups = grouped({label: label for label in stripped} if None in values.values() else values)
     # The most frequent spelling, and the shortest among equally frequent ones.
     name = {group: min(group, key=lambda label: (-stripped[label], len(label), label)) for group in groups}
     notes += [
@@ -128,7 +128,8 @@ def _value(label: str, decimal: str) -> Decimal | None:
     return None if as_number(label, decimal) is None else Decimal(label.replace(decimal, "."))
 
 
-def _grouped(keys: Mapping[str, Hashable]) -> list[tuple[str, ...]]:
+def grouped(keys: Mapping[str, Hashable]) -> list[tuple[str, ...]]:
+    """Return the labels with the same key, sorted."""
     groups: dict[Hashable, list[str]] = {}
     for label, key in keys.items():
         groups.setdefault(key, []).append(label)
@@ -143,7 +144,7 @@ def _look_alikes(names: Sequence[str], decimal: str) -> list[str]:
     return [
         f"labels {_listed(group)} differ only in case, spaces or spelling, and are {len(group)} classes: write them "
         "the same way if they are one"
-        for group in _grouped(keys)
+        for group in grouped(keys)
         if group[1:]
     ]
 

@@ -84,11 +84,6 @@ class ExampleNames:
             return ""
         return "index " if self.lines is None else "line "
 
-    @property
-    def nbytes(self) -> int:
-        """The memory that the names take, in bytes."""
-        return sum(part.nbytes for part in (self.rows, self.lines, self.text, self.ends) if part is not None)
-
 
 INDICES = ExampleNames()
 """Indices of examples that all have one source."""
