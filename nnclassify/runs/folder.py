@@ -22,102 +22,62 @@ GROUP, STUDY = "group.json", "study.json"
 """The files that folders with the runs of a group (`groups.py`) and with the trials of a search (`tune/`) contain."""
 
 
+class _Place:
+    """A file or folder in a run folder, by the name of the attribute."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """`checkpoints/<run>/`."""
 
     path: Path
 
+    config = _Place("config.yaml")
+    """The resolved config."""
+    history = _Place("history.jsonl")
+    """The history, one row per epoch."""
+    results = _Place("results.csv")
+    """The history as a table."""
+    best = _Place("best.pt")
+    """The checkpoint with the best weights."""
+    last = _Place("last.pt")
+    """The checkpoint to resume from."""
+    result = _Place("result.json")
+    """The final figures, as printed by `train --json`."""
+    diagnosis = _Place("diagnosis.json")
+    """The findings of the monitor."""
+    check = _Place("check.json")
+    """What `nnclassify check --out` found."""
+    manifest = _Place("manifest.csv")
+    """The examples by name."""
+    skipped = _Place("skipped.csv")
+    """The examples that could not be read, and why."""
+    predictions = _Place("predictions.csv")
+    """What `best.pt` predicts for the validation and test examples."""
+    provenance = _Place("provenance.json")
+    """The origin of each value of the config, the command and the environment."""
+    examples = _Place("examples.json")
+    """Small images, or values, of the examples that the report shows."""
+    report = _Place("report.html")
+    """The page about the run."""
+    looks = _Place("test_looks.json")
+    """The networks that have looked at the test split, as far as known when this one did."""
+    lock = _Place(".lock")
+    """The file that a process locks while it trains in the folder."""
+    plots = _Place("plots")
+    """Folder of the plots."""
+
     @property
     def name(self) -> str:
         """Name of the run; for a run of a group, after the name of the group, such as `digits/seed-0`."""
         group = self.path.parent
         return f"{group.name}/{self.path.name}" if is_group(group) else self.path.name
-
-    @property
-    def config(self) -> Path:
-        """The resolved config."""
-        return self.path / "config.yaml"
-
-    @property
-    def history(self) -> Path:
-        """The history, one row per epoch."""
-        return self.path / "history.jsonl"
-
-    @property
-    def results(self) -> Path:
-        """The history as a table."""
-        return self.path / "results.csv"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint with the best weights."""
-        return self.path / "best.pt"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint to resume from."""
-        return self.path / "last.pt"
-
-    @property
-    def result(self) -> Path:
-        """The final figures, as printed by `train --json`."""
-        return self.path / "result.json"
-
-    @property
-    def diagnosis(self) -> Path:
-        """The findings of the monitor."""
-        return self.path / "diagnosis.json"
-
-    @property
-    def check(self) -> Path:
-        """What `nnclassify check --out` found."""
-        return self.path / "check.json"
-
-    @property
-    def manifest(self) -> Path:
-        """The examples by name."""
-        return self.path / "manifest.csv"
-
-    @property
-    def skipped(self) -> Path:
-        """The examples that could not be read, and why."""
-        return self.path / "skipped.csv"
-
-    @property
-    def predictions(self) -> Path:
-        """What `best.pt` predicts for the validation and test examples."""
-        return self.path / "predictions.csv"
-
-    @property
-    def provenance(self) -> Path:
-        """The origin of each value of the config, the command and the environment."""
-        return self.path / "provenance.json"
-
-    @property
-    def examples(self) -> Path:
-        """Small images, or values, of the examples that the report shows."""
-        return self.path / "examples.json"
-
-    @property
-    def report(self) -> Path:
-        """The page about the run."""
-        return self.path / "report.html"
-
-    @property
-    def looks(self) -> Path:
-        """The networks that have looked at the test split, as far as known when this one did."""
-        return self.path / "test_looks.json"
-
-    @property
-    def lock(self) -> Path:
-        """The file that a process locks while it trains in the folder."""
-        return self.path / ".lock"
-
-    @property
-    def plots(self) -> Path:
-        """Folder of the plots."""
-        return self.path / "plots"
 
     @property
     def is_saved(self) -> bool:
@@ -249,26 +209,23 @@ def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
     Raises:
         InputError: The root cannot be read.
     """
-    pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
-    found = []
-    for path in _entries(root):
-        if pattern.fullmatch(path.name) and (started := RunFolder(path).started_at()) is not None:
-            found.append((started, path.name))
-    return [RunFolder(root / name) for _, name in sorted(found)]
+    started = [(RunFolder(path).started_at(), path) for path in _entries_named(name, root)]
+    return [RunFolder(path) for _, path in sorted((at, path) for at, path in started if at is not None)]
 
 
 def is_group(path: Path) -> bool:
     """Return whether a folder contains the runs of a group; False if it cannot be opened."""
-    try:
-        return (path / GROUP).is_file()
-    except OSError:
-        return False
+    return _is_file(path / GROUP)
 
 
 def is_study(path: Path) -> bool:
     """Return whether a folder contains a search, with the runs of its trials; False if it cannot be opened."""
+    return _is_file(path / STUDY)
+
+
+def _is_file(path: Path) -> bool:
     try:
-        return (path / STUDY).is_file()
+        return path.is_file()
     except OSError:
         return False
 
@@ -289,9 +246,8 @@ def groups_of(name: str, root: Path = CHECKPOINTS) -> list[Path]:
     Raises:
         InputError: The root cannot be read.
     """
-    pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
-    found = [path for path in _entries(root) if pattern.fullmatch(path.name) and is_group(path)]
-    return sorted(found, key=lambda path: ((path / GROUP).stat().st_mtime_ns, path.name))
+    groups = filter(is_group, _entries_named(name, root))
+    return sorted(groups, key=lambda path: ((path / GROUP).stat().st_mtime_ns, path.name))
 
 
 def named_group(run: str, root: Path = CHECKPOINTS) -> Path | None:
@@ -320,6 +276,12 @@ def _entries(root: Path) -> list[Path]:
         return list(root.iterdir())
     except OSError as cause:
         raise unreadable(root, cause) from cause
+
+
+def _entries_named(name: str, root: Path) -> list[Path]:
+    """Return the entries with this name, or this name and a number."""
+    pattern = re.compile(re.escape(name) + r"(-[0-9]+)?")
+    return [path for path in _entries(root) if pattern.fullmatch(path.name)]
 
 
 def _places(run: str, root: Path) -> list[Path]:
