@@ -113,17 +113,3 @@ NOT_DECIDED = Page(
     fix="nnclassify check CONFIG --minutes N, with the number that the finding gives; or train, and look at the "
     "result.",
 )
-PAGES = (
-    MISSING_VALUE,
-    LABELS,
-    UNREADABLE,
-    UNRELATED,
-    SHIFTED,
-    RENUMBERED,
-    NO_BETTER_THAN_CHANCE,
-    WORSE_THAN_PLAIN,
-    NOT_FINITE,
-    CANNOT_OVERFIT,
-    DEPENDS_ON_SEED,
-    NOT_DECIDED,
-)

@@ -10,16 +10,8 @@ from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.errors import InputError
 
-PAGES: dict[str, Page] = {
-    page.id: page
-    for page in (
-        *(rule.page for rules in (data, output_and_loss, architecture, optimization) for rule in rules.RULES),
-        *(rule.page for rule in untrained_network.RULES),
-        *audit_pages.PAGES,
-        *outcome_pages.PAGES,
-        *pages.PAGES,
-    )
-}
+_MODULES = (data, output_and_loss, architecture, optimization, untrained_network, audit_pages, outcome_pages, pages)
+PAGES = {page.id: page for module in _MODULES for page in vars(module).values() if isinstance(page, Page)}
 
 
 def page_of(page_id: str) -> Page:

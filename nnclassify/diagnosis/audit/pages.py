@@ -82,4 +82,3 @@ ODD_COLUMNS = Page(
     source="Kuhn and Johnson, Applied Predictive Modeling, 2013, section 3.5",
     fix="List them in dataset.ignore, or an identifier in dataset.id.",
 )
-PAGES = (SAME, NEAR, WRONG_LABELS, FAR_AWAY, POOR_IMAGES, OTHER_KIND, REVEALING, ODD_COLUMNS)

@@ -144,20 +144,3 @@ SPLITS_DIFFER = Page(
     source="Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.3",
     fix="Run nnclassify audit CONFIG: it compares the splits, and finds copies across them.",
 )
-PAGES = (
-    NOT_FINITE,
-    STUCK,
-    RISING,
-    OSCILLATING,
-    DEAD_UNITS,
-    SATURATED_UNITS,
-    UPDATES,
-    GRADIENTS,
-    ONE_CLASS,
-    STILL_FALLING,
-    GAP,
-    PAST_BEST,
-    BELOW_LINEAR,
-    LIKE_THE_MAJORITY,
-    SPLITS_DIFFER,
-)
