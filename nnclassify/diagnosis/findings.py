@@ -102,28 +102,29 @@ class Finding:
     """One finding of the report.
 
     Attributes:
-        id: The id of the page.
+        page: The cause.
         severity: `fault`: it keeps the network from learning; `warning`: it may; `note`: good to know.
-        title: The cause in a few words.
+        evidence: The number and its threshold.
         path: The option, dotted; empty: none.
         place: `file:line` of that option, or the override that set it.
         layer: The layer, if it concerns one.
-        evidence: The number and its threshold.
-        why: Why it matters, in one sentence.
         change: Dotted YAML paths and their new values; empty: none is known.
         symptoms: Other observations that follow from it.
     """
 
-    id: str
+    page: Page
     severity: Severity
-    title: str
-    path: str
-    place: str
-    layer: str | None
     evidence: Evidence
-    why: str
-    change: dict[str, Any] = field(default_factory=dict)
+    path: str = ""
+    place: str = ""
+    layer: str | None = None
+    change: Change = field(default_factory=dict)
     symptoms: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The id of the page."""
+        return self.page.id
 
     def figures(self) -> FindingFigures:
         """Return the finding for JSON."""
@@ -132,7 +133,7 @@ class Finding:
         return {
             "id": self.id,
             "severity": self.severity,
-            "title": self.title,
+            "title": self.page.title,
             "where": {
                 "path": self.path or None,
                 "layer": self.layer,
@@ -140,22 +141,7 @@ class Finding:
                 "line": int(line) if has_line else None,
             },
             "evidence": self.evidence,
-            "why": self.why,
-            "change": self.change,
+            "why": self.page.why,
+            "change": dict(self.change),
             "symptoms": list(self.symptoms),
         }
-
-
-def finding_of(
-    page: Page,
-    severity: Severity,
-    evidence: Evidence,
-    *,
-    path: str = "",
-    place: str = "",
-    layer: str | None = None,
-    change: Change | None = None,
-    symptoms: tuple[str, ...] = (),
-) -> Finding:
-    """Return a finding with the id, title and reason of a page."""
-    return Finding(page.id, severity, page.title, path, place, layer, evidence, page.why, dict(change or {}), symptoms)

@@ -74,7 +74,7 @@ def _rates_line(diagnosis: Diagnosis) -> list[str]:
 def finding_lines(finding: Finding, *, verbose: bool, color: bool) -> list[str]:
     """Severity, id and title; the place and the measurement; the change."""
     place = f"{finding.place}: " if finding.place else ""
-    lines = [f" {finding.id} {finding.title}", f"  {place}{finding.evidence.text}"]
+    lines = [f" {finding.id} {finding.page.title}", f"  {place}{finding.evidence.text}"]
     if finding.change:
         lines.append(f"  change {change_text(finding.change)}")
     if finding.symptoms:
@@ -82,7 +82,7 @@ def finding_lines(finding: Finding, *, verbose: bool, color: bool) -> list[str]:
         shown = finding.symptoms if verbose or more <= 0 else (*finding.symptoms[:MAX_SYMPTOMS], f"and {more} more")
         lines.append(f"  seen with it: {'; '.join(shown)}")
     if verbose:
-        lines.append(f"  why: {finding.why}")
+        lines.append(f"  why: {finding.page.why}")
     mark = f"{COLORS[finding.severity]}{finding.severity}{RESET}" if color else finding.severity
     first, *others = map(printable, lines)  # before the color, which is an escape itself
     return [mark + first, *others]

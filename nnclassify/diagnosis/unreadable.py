@@ -7,7 +7,7 @@ learn from its data is what `check` is asked for, and a finding has a page and i
 from __future__ import annotations
 
 from nnclassify.config.yaml_reader import YamlSource
-from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.diagnosis.outcome_pages import LABELS, MISSING_VALUE, UNREADABLE
 from nnclassify.errors import DataError, LabelError, MissingValueError, one_line
 
@@ -20,6 +20,4 @@ def unreadable(error: DataError, source: YamlSource) -> list[Finding]:
     elif isinstance(error, LabelError):
         page = LABELS
     place = source.where(("dataset",))
-    return [
-        finding_of(page, "fault", Evidence(one_line(line, 400)), path="dataset", place=place) for line in error.lines
-    ]
+    return [Finding(page, "fault", Evidence(one_line(line, 400)), path="dataset", place=place) for line in error.lines]

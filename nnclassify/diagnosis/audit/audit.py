@@ -22,7 +22,7 @@ from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.outliers import outliers
 from nnclassify.diagnosis.audit.progress import Progress, expected_seconds
 from nnclassify.diagnosis.audit.shift import shift
-from nnclassify.diagnosis.findings import SEVERITIES, Finding, finding_of
+from nnclassify.diagnosis.findings import SEVERITIES, Finding
 from nnclassify.diagnosis.rules import data
 from nnclassify.diagnosis.rules.facts import data_facts
 from nnclassify.diagnosis.rules.rule import RuleInputs
@@ -112,7 +112,7 @@ def _known(loaded: LoadedConfig, material: Material) -> list[Finding]:
     )
     suspicions = [one for rule in data.OF_DATA if rule.applies(given) for one in rule.check(given)]
     return [
-        finding_of(
+        Finding(
             one.page,
             "fault" if one.certainty == "certain" and one.page.id not in (config.accept or []) else "note",
             one.evidence,

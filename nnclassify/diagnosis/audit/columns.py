@@ -16,7 +16,7 @@ from nnclassify.data.tables import Csv, find_table
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import ODD_COLUMNS, REVEALING
-from nnclassify.diagnosis.findings import Evidence, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.errors import DataError, InputError, counted, one_line, some
 from nnclassify.evaluation.percent import percent
 from nnclassify.seeds import numpy_rng
@@ -46,10 +46,10 @@ def columns(material: Material) -> Found:
     if revealing:
         names = some([repr(flag.column) for flag in revealing], 5)
         text = f"{counted(len(revealing), 'column')}: {names}; {revealing[0].detail}"
-        findings.append(finding_of(REVEALING, "warning", Evidence(text, revealing[0].score, ALONE), path="dataset"))
+        findings.append(Finding(REVEALING, "warning", Evidence(text, revealing[0].score, ALONE), path="dataset"))
     if others:
         text = some([f"{flag.column!r} ({flag.detail})" for flag in others], 5)
-        findings.append(finding_of(ODD_COLUMNS, "note", Evidence(text, len(others), 0.0), path="dataset"))
+        findings.append(Finding(ODD_COLUMNS, "note", Evidence(text, len(others), 0.0), path="dataset"))
     return Found(findings, [*revealing, *others], notes)
 
 

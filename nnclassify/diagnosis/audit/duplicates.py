@@ -10,7 +10,7 @@ from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.near_images import NUM_STEPS, NearPair, near_pairs
 from nnclassify.diagnosis.audit.pages import NEAR, SAME
-from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.errors import counted
 from nnclassify.evaluation.percent import percent
 
@@ -76,7 +76,7 @@ def _near_rows(material: Material, rows: Labels) -> list[NearPair]:
 
 def _exact_finding(material: Material, pairs: list[tuple[int, int]]) -> Finding:
     text = f"{counted(len(pairs), 'example')} equal to an earlier one ({_where(material, pairs)})"
-    return finding_of(SAME, "note", Evidence(text, len(pairs) / len(material), 0.0), path="dataset")
+    return Finding(SAME, "note", Evidence(text, len(pairs) / len(material), 0.0), path="dataset")
 
 
 def _near_finding(material: Material, near: list[NearPair]) -> Finding:
@@ -86,7 +86,7 @@ def _near_finding(material: Material, near: list[NearPair]) -> Finding:
     is_fault = material.is_images and len(across) >= FEWEST and share > SHARE
     text = f"{counted(len(pairs), 'pair')} ({_where(material, pairs)})"
     text += f"; test examples that are almost training examples: {len(across):,} ({percent(share)})" if across else ""
-    return finding_of(NEAR, "fault" if is_fault else "note", Evidence(text, share, SHARE), path="dataset")
+    return Finding(NEAR, "fault" if is_fault else "note", Evidence(text, share, SHARE), path="dataset")
 
 
 def _where(material: Material, pairs: list[tuple[int, int]]) -> str:

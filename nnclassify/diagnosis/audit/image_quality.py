@@ -19,7 +19,7 @@ from nnclassify.data.image_reading import read_each
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import POOR_IMAGES
-from nnclassify.diagnosis.findings import Evidence, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.errors import counted, some
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def image_quality(material: Material) -> Found:
     text = some([f"{len(of_kind):,} {kind.replace('_', ' ')}" for kind, of_kind in found.items()], len(is_odd))
     number = len({flag.row for flag in flags})
     evidence = Evidence(f"{counted(number, 'image')}: {text}", number / max(1, len(rows)), 0.0)
-    return Found([finding_of(POOR_IMAGES, "note", evidence, path="dataset")] if flags else [], flags, notes)
+    return Found([Finding(POOR_IMAGES, "note", evidence, path="dataset")] if flags else [], flags, notes)
 
 
 LIMITS = {"dark": DARK, "light": LIGHT, "blank": BLANK, "blurred": BLURRED, "odd_shape": ODD_SHAPE}

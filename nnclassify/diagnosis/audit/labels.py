@@ -13,7 +13,7 @@ from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.own_network import network_probabilities
 from nnclassify.diagnosis.audit.pages import WRONG_LABELS
 from nnclassify.diagnosis.audit.probabilities import FOLDS, boosted_probabilities, fold_of_each, linear_probabilities
-from nnclassify.diagnosis.findings import Evidence, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.errors import counted
 from nnclassify.evaluation.percent import percent
 
@@ -66,7 +66,7 @@ def wrong_labels(material: Material) -> Found:
     accuracy = float((predicted == targets).mean())
     text += f", right on {percent(accuracy)} of unseen examples, {judged.disagree} with them"
     text += "; most are probably hard examples, because this classifier is often wrong" if accuracy < SURE else ""
-    findings = [finding_of(WRONG_LABELS, "note", Evidence(text, share, 0.0), path="dataset")] if flags else []
+    findings = [Finding(WRONG_LABELS, "note", Evidence(text, share, 0.0), path="dataset")] if flags else []
     return Found(findings, flags)
 
 

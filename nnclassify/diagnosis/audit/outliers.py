@@ -9,7 +9,7 @@ from torch import Tensor
 from nnclassify.diagnosis.audit.flags import Flag, Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import FAR_AWAY
-from nnclassify.diagnosis.findings import Evidence, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.errors import counted
 from nnclassify.seeds import torch_rng
 
@@ -39,7 +39,7 @@ def outliers(material: Material) -> Found:
     ]
     text = f"{counted(len(flags), 'example')} far from all others"
     evidence = Evidence(text, len(flags) / len(material), 0.0)
-    return Found([finding_of(FAR_AWAY, "note", evidence, path="dataset")] if flags else [], flags)
+    return Found([Finding(FAR_AWAY, "note", evidence, path="dataset")] if flags else [], flags)
 
 
 def neighbor_distances(features: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from nnclassify.diagnosis.audit.flags import Found
 from nnclassify.diagnosis.audit.material import Material
 from nnclassify.diagnosis.audit.pages import OTHER_KIND
 from nnclassify.diagnosis.audit.probabilities import boosted_probabilities, linear_probabilities
-from nnclassify.diagnosis.findings import Evidence, Severity, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding, Severity
 from nnclassify.errors import counted
 
 MOST, FEWEST = 5000, 50
@@ -43,7 +43,7 @@ def shift(material: Material) -> Found:
     text = f"a classifier tells test from training examples with an AUC of {area:.2f} (95% interval {low:.2f} to"
     text += f" {high:.2f}; 0.5 is chance)"
     severity: Severity = "warning" if low >= STRONGLY else "note"
-    return Found([finding_of(OTHER_KIND, severity, Evidence(text, area, CLEARLY), path="dataset")])
+    return Found([Finding(OTHER_KIND, severity, Evidence(text, area, CLEARLY), path="dataset")])
 
 
 def _some(rows: Labels) -> Labels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.diagnosis.monitor.pages import BELOW_LINEAR, LIKE_THE_MAJORITY, SPLITS_DIFFER
 from nnclassify.errors import shell_command
 from nnclassify.evaluation.baselines import Baselines
@@ -52,13 +52,13 @@ def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> 
     far = _far(pooled, reached.num_examples, reached.num_examples)
     if found.linear - reached.accuracy > far and found.linear_balanced_accuracy - balanced_accuracy > far:
         text = f"{split} accuracy {percent(reached.accuracy)}, a linear model {percent(found.linear)}: {advice}"
-        return finding_of(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
+        return Finding(BELOW_LINEAR, "warning", Evidence(text, reached.accuracy, found.linear))
     learned_nothing = reached.accuracy <= found.majority and balanced_accuracy <= chance + LITTLE * (1 - chance)
     if learned_nothing and reached.num_examples >= FEW:
         text = (
             f"{split} accuracy {percent(reached.accuracy)}, the most common class {percent(found.majority)}: {advice}"
         )
-        return finding_of(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
+        return Finding(LIKE_THE_MAJORITY, "warning", Evidence(text, reached.accuracy, found.majority))
     return None
 
 
@@ -73,7 +73,7 @@ def differing(validation: Evaluation, test: Evaluation, config: str) -> Finding 
     if gap <= far:
         return None
     text = f"validation accuracy {percent(validation.accuracy)}, test accuracy {percent(test.accuracy)}"
-    return finding_of(SPLITS_DIFFER, "warning", Evidence(f"{text}: run `{shell_command('audit', config)}`", gap, far))
+    return Finding(SPLITS_DIFFER, "warning", Evidence(f"{text}: run `{shell_command('audit', config)}`", gap, far))
 
 
 def _far(share: float, *counts: int) -> float:

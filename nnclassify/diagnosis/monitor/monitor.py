@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nnclassify.data.batches import prepared
-from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page, Severity, finding_of
+from nnclassify.diagnosis.findings import Change, Evidence, Finding, Page
 from nnclassify.diagnosis.measure import LayerState, Snapshot, readable_layer, snapshot
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.diagnosis.monitor.retrace import finding_for, retrace, state_copy
@@ -36,25 +36,6 @@ MEASURED_EXAMPLES = 256
 MANY = 0.9
 LOWEST_RATIO, HIGHEST_RATIO = 1e-4, 1e4
 SMALL_UPDATE, LARGE_UPDATE = 1e-7, 1.0
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A problem that was detected.
-
-    Attributes:
-        page: The cause.
-        evidence: The number and its threshold.
-        path: The option to change.
-        advice: What to do about the measured cause; empty: the advice of the page.
-        change: The advice as options, if known.
-    """
-
-    page: Page
-    evidence: Evidence
-    path: str
-    advice: str = ""
-    change: Change = field(default_factory=dict)
 
 
 class Monitor(Observer):
@@ -118,7 +99,7 @@ class Monitor(Observer):
         ]
         for one in found:
             self._add(one, row.epoch)
-        self.still_present = {one.page.id for one in found}
+        self.still_present = {one.id for one in found}
         self._remember(trainer)
 
     def diverged(self, trainer: Trainer) -> Finding | None:
@@ -138,13 +119,13 @@ class Monitor(Observer):
                 found for found in self.findings if found.severity == "fault" or found.id in self.still_present
             ]
             for one in end_findings(trainer.rows, trainer.best_epoch, trainer.validation is not None):
-                self._add(one, len(trainer.rows), "note")
+                self._add(one, len(trainer.rows))
         self.keep()
 
     def add(self, finding: Finding) -> None:
         """Add a finding made after the run, as the first one, and save."""
         self.findings.insert(0, finding)
-        self.say(f"warning: {finding.id} {finding.title}, {finding.evidence.text}")
+        self.say(f"warning: {finding.id} {finding.page.title}, {finding.evidence.text}")
         self.keep()
 
     def keep(self) -> None:
@@ -153,14 +134,14 @@ class Monitor(Observer):
             content = {"findings": [finding.figures() for finding in self.findings], "seconds": self.seconds}
             write_json(self.path, content)
 
-    def _add(self, one: Problem, epoch: int, severity: Severity = "warning") -> None:
-        if any(finding.id == one.page.id for finding in self.findings):
+    def _add(self, found: Finding, epoch: int) -> None:
+        if any(known.id == found.id for known in self.findings):
             return
-        self.findings.append(finding_of(one.page, severity, one.evidence, path=one.path, change=one.change))
-        if severity == "warning":
-            advice = (one.advice or one.page.fix).removesuffix(".")
+        self.findings.append(found)
+        if found.severity == "warning":
+            advice = found.page.fix.removesuffix(".")
             end = "." if advice[0].isupper() else ";"
-            self.say(f"warning: {one.page.id} epoch {epoch}: {one.page.title} ({one.evidence.text}){end} {advice}")
+            self.say(f"warning: {found.id} epoch {epoch}: {found.page.title} ({found.evidence.text}){end} {advice}")
 
     def _remember(self, trainer: Trainer) -> None:
         self.weights = {
@@ -172,7 +153,7 @@ class Monitor(Observer):
         self.good = state_copy(trainer)
 
     @torch.no_grad()
-    def _updates(self, trainer: Trainer) -> Iterator[Problem]:
+    def _updates(self, trainer: Trainer) -> Iterator[Finding]:
         """Yield the relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
         steps = max(1, trainer.step - self.seen_at)
         now = dict(trainer.model.named_parameters())
@@ -186,7 +167,7 @@ class Monitor(Observer):
             if is_small or (moved > LARGE_UPDATE and self.seen_at > 0):
                 text = f"{name} changes by {moved:.1e} of its norm per update"
                 evidence = Evidence(text, moved, SMALL_UPDATE if is_small else LARGE_UPDATE)
-                yield Problem(pages.UPDATES, evidence, "optimizer.lr")
+                yield Finding(pages.UPDATES, "warning", evidence, "optimizer.lr")
 
 
 @dataclass(frozen=True)
@@ -216,7 +197,7 @@ def measure_net(trainer: Trainer, blocked_at_start: frozenset[str] | None = None
     return NetState(state, targets, float(inputs.abs().max()), blocked_at_start)
 
 
-def layer_findings(look: NetState, class_names: Sequence[str] | None = None, *, is_late: bool) -> Iterator[Problem]:
+def layer_findings(look: NetState, class_names: Sequence[str] | None = None, *, is_late: bool) -> Iterator[Finding]:
     """Yield findings about the layers; `is_late`: whether a healthy network would distinguish its classes by now."""
     state, targets = look.state, look.targets
     for layer in state.layers:
@@ -228,10 +209,10 @@ def layer_findings(look: NetState, class_names: Sequence[str] | None = None, *, 
     ratio = state.gradient_ratio
     if not LOWEST_RATIO <= ratio <= HIGHEST_RATIO and max(state.gradients.values()) > 1e-8:
         evidence = Evidence(state.gradient_text(), ratio, LOWEST_RATIO)
-        yield Problem(pages.GRADIENTS, evidence, "model.activation")
+        yield Finding(pages.GRADIENTS, "warning", evidence, "model.activation")
     if is_late and len(targets) >= 50 and commonest(state.predictions)[1] == 1 and commonest(targets)[1] < 0.99:
         text = f"{_same(state.predictions, class_names)} for all of {len(targets)} examples"
-        yield Problem(pages.ONE_CLASS, Evidence(text, 1.0, 0.99), "model")
+        yield Finding(pages.ONE_CLASS, "warning", Evidence(text, 1.0, 0.99), "model")
 
 
 def _same(predictions: Tensor, class_names: Sequence[str] | None) -> str:
@@ -242,47 +223,55 @@ def _same(predictions: Tensor, class_names: Sequence[str] | None) -> str:
     return f"class {index if class_names is None else repr(class_names[index])}"
 
 
-def _blocked(look: NetState, layer: LayerState, page: Page, text: str, share: float) -> Problem:
+def _blocked(look: NetState, layer: LayerState, page: Page, text: str, share: float) -> Finding:
     """Return a finding about blocked units, with the measured cause: large inputs, initial weights, or updates."""
+    change: Change = {}
     if look.largest > LARGE:
-        evidence = Evidence(f"{text}; inputs reach {look.largest:.3g}", share, MANY)
-        change = {"dataset.normalize": "standard"}
-        return Problem(page, evidence, "dataset.normalize", "use dataset.normalize: standard", change)
-    if look.blocked_at_start is None:
-        return Problem(page, Evidence(text, share, MANY), "model.activation")
-    if layer.name in look.blocked_at_start:
-        evidence = Evidence(f"{text}; already so before training", share, MANY)
-        return Problem(page, evidence, "model.init", "use another model.init, such as kaiming_uniform, or batch norm")
-    evidence = Evidence(f"{text}; not so before training", share, MANY)
-    return Problem(page, evidence, "optimizer.lr", "use a lower optimizer.lr: updates were too large")
+        cause, path, fix = f"; inputs reach {look.largest:.3g}", "dataset.normalize", "use dataset.normalize: standard"
+        change = {path: "standard"}
+    elif look.blocked_at_start is None:
+        cause, path, fix = "", "model.activation", page.fix
+    elif layer.name in look.blocked_at_start:
+        cause, path = "; already so before training", "model.init"
+        fix = "use another model.init, such as kaiming_uniform, or batch norm"
+    else:
+        cause, path = "; not so before training", "optimizer.lr"
+        fix = "use a lower optimizer.lr: updates were too large"
+    return Finding(replace(page, fix=fix), "warning", Evidence(text + cause, share, MANY), path, change=change)
 
 
 def _is_late(rows: Sequence[Row], epochs: int) -> bool:
     return len(rows) >= max(3, epochs // 5)
 
 
-def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Problem]:
+def curve_findings(rows: Sequence[Row], epochs: int, majority: float) -> Iterator[Finding]:
     """Yield findings about the training curve so far."""
     losses = [row.train_loss for row in rows]
     now = losses[-1]
     is_level = _is_late(rows, epochs) and max(losses) - min(losses) < 0.01 * abs(losses[0])
     if is_level and rows[-1].train_accuracy < majority + 0.02:
         text = f"{losses[0]:.4f} in the first epoch, {now:.4f} in epoch {rows[-1].epoch}"
-        yield Problem(pages.STUCK, Evidence(text, now, losses[0]), "optimizer.lr")
+        yield Finding(pages.STUCK, "warning", Evidence(text, now, losses[0]), "optimizer.lr")
     last = losses[-4:]
     if len(last) == 4 and last == sorted(last) and now > 1.5 * max(min(losses), 1e-3) and now > 0.05:
-        yield Problem(
-            pages.RISING, Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)), "optimizer.lr"
+        yield Finding(
+            pages.RISING,
+            "warning",
+            Evidence(f"{min(losses):.3g} at best, now {now:.3g}", now, min(losses)),
+            "optimizer.lr",
         )
     steps = [after - before for before, after in pairwise(losses[-7:])]
     turns = sum(first * second < 0 for first, second in pairwise(steps))
     if len(steps) == 6 and turns == 5 and min(map(abs, steps)) > 0.2 * max(now, 0.05):
-        yield Problem(
-            pages.OSCILLATING, Evidence(f"{turns} changes of direction in 6 epochs", turns, 5), "optimizer.lr"
+        yield Finding(
+            pages.OSCILLATING,
+            "warning",
+            Evidence(f"{turns} changes of direction in 6 epochs", turns, 5),
+            "optimizer.lr",
         )
 
 
-def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Problem]:
+def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> Iterator[Finding]:
     """Yield findings about the whole training curve."""
     last, count = rows[-1], len(rows)
     before = rows[-1 - max(1, count // 10)] if count > 1 else None
@@ -291,9 +280,13 @@ def end_findings(rows: Sequence[Row], best_epoch: int, has_validation: bool) -> 
         if gained > 0.01:
             span = "epoch" if count < 20 else counted(count // 10, "epoch")
             text = f"loss {before.train_loss:.3f} to {last.train_loss:.3f} in the last {span}"
-            yield Problem(pages.STILL_FALLING, Evidence(text, gained, 0.01), "epochs")
+            yield Finding(pages.STILL_FALLING, "note", Evidence(text, gained, 0.01), "epochs")
     if last.validation_accuracy is not None and last.train_accuracy - last.validation_accuracy > 0.1:
         text = f"train {percent(last.train_accuracy)}, validation {percent(last.validation_accuracy)}"
-        yield Problem(pages.GAP, Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout")
+        yield Finding(
+            pages.GAP, "note", Evidence(text, last.train_accuracy - last.validation_accuracy, 0.1), "model.dropout"
+        )
     if has_validation and count - best_epoch > max(10, count / 2):
-        yield Problem(pages.PAST_BEST, Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience")
+        yield Finding(
+            pages.PAST_BEST, "note", Evidence(f"epoch {best_epoch} of {count}", best_epoch, count / 2), "patience"
+        )

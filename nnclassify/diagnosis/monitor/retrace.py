@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.diagnosis.measure import module_outputs
 from nnclassify.diagnosis.monitor import pages
 from nnclassify.schedulers import ScheduleState
@@ -113,7 +113,7 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 def finding_for(origin: Origin, lr: float) -> Finding:
     """Return the finding for an origin."""
     if origin.kind == "input":
-        return finding_of(pages.NOT_FINITE, "fault", Evidence(origin.text(), origin.step), path="dataset")
+        return Finding(pages.NOT_FINITE, "fault", Evidence(origin.text(), origin.step), path="dataset")
     change = {"optimizer.lr": float(f"{lr / 10:.3g}")}
     evidence = Evidence(origin.text(), origin.step)
-    return finding_of(pages.NOT_FINITE, "fault", evidence, path="optimizer.lr", layer=origin.layer, change=change)
+    return Finding(pages.NOT_FINITE, "fault", evidence, path="optimizer.lr", layer=origin.layer, change=change)

@@ -12,7 +12,7 @@ from torch import Tensor
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import AnyDataset, Examples, Splits
 from nnclassify.data.transform import Transform
-from nnclassify.diagnosis.findings import Evidence, Finding, finding_of
+from nnclassify.diagnosis.findings import Evidence, Finding
 from nnclassify.diagnosis.outcome_pages import RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.diagnosis.trials.folds import deviation
@@ -148,12 +148,12 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
             f"nearest neighbors predict {percent(near)} of the labels, and "
             f"{percent(agree)} of labels shifted by {counted(abs(shift), 'row')}"
         )
-        return finding_of(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
+        return Finding(SHIFTED, "fault", Evidence(text, agree, near), path="dataset")
     text = (
         f"balanced accuracy: a linear model and a plain network at most {percent(reached)} when held out, nearest "
         f"neighbors {percent(near)}, chance {percent(chance)}"
     )
-    return finding_of(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
+    return Finding(UNRELATED, "fault", Evidence(text, max(reached, near), chance), path="dataset")
 
 
 def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
@@ -171,7 +171,7 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
             f"a plain network predicts {percent(direct)} of the test examples, and "
             f"{percent(after)} with its classes renamed"
         )
-        return [finding_of(RENUMBERED, "fault", Evidence(text, after, direct), path="dataset")]
+        return [Finding(RENUMBERED, "fault", Evidence(text, after, direct), path="dataset")]
     return []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nnclassify.config.yaml_reader import YamlSource, path_of_key
-from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion, finding_of
+from nnclassify.diagnosis.findings import Change, Evidence, Finding, Severity, Suspicion
 from nnclassify.diagnosis.measure import Snapshot, readable_layer
 from nnclassify.diagnosis.outcome_pages import (
     CANNOT_OVERFIT,
@@ -116,7 +116,7 @@ def notes_of(source: YamlSource, given: RuleInputs, suspicions: Sequence[Suspici
 def _finding(
     source: YamlSource, given: RuleInputs, suspicion: Suspicion, severity: Severity, evidence: Evidence, change: Change
 ) -> Finding:
-    return finding_of(
+    return Finding(
         suspicion.page,
         severity,
         evidence,
@@ -185,7 +185,7 @@ def _by_seed(source: YamlSource, given: RuleInputs, repaired: Repair) -> list[Fi
     if repaired.proofs:
         text += f"; with the change, {after or 'none'} of {count} {'do' if after > 1 else 'does'}"
     change = completed(source, given.config, repaired.change) if repaired.change else {}
-    return [finding_of(DEPENDS_ON_SEED, "note", Evidence(text, repaired.stuck, count / 2), change=change)]
+    return [Finding(DEPENDS_ON_SEED, "note", Evidence(text, repaired.stuck, count / 2), change=change)]
 
 
 def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
@@ -201,7 +201,7 @@ def _undecided(trials: TrialEvidence, skill: Skill) -> list[Finding]:
     if trials.stand_in is not None:
         text += f"; {trials.stand_in} reaches {percent(trials.before.held_out.accuracy)} in {trials.before.steps:,}"
     text += f"; `--minutes {minutes}` decides"
-    return [finding_of(NOT_DECIDED, "warning", Evidence(text, written.steps, written.total_steps))]
+    return [Finding(NOT_DECIDED, "warning", Evidence(text, written.steps, written.total_steps))]
 
 
 def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
@@ -209,7 +209,7 @@ def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
     text = f"accuracy {percent(before.held_out.accuracy)} after {before.steps:,} updates, a linear model "
     text += percent(linear.held_out.accuracy)
     if before.error is not None:
-        return [finding_of(NOT_FINITE, "fault", Evidence(before.error))]
+        return [Finding(NOT_FINITE, "fault", Evidence(before.error))]
     if trials.stand_in is not None or repaired.is_expected_to_learn or not trials.is_behind:
         return []
     if repaired.skill_before < PLAIN_SKILL and before.complete and trials.is_lost:
@@ -218,13 +218,13 @@ def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
             trials.one_batch_accuracy,
             OVERFITS,
         )
-        return [finding_of(CANNOT_OVERFIT, "fault", evidence, path="model")]
+        return [Finding(CANNOT_OVERFIT, "fault", evidence, path="model")]
     if repaired.skill_before < CHANCE_SKILL and trials.is_long and (before.complete or not _is_falling(before)):
         evidence = Evidence(text, repaired.skill_before, CHANCE_SKILL)
-        return [finding_of(NO_BETTER_THAN_CHANCE, "fault", evidence, path="model")]
+        return [Finding(NO_BETTER_THAN_CHANCE, "fault", evidence, path="model")]
     if repaired.skill_before < PLAIN_SKILL and before.complete:
         evidence = Evidence(text, repaired.skill_before, PLAIN_SKILL)
-        return [finding_of(WORSE_THAN_PLAIN, "fault", evidence, path="model")]
+        return [Finding(WORSE_THAN_PLAIN, "fault", evidence, path="model")]
     return []
 
 
