@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
@@ -25,7 +25,7 @@ from nnclassify.diagnosis.measure import mixing
 from nnclassify.diagnosis.outcome_pages import NOT_DECIDED, RENUMBERED, SHIFTED, UNRELATED
 from nnclassify.diagnosis.rules import architecture, data, optimization, output_and_loss, untrained_network
 from nnclassify.diagnosis.rules.facts import data_facts
-from nnclassify.diagnosis.rules.rule import RuleInputs, hidden_layers_of
+from nnclassify.diagnosis.rules.rule import RuleInputs, hidden_layers_of, suspect
 from nnclassify.diagnosis.trials.experiments import RangeTest, overfit_one_batch, range_test
 from nnclassify.diagnosis.trials.reference_networks import Baseline, label_findings, train_baseline
 from nnclassify.diagnosis.trials.repair import DEVIATIONS, Repair, repair
@@ -161,7 +161,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
     linear = train_baseline(config, runner.folds, [], BASELINE_SECONDS)
     plain = train_baseline(config, runner.folds, [64, 64], BASELINE_SECONDS) if _is_poor(written, linear) else linear
     rates = _range_test(given, splits)
-    suspicions = list(suspect(replace(given, suggested_lr=None if rates is None else rates.suggested)))
+    suspicions = list(suspect(RULES, replace(given, suggested_lr=None if rates is None else rates.suggested)))
     balanced = _balanced_baselines(runner)
     skill = Skill(splits.chance, [written, linear.outcome, plain.outcome])
     if any(one.page.id == data.IMBALANCED.id for one in suspicions):
@@ -319,10 +319,3 @@ def _multi_hot_prior(config: RunConfig, class_counts: tuple[int, ...], num_examp
         return None
     shares = [share for count in class_counts for share in (count / num_examples, 1 - count / num_examples) if share]
     return -sum(share * math.log(share) for share in shares) / len(class_counts)
-
-
-def suspect(given: RuleInputs) -> Iterator[Suspicion]:
-    """Yield all suspicions of rules and probes."""
-    for rule in RULES:
-        if rule.applies(given):
-            yield from rule.check(given)

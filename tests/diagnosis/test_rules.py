@@ -10,12 +10,12 @@ from torch import nn
 
 from nnclassify.config.finding_ids import FINDING_IDS
 from nnclassify.config.run_config import RunConfig, load_config
-from nnclassify.diagnosis.check import RULES, diagnose, rule_inputs_of, suspect
+from nnclassify.diagnosis.check import RULES, diagnose, rule_inputs_of
 from nnclassify.diagnosis.findings import Suspicion
 from nnclassify.diagnosis.measure import mixing, snapshot
 from nnclassify.diagnosis.pages import PAGES, page_of, page_text
 from nnclassify.diagnosis.rules.architecture import NORM_OF_ONE
-from nnclassify.diagnosis.rules.rule import Rule
+from nnclassify.diagnosis.rules.rule import Rule, suspect
 from nnclassify.diagnosis.rules.untrained_network import MOVED
 from nnclassify.errors import InputError
 from nnclassify.losses import CrossEntropy
@@ -37,7 +37,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suspicions(text: str, folder: Path) -> list[Suspicion]:
     path = folder / "config.yaml"
     path.write_text(text)
-    return list(suspect(rule_inputs_of(build_components(load_config(str(path)).config))))
+    return list(suspect(RULES, rule_inputs_of(build_components(load_config(str(path)).config))))
 
 
 @by_page
@@ -74,7 +74,7 @@ def test_repeated_rows_are_a_fault_only_where_a_random_split_does_not_explain_th
         )
         given = rule_inputs_of(build_components(config))
         leaked = replace(given, facts=replace(given.facts, num_repeated=30, repeated=30 / 188))
-        assert ["NN113" in [one.page.id for one in suspect(which)] for which in (given, leaked)] == [False, True]
+        assert ["NN113" in [one.page.id for one in suspect(RULES, which)] for which in (given, leaked)] == [False, True]
 
 
 @pytest.mark.parametrize(("step", "is_accused"), [(0.001, True), (0.5, False)])

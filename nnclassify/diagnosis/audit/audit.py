@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from nnclassify.config.run_config import LoadedConfig
@@ -25,7 +26,7 @@ from nnclassify.diagnosis.audit.shift import shift
 from nnclassify.diagnosis.findings import SEVERITIES, Finding
 from nnclassify.diagnosis.rules import data
 from nnclassify.diagnosis.rules.facts import data_facts
-from nnclassify.diagnosis.rules.rule import RuleInputs
+from nnclassify.diagnosis.rules.rule import RuleInputs, suspect
 
 ALWAYS: tuple[Callable[[Material], Found], ...] = (duplicates, wrong_labels, outliers, shift)
 LONG = 10.0
@@ -75,7 +76,7 @@ def audit(loaded: LoadedConfig, note: Callable[[str], None], *, with_network: bo
     started = time.perf_counter()
     config = loaded.config.completed()
     splits = config.dataset.build(config.seed)
-    with Progress() as progress:
+    with closing(Progress()) as progress:
         material = Material(loaded, splits, progress, with_network)
         expected = expected_seconds(len(material), is_images=material.is_images)
         expected += own_network.expected_seconds(config, splits, len(material)) if with_network else 0.0
@@ -110,7 +111,6 @@ def _known(loaded: LoadedConfig, material: Material) -> list[Finding]:
         num_outputs=splits.num_classes,
         groups=tuple(config.dataset.suspected_groups(splits)),
     )
-    suspicions = [one for rule in data.OF_DATA if rule.applies(given) for one in rule.check(given)]
     return [
         Finding(
             one.page,
@@ -119,7 +119,7 @@ def _known(loaded: LoadedConfig, material: Material) -> list[Finding]:
             path=one.path,
             place=loaded.source.where(path_of_key(one.path)),
         )
-        for one in suspicions
+        for one in suspect(data.OF_DATA, given)
     ]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 MICROSECONDS = {"reading": 50, "features": 2000, "duplicates": 1500, "labels": 1000, "table": 150}
 """Time per image, or of a table per row, of each part of an audit, on a core of 2026."""
@@ -23,19 +22,11 @@ class Progress:
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._close()
-
     def start(self, what: str, total: int) -> None:
         """Begin a part of `total` units."""
         from tqdm import tqdm
 
-        self._close()
+        self.close()
         is_off = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
         self._bar = tqdm(total=total, desc=what, delay=1.0, disable=is_off, leave=False, file=sys.stderr)
 
@@ -44,7 +35,8 @@ class Progress:
         if self._bar is not None:
             self._bar.update(count)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

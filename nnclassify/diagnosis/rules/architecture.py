@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnclassify.diagnosis.findings import Certainty, Evidence, Page, Suspicion
+from nnclassify.diagnosis.measure import readable_layer
 from nnclassify.diagnosis.rules.changes import wider, with_option
 from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
 from nnclassify.errors import counted
@@ -68,7 +69,7 @@ def _narrow(given: RuleInputs) -> Iterator[Suspicion]:
     ]
     if few:
         least = min(few, key=lambda layer: layer.units)
-        text = f"{counted(least.units, 'unit')} in {least.title()}"
+        text = f"{counted(least.units, 'unit')} in {readable_layer(least.path)}"
         evidence = Evidence(text, least.units, FEW_UNITS)
         certainty: Certainty = "likely" if least.units <= 2 else "possible"
         yield Suspicion(NARROW, certainty, least.path, evidence, (wider(given, 16), wider(given)))
@@ -118,7 +119,9 @@ def _dropout(given: RuleInputs) -> Iterator[Suspicion]:
         return
     least = min(strong, key=lambda layer: layer.units * (1 - layer.dropout))
     survivors = least.units * (1 - least.dropout)
-    text = f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {least.title()}"
+    text = (
+        f"{survivors:.1f} of {least.units} units survive a dropout of {least.dropout:g} in {readable_layer(least.path)}"
+    )
     changes = (with_option(given, "dropout", 0.2), with_option(given, "dropout", 0.0))
     certainty: Certainty = "certain" if survivors < FEW_SURVIVORS else "likely"
     yield Suspicion(DROPOUT, certainty, "model.dropout", Evidence(text, survivors, FEW_SURVIVORS), changes)
@@ -176,7 +179,7 @@ def _activation(given: RuleInputs) -> Iterator[Suspicion]:
         change = with_option(given, "activation", "relu")
         yield Suspicion(ACTIVATION, "possible", "model.activation", evidence, (change,))
     elif last and last[0].units == 1 and last[0].activation == "relu":
-        evidence = Evidence(f"one ReLU in {last[0].title()} decides everything", 1, 2)
+        evidence = Evidence(f"one ReLU in {readable_layer(last[0].path)} decides everything", 1, 2)
         changes = (with_option(given, "activation", "tanh"), wider(given, 16))
         yield Suspicion(ACTIVATION, "likely", last[0].path, evidence, changes)
     elif (

@@ -107,8 +107,7 @@ def _revealing(splits: Splits) -> tuple[str, ...]:
     train = splits.train
     if splits.is_multi_hot or len(train) < FEWEST_ROWS:
         return ()
-    rows = torch.linspace(0, len(train) - 1, min(MAX_SAMPLE, len(train))).long()
-    raw, targets = train.select(rows)
+    raw, targets = train.select(train.spaced_rows(MAX_SAMPLE))
     return tuple(flag.detail for flag in revealing_columns(raw, targets.numpy(), splits))
 
 

@@ -7,20 +7,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnclassify.diagnosis.findings import Certainty, Change, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs, odd_option
 from nnclassify.errors import counted
 from nnclassify.schedulers import ScheduleState
 
 BENGIO = "Bengio, Practical recommendations for gradient-based training, 2012 (arXiv:1206.5533), section 3.1.1"
 
 
-def _lr_changes(given: RuleInputs, factors: tuple[float, ...]) -> tuple[Change, ...]:
-    """Multiples of the learning rate, preceded by the suggestion of a range test if it lies in the same direction."""
-    lr, suggested = given.config.optimizer.lr, given.suggested_lr
-    rates = [float(f"{lr * factor:.3g}") for factor in factors]
+def _far_lr(given: RuleInputs, page: Page, limit: float, factors: tuple[float, ...], *, is_far: bool) -> Suspicion:
+    """Suspect a learning rate, to be multiplied by factors: likely if it is beyond the limit of common ones.
+
+    The suggestion of a range test is tried first if it lies in the same direction; then what is common, if it is far.
+    """
+    (low, high), lr, suggested = given.config.optimizer.lr_range(), given.config.optimizer.lr, given.suggested_lr
+    evidence = Evidence(f"lr {lr:g}; common for {given.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, limit)
+    usual = ((low * high) ** 0.5 / lr,) if is_far else ()
+    rates = [float(f"{lr * factor:.3g}") for factor in (*usual, *factors)]
     if suggested is not None and abs(math.log(suggested / lr)) > math.log(2) and (suggested > lr) == (rates[-1] > lr):
         rates.insert(0, suggested)
-    return tuple({"optimizer.lr": rate} for rate in rates)
+    changes = tuple({"optimizer.lr": rate} for rate in rates)
+    return Suspicion(page, "likely" if is_far else "possible", "optimizer.lr", evidence, changes)
 
 
 HIGH_LR = Page(
@@ -39,14 +45,8 @@ HIGH_LR = Page(
 def _high_lr(given: RuleInputs) -> Iterator[Suspicion]:
     low, high = given.config.optimizer.lr_range()
     lr = given.config.optimizer.lr
-    if lr <= low:
-        return
-    evidence = Evidence(f"lr {lr:g}; common for {given.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, high)
-    usual = (low * high) ** 0.5 / lr
-    factors = (usual, 0.1, 0.01) if lr > high else (0.1, 0.01)
-    yield Suspicion(
-        HIGH_LR, "likely" if lr > high else "possible", "optimizer.lr", evidence, _lr_changes(given, factors)
-    )
+    if lr > low:
+        yield _far_lr(given, HIGH_LR, high, (0.1, 0.01), is_far=lr > high)
 
 
 LOW_LR = Page(
@@ -65,12 +65,8 @@ LOW_LR = Page(
 def _low_lr(given: RuleInputs) -> Iterator[Suspicion]:
     low, high = given.config.optimizer.lr_range()
     lr = given.config.optimizer.lr
-    if lr >= high:
-        return
-    evidence = Evidence(f"lr {lr:g}; common for {given.config.optimizer.name}: {low:.2g} to {high:.2g}", lr, low)
-    usual = (low * high) ** 0.5 / lr
-    factors = (usual, 10.0, 100.0) if lr < low else (10.0,)
-    yield Suspicion(LOW_LR, "likely" if lr < low else "possible", "optimizer.lr", evidence, _lr_changes(given, factors))
+    if lr < high:
+        yield _far_lr(given, LOW_LR, low, (10.0, 100.0) if lr < low else (10.0,), is_far=lr < low)
 
 
 SHORT = Page(
@@ -115,8 +111,7 @@ def _decay(given: RuleInputs) -> Iterator[Suspicion]:
     decay = given.config.optimizer.weight_decay
     limit = given.config.optimizer.strong_weight_decay
     if decay > limit:
-        evidence = Evidence(f"weight_decay {decay:g}", decay, limit)
-        yield Suspicion(DECAY, "likely", "optimizer.weight_decay", evidence, ({"optimizer.weight_decay": 0.0},))
+        yield odd_option(DECAY, "optimizer.weight_decay", decay, limit, 0.0)
 
 
 SCHEDULE = Page(
@@ -161,8 +156,7 @@ TIGHT_CLIP = 0.05
 def _clipped(given: RuleInputs) -> Iterator[Suspicion]:
     clip = given.config.clip_grad_norm
     if clip is not None and clip < TIGHT_CLIP:
-        evidence = Evidence(f"clip_grad_norm {clip:g}", clip, TIGHT_CLIP)
-        yield Suspicion(CLIPPED, "likely", "clip_grad_norm", evidence, ({"clip_grad_norm": 1.0},))
+        yield odd_option(CLIPPED, "clip_grad_norm", clip, TIGHT_CLIP, 1.0)
 
 
 MEMORY = Page(
@@ -196,8 +190,7 @@ def _memory(given: RuleInputs) -> Iterator[Suspicion]:
         if value is not None and not low <= value <= high:
             limit = low if value < low else high
             default: Any = 0.9 if key == "momentum" else type(optimizer).model_fields[key].default
-            evidence = Evidence(f"{key} {value:g}", value, limit)
-            yield Suspicion(MEMORY, "likely", f"optimizer.{key}", evidence, ({f"optimizer.{key}": default},))
+            yield odd_option(MEMORY, f"optimizer.{key}", value, limit, default)
 
 
 LOSS_OPTIONS = Page(
@@ -219,12 +212,9 @@ def _loss_options(given: RuleInputs) -> Iterator[Suspicion]:
     smoothing, gamma = getattr(loss, "label_smoothing", 0.0), getattr(loss, "gamma", 0.0)
     weights = getattr(loss, "class_weights", None)
     if smoothing >= 0.5:
-        evidence = Evidence(f"label_smoothing {smoothing:g}", smoothing, 0.5)
-        yield Suspicion(LOSS_OPTIONS, "likely", "loss.label_smoothing", evidence, ({"loss.label_smoothing": 0.0},))
+        yield odd_option(LOSS_OPTIONS, "loss.label_smoothing", smoothing, 0.5, 0.0)
     if gamma > 5:
-        yield Suspicion(
-            LOSS_OPTIONS, "likely", "loss.gamma", Evidence(f"gamma {gamma:g}", gamma, 5), ({"loss.gamma": 2.0},)
-        )
+        yield odd_option(LOSS_OPTIONS, "loss.gamma", gamma, 5, 2.0)
     if isinstance(weights, list) and len(weights) == given.num_classes:
         shares = [weight * count for weight, count in zip(weights, given.facts.class_counts, strict=True)]
         ratio = max(shares) / min(shares)

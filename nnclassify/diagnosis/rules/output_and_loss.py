@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from nnclassify.diagnosis.findings import Change, Evidence, Page, Suspicion
-from nnclassify.diagnosis.rules.rule import Rule, RuleInputs
+from nnclassify.diagnosis.rules.rule import Rule, RuleInputs, odd_option
 
 GOODFELLOW = "Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2"
+SOFTMAXES = ("softmax", "log_softmax")
 RAW: Change = {"model.output": "none"}
 TO_CROSS_ENTROPY: Change = {"loss": "cross_entropy", "model.output": "none"}
 
@@ -21,14 +22,6 @@ DOUBLE_SOFTMAX = Page(
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: softmax}\n",
     near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: log_softmax}\nloss: nll\n",
 )
-
-
-def _double_softmax(given: RuleInputs) -> Iterator[Suspicion]:
-    output, loss = given.config.model.output, given.config.loss.name
-    if output in ("softmax", "log_softmax") and loss in ("cross_entropy", "focal"):
-        text = f"output {output} with loss {loss}"
-        yield Suspicion(DOUBLE_SOFTMAX, "certain", "model.output", Evidence(text), (RAW,))
-
 
 SINGLE_SOFTMAX = Page(
     id="NN202",
@@ -44,7 +37,7 @@ SINGLE_SOFTMAX = Page(
 
 def _single_softmax(given: RuleInputs) -> Iterator[Suspicion]:
     output = given.config.model.output
-    if given.num_outputs == 1 and output in ("softmax", "log_softmax"):
+    if given.num_outputs == 1 and output in SOFTMAXES:
         evidence = Evidence(f"{output} over a single output", 1, 2)
         changes = (TO_CROSS_ENTROPY,) if given.num_classes > 2 else ({"model.output": "sigmoid"}, TO_CROSS_ENTROPY)
         yield Suspicion(SINGLE_SOFTMAX, "certain", "model.output", evidence, changes)
@@ -118,13 +111,6 @@ NLL_OF_PROBABILITIES = Page(
     near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: log_softmax}\nloss: nll\n",
 )
 
-
-def _nll_of_probabilities(given: RuleInputs) -> Iterator[Suspicion]:
-    if given.config.loss.name == "nll" and given.config.model.output == "softmax":
-        evidence = Evidence("output softmax with loss nll")
-        yield Suspicion(NLL_OF_PROBABILITIES, "certain", "model.output", evidence, ({"model.output": "log_softmax"},))
-
-
 SQUASHED_LOGITS = Page(
     id="NN207",
     title="an output activation before a loss that expects logits",
@@ -137,20 +123,24 @@ SQUASHED_LOGITS = Page(
     example="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\n",
     near_miss="dataset: blobs\nmodel: {name: mlp, hidden: [16], output: sigmoid}\nloss: mse\n",
 )
+SQUASHING = {
+    "cross_entropy": ("sigmoid",),
+    "focal": ("sigmoid",),
+    "bce_with_logits": ("sigmoid", *SOFTMAXES),
+    "mse": ("log_softmax",),
+}
 
 
-def _squashed_logits(given: RuleInputs) -> Iterator[Suspicion]:
-    squashing = {
-        "cross_entropy": ("sigmoid",),
-        "focal": ("sigmoid",),
-        "bce_with_logits": ("sigmoid", "softmax", "log_softmax"),
-        "mse": ("log_softmax",),
-    }
-    output, loss = given.config.model.output, given.config.loss.name
-    if output in squashing.get(loss, ()) and not (given.num_outputs == 1 and output != "sigmoid"):
-        yield Suspicion(
-            SQUASHED_LOGITS, "certain", "model.output", Evidence(f"output {output} with loss {loss}"), (RAW,)
-        )
+def _mismatched(page: Page, outputs: Mapping[str, Sequence[str]], change: Change) -> Rule:
+    """Return the rule for output activations that do not go with a loss; `outputs` has them by the name of the loss."""
+
+    def check(given: RuleInputs) -> Iterator[Suspicion]:
+        output, loss = given.config.model.output, given.config.loss.name
+        is_single = given.num_outputs == 1 and output in SOFTMAXES  # a page of its own
+        if output in outputs.get(loss, ()) and not is_single:
+            yield Suspicion(page, "certain", "model.output", Evidence(f"output {output} with loss {loss}"), (change,))
+
+    return Rule(page, check)
 
 
 OUTPUT_DROPOUT = Page(
@@ -169,17 +159,16 @@ OUTPUT_DROPOUT = Page(
 def _output_dropout(given: RuleInputs) -> Iterator[Suspicion]:
     dropout = given.config.model.output_dropout
     if dropout > 0:
-        evidence = Evidence(f"output_dropout {dropout:g}", dropout, 0)
-        yield Suspicion(OUTPUT_DROPOUT, "likely", "model.output_dropout", evidence, ({"model.output_dropout": 0.0},))
+        yield odd_option(OUTPUT_DROPOUT, "model.output_dropout", dropout, 0, 0.0)
 
 
 RULES = (
-    Rule(DOUBLE_SOFTMAX, _double_softmax),
+    _mismatched(DOUBLE_SOFTMAX, {"cross_entropy": SOFTMAXES, "focal": SOFTMAXES}, RAW),
     Rule(SINGLE_SOFTMAX, _single_softmax),
     Rule(ONE_OUTPUT, _one_output),
     Rule(INDEX_AS_NUMBER, _index_as_number),
     Rule(RELU_OUTPUT, _relu_output),
-    Rule(NLL_OF_PROBABILITIES, _nll_of_probabilities),
-    Rule(SQUASHED_LOGITS, _squashed_logits),
+    _mismatched(NLL_OF_PROBABILITIES, {"nll": ("softmax",)}, {"model.output": "log_softmax"}),
+    _mismatched(SQUASHED_LOGITS, SQUASHING, RAW),
     Rule(OUTPUT_DROPOUT, _output_dropout),
 )

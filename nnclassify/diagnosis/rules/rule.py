@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.suspected_groups import SuspectedGroups
-from nnclassify.diagnosis.findings import Page, Suspicion
-from nnclassify.diagnosis.measure import Snapshot, readable_layer
+from nnclassify.diagnosis.findings import Evidence, Page, Suspicion
+from nnclassify.diagnosis.measure import Snapshot
 from nnclassify.diagnosis.rules.facts import DataFacts
 from nnclassify.models.base import DenseModel
-from nnclassify.models.cnn import Cnn
-from nnclassify.models.layer_settings import Activation, Init
+from nnclassify.models.cnn import Block, Cnn
+from nnclassify.models.layer_settings import Activation, Init, Layer
 from nnclassify.models.mlp import Mlp
 
 
@@ -36,40 +36,28 @@ class HiddenLayer:
     batch_norm: bool
     init: Init
 
-    def title(self) -> str:
-        """Return it in words, such as `hidden layer 1`."""
-        return readable_layer(self.path)
-
 
 def hidden_layers_of(config: RunConfig) -> list[HiddenLayer]:
     """Return the layers before the last one, in order; empty if the model does not list its layers."""
     model = config.model
     if not isinstance(model, DenseModel):
         return []
-    hidden_layers = []
-    if isinstance(model, Cnn):
-        hidden_layers = [
-            HiddenLayer(
-                f"model.blocks.{index}",
-                block.channels,
-                block.activation or model.activation,
-                block.dropout,
-                block.batch_norm,
-                block.init or model.init,
-            )
-            for index, block in enumerate(model.blocks)
-        ]
+    blocks = model.blocks if isinstance(model, Cnn) else []
+    listed: list[tuple[str, int, Block | Layer]] = [
+        *((f"model.blocks.{index}", block.channels, block) for index, block in enumerate(blocks)),
+        *((f"model.hidden.{index}", layer.units, layer) for index, layer in enumerate(model.hidden)),
+    ]
     batch_norm = isinstance(model, Mlp) and model.batch_norm
-    return hidden_layers + [
+    return [
         HiddenLayer(
-            f"model.hidden.{index}",
-            layer.units,
+            path,
+            units,
             layer.activation or model.activation,
             model.dropout if layer.dropout is None else layer.dropout,
             batch_norm if layer.batch_norm is None else layer.batch_norm,
             layer.init or model.init,
         )
-        for index, layer in enumerate(model.hidden)
+        for path, units, layer in listed
     ]
 
 
@@ -126,6 +114,12 @@ class RuleInputs:
         return self.config.epochs * self.steps_per_epoch
 
 
+def odd_option(page: Page, path: str, value: float, limit: float, better: float) -> Suspicion:
+    """Return the suspicion that the value of an option is beyond a limit, and that another value learns better."""
+    evidence = Evidence(f"{path.rpartition('.')[2]} {value:g}", value, limit)
+    return Suspicion(page, "likely", path, evidence, ({path: better},))
+
+
 @dataclass(frozen=True)
 class Rule:
     """A page, and the function that looks for its cause.
@@ -140,6 +134,9 @@ class Rule:
     check: Callable[[RuleInputs], Iterator[Suspicion]]
     fits_multi_hot: bool = True
 
-    def applies(self, given: RuleInputs) -> bool:
-        """Return whether the rule makes sense for such targets."""
-        return self.fits_multi_hot or not given.is_multi_hot
+
+def suspect(rules: Iterable[Rule], given: RuleInputs) -> Iterator[Suspicion]:
+    """Yield the suspicions of rules that make sense for such targets."""
+    for rule in rules:
+        if rule.fits_multi_hot or not given.is_multi_hot:
+            yield from rule.check(given)

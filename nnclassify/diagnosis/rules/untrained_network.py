@@ -49,10 +49,11 @@ def _vanishing(given: RuleInputs) -> Iterator[Suspicion]:
 
 
 def _or_plain(given: RuleInputs, changes: list[Change]) -> tuple[Change, ...]:
-    """Return the changes and a plain network of two layers, tried second, or first if the network is very deep.
+    """Return the changes that are not empty and a plain network: tried second, or first if the network is very deep.
 
     Trials of a very deep network take long, and no init saves a deep network of narrow layers (Lu et al., 2019).
     """
+    changes = [change for change in changes if change]
     plain: Change = {**with_option(given, "activation", "relu"), "model.hidden": [64, 64]}
     place = 0 if len(given.hidden_layers) >= VERY_DEEP else 1
     return (*changes[:place], plain, *changes[place:])
@@ -86,7 +87,7 @@ def _dead(given: RuleInputs) -> Iterator[Suspicion]:
         f"{given.start.output_text()}"
     )
     changes = [
-        *_not_empty(without_biases(given)),
+        without_biases(given),
         with_option(given, "init", "kaiming_uniform"),
         with_batch_norm(given),
         {**with_option(given, "activation", "tanh"), **with_option(given, "init", "xavier_uniform")},
@@ -131,11 +132,7 @@ def _start(given: RuleInputs) -> Iterator[Suspicion]:
         inits = [with_option(given, "init", name) for name in ("default", "kaiming_uniform") if has_scale]
         path = next(iter(biases), "model.init")
         evidence = Evidence(text, given.start.loss, given.prior_loss)
-        yield Suspicion(START, "likely", path, evidence, (*_not_empty(biases), *inits))
-
-
-def _not_empty(change: Change) -> list[Change]:
-    return [change] if change else []
+        yield Suspicion(START, "likely", path, evidence, tuple(filter(None, (biases, *inits))))
 
 
 MIXED = Page(
