@@ -37,7 +37,7 @@ from typing import NamedTuple
 from nnclassify.diagnosis.findings import CERTAINTIES, Certainty, Change, Suspicion
 from nnclassify.diagnosis.rules.architecture import NARROW
 from nnclassify.diagnosis.rules.optimization import SHORT
-from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome, TrialRunner, decisive_steps
+from nnclassify.diagnosis.trials.runner import TrialOutcome, TrialRunner, decisive_steps
 from nnclassify.diagnosis.trials.scores import gain_noise
 from nnclassify.diagnosis.trials.seed_outcomes import SeedOutcomes, is_level, num_helped
 from nnclassify.diagnosis.trials.skill import GOOD, POOR, STUCK, Skill
@@ -279,7 +279,7 @@ class _Search:
         short = [one for one in self.open if one.page.id == SHORT.id and "epochs" in one.changes[-1]]
         if not short or written.complete or written.steps < decisive_steps(written.total_steps):
             return None
-        now, later = (written.expected(runs * written.total_steps, _held_out_score) for runs in (1, MANY_RUNS))
+        now, later = (written.expected(runs * written.total_steps, "held_out") for runs in (1, MANY_RUNS))
         is_poor = self.skill.expected(written) < STUCK and self.skill.gain(now, later) >= HELPS["possible"]
         change: Change = {"epochs": self.runner.config.epochs * MANY_RUNS}
         return (
@@ -424,14 +424,11 @@ class _Search:
         self.proofs += [proof for proof in step.proofs if proof.suspicion.page.id not in known]
         self.is_clear = self.is_clear and step.is_clear
         self.base |= step.change
-        self._continue_with_worst(self._over_seeds(self.base, max(FEW_SEEDS, len(self.written.outcomes))))
+        outcomes = self._over_seeds(self.base, max(FEW_SEEDS, len(self.written.outcomes))).outcomes
+        skills = [self.skill.expected(outcome) for outcome in outcomes]
+        self.seed = skills.index(min(skills))  # what helps the one that is furthest from the best helps the others
+        self.current = outcomes[self.seed]
         self.open = [one for one in map(self._rest_of, self.open) if one.changes]
-
-    def _continue_with_worst(self, repeats: SeedOutcomes) -> None:
-        """Continue with the seed that is furthest from the best: what helps it helps the others."""
-        skills = [self.skill.expected(outcome) for outcome in repeats.outcomes]
-        self.seed = skills.index(min(skills))
-        self.current = repeats.outcomes[self.seed]
 
     def _rest_of(self, suspicion: Suspicion) -> Suspicion:
         """Return a suspicion with only those changes that set options that have not been set yet."""
@@ -449,10 +446,6 @@ class _Confirmed(NamedTuple):
 def _contradict(change: Change, later: Change) -> bool:
     """Return whether a later change sets an option of an earlier one to another value: both cannot be right."""
     return any(later[path] != change[path] for path in change.keys() & later.keys())
-
-
-def _held_out_score(point: CurvePoint) -> float:
-    return point.held_out.balanced_accuracy
 
 
 def _union(parts: Sequence[Suspicion]) -> dict[str, object]:

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,9 @@ SMALL_STEP = 2e7
 """Multiplications below which a second thread costs more than it gains."""
 
 
+JudgedBy = Literal["train", "held_out"]
+
+
 @dataclass(frozen=True)
 class CurvePoint:
     """A trial at one step: the training loss, the scores on training examples, and on examples kept out of training.
@@ -61,6 +65,10 @@ class CurvePoint:
     loss: float
     train: Scores
     held_out: Scores
+
+    def scores(self, split: JudgedBy) -> Scores:
+        """Return the scores on training examples, or on those kept out of training."""
+        return self.train if split == "train" else self.held_out
 
 
 @dataclass(frozen=True)
@@ -88,28 +96,28 @@ class TrialOutcome:
     @property
     def train(self) -> Scores:
         """On training examples: the point with the median score of the last three."""
-        return self._typical(lambda point: point.train)
+        return self._typical("train")
 
     @property
     def held_out(self) -> Scores:
         """On held-out examples: the point with the median score of the last three."""
-        return self._typical(lambda point: point.held_out)
+        return self._typical("held_out")
 
-    def _typical(self, of: Callable[[CurvePoint], Scores]) -> Scores:
+    def _typical(self, split: JudgedBy) -> Scores:
         if self.error is not None or not self.curve:
             return NO_SCORES
-        last = sorted((of(point) for point in self.curve[-3:]), key=lambda scores: scores.balanced_accuracy)
+        last = sorted((point.scores(split) for point in self.curve[-3:]), key=lambda scores: scores.balanced_accuracy)
         return last[len(last) // 2]
 
-    def expected(self, steps: float, of: Callable[[CurvePoint], float]) -> float:
+    def expected(self, steps: float, split: JudgedBy) -> float:
         """Return the balanced accuracy to expect after a number of updates, extrapolated linearly in the logarithm of
         their number from the second half of the trial. Learning curves flatten, so this is an upper bound."""
-        known = [point for point in self.curve if point.step > 0]
+        known = [(point.step, point.scores(split).balanced_accuracy) for point in self.curve if point.step > 0]
         if self.error is not None or not known:
             return 0.0
-        now = statistics.median(of(point) for point in known[-3:])
+        now = statistics.median(score for _, score in known[-3:])
         half = known[len(known) // 2 :] if len(known) > 3 else known
-        logs, scores = [math.log(point.step) for point in half], [of(point) for point in half]
+        logs, scores = [math.log(step) for step, _ in half], [score for _, score in half]
         if steps <= self.steps or len(set(logs)) < 2:
             return now
         slope = statistics.linear_regression(logs, scores).slope
@@ -131,7 +139,7 @@ class _TrialObserver(Observer):
     def run_started(self, trainer: Trainer) -> None:
         """Evaluate before the first step."""
         train = self.components.splits.train
-        self.train = replace(train, indices=train.indices[evaluated_rows(len(train))])
+        self.train = train.subset(evaluated_rows(len(train)))
         self.started = time.thread_time()
         self.evaluate(trainer)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nnclassify.diagnosis.findings import Certainty
 from nnclassify.diagnosis.rules.data import HARDLY
-from nnclassify.diagnosis.trials.runner import CurvePoint, TrialOutcome
+from nnclassify.diagnosis.trials.runner import TrialOutcome
 
 GOOD = 0.9
 """Skill from which a config needs no repair: nine tenths of the way from chance to the best."""
@@ -51,18 +51,10 @@ class Skill:
         """0: chance; 1: as good as the best. Uncertain scores get the benefit of the doubt."""
         return self._better(outcome.train.balanced_accuracy, outcome.held_out.balanced_accuracy)
 
-    def expected(self, outcome: TrialOutcome, runs: float = 1.0) -> float:
-        """Return the skill to expect at the end of the run, or of several runs in sequence, if the trial was shorter;
-        see `TrialOutcome.expected`."""
-        steps = runs * outcome.total_steps
-
-        def at_the_end(held_out: bool) -> float:
-            def of(point: CurvePoint) -> float:
-                return (point.held_out if held_out else point.train).balanced_accuracy
-
-            return outcome.expected(steps, of)
-
-        return self._better(at_the_end(False), at_the_end(True))
+    def expected(self, outcome: TrialOutcome) -> float:
+        """Return the skill to expect at the end of the run, if the trial was shorter; see `TrialOutcome.expected`."""
+        steps = outcome.total_steps
+        return self._better(outcome.expected(steps, "train"), outcome.expected(steps, "held_out"))
 
     def _better(self, train: float, held_out: float) -> float:
         general = (held_out - self.chance) / (self.best_held_out - self.chance)
