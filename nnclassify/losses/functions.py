@@ -77,6 +77,14 @@ class WeightedLoss(Loss):
     class_weights: list[PositiveFloat] | Literal["balanced"] | None = None
     """Weight of each class, in order, or `balanced`: N / (K * count of the class), as in scikit-learn."""
 
+    @abstractmethod
+    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Return one loss per example, `(N,)`, times the weight of its class."""
+
+    def build(self, class_counts: Sequence[int]) -> LossFunction:
+        """Return the loss; it takes one output per class."""
+        return LossFunction(len(class_counts), 0.0, self.losses, softmax, self.weights(class_counts))
+
     def weights(self, class_counts: Sequence[int]) -> Tensor | None:
         """Return the class weights `(K,)`, or None.
 
@@ -106,16 +114,13 @@ class CrossEntropy(WeightedLoss):
     """Amount of label smoothing: this part of the target is spread evenly over all classes (Szegedy et al., 2015,
     arXiv:1512.00567)."""
 
-    def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """Return the loss; it takes one output per class."""
+    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Return torch's cross-entropy of the softmax."""
         from torch.nn import functional
 
-        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            return functional.cross_entropy(
-                outputs, targets, weights, reduction="none", label_smoothing=self.label_smoothing
-            )
-
-        return LossFunction(len(class_counts), 0.0, losses, softmax, self.weights(class_counts))
+        return functional.cross_entropy(
+            outputs, targets, weights, reduction="none", label_smoothing=self.label_smoothing
+        )
 
     def refuses_soft(self) -> str | None:
         """Return None: torch's cross-entropy takes probabilities."""
@@ -127,14 +132,11 @@ class Nll(WeightedLoss):
 
     name: Literal["nll"] = "nll"
 
-    def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """Return the loss; it takes one output per class."""
+    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Return torch's negative log-likelihood."""
         from torch.nn import functional
 
-        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            return functional.nll_loss(outputs, targets, weights, reduction="none")
-
-        return LossFunction(len(class_counts), 0.0, losses, softmax, self.weights(class_counts))
+        return functional.nll_loss(outputs, targets, weights, reduction="none")
 
     def refuses(self, output: str) -> str | None:
         """Reject unbounded outputs: without log-probabilities, the loss has no lower bound."""
@@ -150,18 +152,15 @@ class Focal(WeightedLoss):
     gamma: NonNegativeFloat = 2.0
     """Focusing parameter: the loss of an example is multiplied by (1 - p)^gamma; 0 is cross-entropy."""
 
-    def build(self, class_counts: Sequence[int]) -> LossFunction:
-        """Return the loss; it takes one output per class."""
+    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the cross-entropies, each multiplied by (1 - p)^gamma."""
         from torch.nn import functional
 
-        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            log_p = functional.log_softmax(outputs, dim=1).gather(1, targets[:, None])[:, 0]
-            # Use expm1: for gamma below 1, the gradient of (1 - p)^gamma at p = 1 is NaN.
-            miss = (-log_p.expm1()).clamp_min(1e-12)
-            scaled = -log_p * miss**self.gamma
-            return scaled if weights is None else scaled * weights[targets]
-
-        return LossFunction(len(class_counts), 0.0, losses, softmax, self.weights(class_counts))
+        log_p = functional.log_softmax(outputs, dim=1).gather(1, targets[:, None])[:, 0]
+        # Use expm1: for gamma below 1, the gradient of (1 - p)^gamma at p = 1 is NaN.
+        miss = (-log_p.expm1()).clamp_min(1e-12)
+        scaled = -log_p * miss**self.gamma
+        return scaled if weights is None else scaled * weights[targets]
 
 
 class EncodedLoss(Loss):
@@ -178,6 +177,10 @@ class EncodedLoss(Loss):
     @abstractmethod
     def separate(self, outputs: Tensor) -> Tensor:
         """Return each output's own probability, `(N, num_outputs)`."""
+
+    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Return one loss per example, `(N,)`: the mean over its outputs."""
+        return self.compare(outputs, _one_hot(targets, outputs)).mean(dim=1)
 
     def build_multi_hot(self, num_classes: int) -> LossFunction:
         """Return the loss; it takes one output per class, and is the mean over the classes."""
@@ -210,12 +213,7 @@ class Bce(EncodedLoss):
         """Return the loss; it takes one output for two classes, else K."""
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
-        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            wanted = _one_hot(targets, outputs)
-            if self.targets == "index" and len(class_counts) > 2:
-                return _unchecked_bce(outputs, wanted)
-            return self.compare(outputs, wanted).mean(dim=1)
-
+        losses = _unchecked_bce if num_outputs == 1 and len(class_counts) > 2 else self.losses
         return LossFunction(num_outputs, 0.5, losses, _shares if num_outputs > 1 else _between(len(class_counts)))
 
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
@@ -292,16 +290,13 @@ class BceWithLogits(EncodedLoss):
             )
         num_outputs = 1 if self.targets == "index" else _binary_outputs(class_counts)
 
-        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            return self.compare(outputs, _one_hot(targets, outputs)).mean(dim=1)
-
         def probabilities(outputs: Tensor) -> Tensor:
             if num_outputs == 1:
                 return _between(len(class_counts))(outputs.sigmoid())
             # Normalize the sigmoids by their logarithms: far below zero, every sigmoid is 0.
             return functional.logsigmoid(outputs).softmax(dim=1)
 
-        return LossFunction(num_outputs, 0.0, losses, probabilities)
+        return LossFunction(num_outputs, 0.0, self.losses, probabilities)
 
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """Return the binary cross-entropy of the sigmoid."""
@@ -321,13 +316,9 @@ class Mse(EncodedLoss):
 
     def build(self, class_counts: Sequence[int]) -> LossFunction:
         """Return the loss; it takes one output per class, or a single one with `targets: index`."""
-
-        def losses(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-            return self.compare(outputs, _one_hot(targets, outputs)).mean(dim=1)
-
         if self.targets == "index":
-            return LossFunction(1, 0.5, losses, _between(len(class_counts)), top=len(class_counts) - 1)
-        return LossFunction(len(class_counts), 0.5, losses, project_to_simplex)
+            return LossFunction(1, 0.5, self.losses, _between(len(class_counts)), top=len(class_counts) - 1)
+        return LossFunction(len(class_counts), 0.5, self.losses, project_to_simplex)
 
     def compare(self, outputs: Tensor, wanted: Tensor) -> Tensor:
         """Return the squared error."""
@@ -338,9 +329,9 @@ class Mse(EncodedLoss):
         return outputs.clamp(0, 1)
 
 
-def _unchecked_bce(outputs: Tensor, wanted: Tensor) -> Tensor:
+def _unchecked_bce(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     """Binary cross-entropy `(N,)` that accepts class indices above 1, as Keras does, so that `check` can explain it."""
-    share = outputs.clamp(1e-7, 1 - 1e-7)
+    wanted, share = _one_hot(targets, outputs), outputs.clamp(1e-7, 1 - 1e-7)
     return -(wanted * share.log() + (1 - wanted) * (1 - share).log()).mean(dim=1)
 
 
