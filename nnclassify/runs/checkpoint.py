@@ -32,7 +32,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         TrainingError: A weight is NaN or infinite, so the checkpoint would be useless.
         SaveError: The file could not be written or read back; the previous one is unchanged.
     """
-    content = plain({**vars(checkpoint), "history": packed_history(checkpoint.history)})
+    moved: dict[int, Tensor] = {}
+    content = plain({**vars(checkpoint), "history": packed_history(checkpoint.history)}, moved)
     if checkpoint.calibration is None:
         del content["calibration"]  # as every release wrote it
     if (bad := _not_finite(content)) is not None:
@@ -40,7 +41,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             f"{path}: not saved, weight {bad} holds NaN or infinity; the previous checkpoint is kept; try a lower "
             "optimizer.lr, or clip_grad_norm: 1"
         )
-    size = sum({tensor.data_ptr(): tensor.nbytes for tensor in _tensors(content)}.values())
+    size = sum({tensor.data_ptr(): tensor.nbytes for tensor in moved.values()}.values())
     whole = {**content, "sha256": content_digest(content)}
     write_whole(path, lambda file: torch.save(whole, file), size=size, keep_previous=True, check=load_checkpoint)
 
@@ -178,14 +179,6 @@ def _dense(tensor: Tensor) -> Tensor:
             return tensor.contiguous()
         extent *= size
     return tensor
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for child in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(child)
 
 
 def content_digest(content: Any) -> str:

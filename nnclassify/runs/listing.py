@@ -100,7 +100,7 @@ def _listed(folder: RunFolder) -> ListedRun:
     problems: list[str] = []
     config, rows, result = _config(folder, problems), _rows(folder, problems), _result(folder, problems)
     best = _best(rows, config, result)
-    validation = None if best is None else best.validation_accuracy
+    saved_at = folder.started_at()
     return ListedRun(
         folder.name,
         _state(folder, result, problems),
@@ -110,9 +110,9 @@ def _listed(folder: RunFolder) -> ListedRun:
         epochs=None if config is None else config.epochs,
         epochs_done=len(rows),
         best_epoch=None if best is None else best.epoch,
-        validation_accuracy=validation,
+        validation_accuracy=None if best is None else best.validation_accuracy,
         test_accuracy=None if result is None or result.test is None else result.test.accuracy,
-        saved_at=_saved_at(folder),
+        saved_at=None if saved_at is None else datetime.fromtimestamp(saved_at / 1e9, UTC),
     )
 
 
@@ -179,8 +179,3 @@ def _best(rows: Sequence[Row], config: RunConfig | None, result: _Result | None)
     sign = 1 if METRICS[metric].higher_is_better else -1
     rated = [(sign * value, row) for row in rows if (value := row.validated(metric)) is not None]
     return max(rated, key=lambda pair: pair[0])[1] if rated else next(iter(rows[-1:]), None)
-
-
-def _saved_at(folder: RunFolder) -> datetime | None:
-    started = folder.started_at()
-    return None if started is None else datetime.fromtimestamp(started / 1e9, UTC)

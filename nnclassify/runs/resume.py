@@ -17,6 +17,7 @@ from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoi
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.manifest import changes_since
 from nnclassify.runs.resumable import changes, refusal
+from nnclassify.runs.schema import FORMAT_VERSION
 from nnclassify.schedulers import ScheduleState
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Trainer
@@ -111,17 +112,8 @@ def _best(saved: Checkpoint, training: dict[str, Any]) -> Checkpoint | None:
     epoch, weights = training["best_epoch"], training["best_model"]
     if weights is None:
         return None
-    return Checkpoint(
-        config=saved.config,
-        class_names=saved.class_names,
-        class_counts=saved.class_counts,
-        transform=saved.transform,
-        model=weights,
-        epoch=epoch,
-        history=saved.history[:epoch],
-        split_digests=saved.split_digests,
-        run_id=saved.run_id,
-    )
+    history = saved.history[:epoch]
+    return replace(saved, model=weights, epoch=epoch, history=history, training=None, format_version=FORMAT_VERSION)
 
 
 def _refuse_changes(
