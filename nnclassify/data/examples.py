@@ -89,8 +89,8 @@ class Examples:
 
         return torch.linspace(0, len(self) - 1, min(most, len(self))).long()
 
-    def subset(self, rows: slice) -> Examples:
-        """Return a slice of this split as a split."""
+    def subset(self, rows: slice | Tensor) -> Examples:
+        """Return some rows of this split as a split."""
         return replace(self, indices=self.indices[rows])
 
     def to(self, device: torch.device) -> Examples:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -190,7 +190,7 @@ def _directions(apart: Tensor, means: Tensor) -> Tensor:
 
 def _some(examples: Examples, limit: int) -> Examples:
     """Return at most `limit` examples, evenly spaced."""
-    return replace(examples, indices=examples.indices[examples.spaced_rows(limit)])
+    return examples.subset(examples.spaced_rows(limit))
 
 
 def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:

@@ -81,7 +81,7 @@ def fit_calibration(
     """
     if not outputs.isfinite().all():
         return None
-    some = replace(train, indices=train.indices[train.spaced_rows(MAX_FIT)])
+    some = train.subset(train.spaced_rows(MAX_FIT))
     _, of_train = classifier.outputs_and_features(some)
     novelty = Novelty.fit(of_train, some.all_targets(), outputs, features)
     return Calibration.fit(outputs, targets, classifier.loss_fn, classifier.config.evaluation.threshold, novelty)

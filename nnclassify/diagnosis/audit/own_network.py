@@ -52,9 +52,9 @@ def network_probabilities(
     found = torch.zeros(len(examples), splits.num_classes, dtype=torch.float64)
     for fold in range(FOLDS):
         judged = torch.from_numpy(np.flatnonzero(folds == fold))
-        train, validation = _divided(config, _rows(examples, torch.from_numpy(np.flatnonzero(folds != fold))))
+        train, validation = _divided(config, examples.subset(torch.from_numpy(np.flatnonzero(folds != fold))))
         part = replace(splits, train=train, validation=validation, test=None)
-        found[judged] = _fitted(config, part, _rows(examples, judged)).double()
+        found[judged] = _fitted(config, part, examples.subset(judged)).double()
         advance(1)
     return found
 
@@ -65,10 +65,6 @@ def expected_seconds(config: RunConfig, splits: Splits, num_examples: int) -> fl
     return FOLDS * steps * step_seconds(build_components(config, splits))
 
 
-def _rows(examples: Examples, rows: Tensor) -> Examples:
-    return replace(examples, indices=examples.indices[rows])
-
-
 def _divided(config: RunConfig, examples: Examples) -> tuple[Examples, Examples | None]:
     """Return the training and the validation split of a fold."""
     asked = config.dataset.validation
@@ -77,7 +73,7 @@ def _divided(config: RunConfig, examples: Examples) -> tuple[Examples, Examples 
     share = asked if isinstance(asked, float) else VALIDATION
     targets, rows = examples.all_targets().numpy(), np.arange(len(examples))
     train, validation = stratified_split(targets, rows, share, numpy_rng(0, "audit", "network"))
-    return _rows(examples, torch.from_numpy(train)), _rows(examples, torch.from_numpy(validation))
+    return examples.subset(torch.from_numpy(train)), examples.subset(torch.from_numpy(validation))
 
 
 def _fitted(config: RunConfig, splits: Splits, judged: Examples) -> Tensor:
