@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -139,58 +139,47 @@ def weak_slices(
     Returns:
         The slices, the one with most avoidable mistakes first.
     """
-    candidates = [one for given in properties for one in _candidates(given, right)]
     log_factorials = np.concatenate([[0.0], np.log(np.arange(1, len(right) + 1)).cumsum()])
-    p_values = holm([one.p_value(log_factorials) for one in candidates])
+    candidates = [one for given in properties for one in _candidates(given, right, log_factorials)]
+    p_values = holm([one.p_value for _, _, one in candidates])
     found = []
-    for one, p_value in zip(candidates, p_values, strict=True):
+    for (codes, label, one), p_value in zip(candidates, p_values, strict=True):
         if p_value < ALPHA:
-            wrong = np.flatnonzero((one.property.codes == one.label) & ~right)
+            wrong = np.flatnonzero((codes == label) & ~right)
             mistakes = wrong[np.argsort(-losses[wrong], kind="stable")][:NUM_MISTAKES]
-            found.append(one.compared(p_value, tuple(names_of(mistakes))))
+            found.append(replace(one, p_value=p_value, mistakes=tuple(names_of(mistakes))))
     return sorted(found, key=lambda part: -part.num_avoidable)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A slice to test, by its property and the index of its label, and all examples whose property is known."""
+def _candidates(given: Property, right: Flags, log_factorials: Numbers) -> Iterator[tuple[Rows, int, Slice]]:
+    """Yield the slices of a property that have enough examples, and others to be compared with, each with its code.
 
-    property: Property
-    label: int
-    num_examples: int
-    num_correct: int
-    total: int
-    total_correct: int
-
-    def p_value(self, log_factorials: Numbers) -> float:
-        """Return the p-value of Fisher's exact test; 1 where the accuracy is not below that of all examples.
-
-        It is the probability of so few correct ones among `num_examples` of the `total` drawn at random.
-        """
-        if self.num_correct * self.total >= self.total_correct * self.num_examples:
-            return 1.0
-        total_wrong = self.total - self.total_correct
-        drawn = np.arange(max(0, self.num_examples - total_wrong), self.num_correct + 1)
-
-        def log_choose(whole: int, part: Rows) -> Numbers:
-            chosen: Numbers = log_factorials[whole] - log_factorials[part] - log_factorials[whole - part]
-            return chosen
-
-        ways = log_choose(self.total_correct, drawn) + log_choose(total_wrong, self.num_examples - drawn)
-        return min(1.0, float(np.exp(ways - log_choose(self.total, np.array([self.num_examples]))).sum()))
-
-    def compared(self, p_value: float, mistakes: tuple[str, ...]) -> Slice:
-        """Return the slice with a corrected p-value."""
-        others = (self.total - self.num_examples, self.total_correct - self.num_correct)
-        name, value = self.property.name, self.property.labels[self.label]
-        return Slice(name, value, self.num_examples, self.num_correct, *others, p_value, mistakes)
-
-
-def _candidates(given: Property, right: Flags) -> Iterator[_Candidate]:
-    """Yield the slices of a property that have enough examples, and others to be compared with."""
+    Their p-values are not yet corrected.
+    """
     known = given.codes != UNKNOWN
-    totals = int(known.sum()), int(right[known].sum())
+    total, total_correct = int(known.sum()), int(right[known].sum())
     num_labels = len(given.labels)
     counts, correct = (np.bincount(given.codes[rows], minlength=num_labels) for rows in (known, known & right))
-    for label in np.flatnonzero((counts >= MIN_EXAMPLES) & (counts < totals[0])).tolist():
-        yield _Candidate(given, label, int(counts[label]), int(correct[label]), *totals)
+    for label in np.flatnonzero((counts >= MIN_EXAMPLES) & (counts < total)).tolist():
+        inside = int(counts[label]), int(correct[label])
+        p_value = _p_value(*inside, total, total_correct, log_factorials)
+        others = total - inside[0], total_correct - inside[1]
+        yield given.codes, label, Slice(given.name, given.labels[label], *inside, *others, p_value)
+
+
+def _p_value(num_examples: int, num_correct: int, total: int, total_correct: int, log_factorials: Numbers) -> float:
+    """Return the p-value of Fisher's exact test; 1 where the accuracy is not below that of all examples.
+
+    It is the probability of so few correct ones among `num_examples` of the `total` drawn at random.
+    """
+    if num_correct * total >= total_correct * num_examples:
+        return 1.0
+    total_wrong = total - total_correct
+    drawn = np.arange(max(0, num_examples - total_wrong), num_correct + 1)
+
+    def log_choose(whole: int, part: Rows) -> Numbers:
+        chosen: Numbers = log_factorials[whole] - log_factorials[part] - log_factorials[whole - part]
+        return chosen
+
+    ways = log_choose(total_correct, drawn) + log_choose(total_wrong, num_examples - drawn)
+    return min(1.0, float(np.exp(ways - log_choose(total, np.array([num_examples]))).sum()))
