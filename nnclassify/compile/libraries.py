@@ -107,21 +107,18 @@ def compile_graph(graph: fx.GraphModule, arguments: list[Tensor], path: Path) ->
 
 @contextlib.contextmanager
 def _workplace(folder: Path | None) -> Iterator[Path]:
-    """Yield a temporary folder to compile in, after deleting those of compilations that were killed."""
+    """Yield a temporary folder to compile in, after deleting those of compilations that were killed, or are too old."""
     if folder is not None:
-        for leftover in _leftovers(folder):
-            shutil.rmtree(leftover, ignore_errors=True)
+        for place in folder.iterdir():
+            if place.is_dir() and (_is_orphaned(place) or _is_old(place)):
+                shutil.rmtree(place, ignore_errors=True)
     prefix = f"{socket.gethostname()}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as place:
-        yield Path(place)
-
-
-def _leftovers(folder: Path) -> list[Path]:
-    """Return the folders of compilations whose process has ended, or that are too old to be in progress."""
-    return [place for place in folder.iterdir() if place.is_dir() and (_is_orphaned(place) or _is_old(place))]
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as made:
+        yield Path(made)
 
 
 def _is_orphaned(place: Path) -> bool:
+    """Return whether the process that made the folder has ended."""
     host, _, rest = place.name.rpartition("-")[0].rpartition("-")
     if host != socket.gethostname() or not rest.isdecimal() or sys.platform == "win32":  # where signal 0 kills
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnclassify.config.run_config import load_config
@@ -14,6 +15,7 @@ from nnclassify.files.json_files import write_json
 from nnclassify.runs.folder import RunFolder
 
 
+@dataclass(frozen=True)
 class Checked:
     """A checked config, which can be shown as text or as JSON.
 
@@ -23,10 +25,9 @@ class Checked:
         lr_range: The file to plot the range test to, if any.
     """
 
-    def __init__(self, diagnosis: Diagnosis, fix: Path | None, lr_range: Path | None = None) -> None:
-        self.diagnosis = diagnosis
-        self.fix = fix
-        self.lr_range = lr_range
+    diagnosis: Diagnosis
+    fix: Path | None
+    lr_range: Path | None
 
     def text(self, *, verbose: bool, color: bool) -> str:
         """Return the diagnosis as text for the terminal."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from nnclassify.config.finding_ids import no_such_finding
 from nnclassify.diagnosis import outcome_pages
 from nnclassify.diagnosis.audit import pages as audit_pages
@@ -35,11 +37,7 @@ def page_text(page: Page) -> str:
         f"What to do\n  {page.fix}",
     ]
     if page.example:
-        parts.append(f"A config that triggers it\n{_indented(page.example)}")
+        parts.append(f"A config that triggers it\n{indent(page.example, '  ').rstrip()}")
     if page.near_miss:
-        parts.append(f"A similar config that does not trigger it\n{_indented(page.near_miss)}")
+        parts.append(f"A similar config that does not trigger it\n{indent(page.near_miss, '  ').rstrip()}")
     return "\n\n".join(parts)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.rstrip().splitlines())

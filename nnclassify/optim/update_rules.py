@@ -184,6 +184,10 @@ def _step_count(parameter: Tensor) -> Tensor:
     return torch.zeros((), dtype=torch.float32, device=parameter.device)
 
 
+def _chosen(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names}
+
+
 def _fused() -> bool:
     return not torch.compiler.is_compiling()
 
@@ -198,12 +202,9 @@ def _sgd(
         momenta,
         foreach=False,
         fused=_fused(),
-        weight_decay=options["weight_decay"],
-        momentum=options["momentum"],
         lr=fused_rate(lr) if _fused() else lr,
-        dampening=options["dampening"],
-        nesterov=options["nesterov"],
         maximize=False,
+        **_chosen(options, "weight_decay", "momentum", "dampening", "nesterov"),
     )
 
 
@@ -221,14 +222,12 @@ def _adam(
         states["step"],
         foreach=False,
         fused=True,
-        decoupled_weight_decay=options["decoupled_weight_decay"],
         amsgrad=False,
         beta1=options["betas"][0],
         beta2=options["betas"][1],
         lr=fused_rate(lr),
-        weight_decay=options["weight_decay"],
-        eps=options["eps"],
         maximize=False,
+        **_chosen(options, "weight_decay", "decoupled_weight_decay", "eps"),
     )
 
 
@@ -269,11 +268,8 @@ def _rmsprop(
         states.get("momentum_buffer", []),
         states["step"],
         foreach=False,
-        alpha=options["alpha"],
-        eps=options["eps"],
-        weight_decay=options["weight_decay"],
-        momentum=options["momentum"],
         centered=False,
+        **_chosen(options, "weight_decay", "momentum", "alpha", "eps"),
     )
     at_rate(update, params, lr)
 
@@ -292,10 +288,8 @@ def _adagrad(
         fused=False,
         foreach=False,
         lr=lr,
-        weight_decay=options["weight_decay"],
-        lr_decay=options["lr_decay"],
-        eps=options["eps"],
         maximize=False,
+        **_chosen(options, "weight_decay", "lr_decay", "eps"),
     )
 
 
@@ -325,10 +319,8 @@ def _adadelta(
         states["acc_delta"],
         states["step"],
         foreach=False,
-        rho=options["rho"],
-        eps=options["eps"],
-        weight_decay=options["weight_decay"],
         maximize=False,
+        **_chosen(options, "weight_decay", "rho", "eps"),
     )
     at_rate(update, params, lr)
 

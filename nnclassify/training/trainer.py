@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -186,12 +186,12 @@ class Trainer:
             yield chunk
 
     def _train_chunk(self, chunk: Chunk) -> int:
-        before, factor_at = self.step, self._lr_factor_at()
+        before, known = self.step, self.losses_so_far()
         outputs: list[Tensor] = []
         losses: list[Tensor] = []
         for inputs, targets in chunk:
             steps = range(self.step, self.step + math.ceil(len(inputs) / chunk.batch_size))
-            factors = [factor_at(step) for step in steps]
+            factors = [self.recipe.scheduler.factor(self.schedule_state(step, known)) for step in steps]
             decays = [self.decay(step) for step in steps]
             group_outputs, group_losses = self._run(inputs, targets, factors, decays)
             outputs.append(group_outputs)
@@ -250,11 +250,6 @@ class Trainer:
     def schedule_state(self, step: int, losses: Sequence[float]) -> ScheduleState:
         """Return the state of a schedule at a step (from 0), given the losses of the completed epochs."""
         return ScheduleState(step, self.total_steps, len(self.train_batches), losses)
-
-    def _lr_factor_at(self) -> Callable[[int], float]:
-        """Return the function from a step to its learning rate factor, for this epoch."""
-        losses = self.losses_so_far()
-        return lambda step: self.recipe.scheduler.factor(self.schedule_state(step, losses))
 
     def decay(self, step: int) -> float:
         """Return the decay of the average after a step (from 0); 1 without an average."""

@@ -37,11 +37,11 @@ def columns(material: Material) -> Found:
         unused = list(_unused(dataset)) if isinstance(dataset, Csv) else []
     except (DataError, InputError) as error:  # the first rows may hold a single class
         notes = [f"columns that are not features were not checked: {one_line(error)}"]
-    revealing = [flag for flag in unused if flag.kind == "reveals_label"]
-    others = [flag for flag in unused if flag.kind != "reveals_label"]
     known = {flag.column for flag in unused}
-    revealing += [flag for flag in _revealing(material) if flag.column not in known]
-    others += [flag for flag in _odd_features(material) if flag.column not in known]
+    used = (flag for flag in (*_revealing(material), *_odd_features(material)) if flag.column not in known)
+    flags = [*unused, *used]
+    revealing = [flag for flag in flags if flag.kind == "reveals_label"]
+    others = [flag for flag in flags if flag.kind != "reveals_label"]
     findings = []
     if revealing:
         names = some([repr(flag.column) for flag in revealing], 5)

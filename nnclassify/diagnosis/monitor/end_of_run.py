@@ -44,7 +44,8 @@ def compared(split: str, reached: Evaluation, found: Baselines, config: str) -> 
         found: The baselines on it.
         config: The config to suggest for `nnclassify check`.
     """
-    balanced_accuracy, chance = _balanced_accuracy_and_chance(reached)
+    balanced_accuracy = reached.metrics["balanced_accuracy"]
+    chance = 0.5 if reached.is_multi_hot else 1 / sum(report.support > 0 for report in reached.classes)
     if chance == 1:
         return None
     advice = f"run `{shell_command('check', config)}`"
@@ -80,9 +81,3 @@ def _far(share: float, *counts: int) -> float:
     """Return the gap between two accuracies around `share`, of so many examples each, that is worth a warning."""
     noise = math.sqrt(share * (1 - share) * sum(1 / count for count in counts))
     return max(FAR, DEVIATIONS * noise)
-
-
-def _balanced_accuracy_and_chance(reached: Evaluation) -> tuple[float, float]:
-    """Return the balanced accuracy, and what answers that know nothing reach."""
-    known = sum(report.support > 0 for report in reached.classes)
-    return reached.metrics["balanced_accuracy"], 0.5 if reached.is_multi_hot else 1 / known
