@@ -33,7 +33,7 @@ from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.differences import Difference, NoVerdict
 from nnclassify.inference.explained import EvaluateCalibration
 from nnclassify.inference.export.export import Exported
-from nnclassify.inference.mistakes import Mistake
+from nnclassify.inference.failures import Mistake
 from nnclassify.inference.predict import PredictionFigures
 from nnclassify.inference.preview import PreviewFigures
 from nnclassify.inference.receipt import Reproduction
@@ -70,8 +70,8 @@ class Printed:
         """Return the schema of a model with the printed keys."""
         types = get_type_hints(record)
         shown = {one.name: types[one.name] for one in fields(record) if one.name not in self.hidden}
-        keys: dict[str, Any] = {name: (of, ...) for name, of in {**shown, **self.more}.items()}
-        return handler.generate_schema(create_model(record.__name__, __doc__=self.about or record.__doc__, **keys))
+        about = self.about or record.__doc__
+        return handler.generate_schema(_object(record.__name__, about, **{**shown, **self.more}))
 
 
 PrintedSlice = Annotated[Slice, Printed(accuracy=float, accuracy_of_others=float)]
@@ -143,12 +143,6 @@ class Evaluate(TypedDict):
     importance: NotRequired[list[ColumnImportance]]
 
 
-class Predict(TypedDict):
-    """The predictions, in the order of the inputs."""
-
-    predictions: list[PredictionFigures]
-
-
 class Compare(TypedDict):
     """Runs side by side, and whether their test accuracies differ by more than chance."""
 
@@ -169,81 +163,11 @@ class Lesson(LessonFigures):
     plot: str | None
 
 
-class Runs(TypedDict):
-    """The runs in a folder, newest last."""
-
-    root: str
-    runs: list[ListedRun]
-
-
-class Receipt(TypedDict):
-    """The receipt that was written for a run."""
-
-    run: str
-    receipt: str
-    sha256: str
-
-
-class Init(TypedDict):
-    """The config that was written for data."""
-
-    found: list[str]
-    path: str
-    yaml: str
-
-
-class Plots(TypedDict):
-    """The plots that were drawn."""
-
-    run: str
-    plots: list[str]
-
-
-class Report(TypedDict):
-    """The page that was written."""
-
-    report: str
-
-
-class Serve(TypedDict):
-    """The address of the server, printed when it can be reached."""
-
-    url: str
-    run: str
-    workers: int
-
-
 class ShippedConfig(TypedDict):
     """A shipped config."""
 
     name: str
     summary: str
-
-
-class Configs(TypedDict):
-    """The shipped configs."""
-
-    configs: list[ShippedConfig]
-
-
-class ConfigsShow(TypedDict):
-    """A shipped config as YAML."""
-
-    name: str
-    yaml: str
-
-
-class ConfigsCopy(TypedDict):
-    """Where a shipped config was copied to."""
-
-    name: str
-    path: str
-
-
-class ConfigsReference(TypedDict):
-    """The reference of the YAML."""
-
-    markdown: str
 
 
 class ListedLesson(TypedDict):
@@ -258,50 +182,39 @@ class ListedLesson(TypedDict):
     found_by: str | None
 
 
-class Lessons(TypedDict):
-    """The lessons, in their order."""
-
-    lessons: list[ListedLesson]
-
-
-class LessonFiles(TypedDict):
-    """The files of a lesson that were written."""
-
-    files: list[str]
-
-
-class LessonSite(TypedDict):
-    """The site of all lessons."""
-
-    index: str
-    lessons: list[str]
+def _object(title: str, about: str | None, /, **keys: Any) -> Any:
+    """Return the class of an object with these keys and types, all of which are printed."""
+    fields_of: dict[str, Any] = {key: (of, ...) for key, of in keys.items()}
+    return create_model(title, __doc__=about, **fields_of)
 
 
 MODELS: dict[str, Any] = {
     "audit": AuditFigures,
     "check": DiagnosisFigures,
     "compare": Compare,
-    "configs": Configs,
-    "configs-copy": ConfigsCopy,
-    "configs-reference": ConfigsReference,
-    "configs-show": ConfigsShow,
+    "configs": _object("Configs", "The shipped configs.", configs=list[ShippedConfig]),
+    "configs-copy": _object("ConfigsCopy", "Where a shipped config was copied to.", name=str, path=str),
+    "configs-reference": _object("ConfigsReference", "The reference of the YAML.", markdown=str),
+    "configs-show": _object("ConfigsShow", "A shipped config as YAML.", name=str, yaml=str),
     "evaluate": Evaluate,
     "explain": Annotated[Page, Printed("The page of a finding.")],
     "export": Exported,
-    "init": Init,
+    "init": _object("Init", "The config that was written for data.", found=list[str], path=str, yaml=str),
     "learning-curve": CurveFigures,
     "lesson": Lesson,
-    "lesson-files": LessonFiles,
-    "lesson-site": LessonSite,
-    "lessons": Lessons,
-    "plots": Plots,
-    "predict": Predict,
+    "lesson-files": _object("LessonFiles", "The files of a lesson that were written.", files=list[str]),
+    "lesson-site": _object("LessonSite", "The site of all lessons.", index=str, lessons=list[str]),
+    "lessons": _object("Lessons", "The lessons, in their order.", lessons=list[ListedLesson]),
+    "plots": _object("Plots", "The plots that were drawn.", run=str, plots=list[str]),
+    "predict": _object("Predict", "The predictions, in the order of the inputs.", predictions=list[PredictionFigures]),
     "preview": Preview,
-    "receipt": Receipt,
-    "report": Report,
+    "receipt": _object("Receipt", "The receipt that was written for a run.", run=str, receipt=str, sha256=str),
+    "report": _object("Report", "The page that was written.", report=str),
     "reproduce": Annotated[Reproduction, Printed(receipt=str, run=str)],
-    "runs": Runs,
-    "serve": Serve,
+    "runs": _object("Runs", "The runs in a folder, newest last.", root=str, runs=list[ListedRun]),
+    "serve": _object(
+        "Serve", "The address of the server, printed when it can be reached.", url=str, run=str, workers=int
+    ),
     "summary": Summary,
     "train": Train,
     "train-group": Annotated[
