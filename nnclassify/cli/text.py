@@ -12,7 +12,6 @@ from nnclassify.cli.streams import has_color
 from nnclassify.cli.table import table
 from nnclassify.diagnosis.report import findings_text
 from nnclassify.errors import counted, printable, shell_command
-from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.confusion import ClassReport, largest_confusions
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
@@ -23,8 +22,8 @@ from nnclassify.inference.compare import ComparedRun, grouped
 from nnclassify.inference.differences import Difference
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.evaluate import Evaluation
-from nnclassify.inference.failures import Failures
-from nnclassify.inference.mistakes import Mistake
+from nnclassify.inference.explained import ExplainedEvaluation
+from nnclassify.inference.failures import Mistake
 from nnclassify.inference.predict import Prediction
 from nnclassify.run import RunResult
 from nnclassify.runs.looks import in_words
@@ -107,12 +106,12 @@ def _slices_table(slices: Sequence[Slice]) -> str:
     return f"{table(header, rows)}{more}"
 
 
-def _failures(failures: Failures) -> list[str]:
+def _failures(found: ExplainedEvaluation) -> list[str]:
     """Return the tables of mistakes, slices and columns, separated by empty lines."""
-    if not failures.highest:
+    if not found.highest:
         return ["no mistakes"]
-    columns = [] if failures.columns is None else ["", _importance_table(failures.columns)]
-    return [_mistakes_table(failures.highest), "", _slices_table(failures.slices), *columns]
+    columns = [] if found.importance is None else ["", _importance_table(found.importance)]
+    return [_mistakes_table(found.highest), "", _slices_table(found.slices), *columns]
 
 
 def _mistakes_table(mistakes: Sequence[Mistake]) -> str:
@@ -146,28 +145,22 @@ def _selected(figures: dict[str, Any], select_by: str) -> str:
     return "" if value is None else f", {METRICS[select_by].label} {value:.4f}"
 
 
-def evaluation_text(
-    path: Path,
-    split: str,
-    evaluation: Evaluation,
-    failures: Failures,
-    calibration: Mapping[str, Any],
-    recorded: Baselines | None = None,
-) -> str:
+def evaluation_text(path: Path, split: str, found: ExplainedEvaluation) -> str:
     """Describe an evaluation: metrics, calibration, classes, the confusion matrix if it fits, and failures."""
+    evaluation = found.evaluation
     lines = [
         f"{printable(str(path))} on {split} ({counted(evaluation.num_examples, 'example')})",
-        *metrics_lines("", evaluation, recorded),
+        *metrics_lines("", evaluation, found.baselines),
         *undefined_lines(evaluation),
         *([looks] if (looks := in_words(evaluation.test_looks)) else []),
-        *_calibration_lines(calibration, evaluation.classes[-1].name),
+        *_calibration_lines(found.calibration, evaluation.classes[-1].name),
         "",
     ]
     has_all = len(evaluation.classes) <= MAX_SHOWN_CLASSES
     lines.append(_class_table(evaluation.classes) if has_all else _worst_classes(evaluation.classes))
     if not evaluation.is_multi_hot:
         lines += ["", _confusion_table(evaluation) if has_all else _largest_confusions(evaluation)]
-    return "\n".join([*lines, "", *_failures(failures)])
+    return "\n".join([*lines, "", *_failures(found)])
 
 
 def _calibration_lines(figures: Mapping[str, Any], last_class: str) -> list[str]:

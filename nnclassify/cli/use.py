@@ -99,7 +99,7 @@ def evaluate(
         print_json({**about, **found.figures()}, "evaluate")
     else:
         what = chosen.split if which.data is None else f"{chosen.split} of {which.data}"
-        print(evaluation_text(path, what, found.evaluation, found.failures, found.calibration, found.baselines))
+        print(evaluation_text(path, what, found))
     # An override may evaluate the network otherwise than the run does.
     _save_predictions(classifier, found.predicted, table, of_run=chosen.is_unchanged and not changes)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnclassify.evaluation.baselines import Baselines
-from nnclassify.inference.attribution import column_importance
+from nnclassify.evaluation.slices import Slice
+from nnclassify.inference.attribution import ColumnImportance, column_importance
 from nnclassify.inference.calibrate import CalibrationFacts, SplitCalibration, calibration_facts, calibration_figures
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.evaluation_examples import EvaluationExamples, evaluate_chosen, recorded_baselines
-from nnclassify.inference.failures import Failures, failures_of, slicing_properties
+from nnclassify.inference.failures import Mistake, named_mistakes, slices_of, slicing_properties
 from nnclassify.inference.predictions import Predicted
 
 
@@ -26,15 +27,21 @@ class ExplainedEvaluation:
 
     Attributes:
         predicted: The examples, and what was predicted for them.
-        failures: Where the network fails.
         calibration: How far its probabilities can be trusted.
+        highest: The mistakes with the highest loss.
+        lowest: Of the other mistakes, those with the lowest loss.
+        slices: The slices on which it is significantly less accurate than on the other examples.
+        importance: The importance of the columns of a table; None if it was not asked for.
         baselines: The baselines that the run recorded; None if the examples are not its test split.
     """
 
     predicted: Predicted
-    failures: Failures
     calibration: EvaluateCalibration
-    baselines: Baselines | None
+    highest: Sequence[Mistake] = ()
+    lowest: Sequence[Mistake] = ()
+    slices: Sequence[Slice] = ()
+    importance: Sequence[ColumnImportance] | None = None
+    baselines: Baselines | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -43,9 +50,15 @@ class ExplainedEvaluation:
 
     def figures(self) -> dict[str, Any]:
         """Return everything except what is stored per example, for JSON."""
-        held_against = {"baselines": self.baselines, "test_looks": self.evaluation.test_looks}
-        figures = {**self.evaluation.figures(), **held_against, "calibration": self.calibration}
-        return {**figures, **self.failures.figures()}
+        return {
+            **self.evaluation.figures(),
+            "baselines": self.baselines,
+            "test_looks": self.evaluation.test_looks,
+            "calibration": self.calibration,
+            "mistakes": {"highest_loss": self.highest, "lowest_loss": self.lowest},
+            "slices": [part.figures() for part in self.slices],
+            **({} if self.importance is None else {"importance": self.importance}),
+        }
 
 
 def explained(
@@ -75,9 +88,13 @@ def explained(
     importance = column_importance(classifier, chosen.examples) if with_importance else None
     evaluation = evaluate_chosen(classifier, chosen, note)
     predicted = Predicted(chosen.split, chosen.examples, evaluation)
+    highest, lowest = named_mistakes(predicted, classifier.class_names)
     return ExplainedEvaluation(
         predicted,
-        failures_of(classifier, predicted, properties, importance),
         {**calibration_facts(classifier), **calibration_figures(classifier, evaluation)},
+        highest,
+        lowest,
+        slices_of(predicted, properties),
+        importance,
         recorded_baselines(classifier.path) if chosen.split == "test" and chosen.is_unchanged else None,
     )

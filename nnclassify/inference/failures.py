@@ -1,65 +1,82 @@
-"""Where a classifier fails: its mistakes by name, the slices on which it is worse, the columns that it relies on."""
+"""Where a classifier fails on an evaluated split: its mistakes by name, and the slices on which it is worse."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.data.base import Dataset
 from nnclassify.evaluation.properties import properties_of
 from nnclassify.evaluation.slices import Property, Slice, weak_slices
 from nnclassify.evaluation.totals import exact
-from nnclassify.inference.attribution import ColumnImportance
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.mistakes import Mistake, named_mistakes
+from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
+
+NUM_NAMED = 10
+"""Mistakes with the highest and with the lowest loss that are named."""
 
 
 @dataclass(frozen=True)
-class Failures:
-    """Where a classifier fails on a split.
+class Mistake:
+    """A wrong prediction.
 
     Attributes:
-        highest: The mistakes with the highest loss.
-        lowest: Of the other mistakes, those with the lowest loss.
-        slices: The slices on which it is significantly less accurate than on the other examples.
-        columns: The importance of the columns of a table; None if it was not asked for.
+        name: The name of the example.
+        true: Its class; with multi-hot targets, its classes separated by commas.
+        predicted: The predicted class, or classes.
+        probability: The lowest probability of the predicted classes; of none, the highest of all classes.
+        loss: Its loss.
     """
 
-    highest: Sequence[Mistake] = ()
-    lowest: Sequence[Mistake] = ()
-    slices: Sequence[Slice] = ()
-    columns: Sequence[ColumnImportance] | None = None
-
-    def figures(self) -> dict[str, Any]:
-        """Return the failures for JSON: see `Mistakes`."""
-        return {
-            "mistakes": {"highest_loss": self.highest, "lowest_loss": self.lowest},
-            "slices": [part.figures() for part in self.slices],
-            **({} if self.columns is None else {"importance": self.columns}),
-        }
+    name: str
+    true: str
+    predicted: str
+    probability: float
+    loss: float
 
 
-def failures_of(
-    classifier: Classifier,
-    predicted: Predicted,
-    properties: Sequence[Property],
-    columns: Sequence[ColumnImportance] | None = None,
-) -> Failures:
-    """Find out where a classifier fails on a split.
+def ranked_mistakes(examples: Examples, evaluation: Evaluation) -> Tensor:
+    """Return the rows of the wrong predictions, that with the highest loss first."""
+    wrong = (~exact(evaluation.predictions, examples.all_targets())).nonzero()[:, 0]
+    return wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
 
-    Args:
-        classifier: The trained network.
-        predicted: The split, and what was predicted for it.
-        properties: What divides its examples: see `slicing_properties`.
-        columns: The importance of the columns, if it was asked for.
-    """
-    mistakes = named_mistakes(predicted, classifier.class_names)
-    return Failures(*mistakes, slices_of(predicted, properties), columns)
+
+def named_mistakes(predicted: Predicted, class_names: Sequence[str]) -> tuple[list[Mistake], list[Mistake]]:
+    """Return the mistakes with the highest loss, and of the others those with the lowest, the extreme ones first."""
+    ranked = ranked_mistakes(predicted.examples, predicted.evaluation)
+    highest, lowest = ranked[:NUM_NAMED], ranked[NUM_NAMED:].flip(0)[:NUM_NAMED]
+    return _named(predicted, highest, class_names), _named(predicted, lowest, class_names)
+
+
+def _named(predicted: Predicted, rows: Tensor, class_names: Sequence[str]) -> list[Mistake]:
+    evaluation, found = predicted.evaluation, []
+    for row, name in zip(rows.tolist(), predicted.examples.names_of(rows), strict=True):
+        labels, shares = evaluation.predictions[row], evaluation.probabilities[row]
+        chosen = shares[_indices(labels)]
+        found.append(
+            Mistake(
+                name,
+                _in_words(evaluation.targets[row], class_names),
+                _in_words(labels, class_names),
+                float(chosen.min() if len(chosen) else shares.max()),
+                float(evaluation.losses[row]),
+            )
+        )
+    return found
+
+
+def _indices(labels: Tensor) -> Tensor:
+    """Return the classes of a class index `()` or of a multi-hot row `(K,)`."""
+    return labels[None] if labels.ndim == 0 else torch.nonzero(labels)[:, 0]
+
+
+def _in_words(labels: Tensor, class_names: Sequence[str]) -> str:
+    return ", ".join(class_names[label] for label in _indices(labels).tolist()) or "no class"
 
 
 def slicing_properties(

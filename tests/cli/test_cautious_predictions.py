@@ -16,8 +16,9 @@ from nnclassify.cli.main import app
 from nnclassify.cli.text import evaluation_text, prediction_line, prediction_rows
 from nnclassify.errors import InputError
 from nnclassify.inference.calibrate import calibration_facts, calibration_figures
-from nnclassify.inference.failures import Failures
+from nnclassify.inference.explained import EvaluateCalibration, ExplainedEvaluation
 from nnclassify.inference.predict import Prediction
+from nnclassify.inference.predictions import Predicted
 
 BLOBS = {"name": "blobs", "num_examples": 300, "num_test": 60, "std": 1.2, "validation": 0.4}
 
@@ -93,14 +94,15 @@ def test_a_confidence_needs_no_calibration_and_an_impossible_wish_is_refused(tra
 
 
 def test_evaluate_says_how_far_probabilities_can_be_trusted(trained: run.RunResult) -> None:
-    assert trained.test is not None
-    classifier = trained.classifier
-    figures = {**calibration_facts(classifier), **calibration_figures(classifier, trained.test)}
-    text = evaluation_text(trained.folder.best, "test", trained.test, Failures(), figures)
+    examples = trained.components.splits.test
+    assert trained.test is not None and examples is not None
+    predicted, classifier = Predicted("test", examples, trained.test), trained.classifier
+    figures: EvaluateCalibration = {**calibration_facts(classifier), **calibration_figures(classifier, trained.test)}
+    text = evaluation_text(trained.folder.best, "test", ExplainedEvaluation(predicted, figures))
     assert f"calibrated at temperature {classifier.loss_fn.temperature:.3g}: expected calibration error" in text
     assert "sets (--sets 0.9) contain the true class for" in text
     plain = classifier.calibrated(None)
     figures = {**calibration_facts(plain), **calibration_figures(plain, trained.test)}
     assert "not calibrated (the checkpoint has no calibration): expected" in evaluation_text(
-        trained.folder.best, "test", trained.test, Failures(), figures
+        trained.folder.best, "test", ExplainedEvaluation(predicted, figures)
     )

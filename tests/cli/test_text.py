@@ -1,21 +1,23 @@
 """Tests of printed text: one line per input and problem, whatever characters names contain."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from nnclassify.cli.table import table
 from nnclassify.cli.text import comparison_text, evaluation_text, prediction_line, prediction_rows
+from nnclassify.data import Examples
 from nnclassify.errors import ConfigError, DataError, printable
 from nnclassify.evaluation.confusion import class_reports
 from nnclassify.evaluation.slices import Slice
 from nnclassify.inference.compare import ComparedRun
 from nnclassify.inference.evaluate import Evaluation
-from nnclassify.inference.failures import Failures
-from nnclassify.inference.mistakes import Mistake
+from nnclassify.inference.explained import ExplainedEvaluation
+from nnclassify.inference.failures import Mistake
 from nnclassify.inference.predict import Prediction
+from nnclassify.inference.predictions import Predicted
 
 
 @pytest.mark.parametrize(
@@ -57,16 +59,14 @@ def test_no_cell_of_the_csv_is_a_formula(label: str, cell: str) -> None:
     assert row == [cell, cell, "0.500000"]
 
 
-NOTHING = Failures()
-
-
-def evaluated(confusion: list[list[int]], class_names: list[str], failures: Failures = NOTHING) -> str:
+def evaluated(confusion: list[list[int]], class_names: list[str], **failures: Any) -> str:
     reports, none = class_reports(confusion, class_names), torch.empty(0)
     metrics = {"loss": 1.0, "accuracy": 0.5}
     evaluation = Evaluation(9, metrics, {"accuracy": (0.1, 0.9)}, reports, confusion, none, none, none, none, none)
     scores = {"ece": 0.123, "brier": 0.25, "log_loss": 0.5}
-    calibration = {"temperature": None, "threshold": None, "reason": "no split", "before": scores}
-    return evaluation_text(Path("best.pt"), "test", evaluation, failures, calibration)
+    calibration: Any = {"temperature": None, "threshold": None, "reason": "no split", "before": scores}
+    predicted = Predicted("test", Examples(none, none, none), evaluation)
+    return evaluation_text(Path("best.pt"), "test", ExplainedEvaluation(predicted, calibration, **failures))
 
 
 def test_a_confusion_matrix_has_numbers_over_its_columns_where_names_are_too_wide() -> None:
@@ -93,17 +93,13 @@ def test_of_many_classes_the_worst_and_the_largest_confusions_are_told() -> None
 
 def test_the_slices_with_most_avoidable_mistakes_are_told() -> None:
     slices = [Slice("color", f"c{number}", 40, 10, 160, 150, 0.5**number, ("a.png",)) for number in range(12)]
-    failures = Failures([Mistake("b.png", "cat", "dog", 0.75, 1.5)], slices=slices)
-    lines = evaluated([[3, 1], [0, 2]], ["cat", "dog"], failures).splitlines()
+    mistakes = [Mistake("b.png", "cat", "dog", 0.75, 1.5)]
+    lines = evaluated([[3, 1], [0, 2]], ["cat", "dog"], highest=mistakes, slices=slices).splitlines()
     assert lines[-12].split()[-6:] == ["examples", "correct", "others", "p", "worst", "mistake"]
     assert lines[-11].split() == ["color=c0", "40", "25.0%", "93.8%", "1", "a.png"]
     assert lines[-14].split() == ["b.png", "dog", "75.0%", "cat", "1.500"]
     assert lines[-1] == "and 2 more; --json has all"
-    assert (
-        evaluated([[3, 1], [0, 2]], ["cat", "dog"], replace(failures, slices=[]))
-        .splitlines()[-1]
-        .startswith("no slice")
-    )
+    assert evaluated([[3, 1], [0, 2]], ["cat", "dog"], highest=mistakes).splitlines()[-1].startswith("no slice")
     assert evaluated([[3, 0], [0, 2]], ["cat", "dog"]).splitlines()[-1] == "no mistakes"
 
 

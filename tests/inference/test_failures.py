@@ -17,8 +17,7 @@ from nnclassify.errors import DataError
 from nnclassify.evaluation.confusion import class_reports, confusion_matrix
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, evaluate
-from nnclassify.inference.failures import failures_of, slicing_properties
-from nnclassify.inference.mistakes import Mistake, named_mistakes
+from nnclassify.inference.failures import Mistake, named_mistakes, slices_of, slicing_properties
 from nnclassify.inference.predictions import Predicted
 from nnclassify.training.build import build_components
 
@@ -79,8 +78,8 @@ def classified() -> tuple[Classifier, Predicted]:
 def test_a_column_that_is_no_feature_divides_the_examples(here: Path) -> None:
     classifier, found = classified()
     properties = partial(slicing_properties, classifier, "test", found.examples, classifier.config.dataset)
-    assert "site" not in {part.name for part in failures_of(classifier, found, properties()).slices}
-    slices = failures_of(classifier, found, properties(by=["site", "x"])).slices
+    assert "site" not in {part.name for part in slices_of(found, properties())}
+    slices = slices_of(found, properties(by=["site", "x"]))
     (part,) = [part for part in slices if part.name == "site"]
     assert part.value == "b" and part.accuracy < 0.5 and part.accuracy_of_others == 1
     assert part.num_examples + part.num_others < len(found.examples)  # a row without a site is neither

@@ -14,7 +14,7 @@ from nnclassify.inference.attribution import ColumnImportance, heatmaps
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.displayed_images import displayed
-from nnclassify.inference.mistakes import ranked_mistakes
+from nnclassify.inference.failures import ranked_mistakes
 from nnclassify.inference.plots.examples import CELL, MAX_LISTED, MAX_NAME, describe_one
 from nnclassify.inference.plots.figures import COLORS, title
 from nnclassify.inference.predictions import Predicted

@@ -16,7 +16,7 @@ from nnclassify.evaluation.totals import exact
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.evaluate import Evaluation
-from nnclassify.inference.mistakes import ranked_mistakes
+from nnclassify.inference.failures import ranked_mistakes
 from nnclassify.inference.plots.figures import RIGHT, WRONG, title
 
 NUM_SAMPLES = 25
