@@ -16,7 +16,7 @@ from nnclassify.config.search import Choices, Parameter
 from nnclassify.errors import counted
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.display_names import readable
-from nnclassify.inference.plots.figures import COLORS, QUIET, WRONG, add_legend, make_logarithmic, save, title
+from nnclassify.inference.plots.figures import COLORS, QUIET, WRONG, add_grid, add_legend, make_logarithmic, save, title
 from nnclassify.tune.result import TuneResult, is_log
 from nnclassify.tune.study import best_of, outcome_of
 
@@ -38,12 +38,6 @@ def save_tune_plots(result: TuneResult) -> list[Path]:
     if result.best is None:
         return []
     return [save(partial(draw, result), folder / name, names) for name, draw in plots.items()]
-
-
-def _finish(axes: Axes) -> None:
-    axes.grid(color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _label(result: TuneResult, axes: Axes) -> None:
@@ -81,7 +75,7 @@ def history_figure(result: TuneResult) -> Figure:
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _label(result, axes)
-    _finish(axes)
+    add_grid(axes)
     add_legend(figure, handles, [*labels, "best so far"], columns=4)
     return figure
 
@@ -127,7 +121,7 @@ def _draw_parameter(result: TuneResult, parameter: Parameter, axes: Axes) -> dic
         axes.set_xlim(-0.5, len(names) - 0.5)
     elif is_log(parameter):
         make_logarithmic(axes, "x")
-    _finish(axes)
+    add_grid(axes)
     return handles
 
 
@@ -151,6 +145,5 @@ def importance_figure(result: TuneResult) -> Figure:
     axes.set_xlim(0, 1.08 * max(share for _, share in shown))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("share of the differences between the trials")
-    _finish(axes)
-    axes.grid(visible=False, axis="y")
+    add_grid(axes, "x")
     return figure

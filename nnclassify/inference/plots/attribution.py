@@ -16,7 +16,7 @@ from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.failures import ranked_mistakes
 from nnclassify.inference.plots.examples import CELL, MAX_LISTED, MAX_NAME, describe_one
-from nnclassify.inference.plots.figures import COLORS, title
+from nnclassify.inference.plots.figures import COLORS, add_grid, title
 from nnclassify.inference.predictions import Predicted
 
 NUM_EXPLAINED = 6
@@ -76,7 +76,5 @@ def importance(columns: Sequence[ColumnImportance], run: str = "") -> Figure:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("accuracy that is lost if the values of the column are shuffled")
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    add_grid(axes, "x")
     return figure

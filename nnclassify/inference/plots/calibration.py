@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
@@ -15,7 +13,7 @@ from nnclassify.evaluation.reliability import NUM_BINS, Reliability, reliability
 from nnclassify.evaluation.selective import RiskCoverage
 from nnclassify.inference.calibrate import risk_coverage
 from nnclassify.inference.evaluate import Evaluation
-from nnclassify.inference.plots.figures import COLORS, FAINT, QUIET, title
+from nnclassify.inference.plots.figures import COLORS, FAINT, QUIET, add_grid, title
 from nnclassify.losses import LossFunction
 
 MIN_AREA, MAX_AREA = 8, 120
@@ -74,22 +72,18 @@ def _draw_bins(axes: Axes, scores: Reliability, color: str, name: str) -> None:
 def _draw_risk(axes: Axes, curve: RiskCoverage) -> None:
     """Draw the errors among the most confident answers, by how many are answered."""
     coverages, risks = zip(*curve.points(), strict=True)
-    axes.plot([0, *coverages], _held(risks), drawstyle="steps-pre", color=COLORS[0], label=f"area {curve.area():.4f}")
+    axes.plot(
+        [0, *coverages], [risks[0], *risks], drawstyle="steps-pre", color=COLORS[0], label=f"area {curve.area():.4f}"
+    )
     axes.axhline(risks[-1], color=QUIET, linestyle=":", label=f"all answered: {percent(risks[-1])} wrong")
     axes.set(title="risk by coverage", xlabel="answered, the most confident first", ylabel="wrong among the answered")
     _finish(axes)
     axes.set_ylim(0, max(0.01, 1.3 * max(risks)))
 
 
-def _held(risks: Sequence[float]) -> list[float]:
-    return [risks[0], *risks]
-
-
 def _finish(axes: Axes) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
-    axes.grid(color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    add_grid(axes)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), frameon=False, fontsize=9)

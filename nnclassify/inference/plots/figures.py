@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -97,9 +97,14 @@ def finish_curves(losses: Sequence[Axes], accuracies: Sequence[Axes], others: Se
     for axes in (*losses, *accuracies, *others):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(color="#e6e6e6", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        add_grid(axes)
+
+
+def add_grid(axes: Axes, which: Literal["both", "x", "y"] = "both") -> None:
+    """Draw the lines of a grid behind what is drawn, and no frame."""
+    axes.grid(axis=which, color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _top(losses: np.ndarray) -> float:
