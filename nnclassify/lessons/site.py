@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from nnclassify.errors import InputError
 from nnclassify.files.atomic_write import save_error, write_text
 from nnclassify.files.paths import check_new_folder
-from nnclassify.files.version import __version__
-from nnclassify.inference.report.page import content_hash
 from nnclassify.inference.report.templating import HERE as REPORT
+from nnclassify.inference.report.templating import environment, page
 from nnclassify.lessons.curves import charts_of, curves_of
 from nnclassify.lessons.outcome import Outcome, command_text, outcome, result_text
 from nnclassify.lessons.pages import Chapter, Lesson, contents, lessons
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from markupsafe import Markup
 
 HERE = Path(__file__).parent
@@ -105,27 +103,10 @@ def lesson_page(told: Outcome, before: Lesson | None, after: Lesson | None) -> s
 
 
 def _rendered(template: str, title: str, **views: Any) -> str:
-    from markupsafe import Markup
-
     css = (REPORT / "report.css").read_text(encoding="utf-8") + (HERE / "templates/lessons.css").read_text("utf-8")
-    policy = f"default-src 'none'; style-src '{content_hash(css)}'; base-uri 'none'; form-action 'none'"
-    page = _environment().get_template(template)
-    return page.render(views, title=title, policy=policy, css=Markup(css), release=__version__)
-
-
-@cache
-def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([HERE / "templates", REPORT / "templates"]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"markdown": _as_html, "inline_markdown": _as_inline_html, "with_code": str}
-    return environment
+    templates = environment(HERE / "templates", REPORT / "templates")
+    templates.filters |= {"markdown": _as_html, "inline_markdown": _as_inline_html, "with_code": str}
+    return page(templates.get_template(template), css, views={**views, "title": title})
 
 
 @cache

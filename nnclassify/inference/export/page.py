@@ -17,15 +17,14 @@ from torch import Tensor
 
 from nnclassify.data.encoding import AnyColumn
 from nnclassify.errors import InputError, ModelError, one_line
-from nnclassify.files.version import __version__
 from nnclassify.inference.export.about import Comparison, Export
 from nnclassify.inference.export.browser_program import HERE, browser_program, encoded
 from nnclassify.inference.export.columns import describe
 from nnclassify.inference.export.network import Kind, is_whole
 from nnclassify.inference.export.resize import ROWS_FIRST
 from nnclassify.inference.report.contents import read_run
-from nnclassify.inference.report.page import content_hash, for_script
 from nnclassify.inference.report.sentences import result_sentence, task_sentence
+from nnclassify.inference.report.templating import environment, page
 from nnclassify.runs.folder import RunFolder
 
 LARGEST_PAGE = 2_000_000
@@ -76,35 +75,22 @@ def _check_size(export: Export) -> None:
 
 
 def _page(export: Export, content: dict[str, Any]) -> str:
-    import jinja2
-    from markupsafe import Markup
-
-    css, script = _source("page.css"), _source("network.js") + _source("page.js")
-    policy = (
-        f"default-src 'none'; img-src data: blob:; style-src '{content_hash(css)}'; script-src '{content_hash(script)}'"
-    )
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     run = read_run(RunFolder(export.classifier.path.parent))
-    page = environment.get_template("page.html.j2").render(
-        name=export.name,
-        task=task_sentence(run),
-        result=result_sentence(run),
-        license=export.license,
-        is_multi_hot=export.classifier.is_multi_hot,
-        policy=f"{policy}; base-uri 'none'; form-action 'none'",
-        release=__version__,
-        css=Markup(css),
-        script=Markup(script),
-        data=Markup(for_script(content)),
-    )
-    if "check" not in content and len(page.encode()) > LARGEST_PAGE:
+    views = {
+        "name": export.name,
+        "task": task_sentence(run),
+        "result": result_sentence(run),
+        "license": export.license,
+        "is_multi_hot": export.classifier.is_multi_hot,
+    }
+    template, script = environment(HERE).get_template("page.html.j2"), _source("network.js") + _source("page.js")
+    made = page(template, _source("page.css"), script, images="data: blob:", data=content, views=views)
+    if "check" not in content and len(made.encode()) > LARGEST_PAGE:
         raise ModelError(
-            f"--to html: the page would have {len(page.encode()) / 1e6:.1f} MB, over the limit of "
+            f"--to html: the page would have {len(made.encode()) / 1e6:.1f} MB, over the limit of "
             f"{LARGEST_PAGE / 1e6:.0f} MB; use --to onnx"
         )
-    return page
+    return made
 
 
 def _source(name: str) -> str:

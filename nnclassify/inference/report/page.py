@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnclassify.data import Splits
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.version import __version__
 from nnclassify.inference.report.contents import RunContents, read_run
 from nnclassify.inference.report.examples import save_examples
 from nnclassify.inference.report.scored import read_scored
 from nnclassify.inference.report.sections import SECTIONS, page_data, sections
-from nnclassify.inference.report.templating import HERE, environment
+from nnclassify.inference.report.templating import HERE, environment, page
 from nnclassify.runs.folder import RunFolder
 
 
@@ -46,60 +42,17 @@ def run_page(run: RunContents) -> str:
 
 
 def rendered(
-    template: str,
-    title: str,
-    anchors: Sequence[tuple[str, str]],
-    data: Mapping[str, Any],
-    views: Mapping[str, Any],
+    template: str, title: str, anchors: Sequence[tuple[str, str]], data: Mapping[str, Any], views: Mapping[str, Any]
 ) -> str:
-    """Render a template into a page that loads nothing: its styles and script are allowed by their hashes alone.
+    """Render a template of the report.
 
     Args:
         template: The name of the template.
         title: The title of the page.
         anchors: The id and the name of each section, for the navigation.
         data: What the script reads, as JSON.
-        views: The variables of the template.
+        views: The other variables of the template.
     """
-    from markupsafe import Markup
-
-    css, script = (_source(name) for name in ("report.css", "report.js"))
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            "img-src data:",
-            f"style-src '{content_hash(css)}'",
-            f"script-src '{content_hash(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-    return (
-        environment()
-        .get_template(template)
-        .render(
-            views,
-            title=title,
-            sections=anchors,
-            policy=policy,
-            release=__version__,
-            css=Markup(css),
-            script=Markup(script),
-            data=Markup(for_script(data)),
-        )
-    )
-
-
-def _source(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-def content_hash(text: str) -> str:
-    """Return the source expression by which a content security policy allows an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def for_script(data: Mapping[str, Any]) -> str:
-    """Return JSON that no name can end early: `<`, `>` and `&` are written as escapes."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    css, script = ((HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    views = {**views, "title": title, "sections": anchors}
+    return page(environment().get_template(template), css, script, images="data:", data=data, views=views)
