@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,16 +21,22 @@ class FrameRows:
 
     Args:
         name: What to call it in messages.
-        frame: An object with named columns that NumPy reads, such as pandas', polars' and pyarrow's tables.
+        columns: The names of its F columns.
+        cells: Its cells `(N, F)`.
     """
 
     has_names: ClassVar[bool] = True
 
-    def __init__(self, name: str, frame: Any) -> None:
+    def __init__(self, name: str, columns: Iterable[object], cells: Any) -> None:
         self.name = name
         self.format = CsvFormat()
-        self._columns = [str(column) for column in getattr(frame, "column_names", frame.columns)]
-        self._cells = np.asarray(frame, dtype=object)
+        self._columns = [str(column) for column in columns]
+        self._cells = np.asarray(cells, dtype=object)
+
+    @classmethod
+    def of(cls, name: str, frame: Any) -> FrameRows:
+        """Return the rows of an object with named columns that NumPy reads, such as a table of pandas or polars."""
+        return cls(name, getattr(frame, "column_names", frame.columns), frame)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the names of the columns, then every row."""

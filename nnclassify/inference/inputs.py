@@ -156,8 +156,8 @@ class InputReader:
                 yield from self._content(item)
             elif isinstance(item, Image.Image):
                 yield RawInput(name, self._image(name, item))
-            elif _is_frame(item):
-                yield from self._rows(FrameRows(name, item))
+            elif isinstance(item, FrameRows) or _is_frame(item):
+                yield from self._rows(item if isinstance(item, FrameRows) else FrameRows.of(name, item))
             elif self.transform.encoder is not None:
                 yield from self._cells(item.numpy(force=True) if isinstance(item, Tensor) else item, name)
             else:
@@ -176,7 +176,7 @@ class InputReader:
             yield from self._cells(content.numpy(), item) if is_table else self._tensor(content, item)
         elif self.transform.image_format is not None:
             yield from self._images(path, self.transform.image_format)
-        elif _is(Path.is_file, path):
+        elif _is_file(path):
             self._refuse_image(path)
             yield from self._rows(self._opened(path))
         else:
@@ -325,9 +325,9 @@ def _split(item: str, delimiter: str) -> list[str]:
     return next(csv.reader([item], delimiter=delimiter, skipinitialspace=True))
 
 
-def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
-        return kind(path)
+        return path.is_file()
     except OSError:  # hundreds of values are too long for a file name
         return False
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
-import numpy as np
-
 from nnclassify.data.csv_inputs import listed
+from nnclassify.data.frames import FrameRows
 from nnclassify.errors import InputError, one_line, printable, suggestion
 from nnclassify.inference.inputs import FileContent, InputReader, RawInput
 from nnclassify.inference.predict import TrainedNetwork, written
@@ -20,20 +19,6 @@ MAX_NAME = 100
 """Characters of a file's name in an answer."""
 EXPECTED = 'expected {"inputs": [...]}'
 SCALARS = (str, int, float, bool, type(None))
-
-
-@dataclass(frozen=True)
-class _Records:
-    """Rows of named columns, which are read like a data frame."""
-
-    columns: Sequence[str]
-    cells: Sequence[Sequence[Any]]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        array = np.empty((len(self.cells), len(self.columns)), dtype=object)
-        for row, cells in enumerate(self.cells):
-            array[row, :] = cells
-        return array
 
 
 @dataclass(frozen=True)
@@ -141,7 +126,8 @@ class RequestReader:
             raise Refusal(422, f"inputs[{wrong[0]}]: found {_kind(inputs[wrong[0]])}, expected nested lists of numbers")
         return [(f"inputs[{place}]", item) for place, item in enumerate(inputs)]
 
-    def _records(self, inputs: Sequence[object]) -> _Records:
+    def _records(self, inputs: Sequence[object]) -> FrameRows:
+        """Return rows of named columns, which are read like a data frame."""
         names, count = self.network.transform.columns, self.network.transform.num_columns
         problems: list[str] = []
         rows: list[Sequence[Any]] = []
@@ -152,7 +138,7 @@ class RequestReader:
                 problems.append(f"inputs[{place}]: {error}")
         if problems:
             raise Refusal(422, *problems)
-        return _Records(names or [str(number + 1) for number in range(count)], rows)
+        return FrameRows("inputs", names or range(1, count + 1), rows)
 
 
 def _cells(item: object, names: Sequence[str] | None, count: int) -> Sequence[Any]:

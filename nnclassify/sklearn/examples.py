@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -96,32 +96,13 @@ class TrainingData:
             inputs = np.require(self.inputs, requirements=["C", "W"])  # torch warns about read-only arrays
             return dataset.of_arrays(as_tensor(inputs, "X"), self.codes, self.class_names, self.names)
         assert isinstance(dataset, Csv)
-        rows = _LabeledCells(self.inputs, self.names or [], self.label, self.codes)
+        cells = np.column_stack([self.inputs, self.codes.astype(object)])
+        rows = FrameRows("X", [*(self.names or []), self.label], cells)
         source = dataset.read_rows(rows, kinds=self.kinds)
         # The reader numbers the classes that occur; the estimator may know others.
         numbers = np.array([int(name) for name in source.class_names])
         train = replace(source.train, targets=numbers[source.train.targets])
         return replace(source, train=train, class_names=self.class_names)
-
-
-class _NamedCells(NamedTuple):
-    """The cells `(N, F)` of a table, as a data frame has them."""
-
-    columns: list[str]
-    cells: Array
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self.cells
-
-
-class _LabeledCells(FrameRows):
-    """The cells of a table, and the class index of each row in one more column."""
-
-    def __init__(self, cells: Array, names: list[str], label: str, codes: Array) -> None:
-        self.name = "X"
-        self.format = CsvFormat()
-        self._columns = [*names, label]
-        self._cells = np.column_stack([cells, codes.astype(object)])
 
 
 def training_data(
@@ -142,10 +123,7 @@ def training_data(
     """
     label = str(getattr(y, "name", None) or "y")
     kinds = _kinds_of(X) if _is_table(X, options) else None
-    checks: dict[str, Any] = {"dtype": list(NUMBERS), "allow_nd": True}
-    if kinds is not None:
-        checks = {"dtype": object, "ensure_all_finite": False}
-    inputs, labels = validate_data(estimator, X if kinds is None else _as_objects(X), y, reset=reset, **checks)
+    inputs, labels = _validated(estimator, X, y, is_table=kinds is not None, reset=reset)
     found = _distinct(labels)
     classes = found if classes is None else np.unique(np.asarray(classes))
     if not np.isin(found, classes).all():
@@ -158,6 +136,13 @@ def training_data(
     label = _unused(label, names or ())
     codes = np.searchsorted(classes, labels).astype(np.int64)
     return TrainingData(inputs, codes, classes, names, label, kinds)
+
+
+def _validated(estimator: Any, X: Any, y: Any = "no_validation", *, is_table: bool, reset: bool) -> Any:
+    """Return the inputs, and the labels if they are given, as scikit-learn checks them."""
+    if is_table:
+        return validate_data(estimator, _as_objects(X), y, reset=reset, dtype=object, ensure_all_finite=False)
+    return validate_data(estimator, X, y, reset=reset, dtype=list(NUMBERS), allow_nd=True)
 
 
 def _distinct(labels: Array) -> Array:
@@ -189,12 +174,9 @@ def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:
     from nnclassify.inference.inputs import InputReader
 
     is_table = isinstance(classifier.config.dataset, Csv)
-    checks: dict[str, Any] = {"dtype": list(NUMBERS), "allow_nd": True}
-    if is_table:
-        checks = {"dtype": object, "ensure_all_finite": False}
-    inputs = validate_data(estimator, _as_objects(X) if is_table else X, reset=False, **checks)
+    inputs = _validated(estimator, X, is_table=is_table, reset=False)
     if is_table:  # of which the network may not take every column
-        inputs = _NamedCells(_names_of(estimator, inputs.shape[1]), inputs)
+        inputs = FrameRows("X", _names_of(estimator, inputs.shape[1]), inputs)
     notes: list[str] = []
     found = list(InputReader(classifier.transform, CsvFormat(), notes.append).read("X", inputs))
     if wrong := [one.error for one in found if one.error is not None]:
