@@ -67,11 +67,7 @@ def tune(
 
 
 def _check(study: str | None) -> None:
-    """Check what the command needs before anything is read.
-
-    Raises:
-        InputError: Optuna is not installed, the name of the study is none, or several processes train one run.
-    """
+    """Check what the command needs before anything is read."""
     from nnclassify.settings import NAME_PATTERN  # imports pydantic, which `--help` does not need
 
     if find_spec("optuna") is None:
@@ -92,17 +88,13 @@ def _searched(loaded: LoadedConfig, num_trials: int, name: str | None, *, prune:
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # its messages are about the journal, not about the trials
     shown = TrialBar(num_trials) if is_terminal(sys.stderr) else TrialLines(num_trials)
     try:
-        return search(loaded, num_trials, CHECKPOINTS, shown.progress(), name=name, prune=prune, note=shown.note)
+        return search(loaded, num_trials, CHECKPOINTS, shown, name=name, prune=prune, note=shown.note)
     finally:
         shown.close()
 
 
 def _fail_if_all_failed(result: TuneResult) -> None:
-    """Raise an error if every trial that has ended has failed.
-
-    Raises:
-        TrainingError: It has.
-    """
+    """Raise a TrainingError if every trial that has ended has failed."""
     counts = result.counts()
     if counts["failed"] and not counts["completed"] + counts["pruned"]:
         from nnclassify.tune.study import outcome_of

@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from nnclassify.errors import counted, printable
 from nnclassify.runs.progress import BAR_SECONDS
-from nnclassify.training.trainer import Observer, Trainer
+from nnclassify.training.trainer import Trainer
 from nnclassify.tune.result import figure_text, values_text
 from nnclassify.tune.search import Progress
 from nnclassify.tune.study import Outcome, Study, best_of
 
 
-class TrialLines(Observer):
+class TrialLines(Progress):
     """Writes a line to standard error when a trial has ended.
 
     Args:
@@ -25,10 +25,6 @@ class TrialLines(Observer):
 
     def __init__(self, num_trials: int) -> None:
         self.num_trials = num_trials
-
-    def progress(self) -> Progress:
-        """Return what is told of a search."""
-        return Progress(began=self.began, ended=self.ended, observers=[self])
 
     def note(self, text: str) -> None:
         """Print a note."""

@@ -64,13 +64,7 @@ class TuneResult:
 
     def counts(self) -> dict[str, int]:
         """Return the number of trials by what came of them."""
-        names = {
-            "completed": TrialState.COMPLETE,
-            "pruned": TrialState.PRUNED,
-            "failed": TrialState.FAIL,
-            "running": TrialState.RUNNING,
-        }
-        return {name: sum(trial.state == state for trial in self.trials) for name, state in names.items()}
+        return {name: sum(trial.state == state for trial in self.trials) for state, name in STATES.items()}
 
     def figures(self) -> TuneFigures:
         """Return the result for JSON."""
@@ -88,12 +82,12 @@ class TuneResult:
 
 
 def _figures(trial: FrozenTrial) -> TrialFigures:
-    number, values, outcome = trial.number + 1, trial.user_attrs[VALUES], outcome_of(trial)
-    if outcome is None:
-        return {"trial": number, "state": "running", "values": values}
+    number, state, values = trial.number + 1, STATES[trial.state], trial.user_attrs[VALUES]
+    if (outcome := outcome_of(trial)) is None:
+        return {"trial": number, "state": state, "values": values}
     return {
         "trial": number,
-        "state": STATES[trial.state],
+        "state": state,
         "value": outcome.value,
         "loss": outcome.loss,
         "epochs": outcome.epochs,
@@ -103,7 +97,12 @@ def _figures(trial: FrozenTrial) -> TrialFigures:
     }
 
 
-STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+STATES = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
 """What is said of the state of a trial."""
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nnclassify.config.search import Choices, IntRange, LogRange, Parameter, SearchSpace
 from nnclassify.seeds import stream_seed
@@ -25,25 +23,10 @@ VALUES = "values"
 """The attribute of a trial that holds its values by key of the config."""
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The values of a new trial.
+def draw(space: SearchSpace, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> FrozenTrial | None:
+    """Return a new trial with values that no trial has, or None if none were found: all combinations have been tried.
 
-    Attributes:
-        values: The values by key of the config.
-        params: The same for Optuna, by name of the parameter.
-        distributions: The ranges for Optuna.
-    """
-
-    values: dict[str, Any]
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
-
-
-def draw(space: SearchSpace, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Drawn | None:
-    """Return values that no trial has, or None if none were found: all combinations have been tried.
-
-    They depend on the seed, the number of trials and their results only: a search that was killed draws the same.
+    The values depend on the seed, the number of trials and their results only: a search that was killed draws the same.
 
     Args:
         space: What is searched.
@@ -59,7 +42,12 @@ def draw(space: SearchSpace, trials: Sequence[FrozenTrial], direction: Direction
         trial = study.ask()
         values = space.drawn(partial(_suggested, trial))
         if as_text(values) not in known:
-            return Drawn(values, trial.params, trial.distributions)
+            return create_trial(
+                state=TrialState.RUNNING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={VALUES: values},
+            )
     return None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -41,19 +41,14 @@ MAX_DEATHS = 3
 """How often in a row the process of a trial may die without saving anything new, before the trial has failed."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What is told while a search runs.
+class Progress(Observer):
+    """Watches a search, and the training of each trial."""
 
-    Attributes:
-        began: Called with a trial, and whether it continues one that was interrupted.
-        ended: Called with a trial and what came of it.
-        observers: Watch the training of each trial.
-    """
+    def began(self, study: Study, trial: FrozenTrial, is_resumed: bool) -> None:
+        """Take in that a trial begins, or that one continues that was interrupted."""
 
-    began: Callable[[Study, FrozenTrial, bool], None]
-    ended: Callable[[Study, FrozenTrial, Outcome], None]
-    observers: Sequence[Observer] = ()
+    def ended(self, study: Study, trial: FrozenTrial, outcome: Outcome) -> None:
+        """Take in what came of a trial."""
 
 
 class _Pruned(Exception):
@@ -115,7 +110,7 @@ def search(
         loaded: The config, with a `search` section.
         num_trials: The number of trials in the study, those of earlier starts and other processes included.
         root: The folder of the runs.
-        progress: What is told on the way.
+        progress: Watches the search.
         name: The name of the study; see `find_study`.
         prune: Whether to stop trials that are worse than most others.
         note: Called with each note about the config and the data, one line.
@@ -195,25 +190,21 @@ def _outcome(study: Study, trial: FrozenTrial, progress: Progress) -> Outcome:
     """
     reporter = _Reporter(study, trial)
     try:
-        result = _trained(study, trial, [*progress.observers, reporter])
+        result = _trained(study, trial, [progress, reporter])
     except _Pruned:
-        return _replaced(reporter.outcome, is_pruned=True)
+        return replace(reporter.outcome, is_pruned=True)
     except SaveError as error:  # which names the run, and how to resume it alone
         raise error.__cause__ if isinstance(error.__cause__, SaveError) else error from None
     except (TrustError, Interrupted):
         raise
     except (ConfigError, DataError, DeviceError, ModelError, TrainingError) as error:
-        return _replaced(reporter.outcome, error=str(error).splitlines()[0])
+        return replace(reporter.outcome, error=str(error).splitlines()[0])
     except Exception as error:
         reason = f"out of memory ({one_line(error)})" if is_out_of_memory(error) else described(error)
         if reason is None:
             raise
-        return _replaced(reporter.outcome, error=reason)
+        return replace(reporter.outcome, error=reason)
     return outcome_of_rows(result.rows, result.best_epoch, study.loaded.config.select_by)
-
-
-def _replaced(outcome: Outcome, *, is_pruned: bool = False, error: str | None = None) -> Outcome:
-    return Outcome(**{**vars(outcome), "is_pruned": is_pruned, "error": error})
 
 
 def _trained(study: Study, trial: FrozenTrial, observers: Sequence[Observer]) -> RunResult:
@@ -241,7 +232,7 @@ def _tidy(study: Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         study: The study.
         trials: The trials that may have checkpoints.
     """
-    with study.locked():
+    with study.lock:
         known = study.trials()
         best = best_of(known, study.direction)
         if best is not None:

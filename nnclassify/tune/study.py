@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 from optuna.pruners import MedianPruner
 from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, load_source, search_space
 from nnclassify.config.search import SEARCH, SearchSpace
@@ -125,6 +125,7 @@ class Study:
         space: What is searched.
         worker: This process.
         optuna: The study as Optuna sees it.
+        lock: While it is held, no other process begins or ends a trial.
 
     Raises:
         CheckpointError: The journal is damaged.
@@ -136,10 +137,10 @@ class Study:
         self.space: SearchSpace = search_space(loaded.source)[0]
         self.worker = worker
         self.prune = prune
-        self._lock = FolderLock(folder.processes, STUDY_LOCK)
+        self.lock = FolderLock(folder.processes, STUDY_LOCK)
         metric = METRICS[loaded.config.select_by]
         self.direction: Direction = "maximize" if metric.higher_is_better else "minimize"
-        with self._lock, self._readable():
+        with self.lock, self._readable():
             self._storage = JournalStorage(Journal(folder.journal, folder.processes))
             self.optuna = optuna.create_study(
                 storage=self._storage,
@@ -195,22 +196,17 @@ class Study:
 
         That is a trial whose process died, or else a new one, until there are `num_trials`.
         """
-        with self._lock:
+        with self.lock:
             trials = self.trials()
             for trial in trials:
                 if trial.state == TrialState.RUNNING and not self.worker.is_alive(trial.user_attrs[PROCESS]):
                     return self._taken_over(trial)
             if len(trials) >= num_trials:
                 return None
-            drawn = draw(self.space, trials, self.direction, self.loaded.config.seed)
-            if drawn is None:
+            new = draw(self.space, trials, self.direction, self.loaded.config.seed)
+            if new is None:
                 return None
-            new = create_trial(
-                state=TrialState.RUNNING,
-                params=drawn.params,
-                distributions=drawn.distributions,
-                user_attrs={VALUES: drawn.values, PROCESS: self.worker.id},
-            )
+            new.set_user_attr(PROCESS, self.worker.id)
             number = self._storage.get_trial(self._storage.create_new_trial(self._id, new)).number
         return self.trials()[number]
 
@@ -234,7 +230,7 @@ class Study:
 
     def end(self, trial: FrozenTrial, outcome: Outcome) -> bool:
         """Record what came of a trial; False if another process has taken the trial over, which then records it."""
-        with self._lock:
+        with self.lock:
             identity = self._id_of(trial)
             now = self._storage.get_trial(identity)
             if now.state != TrialState.RUNNING or now.user_attrs[PROCESS] != self.worker.id:
@@ -256,12 +252,6 @@ class Study:
         source.lines = {path: line for path, line in source.lines.items() if path[:1] != (SEARCH,)}
         name = f"trial-{trial.number + 1}"
         return load_source(source, name, [Override(assignment, assignment) for assignment in assignments])
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Return a context in which no other process begins or ends a trial."""
-        with self._lock:
-            yield
 
 
 def outcome_of(trial: FrozenTrial) -> Outcome | None:

@@ -17,7 +17,7 @@ from nnclassify.config.run_config import LoadedConfig, load_config
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.runs.looks import looks_folder
 from nnclassify.training.history import Row
-from nnclassify.training.trainer import Observer, Trainer
+from nnclassify.training.trainer import Trainer
 from nnclassify.tune import study as study_module
 from nnclassify.tune.processes import Worker
 from nnclassify.tune.result import TuneResult, conclusions, write_result
@@ -44,9 +44,14 @@ def config(*overrides: str, text: str = CONFIG) -> LoadedConfig:
 
 
 def searched(
-    loaded: LoadedConfig, num_trials: int, *observers: Observer, note: Callable[[str], None] = print, **options: Any
+    loaded: LoadedConfig,
+    num_trials: int,
+    progress: Progress | None = None,
+    *,
+    note: Callable[[str], None] = print,
+    **options: Any,
 ) -> Study:
-    progress = Progress(began=lambda *told: None, ended=lambda *told: None, observers=observers)
+    progress = progress or Progress()
     return search(loaded, num_trials, Path("checkpoints"), progress, note=note, **options)
 
 
@@ -89,7 +94,7 @@ class Killed(BaseException):
     """The process dies."""
 
 
-class KilledOnce(Observer):
+class KilledOnce(Progress):
     def __init__(self, trial: int, epoch: int) -> None:
         self.trial, self.epoch, self.is_done = trial, epoch, False
 
