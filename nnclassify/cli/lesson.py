@@ -179,11 +179,12 @@ def _tell(lesson: Lesson, seed: int, telling: Telling) -> None:
 
 def _trained(lesson: Lesson, kind: str, seed: int) -> list[Trained]:
     """Train before the reader's eyes."""
-    from nnclassify.lessons.outcome import result_text, try_config
+    from nnclassify.lessons.outcome import result_text
+    from nnclassify.lessons.training import train_seeds
 
     which = "the config above" if kind == "broken" else "its healthy twin, which differs in the cause alone"
     print(f"Training {which}:")
-    runs = try_config(lesson, kind, seed, _print_epoch)
+    runs = train_seeds(lesson, kind, seed, _print_epoch)
     print(f"  {printable(result_text(lesson, runs))}\n")
     return runs
 

@@ -41,36 +41,28 @@ class Curves:
 
 def curves_of(lesson: Lesson, broken: Trained, fixed: Trained) -> list[Curves]:
     """Return the curves of what the lesson is judged by, of the training accuracy and of the training loss."""
+    runs, metric, measure = (broken, fixed), lesson.front.metric.replace("_", " "), lesson.front.measure
+    how = {"one_by_one": f"test {metric}, one example at a time", "counted": f"{metric} as the script counts it"}
+    judged = Curves(how.get(measure, f"test {metric}"), _lines(runs, "test"))
+    if measure == "kept":
+        lines = {**_lines(runs, "new", ": new data"), **_lines(runs, "test", ": test")}
+        judged = Curves(f"{metric} on test and new data", lines)
     differ = any(line.startswith(("-loss:", "+loss:")) for line in lesson.diff())
     loss = "training loss, of two different losses" if differ else "training loss"
-    return [_judged(lesson, broken, fixed), *_training(loss, broken, fixed)]
+    return [
+        judged,
+        Curves("training accuracy", _lines(runs, "train")),
+        Curves(loss, _lines(runs, "loss"), is_share=False),
+    ]
 
 
-def _judged(lesson: Lesson, broken: Trained, fixed: Trained) -> Curves:
-    metric = lesson.front.metric.replace("_", " ")
-    if lesson.front.measure == "kept":
-        lines: Lines = {
-            "broken: new data": [epoch.new for epoch in broken.epochs],
-            "fixed: new data": [epoch.new for epoch in fixed.epochs],
-            "broken: test": [epoch.test for epoch in broken.epochs],
-            "fixed: test": [epoch.test for epoch in fixed.epochs],
-        }
-        return Curves(f"{metric} on test and new data", _padded(lines))
-    lines = {name: [epoch.test for epoch in run.epochs] for name, run in (("broken", broken), ("fixed", fixed))}
-    how = {"one_by_one": f"test {metric}, one example at a time", "counted": f"{metric} as the script counts it"}
-    return Curves(how.get(lesson.front.measure, f"test {metric}"), _padded(lines))
-
-
-def _training(title: str, broken: Trained, fixed: Trained) -> list[Curves]:
-    runs = {"broken": broken, "fixed": fixed}
-    accuracy = {name: [epoch.train for epoch in run.epochs] for name, run in runs.items()}
-    loss = {name: [epoch.loss for epoch in run.epochs] for name, run in runs.items()}
-    return [Curves("training accuracy", _padded(accuracy)), Curves(title, _padded(loss), is_share=False)]
-
-
-def _padded(lines: Lines) -> Lines:
-    length = max(map(len, lines.values()))
-    return {name: [*values, *[None] * (length - len(values))] for name, values in lines.items()}
+def _lines(runs: tuple[Trained, Trained], figure: str, ending: str = "") -> Lines:
+    """Return a figure of each epoch of the broken and of the fixed run; None after the end of the shorter run."""
+    length = max(len(run.epochs) for run in runs)
+    return {
+        f"{name}{ending}": [getattr(epoch, figure) for epoch in run.epochs] + [None] * (length - len(run.epochs))
+        for name, run in zip(("broken", "fixed"), runs, strict=True)
+    }
 
 
 def text_plot(curves: Curves) -> str:

@@ -14,22 +14,7 @@ from nnclassify.diagnosis.report import figures as diagnosis_figures
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.python_source import trusting
 from nnclassify.lessons.pages import Choice, Lesson
-from nnclassify.lessons.training import Epoch, Trained, Watch, load, train_seeds, unwatched
-
-SHIPPED_CODE = True
-"""Python files of a lesson may run: they are read from the package, like the code that runs them."""
-
-
-def try_config(lesson: Lesson, kind: str, seed: int = 0, watch: Watch = unwatched) -> list[Trained]:
-    """Train the `broken` or the `fixed` config of a lesson; the worst network comes first."""
-    with trusting(SHIPPED_CODE):
-        return train_seeds(lesson, kind, seed, watch)
-
-
-def check_config(lesson: Lesson, seed: int = 0) -> Diagnosis:
-    """Look for the cause in the broken config, as `nnclassify check` does."""
-    with trusting(SHIPPED_CODE):
-        return diagnose(load(lesson, "broken", seed))
+from nnclassify.lessons.training import Epoch, Trained, load, train_seeds
 
 
 class LessonRuns(TypedDict):
@@ -105,7 +90,7 @@ class Outcome:
     @property
     def findings(self) -> list[Finding]:
         """The findings of the command that finds the cause."""
-        return found_by_command(self.lesson, self.broken, self.diagnosis)
+        return self.diagnosis.findings if self.lesson.front.found_by == "check" else list(self.broken[0].findings)
 
     def figures(self) -> LessonFigures:
         """Return the outcome for JSON."""
@@ -131,11 +116,6 @@ class Outcome:
         }
 
 
-def found_by_command(lesson: Lesson, broken: list[Trained], diagnosis: Diagnosis) -> list[Finding]:
-    """Return the findings of the command that finds the cause: of `check`, or of the monitor of `train`."""
-    return diagnosis.findings if lesson.front.found_by == "check" else list(broken[0].findings)
-
-
 def _runs_state(runs: list[Trained], bar: float, *, passed: bool) -> LessonRuns:
     worst = runs[0]
     return {
@@ -148,10 +128,16 @@ def _runs_state(runs: list[Trained], bar: float, *, passed: bool) -> LessonRuns:
     }
 
 
+def check_config(lesson: Lesson, seed: int) -> Diagnosis:
+    """Look for the cause in the broken config, as `nnclassify check` does."""
+    with trusting(True):  # as `train_seeds` does
+        return diagnose(load(lesson, "broken", seed))
+
+
 def outcome(lesson: Lesson, seed: int = 0) -> Outcome:
     """Train both configs of a lesson, and check the broken one."""
     started = time.process_time()
-    broken, fixed = (try_config(lesson, kind, seed) for kind in ("broken", "fixed"))
+    broken, fixed = (train_seeds(lesson, kind, seed) for kind in ("broken", "fixed"))
     diagnosis = check_config(lesson, seed)
     return Outcome(lesson, seed, broken, fixed, diagnosis, time.process_time() - started)
 
@@ -167,15 +153,10 @@ def result_text(lesson: Lesson, runs: list[Trained]) -> str:
         return f"test accuracy {percent(last.test)}, {percent(last.new)} on new data: {kept}"
     metric = front.metric.replace("_", " ")
     name = {"counted": f"{metric} as the script counts it", "one_by_one": f"{metric}, one example at a time"}
-    figures = ", ".join(percent(one.figure) for one in sorted(runs, key=lambda one: one.seed))
-    seeds = f" with seeds {runs_seeds(runs)}" if len(runs) > 1 else ""
+    by_seed = sorted(runs, key=lambda one: one.seed)
+    figures = ", ".join(percent(one.figure) for one in by_seed)
+    seeds = f" with seeds {by_seed[0].seed} to {by_seed[-1].seed}" if len(runs) > 1 else ""
     return f"{name.get(front.measure, f'test {metric}')} {figures}{seeds}"
-
-
-def runs_seeds(runs: list[Trained]) -> str:
-    """Return the seeds of runs as a range, such as `0 to 4`."""
-    seeds = sorted(one.seed for one in runs)
-    return f"{seeds[0]} to {seeds[-1]}"
 
 
 def command_text(lesson: Lesson, broken: list[Trained], diagnosis: Diagnosis, *, color: bool) -> str:
