@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from nnclassify.errors import one_line, some
+from nnclassify.errors import CheckpointError, some
 from nnclassify.evaluation.metrics import METRICS, Metric
-from nnclassify.files.paths import content_of
 from nnclassify.files.user_code import CONTENT
 from nnclassify.inference.compared_examples import (
     AgainstFirst,
@@ -25,6 +22,7 @@ from nnclassify.inference.compared_examples import (
 )
 from nnclassify.runs.checkpoint import Checkpoint, load_newest
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, find_checkpoint, group_runs, named_group
+from nnclassify.runs.group_summary import result_of
 from nnclassify.settings import flat
 from nnclassify.training.history import Row, whole_history
 
@@ -139,30 +137,6 @@ def _label(runs: Sequence[ComparedRun]) -> str:
     return f"{settings} ({len(runs)} runs)"
 
 
-class _Split(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    accuracy: Annotated[float, Field(ge=0, le=1)]
-
-    def metrics(self) -> dict[str, float]:
-        """Return the metrics that have a finite value, by name."""
-        return {name: value for name, value in dict(self).items() if name in METRICS and _is_finite(value)}
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
-
-
-class _Result(BaseModel):
-    """The part of `result.json` that a comparison needs."""
-
-    epochs: Annotated[int, Field(ge=0)]
-    train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    best_epoch: Annotated[int, Field(ge=1)]
-    validation: _Split | None = None
-    test: _Split | None = None
-
-
 def compare(
     runs: Sequence[str], note: Callable[[str], None] = lambda text: None, root: Path = CHECKPOINTS
 ) -> list[ComparedRun]:
@@ -205,19 +179,24 @@ def _members(run: str, root: Path) -> list[str]:
     return [run] if group is None else [str(member.path) for member in group_runs(group)] or [run]
 
 
-def _metrics(checkpoint: Checkpoint, best: Row | None, result: _Result | None) -> dict[str, dict[str, float]]:
+def _metrics(checkpoint: Checkpoint, best: Row | None, result: dict[str, Any] | None) -> dict[str, dict[str, float]]:
     """Return the metrics of a checkpoint by split and by name, from the history and from the run's result.
 
     The result is left out if it is for the weights of another epoch, as for an older generation or a `last.pt`.
     """
     select_by = checkpoint.config.get("select_by", "accuracy")
     known = {} if best is None else {name: best.validated(name) for name in ("loss", "accuracy", select_by)}
-    validation = {name: value for name, value in known.items() if value is not None and _is_finite(value)}
-    if result is None or result.best_epoch != checkpoint.epoch:
+    validation = _finite(known)
+    if result is None or result["best_epoch"] != checkpoint.epoch:
         return {"validation": validation, "test": {}}
-    of_splits = {"validation": result.validation, "test": result.test}
-    found = {name: {} if split is None else split.metrics() for name, split in of_splits.items()}
+    found = {split: _finite(result[split] or {}) for split in ("validation", "test")}
     return {**found, "validation": {**found["validation"], **validation}}
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the metrics that have a finite value, by name."""
+    known = {name: value for name, value in values.items() if name in METRICS and isinstance(value, float)}
+    return {name: value for name, value in known.items() if math.isfinite(value)}
 
 
 def _compared(
@@ -225,7 +204,7 @@ def _compared(
 ) -> ComparedRun:
     known = [Row(**row) for row in checkpoint.history]
     rows = whole_history(RunFolder(path.parent).history, known, note)
-    result = _result(path, note)
+    result = _result(RunFolder(path.parent), note)
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     weights = [weight for name, weight in checkpoint.model.items() if not name.endswith(buffers)]
     best = known[checkpoint.epoch - 1] if checkpoint.epoch else None
@@ -234,8 +213,8 @@ def _compared(
         name=RunFolder(path.parent).name if path.name in ("best.pt", "last.pt") else run,
         differences=differences,
         parameters=sum(weight.numel() for weight in weights),
-        epochs=len(rows) if result is None else result.epochs,
-        seconds=sum(row.seconds for row in rows) if result is None else result.train_seconds,
+        epochs=len(rows) if result is None else result["epochs"],
+        seconds=sum(row.seconds for row in rows) if result is None else result["train_seconds"],
         accuracies={
             "train": None if best is None else best.train_accuracy,
             "validation": None if best is None else best.validation_accuracy,
@@ -248,15 +227,10 @@ def _compared(
     )
 
 
-def _result(checkpoint: Path, note: Callable[[str], None]) -> _Result | None:
-    """Read the result of the run that a checkpoint belongs to; None if the run has not finished."""
-    path = checkpoint.parent / "result.json"
+def _result(folder: RunFolder, note: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the result of a run; None if it has not finished, or with a note if the file is damaged."""
     try:
-        return _Result.model_validate_json(content_of(path))
-    except FileNotFoundError:
+        return result_of(folder)
+    except CheckpointError as error:
+        note(f"{error}; until then, it is shown without its metrics")
         return None
-    except OSError as cause:
-        note(f"{path}: cannot be read ({one_line(cause)}); the run is shown without its metrics")
-    except ValueError:
-        note(f"{path}: does not contain the metrics of a run; the run is shown without them")
-    return None

@@ -213,10 +213,8 @@ def test_odd_files_in_a_run_folder_are_named(text: str, second: object, nnclassi
     for name in ("result.json", "history.jsonl"):
         (odd / name).write_bytes(text.encode("latin-1"))
     compared, drawn = nnclassify("compare", "odd", "--json"), nnclassify("plots", "odd", "--json")
-    assert (
-        "checkpoints/odd/result.json: does not contain the metrics of a run; the run is shown without them\n"
-        in compared.stderr
-    )
+    assert "checkpoints/odd/result.json: cannot be read (" in compared.stderr
+    assert "; remove it, and resume the run; until then, it is shown without its metrics\n" in compared.stderr
     assert json.loads(compared.stdout)["runs"][0]["accuracies"]["test"] is None
     assert drawn.stderr.startswith("checkpoints/odd/history.jsonl: ") and "the curves end at" in drawn.stderr
     assert {Path(path).name for path in json.loads(drawn.stdout)["plots"]} >= {"curves.png", "mistakes.png"}
