@@ -146,14 +146,14 @@ class Predictions(Sequence[Prediction]):
         return f"Predictions({self._predictions!r})"
 
     def _repr_html_(self) -> str:
-        from nnclassify.inference.report.card import MAX_ROWS, Bar, Card, Cell, Table  # only notebooks need it
+        from nnclassify.inference.report.card import MAX_ROWS, Card, Cell, Table  # only notebooks need it
 
         rows: list[list[Cell]] = []
         for one in self[:MAX_ROWS]:
             label = one.error if one.error is not None else ", ".join(one.labels or [one.label]) or "none"
             unlike = "unlike the training data" if one.unlike else ""
             told = "unsure" if one.unsure else unlike
-            rows.append([one.input, label, Bar(one.top[0][1]) if one.top else "", told])
+            rows.append([one.input, label, one.top[0][1] if one.top else "", told])
         header = ["input", "prediction", "probability", ""]
         table = replace(Table.of("", header, rows), num_left_out=max(0, len(self) - MAX_ROWS))
         return Card("Predictions", [counted(len(self), "input")], tables=[table], notes=self.notes).html()

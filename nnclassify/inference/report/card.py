@@ -19,19 +19,8 @@ MAX_ROWS, MAX_MATRIX = 50, 20
 """Rows of a table, and classes of a confusion matrix, that are shown."""
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A fraction in a table, written and drawn."""
-
-    share: float
-
-    @property
-    def text(self) -> str:
-        """The fraction as a percentage."""
-        return percent(self.share)
-
-
-Cell = str | Bar
+Cell = str | float
+"""A cell of a table: a text, or a fraction, which is written as a percentage and drawn as a bar."""
 
 
 @dataclass(frozen=True)
@@ -58,38 +47,23 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Shaded:
-    """A cell of a confusion matrix: its count, and its share of the true class, 0..1."""
-
-    count: int
-    share: float
-    is_right: bool
-
-
-@dataclass(frozen=True)
 class Confusions:
     """A confusion matrix.
 
     Attributes:
         title: Its title.
         names: The names of its classes.
-        rows: The cells of each true class.
+        counts: The counts `(K, K)`: rows are the true classes.
     """
 
     title: str
     names: Sequence[str]
-    rows: Sequence[Sequence[Shaded]]
+    counts: Sequence[Sequence[int]]
 
     @classmethod
     def of(cls, title: str, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Confusions | None:
-        """Shade counts `(K, K)` by their share of the true class; None for too many classes."""
-        if len(names) > MAX_MATRIX:
-            return None
-        rows = [
-            [Shaded(count, count / max(1, sum(row)), place == column) for column, count in enumerate(row)]
-            for place, row in enumerate(counts)
-        ]
-        return cls(printable(title), [printable(name) for name in names], rows)
+        """Return a confusion matrix; None for too many classes."""
+        return None if len(names) > MAX_MATRIX else cls(printable(title), [*map(printable, names)], counts)
 
 
 def metrics_table(title: str, metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> Table:

@@ -13,7 +13,7 @@ import pytest
 import nnclassify
 from nnclassify.errors import InputError
 from nnclassify.inference.evaluate import Evaluation
-from nnclassify.inference.report.card import MAX_ROWS, Bar, Card, Confusions, Table
+from nnclassify.inference.report.card import MAX_ROWS, Card, Confusions, Table
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m"
 
@@ -32,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 
 def test_every_text_of_a_card_is_escaped() -> None:
-    table = Table.of(HOSTILE, ["", HOSTILE], [[HOSTILE, HOSTILE], ["share", Bar(0.5)]])
+    table = Table.of(HOSTILE, ["", HOSTILE], [[HOSTILE, HOSTILE], ["share", 0.5]])
     confusions = Confusions.of(HOSTILE, [HOSTILE, "b"], [[3, 1], [0, 2]])
     html = Card(HOSTILE, [HOSTILE], HOSTILE, [table], confusions=confusions, notes=[HOSTILE]).html()
     assert "<img" not in html
