@@ -163,6 +163,13 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{ending * (number != 1)}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it: `12.3 s`, `4.5 min` or `6.7 h`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
 def some(items: Sequence[object], limit: int = 3) -> str:
     """Return the first few items and the number of others: `a, b, c and 4 more`."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nnclassify.errors import counted, some
+from nnclassify.errors import counted, duration, some
 from nnclassify.training.build import Components
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
@@ -48,12 +48,4 @@ class Introduction(Observer):
         if self.is_timed or left == 0:
             return
         self.is_timed = True
-        self.say(f"time: {row.seconds:.1f} s per epoch; about {_duration(left * row.seconds)} for the remaining {left}")
-
-
-def _duration(seconds: float) -> str:
-    """Return a time to two digits, in the unit that suits it."""
-    for unit, scale in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * scale:
-            return f"{seconds / scale:.2g} {unit}"
-    return f"{max(seconds, 1):.0f} s"
+        self.say(f"time: {row.seconds:.1f} s per epoch; about {duration(left * row.seconds)} for the remaining {left}")

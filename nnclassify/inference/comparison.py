@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnclassify.errors import printable
+from nnclassify.errors import duration, printable
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.json_files import plain
 from nnclassify.inference.compare import ComparedRun, compare
 from nnclassify.inference.differences import Difference, differences
 from nnclassify.inference.report.card import Card, Table
 from nnclassify.inference.report.comparison import curves
-from nnclassify.inference.report.sections import duration
 from nnclassify.runs.folder import CHECKPOINTS
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnclassify.errors import counted, printable, some
+from nnclassify.errors import counted, duration, printable, some
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.compare import ComparedRun, RunGroup, grouped
 from nnclassify.inference.differences import differences
@@ -17,7 +17,7 @@ from nnclassify.inference.report.classes import MAX_LABEL, class_rows
 from nnclassify.inference.report.contents import RunContents
 from nnclassify.inference.report.findings import MAX_NAME, value_text
 from nnclassify.inference.report.page import rendered
-from nnclassify.inference.report.sections import MAX_VALUE, duration
+from nnclassify.inference.report.sections import MAX_VALUE
 from nnclassify.inference.report.sentences import Judged, advice, class_names, judged, result_sentence, task_sentence
 from nnclassify.training.history import Row
 

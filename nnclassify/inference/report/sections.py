@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nnclassify.errors import counted, printable, shell_command, some
+from nnclassify.errors import counted, duration, printable, shell_command, some
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import MAX_EXAMPLES
 from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
@@ -130,13 +130,6 @@ def _facts(run: RunContents) -> Iterator[str]:
         yield f"{counted(len(run.rows), 'epoch')} in {duration(seconds)}"
     if run.provenance is not None and run.provenance.started_at:
         yield printable(run.provenance.started_at[:10])
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def _banner(run: RunContents) -> str:
