@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from nnclassify.data.encoding import AnyColumn, NumberColumn, OneHotColumn, OrdinalColumn
 from nnclassify.inference.classifier import Classifier
-from nnclassify.inference.predict import Caution
+from nnclassify.inference.predict import Caution, PredictionFigures
 from nnclassify.inference.report.examples import read_examples
 from nnclassify.runs.folder import RunFolder
 from nnclassify.serve.limits import Limits
@@ -99,36 +99,10 @@ class MapFacts(BaseModel):
     """The probability of the predicted class."""
 
 
-class ClassProbability(BaseModel):
-    """A class and its probability."""
-
-    label: str
-    probability: float
-
-
-class PredictionFacts(BaseModel):
-    """The prediction for one input, with the names that `nnclassify predict --json` uses."""
-
-    input: str
-    label: str | None = None
-    """The predicted class; not with multi-hot targets."""
-    probability: float | None = None
-    labels: list[str] | None = None
-    """The predicted classes, with multi-hot targets."""
-    top: list[ClassProbability]
-    """The most probable classes first."""
-    unsure: bool | None = None
-    """Whether the network is less confident than `min_confidence`; only if that is set."""
-    set: list[str] | None = None
-    """The prediction set, if the server was started with `--sets`."""
-    unlike: bool | None = None
-    """Whether the input is unlike the training data; only if the network can tell."""
-
-
 class PredictFacts(BaseModel):
     """The answer of `/predict`: one prediction per input, in order."""
 
-    predictions: list[PredictionFacts]
+    predictions: list[PredictionFigures]
     notes: list[str]
     """What is to be said of inputs that are predicted all the same, such as a category never seen in training."""
 
