@@ -70,11 +70,7 @@ def audit(
 
 
 def _write(found: Audit, folder: Path, *, plots: bool) -> list[Path]:
-    """Write the files of an audit into a folder, and return them.
-
-    Raises:
-        SaveError: A file cannot be written.
-    """
+    """Write the files of an audit into a folder, and return them."""
     from nnclassify.diagnosis.audit.report import audit_figures, audit_rows
     from nnclassify.files.atomic_write import save_error
     from nnclassify.files.csv_cells import write_csv

@@ -11,7 +11,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from nnclassify.config.run_config import RunConfig
 from nnclassify.config.yaml_reader import UNSET, Override, path_of_key
@@ -75,21 +74,8 @@ def _refuse_conflict(earlier: Override, later: Override) -> None:
     raise InputError(f"{earlier.origin} and {later.origin}: {what}")
 
 
-@dataclass(frozen=True)
-class Parted:
-    """The words of a command line, by kind.
-
-    Attributes:
-        names: Runs, files and values.
-        overrides: `key=value` with a key of the config.
-    """
-
-    names: list[str]
-    overrides: list[str]
-
-
-def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN) -> Parted:
-    """Separate overrides from runs and files.
+def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN) -> tuple[list[str], list[str]]:
+    """Return the runs, files and values among words, and the overrides.
 
     A word is an override if it has the form `key=value` and its key begins with a key of the config. If a run or a file
     has the same name, the word means that one, unless the key can be set here: then the word is ambiguous.
@@ -102,7 +88,8 @@ def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN)
     Raises:
         InputError: A word is ambiguous, or looks like an override with a misspelled key.
     """
-    parted = Parted([], [])
+    names: list[str] = []
+    overrides: list[str] = []
     for word in words:
         found = _KEY.match(word)
         if found is None or _is_there(word):
@@ -110,14 +97,14 @@ def part(words: Sequence[str], instead: str, settable: Sequence[str] = OF_A_RUN)
                 raise InputError(
                     f"{word}: both an override and a run or a file; write --set {word}, or {instead.format(word)}"
                 )
-            parted.names.append(word)
+            names.append(word)
         elif found[1] in RunConfig.model_fields:
-            parted.overrides.append(word)
+            overrides.append(word)
         elif hint := suggestion(found[1], RunConfig.model_fields):
             raise InputError(f"{word}: no such file or run, and no key of the config begins with {found[1]!r}{hint}")
         else:
-            parted.names.append(word)
-    return parted
+            names.append(word)
+    return names, overrides
 
 
 def _is_there(word: str) -> bool:
@@ -164,8 +151,8 @@ def run_and_overrides(
     Raises:
         InputError: Words that are ambiguous or contradict each other.
     """
-    parted = part([*([] if run is None else [run]), *(words or [])], "--run {}")
-    return one_run(parted.names, option), gathered(set_options, parted.overrides)
+    names, overrides = part([*([] if run is None else [run]), *(words or [])], "--run {}")
+    return one_run(names, option), gathered(set_options, overrides)
 
 
 def inputs_and_overrides(words: Sequence[str], set_options: Sequence[str] | None) -> tuple[list[str], list[str]]:
@@ -174,10 +161,10 @@ def inputs_and_overrides(words: Sequence[str], set_options: Sequence[str] | None
     Raises:
         InputError: There is no input, or words are ambiguous or contradict each other.
     """
-    parted = part(words, "./{}")
-    if not parted.names:
+    names, overrides = part(words, "./{}")
+    if not names:
         raise InputError("INPUT: missing; expected images, folders, CSV or tensor files, or values such as -1.5,2,3")
-    return parted.names, gathered(set_options, parted.overrides)
+    return names, gathered(set_options, overrides)
 
 
 def config_and_overrides(
@@ -203,6 +190,6 @@ def config_and_overrides(
         return config, list(words or [])
     if not resume:
         raise InputError(f"--run {option}: names the run that --resume continues; add --resume, or give a CONFIG")
-    parted = part([*([] if config is None else [config]), *(words or [])], "./{}", settable=())
-    one_run(parted.names, option)
-    return option, parted.overrides
+    names, overrides = part([*([] if config is None else [config]), *(words or [])], "./{}", settable=())
+    one_run(names, option)
+    return option, overrides

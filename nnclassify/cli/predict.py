@@ -31,6 +31,7 @@ from nnclassify.cli.printing import note, print_json_list
 from nnclassify.cli.streams import is_terminal
 from nnclassify.cli.use import load_noted
 from nnclassify.errors import InputError, Interrupted, counted, printable
+from nnclassify.files.csv_cells import write_csv
 from nnclassify.process import stop_on_signals
 
 if TYPE_CHECKING:
@@ -126,13 +127,17 @@ def predict(
     classifier = _predicting_classifier(run, device, changes, top_k)
     caution = cautious.of(classifier)
     if heatmap is not None:
-        _draw_heatmaps(heatmap, classifier, inputs)
+        from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
+
+        save_input_heatmaps(heatmap, classifier, inputs)
     copies = _copies(copy_to, classifier, inputs)
     is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
     passage = _Passage(copies, _bar(len(inputs)) if is_summary or not is_terminal(sys.stdout) else None)
     predictions = passage.through(classifier, inputs, top_k, caution)
     if save_csv is not None:
-        _save_csv(save_csv, predictions)
+        from nnclassify.cli.text import prediction_rows
+
+        write_csv(save_csv, prediction_rows(predictions))
     elif as_json:
         print_json_list("predictions", (prediction.figures() for prediction in predictions), "predict")
     else:
@@ -219,18 +224,6 @@ class _Passage:
         return "\n".join(map(printable, lines))
 
 
-def _draw_heatmaps(path: Path, classifier: Classifier, inputs: Sequence[str]) -> None:
-    """Draw where images show evidence for what is predicted, before all of them are predicted.
-
-    Raises:
-        InputError: The network takes no images.
-        DataError: None of the first inputs can be read.
-    """
-    from nnclassify.inference.plots.input_heatmaps import save_input_heatmaps
-
-    save_input_heatmaps(path, classifier, inputs)
-
-
 def _bar(num_inputs: int) -> PredictionBar | None:
     """Return the progress bar; None if nobody would see it."""
     from nnclassify.cli.progress import PredictionBar
@@ -239,11 +232,7 @@ def _bar(num_inputs: int) -> PredictionBar | None:
 
 
 def _copies(folder: Path | None, classifier: Classifier, inputs: Sequence[str]) -> ImageCopies | None:
-    """Prepare to copy images, before anything is predicted.
-
-    Raises:
-        InputError: The network takes no images, or the folder cannot be used.
-    """
+    """Prepare to copy images, before anything is predicted."""
     if folder is None:
         return None
     if classifier.transform.image_format is None:
@@ -253,20 +242,8 @@ def _copies(folder: Path | None, classifier: Classifier, inputs: Sequence[str]) 
     return ImageCopies(folder, classifier.class_names, inputs)
 
 
-def _save_csv(path: Path, predictions: Iterable[Prediction]) -> None:
-    from nnclassify.cli.text import prediction_rows
-    from nnclassify.files.csv_cells import write_csv
-
-    write_csv(path, prediction_rows(predictions))
-
-
 def _predicting_classifier(run: str | None, device: str, overrides: list[str], top_k: int) -> Classifier:
-    """Load the classifier of a run, with overrides of how inputs are read.
-
-    Raises:
-        CheckpointError: The checkpoint is missing or damaged.
-        InputError: `--top-k` was given, but the targets are multi-hot.
-    """
+    """Load the classifier of a run, with overrides of how inputs are read."""
     from nnclassify.inference.predict import CSV_KEYS
 
     classifier = load_noted(find_run(run), device).overridden(overrides, allowed=["evaluation", *CSV_KEYS])

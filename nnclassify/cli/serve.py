@@ -118,11 +118,7 @@ def serve(
 
 
 def _check_extra() -> None:
-    """Check that what the server needs is installed.
-
-    Raises:
-        InputError: It is not.
-    """
+    """Check that what the server needs is installed."""
     try:
         import fastapi  # noqa: F401 - the server imports it where it is used
         import python_multipart  # noqa: F401

@@ -98,11 +98,11 @@ class Series:
     values: Sequence[float | None]
 
 
-def thinned(count: int, keep: Sequence[int] = (), limit: int = MAX_POINTS) -> list[int]:
-    """Return about `limit` of `count` indices: evenly spaced ones, with the first, the last and those of `keep`."""
-    if count <= limit:
+def thinned(count: int, keep: Sequence[int] = ()) -> list[int]:
+    """Return about MAX_POINTS of `count` indices: evenly spaced, with the first, the last and those of `keep`."""
+    if count <= MAX_POINTS:
         return list(range(count))
-    evenly = (round(place * (count - 1) / (limit - 1)) for place in range(limit))
+    evenly = (round(place * (count - 1) / (MAX_POINTS - 1)) for place in range(MAX_POINTS))
     return sorted({*evenly, *(index for index in keep if 0 <= index < count)})
 
 
@@ -143,7 +143,7 @@ def line_chart(
         share = ((math.log10(value) if is_log else value) - bounds[0]) / (bounds[1] - bounds[0])
         return round(HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM), 1)
 
-    xs = _places(epochs)
+    xs = [_place(epoch, epochs[0], epochs[-1]) for epoch in epochs]
     texts = percent if is_share else _short
     lines = []
     for one in shown:
@@ -159,12 +159,10 @@ def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _places(epochs: Sequence[int]) -> list[float]:
-    first, last = epochs[0], epochs[-1]
-    width = WIDTH - LEFT - RIGHT
-    if first == last:
-        return [LEFT + width / 2 for _ in epochs]
-    return [round(LEFT + (epoch - first) / (last - first) * width, 1) for epoch in epochs]
+def _place(epoch: int, first: int, last: int) -> float:
+    """Return the horizontal place of an epoch; a single one is in the middle."""
+    share = 0.5 if first == last else (epoch - first) / (last - first)
+    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
 
 def _path(xs: Sequence[float], ys: Sequence[float | None]) -> str:
@@ -189,14 +187,14 @@ def _step(span: float, count: int) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
 
 
-def _ticks(low: float, high: float, *, within_one: bool = False, count: int = 4) -> list[float]:
+def _ticks(low: float, high: float, *, within_one: bool) -> list[float]:
     """Return round ticks that enclose the values."""
     is_within_one = within_one and low >= 0 and high <= 1
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - max(abs(low) * 0.1, 0.05), high + max(abs(high) * 0.1, 0.05)
     if is_within_one:
         low, high = max(low, 0.0), min(high, 1.0)
-    step = _step(high - low, count)
+    step = _step(high - low, 4)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
 
@@ -210,12 +208,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 def _epoch_ticks(epochs: Sequence[int]) -> list[Tick]:
     first, last = epochs[0], epochs[-1]
-    if first == last:
-        return [Tick(_places(epochs)[0], f"{first:,}")]
-    step = max(1, int(_step(last - first, 5)))
+    step = 1 if first == last else max(1, int(_step(last - first, 5)))
     marked = range(-(-first // step) * step, last + 1, step)
-    width = WIDTH - LEFT - RIGHT
-    return [Tick(round(LEFT + (epoch - first) / (last - first) * width, 1), f"{epoch:,}") for epoch in marked]
+    return [Tick(_place(epoch, first, last), f"{epoch:,}") for epoch in marked]
 
 
 def _short(value: float) -> str:
