@@ -134,14 +134,10 @@ def predict(
     is_summary = not (as_json or as_csv) and (save_csv or copies) is not None
     passage = _Passage(copies, _bar(len(inputs)) if is_summary or not is_terminal(sys.stdout) else None)
     predictions = passage.through(classifier, inputs, top_k, caution)
-    if save_csv is not None:
-        from nnclassify.cli.text import prediction_rows
-
-        write_csv(save_csv, prediction_rows(predictions))
-    elif as_json:
+    if as_json:
         print_json_list("predictions", (prediction.figures() for prediction in predictions), "predict")
     else:
-        _print_predictions(predictions, as_csv=as_csv, quiet=is_summary)
+        _write_predictions(predictions, save_csv, as_csv=as_csv, quiet=is_summary)
     if is_summary:
         print(passage.summary(classifier.class_names, save_csv))
     if passage.num_errors:
@@ -254,12 +250,14 @@ def _predicting_classifier(run: str | None, device: str, overrides: list[str], t
     return classifier
 
 
-def _print_predictions(predictions: Iterable[Prediction], *, as_csv: bool, quiet: bool) -> None:
-    """Print a line per prediction, or rows of CSV, as the predictions come."""
+def _write_predictions(predictions: Iterable[Prediction], save_csv: Path | None, *, as_csv: bool, quiet: bool) -> None:
+    """Save rows of CSV, or print them or a line per prediction, as the predictions come."""
     from nnclassify.cli.text import prediction_line, prediction_rows
 
     known = (prediction for prediction in predictions if prediction.error is None)
-    if quiet:
+    if save_csv is not None:
+        write_csv(save_csv, prediction_rows(predictions))
+    elif quiet:
         for _ in known:
             pass
     elif not as_csv:
