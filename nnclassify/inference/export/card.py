@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from nnclassify.data.encoding import AnyColumn
 from nnclassify.errors import counted, printable, some
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.version import __version__
 from nnclassify.inference.export.about import TOLERANCE, Comparison, Export
+from nnclassify.inference.export.browser_program import HERE
 from nnclassify.inference.export.columns import is_text
 from nnclassify.inference.export.network import Kind
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at, read_run
 from nnclassify.inference.report.sentences import advice, result_sentence, task_sentence
+from nnclassify.inference.report.templating import environment
 from nnclassify.runs.folder import RunFolder
 
 MAX_CLASSES = 30
 """Classes that a card lists."""
+SPLITS = ("train", "validation", "test")
+MODELS = {
+    "majority": "always the most common class",
+    "linear": "a linear model",
+    "boosted": "gradient-boosted trees",
+}
+"""The baselines, in words."""
 
 
 def model_card(export: Export, folder: RunFolder, form: str, file: str, comparison: Comparison | None) -> str:
@@ -30,17 +40,38 @@ def model_card(export: Export, folder: RunFolder, form: str, file: str, comparis
         file: The name of the exported file.
         comparison: The comparison with the classifier; None: there was no runtime to compare it in.
     """
-    run = read_run(folder)
-    sections = {
-        "": [f"# {escaped(export.name)}", _sentence(task_sentence(run)), result_sentence(run)],
-        "Use": [*_use(export, form, file)],
-        "Data": [*_data(export, run)],
-        "Results": [*_results(run)],
-        "Limits": [*_limits(export, run)],
-        "About this file": [*_about(export, form, comparison)],
-    }
-    parts = [f"## {title}\n\n" * bool(title) + "\n\n".join(texts) for title, texts in sections.items() if texts]
-    return "\n\n".join(parts) + "\n"
+    run, classifier, taken = read_run(folder), export.classifier, export.examples.taken
+    transform, names = classifier.transform, classifier.class_names
+    image_format = transform.image_format if taken.kind is Kind.IMAGES else None
+    split = next((name for name in ("test", "validation") if isinstance(at(run.result, name), dict)), None)
+    templates = environment(HERE)
+    templates.filters |= {"md": escaped, "sentence": _sentence, "repr": repr, "quoted": shlex.quote, "takes": _takes}
+    return templates.get_template("card.md.j2").render(
+        name=export.name,
+        task=task_sentence(run),
+        result=result_sentence(run),
+        kind=taken.kind.value,
+        dtype=str(taken.dtype).removeprefix("torch."),
+        shape=taken.shape,
+        is_multi_hot=classifier.is_multi_hot,
+        form=form,
+        file=file,
+        encoded=None if transform.encoder is None else transform.encoder.columns,
+        columns=some(transform.columns or [], MAX_CLASSES),
+        dataset=classifier.config.dataset.name,
+        examples=", ".join(f"{number:,.0f} {name}" for name, number in _known(run, "num_examples", SPLITS)),
+        classes=f"{counted(len(names), 'class')}: {some(names, MAX_CLASSES)}",
+        split=split,
+        rows=[] if split is None else [*_rows(run, split)],
+        baselines=", ".join(f"{MODELS[name]} {percent(value)}" for name, value in _known(run, "baselines", MODELS)),
+        advice=advice(run),
+        temperature=classifier.loss_fn.temperature,
+        longest=None if image_format is None else max(image_format.height, image_format.width),
+        comparison=comparison,
+        tolerance=TOLERANCE,
+        license=export.license,
+        release=__version__,
+    )
 
 
 def escaped(text: str) -> str:
@@ -54,139 +85,28 @@ def _sentence(text: str) -> str:
     return "".join(part if place % 2 else escaped(part) for place, part in enumerate(parts))
 
 
-def _use(export: Export, form: str, file: str) -> Iterator[str]:
-    taken, classifier = export.examples.taken, export.classifier
-    about = {
-        Kind.IMAGES: "`images`: {dtype} `(N, H, W, {channels})` of any height and width, in RGB order or gray; they "
-        "are resized in the network as Pillow does it",
-        Kind.TENSORS: "`inputs`: {dtype} `{shape}`, in the units of the training data",
-        Kind.COLUMNS: "the columns of the table by name, each `(N, 1)`: texts or float64, see below",
-    }[taken.kind]
-    shape = ", ".join(["N", *map(str, taken.shape)])
-    dtype = str(taken.dtype).removeprefix("torch.")
-    yield f"Input: {about.format(dtype=dtype, channels=taken.shape[-1], shape=f'({shape})')}."
-    answers = "0 or 1 for each class" if classifier.is_multi_hot else "the index of the predicted class"
-    yield (
-        "Output: the calibrated probabilities, float32 `(N, K)`, in the order of the classes, and "
-        f"{answers}. An input that cannot be classified, such as a missing value that nothing replaces, gets NaN."
-    )
-    yield f"```{'sh' if form == 'html' else 'python'}\n{_example(export, form, file)}\n```"
-    if classifier.transform.encoder is not None:
-        yield "| column | takes |\n| --- | --- |\n" + "\n".join(_columns(export))
-    elif classifier.transform.columns:
-        yield f"The columns, in order: {escaped(some(classifier.transform.columns, MAX_CLASSES))}."
+def _takes(column: AnyColumn) -> str:
+    """Return the values of a column that an exported network takes."""
+    categories = [*map(escaped, getattr(column, "categories", ()))]
+    takes = {
+        "number": "a number",
+        "formatted_number": "a number, without its unit; a time in hours",
+        "date": "days since 1970-01-01, with a fraction for the time",
+        "yes_no": "yes or no, in any of the usual spellings",
+    }.get(column.kind, f"one of {some(categories, MAX_CLASSES)}")
+    missing = "; may be empty" if is_text(column) else "; NaN if missing"
+    return takes + (missing if column.fill is not None else "")
 
 
-def _example(export: Export, form: str, file: str) -> str:
-    name = export.examples.taken.kind.value
-    outputs = "probabilities, labels" if export.classifier.is_multi_hot else "probabilities, class_index, class_name"
-    feed = "columns" if export.examples.taken.kind is Kind.COLUMNS else f"{{{name!r}: {name}}}"
-    return {
-        "onnx": f"import onnxruntime\n\nsession = onnxruntime.InferenceSession({file!r})\n"
-        f"{outputs} = session.run(None, {feed})",
-        "torch": f"import torch\n\nnetwork = torch.export.load({file!r}).module()\n"
-        f"probabilities, predictions = network({name})",
-        "safetensors": "import json\nfrom safetensors import safe_open\n\n"
-        f'with safe_open({file!r}, framework="numpy") as file:\n'
-        '    about = json.loads(file.metadata()["nnclassify"])\n'
-        "    weights = {name: file.get_tensor(name) for name in file.keys()}",
-        "html": f"open {shlex.quote(file)}   # in any browser; it loads nothing and sends nothing",
-    }[form]
+def _known(run: RunContents, key: str, names: Iterable[str]) -> list[tuple[str, float]]:
+    """Return the numbers that the result of a run has under a key, by name."""
+    found = [(name, number_at(run.result, key, name)) for name in names]
+    return [(name, number) for name, number in found if number is not None]
 
 
-def _columns(export: Export) -> Iterator[str]:
-    encoder = export.classifier.transform.encoder
-    assert encoder is not None
-    for column in encoder.columns:
-        categories = getattr(column, "categories", ())
-        takes = {
-            "number": "a number",
-            "formatted_number": "a number, without its unit; a time in hours",
-            "date": "days since 1970-01-01, with a fraction for the time",
-            "yes_no": "yes or no, in any of the usual spellings",
-        }.get(column.kind, f"one of {some([*map(escaped, categories)], MAX_CLASSES)}")
-        missing = ("; may be empty" if is_text(column) else "; NaN if missing") if column.fill is not None else ""
-        yield f"| {escaped(column.name)} | {takes}{missing} |"
-
-
-def _data(export: Export, run: RunContents) -> Iterator[str]:
-    config, names = export.classifier.config, export.classifier.class_names
-    counts = {
-        split: int(found)
-        for split in ("train", "validation", "test")
-        if (found := number_at(run.result, "num_examples", split)) is not None
-    }
-    known = ", ".join(f"{number:,} {split}" for split, number in counts.items())
-    yield f"Dataset: `{config.dataset.name}`; examples: {known or 'unknown'}."
-    yield f"{counted(len(names), 'class')}: {escaped(some(names, MAX_CLASSES))}."
-
-
-def _results(run: RunContents) -> Iterator[str]:
-    for split in ("test", "validation"):
-        found = at(run.result, split)
-        if isinstance(found, dict):
-            rows = [_row(run, split, metric) for metric in found if number_at(found, metric) is not None]
-            yield (
-                f"On the {split} split, with 95% intervals:\n\n| metric | value | interval |\n| --- | --- | --- |\n"
-                + "\n".join(rows)
-            )
-            break
-    baselines = {
-        name: value
-        for name in ("majority", "linear", "boosted")
-        if (value := number_at(run.result, "baselines", name)) is not None
-    }
-    words = {
-        "majority": "always the most common class",
-        "linear": "a linear model",
-        "boosted": "gradient-boosted trees",
-    }
-    if baselines:
-        yield (
-            "Accuracy of simpler models on the same examples: "
-            + ", ".join(f"{words[name]} {percent(value)}" for name, value in baselines.items())
-            + "."
-        )
-
-
-def _row(run: RunContents, split: str, metric: str) -> str:
-    value, interval = number_at(run.result, split, metric), interval_at(run.result, "intervals", split, metric)
-    show = (lambda number: f"{number:.4g}") if "loss" in metric or "corr" in metric else percent
-    between = "" if interval is None else f"{show(interval[0])} to {show(interval[1])}"
-    assert value is not None
-    return f"| {metric.replace('_', ' ')} | {show(value)} | {between} |"
-
-
-def _limits(export: Export, run: RunContents) -> Iterator[str]:
-    told = [
-        *map(_sentence, advice(run)),
-        "Inputs unlike the training data get an answer too, which may be wrong and sure of itself.",
-    ]
-    if export.classifier.loss_fn.temperature == 1:
-        told.append("The probabilities are not calibrated: the run has no validation split of its own.")
-    image_format = export.classifier.transform.image_format
-    if export.examples.taken.kind is Kind.IMAGES and image_format is not None:
-        longest = max(image_format.height, image_format.width)
-        told.append(
-            f"`nnclassify predict` decodes JPEG files much larger than {longest} pixels at a reduced size, as "
-            "`Image.draft` of Pillow does, and turns images as their EXIF data says; for the same answers, decode them "
-            "likewise."
-        )
-    yield "\n".join(f"- {text}" for text in told)
-
-
-def _about(export: Export, form: str, comparison: Comparison | None) -> Iterator[str]:
-    compared = (
-        "It was not compared with the trained network: no browser and no Node.js was found."
-        if comparison is None
-        else f"Read back in its own runtime and compared with the trained network on {comparison.count} real examples: "
-        f"probabilities differ by at most {comparison.largest:.2g} ({TOLERANCE:g} is allowed)."
-    )
-    rows = {
-        "form": form,
-        "license": escaped(export.license or "not stated"),
-        "written by": f"nnclassify {__version__}",
-        "temperature": f"{export.classifier.loss_fn.temperature:.4g}",
-    }
-    yield compared
-    yield "| | |\n| --- | --- |\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+def _rows(run: RunContents, split: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the interval of each metric of a split."""
+    for metric, value in _known(run, split, run.result[split]):
+        interval = interval_at(run.result, "intervals", split, metric)
+        show = (lambda number: f"{number:.4g}") if "loss" in metric or "corr" in metric else percent
+        yield metric.replace("_", " "), show(value), "" if interval is None else " to ".join(map(show, interval))
