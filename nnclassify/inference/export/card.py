@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from nnclassify.data.encoding import AnyColumn
 from nnclassify.errors import counted, printable, some
+from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.version import __version__
 from nnclassify.inference.export.about import TOLERANCE, Comparison, Export
@@ -106,7 +107,6 @@ def _known(run: RunContents, key: str, names: Iterable[str]) -> list[tuple[str, 
 
 def _rows(run: RunContents, split: str) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the value and the interval of each metric of a split."""
-    for metric, value in _known(run, split, run.result[split]):
-        interval = interval_at(run.result, "intervals", split, metric)
-        show = (lambda number: f"{number:.4g}") if "loss" in metric or "corr" in metric else percent
-        yield metric.replace("_", " "), show(value), "" if interval is None else " to ".join(map(show, interval))
+    for name, value in _known(run, split, METRICS):
+        interval, text = interval_at(run.result, "intervals", split, name), METRICS[name].text
+        yield METRICS[name].label, text(value), "" if interval is None else " to ".join(map(text, interval))
