@@ -119,7 +119,7 @@ def _draw_parameter(result: TuneResult, parameter: Parameter, axes: Axes) -> dic
         names = [readable(name, 18) for name in parameter.domain.values]
         axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0)
         axes.set_xlim(-0.5, len(names) - 0.5)
-    elif is_log(parameter):
+    elif is_log(parameter.domain):
         make_logarithmic(axes, "x")
     add_grid(axes)
     return handles

@@ -14,7 +14,7 @@ from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from nnclassify.config.run_config import search_space
-from nnclassify.config.search import SEARCH, Choices, IntRange, LogRange, Parameter
+from nnclassify.config.search import SEARCH, Choices, IntRange, LogRange, Parameter, Range
 from nnclassify.config.yaml_reader import YamlSource, inline, written
 from nnclassify.diagnosis.fix import edited
 from nnclassify.errors import SaveError, counted, one_line, shell_command
@@ -144,54 +144,52 @@ def _text_of(source: YamlSource) -> str:
 
 def _edges(study: Study, best: FrozenTrial) -> Iterator[Edge]:
     for parameter in study.space.parameters:
-        if parameter.name in best.params and not isinstance(parameter.domain, Choices):
+        domain = parameter.domain
+        if parameter.name in best.params and not isinstance(domain, Choices):
             value = float(best.params[parameter.name])
-            if (side := _side(parameter, value)) is not None:
-                searched = parameter.domain.model_dump(by_alias=True, exclude_defaults=True)
-                yield Edge(parameter.name, value, side, searched, _next_range(study, parameter, side))
+            if (side := _side(domain, value)) is not None:
+                searched = domain.model_dump(by_alias=True, exclude_defaults=True)
+                yield Edge(parameter.name, value, side, searched, _next_range(study, parameter, domain, side))
 
 
-def is_log(parameter: Parameter) -> bool:
+def is_log(domain: Range) -> bool:
     """Return whether a range is uniform in its logarithm."""
-    return isinstance(parameter.domain, LogRange) or (isinstance(parameter.domain, IntRange) and parameter.domain.log)
+    return isinstance(domain, LogRange) or (isinstance(domain, IntRange) and domain.log)
 
 
-def _side(parameter: Parameter, value: float) -> str | None:
+def _side(domain: Range, value: float) -> str | None:
     """Return the edge that a value is at, or None."""
-    assert not isinstance(parameter.domain, Choices)
-    low, high = parameter.domain.ends()
-    if isinstance(parameter.domain, IntRange):
-        last = int(high) - int(high - low) % parameter.domain.step
+    low, high = domain.ends()
+    if isinstance(domain, IntRange):
+        last = int(high) - int(high - low) % domain.step
         return {int(low): "lower", last: "upper"}.get(int(value))
-    if is_log(parameter):
+    if is_log(domain):
         low, high, value = math.log(low), math.log(high), math.log(value)
     place = (value - low) / (high - low)
     return "lower" if place < EDGE else "upper" if place > 1 - EDGE else None
 
 
-def _next_range(study: Study, parameter: Parameter, side: str) -> dict[str, Any] | None:
+def _next_range(study: Study, parameter: Parameter, domain: Range, side: str) -> dict[str, Any] | None:
     """Return a range that goes on beyond an edge, as far as the option allows."""
-    assert not isinstance(parameter.domain, Choices)
     for extension in EXTENSIONS:
-        low, high = _extended(parameter, side, extension)
-        kind = next(key for key in ("int", "range", "log") if key in parameter.domain.model_dump(by_alias=True))
-        found = {**parameter.domain.model_dump(by_alias=True, exclude_defaults=True), kind: [low, high]}
-        if low < high and [low, high] != [*parameter.domain.ends()] and _is_allowed(study, parameter, found):
+        low, high = _extended(domain, side, extension)
+        kind = next(key for key in ("int", "range", "log") if key in domain.model_dump(by_alias=True))
+        found = {**domain.model_dump(by_alias=True, exclude_defaults=True), kind: [low, high]}
+        if low < high and [low, high] != [*domain.ends()] and _is_allowed(study, parameter, found):
             return found
     return None
 
 
-def _extended(parameter: Parameter, side: str, extension: float) -> tuple[float, float]:
+def _extended(domain: Range, side: str, extension: float) -> tuple[float, float]:
     """Move a range, with its other end at its middle, beyond one of its edges."""
-    assert not isinstance(parameter.domain, Choices)
-    low, high = parameter.domain.ends()
-    if is_log(parameter):
+    low, high = domain.ends()
+    if is_log(domain):
         beyond, middle = min(high / low, FACTOR) ** extension, math.sqrt(low * high)
         ends = (middle, high * beyond) if side == "upper" else (low / beyond, middle)
     else:
         width, middle = high - low, (low + high) / 2
         ends = (middle, high + extension * width) if side == "upper" else (low - extension * width, middle)
-    if isinstance(parameter.domain, IntRange):
+    if isinstance(domain, IntRange):
         return round(ends[0]), round(ends[1])
     return float(f"{ends[0]:.2g}"), float(f"{ends[1]:.2g}")
 
