@@ -137,7 +137,7 @@ def draw_plots(
     of columns, as far as they apply.
     """
     path, changes = run.found()
-    from nnclassify.inference.plots.redraw import draw_again
+    from nnclassify.inference.plots.save import draw_again
 
     drawn = [str(plot) for plot in draw_again(path, changes, device, note)]
     if as_json:

@@ -14,7 +14,7 @@ import nnclassify
 from nnclassify import run
 from nnclassify.cli.text import result_text
 from nnclassify.errors import ConfigError
-from nnclassify.inference.plots.redraw import draw_again
+from nnclassify.inference.plots.save import draw_again
 
 HIDDEN = {"dataset": {**BLOBS, "validation": 0.2, "seed": 0}, "show_test": False}
 

@@ -23,7 +23,7 @@ from nnclassify.files.atomic_write import previous
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import compare
 from nnclassify.inference.evaluate import splits_of
-from nnclassify.inference.plots.redraw import draw_again
+from nnclassify.inference.plots.save import draw_again
 from nnclassify.run import RunResult, train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder

@@ -11,6 +11,7 @@ from nnclassify.errors import SaveError, one_line
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.inference.attribution import MAX_COLUMNS, column_importance
 from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.evaluate import evaluate, splits_of
 from nnclassify.inference.plots.attribution import importance, mistake_heatmaps
 from nnclassify.inference.plots.calibration import calibration
 from nnclassify.inference.plots.confusion import confusion
@@ -18,7 +19,9 @@ from nnclassify.inference.plots.examples import confusions, mistakes, samples
 from nnclassify.inference.plots.figures import COLORS, QUIET, add_curve, add_legend, finish_curves, save, title
 from nnclassify.inference.plots.regions import decision_regions
 from nnclassify.inference.predictions import Predicted
-from nnclassify.training.history import Row
+from nnclassify.runs.checkpoint import load_newest
+from nnclassify.runs.folder import RunFolder
+from nnclassify.training.history import Row, whole_history
 
 
 def save_plots(
@@ -126,3 +129,32 @@ def curves(rows: Sequence[Row], best_epoch: int, run: str = "", select_by: str =
     handles = {str(line.get_label()): line for line in [*accuracy.get_lines(), *loss.get_lines()]}
     add_legend(figure, [*handles.values()], [*handles], columns=3)
     return figure
+
+
+def draw_again(path: Path, overrides: Sequence[str], device: str, note: Callable[[str], None]) -> list[Path]:
+    """Redraw all plots of the run that a checkpoint belongs to, also those that take longer.
+
+    Args:
+        path: The checkpoint.
+        overrides: `a.b=value` each, such as the new location of the data.
+        device: auto, cpu, cuda, cuda:N or mps.
+        note: Called with each note about the files and the data of the run, one line each.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used.
+        DataError: The data is missing, or is not that of the run.
+        SaveError: A plot could not be written.
+    """
+    found = load_newest(path)
+    classifier = Classifier.from_checkpoint(found.checkpoint, found.path, device).overridden(overrides)
+    folder = RunFolder(path.parent)
+    splits = splits_of(classifier)
+    for text in (*found.notes, *splits.notes):
+        note(text)
+    shown = splits.test if classifier.config.show_test else None
+    test = None if shown is None else Predicted("test", shown, evaluate(classifier, shown))
+    rows = whole_history(folder.history, [Row(**row) for row in found.checkpoint.history], note)
+    return save_plots(folder.plots, rows, found.checkpoint.epoch, classifier, test, is_thorough=True, note=note)
