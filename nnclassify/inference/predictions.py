@@ -80,11 +80,13 @@ class PredictionRows:
     """The rows of a split in `predictions.csv`, of N examples and K classes.
 
     Attributes:
+        split: The name of the split.
         cells: The cells of the K classes.
         is_multi_hot: Whether an example may belong to several classes, or to none.
         rows: The cells of each example.
     """
 
+    split: str
     cells: list[str]
     is_multi_hot: bool
     rows: list[list[str]]
@@ -125,11 +127,11 @@ class PredictionRows:
         return [places[row[2 + place]] for row in self.rows]
 
 
-def read_predictions(path: Path, *splits: str) -> tuple[str, PredictionRows] | None:
+def read_predictions(path: Path, *splits: str) -> PredictionRows | None:
     """Read the first of some splits that `predictions.csv` has examples of.
 
     Returns:
-        The name of the split and its rows; None if the file is missing or damaged, or has none of the splits.
+        Its rows; None if the file is missing or damaged, or has none of the splits.
     """
     rows = read_csv(path)
     header = next(rows, [])
@@ -143,12 +145,12 @@ def read_predictions(path: Path, *splits: str) -> tuple[str, PredictionRows] | N
     if chosen is None:
         return None
     cells = [name[2:-1] for name in header if name.startswith("p(") and name.endswith(")")]
-    read = PredictionRows(cells, header[2] != "true", found[chosen])
+    read = PredictionRows(chosen, cells, header[2] != "true", found[chosen])
     try:
         _ = read.true, read.predicted, read.losses
     except (ValueError, KeyError):  # edited by hand
         return None
-    return chosen, read
+    return read
 
 
 def read_correct(path: Path, split: str) -> dict[str, bool]:
@@ -156,10 +158,9 @@ def read_correct(path: Path, split: str) -> dict[str, bool]:
 
     With multi-hot targets, an example is predicted correctly if all its classes are.
     """
-    found = read_predictions(path, split)
-    if found is None:
+    read = read_predictions(path, split)
+    if read is None:
         return {}
-    _, read = found
     triples = zip(read.names, read.true, read.predicted, strict=True)
     return {name: true == predicted for name, true, predicted in triples}
 

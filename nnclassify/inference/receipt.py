@@ -254,6 +254,9 @@ def check_data(receipt: Receipt, path: Path, splits: Splits) -> None:
         raise DataError(problems)
 
 
+Verdict = Literal["same_bits", "within_spread", "not_reproduced"]
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """How a run compares with the receipt that it was trained from.
@@ -267,7 +270,7 @@ class Reproduction:
         accuracies: The accuracy in the receipt and here, by split.
     """
 
-    verdict: Literal["same_bits", "within_spread", "not_reproduced"]
+    verdict: Verdict
     why: str
     environment: dict[str, tuple[str, str]]
     accuracies: dict[str, tuple[float, float]]
@@ -281,9 +284,7 @@ def reproduction(before: Receipt, now: Receipt) -> Reproduction:
     return Reproduction(verdict, why, environment, _accuracies(before, now))
 
 
-def _verdict(
-    before: Receipt, now: Receipt, environment: dict[str, tuple[str, str]]
-) -> tuple[Literal["same_bits", "within_spread", "not_reproduced"], str]:
+def _verdict(before: Receipt, now: Receipt, environment: dict[str, tuple[str, str]]) -> tuple[Verdict, str]:
     common = before.answers.keys() & now.answers.keys()
     shown = [split for split in now.figures if before.figures.get(split) and now.figures[split]]
     is_same = all(before.answers[split] == now.answers[split] for split in common) and all(
@@ -292,10 +293,8 @@ def _verdict(
     if before.weights == now.weights:
         if is_same and (before.epochs, before.best_epoch) == (now.epochs, now.best_epoch):
             return "same_bits", "weights, predictions and metrics are those of the receipt, bit for bit"
-        return (
-            "not_reproduced",
-            "the weights are those of the receipt, but not its metrics or predictions: it was altered",
-        )
+        why = "the weights are those of the receipt, but not its metrics or predictions: it was altered"
+        return "not_reproduced", why
     if not environment and now.environment.get("device") == "cpu":  # a GPU may add in another order each time
         why = "the environment is that of the receipt, but the weights are not: it was altered, or training varies here"
         return "not_reproduced", why

@@ -62,8 +62,7 @@ def _dot(one: Bin, count: int) -> dict[str, Any]:
     text = f"{percent(one.confidence)} sure on average: {examples}, {percent(one.accuracy)} right"
     kind = "few" if one.num_examples < FEW_IN_BIN else ""
     radius = 2.5 + 7 * math.sqrt(one.num_examples / count)
-    figures = {"num_examples": one.num_examples, "confidence": one.confidence, "accuracy": one.accuracy}
-    return {**figures, "radius": radius, "text": text, "kind": kind}
+    return {**one._asdict(), "radius": radius, "text": text, "kind": kind}
 
 
 def _sets(of_split: Any) -> Iterator[dict[str, str]]:

@@ -126,10 +126,9 @@ def read_scored(path: Path) -> Scored | None:
             return None
     except OSError:
         return None
-    found = read_predictions(path, "test", "validation")
-    if found is None:
+    read = read_predictions(path, "test", "validation")
+    if read is None:
         return None
-    split, read = found
     try:
         probabilities = read.probabilities
     except ValueError:  # edited by hand
@@ -138,9 +137,9 @@ def read_scored(path: Path) -> Scored | None:
         confidences = [min(max(share, 1 - share) for share in shares) for shares in probabilities]
     else:
         confidences = [shares[label] for shares, (label,) in zip(probabilities, read.predicted, strict=True)]
-    classes = [_without_apostrophe(name) for name in read.cells]
+    classes = [*map(_without_apostrophe, read.cells)]
     labels = read.true, read.predicted
-    return Scored(split, classes, read.names, *labels, confidences, read.losses, read.is_multi_hot)
+    return Scored(read.split, classes, read.names, *labels, confidences, read.losses, read.is_multi_hot)
 
 
 def _without_apostrophe(name: str) -> str:
