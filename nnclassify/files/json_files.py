@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.paths import content_of
+
+Record = TypeVar("Record")
 
 
 def json_text(content: object, indent: int | None = None) -> str:
@@ -40,12 +43,28 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is not JSON, or nested too deeply.
+        ValueError: It is not JSON, nested too deeply, or a number in it is not finite.
     """
     try:
-        return json.loads(content_of(path))
+        return json.loads(content_of(path), parse_float=_finite, parse_constant=_finite)
     except RecursionError as cause:
         raise ValueError("nested too deeply") from cause
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text}: not a finite number")
+    return value
+
+
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """Read a dataclass from a JSON file that may be damaged; each value has the type of its field.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not JSON, or not such a record.
+    """
+    return TypeAdapter(kind).validate_python(read_json(path))
 
 
 def first_problem(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.base import Dataset, RawDataset
@@ -119,8 +120,8 @@ def recorded_baselines(checkpoint: Path) -> Baselines | None:
     """
     folder = RunFolder(checkpoint.parent)
     try:
-        found = read_json(folder.result)["baselines"]
-        return Baselines(**found) if checkpoint == folder.best else None
+        found = TypeAdapter(Baselines).validate_python(read_json(folder.result)["baselines"])
+        return found if checkpoint == folder.best else None
     except (OSError, ValueError, KeyError, TypeError):  # no finished run, or not its result
         return None
 

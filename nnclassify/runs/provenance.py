@@ -17,7 +17,7 @@ from nnclassify.config.run_config import LoadedConfig, RunConfig
 from nnclassify.config.yaml_reader import MAX_ORIGIN, YamlPath, YamlSource, has_part, path_of_key
 from nnclassify.errors import printable
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.json_files import read_json
+from nnclassify.files.json_files import read_record
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.files.user_code import CONTENT
 from nnclassify.files.version import __version__
@@ -80,14 +80,9 @@ def resumed(before: Provenance | None, now: Provenance, *, has_own_config: bool)
 def read_provenance(path: Path) -> Provenance | None:
     """Read `provenance.json`; None if it is missing or damaged."""
     try:
-        found = Provenance(**read_json(path))
-    except (OSError, ValueError, TypeError):
+        return read_record(path, Provenance)
+    except (OSError, ValueError):
         return None
-    tables = (found.origins or {}, found.environment)
-    texts = [text for table in tables if isinstance(table, dict) for text in table.values()]
-    texts += [found.command, found.started_at, found.failure]
-    is_whole = all(isinstance(table, dict) for table in tables) and all(isinstance(text, str) for text in texts)
-    return found if is_whole else None
 
 
 def write_provenance(path: Path, provenance: Provenance) -> None:

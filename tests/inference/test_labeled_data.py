@@ -14,6 +14,7 @@ from PIL import Image
 import nnclassify
 from nnclassify import run
 from nnclassify.errors import DataError, InputError, LabelError
+from nnclassify.files.json_files import plain
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluation_examples import EvaluationExamples, examples_to_evaluate, recorded_baselines
 
@@ -184,5 +185,13 @@ def test_the_baselines_of_the_test_split_are_those_that_the_run_recorded() -> No
     folder = Path("checkpoints/csv")
     found = recorded_baselines(folder / "best.pt")
     assert found is not None and found.boosted is not None and found.majority > 0
-    assert json.loads((folder / "result.json").read_text())["baselines"] == vars(found)
+    assert json.loads((folder / "result.json").read_text())["baselines"] == plain(vars(found))
     assert recorded_baselines(folder / "last.pt") is None and recorded_baselines(Path("nowhere/best.pt")) is None
+
+
+@pytest.mark.parametrize("linear", ['"x"', "[]", "null", "NaN", "1" + "0" * 400])
+def test_damaged_baselines_are_none(linear: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(
+        f'{{"baselines": {{"linear": {linear}, "majority": 0.5, "linear_balanced_accuracy": 0.5}}}}'
+    )
+    assert recorded_baselines(tmp_path / "best.pt") is None

@@ -176,7 +176,7 @@ def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
         ('{"test": null}', "epochs: Field required"),
         (f'{WHOLE}, "test": {{"accuracy": null}}}}', "test: Value error, no accuracy"),
         (f'{WHOLE}, "test": {{"accuracy": "1"}}}}', "test.accuracy: Input should be a valid number"),
-        (f'{WHOLE}, "test": {{"accuracy": 1, "loss": NaN}}}}', "test.loss: Input should be a finite number"),
+        (f'{WHOLE}, "test": {{"accuracy": 1, "loss": NaN}}}}', "NaN: not a finite number"),
     ],
 )
 def test_a_damaged_result_is_named(content: str, message: str, tmp_path: Path) -> None:

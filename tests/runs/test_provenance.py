@@ -53,5 +53,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     written = Provenance({"a": "b"}, "c", {"d": "e"}, "f")
     write_provenance(tmp_path / "provenance.json", written)
     assert read_provenance(tmp_path / "provenance.json") == written
-    (tmp_path / "provenance.json").write_text('{"origins": [1]}')
-    assert read_provenance(tmp_path / "provenance.json") is None
+    for damaged in ("[]", '{"origins": [1]}', '{"origins": []}', '{"environment": {"a": 1}}', '{"failure": null}'):
+        (tmp_path / "provenance.json").write_text(damaged)
+        assert read_provenance(tmp_path / "provenance.json") is None, damaged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +118,7 @@ def at(content: Any, *keys: str) -> Any:
 def number_at(content: Any, *keys: str) -> float | None:
     """Return the finite number at a path of nested JSON objects; None if there is none."""
     value = at(content, *keys)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return float(value) if is_number else None
 
 

@@ -8,14 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.json_files import read_json
+from nnclassify.files.json_files import read_record
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.report.scored import Scored
 
@@ -67,11 +66,9 @@ def save_examples(path: Path, scored: Scored | None, splits: Splits) -> ShownExa
 def read_examples(path: Path) -> ShownExamples:
     """Read what `save_examples` wrote; empty if it is missing or damaged."""
     try:
-        found = ShownExamples(**read_json(path))
-    except (OSError, ValueError, TypeError):
+        return read_record(path, ShownExamples)
+    except (OSError, ValueError):
         return ShownExamples()
-    tables: tuple[Any, ...] = (found.images, found.values)
-    return found if all(isinstance(table, dict) for table in tables) else ShownExamples()
 
 
 def _images(scored: Scored, examples: Examples) -> dict[str, str]:

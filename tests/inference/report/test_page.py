@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import re
+import shutil
 import time
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_folders import row_of, write_answers, write_run
@@ -301,10 +306,44 @@ def test_an_empty_and_a_damaged_folder_give_a_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [{"test": 3, "plan": [], "intervals": {"test": {"accuracy": ["a", None]}}}, {"best_epoch": -1}]
+    "result",
+    [
+        {"test": 3, "plan": [], "intervals": {"test": {"accuracy": ["a", None]}}},
+        {"best_epoch": -1},
+        {"test": {"accuracy": 10**400}},
+    ],
 )
 def test_a_result_of_another_shape_leaves_gaps(tmp_path: Path, result: dict[str, object]) -> None:
     assert page_of(write_run(tmp_path, result=result)).headings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["examples.json", "provenance.json", "diagnosis.json", "result.json"])
+def test_a_value_of_another_type_leaves_a_page(trained: RunFolder, name: str, tmp_path: Path) -> None:
+    folder = RunFolder(Path(shutil.copytree(trained.path, tmp_path / "run")))
+    content = json.loads((folder.path / name).read_text())
+    others: Iterator[object] = itertools.cycle([10**400, [], "x", {"a": 1}, None, float("nan"), -1])
+    for place in places(content):
+        changed = with_value(content, place, next(others))
+        (folder.path / name).write_text(json.dumps(changed))
+        save_report(folder)
+
+
+def places(content: object) -> list[tuple[str | int, ...]]:
+    """The places of the values in nested JSON; the first item stands for a list."""
+    inner = (
+        content.items() if isinstance(content, dict) else enumerate(content[:1]) if isinstance(content, list) else ()
+    )
+    return [(), *((key, *place) for key, value in inner for place in places(value))]
+
+
+def with_value(content: Any, place: tuple[str | int, ...], value: object) -> Any:
+    """Nested JSON with another value at a place."""
+    if not place:
+        return value
+    copied = copy.copy(content)
+    copied[place[0]] = with_value(content[place[0]], place[1:], value)
+    return copied
 
 
 def test_a_page_is_made_quickly(trained: RunFolder) -> None:
