@@ -96,8 +96,12 @@ def resolve_placement(device: str, precision: str) -> Placement:
         text = "precision: float16 needs a GPU; use `precision: bfloat16` or float32 on the CPU"
         raise DeviceError(text, ("precision",))
     dtype = torch.float64 if precision == "float64" else torch.float32
-    autocast = DTYPES[precision] if precision in ("bfloat16", "float16") else None
-    return Placement(found, dtype, autocast)
+    return Placement(found, dtype, autocast_of(precision))
+
+
+def autocast_of(precision: str) -> torch.dtype | None:
+    """Return the autocast type of a number type by name; None for one that needs none."""
+    return DTYPES[precision] if precision in ("bfloat16", "float16") else None
 
 
 def _suits_channels_last(model: nn.Module, device: torch.device) -> bool:

@@ -42,7 +42,7 @@ from nnclassify.runs.recorders import (
     TableWriter,
 )
 from nnclassify.runs.resumable import own_config
-from nnclassify.runs.resume import new_run_id
+from nnclassify.runs.resume import begun_autocast, new_run_id
 from nnclassify.runs.resume import resume as resume_run
 from nnclassify.runs.tracking import Tracking, check_installed
 from nnclassify.training.build import Components, build_components, build_trainer
@@ -304,7 +304,8 @@ def _built(loaded: LoadedConfig, ranks: Ranks | None, resumed: RunFolder | None)
         starts = resumed is None or not resumed.is_saved
         components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
         release_memory()
-        return components, build_trainer(components, ranks=ranks)
+        autocast = None if resumed is None else begun_autocast(resumed, components.placement.device)
+        return components, build_trainer(components, ranks=ranks, autocast=autocast)
 
 
 def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:

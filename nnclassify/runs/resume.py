@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data import Splits
 from nnclassify.errors import CheckpointError, ConfigError, one_line
+from nnclassify.files.atomic_write import previous
+from nnclassify.files.pt_check import plain_content
 from nnclassify.models.weights import check_weights
 from nnclassify.runs.checkpoint import Checkpoint, content_digest, load_checkpoint, load_newest, plain
 from nnclassify.runs.folder import RunFolder
@@ -75,6 +77,24 @@ def resume(trainer: Trainer, folder: RunFolder, config: RunConfig, facts: dict[s
         *_schedule_notes(trainer, config, before),
     ]
     return Resumed(_best(saved, training), saved.run_id, notes)
+
+
+def begun_autocast(folder: RunFolder, device: torch.device) -> str | None:
+    """Return the number type that `precision: auto` chose when a run began, which a resumed run keeps.
+
+    The choice depends on the untrained network, with pretrained weights if there are any: a resumed run has neither.
+
+    Args:
+        folder: Folder of the run.
+        device: The device to continue on.
+
+    Returns:
+        Its name; None if it is to be chosen anew: on another kind of device, or for a run of an earlier release.
+    """
+    saved = (plain_content(path).get("training") for path in (folder.last, previous(folder.last)))
+    training = next((found for found in saved if isinstance(found, dict)), {})
+    found = training.get("autocast") if training.get("device_type") == device.type else None
+    return found if isinstance(found, str) else None
 
 
 def new_run_id() -> str:

@@ -130,6 +130,7 @@ class TrainingState(TypedDict):
     scaler: ScalerState
     is_compiled: NotRequired[bool]
     has_compiled: NotRequired[bool]
+    autocast: NotRequired[Literal["float16", "bfloat16", "float32", "float64"]]
     device_type: NotRequired[str]
     step: Count
     epoch: PositiveCount

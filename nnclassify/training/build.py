@@ -173,8 +173,20 @@ def _sample(examples: Examples, transform: Transform, placement: Placement) -> I
         yield prepared(examples, rows, transform, placement)[0]
 
 
-def build_trainer(components: Components, observers: Sequence[Observer] = (), ranks: Ranks | None = None) -> Trainer:
+def build_trainer(
+    components: Components,
+    observers: Sequence[Observer] = (),
+    ranks: Ranks | None = None,
+    *,
+    autocast: str | None = None,
+) -> Trainer:
     """Return the trainer of a run, at its start.
+
+    Args:
+        components: What the config describes.
+        observers: The observers of the training.
+        ranks: The processes that train together.
+        autocast: The number type of `precision: auto` that the run began with; None: decide now.
 
     Raises:
         DataError: `select_by` is a metric without a value on the validation split.
@@ -209,7 +221,7 @@ def build_trainer(components: Components, observers: Sequence[Observer] = (), ra
     averaged = None if config.averaging() is None else frozen_copy(components.model)
     state = FunctionalState.of(components.model, averaged, optimizers, epoch=1)
     model, loss_fn = components.model, components.loss_fn
-    plan = plan_execution(components.plan, config, batches, model, loss_fn, state, ranks.world_size)
+    plan = plan_execution(components.plan, config, batches, model, loss_fn, state, ranks.world_size, autocast)
     use_threads(plan.num_threads)
     what_learns = (model, averaged, loss_fn, optimizers)
     return Trainer(*what_learns, batches, splits.validation, _recipe(components), plan, observers, ranks)

@@ -25,7 +25,7 @@ from typing_extensions import TypedDict  # pydantic requires it before Python 3.
 from nnclassify.compile.aot import kept_library
 from nnclassify.config.run_config import RunConfig
 from nnclassify.data.batches import Batches
-from nnclassify.device import Placement, resolve_placement
+from nnclassify.device import Placement, autocast_of, resolve_placement
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
 from nnclassify.training.functional_state import FunctionalState
@@ -169,6 +169,7 @@ def plan_execution(
     loss_fn: LossFunction,
     state: FunctionalState,
     world_size: int,
+    autocast: str | None = None,
 ) -> ExecutionPlan:
     """Decide how a run is executed, without changing the network, optimizers, random state or process.
 
@@ -180,6 +181,7 @@ def plan_execution(
         loss_fn: The loss.
         state: The tensors that a step of the first epoch changes.
         world_size: Number of processes that share each batch.
+        autocast: The number type of `precision: auto` that the run began with; None: decide now.
 
     Raises:
         DeviceError: What the config asks for is not available.
@@ -191,8 +193,11 @@ def plan_execution(
         model, batches.transform.input_shape, config.batch_size, config.epochs, len(batches.examples)
     )
     if config.precision == "auto" and is_alone:  # machines might decide differently, so several processes use float32
-        autocast = training_autocast(batches, model, loss_fn, workload.flops)
-        placement = replace(placement, autocast_dtype=autocast)
+        if autocast is None:
+            autocast_dtype = training_autocast(batches, model, loss_fn, workload.flops)
+        else:
+            autocast_dtype = autocast_of(autocast)
+        placement = replace(placement, autocast_dtype=autocast_dtype)
     batch_bytes = config.batch_size * math.prod(batches.transform.input_shape) * placement.dtype.itemsize
     plan = replace(
         begun,

@@ -338,6 +338,7 @@ class Trainer:
             "scaler": self.step_function.scaler.state_dict(),
             "is_compiled": self.plan.execution is not Execution.EAGER,
             "has_compiled": self.has_compiled,
+            "autocast": self.plan.description()["autocast"],
             "device_type": self.placement.device.type,
             "step": self.step,
             "epoch": self.epoch,

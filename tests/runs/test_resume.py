@@ -28,6 +28,7 @@ from nnclassify.run import RunResult, train
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resumable import resumable
+from nnclassify.training import plan
 from nnclassify.training.trainer import Observer, Trainer
 
 CONFIG = """
@@ -488,3 +489,16 @@ def test_what_a_tiny_table_left_out_stays_left_out() -> None:
     assert (found, len(train(loaded, resume=found).rows)) == (folder, 3)
     with pytest.raises(DataError, match="patience: needs a validation split"):
         train(load_config("run.yaml", ["patience=1"]))
+
+
+@pytest.mark.parametrize("begun", [torch.bfloat16, None])
+def test_the_number_type_that_auto_chose_is_kept(begun: torch.dtype | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run does not load the pretrained weights with which the choice was made, and may choose otherwise."""
+    other = None if begun else torch.bfloat16
+    monkeypatch.setattr(plan, "training_autocast", lambda *_: begun)
+    whole, stopped = start("whole"), start("run", stop_at=7)
+    monkeypatch.setattr(plan, "training_autocast", lambda *_: other)
+    go_on(stopped)
+    assert state(stopped) == state(whole)
+    saved = load_checkpoint(stopped.last).training
+    assert saved is not None and saved["autocast"] == ("bfloat16" if begun else "float32")
