@@ -80,8 +80,8 @@ def check_archive(path: Path) -> Any:
 def plain_content(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content except for tensors, without importing torch; empty if the file cannot be read."""
     try:
-        content = check_archive(path)
-    except Exception:  # missing, or damaged in any way
+        content = check_archive(path) if path.is_file() else {}  # opening a pipe would block forever
+    except Exception:  # damaged in any way
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -1,4 +1,5 @@
 import itertools
+import os
 import pickle
 import struct
 import zipfile
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnclassify.files.pt_check import Refused, check_archive
+from nnclassify.files.pt_check import Refused, check_archive, plain_content
 
 
 def saved(path: Path, content: Any) -> dict[str, bytes]:
@@ -174,3 +175,9 @@ def test_an_integer_of_more_than_64_bits_is_refused(tmp_path: Path) -> None:
     saved(tmp_path / "a.pt", {"step": 2**80})
     with pytest.raises(Refused, match="64 bits"):
         check_archive(tmp_path / "a.pt")
+
+
+def test_what_is_no_checkpoint_has_no_content(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
+    (tmp_path / "damaged").write_bytes(b"PK")
+    assert [plain_content(tmp_path / name) for name in ("pipe", "damaged", "missing", "")] == [{}] * 4

@@ -33,7 +33,7 @@ def confidence_section(run: RunContents, scored: Scored) -> dict[str, Any]:
     of_split = at(run.result, "calibration", scored.split)
     confidences = torch.tensor(scored.confidences, dtype=torch.float64)
     bins = confidence_bins(confidences, torch.tensor(scored.is_correct))
-    before = _recorded_bins(at(of_split, "bins_before")) if at(of_split, "bins_after") is not None else []
+    before = _recorded_bins(at(of_split, "bins_before"), len(scored)) if at(of_split, "bins_after") is not None else []
     sure, right = sum(scored.confidences) / len(scored), sum(scored.is_correct) / len(scored)
     gap = sure - right
     verdict = "about as sure as it should be"
@@ -51,10 +51,11 @@ def confidence_section(run: RunContents, scored: Scored) -> dict[str, Any]:
     }
 
 
-def _recorded_bins(found: Any) -> list[Bin]:
+def _recorded_bins(found: Any, count: int) -> list[Bin]:
+    """Return the bins of `count` examples that a result has, without those that may be of no such result."""
     rows = found if isinstance(found, list) else []
     whole = [row for row in rows if isinstance(row, list) and [type(value) for value in row] == [int, float, float]]
-    return [Bin(*row) for row in whole]
+    return [Bin(*row) for row in whole if 0 <= row[0] <= count and all(0 <= share <= 1 for share in row[1:])]
 
 
 def _dot(one: Bin, count: int) -> dict[str, Any]:

@@ -164,12 +164,13 @@ def test_a_test_split_that_is_evaluated_later_is_the_result(tmp_path: Path) -> N
 
 def test_probabilities_before_and_after_calibration_stand_side_by_side(tmp_path: Path) -> None:
     scores = {"ece": 0.25, "brier": 0.5, "log_loss": 0.75}
-    bins = [[3, 0.5, 0.25], "damaged", [1, 0.75, 0.5]]
+    bins = [[2, 0.5, 0.25], "damaged", [-1, 0.5, 0.5], [10**400, 0.5, 0.5], [1, 7.5, 0.5], [1, 0.75, 0.5]]
     sets = {"0.9": {"coverage": 0.875, "mean_size": 1.5}}
     of_test = {"before": scores, "after": scores, "bins_before": bins, "bins_after": bins, "sets": sets}
     run = write_run(tmp_path, result={"test": {"accuracy": 0.5}, "calibration": {"temperature": 2.0, "test": of_test}})
     write_answers(run, ["a", "b"], [("x", 0, 0, 0.9), ("y", 1, 0, 0.8)])
     text = page_of(run).text
+    assert "750.0% sure" not in text
     assert "temperature 2, fitted to the validation split" in text
     assert "test expected calibration error 0.2500 0.2500" in text
     assert "90% 87.5% 1.50" in text
