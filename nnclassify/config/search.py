@@ -433,11 +433,7 @@ def _starts(path: YamlPath, with_: YamlPath) -> bool:
 
 
 def _put(data: dict[str, Any], path: YamlPath, value: Any) -> None:
-    """Set a key of the data of a config.
-
-    Raises:
-        ConfigError: There is no such place.
-    """
+    """Set a key of the data of a config; raise a `ConfigError` if there is no such place."""
     source = YamlSource("", data)
     source.override(f"{'.'.join(map(str, path))}={json.dumps(value)}")
     if source.problems:

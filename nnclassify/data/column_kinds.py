@@ -147,11 +147,7 @@ def column_of(name: str, kind: Kind | None, counts: Mapping[str, int], decimal: 
 
 
 def _categories_of(name: str, counts: Mapping[str, int], decimal: str) -> AnyColumn:
-    """Return the column of categories, or of formatted numbers if there are too many texts for categories.
-
-    Raises:
-        DataError: They are neither.
-    """
+    """Return the column of categories; with too many texts for them, of formatted numbers, or raise a `DataError`."""
     present = {text: count for text, count in counts.items() if not is_missing_category(text)}
     found, rows = len(present), sum(present.values())
     if found > min(MAX_CATEGORIES, max(FEW_CATEGORIES, rows / MIN_ROWS)):
@@ -175,11 +171,7 @@ def formatted_column(
 
 
 def _declared_number(name: str, texts: Iterable[str], decimal: str) -> AnyColumn:
-    """Return the column of numbers in the format of its texts.
-
-    Raises:
-        DataError: They are not all written in the same way.
-    """
+    """Return the column of numbers in the format of its texts, which must all be written in the same way."""
     column = formatted_column(name, texts, decimal, is_certain=True)
     if column is None:
         present = [text for text in texts if text.lower() not in MISSING]

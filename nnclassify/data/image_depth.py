@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Values = np.ndarray[Any, np.dtype[Any]]
 
+GRAY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
+"""Pillow's modes without color."""
+
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 """Usual bit depths of cameras and scanners."""
 

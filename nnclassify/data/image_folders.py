@@ -222,11 +222,7 @@ def _splits_within(root: Path, folders: dict[str, Path], found: dict[str, Listin
 
 
 def _split_folders(folder: Path, names: list[str]) -> dict[str, Path]:
-    """Return the folders that are splits by their names, by split.
-
-    Raises:
-        DataError: There are two for the same split.
-    """
+    """Return the folders that are splits by their names, by split; two for the same one are refused."""
     found: dict[str, Path] = {}
     for name in names:
         if (split := split_of(name)) is not None:
@@ -237,11 +233,7 @@ def _split_folders(folder: Path, names: list[str]) -> dict[str, Path]:
 
 
 def _note_missing(root: Path, kind: str, classes: dict[str, Listing], notes: list[str]) -> None:
-    """Note the classes without images in the test or validation split.
-
-    Raises:
-        DataError: There are no images at all.
-    """
+    """Note the classes without images in the test or validation split; refuse a split without any images."""
     if missing := [name for name, listing in classes.items() if not listing.paths]:
         if len(missing) == len(classes):
             raise DataError(f"{root / missing[0]}: no images, here or in any other class; add some, or remove {root}")
@@ -417,11 +409,7 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
 
 
 def _named_apart(folders: list[Path]) -> dict[str, Path]:
-    """Return folders by class name, sorted.
-
-    Raises:
-        DataError: Two folders are the same, or their names look the same.
-    """
+    """Return folders by class name, sorted; refuse two that are the same, or whose names look the same."""
     by_name: dict[str, Path] = {}
     places: dict[tuple[int, int], Path] = {}
     for folder in sorted(folders, key=lambda folder: clean_name(folder.name)):

@@ -134,11 +134,7 @@ def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
 
 
 def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
-    """Return the position of each kind of column in the header.
-
-    Raises:
-        DataError: There is no column of files, or none of labels.
-    """
+    """Return the position of each kind of column in the header; those of files and labels must be there."""
     plain = [name.strip().casefold().replace(" ", "_").replace("-", "_") for name in header]
     places = {
         kind: next(plain.index(name) for name in names if name in plain)

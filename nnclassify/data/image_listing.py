@@ -166,11 +166,7 @@ class _Walk:
 
 
 def _scanned(folder: Path) -> tuple[list[str], list[os.DirEntry[str]]]:
-    """Return the names of the ordinary files in a folder, and the other entries.
-
-    Raises:
-        DataError: The folder cannot be read.
-    """
+    """Return the names of the ordinary files in a folder, and the other entries."""
     files, others = [], []
     try:
         with os.scandir(folder) as found:

@@ -161,11 +161,7 @@ class Tensors(ImageDataset, UnsplitDataset):
         return self.targets == "multi_hot"
 
     def _groups(self, num_examples: int) -> Groups | None:
-        """Read the group of each training example.
-
-        Raises:
-            DataError: The file does not hold one integer per example.
-        """
+        """Read the group of each training example, one integer each."""
         if self.group is None:
             return None
         groups = load_tensor(self.group)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
+from nnclassify.data.image_depth import GRAY_MODES
 from nnclassify.data.image_folders import Layout, find_layout
 from nnclassify.data.image_format import look_at
 from nnclassify.data.image_labels import label_file, labeled_layout
@@ -29,8 +30,6 @@ SMALL = 64
 """Pixels: images that all have the same size up to this one are not resized."""
 SIDES = (128, 96, 64, 48, 32)
 """Sizes in pixels to choose from otherwise."""
-GRAY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
-"""Pillow's modes without color."""
 TEST, VALIDATION = 0.2, 0.1
 
 

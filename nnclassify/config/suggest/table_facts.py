@@ -197,11 +197,7 @@ def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
 
 
 def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:
-    """Refuse columns with the same name.
-
-    Raises:
-        DataError: There are such columns, or several have no name, as below a title.
-    """
+    """Refuse columns with the same name, and several without one, as below a title."""
     if names.count("") > 1:
         raise DataError(
             f"{table.where(1)}: {names.count('')} columns have no name; expected the names of the columns in the first "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnclassify.data.image_depth import GRAY_MODES
 from nnclassify.data.image_format import look_at
 from nnclassify.data.image_reading import read_each
 from nnclassify.diagnosis.audit.flags import Flag, Found
@@ -119,7 +120,7 @@ def _of_arrays(material: Material) -> dict[int, ImageFacts]:
 def image_facts(image: Image.Image) -> ImageFacts:
     """Measure an image."""
     if image.mode not in ("L", "RGB"):
-        image = image.convert("L" if image.mode in ("1", "LA", "I", "F", "I;16", "I;16B", "I;16L") else "RGB")
+        image = image.convert("L" if image.mode in GRAY_MODES else "RGB")
     pixels = np.asarray(image, dtype=np.float64)
     bright = pixels / 255 if pixels.ndim == 2 else np.sqrt(pixels**2 @ np.array([0.241, 0.691, 0.068])) / 255
     low, high = np.percentile(bright, [5, 99])
