@@ -1,4 +1,7 @@
-"""Fixtures that several modules use. One thread: so that results do not depend on the machine's cores."""
+"""Fixtures that several modules use. One thread: so that results do not depend on the machine's cores.
+
+Nothing heavy is imported here: pytest's own process, which hands the tests to others, loads this file and runs none.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import importlib
 import itertools
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,18 +20,13 @@ from typing import TYPE_CHECKING
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 from programs import nnclassify_in
-
-from nnclassify.files.python_source import trusting
 
 if TYPE_CHECKING:
     from browser import Browser
 
-torch.set_num_threads(1)
+gc.disable()  # until all tests are collected: what is imported until then is kept
 os.fsync = lambda fd: None  # no test cuts the power, and a disk takes milliseconds each time
 
 CAPABILITY_VERSION, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 0x20080522, 1 << 1, 1 << 2
@@ -86,6 +85,7 @@ def pytest_collection_finish() -> None:
         "hypothesis"
     )  # its pytest plugin does it at the end, and it asks the collector what is kept
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -104,6 +104,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def trusted() -> Iterator[None]:
     """User code may run."""
+    from nnclassify.files.python_source import trusting
+
     with trusting(True):
         yield
 
@@ -137,6 +139,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.csv; pictures/<class>/*.png; inputs.npy and targets.npy (images `(48, 3, 16, 16)`).
     In all of them class 1 is the brighter one. user.py has a network, `Net`, and a loss, `smooth`.
     """
+    import numpy as np
+    from PIL import Image
+
     folder = tmp_path_factory.mktemp("files")
     rng = np.random.default_rng(0)
     targets = np.arange(48) % 2
@@ -190,3 +195,12 @@ def _data_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_data_home(_data_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees what another one has looked at."""
     monkeypatch.setenv("XDG_DATA_HOME", str(_data_home / str(next(_NUMBERS))))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """No test leaves more threads to later ones: on a busy machine they spend their time waiting for each other."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
