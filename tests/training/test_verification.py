@@ -111,7 +111,7 @@ def test_the_eager_step_agrees_with_itself(member: Callable[[], Optimizer], grou
     assert verdict(step, Spoiled(step, nothing)) is None
 
 
-@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.9, 2.0])
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.9])
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_a_lost_sign_or_factor_is_found(member: Callable[[], Optimizer], factor: float) -> None:
     step = build(member(), compiled=True)
@@ -120,9 +120,11 @@ def test_a_lost_sign_or_factor_is_found(member: Callable[[], Optimizer], factor:
 
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_every_tensor_that_does_not_move_is_found(member: Callable[[], Optimizer]) -> None:
-    names = build(member(), compiled=True).functional_state().names
-    chosen = [name for name in names if "6.weight" in name or name.endswith("running_mean")]
-    assert len(chosen) >= 2
+    """Those of the network and its average with SGD, which has no others, and the states of every other optimizer."""
+    of_network, names = (build(each(), compiled=True).functional_state().names for each in (Sgd, member))
+    found_once = [] if member is Sgd else of_network
+    chosen = [name for name in names if ("6.weight" in name or "running_mean" in name) and name not in found_once]
+    assert chosen
     for name in chosen:
         step = build(member(), compiled=True, averaging=Lookahead(every=2))
         assert name in str(verdict(step, Spoiled(step, stale(step, name))))
