@@ -185,11 +185,7 @@ class _Passage:
                 self.bar.close()
 
     def _take(self, prediction: Prediction, say: Callable[[str], None]) -> None:
-        """Count, copy and show one prediction.
-
-        Raises:
-            Interrupted: A signal stopped the command; what has been copied is whole.
-        """
+        """Count, copy and show one prediction; raise `Interrupted` after a signal, between two predictions."""
         if self.stop_signals:
             raise Interrupted(f"interrupted after {counted(self.num_inputs, 'input')}", self.stop_signals[0])
         self.num_errors += prediction.error is not None

@@ -187,14 +187,7 @@ def _of_other(classifier: Classifier, dataset: Dataset, split: str | None) -> Ev
 
 
 def _part(source: RawDataset, split: str | None, origin: str) -> tuple[str, UnsplitExamples, list[str]]:
-    """Choose the examples to evaluate: all, if the data has no splits of its own.
-
-    Returns:
-        The name of the split that they are in, the examples, and the names of the other splits.
-
-    Raises:
-        DataError: The split does not exist, or is not named and there is no test split.
-    """
+    """Return the split to evaluate, its examples, and the names of the others: all examples if there are no splits."""
     pools = {"test": source.test, "validation": source.validation, "train": source.train}
     parts = {name: pool for name, pool in pools.items() if pool is not None and len(pool.targets)}
     if not parts:

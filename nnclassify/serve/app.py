@@ -218,11 +218,7 @@ def _too_large(limits: Limits) -> Refusal:
 
 
 async def _body(request: Request, limits: Limits) -> bytes:
-    """Return the body.
-
-    Raises:
-        Refusal: It is too large, or comes too slowly.
-    """
+    """Return the body; refuse one that is too large, or comes too slowly."""
     parts, size = [], 0
     try:
         async with asyncio.timeout(limits.seconds / 2):

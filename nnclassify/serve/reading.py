@@ -142,11 +142,7 @@ class RequestReader:
 
 
 def _cells(item: object, names: Sequence[str] | None, count: int) -> Sequence[Any]:
-    """Return the cells of one row, in the order of the columns.
-
-    Raises:
-        InputError: A column is missing, or a cell is no number or text.
-    """
+    """Return the cells of one row, in the order of the columns; refuse a missing column, and what is no cell."""
     if isinstance(item, dict):
         if names is None:
             raise InputError(f"found an object, but the columns of this network have no names; expected {count} values")
@@ -173,11 +169,7 @@ def _parsed(body: bytes) -> object:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON.
-
-    Raises:
-        ValueError: A key is there twice: which value is meant is not known.
-    """
+    """Return an object of JSON; refuse a key that is there twice: which value is meant is not known."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -146,11 +146,7 @@ def _validated(estimator: Any, X: Any, y: Any = "no_validation", *, is_table: bo
 
 
 def _distinct(labels: Array) -> Array:
-    """Return the labels that occur, sorted.
-
-    Raises:
-        ValueError, TypeError: They are not those of classes, or have no order.
-    """
+    """Return the labels that occur, sorted; refuse labels that are not those of classes, or have no order."""
     try:
         found: Array = np.unique(labels)
     except TypeError as cause:

@@ -101,11 +101,7 @@ def configured(data: TrainingData, given: Mapping[str, Any], *, is_stream: bool 
 
 
 def _of_stream(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of one pass over a batch of examples.
-
-    Raises:
-        ConfigError: An option needs the whole data, or the end of the run.
-    """
+    """Return the options of one pass over a batch; refuse those that need the whole data, or the end of the run."""
     scheduler = as_options(options.get("scheduler")).get("name", "constant")
     refused = {
         "dataset.validation": options["dataset"].get("validation"),

@@ -165,11 +165,7 @@ class Study:
             ) from cause
 
     def _check_trials(self) -> None:
-        """Check that no lines of the journal are missing.
-
-        Raises:
-            ValueError: A trial that has been trained is not in it, or its values are not.
-        """
+        """Raise a `ValueError` if the journal lacks a trial that has been trained, or its values."""
         trials = self.trials()
         lost = [path for path in self.folder.trial(0).path.parent.glob("*") if int(path.name) > len(trials)]
         lost += [self.folder.trial(trial.number).path for trial in trials if VALUES not in trial.user_attrs]
