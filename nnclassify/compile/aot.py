@@ -12,6 +12,7 @@ import json
 import platform
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from nnclassify.compile.tracing import SingleStep, traced
 from nnclassify.errors import DeviceError, one_line
 
 
+@dataclass
 class CompiledSteps:
     """Compiled code for several training steps per call.
 
@@ -37,24 +39,15 @@ class CompiledSteps:
         is_exact: A group of steps gives bit for bit the same result as single steps.
     """
 
-    is_exact = True
+    single: SingleStep
+    tensors: list[Tensor]
+    group_size: int
+    num_threads: int
+    described: str
+    note: Callable[[str], None] = lambda text: None
+    _library: Library | None = field(default=None, init=False)
 
-    def __init__(
-        self,
-        single: SingleStep,
-        tensors: list[Tensor],
-        group_size: int,
-        num_threads: int,
-        described: str,
-        note: Callable[[str], None] = lambda text: None,
-    ) -> None:
-        self.single = single
-        self.tensors = tensors
-        self.group_size = group_size
-        self.num_threads = num_threads
-        self.described = described
-        self.note = note
-        self._library: Library | None = None
+    is_exact = True
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
         """Take N steps, at most `group_size`.

@@ -8,7 +8,7 @@ kernel than the GPU to run it. The captured step is the eager one, with learning
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,8 +19,11 @@ Results = tuple[Tensor, Tensor]
 Step = Callable[[Tensor, Tensor, Tensor], Results]
 """Function of (inputs `(B, ...)`, targets `(B,)`, rates `(R,)`) that updates the network in place and returns
 outputs `(B, num_outputs)` and losses `(B,)`."""
+Steps = Callable[[tuple[Tensor, ...]], Results]
+"""Function of these arguments of several steps, stacked, that returns their results, concatenated."""
 
 
+@dataclass
 class CudaGraphSteps:
     """A CUDA graph of several training steps.
 
@@ -31,14 +34,13 @@ class CudaGraphSteps:
         is_exact: False, since some CUDA kernels add in a varying order.
     """
 
-    is_exact = False
+    step: Step
+    group_size: int
+    device: torch.device
+    _seen: set[int] = field(default_factory=set, init=False)
+    _replayed: dict[int, Steps] = field(default_factory=dict, init=False)
 
-    def __init__(self, step: Step, group_size: int, device: torch.device) -> None:
-        self.step = step
-        self.group_size = group_size
-        self.device = device
-        self._seen: set[int] = set()
-        self._graphs: dict[int, CapturedGraph] = {}
+    is_exact = False
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
         """Take N steps, with the shapes of `CompiledSteps.run`; does not synchronize.
@@ -50,10 +52,10 @@ class CudaGraphSteps:
         parts = list(zip(inputs.split(size), targets.split(size), rates.split(size), strict=True))
         # Capture at the second call: in the first, libraries create plans and workspaces, which cannot be
         # captured.
-        if size in self._seen and size not in self._graphs:
-            self._graphs[size] = CapturedGraph.capture(self._steps, parts[0], self.device)
+        if size in self._seen and size not in self._replayed:
+            self._replayed[size] = captured(self._steps, parts[0], self.device)
         self._seen.add(size)
-        take = self._graphs[size].run if size in self._graphs else self._steps
+        take = self._replayed.get(size, self._steps)
         return joined([take(part) for part in parts])
 
     def set_aside(self, reason: str) -> str:
@@ -64,44 +66,26 @@ class CudaGraphSteps:
         return joined([self.step(*of_step) for of_step in zip(*given, strict=True)])
 
 
-@dataclass(frozen=True)
-class CapturedGraph:
-    """A captured CUDA graph with its memory.
+def captured(steps: Steps, given: tuple[Tensor, ...], device: torch.device) -> Steps:
+    """Capture steps without taking them; return the function that replays them with values of the same shapes.
 
-    Attributes:
-        static_inputs: Tensors that it reads its arguments from.
-        static_outputs: Tensors that it writes its results to.
-        replay: Function that runs it.
+    Raises:
+        DeviceError: The steps cannot be captured.
     """
+    places = tuple(values.clone() for values in given)
+    # torch raises many exceptions, and all of them mean the same here.
+    try:
+        replay, (outputs, losses) = capture(lambda: steps(places), device)
+    except Exception as cause:
+        raise DeviceError(f"compile: this step cannot be captured as a CUDA graph ({one_line(cause)})") from cause
 
-    static_inputs: tuple[Tensor, ...]
-    static_outputs: Results
-    replay: Callable[[], None]
-
-    @classmethod
-    def capture(
-        cls, steps: Callable[[tuple[Tensor, ...]], Results], given: tuple[Tensor, ...], device: torch.device
-    ) -> CapturedGraph:
-        """Capture steps without taking them.
-
-        Raises:
-            DeviceError: The steps cannot be captured.
-        """
-        places = tuple(values.clone() for values in given)
-        # torch raises many exceptions, and all of them mean the same here.
-        try:
-            replay, found = capture(lambda: steps(places), device)
-        except Exception as cause:
-            raise DeviceError(f"compile: this step cannot be captured as a CUDA graph ({one_line(cause)})") from cause
-        return cls(places, found, replay)
-
-    def run(self, given: tuple[Tensor, ...]) -> Results:
-        """Replay the graph with values of the same shapes."""
-        for place, values in zip(self.static_inputs, given, strict=True):
+    def replayed(given: tuple[Tensor, ...]) -> Results:
+        for place, values in zip(places, given, strict=True):
             place.copy_(values)
-        self.replay()
-        outputs, losses = self.static_outputs
+        replay()
         return outputs.clone(), losses.clone()  # the next replay overwrites them
+
+    return replayed
 
 
 def capture(work: Callable[[], Results], device: torch.device) -> tuple[Callable[[], None], Results]:

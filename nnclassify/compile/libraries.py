@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, fx
@@ -26,6 +27,7 @@ LEFTOVER_SECONDS = 24 * 3600
 """Age above which the folder of a compilation is deleted, whichever process made it."""
 
 
+@dataclass(frozen=True)
 class KeptLibrary:
     """A library in the cache, which may not exist yet.
 
@@ -33,8 +35,7 @@ class KeptLibrary:
         key: Digest of everything that the machine code depends on.
     """
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    key: str
 
     def is_kept(self) -> bool:
         """Return whether an earlier run has compiled it, so that it only needs to be loaded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,11 +26,11 @@ SAVE_SECONDS = 2.0
 """Epochs shorter than this share a save. A kill loses at most this much work, which resuming repeats."""
 
 
+@dataclass
 class HistoryWriter(Observer):
     """Writes `history.jsonl`."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    folder: RunFolder
 
     def run_started(self, trainer: Trainer) -> None:
         """Rewrite the file: a resumed run may go back to before its last rows."""
@@ -40,12 +41,12 @@ class HistoryWriter(Observer):
         append_row(self.folder.history, row)
 
 
+@dataclass
 class TableWriter(Observer):
     """Writes `results.csv`, always as a complete file, and as often as the checkpoints."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        self.saved_at = time.monotonic()
+    folder: RunFolder
+    saved_at: float = field(default_factory=time.monotonic)
 
     def run_started(self, trainer: Trainer) -> None:
         """Rewrite the file: a resumed run may go back to before its last rows."""
@@ -78,12 +79,12 @@ class TableWriter(Observer):
         self.saved_at = time.monotonic()
 
 
+@dataclass
 class ManifestWriter(Observer):
     """Writes `manifest.csv` and `skipped.csv` when a run begins or is resumed: its test examples may have changed."""
 
-    def __init__(self, folder: RunFolder, splits: Splits) -> None:
-        self.folder = folder
-        self.splits = splits
+    folder: RunFolder
+    splits: Splits
 
     def run_started(self, trainer: Trainer) -> None:
         """Write the files."""
@@ -96,13 +97,13 @@ class ManifestWriter(Observer):
             write_manifest(self.folder.manifest, self.splits)
 
 
+@dataclass
 class ProvenanceWriter(Observer):
     """Writes `provenance.json` when a run begins; a resumed run keeps what it knows about its beginning."""
 
-    def __init__(self, folder: RunFolder, loaded: LoadedConfig, config: RunConfig) -> None:
-        self.folder = folder
-        self.loaded = loaded
-        self.config = config
+    folder: RunFolder
+    loaded: LoadedConfig
+    config: RunConfig
 
     def run_started(self, trainer: Trainer) -> None:
         """Write the file."""
@@ -118,6 +119,7 @@ COMPILED_AT_FIRST = (
 )
 
 
+@dataclass
 class ConfigWriter(Observer):
     """Writes `config.yaml`: the resolved config and, after the first steps, the `compile` value that reproduces them.
 
@@ -125,10 +127,9 @@ class ConfigWriter(Observer):
     a run was compiled first and eager later, no value of `compile` reproduces it, and a comment in the file says so.
     """
 
-    def __init__(self, folder: RunFolder, config: RunConfig) -> None:
-        self.folder = folder
-        self.config = config
-        self.comment = ""
+    folder: RunFolder
+    config: RunConfig
+    comment: str = ""
 
     def run_started(self, trainer: Trainer) -> None:
         """Write the config as given, since a compiled step has not been compared yet."""
@@ -261,11 +262,11 @@ def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
 
 
+@dataclass
 class Notes(Observer):
     """Shows the user changes of the execution."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    say: Callable[[str], None]
 
     def noted(self, trainer: Trainer, text: str) -> None:
         """Show a line."""

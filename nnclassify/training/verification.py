@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -58,6 +58,7 @@ class FastSteps(Protocol):
         """Prevent its use, in later runs too; return where this is recorded, as the end of a sentence."""
 
 
+@dataclass
 class VerifiedSteps:
     """Fast steps that are compared with eager ones while the first of them are taken.
 
@@ -68,13 +69,13 @@ class VerifiedSteps:
         rounding: Machine epsilon of the shortest number type in a step.
     """
 
-    def __init__(self, fast: FastSteps, eager: TakeSteps, state: FunctionalState, rounding: float) -> None:
-        self.fast = fast
-        self.eager = eager
-        self.state = state
-        self.rounding = rounding
-        self._left = VERIFIED_STEPS
-        self._looped: set[bool] = set()  # whether a complete group, and whether a smaller one, has been compared
+    fast: FastSteps
+    eager: TakeSteps
+    state: FunctionalState
+    rounding: float
+    _left: int = field(default=VERIFIED_STEPS, init=False)
+    _looped: set[bool] = field(default_factory=set, init=False)
+    """Whether a complete group, and whether a smaller one, has been compared."""
 
     def run(self, inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
         """Take N fast steps, which alone determine the resulting state.
