@@ -111,9 +111,10 @@ def label_findings(
     )
     if not is_learned and held_out is not None and len(held_out) >= MIN_EXAMPLES // 2:
         reached = 0.0
+        of_held_out = held_out.all_targets()
         for baseline in balanced:
-            reached = max(reached, _held_out(baseline().components, held_out))
-            if reached > _above_chance(held_out.all_targets()):
+            reached = max(reached, balanced_accuracy(_predictions(baseline(), held_out), of_held_out))
+            if reached > _above_chance(of_held_out):
                 break
         else:
             return [_unrelated(inputs, targets, near, reached, splits.chance)]
@@ -159,8 +160,7 @@ def _unrelated(inputs: Tensor, targets: Tensor, near: float, reached: float, cha
 def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     if splits.test is None or len(splits.test) < MIN_EXAMPLES // 2 or plain.outcome.train.accuracy < 0.7:
         return []
-    outputs = outputs_of(plain.components.model, splits.test, plain.components.transform, plain.components.placement)
-    predictions, targets = plain.components.loss_fn.predictions(outputs), splits.test.all_targets()
+    predictions, targets = _predictions(plain, splits.test), splits.test.all_targets()
     direct = float((predictions == targets).double().mean())
     cells = torch.bincount(predictions * splits.num_classes + targets, minlength=splits.num_classes**2)
     renamed = cells.reshape(splits.num_classes, splits.num_classes).argmax(dim=1)
@@ -175,8 +175,7 @@ def _renumbered(splits: Splits, plain: Baseline) -> list[Finding]:
     return []
 
 
-def _held_out(components: Components, examples: Examples) -> float:
-    """Balanced accuracy of a trained network on examples."""
-    outputs = outputs_of(components.model, examples, components.transform, components.placement)
-    targets = examples.all_targets()
-    return balanced_accuracy(components.loss_fn.predictions(outputs), targets)
+def _predictions(network: Baseline, examples: Examples) -> Tensor:
+    """Return what a trained network predicts, `(N,)` or `(N, K)`."""
+    parts = network.components
+    return parts.loss_fn.predictions(outputs_of(parts.model, examples, parts.transform, parts.placement))
