@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NotRequired
@@ -331,11 +331,8 @@ class Experiment:
             raise DataError("a learning curve needs examples that are not trained on; set dataset.validation: 0.1")
         return "test"
 
-    def made(self, group: Group, runs: Iterable[Planned]) -> list[CurveRun]:
-        """Make runs of a group, as far as they are not made yet."""
-        return [self._made(group, run) for run in runs]
-
-    def _made(self, group: Group, run: Planned) -> CurveRun:
+    def made(self, group: Group, run: Planned) -> CurveRun:
+        """Make a run of a group, unless it has been made."""
         folder = group.folder(run.name)
         was_made = folder.result.is_file()
         if not was_made:
@@ -428,15 +425,15 @@ def _measured(
     experiment: Experiment, group: Group, plans: dict[Kind, list[Planned]], with_trials: bool | None
 ) -> LearningCurve:
     splits, split = experiment.splits, experiment.split
-    runs = experiment.made(group, plans["share"])
+    runs = [experiment.made(group, run) for run in plans["share"]]
     judged = splits.split(split)
     assert judged is not None
     targets = judged.all_targets()
     law = PowerLaw.fit([run.num_examples for run in runs], [1 - run.accuracy for run in runs], len(judged))
     untried = _untried(plans, group, runs, with_trials)
     whole = [run for run in runs if run.share == 1]
-    tried = {kind: experiment.made(group, plans[kind]) for kind in KINDS[1:] if kind not in untried}
-    trials = {kind: _compared(whole, changed) for kind, changed in tried.items()}
+    tried = [kind for kind in KINDS[1:] if kind not in untried]
+    trials = {kind: _compared(whole, [experiment.made(group, run) for run in plans[kind]]) for kind in tried}
     majority = float(exact(commonest(splits.train.all_targets())[0].expand_as(targets), targets).double().mean())
     name = experiment.loaded.name
     return LearningCurve(name, group.path, split, len(judged), runs, law, trials, untried, majority)
