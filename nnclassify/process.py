@@ -23,7 +23,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -145,12 +144,6 @@ def signal_handlers(handler: Any) -> Iterator[None]:
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
-
-
-def default_signal_handlers() -> AbstractContextManager[None]:
-    """Return a context in which a signal ends the program even inside a library call, which would delay Python's
-    handlers."""
-    return signal_handlers(signal.SIG_DFL)
 
 
 def die_with_parent() -> None:

@@ -351,6 +351,9 @@ class Dataset(Settings):
         return kept, held_out
 
 
+EMPTY_TEST = "found 'test' with test: 0, so the test split is empty; increase test, or set validation: 0"
+
+
 class UnsplitDataset(Dataset):
     """A dataset that may have no test split of its own; one is then drawn at random."""
 
@@ -381,10 +384,7 @@ class UnsplitDataset(Dataset):
         if self.folds is not None and self.test != UnsplitDataset.model_fields["test"].default:
             yield "test", f"found {self.test} with folds: {self.folds}, of which one is the test split; remove test"
         if self.validation == "test" and self.test == 0 and not self.takes_named_validation:
-            yield (
-                "validation",
-                ("found 'test' with test: 0, so the test split is empty; increase test, or set validation: 0"),
-            )
+            yield "validation", EMPTY_TEST
 
 
 class ImageDataset(Dataset):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from nnclassify.data.base import VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset
+from nnclassify.data.base import EMPTY_TEST, VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset
 from nnclassify.data.column_kinds import Categories, Category, DateColumns, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
 from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
@@ -131,10 +131,7 @@ class Csv(UnsplitDataset):
             files = {"validation": self._file("validation"), "test": self._file("test")}
             yield from ((key, "a file, with `split`; set one of them") for key, file in files.items() if file)
         elif self.validation == "test" and self.test == 0:
-            yield (
-                "validation",
-                "found 'test' with test: 0, so the test split is empty; increase test, or set validation: 0",
-            )
+            yield "validation", EMPTY_TEST
 
     def read(self, seed: int) -> RawDataset:
         """Read and check every row.

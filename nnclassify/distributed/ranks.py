@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import socket
 import time
 import uuid
@@ -30,7 +31,7 @@ from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from nnclassify.errors import Interrupted, TrainingError, one_line
-from nnclassify.process import default_signal_handlers
+from nnclassify.process import signal_handlers
 
 Value = TypeVar("Value")
 
@@ -120,7 +121,7 @@ def join() -> Ranks:
     has_gpus = torch.cuda.device_count() >= local_size
     if has_gpus:
         torch.cuda.set_device(local_rank)
-    with default_signal_handlers():
+    with signal_handlers(signal.SIG_DFL):  # which ends the program even inside a library call
         try:
             _check_launcher()
             store, rank, world_size = next(rendezvous("env://"))

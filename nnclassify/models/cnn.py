@@ -56,10 +56,8 @@ class Block(Settings):
         if self.padding == "same" and self.stride != 1:
             yield "padding", f"found 'same' with stride {self.stride}; expected stride 1, or padding in pixels"
         if self.padding != "same" and self.padding >= self.kernel:
-            yield (
-                "padding",
-                (f"found {self.padding} with kernel {self.kernel}, so some outputs see only padding; lower padding"),
-            )
+            found = f"found {self.padding} with kernel {self.kernel}"
+            yield "padding", f"{found}, so some outputs see only padding; lower padding"
         for key in ("pool_size", "pool_after"):
             found = getattr(self, key)
             if self.pool == "none" and found != Block.model_fields[key].default:
