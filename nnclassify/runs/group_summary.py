@@ -62,7 +62,7 @@ class _Result(BaseModel):
     epochs: PositiveInt
     best_epoch: PositiveInt
     train_seconds: FiniteFloat
-    num_examples: dict[str, int] = {}
+    num_examples: dict[str, PositiveInt] = {}
     train: dict[str, Any]
     validation: dict[str, Any] | None
     test: dict[str, Any] | None
@@ -135,10 +135,10 @@ def _common(splits: Sequence[Mapping[str, Any] | None]) -> dict[str, list[float]
 def _over_folds(group: Group, results: Mapping[str, dict[str, Any]], accuracies: Sequence[float]) -> dict[str, Any]:
     """Return the interval of the mean test accuracy, if the runs test on folds and differ."""
     is_of_folds = all("fold" in run for run in group.runs)
-    if not is_of_folds or not all("num_examples" in result for result in results.values()):
+    counts = [result.get("num_examples", {}) for result in results.values()]
+    if not is_of_folds or not all({"train", "test"} <= count.keys() for count in counts):
         return {}
     if len(set(accuracies)) < 2:  # equal ones do not tell how much they vary
         return {}
-    counts = [result["num_examples"] for result in results.values()]
     test_share = fmean(count["test"] / count["train"] for count in counts)
     return {"test": corrected_t_test(accuracies, test_share)[1]}

@@ -112,8 +112,16 @@ def _listed(folder: RunFolder) -> ListedRun:
         best_epoch=None if best is None else best.epoch,
         validation_accuracy=None if best is None else best.validation_accuracy,
         test_accuracy=None if result is None or result.test is None else result.test.accuracy,
-        saved_at=None if saved_at is None else datetime.fromtimestamp(saved_at / 1e9, UTC),
+        saved_at=None if saved_at is None else _time(saved_at),
     )
+
+
+def _time(nanoseconds: int) -> datetime | None:
+    """Return a time in UTC; None for one beyond the year 9999, which a file has from a wrong clock."""
+    try:
+        return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _is_run(folder: RunFolder) -> bool:

@@ -176,6 +176,10 @@ def test_a_group_that_does_not_fit_is_not_resumed(folder: Path) -> None:
         ('{"test": null}', "epochs: Field required"),
         (f'{WHOLE}, "test": {{"accuracy": null}}}}', "test: Value error, no accuracy"),
         (f'{WHOLE}, "test": {{"accuracy": "1"}}}}', "test.accuracy: Input should be a valid number"),
+        (
+            f'{WHOLE}, "test": null, "num_examples": {{"train": 0}}}}',
+            "num_examples.train: Input should be greater than 0",
+        ),
         (f'{WHOLE}, "test": {{"accuracy": 1, "loss": NaN}}}}', "NaN: not a finite number"),
     ],
 )

@@ -131,3 +131,10 @@ def test_other_folders_and_closed_ones_have_a_row_too(as_user: Path) -> None:
     closed.chmod(0o700)
     with pytest.raises(InputError, match="not a folder"):
         listed(root / "nowhere")
+
+
+def test_a_run_that_a_wrong_clock_saved_has_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "run")
+    monkeypatch.setattr(RunFolder, "started_at", lambda self: 253_402_300_800 * 10**9)  # 1 January 10000
+    (run,) = listed(tmp_path)
+    assert (run.name, run.saved_at) == ("run", None)
