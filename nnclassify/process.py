@@ -36,12 +36,16 @@ ALLOCATIONS_BEFORE_COLLECTION = 50_000
 and every few batches of a tiny network."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """mallopt's parameter numbers (malloc.h)."""
+SPINS = "10000"
+"""Default: 300,000. A step of a small CNN (32 images of 8x8 pixels, 2 threads, 2 cores) takes 4.1 ms with either on a
+quiet machine; beside 15 other programs, it takes 0.2 s instead of 1.2 s (medians, torch 2.15)."""
 
 
 def configure() -> None:
     """Configure the process of the command line, except for signals and streams."""
     gc.set_threshold(ALLOCATIONS_BEFORE_COLLECTION)
     configure_malloc()
+    configure_waiting()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its messages on fonts and caches help no user
 
 
@@ -55,6 +59,16 @@ def configure_malloc() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
+
+
+def configure_waiting() -> None:
+    """Make threads of GNU OpenMP, torch's on Linux, spin a thirtieth as long for each other before they sleep.
+
+    Beside other programs, the thread that is waited for may not be running, and those that spin keep it from its core.
+    GNU OpenMP reads this when torch is imported. The user's own choice is kept.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def use_threads(number: int) -> None:
