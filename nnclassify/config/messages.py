@@ -53,7 +53,7 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
         expected.setdefault(path_of(error, source.data), []).append(error)
     listed = sorted(expected, key=lambda path: (line_of(source.where(path), source.file), tuple(map(str, path))))
     lines = [
-        f"{source.where(path)}: {dotted(path)}: {describe(expected[path], path, source.data, root)}"
+        source.message(path, f"{dotted(path)}: {describe(expected[path], path, source.data, root)}")
         for path in listed[:MAX_LISTED]
     ]
     if more := len(listed) - len(lines):

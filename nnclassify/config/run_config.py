@@ -228,7 +228,7 @@ def located(source: YamlSource) -> Iterator[None]:
         yield
     except NNClassifyError as error:
         if error.path:
-            error.args = (f"{source.where(error.path)}: {error}",)
+            error.args = (source.message(error.path, str(error)),)
             error.path = ()
         raise
 
@@ -275,7 +275,7 @@ def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *,
     for assignment in overrides:
         source.override(assignment)
     run_config = validate(source, of_run=of_run)
-    notes = tuple(f"{source.where(at)}: {dotted(at)}: {text}" for at, text in _surprises(run_config))
+    notes = tuple(source.message(at, f"{dotted(at)}: {text}") for at, text in _surprises(run_config))
     return LoadedConfig(run_config, source, run_config.name or name, () if of_run else notes)
 
 
@@ -319,7 +319,7 @@ def validate(source: YamlSource, *, of_run: bool = False) -> RunConfig:
         broken = {path[0] for path in [*source.unreadable, *(path_of(error, source.data) for error in errors)] if path}
         wrong = [(misfit.path, misfit.text) for misfit in _misfits_of_sound(source.data, broken)]
         wrong += search_space(source)[1]
-        problems += [f"{source.where(path)}: {dotted(path)}: {text}" for path, text in wrong]
+        problems += [source.message(path, f"{dotted(path)}: {text}") for path, text in wrong]
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: line_of(problem, source.file)))
     return RunConfig.model_validate(source.data)

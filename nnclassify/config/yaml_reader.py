@@ -185,6 +185,11 @@ class YamlSource:
                 return line if isinstance(line, str) else f"{self.file}:{line}"
         return self.file
 
+    def message(self, path: YamlPath, text: str) -> str:
+        """Return `text`, which begins with a key, after the place of `path`; an override names its key by itself."""
+        where, (key, _, rest) = self.where(path), text.partition(": ")
+        return f"{where}: {rest if where.removeprefix('--set ').startswith(f'{key}=') else text}"
+
     def overrides(self) -> dict[str, Any]:
         """Return the values that `override` set, by dotted path."""
         found = {}

@@ -175,9 +175,9 @@ def check_searchable(loaded: LoadedConfig) -> None:
         problems.append(f"{loaded.source.file}: nothing to search; add {example} on the command line")
     if (validation := loaded.config.dataset.validation) in (0, "test"):
         why = "choosing by the test split would spend it" if validation == "test" else "trials are compared on it"
-        where = loaded.source.where(at)
         found = validation if validation == "test" else 0
-        problems.append(f"{where}: dataset.validation: found {found}, but {why}; add dataset.validation=0.2")
+        text = f"dataset.validation: found {found}, but {why}; add dataset.validation=0.2"
+        problems.append(loaded.source.message(at, text))
     if problems:
         raise ConfigError(problems)
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from nnclassify.config.reference import all_settings
 from nnclassify.config.run_config import RunConfig, load_config
+from nnclassify.config.yaml_reader import Override
 from nnclassify.errors import ConfigError, NNClassifyError
 from nnclassify.files.shipped import shipped_configs
 
@@ -254,8 +255,9 @@ def test_a_wrong_name_hides_nothing(here: Path) -> None:
     rest = "hidden: [0, {units: 2, init: {name: nrmal, std: 0}}], what: 1"
     for name, extra in (("nope", []), ("mpl", []), ("cn", ["blocks"])):
         found = problems(f"dataset: iris\nmodel: {{name: {name}, {rest}}}\nloss: mse\n", here, "loss.x=1")
+        assert found.pop().startswith("--set loss.x=1: unknown key")
         keys = [problem.split(": ")[1].removeprefix("model.") for problem in found]
-        assert keys == [*extra, "hidden.1st", "hidden.2nd.init.name", "hidden.2nd.init.std", "name", "what", "loss.x"]
+        assert keys == [*extra, "hidden.1st", "hidden.2nd.init.name", "hidden.2nd.init.std", "name", "what"]
 
 
 def test_keys_that_are_right_are_held_against_each_other_whatever_else_is_wrong(here: Path) -> None:
@@ -267,7 +269,7 @@ def test_keys_that_are_right_are_held_against_each_other_whatever_else_is_wrong(
         "c.yaml:5: patience: duplicate key, first on line 4; remove one",
         "--set nonsense: expected key=value",
         "--set model.hidden.7=1: model.hidden.8th: no such entry",
-        "--set epochs=0: epochs: found 0, expected at least 1",
+        "--set epochs=0: found 0, expected at least 1",
     ]
     for problem, start in zip(found, starts, strict=True):
         assert problem.startswith(start)
@@ -281,13 +283,29 @@ def test_keys_that_are_right_are_held_against_each_other_whatever_else_is_wrong(
         ("a..b=3", "--set a..b=3: expected key=value, such as optimizer.lr=0.1"),
         ("epochs=[1", "--set epochs=[1: not YAML (expected ',' or ']', but got '<stream end>'); check indentation,"
          " colons and brackets"),
-        ("epochs=x", "--set epochs=x: epochs: found 'x', expected a whole number"),
+        ("epochs=x", "--set epochs=x: found 'x', expected a whole number"),
         ("model.hidden.5=3", "--set model.hidden.5=3: model.hidden.6th: no such entry; the list has 1, counted as 0 or"
          " 1st"),
     ],
 )  # fmt: skip
 def test_a_bad_override_is_named(override: str, expected: str, here: Path) -> None:
     assert problems(GOOD, here, override) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("origin", "rest"),
+    [
+        ("log=[csv]", "log=[csv]: is wrong"),
+        ("--set log=[csv]", "--set log=[csv]: is wrong"),
+        ("--log csv", "--log csv: log: is wrong"),
+    ],
+)
+def test_a_key_that_the_override_names_is_not_repeated(origin: str, rest: str, here: Path) -> None:
+    (here / "c.yaml").write_text(GOOD)
+    source = load_config("c.yaml", [Override("log=[csv]", origin)]).source
+    assert source.message(("log", 0), "log: is wrong") == rest
+    assert source.message(("log", 0), "log.1st: is wrong") == f"{origin}: log.1st: is wrong"
+    assert source.message(("model",), "model: is wrong") == "c.yaml:2: model: is wrong"
 
 
 def test_one_average_is_enough(here: Path) -> None:

@@ -100,7 +100,7 @@ def test_if_every_trial_fails_the_command_does(tmp_path: Path) -> None:
     ("options", "problem"),
     [
         (["--study", "a/b"], "--study: found 'a/b', expected up to 100 letters"),
-        (["dataset.validation=test"], "dataset.validation=test: dataset.validation: found test, but choosing by the"),
+        (["dataset.validation=test"], "dataset.validation=test: found test, but choosing by the"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(options: list[str], problem: str, tmp_path: Path) -> None:
