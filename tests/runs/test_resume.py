@@ -71,7 +71,7 @@ def start(name: str, *changes: str, stop_at: int = 0) -> RunFolder:
     """Train until the end, or until a signal after an update, at which a chunk of batches has to end."""
     loaded = load_config("run.yaml", [f"name={name}", f"checkpoint_every.steps={stop_at or 100}", *changes])
     try:
-        train(loaded, observers=[StopAt(stop_at)])
+        train(loaded, observers=[StopAt(stop_at)], with_report=False)
     except Interrupted as interrupted:
         assert interrupted.exit_code == 143
     return RunFolder(Path("checkpoints") / name)
@@ -80,7 +80,7 @@ def start(name: str, *changes: str, stop_at: int = 0) -> RunFolder:
 def go_on(folder: RunFolder, *changes: str, notes: list[str] | None = None, stop_at: int = 0) -> RunResult:
     notes = [] if notes is None else notes
     loaded = load_config(str(folder.config), list(changes))
-    return train(loaded, resume=folder, observers=[StopAt(stop_at)], note=notes.append)
+    return train(loaded, resume=folder, observers=[StopAt(stop_at)], note=notes.append, with_report=False)
 
 
 def state(folder: RunFolder) -> str:
@@ -265,7 +265,7 @@ def test_a_damaged_config_of_a_run_is_written_again_from_its_checkpoint(
     folder.config.unlink() if damage is None else folder.config.write_bytes(damage)
     notes: list[str] = []
     resumed, loaded = resumable("checkpoints/run", [], notes.append)
-    train(loaded, resume=resumed)
+    train(loaded, resume=resumed, with_report=False)
     (note,) = notes
     assert note.startswith("checkpoints/run/config.yaml") and "written again from the config in" in note
     assert folder.config.read_text() == before and state(folder) == whole
@@ -317,11 +317,12 @@ def test_a_run_without_a_checkpoint_starts_again(begin: Begin, whole: str) -> No
     assert state(folder) == whole
 
 
-def test_a_finished_run_is_left_as_it_is(begin: Begin) -> None:
-    folder = begin()
+def test_a_finished_run_is_left_as_it_is() -> None:
+    folder = train(load_config("run.yaml")).folder
+    assert folder.report.is_file()
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.path.rglob("*")}
     notes: list[str] = []
-    result = go_on(folder, notes=notes)
+    result = train(load_config(str(folder.config)), resume=folder, note=notes.append)
     assert any("finished" in note for note in notes) and not result.is_new
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.path.rglob("*")} == before
 
