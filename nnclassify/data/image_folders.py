@@ -250,8 +250,21 @@ def _layout(class_names: list[str], roles: _Roles, found: dict[str, dict[str, Li
         splits[split] = SplitFolder(roles.splits.get(split, root), paths, targets)
     listings = [listing for classes in found.values() for listing in classes.values()]
     deeper = [folder for listing in listings for folder in listing.deeper]
-    within = f"{root}: images in {counted(len(deeper), 'folder')} within class folders ({some(deeper)}) are used"
-    return Layout(class_names, splits, [*roles.notes, *[within] * bool(deeper), *passed_over(listings)])
+    return Layout(class_names, splits, [*roles.notes, *_nested(root, listings, deeper), *passed_over(listings)])
+
+
+def _nested(root: Path, listings: Sequence[Listing], deeper: Sequence[Path]) -> list[str]:
+    """Return notes on images in folders within class folders."""
+    if not deeper:
+        return []
+    notes = [f"{root}: images in {counted(len(deeper), 'folder')} within class folders ({some(deeper)}) are used"]
+    in_all = set.intersection(*({folder.name for folder in listing.deeper} for listing in listings))
+    if len(listings) > 1 and len(in_all) > 1:
+        notes.append(
+            f"{root}: every class folder contains folders {some(sorted(in_all))}; if these are the classes, move them "
+            f"to {root}/<class>"
+        )
+    return notes
 
 
 def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:

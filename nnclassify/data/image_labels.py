@@ -26,6 +26,8 @@ COLUMNS = {
     "split": ("split", "set", "subset", "partition"),
 }
 """Names of the columns, in any case; the first that is there is used."""
+TRAIN_FILES = ("labels", "train_labels", "training_labels", "trainlabels")
+"""What the CSV file of the training images is called, apart from `train`."""
 
 
 class _Row(NamedTuple):
@@ -78,10 +80,14 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
 
 
 def label_file(root: Path) -> Path | None:
-    """Return the only CSV file next to images that are not in class folders, or None."""
+    """Return the CSV file next to images that are not in class folders: the only one, or the one for training next to
+    others, as competitions have them; None if there is no such file."""
     files = sorted(root.glob("*.csv"))
+    if len(files) > 1:
+        files = [file for file in files if split_of(file.stem) == "train" or file.stem.lower() in TRAIN_FILES]
     folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
-    is_flat = len(folders) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
+    of_training = [folder for folder in folders if split_of(folder.name) in (None, "train")]
+    is_flat = len(of_training) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
     return files[0] if len(files) == 1 and is_flat else None
 
 

@@ -140,13 +140,15 @@ def measured_scale(paths: Sequence[Path]) -> Scale:
         DataError: Their values cannot be compared.
     """
     found = read_each(paths, partial(look_at, look=_range_if_deep))
-    ranges = [each for each in found if isinstance(each, ValueRange)]
-    if len({each.whole for each in ranges}) > 1:
+    ranges = {row: each for row, each in enumerate(found) if isinstance(each, ValueRange)}
+    of_type = {each.whole: paths[row] for row, each in ranges.items()}
+    if len(of_type) > 1:
         raise DataError(
-            "dataset.root: some gray images are floating-point and others 16-bit or 32-bit, so their values cannot be "
-            "compared; convert all of them to one type, or set dataset.value_range"
+            f"dataset.root: some gray images are floating-point ({of_type[False]}) and others 16-bit or 32-bit "
+            f"({of_type[True]}), so their values cannot be compared; convert all of them to one type, or set "
+            "dataset.value_range"
         )
-    return Scale(len(ranges), *black_and_white(ranges))
+    return Scale(len(ranges), *black_and_white(ranges.values()))
 
 
 def _range_if_deep(image: Image.Image) -> ValueRange | None:

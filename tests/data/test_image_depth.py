@@ -169,5 +169,5 @@ def test_the_range_can_be_given(here: Path) -> None:
 def test_floats_and_integers_are_not_mixed(here: Path) -> None:
     save(here / "root/a/0", SHADES, "float tif")
     save(here / "root/b/0", SHADES, "12 in 16-bit tif")
-    with pytest.raises(DataError, match=r"some gray images are floating-point and others 16-bit or 32-bit"):
+    with pytest.raises(DataError, match=r"floating-point \(root/a/0.*\) and others 16-bit or 32-bit \(root/b/0"):
         build()

@@ -46,6 +46,13 @@ def test_images_of_all_depths_are_used_and_said(here: Path) -> None:
     assert said(splits, "2 folders within class folders", "root/a/2019/may", "used")
 
 
+def test_folders_that_every_class_contains_may_be_the_classes(here: Path) -> None:
+    paint(*(f"fold{fold}/{name}/{fold}.png" for fold in (1, 2) for name in ("cat", "dog")))
+    assert said(build(), "every class folder contains folders cat, dog; if these are the classes, move them to root/<c")
+    paint("fold1/cow/3.png", "fold3/cow/4.png")
+    assert not said(build(), "every class folder")
+
+
 def test_links_are_followed_once(here: Path) -> None:
     paint("a/0.png", "b/1.png", "../store/2.png", "../store/3.png")
     Path("root/c").symlink_to(here / "store")

@@ -11,6 +11,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
+from nnclassify.data.image_labels import label_file
 from nnclassify.errors import ConfigError, DataError
 
 ACCENT = unicodedata.normalize("NFC", "é")
@@ -72,6 +73,15 @@ def test_files_are_found_in_the_only_folder_that_has_them_and_the_other_column_h
     splits = build("id,breed\none,pug\ntwo,beagle\n")
     assert splits.class_names == ["beagle", "pug"]
     assert splits.train.all_names() == ["images/one.png", "images/two.png"]
+
+
+def test_the_list_of_the_training_images_is_taken_next_to_others(here: Path) -> None:
+    paint("train/a.png", "train/b.png", "test/c.png")
+    for name in ("train.csv", "test.csv", "sample_submission.csv"):
+        Path("root", name).write_text("image_id,breed\na,cat\n", encoding="utf-8")
+    assert label_file(Path("root")) == Path("root/train.csv")
+    Path("root/labels.csv").write_text("image_id,breed\na,cat\n", encoding="utf-8")
+    assert label_file(Path("root")) is None  # which of the two?
 
 
 def test_every_missing_file_is_named_or_skipped(here: Path) -> None:
