@@ -41,7 +41,8 @@ from nnclassify.errors import DataError
 from nnclassify.settings import PositiveInt, Settings
 
 DAYS: tuple[str, ...] = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y")
-DAYS += ("%Y/%m/%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
+DAYS += ("%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
+DAYS += ("%d. %b %Y", "%d. %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y")
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 """Formats that dates are recognized in, beside ISO 8601, and what may follow them."""
 
@@ -73,7 +74,8 @@ class Dates(Settings):
     """How the dates of a column are written, and what is learned from them."""
 
     format: str | None = None
-    """Format, as in Python's `strptime`, such as `%d.%m.%Y`. Default: recognized; ISO 8601 always is."""
+    """Format, as in Python's `strptime`, such as `%d.%m.%Y`. Default: recognized; ISO 8601 always is. Names of months
+    may also be German, French, Spanish, Italian, Dutch or Portuguese."""
     parts: Annotated[list[DatePart], Field(min_length=1)] = Field(default_factory=_days)
     """Numbers made of a date: `days` since 1970-01-01, `year`, `month` (1 to 12), `day` (1 to 31), `weekday`
     (0 for Monday) and `hour`."""

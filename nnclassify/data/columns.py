@@ -16,6 +16,8 @@ FEW_ROWS = 10
 MANY_ROWS = 20
 """In fewer rows, a column with a value per class is a coincidence."""
 MOST_NOTES = 10
+MARKERS = [float(sign * (10**digits - 1)) for digits in range(2, 7) for sign in (-1, 1)]
+"""Numbers that often stand for a missing value: -99, 99, -999 and so on."""
 MANY_VALUES = 10_000
 """As many rows tell where most values of a column lie."""
 COLLAPSED = 1e-6
@@ -60,6 +62,25 @@ def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[s
             f"column {names[index]!r}: next to {column[row]:.6g} in line {lines[row]}, all other values are "
             "practically equal: if it stands for a missing value, fill it in or remove the row"
         )
+    return notes[:MOST_NOTES]
+
+
+def marker_notes(names: Sequence[str], values: Values) -> list[str]:
+    """Return one line per number such as -999 that probably stands for a missing value: several rows have it, and it is
+    further from all other values of its column than they are from each other."""
+    smallest, largest = np.fmin.reduce(values, initial=np.inf), np.fmax.reduce(values, initial=-np.inf)
+    notes = []
+    for index in np.flatnonzero(np.isin([smallest, largest], MARKERS).any(axis=0)).tolist():
+        column = values[:, index]
+        others = column[~np.isin(column, MARKERS)]
+        low, high = np.fmin.reduce(others, initial=np.inf), np.fmax.reduce(others, initial=-np.inf)
+        for marker in sorted({smallest[index], largest[index]}.intersection(MARKERS)):
+            count = int((column == marker).sum())
+            if count > 1 and low < high and max(low - marker, marker - high) > high - low:
+                notes.append(
+                    f"column {names[index]!r}: {marker:.0f} in {count} rows, far from all other values ({low:.6g} to "
+                    f"{high:.6g}): if it stands for a missing value, leave the field empty"
+                )
     return notes[:MOST_NOTES]
 
 

@@ -102,9 +102,9 @@ def _layout(
     if table.has_names or (_is_header(cells, names, decimal) and not _is_row(cells, encoder, decimal)):
         if not names and len(cells) == num_columns:
             return _Layout(len(cells), range(num_columns), has_header=True)
-        absent = [name for name in names if name not in place_of]
+        absent, others = [name for name in names if name not in place_of], [cell for cell in cells if cell not in names]
         missing = some([*map(repr, absent)], MAX_NAMES)
-        found = f"no column {missing}{suggestion(absent[0], cells)}" if absent else ""
+        found = f"no column {missing}{suggestion(absent[0], others)}" if absent else ""
         expected = f"this network takes {num_columns}{listed(names)}; found {some(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
     known = list(table.format.columns or ())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import copy
 import csv
 import gzip
 import io
+import lzma
 import math
 import re
 import zlib
@@ -40,16 +42,20 @@ _HINTS = (
     (r"[+-]?[\d.,]+\s*%", "write it without the percent sign"),
     (r"[+-]?[$€£¥]\s*[+-]?[\d.,]+|[+-]?[\d.,]+\s*[$€£¥]", "write it without the currency sign"),
     (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", "a date: list the column in dataset.dates, or remove it"),
+    (r"\([$€£¥]?[\d.,]+\)|[\d.,]+-", "write negative numbers with a minus sign before them"),
     (r"0[xX][0-9a-fA-F]+", "write it as a decimal number"),
     (r"(?i)true|false|yes|no|t|f|y|n", "write 1 and 0"),
     (r"\d{1,2}:\d\d(:\d\d.*)?", "a time: write it as one number, or remove the column"),
     (r"[+-]?\d+(_\d+)+(\.\d+)?", "write it without underscores"),
 )
 
-GZIP = b"\x1f\x8b"
-_PACKED = {
-    b"BZh": "compressed with bzip2; unpack it first",
-    b"\xfd7zXZ": "compressed with xz; unpack it first",
+_COMPRESSED: dict[bytes, Callable[[io.BytesIO], io.BufferedIOBase]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
+"""What unpacks a compressed file, by its first bytes."""
+_OTHER_FILES = {
     b"PK\x03\x04": "a zip archive or an Excel workbook; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV",
     b"PAR1": "a Parquet file; give its name the ending .parquet",
@@ -176,22 +182,22 @@ class CsvFile:
 
 
 def content_of(path: Path) -> bytes:
-    """Return the bytes of a text file, unpacked where gzip has packed it.
+    """Return the bytes of a text file, unpacked where gzip, bzip2 or xz has compressed it.
 
     Raises:
         DataError: It cannot be read, or is of a kind that holds no text.
     """
     try:
         content = path.read_bytes()
-        if content.startswith(GZIP):
+        if opened := next((each for start, each in _COMPRESSED.items() if content.startswith(start)), None):
             most = max(SMALL_BYTES, MAX_INFLATION * len(content))
-            with gzip.open(io.BytesIO(content)) as packed:
+            with opened(io.BytesIO(content)) as packed:
                 content = packed.read(most + 1)
             if len(content) > most:
                 raise DataError(f"{path}: inflates to more than {most >> 20} MB; not read")
-    except (OSError, EOFError, zlib.error) as cause:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as cause:
         raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file") from cause
-    for start, kind in _PACKED.items():
+    for start, kind in _OTHER_FILES.items():
         if content.startswith(start):
             raise DataError(f"{path}: {kind}")
     return content

@@ -183,7 +183,7 @@ class _Reader:
             DataError: One line per problem.
         """
         width, pick = len(self.header), _picking(self.number_places)
-        plain = self.table.format.decimal == "."
+        plain = self.table.format.decimal == "." and self.number_places  # an empty row has no number either
         texts = [(text.codes.append, text.code_of, text.place) for text in self.texts.values()]
         for line, row in rows:
             if row == self.header:

@@ -7,6 +7,7 @@ the checkpoint.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,26 @@ YES, NO = ("yes", "true", "y", "t", "on", "1", "1.0"), ("no", "false", "n", "f",
 """Spellings of yes and no, in lower case."""
 ISO = "ISO 8601"
 """The date format `2024-01-31`, also with a time: `2024-01-31 12:30:00`."""
+
+_MONTHS = {
+    word: month
+    for month, words in {
+        "January": "januar janvier janv enero ene gennaio gen januari janeiro",
+        "February": "februar février févr febrero febbraio februari fevereiro fev",
+        "March": "märz mär mrz mars marzo mar maart mrt março",
+        "April": "avril avr abril abr aprile",
+        "May": "mai mayo maggio mag mei maio",
+        "June": "juni juin junio giugno giu junho",
+        "July": "juli juillet juil julio luglio lug julho",
+        "August": "août agosto ago augustus",
+        "September": "sept septembre septiembre settembre set setembro",
+        "October": "oktober okt octobre octubre ottobre ott outubro out",
+        "November": "novembre noviembre novembro",
+        "December": "dezember dez décembre déc diciembre dic dicembre dezembro",
+    }.items()
+    for word in words.split()
+}
+"""Months in German, French, Spanish, Italian, Dutch and Portuguese, also short, where they are not as in English."""
 
 _PARTS: dict[str, Callable[[datetime], float]] = {
     "days": lambda date: (date - EPOCH) / timedelta(days=1),
@@ -317,13 +338,26 @@ AnyColumn = Annotated[
 
 def date_of(text: str, format: str = ISO) -> datetime | None:  # noqa: A002 - strptime's own name for it
     """Return the date that a text gives in a format, or in ISO 8601, or None."""
-    for parse in (datetime.fromisoformat, lambda found: datetime.strptime(found, format)):
+    for parse in (datetime.fromisoformat, lambda found: datetime.strptime(_in_english(found, format), format)):
         try:
             date = parse(text)
         except ValueError:
             continue
         return date if date.tzinfo is None else date.astimezone(UTC).replace(tzinfo=None)
     return None
+
+
+def _in_english(text: str, format: str) -> str:  # noqa: A002
+    """Return a date with its month in English, short and without a point if the format has short months."""
+    is_short = "%b" in format
+    if not (is_short or "%B" in format):
+        return text
+
+    def month(found: re.Match[str]) -> str:
+        name = _MONTHS.get(found[1].casefold())
+        return found[0] if name is None else name[:3] if is_short else name + found[2]
+
+    return re.sub(r"([^\W\d_]+)(\.?)", month, text)
 
 
 def all_missing(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers as people write them in a table: `$12`, `12,345`, `45%`, `1.2e3 kg`, `7:30 PM`."""
+"""Numbers as people write them in a table: `$12`, `12,345`, `(1,250)`, `45%`, `1.2e3 kg`, `7:30 PM`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _WRITTEN = re.compile(
     r"(?P<number>(?:[0-9](?:[0-9.,' \u2019\u00a0\u202f]*[0-9])?[.,]?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
     rf"\s?(?P<after>[^\W\d_][^\d.,;:+_()]{{0,{MAX_UNIT - 1}}}|[%‰°{CURRENCIES}][A-Za-z]?)?"
 )
+_NEGATIVE = re.compile(r"\((?P<inside>[^()+-]*)\)|(?P<before>[^+-]*[.,][0-9]{2})-")
+"""Negative numbers in accounts: `(1,234)`, and `1,234.50-`. Without decimals, `2-` may be a grade."""
 _TIME = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
 
 
@@ -123,9 +125,14 @@ def _digits(text: str) -> str:
 
 def _parts(text: str) -> tuple[str, str, str] | None:
     """Return the unit, the sign and the digits of a number, or None if the text is not one."""
-    found = _WRITTEN.fullmatch(text.strip().replace("\u2212", "-"))
+    text = text.strip().replace("\u2212", "-")
+    if negative := _NEGATIVE.fullmatch(text):
+        text = f"-{(negative['inside'] or negative['before'] or '').strip()}"
+    found = _WRITTEN.fullmatch(text)
     if found is None or (found["sign"] and found["minus"]) or (found["before"] and found["after"]):
         return None
+    if found["after"] and found["number"].endswith((".", ",")):
+        return None  # 12.jpg is a file
     return (found["before"] or found["after"] or "").strip(), found["sign"] or found["minus"], found["number"]
 
 

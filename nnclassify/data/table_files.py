@@ -14,7 +14,7 @@ from nnclassify.data.frames import ParquetRows
 from nnclassify.settings import yaml_quoted
 
 LOOKED_AT = 1000
-"""Rows that tell the decimal mark."""
+"""Rows that tell the decimal mark, and bytes that tell UTF-16 without a byte-order mark."""
 PARQUET = (".parquet", ".pq")
 RECOGNIZED = ("delimiter", "decimal", "encoding")
 """What is recognized of a CSV file, in the words of the config."""
@@ -40,7 +40,7 @@ def open_table(
     """Open a table.
 
     Args:
-        path: A CSV file, which gzip may have packed, or a Parquet file.
+        path: A CSV file, which may be compressed, or a Parquet file.
         written: How a CSV file is written, unless it shows something else.
         stated: The options of `RECOGNIZED` that the config states for this file: they are taken as they are.
         names: Columns of which the first line names some, if it is a header.
@@ -75,8 +75,14 @@ def open_table(
 
 def _encoding_of(content: bytes, usual: str) -> str:
     """Return the encoding of a file: the usual one, unless it shows that it is another."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"  # one of its marks begins like one of UTF-16
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    low, high = content[:LOOKED_AT:2], content[1:LOOKED_AT:2]
+    for encoding, zeros, others in (("utf-16-le", high, low), ("utf-16-be", low, high)):
+        if 0 not in others and zeros.count(0) > len(zeros) / 2:
+            return encoding
     # Bytes of another encoding are hardly ever valid UTF-8, apart from those with NUL or escape characters.
     likely = [] if b"\0" in content or b"\x1b" in content else ["utf-8"]
     for encoding in (*likely, usual, "cp1252"):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from nnclassify.data.base import EMPTY_TEST, VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset
 from nnclassify.data.column_kinds import Categories, Category, DateColumns, declared_kinds
-from nnclassify.data.columns import column_notes, flat_notes, outlier_notes
+from nnclassify.data.columns import column_notes, flat_notes, marker_notes, outlier_notes
 from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
@@ -54,8 +54,8 @@ def _text_encoding(value: str) -> str:
 
 
 class Csv(UnsplitDataset):
-    """A table in a CSV file, which may be packed by gzip, or in a Parquet file. Features are numbers, categories or
-    dates; labels are text or numbers."""
+    """A table in a CSV file, which gzip, bzip2 or xz may have compressed, or in a Parquet file. Features are numbers,
+    categories or dates; labels are text or numbers."""
 
     name: Literal["csv"] = "csv"
     path: PlacePath
@@ -233,7 +233,7 @@ class Csv(UnsplitDataset):
         names, values = [table.names[index] for index in numbers], table.values[:, numbers]
         if self.normalize == "standard":
             odd_columns += flat_notes(names, values)
-        odd_columns += outlier_notes(names, values, table.lines)
+        odd_columns += outlier_notes(names, values, table.lines) + marker_notes(names, values)
         return found + [f"{self.path}: {note}" for note in odd_columns]
 
     def _examine_classes(self, source: RawDataset) -> list[str]:

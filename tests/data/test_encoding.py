@@ -95,6 +95,13 @@ def test_missing_categories_are_the_most_frequent_one_and_marked(here: Path) -> 
         ("29 February 2024", ["days"], [19782]),
         ("2/29/24 1:00 PM", ["year", "hour"], [2024, 13]),
         ("2024/02/29 06:00", ["days"], [19782.25]),
+        ("29.02.24", ["days"], [19782]),
+        ("29. Februar 2024", ["days"], [19782]),
+        ("29 févr. 2024", ["days"], [19782]),
+        ("31. März 2024", ["month", "day"], [3, 31]),
+        ("1 août 2024", ["month"], [8]),
+        ("5. Okt. 2024", ["month"], [10]),
+        ('"Thu, 29 Feb 2024 06:00:00"', ["days"], [19782.25]),
     ],
 )
 def test_dates_become_numbers(here: Path, written: str, parts: list[str], numbers: list[float]) -> None:

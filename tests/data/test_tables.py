@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnclassify.data import Splits
-from nnclassify.data.columns import flat_notes
+from nnclassify.data.columns import flat_notes, marker_notes
 from nnclassify.data.csv_rows import CsvFormat
 from nnclassify.data.labels import sorted_labels
 from nnclassify.data.table_files import open_table
@@ -176,6 +178,16 @@ def test_a_column_that_differs_by_rounding_alone_is_told() -> None:
     assert note.startswith("column 'a': values from 1000000 to 1000000.000000001 differ by rounding alone")
 
 
+def test_a_number_that_stands_for_a_missing_value_is_told() -> None:
+    values = np.array([[1, -999, 99, 99], [5, 5, 40, 99], [999, -999, 10, 98], [999, 7, 80, 90], [2, np.nan, 99, 99]])
+    first, second = marker_notes(["a", "b", "c", "d"], values)
+    assert first == (
+        "column 'a': 999 in 2 rows, far from all other values (1 to 5): if it stands for a missing value, leave the "
+        "field empty"
+    )
+    assert second.startswith("column 'b': -999 in 2 rows, far from all other values (5 to 7)")
+
+
 def test_an_index_is_no_feature_and_others_are(here: Path) -> None:
     splits = read(",x,shade\n" + "".join(f"{i},{i % 7},{i // 20}\n" for i in range(40)), here)
     assert (splits.feature_names, splits.input_shape) == (["x"], (1,))
@@ -208,9 +220,14 @@ def test_numeric_labels_are_in_numeric_order() -> None:
         (GOOD.replace(",", "|"), "delimiter: '|'"),
         (GOOD.replace(",", ";").replace("1;", "1,0;"), "delimiter: ';', decimal: ','"),
         (GOOD.encode("utf-16"), "encoding: 'utf-16'"),
+        (GOOD.encode("utf-16-le"), "encoding: 'utf-16-le'"),
+        (GOOD.encode("utf-16-be"), "encoding: 'utf-16-be'"),
+        (GOOD.encode("utf-32"), "encoding: 'utf-32'"),
         (("größe," + GOOD.replace("\n", "\n0,").removesuffix("0,")).encode("cp1252"), "encoding: 'cp1252'"),
         (GOOD.replace(",", ";").encode("utf-16"), "encoding: 'utf-16', delimiter: ';'"),
         (gzip.compress(GOOD.encode(), mtime=0), None),
+        (bz2.compress(GOOD.encode()), None),
+        (lzma.compress(GOOD.encode()), None),
     ],
 )
 def test_how_a_file_is_written_is_recognized_and_said(text: str | bytes, found: str | None, here: Path) -> None:
@@ -300,6 +317,7 @@ def test_what_the_config_states_is_taken_as_it_is(
         (GOOD.replace("3,4", '3,"4,5"'), r"found '4,5', expected a number; for decimal commas, set dataset.decimal"),
         (GOOD.replace("3,4", '3,"4,500.1"'), r"found '4,500.1', expected a number; write it without thousands"),
         (GOOD.replace("3,4", "3,4%"), r"found '4%', expected a number; write it without the percent sign"),
+        (GOOD.replace("3,4", "3,(4)"), r"found '\(4\)', expected a number; write negative numbers with a minus sign"),
         (GOOD.replace("3,4", "3,$4"), r"found '\$4', expected a number; write it without the currency sign"),
         (GOOD.replace("3,4", "3,2024-01-31"), r"found '2024-01-31', expected a number; a date"),
         (GOOD.replace("3,4", "3,1_000"), r"found '1_000', expected a number; write it without underscores"),
@@ -311,7 +329,6 @@ def test_what_the_config_states_is_taken_as_it_is(
         (GOOD.replace("dark", r"\N"), r"t.csv:2: column 'shade': '\\\\N' looks like a missing label"),
         (GOOD.replace("dark", "#REF!"), r"t.csv:2: column 'shade': '#REF!' looks like a missing label"),
         (GOOD.replace("dark", "NaT"), r"t.csv:2: column 'shade': 'NaT' looks like a missing label"),
-        (GOOD.encode("utf-16-le"), r"t.csv:1: contains NUL bytes; .+utf-16-le"),
         (b"PK\x03\x04", r"t.csv: a zip archive or an Excel workbook; save it as CSV"),
         (
             "a,shade\n" + "".join(f"1,{row}.5\n" for row in range(30)),

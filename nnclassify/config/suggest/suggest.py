@@ -13,15 +13,18 @@ from nnclassify.errors import InputError
 from nnclassify.files.paths import is_folder, is_regular, unreadable
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
-TABLE_ENDINGS = (*TEXT_ENDINGS, *(f"{ending}.gz" for ending in TEXT_ENDINGS), ".parquet", ".pq")
+COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz")
+TABLE_ENDINGS = (*(text + end for text in TEXT_ENDINGS for end in COMPRESSED_ENDINGS), ".parquet", ".pq")
 ARRAY_ENDING = ".npz"
 OTHER_KINDS = {
     ".zip .tar .tgz .tar.gz .tar.bz2 .tar.xz .7z .rar": "an archive; unpack it, and give the folder or the table",
     ".xlsx .xls .xlsm .ods .numbers": "a workbook; save its sheet as CSV",
     ".npy .pt .pth": "one array; put inputs and targets into an .npz as x and y, or write a config with dataset: "
     "{name: tensors, ...}",
-    ".json .jsonl .ndjson .arff .feather .arrow .pkl .pickle .mat .h5 .hdf5 .sav": "a format that is not read; convert "
-    "it to CSV or Parquet",
+    ".json .jsonl .ndjson .arff .feather .arrow .orc .pkl .pickle .rds .rdata .mat .h5 .hdf5 .sav .dta .sqlite .db "
+    ".html .htm .xml .safetensors .idx -ubyte -ubyte.gz": "a format that is not read; convert it to CSV, Parquet or "
+    ".npz",
+    ".zst .lz4 .z": "compressed in a way that is not read; unpack it first",
     ".jpg .jpeg .png .gif .bmp .tif .tiff .webp .heic": "one image; expected a folder with one subfolder per class",
 }
 """What files of other kinds are, and what to do with them, by their endings."""
@@ -99,7 +102,7 @@ def run_name(path: str) -> str:
     """Return the name of runs on some data: that of the file or folder, in the characters a run's name may have."""
     stem = Path(path).resolve().name
     if not is_folder(Path(path)):
-        stem = re.sub(r"(?i)(\.(csv|tsv|tab|txt|dat|data|parquet|pq|npz|gz))+$", "", stem)
+        stem = re.sub(r"(?i)(\.(csv|tsv|tab|txt|dat|data|parquet|pq|npz|gz|bz2|xz))+$", "", stem)
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-")[:100]
     return name or "data"
 

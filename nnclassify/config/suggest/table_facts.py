@@ -50,6 +50,7 @@ class ColumnFacts:
         name: Its name.
         counts: The rows of each of its texts, missing values left out.
         missing: The rows of each spelling of a missing value.
+        first_missing: The line of the first of them; 0 if there is none.
         column: Its kind; None: it is not used.
         why_ignored: The reason for that.
         is_trimmed: Whether only its most frequent categories are kept.
@@ -59,6 +60,7 @@ class ColumnFacts:
     name: str
     counts: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
+    first_missing: int = 0
     column: AnyColumn | None = None
     why_ignored: str = ""
     is_trimmed: bool = False
@@ -220,9 +222,11 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
         if len(row) != len(columns):
             others[line] = len(row)
             continue
+        if not any(cell.strip() for cell in row):
+            continue  # as the reader does
         num_rows += 1
         for facts, cell in zip(columns, row, strict=True):
-            (facts.missing if is_missing(cell) else facts.counts)[cell.strip()] += 1
+            _count(facts, cell.strip(), line)
     if len(others) > num_rows:
         line, width = next(iter(others.items()))
         raise DataError(
@@ -288,6 +292,14 @@ def _order(facts: ColumnFacts) -> Literal[1, -1] | None:
     return 1 if dates == sorted(dates) else -1 if dates == sorted(dates, reverse=True) else None
 
 
+def _count(facts: ColumnFacts, text: str, line: int) -> None:
+    if is_missing(text):
+        facts.missing[text] += 1
+        facts.first_missing = facts.first_missing or line
+    else:
+        facts.counts[text] += 1
+
+
 def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str) -> str:
     """Return the only candidate for the label: a column with a usual name, otherwise the last one if it may hold
     classes.
@@ -310,10 +322,13 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     last, classes = columns[-1], columns[-1].class_counts()
     odd, is_hopeless = why_no_class(list(classes), num_rows, decimal)
     if is_hopeless or len(classes) < 2 or classes.total() < num_rows:
-        why = odd or ("values are missing" if classes.total() < num_rows else "it has one value only")
+        missing = f"{last.num_missing} of {num_rows} values missing, first in line {last.first_missing}"
+        why = odd or (missing if classes.total() < num_rows else "it has one value only")
+        is_named = last.name.lower() in LABEL_NAMES
+        found = "the last column" if is_named else f"no column is called {', '.join(LABEL_NAMES)}, and the last one"
         raise InputError(
-            f"{path}: no column is called {', '.join(LABEL_NAMES)}, and the last one, {last.name!r}, does not look "
-            f"like classes ({why}); choose the label with --label; columns: {some(names, 20)}"
+            f"{path}: {found}, {last.name!r}, does not look like classes ({why}); choose the label with --label; "
+            f"columns: {some(names, 20)}"
         )
     return last.name
 
@@ -361,19 +376,26 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool
 
 def _role(facts: ColumnFacts, *, is_index: bool) -> str:
     """Return the role of a column that is not a feature, such as an identifier; empty if it may be a feature."""
-    if facts.name.lower() in COLUMNS["split"] and "train" in splits_in(facts) and not facts.num_missing:
-        return SPLIT
-    is_repeated = facts.num_rows >= GROUP_ROWS * len(facts.counts) and not facts.num_missing
-    if is_group_column(facts.name) and len(facts.counts) >= MIN_GROUPS and is_repeated:
+    if facts.name.lower() in COLUMNS["split"] and not facts.num_missing:
+        found = splits_of(facts.counts)
+        odd = next((text for text, split in found.items() if not split), None)
+        if "train" in found.values():
+            return SPLIT if odd is None else f"names splits, but {odd[:40]!r} is none of {', '.join(SPLIT_NAMES)}"
+    if _names_groups(facts):
         return GROUP
     return INDEX if is_unnamed(facts.name) and is_index else ""
 
 
-def splits_in(facts: ColumnFacts) -> set[str]:
-    """Return the splits named by the texts of a column; none if any text is not the name of a split."""
+def _names_groups(facts: ColumnFacts) -> bool:
+    num_groups = len(facts.counts)
+    is_repeated = facts.num_rows >= GROUP_ROWS * num_groups and not facts.num_missing
+    return is_group_column(facts.name) and num_groups >= MIN_GROUPS and is_repeated
+
+
+def splits_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return the split that each text names, an empty text if none."""
     spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
-    found = {spellings.get(text.lower(), "") for text in facts.counts}
-    return set() if "" in found else found
+    return {text: spellings.get(text.lower(), "") for text in texts}
 
 
 def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
@@ -410,6 +432,8 @@ def _decide_text(facts: ColumnFacts) -> None:
     except DataError as error:
         frequent = sum(count for _, count in facts.counts.most_common(FEW_CATEGORIES))
         if frequent < facts.num_rows / 2:
-            facts.why_ignored = f"{len(facts.counts):,} different texts" if "too many" in str(error) else str(error)
+            first = next(iter(facts.counts))
+            many = f"{len(facts.counts):,} different texts, such as {first[:40]!r}"
+            facts.why_ignored = many if "too many" in str(error) else str(error)
             return
     facts.column, facts.is_trimmed = OneHotColumn(name=facts.name, most=FEW_CATEGORIES), True

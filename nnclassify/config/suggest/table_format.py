@@ -76,7 +76,7 @@ def is_missing(text: str) -> bool:
 def _delimiter_of(path: str) -> str:
     """Return the delimiter that splits the first lines into the most columns, the same number in each: a tab if the
     ending of the name says so."""
-    if re.search(r"(?i)\.(tsv|tab)(\.gz)?$", path):
+    if re.search(r"(?i)\.(tsv|tab)(\.(gz|bz2|xz))?$", path):
         return "\t"
     widths = {}
     for delimiter in (",", *DELIMITERS):

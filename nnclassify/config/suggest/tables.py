@@ -24,7 +24,7 @@ from nnclassify.config.suggest.table_facts import (
     SPLIT,
     TIME,
     TableFacts,
-    splits_in,
+    splits_of,
     table_facts,
 )
 from nnclassify.data.column_kinds import kind_text
@@ -123,7 +123,7 @@ def _dataset_entries(facts: TableFacts) -> list[Entry]:
 
 
 def _split_entries(facts: TableFacts) -> list[Entry]:
-    named = splits_in(facts.split) if facts.split else set()
+    named = {*splits_of(facts.split.counts).values()} if facts.split else set()
     entries = [Entry("split", facts.split.name, SPLIT)] if facts.split else []
     if "validation" not in named:
         num_train = facts.num_rows * (1 - TEST)

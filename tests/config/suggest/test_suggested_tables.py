@@ -60,6 +60,22 @@ def test_a_last_column_of_real_numbers_is_no_label(here: Path) -> None:
     assert dataset_of(path, "dataset.label=a").label == "a"
 
 
+def test_a_label_that_is_missing_in_some_rows_names_the_first(here: Path) -> None:
+    rows = numbers(30)
+    path = write("a,b,kind", [*rows[:20], ",,", "0.5,0.5,", *rows[20:]])  # the row without any value does not count
+    with pytest.raises(InputError, match=r"'kind', .+\(1 of 31 values missing, first in line 23\); choose the label"):
+        suggest(path)
+    with pytest.raises(InputError, match=r"t.csv: the last column, 'y', does not look like classes \(30 different"):
+        suggest(write("x,y", [f"{index},{index * 0.37}" for index in range(30)]))
+
+
+def test_a_column_of_other_splits_is_no_feature(here: Path) -> None:
+    rows = [f"{row[:-1]}{['Train', 'Holdout'][i % 2]},{'ab'[i // 4 % 2]}" for i, row in enumerate(numbers(80))]
+    facts = table_facts(write("a,b,split,kind", rows), None)
+    assert facts.columns[2].why_ignored == "names splits, but 'Holdout' is none of train, test, validation"
+    assert facts.split is None
+
+
 def test_an_unknown_label_is_refused(here: Path) -> None:
     with pytest.raises(InputError, match=r"no column 'c' \(--label\); columns: a, b, kind"):
         suggest(write("a,b,kind", numbers(30)), "c")
