@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from nnclassify.data.image_depth import ValuesError, black_and_white, is_deep, range_of, to_bytes, values_of
-from nnclassify.data.png import MAX_BYTES, pixels_alone
+from nnclassify.data.png import MAX_BYTES, lacks_rows, pixels_alone
 from nnclassify.errors import InputError, one_line
 from nnclassify.models.preprocessing import Interpolation
 
@@ -267,9 +268,20 @@ def _look_at(
     try:
         with _explained(path), Image.open(source, formats=formats) as image:
             _check_size(image, path, max_pixels)
-            return look(image)
+            result = look(image)
+            if _ends_blank(image) and lacks_rows(_start_of(source, MAX_BYTES + 1)):
+                raise InputError(f"{path}: not a readable image (rows are missing); expected a complete image file")
+            return result
     except UnidentifiedImageError as cause:
         raise InputError(f"{path}: not a readable image {_unidentified(_start_of(source, 12), formats)}") from cause
+
+
+def _ends_blank(image: Image.Image) -> bool:
+    """Return whether an image is a PNG whose pixels have been loaded, and whose last row is all zeros."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    is_loaded = isinstance(image, PngImageFile) and not image.tile
+    return is_loaded and image.crop((0, image.height - 1, image.width, image.height)).getbbox() is None
 
 
 def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
@@ -277,7 +289,7 @@ def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
     if isinstance(source, BytesIO):
         return source.getvalue()[:size]
     with Path(source).open("rb") as file:
-        return file.read(size)
+        return file.read(min(size, os.fstat(file.fileno()).st_size))  # a buffer of so many bytes is made first
 
 
 def _check_size(image: Image.Image, name: Path | str, max_pixels: int = MAX_PIXELS) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,33 @@ def chunk(name: bytes, data: bytes, checksum: int | None = None) -> bytes:
     """One of a PNG file's."""
     right = zlib.crc32(name + data)
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", right if checksum is None else checksum)
+
+
+def png_of(data: bytes, *, is_interlaced: bool = False) -> bytes:
+    """Return a gray PNG of 8x8 pixels with this unpacked data."""
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, is_interlaced)
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(data)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_a_png_that_lacks_rows_is_no_image() -> None:
+    # A row is a filter and 8 pixels; interlaced, the passes are 1x1, 1x1, 2x1, 2x2, 4x2, 4x4 and 8x4 pixels.
+    passes = 2 + 2 + 3 + 2 * 3 + 2 * 5 + 4 * 5 + 4 * 9
+    for rows, is_interlaced in ((8 * 9, False), (passes, True)):
+        black = png_of(bytes(rows), is_interlaced=is_interlaced)
+        assert ImageFormat(8, 8, "gray").decode("a.png", black).pixels.sum() == 0
+        short = png_of(bytes(rows - 18), is_interlaced=is_interlaced)
+        with pytest.raises(InputError, match=r"a.png: not a readable image \(rows are missing\); expected a complete"):
+            ImageFormat(8, 8, "gray").decode("a.png", short)
+
+
+@pytest.mark.parametrize(
+    ("mode", "side"), [(mode, side) for mode in ("1", "L", "P", "RGBA", "I;16") for side in (1, 7)]
+)
+def test_a_black_png_is_whole(mode: str, side: int) -> None:
+    file = BytesIO()
+    Image.new(mode, (side, 5)).save(file, "PNG")
+    assert ImageFormat(2, 2, "gray").decode("a.png", file.getvalue()).pixels.shape == (1, 2, 2)
 
 
 @pytest.mark.parametrize(
