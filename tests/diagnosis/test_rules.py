@@ -41,9 +41,15 @@ def suspicions(text: str, folder: Path) -> list[Suspicion]:
 
 
 @by_page
-def test_a_rule_triggers_on_its_example(rule: Rule, tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_triggers_on_its_example_and_changes_options_that_the_config_knows(
+    rule: Rule, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tables)
-    assert rule.page.id in [found.page.id for found in suspicions(rule.page.example, tables)]
+    found = suspicions(rule.page.example, tables)
+    assert rule.page.id in [one.page.id for one in found]
+    assert {path.split(".")[0] for one in found for change in one.changes for path in change} <= {
+        *RunConfig.model_fields
+    }
 
 
 @by_page
@@ -51,16 +57,6 @@ def test_a_near_miss_is_no_strong_suspicion(rule: Rule, tables: Path, monkeypatc
     monkeypatch.chdir(tables)
     found = [one for one in suspicions(rule.page.near_miss, tables) if one.page.id == rule.page.id]
     assert [one.certainty for one in found if one.certainty != "possible"] == []
-
-
-@by_page
-def test_a_change_names_options_that_the_config_knows(
-    rule: Rule, tables: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tables)
-    families = {*RunConfig.model_fields}
-    changes = [change for found in suspicions(rule.page.example, tables) for change in found.changes]
-    assert all(path.split(".")[0] in families for change in changes for path in change)
 
 
 def test_repeated_rows_are_a_fault_only_where_a_random_split_does_not_explain_them(
