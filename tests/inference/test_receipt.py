@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,14 @@ Content = dict[str, Any]
 
 def trained(**values: Any) -> RunFolder:
     config = config_of(dataset={**BLOBS, "std": 1.5, "validation": 0.2}, **{"compile": "off", **values})
-    return run.train(replace(loaded(config), name="run")).folder
+    return run.train(replace(loaded(config), name="run"), with_report=False).folder
+
+
+@pytest.fixture(scope="module")
+def receipt(tmp_path_factory: pytest.TempPathFactory) -> Receipt:
+    """That of one run, for tests that change what it says."""
+    with contextlib.chdir(tmp_path_factory.mktemp("receipt")):
+        return receipt_of(trained())
 
 
 def written(receipt: Receipt, change: Callable[[Content], object] = lambda content: None, *, seal: bool = True) -> Path:
@@ -79,9 +87,9 @@ def test_a_run_comes_out_again_bit_for_bit(here: Path) -> None:
     ],
 )
 def test_a_receipt_that_was_altered_and_sealed_again_is_not_reproduced(
-    here: Path, change: Callable[[Content], object]
+    here: Path, receipt: Receipt, change: Callable[[Content], object]
 ) -> None:
-    path = written(receipt_of(trained()), change)
+    path = written(receipt, change)
     assert reproduced(path)[1].verdict == "not_reproduced"
 
 
@@ -96,10 +104,10 @@ def test_a_receipt_that_was_altered_and_sealed_again_is_not_reproduced(
     ],
 )
 def test_a_receipt_that_contradicts_itself_is_refused(
-    here: Path, change: Callable[[Content], object], seal: bool, message: str
+    here: Path, receipt: Receipt, change: Callable[[Content], object], seal: bool, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        read_receipt(written(receipt_of(trained()), change, seal=seal))
+        read_receipt(written(receipt, change, seal=seal))
 
 
 def test_what_is_no_receipt_is_refused(here: Path) -> None:
