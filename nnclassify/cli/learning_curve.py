@@ -11,7 +11,6 @@ from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOptio
 from nnclassify.cli.outputs import check_plot, refuse_input
 from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import Interrupted, printable
-from nnclassify.files.json_files import write_json
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -62,6 +61,7 @@ def learning_curve(
     except Interrupted as stop:
         raise Interrupted("interrupted; start the same command again to continue", stop.exit_code - 128) from stop
     from nnclassify.diagnosis.learning_curve_plot import save_learning_curve
+    from nnclassify.files.json_files import write_json
 
     drawn = save_learning_curve(curve, plot or curve.folder / "learning_curve.png")
     write_json(curve.folder / "learning_curve.json", curve.figures())

@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from nnclassify.errors import printable
-from nnclassify.files.json_files import json_text
 
 SCHEMA_VERSION = 1
 """The version of the objects that are printed; see `json_schemas`."""
@@ -28,12 +27,16 @@ def print_json(content: Any, schema: str | None = None) -> None:
         content: The object.
         schema: The name of its schema in `json_schemas.MODELS`, which it then states; None: it has none.
     """
+    from nnclassify.files.json_files import json_text  # here, since `--help` needs no pydantic
+
     stated = content if schema is None else {"schema": schema_id(schema), **content}
     typer.echo(json_text(stated))
 
 
 def print_json_list(key: str, items: Iterable[Any], schema: str) -> None:
     """Print one JSON object with a list, whose items are taken and printed one at a time; see `print_json`."""
+    from nnclassify.files.json_files import json_text
+
     typer.echo(f'{{"schema": "{schema_id(schema)}", "{key}": [', nl=False)
     for number, item in enumerate(items):
         typer.echo((", " if number else "") + json_text(item), nl=False)

@@ -147,6 +147,13 @@ def test_these_import_nothing_heavy(here: Path) -> None:
     assert done.stderr.count("\nheavy: []\n") == len(commands), done.stderr
 
 
+def test_help_imports_no_pydantic() -> None:
+    """It and what it needs would be a third of the time to start."""
+    code = "import sys, nnclassify.cli.main; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.slow
 def test_training_and_predicting_import_no_compiler_and_draw_nothing_unasked(here: Path, nnclassify: Program) -> None:
     config = ROOT / "configs" / "smoke" / "model_mlp.yaml"
