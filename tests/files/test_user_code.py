@@ -52,7 +52,7 @@ def test_it_runs_only_where_that_is_allowed(net: Path) -> None:
 
 
 def test_the_checkpoint_stands_alone_and_a_changed_file_is_named(net: Path, trusted: None) -> None:
-    train(load_config("run.yaml"))
+    train(load_config("run.yaml"), with_report=False)
     before = nnclassify.predict("run", [0.1, 0.2]).probabilities
     net.write_text(USER_CODE.replace("relu", "tanh"))
     changed = Classifier.load(Path("checkpoints/run/best.pt"), "cpu")
@@ -72,7 +72,7 @@ def test_the_checkpoint_carries_what_the_file_imports_from_its_folder(net: Path,
     (net.parent / "pkg").mkdir()
     for file, source in files.items():
         (net.parent / file).write_text(source)
-    train(load_config("run.yaml"))
+    train(load_config("run.yaml"), with_report=False)
     before = nnclassify.predict("run", [0.1, 0.2]).probabilities
     del files["other.py"]
     assert load_checkpoint(Path("checkpoints/run/best.pt")).config["model"]["modules"] == files
@@ -91,13 +91,13 @@ def test_the_checkpoint_carries_what_the_file_imports_from_its_folder(net: Path,
 
 def resumed(config: str) -> LoadedConfig:
     folder, found = resumable(config, ["epochs=6"], lambda text: None)
-    train(found, resume=folder)
+    train(found, resume=folder, with_report=False)
     return found
 
 
 @pytest.mark.parametrize("config", ["run", "run.yaml"])
 def test_a_run_resumes_with_the_code_it_began_with(config: str, net: Path, trusted: None) -> None:
-    train(load_config("run.yaml"))
+    train(load_config("run.yaml"), with_report=False)
     net.write_text(USER_CODE + "# another line\n")
     with pytest.raises(
         (ModelError, ConfigError), match=r"net.py (is not the file that was recorded|has another conte)"
@@ -105,14 +105,14 @@ def test_a_run_resumes_with_the_code_it_began_with(config: str, net: Path, trust
         resumed(config)
     net.write_text(USER_CODE)
     resumed(config)
-    whole = train(load_config("run.yaml", ["epochs=6", "name=whole"]))
+    whole = train(load_config("run.yaml", ["epochs=6", "name=whole"]), with_report=False)
     states = [load_checkpoint(Path(f"checkpoints/{name}/last.pt")).training for name in ("run", "whole")]
     models = [content_digest(state["model"]) for state in states if state is not None]
     assert whole.rows[-1].epoch == 6 and models[0] == models[1]
 
 
 def test_a_run_whose_file_is_gone_resumes_from_its_checkpoint(net: Path, trusted: None) -> None:
-    train(load_config("run.yaml"))
+    train(load_config("run.yaml"), with_report=False)
     net.unlink()
     resumed("run")
     assert len(load_checkpoint(Path("checkpoints/run/last.pt")).history) == 6
@@ -202,14 +202,14 @@ def test_lazy_layers_get_their_shapes_from_the_data(here: Path, trusted: None) -
 
 def test_an_option_that_is_null_survives_the_checkpoint(net: Path, trusted: None) -> None:
     net.write_text(USER_CODE.replace("width=8", "width=8, extra=1").replace("super()", "assert extra is None; super()"))
-    train(loaded(config_of(model={**NET, "options": {"extra": None}})))
+    train(loaded(config_of(model={**NET, "options": {"extra": None}})), with_report=False)
     assert nnclassify.predict("test", [0.1, 0.2])[0].label in ("0", "1", "2")
 
 
 def test_a_planted_checkpoint_runs_nothing_unasked(net: Path) -> None:
     net.write_text(USER_CODE + "from pathlib import Path\nPath('planted').touch()\n")
     with trusting(True):
-        train(load_config("run.yaml"))
+        train(load_config("run.yaml"), with_report=False)
     Path("planted").unlink()
     for use in (lambda: nnclassify.predict("run", [0.1, 0.2]), lambda: nnclassify.evaluate("run")):
         with pytest.raises(TrustError):
