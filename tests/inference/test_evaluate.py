@@ -80,7 +80,7 @@ def test_choose_split(here: Path) -> None:
     ("overrides", "message"),
     [
         (["dataset=wine"], "classes class_0, class_1, class_2; the run was trained on setosa"),
-        (["dataset.nme=wine"], "dataset.nme: unknown key"),
+        (["dataset.nme=wine"], "dataset.nme=wine: unknown key"),
         (["dataset.name=csv"], "dataset.path: missing"),
     ],
 )
