@@ -63,7 +63,8 @@ def _dot(one: Bin, count: int) -> dict[str, Any]:
     text = f"{percent(one.confidence)} sure on average: {examples}, {percent(one.accuracy)} right"
     kind = "few" if one.num_examples < FEW_IN_BIN else ""
     radius = 2.5 + 7 * math.sqrt(one.num_examples / count)
-    return {**one._asdict(), "radius": radius, "text": text, "kind": kind}
+    drawn = {"radius": radius, "text": text, "kind": kind}
+    return {"num_examples": one.num_examples, "confidence": one.confidence, "accuracy": one.accuracy, **drawn}
 
 
 def _sets(of_split: Any) -> Iterator[dict[str, str]]:
