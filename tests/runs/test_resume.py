@@ -488,7 +488,7 @@ def test_what_a_tiny_table_left_out_stays_left_out() -> None:
     assert splits_of(Classifier.load(folder.best)).validation is None
     found, loaded = resumable("run.yaml", ["epochs=3"], lambda text: None)
     assert (found, len(train(loaded, resume=found).rows)) == (folder, 3)
-    with pytest.raises(DataError, match="patience: needs a validation split"):
+    with pytest.raises(DataError, match="patience=1: needs a validation split"):
         train(load_config("run.yaml", ["patience=1"]))
 
 

@@ -267,10 +267,13 @@ def test_another_search_of_the_same_name_is_a_study_of_its_own(here: Path) -> No
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
-        ("dataset.validation=test", "dataset.validation: found test, but choosing by the test split would spend it"),
+        (
+            "dataset.validation=test",
+            "dataset.validation=test: found test, but choosing by the test split would spend it",
+        ),
         (
             "dataset.validation=0",
-            "dataset.validation: found 0, but trials are compared on it; add dataset.validation=0.2",
+            "dataset.validation=0: found 0, but trials are compared on it; add dataset.validation=0.2",
         ),
         ("search=null", "tiny.yaml: nothing to search; add `search: {optimizer.lr: {log: [1e-4, 1]}}`"),
     ],
