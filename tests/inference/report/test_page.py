@@ -327,7 +327,9 @@ def test_a_value_of_another_type_leaves_a_page(trained: RunFolder, name: str, tm
     for place in places(content):
         changed = with_value(content, place, next(others))
         (folder.path / name).write_text(json.dumps(changed))
+        folder.report.unlink()
         save_report(folder)
+        assert "<h1" in folder.report.read_text() and "</html>" in folder.report.read_text(), place
 
 
 def places(content: object) -> list[tuple[str | int, ...]]:
