@@ -62,7 +62,7 @@ def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[s
             f"column {names[index]!r}: next to {column[row]:.6g} in line {lines[row]}, all other values are "
             "practically equal: if it stands for a missing value, fill it in or remove the row"
         )
-    return notes[:MOST_NOTES]
+    return _first(notes)
 
 
 def marker_notes(names: Sequence[str], values: Values) -> list[str]:
@@ -81,7 +81,7 @@ def marker_notes(names: Sequence[str], values: Values) -> list[str]:
                     f"column {names[index]!r}: {marker:.0f} in {count} rows, far from all other values ({low:.6g} to "
                     f"{high:.6g}): if it stands for a missing value, leave the field empty"
                 )
-    return notes[:MOST_NOTES]
+    return _first(notes)
 
 
 def flat_notes(names: Sequence[str], values: Values) -> list[str]:
@@ -96,7 +96,7 @@ def flat_notes(names: Sequence[str], values: Values) -> list[str]:
                 f"column {names[index]!r}: values from {low[index]:.17g} to {high[index]:.17g} differ by rounding "
                 "alone, so the column is taken for constant; if they mean something, subtract an offset from them"
             )
-    return notes[:MOST_NOTES]
+    return _first(notes)
 
 
 def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: Collection[str] = ()) -> list[str]:
@@ -119,7 +119,7 @@ def column_notes(names: Sequence[str], values: Values, targets: Labels, texts: C
         else:
             continue
         notes.append(f"{shown} {found}; if it is not a property of the examples, remove it from dataset.features")
-    return notes[:MOST_NOTES] + ([f"and {len(notes) - MOST_NOTES} more such columns"] if notes[MOST_NOTES:] else [])
+    return _first(notes)
 
 
 def give_away(values: Values, targets: Labels) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -161,3 +161,8 @@ def _others_of_one_hot(values: Values, is_set: np.ndarray[Any, np.dtype[np.bool_
     is_used = on.any(axis=0) & np.array([len(np.unique(values[:, index])) == 2 for index in others], dtype=np.bool_)
     is_one_hot = is_used.sum() > 1 and (on[:, is_used].sum(axis=1) == 1).all()
     return others[is_used] if is_one_hot else others[:0]
+
+
+def _first(notes: list[str]) -> list[str]:
+    """Return the first notes, and how many there are beyond them."""
+    return notes[:MOST_NOTES] + ([f"and {len(notes) - MOST_NOTES} more such columns"] if notes[MOST_NOTES:] else [])

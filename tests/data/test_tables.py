@@ -188,6 +188,12 @@ def test_a_number_that_stands_for_a_missing_value_is_told() -> None:
     assert second.startswith("column 'b': -999 in 2 rows, far from all other values (5 to 7)")
 
 
+def test_columns_beyond_the_first_ten_are_counted() -> None:
+    values = np.repeat(np.array([[1.0], [2.0], [-999.0], [-999.0]]), 13, axis=1)
+    notes = marker_notes([f"c{index}" for index in range(13)], values)
+    assert [notes[9][:12], *notes[10:]] == ["column 'c9':", "and 3 more such columns"]
+
+
 def test_an_index_is_no_feature_and_others_are(here: Path) -> None:
     splits = read(",x,shade\n" + "".join(f"{i},{i % 7},{i // 20}\n" for i in range(40)), here)
     assert (splits.feature_names, splits.input_shape) == (["x"], (1,))
