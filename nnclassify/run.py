@@ -27,6 +27,7 @@ from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
 from nnclassify.process import preserve_process_state, release_memory, stop_on_signals
+from nnclassify.runs.contention import Contention
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
 from nnclassify.runs.group_summary import Summary
 from nnclassify.runs.group_training import check_all_trained, train_runs
@@ -206,7 +207,7 @@ def train(
         provenance = ProvenanceWriter(folder, loaded, components.config)
         tracking = Tracking(folder, components.config, checkpointer.facts["run_id"], note)
         writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table, tracking]
-        trainer.observers = [*writers, *([monitor] if with_monitor else []), Notes(note), *observers]
+        trainer.observers = [*writers, *([monitor] if with_monitor else []), Notes(note), Contention(note), *observers]
         folder.remove_results()
         announce(components, trainer)
         with tracking:

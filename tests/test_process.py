@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+
+from nnclassify.process import _quotas, configure_threads, default_threads, num_cores
 
 SPINNING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
@@ -23,3 +27,43 @@ def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise(own: dict[s
     environment = {**inherited, **own, "OMP_DISPLAY_ENV": "verbose"}  # it prints what it has read
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, []),
+        ({"cpu.max": "max 100000\n"}, []),
+        ({"cpu.max": "150000 100000\n"}, [2]),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, []),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, [1]),
+    ],
+)
+def test_quotas_of_containers_are_read_in_both_versions(
+    tmp_path: Path, files: dict[str, str], cores: list[int]
+) -> None:
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert list(_quotas(tmp_path)) == cores
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="not on this system")
+def test_cores_are_those_that_the_process_may_use() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        assert num_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert num_cores() <= len(before)
+
+
+def test_a_chosen_number_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnclassify.process.num_cores", lambda: 0)  # fewer than there are threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    configure_threads()
+    assert (os.environ["OMP_NUM_THREADS"], default_threads()) == ("1", torch.get_num_threads())
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    assert default_threads() == 0

@@ -120,7 +120,7 @@ class RunConfig(Settings):
     """Compile the training step, or capture it as a CUDA graph: `on`, `off`, or `auto`, which compiles where the run
     is long enough to pay for it."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Number of CPU threads. Default: one for a tiny network, else torch's choice."""
+    """Number of CPU threads. Default: one for a tiny network, else one per core that may be used."""
     checkpoint_every: CheckpointEvery | None = None
     """How often to save during training: `{steps: 500}`, `{minutes: 10}` or both, in addition to the end of each
     epoch. Default: at the end of each epoch; epochs shorter than two seconds share a save."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, counts_of
 from nnclassify.data.table_encoder import TableEncoder
+from nnclassify.process import num_cores
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +137,7 @@ class Examples:
             return content_hashes(self.select(rows)[0].cpu().contiguous().flatten(1).view(torch.uint8).numpy())
 
         is_large = self.example_bytes >= HASHED_WITHOUT_GIL
-        with ThreadPoolExecutor(os.cpu_count() if is_large else 1) as pool:
+        with ThreadPoolExecutor(num_cores() if is_large else 1) as pool:
             digests = pool.map(hashed, self.chunks(torch.arange(len(self))))
             return np.frombuffer(b"".join(digests), dtype=">u8")
 

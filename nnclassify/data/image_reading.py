@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from nnclassify.data.file_list import FileList
 from nnclassify.data.image_depth import ValueRange, black_and_white, is_deep, range_of, values_of
 from nnclassify.data.image_format import ImageFormat, look_at
 from nnclassify.errors import DataError, InputError, counted, some
+from nnclassify.process import num_cores
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -111,7 +111,7 @@ def read_each(paths: Sequence[PathLike], look: Callable[[PathLike], Result]) -> 
     if sum(sizes) < SMALL_FILE * len(sizes):
         yield from map(read, paths)
         return
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         yield from pool.map(read, paths)
 
 

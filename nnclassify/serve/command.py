@@ -11,7 +11,7 @@ from nnclassify.data.image_reading import ignore_warnings
 from nnclassify.errors import InputError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Caution
-from nnclassify.process import use_threads
+from nnclassify.process import num_cores, use_threads
 from nnclassify.serve.app import Service, build_app
 from nnclassify.serve.guard import App, Guard
 from nnclassify.serve.limits import Limits
@@ -90,7 +90,7 @@ def run_server(
     ignore_warnings()
     metrics = Metrics(classifier.class_names, settings.workers)
     app = guarded_app(classifier, settings, metrics, report)
-    threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    threads = max(1, num_cores() // settings.workers)
 
     def serve(number: int, ready: Callable[[], None] = lambda: None) -> None:
         metrics.start(number)

@@ -28,6 +28,7 @@ from nnclassify.data.batches import Batches
 from nnclassify.device import Placement, autocast_of, resolve_placement
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
+from nnclassify.process import default_threads
 from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.precision import training_autocast
 
@@ -158,7 +159,7 @@ def begin_plan(config: RunConfig) -> ExecutionPlan:
         DeviceError: The device is not available, or does not support the number type.
     """
     placement = resolve_placement(config.device, config.precision)
-    return ExecutionPlan(placement, config.threads or torch.get_num_threads(), compile=config.compile)
+    return ExecutionPlan(placement, config.threads or default_threads(), compile=config.compile)
 
 
 def plan_execution(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnclassify.config.suggest.document import Entry
+from nnclassify.process import num_cores
 
 CORE_FLOPS, GPU_FLOPS = 20e9, 5e12
 """Operations per second that training reaches, as an estimate: of a CPU core, and of a GPU."""
@@ -78,7 +78,7 @@ def machine_flops() -> float:
     """Estimated operations per second of the device that `device: auto` takes."""
     import torch
 
-    return GPU_FLOPS if torch.cuda.is_available() else CORE_FLOPS * (os.cpu_count() or 1)
+    return GPU_FLOPS if torch.cuda.is_available() else CORE_FLOPS * num_cores()
 
 
 def loss_entries(class_counts: Sequence[int], num_validation: float = SURE) -> list[Entry]:
