@@ -15,7 +15,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from nnclassify.errors import NNClassifyError, one_line
+from nnclassify.errors import NNClassifyError, one_line, printable
 from nnclassify.files.python_source import described
 from nnclassify.files.version import __version__
 from nnclassify.inference.classifier import Classifier
@@ -38,13 +38,15 @@ from nnclassify.serve.reading import RequestReader
 
 MAX_PROBLEM, MAX_PROBLEMS = 500, 20
 """Characters of a problem, and problems, in an answer."""
+MAX_ENCODING = 100
+"""Characters of a header in a problem."""
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript", "docs.js": "text/javascript"}
 REFUSALS = {
     400: "The body is damaged.",
     403: "Another site sends the request, or it calls the server by an unknown name.",
     408: "The body came too slowly.",
     413: "The body, or the number of inputs, is over a limit.",
-    415: "The body is neither a form with files nor JSON.",
+    415: "The body is neither a form with files nor JSON, or is compressed.",
     422: "An input cannot be read, or does not fit the network.",
     500: "The network failed.",
     503: "The server is busy: try again after the seconds in `Retry-After`.",
@@ -163,6 +165,7 @@ def build_app(service: Service) -> FastAPI:
         description="Predictions of one trained network. Errors have one sentence per problem.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.add_exception_handler(Refusal, _refused)
@@ -191,6 +194,10 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         The predictions are those of `nnclassify predict`; probabilities may differ in the sixth digit, because inputs
         are computed together with others.
         """
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            found = printable(encoding[:MAX_ENCODING])
+            raise Refusal(415, f"Content-Encoding: found {found!r}, expected none; send the body uncompressed")
         size = _announced_size(request, limits)
         room.take(size)
         try:

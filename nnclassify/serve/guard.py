@@ -76,7 +76,7 @@ class Guard:
             if (problem := self._problem(scope)) is not None:
                 await answer_error(noted, 403, problem)
             else:
-                await self._app(scope, receive, noted)
+                await self._app(_with_head(scope), receive, noted)
         except Exception as error:
             line = self._report(error)
             if not status:
@@ -102,6 +102,11 @@ class Guard:
         except ValueError:
             return False
         return name in self._hosts or _is_address(name)
+
+
+def _with_head(scope: Scope) -> Scope:
+    """Answer HEAD as GET, of which the server then sends the headers alone."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def check_name(name: str) -> None:

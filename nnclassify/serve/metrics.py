@@ -20,7 +20,7 @@ HELP = {
     "requests_total": ("counter", "Requests answered, by route and status code."),
     "request_seconds": ("histogram", "Duration of requests to /predict that were answered with 200."),
     "batch_inputs": ("histogram", "Inputs that the network computed at a time."),
-    "predictions_total": ("counter", "Inputs predicted, by class."),
+    "predictions_total": ("counter", "Inputs predicted, by class, without those that were unsure."),
     "unsure_total": ("counter", "Predictions that were unsure."),
     "unlike_total": ("counter", "Inputs unlike the training data."),
     "requests_in_progress": ("gauge", "Requests to /predict that are read, waiting or computed."),

@@ -149,6 +149,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
         (b'{"inputs": [[[1], [1, 2]]]}', JSON, 422, "inputs[0]: not an array of numbers"),
         (b"x", {}, 415, "Content-Type: found none"),
         (b"x", {"Content-Type": "text/plain"}, 415, "Content-Type: found 'text/plain', expected multipart/form-data"),
+        (b"x", {**JSON, "Content-Encoding": "gzip"}, 415, "Content-Encoding: found 'gzip', expected none; send the"),
         (b"x", {"Content-Type": "multipart/form-data"}, 400, "Content-Type: multipart/form-data without a boundary"),
         (b"x", FORM, 400, "body: not a form"),
         (b"--x--\r\n", FORM, 422, "body: a form without files"),
@@ -198,6 +199,16 @@ def test_limits_of_bytes_and_inputs(serve: Serve) -> None:
     assert (large.status_code, large.json()["error"][:34]) == (413, "body: over the limit of 2000 bytes")
     chunked = client.post("/predict", content=(b" " * 1000 for _ in range(3)), headers=JSON)
     assert chunked.status_code == 413
+
+
+def test_every_page_has_a_head_and_no_other_address(serve: Serve) -> None:
+    client = serve("iris")
+    for path in ("/", "/docs", "/health", "/metrics", "/model", "/static/page.css"):
+        assert client.head(path).status_code == 200
+    refused = client.head("/predict")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
+    assert client.post("/predict/", follow_redirects=False).status_code == 404  # no redirect, which loses a body
+    assert 'nnclassify_requests_total{route="other",status="404"} 1' in client.get("/metrics").text
 
 
 def test_a_full_server_says_when_to_try_again(serve: Serve) -> None:
