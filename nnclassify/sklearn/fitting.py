@@ -97,6 +97,8 @@ def configured(data: TrainingData, given: Mapping[str, Any], *, is_stream: bool 
     else:
         splits = dataset.draw_splits(source, seed if dataset.seed is None else dataset.seed, seed)
     suggested = values_of(network_entries(splits))
+    if is_stream:  # whose first batch does not tell how common the classes are
+        suggested["loss"] = as_options(suggested["loss"])["name"]
     return _loaded({**options, **{key: _filled(options.get(key), suggested[key]) for key in SUGGESTED}}), splits
 
 
@@ -107,6 +109,7 @@ def _of_stream(options: dict[str, Any]) -> dict[str, Any]:
         "dataset.validation": options["dataset"].get("validation"),
         "patience": options.get("patience"),
         "scheduler": None if scheduler == "constant" else scheduler,
+        **{f"loss.{key}": value for key, value in as_options(options.get("loss")).items() if value == "balanced"},
     }
     if problems := [
         f"{key}: found {value!r}, but partial_fit knows neither all examples nor the last epoch; remove it, or use fit"

@@ -246,10 +246,18 @@ def test_batches_of_a_table_keep_the_columns_of_the_first() -> None:
     assert len(found.history_) == 6
 
 
+def test_a_class_that_the_first_batch_lacks_is_learned_from_the_next() -> None:
+    found = NNClassifier(random_state=1)
+    for part in (slice(0, 100), slice(50, 150)) * 10:
+        found.partial_fit(X[part], Y[part], classes=[0, 1, 2])
+    assert set(found.predict(X)) == {0, 1, 2}
+
+
 def test_a_stream_has_no_validation_split_and_no_last_epoch() -> None:
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         NNClassifier().partial_fit(X, Y)
-    for option in ({"scheduler": "one_cycle"}, {"patience": 2}, {"dataset": {"validation": 0.2}}):
+    weighted = {"loss": {"name": "cross_entropy", "class_weights": "balanced"}}
+    for option in ({"scheduler": "one_cycle"}, {"patience": 2}, {"dataset": {"validation": 0.2}}, weighted):
         with pytest.raises(ConfigError, match=r"partial_fit knows neither all examples nor the last epoch"):
             NNClassifier(**option).partial_fit(X, Y, classes=[0, 1, 2])
 
