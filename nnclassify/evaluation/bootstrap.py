@@ -50,8 +50,8 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
 
     Returns:
         Low and high by name; without the metrics that are no function of sums over the examples, and without those that
-        are the same in all resamples, as for a network that makes no mistake on a few examples: the examples do not
-        tell how much they vary.
+        are the same in nearly all resamples, as for a network that makes no mistake on a few examples, or always
+        predicts the same class: the examples do not tell how much they vary.
     """
     count = len(given.targets)
     units = units_of(count, given.probabilities.shape[1])
@@ -92,12 +92,10 @@ def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float]
         weights: How often each unit is drawn, `(RESAMPLES, G)`.
 
     Returns:
-        Low and high; None if the metric is the same in all resamples.
+        Low and high; None if they are the same, because the metric is in nearly all resamples.
     """
     total = statistics.sums.sum(dim=0)
     values, whole = statistics.value(weights @ statistics.sums), statistics.value(total)
-    if bool((values == values[0]).all()):
-        return None
     without_one = statistics.value(total - statistics.sums)
     influence = without_one.mean() - without_one
     spread = float((influence**2).sum())
@@ -107,7 +105,7 @@ def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float]
     bias = _NORMAL.inv_cdf(min(max(below, half), 1 - half))
     levels = [_corrected(level, bias, acceleration) for level in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]
     low, high = values.quantile(torch.tensor(levels, dtype=values.dtype)).tolist()
-    return low, high
+    return None if math.isclose(low, high) else (low, high)
 
 
 def area_interval(statistics: Statistics) -> tuple[float, float] | None:
