@@ -47,7 +47,9 @@ def _table(runs: Sequence[ListedRun]) -> str:
     rows = [
         [
             run.name,
-            f"{run.dataset or '?'} {run.model or '?'}" if run.state not in ("search", "not a run") else "-",
+            f"{run.dataset or '?'} {run.model or '?'}"
+            if run.state not in ("checkpoint", "search", "not a run")
+            else "-",
             "-" if run.epochs is None else f"{run.epochs_done}/{run.epochs}",
             *("-" if share is None else percent(share) for share in (run.validation_accuracy, run.test_accuracy)),
             "-" if run.saved_at is None else f"{run.saved_at.astimezone():%Y-%m-%d %H:%M}",

@@ -24,6 +24,11 @@ def cell(name: str) -> str:
     return f"'{shown}" if begins in _FORMULA and not _are_numbers(shown) else shown
 
 
+def name_in(text: str) -> str:
+    """Return the name that `cell` wrote, without the apostrophe for spreadsheets."""
+    return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
+
+
 def _are_numbers(text: str) -> bool:
     try:
         return all(float(part) is not None for part in text.split(","))

@@ -190,7 +190,7 @@ def _metrics(checkpoint: Checkpoint, best: Row | None, result: dict[str, Any] | 
     if result is None or result["best_epoch"] != checkpoint.epoch:
         return {"validation": validation, "test": {}}
     found = {split: _finite(result[split] or {}) for split in ("validation", "test")}
-    return {**found, "validation": {**found["validation"], **validation}}
+    return {**found, "validation": {**validation, **found["validation"]}}  # in which a decision threshold acts
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, float]:
@@ -217,7 +217,7 @@ def _compared(
         seconds=sum(row.seconds for row in rows) if result is None else result["train_seconds"],
         accuracies={
             "train": None if best is None else best.train_accuracy,
-            "validation": None if best is None else best.validation_accuracy,
+            "validation": metrics["validation"].get("accuracy"),
             "test": metrics["test"].get("accuracy"),
         },
         select_by=checkpoint.config.get("select_by", "accuracy"),

@@ -93,10 +93,15 @@ def scored_examples(checkpoint: Path) -> ScoredExamples:
     return ScoredExamples({example: is_correct[example[0]] for example in examples}, manifest.splits.count("train"))
 
 
-def _draw(checkpoint: Checkpoint) -> list[Any]:
-    """Return the options by which a run draws its splits."""
+DRAW = ("seed", "dataset.seed", "dataset.folds", "dataset.fold")
+"""The options by which a run draws its splits from its data."""
+
+
+def _draw_and_data(checkpoint: Checkpoint) -> tuple[list[Any], dict[str, Any]]:
+    """Return the options by which a run draws its splits, and the other options of its dataset."""
     config = flat(checkpoint.config)
-    return [config.get(key) for key in ("seed", "dataset.seed", "dataset.folds", "dataset.fold")]
+    others = {key: value for key, value in config.items() if key.startswith("dataset.") and key not in DRAW}
+    return [config.get(key) for key in DRAW], others
 
 
 def differing_tests(folders: Sequence[RunFolder], checkpoints: Sequence[Checkpoint]) -> list[str]:
@@ -109,9 +114,15 @@ def differing_tests(folders: Sequence[RunFolder], checkpoints: Sequence[Checkpoi
     differing = [(folder, checkpoint) for folder, checkpoint, digest in pairs if digest not in (None, digests[0])]
     if digests[0] is None or not differing or (before := read_manifest(folders[0].manifest)) is None:
         return []
-    draw = _draw(checkpoints[0])
-    redrawn = [folder.name for folder, checkpoint in differing if _draw(checkpoint) != draw]
-    others = [folder for folder, checkpoint in differing if _draw(checkpoint) == draw]
+    draw, data = _draw_and_data(checkpoints[0])
+    redrawn: list[str] = []
+    others: list[RunFolder] = []
+    for folder, checkpoint in differing:
+        its_draw, its_data = _draw_and_data(checkpoint)
+        if its_draw != draw and its_data == data:
+            redrawn.append(folder.name)
+        else:
+            others.append(folder)
     notes = []
     if redrawn:
         notes.append(f"{some(redrawn)}: another seed or fold than {folders[0].name}, so other test examples")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nnclassify.data import Examples
 from nnclassify.errors import SaveError
-from nnclassify.files.csv_cells import cell, read_csv, write_csv
+from nnclassify.files.csv_cells import cell, name_in, read_csv, write_csv
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.runs.folder import RunFolder
 
@@ -94,7 +94,7 @@ class PredictionRows:
     @property
     def names(self) -> list[str]:
         """The name of each example."""
-        return [row[1] for row in self.rows]
+        return [name_in(row[1]) for row in self.rows]
 
     @cached_property
     def true(self) -> list[Labels]:

@@ -19,7 +19,7 @@ from nnclassify.files.paths import content_of, is_folder, unreadable
 from nnclassify.runs.folder import RunFolder, is_group, is_study
 from nnclassify.training.history import Row, read_rows
 
-State = Literal["finished", "interrupted", "running", "damaged", "search", "not a run"]
+State = Literal["finished", "interrupted", "running", "damaged", "checkpoint", "search", "not a run"]
 
 
 class _Split(BaseModel):
@@ -40,8 +40,8 @@ class ListedRun:
 
     Attributes:
         name: Name of the folder.
-        state: `running` if a process holds the folder's lock; `search` for a folder of `tune`; `not a run` if it
-            contains no file of a run.
+        state: `running` if a process holds the folder's lock; `search` for a folder of `tune`; `checkpoint` if it has
+            `best.pt` alone, as `NNClassifier.save` writes it; `not a run` if it contains no file of a run.
         problem: Why the run is damaged or cannot be read.
         dataset: Name of the dataset; None if the config cannot be read.
         model: Name of the model; None if the config cannot be read.
@@ -97,6 +97,8 @@ def _listed(folder: RunFolder) -> ListedRun:
         return ListedRun(folder.name, "search")
     if not _is_run(folder):
         return ListedRun(folder.name, "not a run")
+    if [file for file in folder.files() if os.path.lexists(file)] == [folder.best]:
+        return ListedRun(folder.name, "checkpoint")
     problems: list[str] = []
     config, rows, result = _config(folder, problems), _rows(folder, problems), _result(folder, problems)
     best = _best(rows, config, result)
@@ -110,10 +112,17 @@ def _listed(folder: RunFolder) -> ListedRun:
         epochs=None if config is None else config.epochs,
         epochs_done=len(rows),
         best_epoch=None if best is None else best.epoch,
-        validation_accuracy=None if best is None else best.validation_accuracy,
+        validation_accuracy=_validation_accuracy(best, result),
         test_accuracy=None if result is None or result.test is None else result.test.accuracy,
         saved_at=None if saved_at is None else _time(saved_at),
     )
+
+
+def _validation_accuracy(best: Row | None, result: _Result | None) -> float | None:
+    """Return the accuracy at the end of a finished run, where a decision threshold acts; before, that of training."""
+    if result is not None and result.validation is not None:
+        return result.validation.accuracy
+    return None if best is None else best.validation_accuracy
 
 
 def _time(nanoseconds: int) -> datetime | None:

@@ -15,7 +15,7 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.duplicates import Contents
 from nnclassify.errors import counted, some
 from nnclassify.files.atomic_write import remove
-from nnclassify.files.csv_cells import cell, read_csv, write_csv
+from nnclassify.files.csv_cells import cell, name_in, read_csv, write_csv
 
 Pairs = list[tuple[int, int]]
 """Rows of the same example in an earlier and in the present manifest."""
@@ -27,7 +27,7 @@ HEADER = ("name", "split", "class", "hash", "duplicate_of")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The examples of a run, as the cells of a table: a list per column, of equal length.
+    """The examples of a run, as a table: a list per column, of equal length.
 
     Attributes:
         names: The name of each example, unique within the run.
@@ -53,7 +53,7 @@ class Manifest:
 def manifest_of(splits: Splits) -> Manifest:
     """List the examples of all splits: training, validation, test."""
     columns = zip(*_columns(Contents(splits), splits.class_names), strict=True)
-    return Manifest(*(list(chain.from_iterable(column)) for column in columns))
+    return Manifest(*(list(map(name_in, chain.from_iterable(column))) for column in columns))
 
 
 def write_manifest(path: Path, splits: Splits) -> None:
@@ -107,7 +107,7 @@ def read_manifest(path: Path) -> Manifest | None:
     rows = list(read_csv(path))
     if not rows or tuple(rows[0]) != HEADER or any(len(row) != len(HEADER) for row in rows):
         return None
-    return Manifest(*([row[column] for row in rows[1:]] for column in range(4)))
+    return Manifest(*([name_in(row[column]) for row in rows[1:]] for column in range(4)))
 
 
 def changes_since(path: Path, splits: Splits) -> str:

@@ -21,9 +21,11 @@ from nnclassify.errors import CheckpointError, ConfigError, DataError, InputErro
 from nnclassify.evaluation.calibration import Calibration, calibrated
 from nnclassify.inference import analysis
 from nnclassify.inference.classifier import Classifier
+from nnclassify.inference.compare import compare
 from nnclassify.inference.evaluate import evaluate
 from nnclassify.losses import CrossEntropy
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
+from nnclassify.runs.listing import listed
 from nnclassify.runs.resume import missing_best
 
 BLOBS = {"name": "blobs", "num_examples": 300, "num_test": 200, "std": 1.2, "validation": 0.4}
@@ -180,6 +182,8 @@ def test_f1_and_costs_choose_the_threshold_on_validation(here: Path) -> None:
     assert json.loads(by_cost.folder.result.read_text())["calibration"]["threshold"] == threshold
     reached = json.loads(by_cost.folder.result.read_text())["validation"]["accuracy"]
     assert reached == by_cost.validation.accuracy  # and not that of the history, which is at 0.5
+    assert compare([str(by_cost.folder.path)])[0].accuracies["validation"] == reached
+    assert [run.validation_accuracy for run in listed(by_cost.folder.path)] == [reached]
     saved = Classifier.load(by_cost.folder.best)
     assert torch.equal(saved.loss_fn.predictions(by_cost.validation.outputs), by_cost.validation.predictions)
     assert saved.overridden(["evaluation.threshold=0.9"]).loss_fn.decision == 0.9

@@ -70,3 +70,11 @@ def test_a_test_split_that_is_not_that_of_the_first_run_is_told_by_name(here: Pa
     (Path("checkpoints") / "before" / "manifest.csv").unlink()  # as of a run of an earlier release
     notes.clear()
     assert compare(["before", "after"], notes.append)[1].examples is None and notes == []
+
+
+def test_other_data_is_not_called_another_seed(here: Path) -> None:
+    trained("before", dataset=table(*ROWS))
+    trained("other", dataset={"name": "blobs", "num_examples": 30, "num_test": 9}, seed=1)
+    notes: list[str] = []
+    compare(["before", "other"], notes.append)
+    assert [note.partition(": ")[2][:38] for note in notes] == ["its test split is not that of before: "]

@@ -138,3 +138,10 @@ def test_a_run_that_a_wrong_clock_saved_has_no_time(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(RunFolder, "started_at", lambda self: 253_402_300_800 * 10**9)  # 1 January 10000
     (run,) = listed(tmp_path)
     assert (run.name, run.saved_at) == ("run", None)
+
+
+def test_a_checkpoint_alone_is_no_damaged_run(tmp_path: Path) -> None:
+    best = RunFolder(tmp_path / "estimator").best
+    best.parent.mkdir()
+    best.write_text("")  # as `NNClassifier.save` leaves it
+    assert (only(tmp_path).state, only(tmp_path).problem) == ("checkpoint", None)

@@ -94,6 +94,7 @@ def test_a_manifest_is_a_table_that_names_duplicates_of_other_splits(tmp_path: P
         ("e", "test", "y", "c"),
     ]
     assert read_manifest(tmp_path / "m.csv") == manifest_of(splits)
+    assert manifest_of(splits).names[:2] == ["=1+1", r"b\n"]  # for messages, without the apostrophe
 
 
 def test_what_is_no_manifest_is_none(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ ONE_CLASS = Page(
     title="the network makes the same prediction for every example",
     looks_at="Predictions for 256 training examples, after a fifth of the run and at least three epochs, or at the "
     "end of the run: all the same, although no class has 99% of the examples.",
-    why="The output does not depend on the input: no information reaches it.",
+    why="The outputs depend on the input too little to change the prediction, or not at all.",
     source="Karpathy, A recipe for training neural networks, 2019",
     fix="Run nnclassify check CONFIG: it looks for the cause.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -31,13 +31,18 @@ class ClassRow(ClassReport):
 
     Attributes:
         interval: The 95% Wilson interval of the recall.
-        taken_for: The class that its examples are most often taken for; empty if there is none.
-        num_taken: How often that is.
+        taken_for: The class that its examples are most often taken for; several if they are equally often.
+        num_taken: How often that is for each of them.
     """
 
     interval: tuple[float, float]
-    taken_for: str = ""
+    taken_for: Sequence[str] = ()
     num_taken: int = 0
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Return, in words, classes that are equally often an answer."""
+    return " or ".join(names) if len(names) < 3 else some(names, 2)
 
 
 def of_size(counts: Mapping[str, int], size: int) -> str:
@@ -53,20 +58,20 @@ def class_rows(scored: Scored) -> list[ClassRow]:
     pairs = zip(scored.true, scored.predicted, strict=True)
     support, predicted = Counter(chain.from_iterable(scored.true)), Counter(chain.from_iterable(scored.predicted))
     right = Counter(chain.from_iterable(true if true == answer else set(true) & set(answer) for true, answer in pairs))
-    most: dict[int, tuple[int, int]] = {}
-    for (true_class, answer_class), count in scored.counts.items():
-        if true_class != answer_class and count > most.get(true_class, (0, 0))[1]:
-            most[true_class] = answer_class, count
+    taken: dict[int, dict[int, int]] = defaultdict(dict)
+    for (true_class, answer_class), count in sorted(scored.counts.items()):
+        if true_class != answer_class:
+            taken[true_class][answer_class] = count
     rows = []
     for index, name in enumerate(scored.class_names):
         report = ClassReport.of(name, right[index], predicted[index], support[index])
-        other, times = most.get(index, (-1, 0))
+        most = max(taken[index].values(), default=0)
         rows.append(
             ClassRow(
                 **vars(report),
                 interval=wilson_interval(right[index], support[index]) if support[index] else (0.0, 0.0),
-                taken_for=scored.class_names[other] if times else "",
-                num_taken=times,
+                taken_for=[scored.class_names[other] for other, count in taken[index].items() if count == most],
+                num_taken=most,
             )
         )
     return rows

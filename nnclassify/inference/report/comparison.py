@@ -14,7 +14,7 @@ from nnclassify.inference.differences import differences
 from nnclassify.inference.display_names import readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
 from nnclassify.inference.report.classes import MAX_LABEL, class_rows
-from nnclassify.inference.report.contents import RunContents
+from nnclassify.inference.report.contents import RunContents, number_at
 from nnclassify.inference.report.findings import MAX_NAME, value_text
 from nnclassify.inference.report.page import rendered
 from nnclassify.inference.report.sections import MAX_VALUE
@@ -53,7 +53,7 @@ def comparison_page(runs: Sequence[RunContents], compared: Sequence[ComparedRun]
         "names": names,
         "results": [_result(run, name) for run, name in zip(runs, names, strict=True)],
         "best": _mean(groups[0]) if len(groups) == 1 else _best(runs, names),
-        "task": task_sentence(runs[0]),
+        "task": task_sentence(runs[0]) if _has_one_task(runs) else "",
         "told_of_all": [*verdicts(compared, groups), *_cautions(runs, names)],
         "charts": charts,
         "differences": _differences(runs),
@@ -75,7 +75,9 @@ def comparison_page(runs: Sequence[RunContents], compared: Sequence[ComparedRun]
 def _result(run: RunContents, name: str) -> dict[str, Any]:
     found = judged(run)
     best = run.best
-    validation = None if best is None else best.validation_accuracy
+    validation = number_at(run.result, "validation", "accuracy")
+    if validation is None and best is not None:
+        validation = best.validation_accuracy
     return {
         "name": name,
         "share": None if found is None else found.accuracy,
@@ -98,12 +100,16 @@ def _ranked(runs: Sequence[RunContents], names: Sequence[str]) -> list[tuple[Jud
     return sorted(found, key=lambda pair: -pair[0].accuracy)
 
 
+def _has_one_task(runs: Sequence[RunContents]) -> bool:
+    return len({frozenset(class_names(run)) for run in runs}) == 1
+
+
 def _best(runs: Sequence[RunContents], names: Sequence[str]) -> str:
     """Say which run is best; whether the difference may be chance is said below."""
     ranked = _ranked(runs, names)
     if len(ranked) < 2:
         return "Fewer than two of these runs have a result, so there is nothing to compare."
-    if any(set(class_names(run)) != set(class_names(runs[0])) for run in runs):
+    if not _has_one_task(runs):
         return "These runs have different classes, so their figures cannot be compared."
     if len({found.split for found, _ in ranked}) > 1:
         return "These runs were measured on different splits, so their figures cannot be compared."

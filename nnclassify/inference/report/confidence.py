@@ -46,7 +46,7 @@ def confidence_section(run: RunContents, scored: Scored) -> dict[str, Any]:
         "before": [_dot(one, len(scored)) for one in before],
         "surest": surest(scored.confidences, scored.is_correct, SURE_SHARES),
         "sets": list(_sets(of_split)),
-        "temperature": _temperature(run),
+        "temperature": _temperature(run, scored.split),
         "table": list(_scaling(run)),
     }
 
@@ -80,12 +80,13 @@ def _sets(of_split: Any) -> Iterator[dict[str, str]]:
             }
 
 
-def _temperature(run: RunContents) -> str:
+def _temperature(run: RunContents, split: str) -> str:
     temperature = number_at(run.result, "calibration", "temperature")
     if temperature == 1:
         return "The probabilities are those of the network: the validation split does not tell a better temperature."
     if temperature is not None:
-        return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split."
+        same = ". These figures are of the same examples, and so a little too good" if split == "validation" else ""
+        return f"The probabilities are calibrated: temperature {temperature:.3g}, fitted to the validation split{same}."
     reason = at(run.result, "calibration", "reason")
     return f"Not calibrated: {readable(reason, MAX_REASON)}." if isinstance(reason, str) else ""
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from nnclassify.config.yaml_reader import read_yaml
 from nnclassify.errors import ConfigError, one_line
-from nnclassify.files.csv_cells import read_csv
+from nnclassify.files.csv_cells import name_in, read_csv
 from nnclassify.files.json_files import read_json
 from nnclassify.inference.report.examples import ShownExamples, read_examples
 from nnclassify.inference.report.scored import Scored, read_scored
@@ -190,7 +190,7 @@ def _audit(folder: RunFolder, problems: list[str]) -> Audit | None:
     header, *rows = list(read_csv(folder.path / "audit.csv")) or [[]]
     if not {"name", "finding"} <= set(header):
         return None
-    flags = [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
+    flags = [dict(zip(header, map(name_in, row), strict=True)) for row in rows if len(row) == len(header)]
     return Audit(_findings(_object(folder.path / "audit.json", problems)), flags)
 
 
@@ -217,9 +217,9 @@ def read_data(folder: RunFolder) -> Data:
     rows = [row for row in _table(folder.manifest) if len(row) == 5]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for (split, name), count in Counter((row[1], row[2]) for row in rows).items():
-        counts[split][name] = count
-    duplicates = [(row[0], row[4]) for row in rows if row[4]]
-    skipped = {row[0]: row[1] for row in _table(folder.skipped) if len(row) == 2}
+        counts[split][name_in(name)] = count
+    duplicates = [(name_in(row[0]), name_in(row[4])) for row in rows if row[4]]
+    skipped = {name_in(row[0]): name_in(row[1]) for row in _table(folder.skipped) if len(row) == 2}
     return Data(dict(counts), duplicates, skipped)
 
 

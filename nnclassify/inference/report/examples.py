@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.files.atomic_write import write_text
+from nnclassify.files.csv_cells import name_in
 from nnclassify.files.json_files import read_record
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.report.scored import Scored
@@ -29,7 +30,7 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class ShownExamples:
-    """What is shown of the examples of a split, by their names as in `predictions.csv`.
+    """What is shown of the examples of a split, by their names.
 
     Attributes:
         split: The name of the split.
@@ -66,9 +67,14 @@ def save_examples(path: Path, scored: Scored | None, splits: Splits) -> ShownExa
 def read_examples(path: Path) -> ShownExamples:
     """Read what `save_examples` wrote; empty if it is missing or damaged."""
     try:
-        return read_record(path, ShownExamples)
+        read = read_record(path, ShownExamples)
     except (OSError, ValueError):
         return ShownExamples()
+    return replace(  # runs of earlier releases have the names of `predictions.csv`, as for spreadsheets
+        read,
+        images={name_in(name): image for name, image in read.images.items()},
+        values={name_in(name): values for name, values in read.values.items()},
+    )
 
 
 def _images(scored: Scored, examples: Examples) -> dict[str, str]:

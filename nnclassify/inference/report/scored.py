@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
-from nnclassify.files.csv_cells import cell
+from nnclassify.files.csv_cells import name_in
 from nnclassify.inference.predictions import Labels, read_predictions
 
 Cell = tuple[int, int]
@@ -137,11 +137,6 @@ def read_scored(path: Path) -> Scored | None:
         confidences = [min(max(share, 1 - share) for share in shares) for shares in probabilities]
     else:
         confidences = [shares[label] for shares, (label,) in zip(probabilities, read.predicted, strict=True)]
-    classes = [*map(_without_apostrophe, read.cells)]
+    classes = [*map(name_in, read.cells)]
     labels = read.true, read.predicted
     return Scored(read.split, classes, read.names, *labels, confidences, read.losses, read.is_multi_hot)
-
-
-def _without_apostrophe(name: str) -> str:
-    """Return a name without what `cell` put in front for spreadsheets."""
-    return name[1:] if name.startswith("'") and cell(name[1:]) == name else name

@@ -13,7 +13,7 @@ from nnclassify.evaluation.metrics import IN_DIGITS, METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import num_columns, readable, readable_names
 from nnclassify.inference.report.charts import Chart, Series, line_chart, thinned
-from nnclassify.inference.report.classes import MAX_LABEL, MatrixCell, class_rows, matrix, of_size
+from nnclassify.inference.report.classes import MAX_LABEL, MatrixCell, alternatives, class_rows, matrix, of_size
 from nnclassify.inference.report.confidence import confidence_gap, confidence_section
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.findings import MAX_NAME, audited, checked, finding, no_findings, value_text
@@ -186,6 +186,7 @@ def _figure_notes(run: RunContents, splits: Sequence[str]) -> Iterator[str]:
         yield "The range beside a figure is its 95% interval, where it is known."
     if run.best is not None and "train" in splits:
         yield f"The training figures are from epoch {run.best.epoch:,}, measured during training."
+    yield from _of_options(run)
     num_train = sum(run.data.counts.get("train", {}).values())
     if num_train > MAX_EXAMPLES and number_at(run.result, "baselines", "linear") is not None:
         trees = f", and trees to at most {boosting.MAX_EXAMPLES:,}" if at(run.result, "baselines", "boosted") else ""
@@ -193,6 +194,23 @@ def _figure_notes(run: RunContents, splits: Sequence[str]) -> Iterator[str]:
     reasons = [at(run.result, split, "undefined") for split in splits]
     lacking = {str(text) for found in reasons if isinstance(found, dict) for text in found.values()}
     yield from (f"No value: {readable(text, MAX_VALUE)}." for text in sorted(lacking))
+
+
+def _of_options(run: RunContents) -> Iterator[str]:
+    """Yield what options make of the figures: a decision threshold, and a test split that is not shown."""
+    threshold = number_at(run.result, "calibration", "threshold")
+    threshold = number_at(run.config, "evaluation.threshold") if threshold is None else threshold
+    if threshold is not None and run.scored is not None and len(run.scored.class_names) == 2:
+        second = readable(run.scored.class_names[1], MAX_NAME)
+        yield (
+            f"The network answers {second} if its probability is above {percent(threshold)}, the decision threshold "
+            "of the config. It acts after training, so it is in these figures, and not in the curves."
+        )
+    hidden = sum(run.data.counts.get("test", {}).values())
+    is_seen = isinstance(at(run.result, "test"), dict) or (run.scored is not None and run.scored.split == "test")
+    if hidden and not is_seen and run.config.get("show_test") is False:
+        command = printable(shell_command("evaluate", run.name, "--split", "test"))
+        yield f"Nobody has looked at the {counted(hidden, 'test example')} yet (show_test): `{command}` does."
 
 
 def _figure(run: RunContents, split: str, name: str) -> dict[str, str] | None:
@@ -319,7 +337,15 @@ def _classes(scored: Scored) -> list[dict[str, Any]]:
     rows = list(zip(class_rows(scored), names, strict=True))
     if len(rows) > MAX_CLASSES:
         rows = sorted(rows, key=lambda pair: pair[0].recall)[:MAX_CLASSES]
-    return [{**vars(row), "name": name, "taken_for": by_name.get(row.taken_for, "")} for row, name in rows]
+    return [
+        {
+            **vars(row),
+            "name": name,
+            "taken_for": alternatives([by_name[other] for other in row.taken_for]),
+            "num_taken": f"{row.num_taken:,}{' each' if len(row.taken_for) > 1 else ''}",
+        }
+        for row, name in rows
+    ]
 
 
 def _slices(run: RunContents) -> dict[str, Any]:

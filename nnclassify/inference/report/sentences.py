@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nnclassify.errors import counted, some
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import readable
-from nnclassify.inference.report.classes import NAMED_CLASSES, ClassRow, class_rows
+from nnclassify.inference.report.classes import NAMED_CLASSES, ClassRow, alternatives, class_rows
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
 from nnclassify.inference.report.scored import Scored
 
@@ -201,15 +201,19 @@ def _classes(scored: Scored) -> Iterator[str]:
         yield f"It finds about the same share of every class ({' to '.join(shares)})."
         return
     count = 1 if len(ranked) < 4 else 2
-    worst = " and ".join(_weak(row) for row in ranked[: -count - 1 : -1])
-    yield f"Most reliable for {_most_reliable(ranked[:-count], count)}; weakest for {worst}."
+    worst = sorted(ranked[count:], key=lambda row: row.recall)
+    yield f"Most reliable for {_first(ranked[:-count], count, _reliable)}; weakest for {_first(worst, count, _weak)}."
 
 
-def _most_reliable(ranked: Sequence[ClassRow], count: int) -> str:
-    """Return the classes that are found most often, and how many more are found as often as the last of them."""
-    best = [f"{_name(row)} ({percent(row.recall)} found)" for row in ranked[:count]]
+def _first(ranked: Sequence[ClassRow], count: int, told: Callable[[ClassRow], str]) -> str:
+    """Return what is told of the first classes, and how many more are found as often as the last of them."""
+    named = list(map(told, ranked[:count]))
     equal = sum(row.recall == ranked[count - 1].recall for row in ranked[count:])
-    return f"{', '.join(best)} and {equal} more" if equal else " and ".join(best)
+    return f"{', '.join(named)} and {equal} more" if equal else " and ".join(named)
+
+
+def _reliable(row: ClassRow) -> str:
+    return f"{_name(row)} ({percent(row.recall)} found)"
 
 
 def _name(row: ClassRow) -> str:
@@ -217,7 +221,8 @@ def _name(row: ClassRow) -> str:
 
 
 def _weak(row: ClassRow) -> str:
-    taken = f", most often taken for {readable(row.taken_for, MAX_NAME)}" if row.taken_for else ""
+    others = alternatives([readable(name, MAX_NAME) for name in row.taken_for])
+    taken = f", most often taken for {others}" if others else ""
     return f"{_name(row)} ({percent(row.recall)}{taken})"
 
 
@@ -240,7 +245,7 @@ def _caution(run: RunContents, found: Judged) -> Iterator[str]:
         )
     if found.split == "train":
         yield f"Caution: how it does on other {things} is unknown, because none were kept out of training."
-    if found.split == "test" and at(run.config, "dataset", "validation") == "test":
+    if found.split == "test" and run.config.get("dataset.validation") == "test":
         yield (
             "Caution: the test split was also the validation split, shown after every epoch. If anything was chosen by "
             "it, such as the number of epochs, the figure is too high."

@@ -426,3 +426,62 @@ def test_a_single_example_is_one(tmp_path: Path) -> None:
     folder = write_run(tmp_path, result={"test": {"accuracy": 1.0}})
     write_answers(folder, ["a", "b"], [("x", 0, 0, 0.9)])
     assert "100.0% of 1 test example that it was not trained on" in page_of(folder).text
+
+
+def test_names_that_a_spreadsheet_would_run_are_shown_as_they_are(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
+    write_answers(run, ["=cat", "dog"], [("=cat/1.png", 0, 1, 0.9), ("dog/2.png", 1, 1, 0.8)])
+    rows = [["name", "split", "class", "hash", "duplicate_of"], ["'=cat/1.png", "test", "'=cat", "0", "'=cat/3.png"]]
+    write_csv(run.manifest, [*rows, ["dog/2.png", "test", "dog", "1", ""]])
+    write_csv(run.skipped, [["name", "reason"], ["'-a.png", "empty"]])
+    run.examples.write_text(json.dumps({"split": "test", "images": {"'=cat/1.png": "data:image/png;base64,AA=="}}))
+    page = page_of(run)
+    assert "=cat/1.png = =cat/3.png" in page.text and "-a.png: empty" in page.text
+    assert "data:image/png;base64,AA==" in page.sources
+    assert "'=" not in page.html and "'-" not in page.text
+
+
+def test_a_validation_split_that_is_the_test_split_is_a_caution(tmp_path: Path) -> None:
+    result = {"validation": {"accuracy": 0.5}, "test": {"accuracy": 0.5}}
+    for validation, is_told in (("test", True), ("0.1", False)):
+        config = f"dataset: {{name: digits, validation: {validation}}}\nmodel: mlp\n"
+        run = write_run(tmp_path / validation, result=result, config=config)
+        assert ("Caution: the test split was also the validation split" in page_of(run).text) is is_told
+
+
+def test_a_threshold_and_hidden_test_examples_are_told_beside_the_figures(tmp_path: Path) -> None:
+    config = "dataset: blobs\nmodel: mlp\nshow_test: false\nevaluation: {threshold: 0.3}\n"
+    run = write_run(tmp_path / "run", result={"validation": {"accuracy": 0.75}, "test": None}, config=config)
+    write_answers(run, ["no", "yes"], [("x", 0, 0, 0.9), ("y", 1, 0, 0.8)], "validation")
+    header = ["name", "split", "class", "hash", "duplicate_of"]
+    write_csv(run.manifest, [header, ["x", "validation", "no", "0", ""], ["z", "test", "no", "1", ""]])
+    hidden = "Nobody has looked at the 1 test example yet (show_test): nnclassify evaluate run --split test does."
+    text = page_of(run).text
+    assert "The network answers yes if its probability is above 30.0%, the decision threshold of the config." in text
+    assert hidden in text
+    chosen = {"validation": {"accuracy": 0.75}, "test": None, "calibration": {"threshold": 0.4, "temperature": 2.0}}
+    run.result.write_text(json.dumps({"best_epoch": 3, **chosen}))
+    text = page_of(run).text
+    assert "above 40.0%" in text and "fitted to the validation split. These figures are of the same examples" in text
+    write_answers(run, ["no", "yes"], [("z", 0, 0, 0.9)])  # evaluated later
+    assert hidden not in page_of(run).text
+
+
+def test_classes_that_are_equally_bad_are_counted(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
+    answers = [(f"a{n}", 0, 0, 0.9) for n in range(6)] + [(f"b{n}", 1, 2 * (n % 2), 0.9) for n in range(6)]
+    write_answers(run, ["a", "b", "c"], [*answers, *[(f"c{n}", 2, 0, 0.9) for n in range(6)]])
+    text = page_of(run).text
+    assert "Most reliable for a (100.0% found); weakest for b (0.0%, most often taken for a or c) and 1 more." in text
+    assert "a or c 3 each" in text and "a 6" in text
+
+
+def test_runs_of_different_tasks_have_no_common_one(tmp_path: Path) -> None:
+    calibrated = {"validation": {"accuracy": 0.75}, "test": {"accuracy": 0.5}}
+    for name, classes in (("one", ["a", "b"]), ("two", ["c", "d"])):
+        run = write_run(tmp_path / name, result=calibrated)
+        write_answers(run, classes, [("x", 0, 0, 0.9), ("y", 1, 0, 0.8)])
+    text = Page(nnclassify.report("one", "two", root=tmp_path)).text
+    assert "These runs have different classes, so their figures cannot be compared." in text
+    assert "The task" not in text
+    assert "75.0% 50.0% test" in text  # a decision threshold acts in the results, not in the history (40%)
