@@ -12,7 +12,9 @@
     ├── CheckpointError   a run or a checkpoint is missing, damaged or of another kind
     ├── SaveError         a file could not be written: a full disk, no permission
     ├── TrainingError     training failed: it diverged, or an error stopped it
-    └── Interrupted       a signal stopped the run; everything is saved
+    ├── Interrupted       a signal stopped the run; everything is saved
+    ├── OtherProcessError another process of the run cannot start
+    └── WorkerError       a process ends for a reason that the first process prints
 
 A message is one line that says where the problem is, what was found, what was expected and what to do. Exit codes
 are part of the command line's interface: 2 for what the user can fix before the run, 3 for a run that failed.
@@ -108,6 +110,18 @@ class Interrupted(NNClassifyError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class OtherProcessError(NNClassifyError):
+    """Another process of the run cannot start; the problems are those that it found."""
+
+
+class WorkerError(NNClassifyError):
+    """A process other than the first one ends for a reason that the first one prints."""
+
+    def __init__(self, cause: NNClassifyError) -> None:
+        super().__init__(cause.problems)
+        self.exit_code = cause.exit_code
 
 
 def is_out_of_memory(error: BaseException) -> bool:

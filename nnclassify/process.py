@@ -28,6 +28,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from nnclassify.errors import InputError
+
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 """The signals that stop a run: Ctrl-C; a scheduler's time limit; Slurm's `--signal=USR1@60`."""
 
@@ -239,6 +241,21 @@ def stop_on_signals(ask: Callable[[int], None]) -> Iterator[None]:
         return
     with signal_handlers(handle):
         yield
+
+
+def from_launcher(name: str, default: int) -> int:
+    """Return a whole number that torchrun has set as an environment variable, such as RANK, or the default.
+
+    Raises:
+        InputError: It is not a whole number.
+    """
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdecimal()):
+        raise InputError(f"environment variable {name}: found {text!r}, expected a whole number; {UNSET}")
+    return int(text)
+
+
+UNSET = "start several processes with torchrun, or unset RANK and WORLD_SIZE to train in one"
 
 
 def available_memory() -> int | None:

@@ -18,7 +18,15 @@ from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import end_of_run
 from nnclassify.diagnosis.monitor.monitor import Monitor
 from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
-from nnclassify.errors import CheckpointError, Interrupted, SaveError, TrainingError, shell_command
+from nnclassify.errors import (
+    CheckpointError,
+    Interrupted,
+    NNClassifyError,
+    SaveError,
+    TrainingError,
+    WorkerError,
+    shell_command,
+)
 from nnclassify.evaluation.baselines import Baselines
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.json_files import plain, write_json
@@ -188,13 +196,16 @@ def train(
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: See `build_components` and `Trainer.fit`.
     """
-    (ranks or Ranks()).all_gather_object(str(resume.path) if resume else "")
-    components, trainer = _built(loaded, ranks, resume)
+    ranks = ranks or Ranks()
+    with ranks.telling():
+        ranks.all_gather_object(str(resume.path) if resume else "")
+        components, trainer = _built(loaded, ranks, resume)
     for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
     folder = resume or into or create_run_folder(loaded.name, root)
     with folder.locked():
-        checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
+        with ranks.telling():
+            checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
         report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
@@ -293,7 +304,12 @@ def train_distributed(
     """
     with process_group() as ranks:
         if not ranks.is_main:
-            train_as_worker(loaded, ranks)
+            try:
+                train_as_worker(loaded, ranks)
+            except Interrupted:  # after which the processes leave together
+                raise
+            except NNClassifyError as error:
+                raise WorkerError(error) from error
             return None
         folder = resume or begun_since(loaded, restarted_by())
         return train(loaded, resume=folder, into=into, note=note, ranks=ranks, announce=announce, **options)
@@ -316,11 +332,13 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
         Interrupted: A signal stopped the run.
         NNClassifyError: See `train`.
     """
-    path = ranks.all_gather_object("")[0]
-    folder = RunFolder(Path(path)) if path else None
-    components, trainer = _built(loaded, ranks, folder)
-    if folder is not None:
-        resume_run(trainer, folder, components.config, components.facts(), components.splits)
+    with ranks.telling():
+        path = ranks.all_gather_object("")[0]
+        folder = RunFolder(Path(path)) if path else None
+        components, trainer = _built(loaded, ranks, folder)
+    with ranks.telling():
+        if folder is not None:
+            resume_run(trainer, folder, components.config, components.facts(), components.splits)
     with stop_on_signals(trainer.request_stop):
         trainer.fit()
     if trainer.stop_signal is not None:

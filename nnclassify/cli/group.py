@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from nnclassify.cli.printing import note, print_json
 from nnclassify.cli.table import table
 from nnclassify.errors import CheckpointError, InputError, printable
 from nnclassify.evaluation.percent import percent
+from nnclassify.process import from_launcher
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -79,7 +79,7 @@ def started_group(loaded: LoadedConfig, seeds: str | None, folds: int | None) ->
 
 
 def _check_processes(loaded: LoadedConfig) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if from_launcher("WORLD_SIZE", 1) > 1:
         raise InputError(
             f"{loaded.name}: several seeds or folds, but several processes train one run together; start one run per "
             "seed or fold, with seed=N or dataset.fold=N"

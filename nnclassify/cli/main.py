@@ -5,6 +5,7 @@ Commands import what they need when they run: `--help` and shell completion impo
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,9 +35,11 @@ from nnclassify.cli.printing import note, say
 from nnclassify.cli.streams import output_failure
 from nnclassify.errors import (
     InputError,
+    Interrupted,
     NNClassifyError,
     SaveError,
     TrainingError,
+    WorkerError,
     is_out_of_memory,
     one_line,
 )
@@ -91,8 +94,9 @@ def main() -> None:
 def _ended_by(error: BaseException) -> int:
     """Print the error that ended a command, one line per problem and never a traceback, and return the exit code."""
     if isinstance(error, NNClassifyError):
-        for line in error.lines:
-            note(f"error: {line}")
+        if not _is_told_by_another(error):
+            for line in error.lines:
+                say(f"error: {line}")
         return error.exit_code
     if is_out_of_memory(error):
         say(f"error: out of memory ({one_line(error)}); {LESS_MEMORY}")
@@ -107,6 +111,13 @@ def _ended_by(error: BaseException) -> int:
 
     say(f"error: {report(error)}")
     return 1
+
+
+def _is_told_by_another(error: NNClassifyError) -> bool:
+    """Return whether another process says why this one ends: the first of the run or, before they have met, the first
+    on this machine, which has the same config."""
+    has_met = isinstance(error, WorkerError | Interrupted)
+    return os.environ.get("RANK" if has_met else "LOCAL_RANK", "0") != "0"
 
 
 LESS_MEMORY = "use a smaller batch_size, dataset.size, dataset.limit or model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOptio
 from nnclassify.cli.printing import print_json
 from nnclassify.cli.streams import is_terminal
 from nnclassify.errors import InputError, Interrupted, TrainingError, printable
+from nnclassify.process import from_launcher
 
 if TYPE_CHECKING:
     from nnclassify.config.run_config import LoadedConfig
@@ -74,7 +74,7 @@ def _check(study: str | None) -> None:
         raise InputError("tune: Optuna is not installed; run: pip install 'nnclassify[tune]'")
     if study is not None and not re.fullmatch(NAME_PATTERN, study):
         raise InputError(f"--study: found {study!r}, expected up to 100 letters, digits, dots, dashes or underscores")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if from_launcher("WORLD_SIZE", 1) > 1:
         raise InputError("tune: started by torchrun; start the command several times instead, which share the trials")
 
 

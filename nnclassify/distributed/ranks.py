@@ -20,18 +20,18 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from nnclassify.errors import Interrupted, TrainingError, one_line
-from nnclassify.process import signal_handlers
+from nnclassify.errors import InputError, Interrupted, NNClassifyError, OtherProcessError, TrainingError, one_line
+from nnclassify.process import UNSET, from_launcher, signal_handlers
 
 Value = TypeVar("Value")
 
@@ -92,16 +92,44 @@ class Ranks:
         """Return the value of every process, in the order of ranks.
 
         Raises:
+            OtherProcessError: Another process has told a problem instead.
             TrainingError: Another process has ended.
         """
         if self.world_size == 1:
             return [value]
-        values = [value] * self.world_size
+        return [told for _, told in self._gathered([], value)]
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Return a context at whose end the processes wait for each other, and whose errors they tell each other.
+
+        Each of the others raises an error at its next `all_gather_object`, at the latest at the end of its context. So
+        the first process can print what only another one has found, such as a file that is missing on its machine.
+
+        Raises:
+            OtherProcessError: Another process has told a problem.
+            TrainingError: Another process has ended.
+        """
         try:
-            dist.all_gather_object(values, value)
+            yield
+        except (OtherProcessError, TrainingError):  # known to the others
+            raise
+        except NNClassifyError as error:
+            if self.world_size > 1:
+                with suppress(OtherProcessError, TrainingError):
+                    self._gathered([f"{line} (process {self.rank} on {socket.gethostname()})" for line in error.lines])
+            raise
+        self.all_gather_object(None)
+
+    def _gathered(self, problems: list[str], value: Any = None) -> list[tuple[list[str], Any]]:
+        messages = [(problems, value)] * self.world_size
+        try:
+            dist.all_gather_object(messages, (problems, value))
         except RuntimeError as cause:
             raise _lost(cause) from cause
-        return values
+        if problem := next(filter(None, (told for told, _ in messages)), None):
+            raise OtherProcessError(problem)
+        return messages
 
 
 def _lost(cause: Exception) -> TrainingError:
@@ -112,12 +140,14 @@ def join() -> Ranks:
     """Join the processes started by torchrun or Slurm; return a world of size 1 if there are none.
 
     Raises:
+        InputError: An environment variable that launchers set is missing or wrong.
         TrainingError: The launcher, or another process, has ended.
     """
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if world_size == 1:
+    world_size = from_launcher("WORLD_SIZE", 1)
+    if world_size <= 1:
         return Ranks()
-    local_rank, local_size = (int(os.environ.get(f"LOCAL_{name}", default)) for name, default in _LOCAL)
+    _check_environment(world_size)
+    local_rank, local_size = from_launcher("LOCAL_RANK", 0), from_launcher("LOCAL_WORLD_SIZE", 1)
     has_gpus = torch.cuda.device_count() >= local_size
     if has_gpus:
         torch.cuda.set_device(local_rank)
@@ -135,8 +165,18 @@ def join() -> Ranks:
 
 LAUNCHER_SECONDS = 5.0
 """Time to wait for torchrun's store, which exists before any worker does."""
-_LOCAL = (("RANK", "0"), ("WORLD_SIZE", "1"))
-"""torchrun's environment variables for this machine, and their values without torchrun."""
+
+
+def _check_environment(world_size: int) -> None:
+    """Check what torch needs to find the other processes."""
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        if not os.environ.get(name):
+            raise InputError(f"environment variable {name}: not set, but WORLD_SIZE is {world_size}; {UNSET}")
+    from_launcher("MASTER_PORT", 0)
+    if (rank := from_launcher("RANK", 0)) >= world_size:
+        raise InputError(
+            f"environment variable RANK: found {rank}, expected less than WORLD_SIZE, {world_size}; {UNSET}"
+        )
 
 
 def _check_launcher() -> None:

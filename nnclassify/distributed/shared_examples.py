@@ -22,7 +22,6 @@ from nnclassify.data.splitting import Groups
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.distributed.mapped_files import MappedFiles, mapped
 from nnclassify.distributed.ranks import Ranks
-from nnclassify.errors import DataError, NNClassifyError
 
 SPLITS = ("train", "validation", "test")
 
@@ -35,25 +34,16 @@ def read_once(ranks: Ranks, read: Callable[[], Splits]) -> Splits:
         read: Function that reads the examples.
 
     Raises:
-        NNClassifyError: `read` has failed; raised in every process.
+        NNClassifyError: `read` has failed, which `Ranks.telling` tells the other processes.
+        OtherProcessError: It has failed in another process.
         TrainingError: Another process has ended.
     """
     if ranks.world_size == 1 or sys.platform != "linux":
         return read()
-    problem, path, failure = "", "", None
     with contextlib.ExitStack() as open_files:
-        if ranks.rank == ranks.first_of_node:
-            try:
-                path = _written(read(), open_files)
-            except NNClassifyError as error:
-                failure, problem = error, str(error)
-        answers: list[tuple[str, str]] = ranks.all_gather_object((problem, path))
-        if failure is not None:
-            raise failure
-        for other_problem, _ in answers:
-            if other_problem:
-                raise DataError(other_problem)
-        splits = _unpacked(torch.load(answers[ranks.first_of_node][1], mmap=True, weights_only=True))
+        path = _written(read(), open_files) if ranks.rank == ranks.first_of_node else ""
+        paths = ranks.all_gather_object(path)
+        splits = _unpacked(torch.load(paths[ranks.first_of_node], mmap=True, weights_only=True))
         ranks.all_gather_object(())  # wait until all have mapped it
     return splits
 

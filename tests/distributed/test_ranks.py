@@ -19,7 +19,15 @@ from nnclassify.device import Placement
 from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.distributed.gradients import SharedBatch
 from nnclassify.distributed.ranks import Ranks, join, name_of_start, process_group, restarted_by
-from nnclassify.errors import Interrupted, ModelError, NNClassifyError, TrainingError
+from nnclassify.errors import (
+    DataError,
+    InputError,
+    Interrupted,
+    ModelError,
+    NNClassifyError,
+    OtherProcessError,
+    TrainingError,
+)
 from nnclassify.losses import CrossEntropy
 from nnclassify.run import begun_since
 from nnclassify.runs.folder import create_run_folder
@@ -105,6 +113,44 @@ def test_a_launcher_that_is_gone_is_noticed_in_seconds(monkeypatch: pytest.Monke
     monkeypatch.setenv("MASTER_PORT", str(port))
     with pytest.raises(TrainingError, match=r"another process of this run has ended .*; continue with --resume"):
         join()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("WORLD_SIZE", "two", "WORLD_SIZE: found 'two', expected a whole number"),
+        ("RANK", "-1", "RANK: found '-1', expected a whole number"),
+        ("RANK", "2", "RANK: found 2, expected less than WORLD_SIZE, 2"),
+        ("RANK", "", "RANK: not set, but WORLD_SIZE is 2"),
+        ("MASTER_ADDR", "", "MASTER_ADDR: not set"),
+        ("MASTER_PORT", "http", "MASTER_PORT: found 'http', expected a whole number"),
+        ("LOCAL_RANK", "\u0662", "LOCAL_RANK: found '\u0662', expected a whole number"),
+    ],
+)
+def test_a_wrong_environment_of_a_launcher_is_named(
+    name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for key, text in {**launched, name: value}.items():
+        monkeypatch.setenv(key, text)
+    with pytest.raises(InputError, match=f"^environment variable {problem}.*; start several processes with torchrun"):
+        join()
+
+
+def test_a_process_tells_the_others_why_it_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes in turn: the second fails where the first asks for values; each sends one message."""
+    sent: list[Any] = []
+
+    def gather(messages: list[Any], message: Any) -> None:
+        sent.append(message)
+        messages[:] = [message, *sent[:1]] if len(sent) > 1 else [([], None), message]
+
+    monkeypatch.setattr(dist, "all_gather_object", gather)
+    with pytest.raises(DataError, match=r"^t\.csv: no such file$"), Ranks(1, 2).telling():
+        raise DataError("t.csv: no such file")
+    with pytest.raises(OtherProcessError, match=r"^t\.csv: no such file \(process 1 on ."), Ranks(0, 2).telling():
+        Ranks(0, 2).all_gather_object("a value")
+    assert len(sent) == 2
 
 
 def test_a_restart_meets_the_living_alone_though_the_store_remembers_the_dead() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,3 +67,38 @@ def test_workers_end_with_their_launcher(tmp_path: Path) -> None:
     while left := processes_in(tmp_path):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def test_one_process_prints_what_only_another_one_lacks(tmp_path: Path) -> None:
+    """Two machines, a folder each: first without the data on the second one, then without the config."""
+    machines = [tmp_path / "0", tmp_path / "1"]
+    for folder in machines:
+        folder.mkdir()
+        (folder / "run.yaml").write_text("dataset: {name: csv, path: t.csv, label: y}\nmodel: mlp\n")
+    (machines[0] / "t.csv").write_text("x,y\n" + "1,a\n2,b\n" * 20)
+    ended = [process.communicate(timeout=120)[1] for process in _two_machines(machines)]
+    assert ended[0].startswith("error: t.csv: no such file") and "(process 1 on " in ended[0]
+    assert len(ended[0].splitlines()) == 1 and not ended[1]
+    (machines[1] / "run.yaml").unlink()
+    first, second = _two_machines(machines)
+    assert second.communicate(timeout=120)[1].startswith("error: run.yaml: no such file")
+    first.kill()
+    first.communicate()
+
+
+def _two_machines(folders: list[Path]) -> list[subprocess.Popen[str]]:
+    """Start two processes of a run without torchrun, each in a folder of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "nnclassify", "train", "run.yaml", "--no-plots"],
+            cwd=folder,
+            env={**shared, "RANK": str(rank)},
+            text=True,
+            stderr=subprocess.PIPE,
+        )
+        for rank, folder in enumerate(folders)
+    ]
