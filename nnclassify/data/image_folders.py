@@ -291,10 +291,14 @@ def _refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
 
 def _instead_of_folders(root: Path) -> str:
     """Return what a folder without class folders contains, for a message."""
-    names = [entry.name for entry in entries(root) if kind_of(entry) == "file" and not is_system(entry.name)]
-    if tables := [root / name for name in names if name.lower().endswith((".csv", ".tsv", ".parquet", ".npz"))]:
+    files = _files(root)
+    if tables := [path for path in files if path.name.lower().endswith((".csv", ".tsv", ".parquet", ".npz"))]:
         return f", but {some(tables)}: to train on a table, give it instead of the folder"
-    return f", but {counted(len(names), 'file')}" if names else ""
+    return f", but {counted(len(files), 'file')}" if files else ""
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / entry.name for entry in entries(folder) if kind_of(entry) == "file" and not is_system(entry.name)]
 
 
 def _roles(root: Path, validation: str | None) -> _Roles:
@@ -318,6 +322,10 @@ def _roles(root: Path, validation: str | None) -> _Roles:
         if not is_folder(roles.splits["validation"]):
             raise DataError(f"{root / validation}: no such folder; expected one folder of images per class")
     _settle(roles)
+    if roles.splits and (beside := _files(root)):
+        roles.notes.append(
+            f"{root}: {counted(len(beside), 'file')} next to the split folders not used ({some(beside)})"
+        )
     return roles
 
 

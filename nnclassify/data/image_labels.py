@@ -81,14 +81,14 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
 
 def label_file(root: Path) -> Path | None:
     """Return the CSV file next to images that are not in class folders: the only one, or the one for training next to
-    others, as competitions have them; None if there is no such file."""
+    others, as competitions have them; None if there is no such file, or no image."""
     files = sorted(root.glob("*.csv"))
     if len(files) > 1:
         files = [file for file in files if split_of(file.stem) == "train" or file.stem.lower() in TRAIN_FILES]
     folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
     of_training = [folder for folder in folders if split_of(folder.name) in (None, "train")]
     is_flat = len(of_training) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
-    return files[0] if len(files) == 1 and is_flat else None
+    return files[0] if len(files) == 1 and is_flat and list_images(root).paths else None
 
 
 def lists_images(path: Path) -> bool:

@@ -235,3 +235,8 @@ def test_a_test_folder_without_any_image_is_refused(here: Path) -> None:
     Path("root/test/a").mkdir(parents=True)
     with pytest.raises(DataError, match=r"root/test/a: no images, here or in any other class"):
         build()
+
+
+def test_files_next_to_the_split_folders_are_said(here: Path) -> None:
+    paint("train/a/0.png", "train/b/0.png", "test/a/1.png", "test/b/1.png", "lost.png")
+    assert said(build(), "1 file next to the split folders not used", "root/lost.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -45,6 +46,7 @@ class ImageFacts:
         formats: The file format of each.
         unreadable: What is wrong with those that could not be read.
         copies: Groups of files with the same bytes.
+        masks: Files such as `1_mask.png` next to `1.png`.
     """
 
     num_files: int
@@ -54,6 +56,7 @@ class ImageFacts:
     formats: Counter[str] = field(default_factory=Counter)
     unreadable: dict[Path, str] = field(default_factory=dict)
     copies: list[list[Path]] = field(default_factory=list)
+    masks: list[Path] = field(default_factory=list)
 
     @property
     def is_gray(self) -> bool:
@@ -123,7 +126,7 @@ def image_facts(paths: Sequence[Path]) -> ImageFacts:
         facts.sizes.append(size)
         facts.modes[mode] += 1
         facts.formats[kind] += 1
-    facts.copies = copies(paths)
+    facts.copies, facts.masks = copies(paths), masks(opened)
     return facts
 
 
@@ -133,6 +136,16 @@ def _size_mode_format(image: Image.Image) -> tuple[tuple[int, int], str, str]:
     image.draft(image.mode, (32, 32))  # lets JPEG decode at a fraction of its size
     image.load()
     return size, mode, image.format or "unknown format"
+
+
+def masks(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that are named after another one in their folder, with `_mask` behind its name."""
+    names = {path.with_suffix("") for path in paths}
+    found = ((path, _MASK.fullmatch(path.stem)) for path in paths)
+    return [path for path, match in found if match is not None and path.with_name(match[1]) in names]
+
+
+_MASK = re.compile(r"(.+)[_-](?:mask|segmentation)(?:_\d+)?", re.I)
 
 
 def copies(paths: Iterable[Path]) -> list[list[Path]]:
@@ -252,6 +265,9 @@ def _found(root: str, layout: Layout, facts: ImageFacts, counts: Sequence[int]) 
             f"{counted(len(facts.unreadable), 'file')} cannot be read as an image ({some([*facts.unreadable])})"
         )
         lines.append(f"{root}: {unreadable}; skipped")
+    if facts.masks:
+        masks = f"{counted(len(facts.masks), 'file')} named like masks of the images next to them"
+        lines.append(f"{root}: {masks} ({some([*facts.masks])}): used as images; if they are masks, move them away")
     if facts.copies:
         named = some([" = ".join(str(path.relative_to(root)) for path in group) for group in facts.copies], 5)
         lines.append(f"{root}: {counted(len(facts.copies), 'group')} of identical files ({named}); keep one of each")

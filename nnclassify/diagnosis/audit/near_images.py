@@ -64,7 +64,7 @@ def near_pairs(images: Tensor, advance: Advance = lambda _: None) -> list[NearPa
         advance: Receives the number of images that a step is done for; `NUM_STEPS * N` in all.
     """
     gray = images.float().mean(dim=1, keepdim=True)
-    rows = (gray.flatten(1).std(dim=1) >= CONTRAST).nonzero()[:, 0]
+    rows = (gray.flatten(1).std(dim=1, correction=0) >= CONTRAST).nonzero()[:, 0]
     if len(rows) < 2:
         return []
     gray = gray[rows]

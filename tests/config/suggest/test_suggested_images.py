@@ -128,3 +128,32 @@ def test_images_of_one_pixel_are_not_cropped(here: Path) -> None:
     paint("dots", {"a": 9, "b": 9}, (1, 1))
     splits = load_config("dots").config.dataset.build(0)
     assert splits.input_shape == (3, 1, 1)
+
+
+def test_masks_next_to_their_images_are_named(here: Path) -> None:
+    paint("scans", {"benign": 3, "other_mask": 3})
+    Path("scans/benign/1_mask.png").write_bytes(Path("scans/benign/0.png").read_bytes())
+    found = [line for line in suggest("scans").found if "like masks" in line]
+    assert found == [
+        "scans: 1 file named like masks of the images next to them (scans/benign/1_mask.png): used as images; if they "
+        "are masks, move them away"
+    ]
+
+
+def test_a_folder_of_tables_is_no_list_of_images(here: Path) -> None:
+    Path("titanic").mkdir()
+    for name in ("train", "test"):
+        Path(f"titanic/{name}.csv").write_text("id,sex,survived\n1,male,0\n")
+    with pytest.raises(
+        DataError, match=r"but titanic/test.csv, titanic/train.csv: to train on a table, give it instead"
+    ):
+        suggest("titanic")
+
+
+def test_an_override_names_the_list_of_the_images(here: Path) -> None:
+    paint("pets", {"all": 8})
+    for name in ("a", "b"):
+        rows = [f"all/{index}.png,{name}{index % 2}" for index in range(8)]
+        Path(f"pets/{name}.csv").write_text("\n".join(["file,label", *rows]))
+    dataset = load_config("pets", ["dataset.labels=pets/b.csv"]).config.dataset
+    assert isinstance(dataset, Folder) and dataset.labels == "pets/b.csv"
