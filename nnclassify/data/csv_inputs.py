@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from nnclassify.data.csv_rows import MISSING, TextRows, as_number, float_of, number
@@ -11,6 +11,7 @@ from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import DataError, some, suggestion
 
 Note = Callable[[str], object]
+Row = tuple[int, list[str]]
 
 MAX_NAMES = 12
 """Columns that a message lists."""
@@ -38,7 +39,7 @@ def inputs_of(
         names: The columns of the network by name; None: they have none, and are taken in order.
         num_columns: How many there are.
         encoder: Makes features of a row's texts; None: every column is a number, and a feature.
-        note: Receives, one line each, which categories have no indicator of their own.
+        note: Receives, one line each, which categories have no indicator of their own, and how many rows are empty.
 
     Raises:
         DataError: The file has no row, or its header lacks a feature.
@@ -52,7 +53,7 @@ def inputs_of(
     if not layout.has_header:
         rows = itertools.chain([first], rows)
     line = 0
-    for line, row in rows:
+    for line, row in _filled(table, rows, note):
         where = table.where(line)
         try:
             if len(row) != layout.width:
@@ -68,6 +69,18 @@ def inputs_of(
             yield line, error
     if line == 0:
         raise DataError(f"{table.where()}: no rows after the header; expected rows of {layout.width} values")
+
+
+def _filled(table: TextRows, rows: Iterable[Row], note: Note) -> Iterator[Row]:
+    """Yield the rows without the empty ones, as training reads them; in a file of one column, these are gaps."""
+    num_empty = 0
+    for line, row in rows:
+        if len(row) > 1 and not any(cell.strip() for cell in row):
+            num_empty += 1
+        else:
+            yield line, row
+    if num_empty:
+        note(f"{table.where()}: empty rows are ignored: {num_empty}")
 
 
 def numbers_of(texts: Sequence[str], names: Sequence[str] | None, where: str, decimal: str = ".") -> list[float]:

@@ -318,7 +318,8 @@ def load_tensor(path: str) -> Tensor:
     except DataError:
         raise
     except Exception as cause:  # zipfile, pickle, struct and numpy raise different exceptions
-        raise DataError(f"{location}: cannot be read ({one_line(cause)}); expected one tensor") from cause
+        where, hint = (path, ": save its objects as numbers") if "Object arrays" in str(cause) else (location, "")
+        raise DataError(f"{where}: cannot be read ({one_line(cause)}); expected one tensor{hint}") from cause
 
 
 def npy_array(content: bytes, name: str) -> np.ndarray[Any, Any]:

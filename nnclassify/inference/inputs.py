@@ -28,7 +28,7 @@ from nnclassify.data.image_format import MAX_PIXELS, ImageFormat
 from nnclassify.data.image_listing import list_images, passed_over
 from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings
 from nnclassify.data.table_files import open_table
-from nnclassify.data.tensor_files import as_tensor, load_tensor, npy_array
+from nnclassify.data.tensor_files import array_names, as_tensor, load_tensor, named_pair, npy_array
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.files.paths import is_folder, is_regular, why_no_file
@@ -171,7 +171,7 @@ class InputReader:
             raise InputError(f"{item!r}: an empty text; this network takes {self._takes()}")
         path = Path(item)
         if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
-            content = load_tensor(item)
+            content = load_tensor(_inputs_in(item))
             is_table = self.transform.encoder is not None
             yield from self._cells(content.numpy(), item) if is_table else self._tensor(content, item)
         elif self.transform.image_format is not None:
@@ -316,6 +316,13 @@ class InputReader:
                 )
             raise InputError(f"{item}: {len(texts)} values; this network takes {num_columns}{listed(names)}")
         return self._encoded(texts, item, decimal)
+
+
+def _inputs_in(item: str) -> str:
+    """Return a tensor file, or the array of inputs in an .npz file that also holds targets."""
+    is_archive = item.endswith(".npz") and is_regular(Path(item))
+    pair = named_pair(array_names(item)) if is_archive else None
+    return item if pair is None else f"{item}:{pair[0]}"
 
 
 def _split(item: str, delimiter: str) -> list[str]:

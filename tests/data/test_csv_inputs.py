@@ -36,6 +36,7 @@ def read(
         ("1,2,3\n3,4", {1: "r.csv:1: 3 values; expected 2, the network's (a, b)", 2: [3, 4]}),
         ('note,a,b\n"two\r\nlines\x0b\u2028",1,2\nx,3,4', {2: [1, 2], 4: [3, 4]}),
         ("\ufeffa,b\r1,2\r", {2: [1, 2]}),
+        ("a,b\n1,2\n , \n3,4\n,\n", {2: [1, 2], 4: [3, 4]}),  # empty rows, as in training
     ],
 )
 def test_every_row_is_answered_or_an_error(text: str, rows: dict[int, object], here: Path) -> None:

@@ -148,6 +148,12 @@ def test_pickles_are_refused_unread(name: str, here: Path) -> None:
     assert not Path("sprung").exists()
 
 
+def test_objects_that_an_npz_file_holds_are_told_by_name(here: Path) -> None:
+    np.savez("x.npz", x=np.eye(2), y=np.array(["cat", "dog"], dtype=object))
+    with pytest.raises(DataError, match=r"x\.npz:y: cannot be read .+ save its objects as numbers"):
+        load_tensor("x.npz:y")
+
+
 @pytest.mark.parametrize("name", ["x.pt", "x.npy", "x.npz"])
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
 def test_damaged_files_are_named(name: str, content: bytes, here: Path) -> None:

@@ -70,6 +70,17 @@ def test_images_in_memory_are_predicted_as_raw_examples(nets: dict[str, Classifi
     assert found[0].probability == pytest.approx(float(found.probabilities[0].max()))
 
 
+def test_the_inputs_of_a_file_that_also_holds_targets_are_predicted(
+    nets: dict[str, Classifier], tmp_path: Path
+) -> None:
+    raw, path = pixels(nets["digits"]), tmp_path / "new.npz"
+    np.savez(path, images=raw.numpy(), labels=[0, 1, 2])
+    found = nets["digits"].predict(path)
+    torch.testing.assert_close(found.probabilities, nets["digits"].probabilities(raw), rtol=1e-5, atol=1e-6)
+    np.savez(path, x_train=raw.numpy(), x_test=raw.numpy())  # which of them is meant is not clear
+    assert "name one after a colon" in str(nets["digits"].predict(path)[0].error)
+
+
 def test_an_image_is_predicted_as_its_file(nets: dict[str, Classifier], tmp_path: Path) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 4), dtype=np.uint8))
     image.save(tmp_path / "x.png")
