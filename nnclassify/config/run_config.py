@@ -14,8 +14,8 @@ from pydantic_core import PydanticKnownError
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.search import Misfit, SearchSection, SearchSpace
-from nnclassify.config.suggest.suggest import is_data, other_kind, runs_within, suggested_source
-from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_yaml, written
+from nnclassify.config.suggest.suggest import FORMAT, is_data, other_kind, runs_within, suggested_source
+from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml, written
 from nnclassify.data import AnyDataset
 from nnclassify.data.tables import Csv
 from nnclassify.data.transform import Costs, EvaluationSettings
@@ -246,18 +246,34 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
         InputError: No config can be suggested for the data.
     """
     if not of_run and shipped_config(config) is None and is_data(config):
-        suggestion, source = suggested_source(config, _label_in(overrides))
+        suggestion, source = suggested_source(config, *_stated(overrides))
         loaded = load_source(source, suggestion.name, overrides)
         return replace(loaded, notes=(*suggestion.found, *loaded.notes))
     path = find_config(config)
     return load_source(read_yaml(path), path.stem, overrides, of_run=of_run)
 
 
-def _label_in(overrides: Sequence[str]) -> Any:
-    """Return the label column that an override sets, or None."""
-    keys = [override.partition("=") for override in overrides]
-    texts = [text for key, _, text in keys if path_of_key(key) == ("dataset", "label")]
-    return parse_yaml(texts[-1], "dataset.label") if texts else None
+def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """Return the label column that an override sets, or None, and what others say of how the data is written.
+
+    Raises:
+        ConfigError: They are wrong.
+    """
+    texts = {path_of_key(key): text for key, _, text in (override.partition("=") for override in overrides)}
+    found = {
+        key: parse_yaml(texts["dataset", key], f"dataset.{key}")
+        for key in ("label", "labels")
+        if ("dataset", key) in texts
+    }
+    label, of_list = found.pop("label", None), {key: value for key, value in found.items() if isinstance(value, str)}
+    of_format = [
+        override for override in overrides if override.partition("=")[0] in {f"dataset.{key}" for key in FORMAT}
+    ]
+    if not of_format:
+        return label, of_list
+    some_table = read_text("dataset: {name: csv, path: data}\nmodel: {name: mlp, hidden: []}", "")
+    dataset = load_source(some_table, "", of_format).config.dataset
+    return label, of_list | {key: getattr(dataset, key) for key in FORMAT if key in dataset.model_fields_set}
 
 
 def load_source(source: YamlSource, name: str, overrides: Sequence[str] = (), *, of_run: bool = False) -> LoadedConfig:

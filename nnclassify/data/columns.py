@@ -24,25 +24,30 @@ COLLAPSED = 1e-6
 """Of a column's range: float32 tells values apart that differ by a little less."""
 
 _IDENTIFIER = re.compile(
-    r"(.*[_ .-])?(id|index|idx|row|rowid|rownum|row_?number|row_?names?|key|uuid)|unnamed: ?\d+", re.I
+    r"(.*[_ .-])?(id|index|idx|row|rowid|rownum|row_?number|row_?names?|key|uuid)|unnamed: ?\d+|(?-i:.*[a-z]I[dD])",
+    re.I,
 )
 
 
 def is_unnamed(name: str) -> bool:
     """Return whether a column has no name, or a name that table libraries give to unnamed columns."""
-    return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
+    return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?|__index_level_\d+__", name) is not None
 
 
 def is_identifier(name: str) -> bool:
-    """Return whether a column has a name that is usual for identifiers of rows, such as `patient_id`."""
+    """Return whether a column has a name that is usual for identifiers of rows, such as `patient_id` or `PatientId`."""
     return _IDENTIFIER.fullmatch(name) is not None
 
 
-def numbers_the_rows(column: Values, least: int = FEW_ROWS) -> bool:
+def numbers_the_rows(column: Values) -> bool:
     """Return whether a column consists of consecutive whole numbers, one per row, in any order."""
-    if len(column) < least or column.max() - column.min() != len(column) - 1:
-        return False
-    return bool((column == np.floor(column)).all()) and len(np.unique(column)) == len(column)
+    is_long = len(column) >= FEW_ROWS and column.max() - column.min() == len(column) - 1
+    return bool(is_long) and is_index(column)
+
+
+def is_index(column: Values) -> bool:
+    """Return whether a column consists of whole numbers, a different one in each row."""
+    return len(column) > 1 and bool((column == np.floor(column)).all()) and len(np.unique(column)) == len(column)
 
 
 def outlier_notes(names: Sequence[str], values: Values, lines: Labels) -> list[str]:

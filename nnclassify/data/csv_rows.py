@@ -8,6 +8,7 @@ import copy
 import csv
 import gzip
 import io
+import itertools
 import lzma
 import math
 import re
@@ -25,6 +26,9 @@ MAX_FIELD = 2**31 - 1
 
 DELIMITERS = (";", "\t", "|", ",", " ")
 """What columns are separated by in practice; suggested where the configured delimiter is not the file's."""
+
+FIRST_ROWS = 20
+"""Rows that tell whether the header lacks a name for the column of row names."""
 
 MISSING = {
     "",
@@ -134,7 +138,7 @@ class CsvFile:
             found = f"byte 0x{self._content[place]:02x}" if place < len(self._content) else "the text"
             raise DataError(
                 f"{self.path}:{line}: {found} is not {encoding.upper()}; expected a CSV file in {encoding.upper()}: "
-                "convert it, or set dataset.encoding, such as cp1252 or latin-1"
+                "convert it, or set dataset.encoding, such as cp1252, cp932 (Japanese) or gb18030 (Chinese)"
             ) from cause
         if "\0" in text:
             line = text.count("\n", 0, text.index("\0")) + 1
@@ -151,11 +155,20 @@ class CsvFile:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty
-        line between two others is an empty value. Where spaces are the delimiter, several count as one.
+        line between two others is an empty value. Where spaces are the delimiter, several count as one. The column of
+        row names that R's `write.table` leaves out of the header is a column without a name.
 
         Raises:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
         """
+        rows = self._rows()
+        first = [*itertools.islice(rows, FIRST_ROWS)]
+        if self.format.columns is None and first and _lacks_row_names(*(row for _, row in first)):
+            first[0] = first[0][0], ["", *first[0][1]]
+        yield from first
+        yield from rows
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(MAX_FIELD)
         # utf-8-sig: a byte-order mark is no part of the first column's name. newline="": a line ends at \n, \r or
         # \r\n; other characters that Unicode calls line ends stand in fields.
@@ -179,6 +192,19 @@ class CsvFile:
         except csv.Error as cause:
             why = "a quote is not closed" if "unexpected end" in str(cause) else one_line(cause)
             raise DataError(f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote twice") from cause
+
+
+def _lacks_row_names(header: list[str], *rows: list[str]) -> bool:
+    """Return whether each row has one field more than the header: a name of its own, or its number, at the beginning.
+
+    A delimiter at the end of each line leaves the last field empty. Below a title there are names, not numbers.
+    """
+    if len(header) < 2 or not rows or any(len(row) != len(header) + 1 for row in rows):
+        return False
+    names = [row[0].strip() for row in rows]
+    are_names = len({*names}) == len(names) and all(as_number(name) is None for name in names)
+    is_table = any(as_number(cell) is not None for cell in rows[0][1:]) and any(row[-1].strip() for row in rows)
+    return is_table and (are_names or names == [str(place) for place in range(1, len(rows) + 1)])
 
 
 def content_of(path: Path) -> bytes:

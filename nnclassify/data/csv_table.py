@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 
 from nnclassify.data.column_kinds import column_of, kind_text, times_of
-from nnclassify.data.columns import is_unnamed, numbers_the_rows
+from nnclassify.data.columns import is_index, is_unnamed
 from nnclassify.data.csv_header import (
     HEADER_AGAIN,
     MAX_NAMES,
@@ -30,7 +30,7 @@ from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import classes_of, missing_labels
 from nnclassify.data.splitting import Labels, Times, Values
 from nnclassify.data.table_encoder import RawColumn
-from nnclassify.errors import DataError
+from nnclassify.errors import DataError, counted
 from nnclassify.settings import yaml_list
 
 
@@ -228,9 +228,12 @@ class _Reader:
             return None
         if len(row) != width:
             named = "dataset.columns" if self.table.format.columns else "the header"
-            hint = ": the line ends with a delimiter" if len(row) == width + 1 and not row[-1].strip() else ""
+            hint = "; correct or remove the line"
+            hint = ": the line ends with a delimiter" if len(row) == width + 1 and not row[-1].strip() else hint
             hint = ": a comment?" if row[0].startswith("#") else hint
-            self.problems.add(-1, f"{where}: {len(row)} values; expected {width}, as in {named}{hint}", kind="ragged")
+            self.problems.add(
+                -1, f"{where}: {counted(len(row), 'value')}; expected {width}, as in {named}{hint}", kind="ragged"
+            )
             return None
         numbers = []
         for column in self.number_places:
@@ -397,9 +400,7 @@ def _plain_numbers(fields: Sequence[str]) -> list[float] | None:
 def _without_index(values: Values, columns: list[RawColumn], notes: list[str]) -> tuple[Values, list[RawColumn]]:
     """Return the same without an unnamed column of row numbers, as written by table libraries."""
     names = [raw.column.name for raw in columns]
-    index = [
-        column for column, name in enumerate(names) if is_unnamed(name) and numbers_the_rows(values[:, column], least=2)
-    ]
+    index = [column for column, name in enumerate(names) if is_unnamed(name) and is_index(values[:, column])]
     for column in index:
         shown = f"named {names[column]!r}" if names[column] else "without a name"
         notes.append(f"the column {shown} is an index of the rows and is not used as a feature")

@@ -86,7 +86,10 @@ class ParquetRows:
 
 
 def text_of(cell: Any) -> str:
-    """Return a value as the text in a CSV file: empty for None, all digits of a number."""
+    """Return a value as the text in a CSV file: empty for None, all digits of a number; bytes are UTF-8, as some
+    programs write texts to Parquet."""
     if cell is None:
         return ""
+    if isinstance(cell, bytes):
+        return cell.decode(errors="backslashreplace")
     return repr(float(cell)) if isinstance(cell, float | np.floating) else str(cell)

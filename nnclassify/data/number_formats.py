@@ -13,6 +13,8 @@ CURRENCIES = "$€£¥₹₽₩₺₴₪฿¢"
 CODES = "USD|EUR|GBP|JPY|CHF|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|RUB|TRY|SGD|HKD"
 TIME = "h:mm"
 """The unit of times of day and durations, which are read as hours."""
+LIMIT = "<>"
+"""The unit of numbers of which some are limits, such as `<5` of a laboratory, which is read as 5."""
 SEPARATORS = ("'", "\u2019", " ", "\u00a0", "\u202f")
 """What separates thousands, apart from a comma where decimals have a point, and a point where they have a comma."""
 MAX_UNIT = 16
@@ -24,6 +26,7 @@ _WRITTEN = re.compile(
 )
 _NEGATIVE = re.compile(r"\((?P<inside>[^()+-]*)\)|(?P<before>[^+-]*[.,][0-9]{2})-")
 """Negative numbers in accounts: `(1,234)`, and `1,234.50-`. Without decimals, `2-` may be a grade."""
+_LIMIT = re.compile(r"(?:[<>]=?|[\u2264\u2265])\s*(?=[0-9.,])")
 _TIME = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
 
 
@@ -32,7 +35,8 @@ class NumberFormat:
     """How the numbers of a column are written.
 
     Attributes:
-        unit: What stands before or after each number, such as `$` or `kg`; `h:mm` for times.
+        unit: What stands before or after each number, such as `$` or `kg`; `h:mm` for times, `<>` for numbers of which
+            some are limits.
         decimal: The decimal separator.
         thousands: The separator of thousands; empty if there is none.
     """
@@ -68,7 +72,8 @@ class NumberFormat:
             return "times, in hours"
         thousands = f"thousands separated by {self.thousands!r}" if self.thousands else ""
         comma = "decimal commas" if self.decimal == "," else ""
-        return ", ".join(part for part in (self.unit, thousands, comma) if part)
+        unit = "limits such as <5 are read as 5" if self.unit == LIMIT else self.unit
+        return ", ".join(part for part in (unit, thousands, comma) if part)
 
 
 def number_format(texts: Iterable[str], decimal: str, *, is_certain: bool = False) -> NumberFormat | None:
@@ -92,9 +97,9 @@ def number_format(texts: Iterable[str], decimal: str, *, is_certain: bool = Fals
             return None
         if parts[0] or parts[2].strip("0"):  # zero is zero in every unit
             units.add(parts[0])
-        if len(units) > 1:
+        if len(units) > 1 and units != {"", LIMIT}:
             return None
-    fits = [*_fitting(texts, next(iter(units), ""), decimal)]
+    fits = [*_fitting(texts, max(units, default=""), decimal)]
     likely = [form for form in fits if not _is_thousands(texts, form.decimal)] or fits
     return likely[0] if texts and (len(likely) == 1 or (likely and is_certain)) else None
 
@@ -126,6 +131,9 @@ def _digits(text: str) -> str:
 def _parts(text: str) -> tuple[str, str, str] | None:
     """Return the unit, the sign and the digits of a number, or None if the text is not one."""
     text = text.strip().replace("\u2212", "-")
+    if limit := _LIMIT.match(text):
+        plain = _parts(text[limit.end() :])
+        return None if plain is None or plain[0] else (LIMIT, *plain[1:])
     if negative := _NEGATIVE.fullmatch(text):
         text = f"-{(negative['inside'] or negative['before'] or '').strip()}"
     found = _WRITTEN.fullmatch(text)

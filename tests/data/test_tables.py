@@ -304,7 +304,7 @@ def test_what_the_config_states_is_taken_as_it_is(
         (GOOD.replace("3,4", "3,nan"), r"t.csv:3: column 'green': found 'nan', a missing value; fill it in"),
         (GOOD.replace("3,4", "3,1e999"), r"t.csv:3: column 'green': found '1e999', expected a finite number"),
         (GOOD.replace("3,4", "3,4,5"), r"t.csv:3: 4 values; expected 3, as in the header"),
-        (GOOD.replace("3,4,", ""), r"t.csv:3: 1 values; expected 3, as in the header"),
+        (GOOD.replace("3,4,", ""), r"t.csv:3: 1 value; expected 3, as in the header; correct or remove"),
         (GOOD.replace("5,6,dark", "5,6,"), r"t.csv:4: column 'shade': no label; fill it in"),
         (GOOD.replace("shade", "shades"), r"t.csv:1: no column 'shade' \(dataset.label\); did you mean 'shades'\?"),
         (GOOD.replace("green", "red"), r"t.csv:1: column 'red' appears twice"),

@@ -112,7 +112,7 @@ INPUTS = np.zeros((6, 3), dtype=np.float32)
         (pictures(lambda root: (root / "cat/1.png").write_bytes(b"x")), "root/cat/1.png: not a readable image ("),
         (pictures(lambda root: (root / "ant").mkdir()), "root/ant: empty class; add images, or remove the folder"),
         (table("a,label\n1,x\n,y\n"), "t.csv:3: column 'a': missing value; fill it in or remove the row"),
-        (table("a,label\n1,x\n2\n"), "t.csv:3: 1 values; expected 2, as in the header"),
+        (table("a,label\n1,x\n2\n"), "t.csv:3: 1 value; expected 2, as in the header; correct or remove the line"),
         (lambda place: GOOD + "device: cuda:9\n", "bad.yaml:4: device: cuda:9 is not available (CUDA devices: "),
         (lambda place: GOOD.replace("mlp, hidden: [4]", "cnn, blocks: [{channels: 2}]"),
          "bad.yaml:2: model: cnn on examples of shape (2,); expected images (C, H, W); use `model: mlp` here"),

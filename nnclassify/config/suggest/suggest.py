@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from nnclassify.config.suggest.document import Suggestion
 from nnclassify.config.yaml_reader import YamlSource, read_text
@@ -29,6 +31,8 @@ OTHER_KINDS = {
 }
 """What files of other kinds are, and what to do with them, by their endings."""
 EXPECTED = "expected a folder with one subfolder per class, a .csv, .tsv or .parquet, or an .npz"
+FORMAT = ("delimiter", "decimal", "encoding", "columns")
+"""Options that say how a table is written."""
 RUN_FILES = ("config.yaml", "last.pt", "best.pt")
 """What tells a run folder from a folder of images."""
 
@@ -66,12 +70,15 @@ def other_kind(path: str) -> str | None:
     return next((kind for ends, kind in OTHER_KINDS.items() if path.lower().endswith((*ends.split(),))), None)
 
 
-def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:
+def suggest(
+    path: str, label: str | list[str] | None = None, stated: Mapping[str, Any] = MappingProxyType({})
+) -> Suggestion:
     """Look at a user's data, and suggest a config that trains on them.
 
     Args:
         path: A folder of images, a table or an .npz file.
         label: The label column of a table; a list for multi-hot targets. Default: the only candidate.
+        stated: What is known of how a table is written, by the options of `FORMAT`, or the `labels` of a folder.
 
     Raises:
         DataError: The data cannot be learned from.
@@ -85,17 +92,18 @@ def suggest(path: str, label: str | list[str] | None = None) -> Suggestion:
         from nnclassify.config.suggest.tables import suggest_for_table
         from nnclassify.data.image_labels import lists_images
 
-        if label is None and lists_images(Path(path)):
+        if label is None and not stated and lists_images(Path(path)):
             return suggest_for_folder(str(Path(path).parent), name, Path(path))
-        return suggest_for_table(path, name, label)
+        return suggest_for_table(path, name, label, {key: stated[key] for key in FORMAT if key in stated})
     if label is not None:
         raise InputError(f"{path}: --label {label}: only a table has a label column; folder names are the classes")
-    build: Callable[[str, str], Suggestion]
     if is_folder(Path(path)):
-        from nnclassify.config.suggest.images import suggest_for_folder as build
-    else:
-        from nnclassify.config.suggest.arrays import suggest_for_arrays as build
-    return build(path, name)
+        from nnclassify.config.suggest.images import suggest_for_folder
+
+        return suggest_for_folder(path, name, Path(stated["labels"]) if "labels" in stated else None)
+    from nnclassify.config.suggest.arrays import suggest_for_arrays
+
+    return suggest_for_arrays(path, name)
 
 
 def run_name(path: str) -> str:
@@ -107,7 +115,9 @@ def run_name(path: str) -> str:
     return name or "data"
 
 
-def suggested_source(path: str, label: str | list[str] | None) -> tuple[Suggestion, YamlSource]:
-    """Return a suggested config, read as if from a file."""
-    suggestion = suggest(path, label)
+def suggested_source(
+    path: str, label: str | list[str] | None, stated: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Suggestion, YamlSource]:
+    """Return a suggested config, read as if from a file; see `suggest`."""
+    suggestion = suggest(path, label, stated)
     return suggestion, read_text(suggestion.yaml(), f"config for {path}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +17,11 @@ from nnclassify.data.column_kinds import column_of, formatted_column
 from nnclassify.data.columns import give_away, is_identifier, is_unnamed
 from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import TextRows, as_number
-from nnclassify.data.encoding import AnyColumn, DateColumn, NumberColumn, OneHotColumn
+from nnclassify.data.encoding import AnyColumn, DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_labels import COLUMNS
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
+from nnclassify.data.number_formats import LIMIT
 from nnclassify.data.suspected_groups import is_group_column
 from nnclassify.errors import DataError, InputError, counted, some
 
@@ -158,16 +160,23 @@ MIN_GROUPS, GROUP_ROWS = 10, 2
 """A column called like groups is one with at least so many of them, of so many rows each on average."""
 
 
-def table_facts(path: str, label: str | list[str] | None) -> TableFacts:
+def table_facts(
+    path: str, label: str | list[str] | None, stated: Mapping[str, Any] = MappingProxyType({})
+) -> TableFacts:
     """Read the first rows of a table, and find out what its columns hold.
+
+    Args:
+        path: The file.
+        label: The label column or columns; None: the only candidate.
+        stated: Options that say how it is written.
 
     Raises:
         DataError: It cannot be read, or has no rows.
         InputError: Which column is the label is not clear.
     """
-    table, written = opened(path, [label] if isinstance(label, str) else label)
+    table, written = opened(path, [label] if isinstance(label, str) else label, stated)
     rows = itertools.islice(table.rows(), LOOKED_AT + 1)
-    header = written.get("columns") or [cell.strip() for cell in next(rows, (0, []))[1]]
+    header = [*(table.format.columns or ())] or [cell.strip() for cell in next(rows, (0, []))[1]]
     columns = [ColumnFacts(name) for name in header]
     num_rows = _counted(table, columns, rows)
     columns = [facts for facts in columns if facts.name or facts.counts]  # others are ignored, as by the reader
@@ -323,6 +332,7 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     odd, is_hopeless = why_no_class(list(classes), num_rows, decimal)
     if is_hopeless or len(classes) < 2 or classes.total() < num_rows:
         missing = f"{last.num_missing} of {num_rows} values missing, first in line {last.first_missing}"
+        missing += next((f": {text!r}" for text in last.missing if text), "")
         why = odd or (missing if classes.total() < num_rows else "it has one value only")
         is_named = last.name.lower() in LABEL_NAMES
         found = "the last column" if is_named else f"no column is called {', '.join(LABEL_NAMES)}, and the last one"
@@ -350,23 +360,25 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool
         is_certain: Whether numbers are known to be written with it.
     """
     texts = list(facts.counts)
-    num_numbers = sum(count for text, count in facts.counts.items() if as_number(text, decimal) is not None)
+    values = {text: as_number(text, decimal) for text in texts}
+    num_numbers = sum(facts.counts[text] for text, value in values.items() if value is not None)
     is_numeric = num_numbers == facts.num_rows
-    is_unique = len(texts) == num_rows
+    is_unique = len(texts) == facts.num_rows > 1
+    is_whole = all(value is not None and value.is_integer() for value in values.values())
     if len(texts) < 2 and not (texts and facts.num_missing):
         facts.why_ignored = f"{CONSTANT} {texts[0]!r}" if texts else "no values"
-    elif role := _role(facts, is_index=is_numeric and is_unique):
+    elif role := _role(facts, is_index=is_whole and is_unique and not facts.num_missing):
         facts.why_ignored = role
-    elif not is_numeric and (column := formatted_column(facts.name, texts, decimal, is_certain=is_certain)):
+    elif not is_numeric and (column := _formatted(facts, decimal, is_certain=is_certain)):
         facts.column = column
     elif decorated := _decorated(facts, decimal):
         facts.why_ignored = f"numbers in several formats, such as {decorated[:40]!r}; {PLAIN}"
     elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
-        facts.why_ignored = IDENTIFIER
+        facts.why_ignored = IDENTIFIER + " that has one" * bool(facts.num_missing)
     elif is_numeric:
         facts.is_coded = _holds_codes(facts, decimal)
         facts.column = OneHotColumn(name=facts.name) if facts.is_coded else NumberColumn(name=facts.name)
-    elif num_numbers >= MOSTLY * facts.num_rows:
+    elif num_numbers >= MOSTLY * facts.num_rows or _are_no_categories(facts, values):
         odd = next(text for text in texts if as_number(text, decimal) is None)
         where = " in the first row, as in a second header" if odd == texts[0] and facts.counts[odd] == 1 else ""
         facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}{where}; {PLAIN}"
@@ -398,6 +410,18 @@ def splits_of(texts: Iterable[str]) -> dict[str, str]:
     return {text: spellings.get(text.lower(), "") for text in texts}
 
 
+def _are_no_categories(facts: ColumnFacts, values: Mapping[str, float | None]) -> bool:
+    """Return whether numbers are too many to be categories, and most rows have one, in a column that has texts too."""
+    numbers = [text for text, value in values.items() if value is not None]
+    return len(numbers) > FEW_CATEGORIES and 2 * sum(facts.counts[text] for text in numbers) > facts.num_rows
+
+
+def _formatted(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> FormattedNumberColumn | None:
+    """Return the column of numbers in the format of its texts, or None; a few that may be limits are categories."""
+    column = formatted_column(facts.name, facts.counts, decimal, is_certain=is_certain)
+    return None if column and column.unit == LIMIT and len(facts.counts) <= FEW_CATEGORIES else column
+
+
 def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
     """Return the first number with a unit or separators if a column has such numbers, too many for categories."""
     if len(facts.counts) <= FEW_CATEGORIES:
@@ -409,11 +433,16 @@ def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
 
 
 def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
-    """Return whether the numbers may be codes of categories: a few whole numbers with many rows each.
+    """Return whether the numbers may be codes of categories: a few whole numbers with many rows each, or padded with
+    zeros, as postcodes are.
 
     Their order means nothing where they are codes; where it does, so many rows teach it to one feature per number.
     """
-    values = {as_number(text, decimal) for text in facts.counts}
+    texts = [*facts.counts]
+    is_padded = len({*map(len, texts)}) == 1 and any(text.startswith("0") for text in texts) and len(texts[0]) > 1
+    if is_padded and all(map(str.isdigit, texts)):
+        return 3 <= len(texts) <= FEW_CATEGORIES
+    values = {as_number(text, decimal) for text in texts}
     is_whole = all(value is not None and value >= 0 and value.is_integer() for value in values)
     return is_whole and 3 <= len(values) <= min(MAX_CODES, facts.num_rows / CODE_ROWS)
 

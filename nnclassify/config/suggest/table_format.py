@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,20 @@ LABEL_NAMES = ("label", "class", "target", "y")
 """What a label column is called, in any case."""
 
 
-def opened(path: str, labels: Sequence[str] | None) -> tuple[TextRows, dict[str, Any]]:
-    """Return a table, and the properties of its format that a config has to state."""
-    table, recognized, _ = open_table(
-        Path(path), CsvFormat(delimiter=_delimiter_of(path)), ("delimiter",), labels or ()
-    )
+def opened(path: str, labels: Sequence[str] | None, stated: Mapping[str, Any]) -> tuple[TextRows, dict[str, Any]]:
+    """Return a table, and the properties of its format that a config has to state, apart from those that are stated."""
+    usual = replace(CsvFormat(), **stated)
+    if "delimiter" not in stated:
+        usual = replace(usual, delimiter=_delimiter_of(path, usual, stated))
+    table, recognized, _ = open_table(Path(path), usual, ("delimiter", *stated), labels or ())
     written: dict[str, Any] = dict(recognized)
     if isinstance(table, CsvFile):
-        if table.format.delimiter != ",":
+        if table.format.delimiter != "," and "delimiter" not in stated:
             written["delimiter"] = table.format.delimiter
         first, *others = [row for _, row in itertools.islice(table.rows(), 200)] or [[]]
-        if not names_columns(first, others, {*LABEL_NAMES, *(labels or ())}, table.format.decimal):
+        if table.format.columns is None and not names_columns(
+            first, others, {*LABEL_NAMES, *(labels or ())}, table.format.decimal
+        ):
             written["columns"] = _names_of(len(first), labels or ["label"])
             table = table.with_format(replace(table.format, columns=tuple(written["columns"])))
     return table, written
@@ -43,8 +46,8 @@ def _names_of(width: int, labels: Sequence[str]) -> list[str]:
 def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: set[str], decimal: str) -> bool:
     """Return whether the first row of a table names the columns, although it may hold numbers.
 
-    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` and never recurs; a
-    row of texts alone does unless several of them are also found further down in their columns.
+    It does where one of its texts is a label's name, is above numbers, or stands beside `0,1,2,...` or years and never
+    recurs; a row of texts alone does unless several of them are also found further down in their columns.
     """
     numbers = [value for cell in first if (value := as_number(cell, decimal)) is not None]
     if not numbers:
@@ -56,7 +59,8 @@ def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: s
     if any(cells and all(as_number(cell, decimal) is not None for cell in cells) for cells in below.values()):
         return True
     is_sequence = len(numbers) > 2 and numbers == [numbers[0] + step for step in range(len(numbers))]
-    return is_sequence and numbers[0] in (0, 1) and all(first[place] not in below[place] for place in texts)
+    starts = numbers[0] in (0, 1) or 1900 <= numbers[0] <= 2100
+    return is_sequence and starts and all(first[place] not in below[place] for place in texts)
 
 
 def _recurs(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -73,19 +77,21 @@ def is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING
 
 
-def _delimiter_of(path: str) -> str:
+def _delimiter_of(path: str, usual: CsvFormat, stated: Collection[str]) -> str:
     """Return the delimiter that splits the first lines into the most columns, the same number in each: a tab if the
-    ending of the name says so."""
+    ending of the name says so, and a space only where none of `;`, tab and `|` does it, next to which it is padding."""
     if re.search(r"(?i)\.(tsv|tab)(\.(gz|bz2|xz))?$", path):
         return "\t"
     widths = {}
     for delimiter in (",", *DELIMITERS):
         try:
-            table, _, _ = open_table(Path(path), CsvFormat(delimiter=delimiter), ("delimiter",))
+            table, _, _ = open_table(Path(path), replace(usual, delimiter=delimiter), ("delimiter", *stated))
             first = [len(row) for _, row in itertools.islice(table.rows(), 20)]
         except DataError:
             continue
         widths[delimiter] = _common(first), _common(first[len(first) // 2 :])  # the second: below a line of comments
+    if any(max(widths.get(delimiter, (1, 1))) > 1 for delimiter in ";\t|"):
+        widths.pop(" ", None)
     return max(widths, key=lambda delimiter: widths[delimiter], default=",")
 
 

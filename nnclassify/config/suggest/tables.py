@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion, values_of
@@ -38,14 +40,22 @@ CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
 
 
-def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Suggestion:
+def suggest_for_table(
+    path: str, name: str, label: str | list[str] | None, stated: Mapping[str, Any] = MappingProxyType({})
+) -> Suggestion:
     """Look at a table, and suggest a config.
+
+    Args:
+        path: The file.
+        name: The name of the runs.
+        label: The label column, or columns of a multi-hot label; None: the only candidate.
+        stated: Options that say how it is written; the others are recognized.
 
     Raises:
         DataError: It cannot be read or learned from.
         InputError: Which column is the label is not clear.
     """
-    facts = table_facts(path, label)
+    facts = table_facts(path, label, stated)
     if not facts.used:
         reasons = "; ".join(f"{column.name}: {column.why_ignored}" for column in facts.columns) or "no other column"
         raise DataError(f"{path}: nothing to learn the label {facts.label!r} from ({reasons})")
@@ -53,7 +63,7 @@ def suggest_for_table(path: str, name: str, label: str | list[str] | None) -> Su
     splits = _split_entries(facts)
     validation = next((entry.value for entry in splits if entry.key == "validation"), VALIDATION)
     num_features = sum(column.num_features() for column in facts.used)
-    dataset = [*_dataset_entries(facts), *splits]
+    dataset = [*_dataset_entries(facts, stated), *splits]
     model, recipe = mlp_entries(num_train, num_features, len(facts.classes))
     if facts.classes and num_train < SMALL and is_linear(Csv.model_validate(values_of(dataset)).build(0)):
         model, recipe = linear_entries(num_train, num_features * len(facts.classes))
@@ -87,9 +97,10 @@ def linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], 
     return [Entry("name", "mlp"), Entry("hidden", [], why)], recipe
 
 
-def _dataset_entries(facts: TableFacts) -> list[Entry]:
+def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry]:
     label = "the only candidate; --label chooses another" if facts.guessed else ""
     entries = [Entry("name", "csv"), Entry("path", facts.path), Entry("label", facts.label, label)]
+    entries += [Entry(key, value) for key, value in stated.items()]
     entries += [Entry(key, value, "recognized") for key, value in facts.written.items()]
     roles = {
         "id": (facts.identifier, "names the rows in manifest.csv and predictions.csv"),

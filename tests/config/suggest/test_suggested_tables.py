@@ -10,8 +10,9 @@ from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.suggest import suggest
 from nnclassify.config.suggest.table_facts import table_facts
 from nnclassify.config.suggest.table_format import names_columns
+from nnclassify.data.columns import is_identifier
 from nnclassify.data.tables import Csv
-from nnclassify.errors import DataError, InputError
+from nnclassify.errors import ConfigError, DataError, InputError
 from nnclassify.models.mlp import Mlp
 
 
@@ -313,3 +314,101 @@ def test_few_rows_take_hidden_layers_only_where_they_help(here: Path, is_linear:
     assert config.optimizer.name == ("sgd" if is_linear else "adamw")
     few = load_config(write("x,z,kind", ["1,2,a", "2,3,b", "3,4,a", "5,4,b", "6,4,a"])).config  # too few to compare
     assert isinstance(few.model, Mlp) and not few.model.hidden
+
+
+def test_what_overrides_say_of_the_format_is_used_to_look_at_the_table(here: Path) -> None:
+    rows = [f"{index}.5;{'合否'[index % 2]}" for index in range(30)]
+    Path("t.csv").write_text("\n".join(["身長;判定", *rows]), encoding="cp932")
+    with pytest.raises(DataError, match=r"set dataset\.encoding, such as cp1252, cp932"):
+        load_config("t.csv")
+    dataset = dataset_of("t.csv", "dataset.encoding=cp932")
+    assert (dataset.label, dataset.delimiter, dataset.encoding) == ("判定", ";", "cp932")
+    path = write("1,2,a", [f"{index},{index % 4},{'ab'[index % 2]}" for index in range(30)])
+    assert dataset_of(path, "dataset.columns=[u, v, kind]").label == "kind"
+    with pytest.raises(ConfigError, match=r"dataset.encoding.+text encoding"):
+        load_config(path, ["dataset.encoding=no"])
+
+
+def test_texts_that_differ_in_all_rows_that_have_one_are_no_categories(here: Path) -> None:
+    path = write(
+        "note,x,kind", [f"{'' if index % 5 else f'text {index}'},{index % 7}.5,a{index % 2}" for index in range(40)]
+    )
+    assert "t.csv: column 'note' is not a feature: a different text in every row that has one" in suggest(path).found
+    assert dataset_of(path).id is None
+
+
+def test_the_row_names_of_write_table_are_an_index(here: Path) -> None:
+    rows = [f'"{index + 1}" {index % 9}.5 "{"ab"[index % 2]}"' for index in range(30)]
+    path = write('"length" "kind"', rows, "t.txt")
+    splits = dataset_of(path).build(0)
+    assert splits.class_names == ["a", "b"] and splits.train.inputs.shape[1] == 1
+    assert any("without a name is an index of the rows" in note for note in splits.notes)
+
+
+def test_the_index_of_filtered_rows_is_none_of_the_features(here: Path) -> None:
+    for name in ("", "Unnamed: 0", "__index_level_0__"):
+        path = write(f"{name},x,kind", [f"{index * 7 % 31},{index % 9}.5,a{index % 2}" for index in range(30)])
+        assert dataset_of(path).build(0).train.inputs.shape[1] == 1, name
+    # Measurements below no name are features.
+    path = write(",x,kind", [f"{index * 0.37},{index % 9}.5,a{index % 2}" for index in range(30)])
+    assert dataset_of(path).build(0).train.inputs.shape[1] == 2
+
+
+def test_codes_that_are_padded_with_zeros_are_categories(here: Path) -> None:
+    path = write(
+        "plz,x,kind", [f"{['01067', '10115', '80331'][index % 3]},{index}.5,a{index % 2}" for index in range(30)]
+    )
+    assert dataset_of(path).categories == {"plz": "one_hot"}
+
+
+def test_limits_of_a_laboratory_are_numbers_unless_they_are_few(here: Path) -> None:
+    rows = [
+        f"{'<5' if index % 4 == 0 else index + 5.5},{['<1', '1', '2', '>2'][index % 4]},a{index % 2}"
+        for index in range(40)
+    ]
+    dataset = dataset_of(write("crp,size,kind", rows))
+    assert dataset.numbers == ["crp"] and dataset.categories == {"size": "one_hot"}
+
+
+def test_numbers_next_to_a_word_are_no_categories(here: Path) -> None:
+    path = write(
+        "age,x,kind", [f"{index if index % 4 else 'unknown'},{index % 9}.5,a{index % 2}" for index in range(60)]
+    )
+    assert any(
+        "'age' is not a feature: numbers, but also texts such as 'unknown'" in line for line in suggest(path).found
+    )
+
+
+def test_spaces_around_another_delimiter_separate_nothing(here: Path) -> None:
+    path = write(" a ; b ; kind ", [f" {index}.5 ; {index % 4} ; k{index % 2} " for index in range(30)])
+    assert dataset_of(path).delimiter == ";" and dataset_of(path).build(0).train.inputs.shape[1] == 2
+
+
+def test_years_name_columns(here: Path) -> None:
+    rows = [f"R{index % 3},{index}.5,{index}.1,{index}.2,k{index % 2}" for index in range(30)]
+    dataset = dataset_of(write("Region,2019,2020,2021,Typ", rows))
+    assert dataset.label == "Typ" and dataset.columns is None
+
+
+def test_a_word_for_a_missing_label_is_shown(here: Path) -> None:
+    path = write("x,continent", [f"{index}.5,{['NA', 'EU', 'AS'][index % 3]}" for index in range(30)])
+    with pytest.raises(InputError, match="10 of 30 values missing, first in line 2: 'NA'"):
+        suggest(path)
+
+
+def test_bytes_of_a_parquet_file_are_text(here: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    arrow.parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "x": [index / 2 for index in range(30)],
+        "kind": [["ä".encode(), b"b"][index % 2] for index in range(30)],
+    }
+    arrow.parquet.write_table(arrow.table(columns), "t.parquet")
+    assert dataset_of("t.parquet").build(0).class_names == ["b", "ä"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("PassengerId", True), ("userID", True), ("Madrid", False), ("grid", False)]
+)
+def test_names_of_identifiers(name: str, is_one: bool) -> None:
+    assert is_identifier(name) == is_one
