@@ -79,19 +79,19 @@ def _is_slow(path: Path) -> bool:
     return any(line.startswith("pytestmark") and "mark.slow" in line for line in lines)
 
 
+def pytest_collectstart() -> None:
+    """Import hypothesis first: it asks the collector who keeps an object of its own, which takes long among many."""
+    importlib.import_module("hypothesis")
+
+
 def pytest_collection_finish() -> None:
-    """Look for garbage among what tests make, not again and again in the libraries and the thousands of tests."""
-    importlib.import_module(
-        "hypothesis"
-    )  # its pytest plugin does it at the end, and it asks the collector what is kept
+    """Look for garbage among what tests make, not again and again in the libraries and the thousands of tests.
+
+    And as rarely as the command line does (`nnclassify/process.py`): torch and matplotlib allocate much and keep it.
+    """
     gc.freeze()
+    gc.set_threshold(50_000)
     gc.enable()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish() -> None:
-    """Let hypothesis, which is imported at the end if no test has done so, see what refers to its objects."""
-    gc.unfreeze()
 
 
 @pytest.fixture
