@@ -80,8 +80,13 @@ def _is_slow(path: Path) -> bool:
 
 
 def pytest_collectstart() -> None:
-    """Import hypothesis first: it asks the collector who keeps an object of its own, which takes long among many."""
-    importlib.import_module("hypothesis")
+    """Import hypothesis first: it asks the collector who keeps an object of its own, which takes long among many.
+
+    Its deadline is by the clock on the wall, which other programs on the machine use up too.
+    """
+    hypothesis = importlib.import_module("hypothesis")
+    hypothesis.settings.register_profile("shared_machine", deadline=None)
+    hypothesis.settings.load_profile("shared_machine")
 
 
 def pytest_collection_finish() -> None:

@@ -137,7 +137,7 @@ def test_requests_drawn_from_the_openapi_document(serving: Serving, name: str, m
 
 
 def _ask(operation: APIOperation[Any, Any, Any, Any]) -> None:
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy())
     def ask(case: Any) -> None:
         case.call_and_validate()

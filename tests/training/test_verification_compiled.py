@@ -86,7 +86,7 @@ def test_a_wrong_update_rule_is_found_and_the_run_is_eager(
 
 
 @pytest.mark.compiled  # each release of torch traces otherwise
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     member=st.sampled_from(OPTIMIZERS),
     placement=st.sampled_from(PLACEMENTS),
