@@ -233,7 +233,9 @@ class InputReader:
             raise InputError(f"{item}: {inputs.dtype}; expected real numbers, such as uint8 or float32")
         if inputs.dtype in (torch.uint16, torch.uint32):
             inputs = inputs.long()  # torch supports few operations on these types
-        inputs, is_batch = _shaped(inputs, self.transform.input_shape, item)
+        of_images = self.transform.image_format is not None
+        hint = "; image files and PIL images may be of any size" if of_images else ""
+        inputs, is_batch = _shaped(inputs, self.transform.input_shape, item, hint)
         self.found(len(inputs))
         finite = inputs.reshape(len(inputs), -1).isfinite().all(dim=1).tolist()
         image_format = self.transform.image_format
@@ -385,8 +387,8 @@ def _tensor_of(item: Any, name: str) -> Tensor:
         raise InputError(f"{name}: not an array of numbers ({one_line(cause)}); {EXPECTED}") from cause
 
 
-def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, bool]:
-    """Return inputs as `(N, *shape)`, and whether they were a batch.
+def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str, hint: str) -> tuple[Tensor, bool]:
+    """Return inputs as `(N, *shape)`, and whether they were a batch; `hint` ends the message about another shape.
 
     Images may have their channels last; gray images may lack the channel axis.
     """
@@ -397,7 +399,7 @@ def _shaped(inputs: Tensor, shape: tuple[int, ...], item: str) -> tuple[Tensor, 
         for turned in _arrangements(candidate, shape):
             if tuple(turned.shape[1:]) == shape:
                 return turned, is_batch
-    raise InputError(f"{item}: shape {found}; this network takes (N, {', '.join(map(str, shape))})")
+    raise InputError(f"{item}: shape {found}; this network takes (N, {', '.join(map(str, shape))}){hint}")
 
 
 def _arrangements(inputs: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:

@@ -148,13 +148,14 @@ class Predictions(Sequence[Prediction]):
     def _repr_html_(self) -> str:
         from nnclassify.inference.report.card import MAX_ROWS, Card, Cell, Table  # only notebooks need it
 
+        has_sets = any(one.classes is not None for one in self)
         rows: list[list[Cell]] = []
         for one in self[:MAX_ROWS]:
             label = one.error if one.error is not None else ", ".join(one.labels or [one.label]) or "none"
-            unlike = "unlike the training data" if one.unlike else ""
-            told = "unsure" if one.unsure else unlike
-            rows.append([one.input, label, one.top[0][1] if one.top else "", told])
-        header = ["input", "prediction", "probability", ""]
+            classes = [", ".join(one.classes or ())] * has_sets
+            told = ["unsure"] * bool(one.unsure) + ["unlike the training data"] * bool(one.unlike)
+            rows.append([one.input, label, one.top[0][1] if one.top else "", *classes, ", ".join(told)])
+        header = ["input", "prediction", "probability", *["prediction set"] * has_sets, ""]
         table = replace(Table.of("", header, rows), num_left_out=max(0, len(self) - MAX_ROWS))
         return Card("Predictions", [counted(len(self), "input")], tables=[table], notes=self.notes).html()
 
@@ -247,8 +248,10 @@ def predict(
         caution: How cautious the predictions are.
 
     Raises:
-        InputError: The inputs are of an unsupported type.
+        InputError: The inputs are of an unsupported type, or `top_k` is less than 1.
     """
+    if top_k < 1:
+        raise InputError(f"top_k: found {top_k}, expected at least 1")
     reader = InputReader(network.transform, written(network), note, found)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
     most = at_once(network.transform.input_shape)

@@ -13,6 +13,7 @@ from builders import config_of, loaded
 from PIL import Image
 
 from nnclassify import run
+from nnclassify.errors import InputError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Prediction, predict
 
@@ -143,11 +144,17 @@ def test_bad_images_are_named_and_the_others_predicted(folder: Path, tmp_path: P
     found = list(predict(classifier("digits", folder), inputs))
     assert [prediction.error is None for prediction in found] == [False, True] + [False] * 5
     assert "not a readable image" in (found[0].error or "")
-    assert "this network takes (N, 1, 8, 8)" in (found[2].error or "")
+    assert "this network takes (N, 1, 8, 8); image files and PIL images may be of any size" in (found[2].error or "")
     assert "an empty folder" in (found[3].error or "")
     assert "no such file" in (found[4].error or "")
     assert "), expected at least one" in (found[5].error or "")
     assert "File name too long" in (found[6].error or "")
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_no_class_at_all_is_refused(folder: Path, top_k: int) -> None:
+    with pytest.raises(InputError, match=f"top_k: found {top_k}, expected at least 1"):
+        list(predict(classifier("rgb", folder), ["1,2,3"], top_k))
 
 
 @pytest.fixture(scope="module", params=[1, 255])

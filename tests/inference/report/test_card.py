@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import nnclassify
 from nnclassify.errors import InputError
 from nnclassify.inference.evaluate import Evaluation
+from nnclassify.inference.predict import Predictions
 from nnclassify.inference.report.card import MAX_ROWS, Card, Confusions, Table
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m"
@@ -77,7 +79,10 @@ def test_a_classifier_and_its_answers_are_shown(runs: list[Any]) -> None:
     predictions = classifier.predict([[1.0, 2.0, 3.0], "1,2"])
     told = text_of(predictions._repr_html_())
     assert f"inputs[0] {predictions[0].label} {predictions[0].probability:.1%}" in told
-    assert "1,2: 2 values; this network takes 3" in told
+    assert "1,2: 2 values; this network takes 3" in told and "prediction set" not in told
+    far = replace(predictions[0], classes=("dark", "light"), unsure=True, unlike=True)
+    shown = Predictions([far, predictions[1]], classifier.classes)
+    assert "dark, light unsure, unlike the training data" in text_of(shown._repr_html_())
 
 
 def test_an_evaluation_is_shown_with_its_classes(runs: list[Any]) -> None:
