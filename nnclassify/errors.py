@@ -190,6 +190,11 @@ def some(items: Sequence[object], limit: int = 3) -> str:
     return ", ".join(map(str, items[:limit])) + more
 
 
+def some_names(names: Sequence[str], limit: int) -> str:
+    """Return the first few names as `some` does; a name with a comma of its own is in quotes."""
+    return some([f"'{name}'" if "," in name else name for name in names], limit)
+
+
 SYNONYMS = {
     "activation_function": ("activation",),
     "early_stopping": ("patience",),

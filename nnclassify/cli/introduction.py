@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nnclassify.errors import counted, duration, some
+from nnclassify.errors import counted, duration, some_names
 from nnclassify.training.build import Components
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
@@ -27,7 +27,7 @@ class Introduction(Observer):
         """Write what was built from the config."""
         splits, model = components.splits, components.model
         shape = "x".join(map(str, splits.input_shape))
-        names = some(splits.class_names, 10)
+        names = some_names(splits.class_names, 10)
         dataset = components.config.dataset
         self.say(f"data: {dataset.name_of()}, {shape} inputs, {counted(splits.num_classes, 'class')} ({names})")
         parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nnclassify.data.csv_rows import MISSING, TextRows, as_number, float_of, number
 from nnclassify.data.table_encoder import TableEncoder
-from nnclassify.errors import DataError, some, suggestion
+from nnclassify.errors import DataError, some, some_names, suggestion
 
 Note = Callable[[str], object]
 Row = tuple[int, list[str]]
@@ -99,7 +99,7 @@ def listed(names: Sequence[str] | None) -> str:
     """` (a, b, c)`, or nothing where there are no names."""
     if not names:
         return ""
-    return f" ({some(names, MAX_NAMES)})"
+    return f" ({some_names(names, MAX_NAMES)})"
 
 
 def _layout(
@@ -118,7 +118,7 @@ def _layout(
         absent, others = [name for name in names if name not in place_of], [cell for cell in cells if cell not in names]
         missing = some([*map(repr, absent)], MAX_NAMES)
         found = f"no column {missing}{suggestion(absent[0], others)}" if absent else ""
-        expected = f"this network takes {num_columns}{listed(names)}; found {some(cells, MAX_NAMES)}"
+        expected = f"this network takes {num_columns}{listed(names)}; found {some_names(cells, MAX_NAMES)}"
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
     known = list(table.format.columns or ())
     if len(cells) == len(known) and all(name in known for name in names):

@@ -18,7 +18,17 @@ from nnclassify.data import Examples
 from nnclassify.data.csv_inputs import listed
 from nnclassify.data.transform import Costs, Threshold, Transform
 from nnclassify.device import Placement, resolve_placement, set_matmul_precision
-from nnclassify.errors import CheckpointError, DataError, InputError, ModelError, TrustError, counted, one_line, some
+from nnclassify.errors import (
+    CheckpointError,
+    DataError,
+    InputError,
+    ModelError,
+    TrustError,
+    counted,
+    one_line,
+    some,
+    some_names,
+)
 from nnclassify.evaluation.calibration import Calibration, calibrated
 from nnclassify.evaluation.decision import check_threshold
 from nnclassify.evaluation.features import Features, features_of, recorded_features
@@ -88,7 +98,7 @@ class Classifier:
         rows = [
             ["model", f"{config.model.name_of()}, {counted(num_weights, 'parameter')}"],
             ["inputs", f"{shape}{listed(self.transform.columns)}"],
-            ["classes", f"{len(self.class_names)}: {some(self.class_names, 12)}"],
+            ["classes", f"{len(self.class_names)}: {some_names(self.class_names, 12)}"],
             ["trained on", f"{config.dataset.name_of()}, loss {config.loss.name}, optimizer {config.optimizer.name}"],
             ["calibration", temperature],
             ["device", str(self.placement.device)],

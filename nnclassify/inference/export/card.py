@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from nnclassify.data.encoding import AnyColumn
-from nnclassify.errors import counted, printable, some
+from nnclassify.errors import counted, printable, some_names
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.version import __version__
@@ -58,10 +58,10 @@ def model_card(export: Export, folder: RunFolder, form: str, file: str, comparis
         form=form,
         file=file,
         encoded=None if transform.encoder is None else transform.encoder.columns,
-        columns=some(transform.columns or [], MAX_CLASSES),
+        columns=some_names(transform.columns or [], MAX_CLASSES),
         dataset=classifier.config.dataset.name,
         examples=", ".join(f"{number:,.0f} {name}" for name, number in _known(run, "num_examples", SPLITS)),
-        classes=f"{counted(len(names), 'class')}: {some(names, MAX_CLASSES)}",
+        classes=f"{counted(len(names), 'class')}: {some_names(names, MAX_CLASSES)}",
         split=split,
         rows=[] if split is None else [*_rows(run, split)],
         baselines=", ".join(f"{MODELS[name]} {percent(value)}" for name, value in _known(run, "baselines", MODELS)),
@@ -94,7 +94,7 @@ def _takes(column: AnyColumn) -> str:
         "formatted_number": "a number, without its unit; a time in hours",
         "date": "days since 1970-01-01, with a fraction for the time",
         "yes_no": "yes or no, in any of the usual spellings",
-    }.get(column.kind, f"one of {some(categories, MAX_CLASSES)}")
+    }.get(column.kind, f"one of {some_names(categories, MAX_CLASSES)}")
     missing = "; may be empty" if is_text(column) else "; NaN if missing"
     return takes + (missing if column.fill is not None else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nnclassify.errors import counted, some
+from nnclassify.errors import counted, some, some_names
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.percent import percent
 from nnclassify.inference.display_names import readable
@@ -87,14 +87,12 @@ def class_names(run: RunContents) -> list[str]:
 def task_sentence(run: RunContents) -> str:
     """Say what was asked."""
     names = [readable(name, MAX_NAME) for name in class_names(run)]
+    which = some_names(names, NAMED_CLASSES)
     if run.scored is not None and run.scored.is_multi_hot:
-        return (
-            f"The task: say which of {len(names)} classes each {thing(run)} belongs to ({some(names, NAMED_CLASSES)})."
-        )
+        return f"The task: say which of {len(names)} classes each {thing(run)} belongs to ({which})."
     if not names:
         return "The task: tell the classes of a dataset apart."
-    which = f" ({some(names, NAMED_CLASSES)})" if names else ""
-    return f"The task: tell {len(names)} classes of {thing(run, 2)} apart{which}."
+    return f"The task: tell {len(names)} classes of {thing(run, 2)} apart ({which})."
 
 
 def result_sentence(run: RunContents) -> str:

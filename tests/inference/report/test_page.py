@@ -485,3 +485,9 @@ def test_runs_of_different_tasks_have_no_common_one(tmp_path: Path) -> None:
     assert "These runs have different classes, so their figures cannot be compared." in text
     assert "The task" not in text
     assert "75.0% 50.0% test" in text  # a decision threshold acts in the results, not in the history (40%)
+
+
+def test_a_class_name_with_a_comma_is_in_quotes_among_others(tmp_path: Path) -> None:
+    run = write_run(tmp_path, result={"test": {"accuracy": 1.0}})
+    write_answers(run, ["a,b", "c"], [("x", 0, 0, 0.9), ("y", 1, 1, 0.8)])
+    assert "The task: tell 2 classes of examples apart ('a,b', c)." in page_of(run).text
