@@ -246,8 +246,11 @@ def groups_of(name: str, root: Path = CHECKPOINTS) -> list[Path]:
     Raises:
         InputError: The root cannot be read.
     """
-    groups = filter(is_group, _entries_named(name, root))
-    return sorted(groups, key=lambda path: ((path / GROUP).stat().st_mtime_ns, path.name))
+    groups = []
+    for path in filter(is_group, _entries_named(name, root)):
+        with contextlib.suppress(FileNotFoundError):  # deleted since it was found
+            groups.append(((path / GROUP).stat().st_mtime_ns, path.name, path))
+    return [path for _, _, path in sorted(groups)]
 
 
 def named_group(run: str, root: Path = CHECKPOINTS) -> Path | None:

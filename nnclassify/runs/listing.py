@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class ListedRun:
 def listed(root: Path) -> list[ListedRun]:
     """List every folder under a root as a run, newest last; folders that are not runs come first.
 
+    Folders that are deleted meanwhile are left out.
+
     A root that is a run itself is listed alone; in place of a group, its runs are listed.
 
     Raises:
@@ -80,12 +83,17 @@ def listed(root: Path) -> list[ListedRun]:
         folders = [path for entry in sorted(root.iterdir()) if entry.is_dir() for path in _runs_in(entry)]
     except OSError as cause:
         raise unreadable(root, cause) from cause
-    found = [_listed(RunFolder(path)) for path in ([root] if _is_run(RunFolder(root)) else folders)]
-    return sorted(found, key=lambda run: (0.0 if run.saved_at is None else run.saved_at.timestamp(), run.name))
+    found = [(path, _listed(RunFolder(path))) for path in ([root] if _is_run(RunFolder(root)) else folders)]
+    present = [run for path, run in found if path.is_dir()]
+    return sorted(present, key=lambda run: (0.0 if run.saved_at is None else run.saved_at.timestamp(), run.name))
 
 
 def _runs_in(path: Path) -> list[Path]:
-    return [entry for entry in sorted(path.iterdir()) if entry.is_dir()] if is_group(path) else [path]
+    if not is_group(path):
+        return [path]
+    with contextlib.suppress(FileNotFoundError):  # deleted since it was found
+        return [entry for entry in sorted(path.iterdir()) if entry.is_dir()]
+    return []
 
 
 def _listed(folder: RunFolder) -> ListedRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,17 @@ def test_a_checkpoint_alone_is_no_damaged_run(tmp_path: Path) -> None:
     best.parent.mkdir()
     best.write_text("")  # as `NNClassifier.save` leaves it
     assert (only(tmp_path).state, only(tmp_path).problem) == ("checkpoint", None)
+
+
+def test_what_is_deleted_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is deleted once its folder is found, and a group once it is known to be one."""
+    for name in ("a", "b", "c/seed-0"):
+        made(tmp_path, name)
+
+    def deleting(path: Path) -> bool:
+        if path.name in "bc":
+            shutil.rmtree(path, ignore_errors=True)
+        return path.name == "c"
+
+    monkeypatch.setattr("nnclassify.runs.listing.is_group", deleting)
+    assert [run.name for run in listed(tmp_path)] == ["a"]
