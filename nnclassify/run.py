@@ -358,9 +358,7 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
     except SaveError as error:
         raise SaveError(f"{error}; then continue with: {resume}") from error
     except TrainingError as error:
-        checkpointer.save_best()
-        table.save(trainer)
-        kept = [] if checkpointer.best is None else ["the last good checkpoint is kept"]
+        kept = _saved_after_failure(checkpointer, table, trainer)
         finding = monitor.diverged(trainer)
         cause = [] if finding is None else [f"{finding.id}: {finding.evidence.text}"]
         raise TrainingError("; ".join([str(error), *kept, *cause])) from error
@@ -368,6 +366,17 @@ def _fit(trainer: Trainer, checkpointer: Checkpointer, table: TableWriter, monit
         where = "after the last epoch" if trainer.finished else f"in epoch {trainer.epoch} of {trainer.recipe.epochs}"
         saved = f"interrupted {where}; saved in {folder.path}"
         raise Interrupted(f"{saved}; continue with: {resume}", trainer.stop_signal)
+
+
+def _saved_after_failure(checkpointer: Checkpointer, table: TableWriter, trainer: Trainer) -> list[str]:
+    """Save the best checkpoint so far and the table, and return what to add to the error of the training, which a
+    failure to save must not replace."""
+    try:
+        checkpointer.save_best()
+        table.save(trainer)
+    except SaveError as unsaved:
+        return [str(unsaved)]
+    return [] if checkpointer.best is None else ["the last good checkpoint is kept"]
 
 
 def _checkpointer(
@@ -400,7 +409,10 @@ def _failure_recorded(folder: RunFolder, report: Callable[[], None]) -> Iterator
     try:
         yield
     except TrainingError as error:
-        record_failure(folder.provenance, str(error))
+        try:
+            record_failure(folder.provenance, str(error))
+        except SaveError as unsaved:
+            raise TrainingError(f"{error}; {unsaved}") from error
         report()
         raise
 

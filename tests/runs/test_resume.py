@@ -18,7 +18,15 @@ from conftest import ROOT
 from interpreted import interpret
 
 from nnclassify.config.run_config import load_config
-from nnclassify.errors import CheckpointError, ConfigError, DataError, Interrupted, NNClassifyError, SaveError
+from nnclassify.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    NNClassifyError,
+    SaveError,
+    TrainingError,
+)
 from nnclassify.files.atomic_write import previous
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.compare import compare
@@ -503,3 +511,15 @@ def test_the_number_type_that_auto_chose_is_kept(begun: torch.dtype | None, monk
     assert state(stopped) == state(whole)
     saved = load_checkpoint(stopped.last).training
     assert saved is not None and saved["autocast"] == ("bfloat16" if begun else "float32")
+
+
+def test_a_full_disk_does_not_hide_that_training_diverged(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("run.yaml").write_text("dataset: iris\nmodel: mlp\nloss: mse\noptimizer: {name: sgd, lr: 1e30}\n")
+
+    def full(*arguments: object) -> None:
+        raise SaveError("provenance.json: not saved (No space left on device)")
+
+    monkeypatch.setattr("nnclassify.run.record_failure", full)
+    monkeypatch.setattr("nnclassify.run.Checkpointer.save_best", full)
+    with pytest.raises(TrainingError, match=r"^epoch 1, .*NaN or infinite.*; provenance\.json: not saved"):
+        train(load_config("run.yaml"), with_report=False)
