@@ -184,6 +184,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
+def bytes_text(number: int) -> str:
+    """Return a number of bytes with a unit: `1.5 MB`."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}"
+    return f"{number} B"
+
+
 def some(items: Sequence[object], limit: int = 3) -> str:
     """Return the first few items and the number of others: `a, b, c and 4 more`."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
 from nnclassify.cli.printing import print_json
+from nnclassify.errors import bytes_text
 
 if TYPE_CHECKING:
     from nnclassify.training.summary import Summary
@@ -55,15 +56,7 @@ def _text(found: Summary) -> str:
             "",
             f"parameters: {found.parameters:,}, {found.trainable_parameters:,} of them trainable",
             f"operations: {found.multiply_adds:,} multiply-adds per example (forward; matrix products, convolutions)",
-            "memory: " + ", ".join(f"{name} {_bytes(size)}" for name, size in held.items() if size),
+            "memory: " + ", ".join(f"{name} {bytes_text(size)}" for name, size in held.items() if size),
             "plan: " + ", ".join(f"{name} {value}" for name, value in found.plan.items()),
         ]
     )
-
-
-def _bytes(size: int) -> str:
-    """Format a number of bytes with a unit, such as `1.5 MB`."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} B"

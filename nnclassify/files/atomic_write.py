@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from nnclassify.errors import InputError, Interrupted, NNClassifyError, SaveError, one_line
+from nnclassify.errors import InputError, Interrupted, NNClassifyError, SaveError, bytes_text, one_line
 
 PARTIAL = ".partial"
 """Suffix of temporary files."""
@@ -47,7 +47,7 @@ def write_whole(
         if path.exists() and not path.is_file() and not path.is_dir():
             raise OSError("a device or pipe, which a file would replace")
         if (free := shutil.disk_usage(path.parent).free) < size:
-            raise OSError(f"{size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free")
+            raise OSError(f"{bytes_text(size)} needed, {bytes_text(free)} free")
         with partial.open("wb") as file:
             write(file)
             file.flush()

@@ -1,6 +1,7 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +35,12 @@ def test_a_full_disk_leaves_the_file_before_and_no_partial(tmp_path: Path, monke
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
 
 
+def test_too_little_space_is_told_in_a_unit_that_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=800))
+    with pytest.raises(SaveError, match=r"not saved \(23\.5 kB needed, 800 B free\)"):
+        write_whole(tmp_path / "last.pt", lambda file: file.write(b""), size=23_500)
+
+
 def test_there_is_no_moment_without_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file before was once renamed away before the new one took its place."""
     path = tmp_path / "last.pt"
@@ -64,7 +71,7 @@ def test_a_file_system_without_links_keeps_both_generations(tmp_path: Path, monk
 
 
 def test_space_is_looked_for_before_a_byte_is_written(tmp_path: Path) -> None:
-    with pytest.raises(SaveError, match=r"needed, .* MB free"):
+    with pytest.raises(SaveError, match=r"needed, .* free"):
         write_whole(tmp_path / "best.pt", lambda file: file.write(b"x"), size=2**62)
     assert list(tmp_path.iterdir()) == []
 
