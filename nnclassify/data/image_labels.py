@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -28,6 +29,9 @@ COLUMNS = {
 """Names of the columns, in any case; the first that is there is used."""
 TRAIN_FILES = ("labels", "train_labels", "training_labels", "trainlabels")
 """What the CSV file of the training images is called, apart from `train`."""
+
+
+_IMAGE = re.compile(r"(?i).+\.(jpe?g|png|gif|bmp|tiff?|webp|heic)")
 
 
 class _Row(NamedTuple):
@@ -111,9 +115,10 @@ def _read(path: Path) -> tuple[list[_Row], list[str]]:
     if isinstance(table, CsvFile) and delimiter is not None:
         rows = table.with_format(replace(table.format, delimiter=delimiter)).rows()
         header = next(rows)[1]
-    places = _places(path, header)
+    first = [*itertools.islice(rows, 1)]
+    places = _places(path, header, first[0][1] if first else ())
     found, problems = list[_Row](), Problems(str(path))
-    for line, row in rows:
+    for line, row in itertools.chain(first, rows):
         if len(row) != len(header):
             problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(header)}", kind="width")
             continue
@@ -139,7 +144,7 @@ def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
             raise DataError(f"{path}:{row.line}: {row.name} is also in line {first[row.name]}; keep one of them")
 
 
-def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
+def _places(path: Path, header: Sequence[str], first: Sequence[str]) -> dict[str, int]:
     """Return the position of each kind of column in the header; those of files and labels must be there."""
     plain = [name.strip().casefold().replace(" ", "_").replace("-", "_") for name in header]
     places = {
@@ -147,14 +152,22 @@ def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
         for kind, names in COLUMNS.items()
         if not set(names).isdisjoint(plain)
     }
-    if "label" not in places and "file" in places and len(header) == 2:
-        places["label"] = 1 - places["file"]
+    if len(header) == 2:
+        places |= _of_two_columns(places.get("file"), first)
     if lacking := [kind for kind in ("file", "label") if kind not in places]:
         raise DataError(
             f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "
             f"{some(header, 10) or 'nothing'}"
         )
     return places
+
+
+def _of_two_columns(file: int | None, first: Sequence[str]) -> dict[str, int]:
+    """Return the positions of files and labels, given that of files; None: it is that of an image's name in the first
+    row, whatever the column is called, if there is just one."""
+    images = [place for place, cell in enumerate(first) if _IMAGE.fullmatch(cell.strip())]
+    file = images[0] if file is None and len(images) == 1 else file
+    return {} if file is None else {"file": file, "label": 1 - file}
 
 
 def _resolve(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,14 @@ from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset
 from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.image_listing import clean_name
+from nnclassify.data.labels import missing_labels
 from nnclassify.data.names import INDICES, ExampleNames
 from nnclassify.data.splitting import Groups, Labels
 from nnclassify.data.targets import class_indices, numbering_of, read_labels, read_multi_hot
 from nnclassify.data.transform import Transform
 from nnclassify.data.unsplit import UnsplitExamples
-from nnclassify.errors import DataError, MissingValueError, one_line
+from nnclassify.errors import DataError, LabelError, MissingValueError, one_line, some
 from nnclassify.files.paths import MAX_INFLATION, SMALL_BYTES, is_regular, why_no_file
 from nnclassify.files.pt_check import check_archive
 from nnclassify.settings import PlacePath, all_different
@@ -38,7 +41,8 @@ class Tensors(ImageDataset, UnsplitDataset):
     train_inputs: PlacePath
     """File of the training inputs. Name an array of an .npz after a colon: `data.npz:images`."""
     train_targets: PlacePath
-    """File of the training targets: class indices `(N,)`, or rows `(N, K)`; see `targets`."""
+    """File of the training targets: class indices `(N,)`, class names `(N,)` in an .npy or .npz file, or rows `(N, K)`;
+    see `targets`."""
     test_inputs: PlacePath | None = None
     """File of the test inputs. Default: a fraction (`test`) of the training examples is held out."""
     test_targets: PlacePath | None = None
@@ -51,7 +55,7 @@ class Tensors(ImageDataset, UnsplitDataset):
     """`classes`: one class per example, given as an index or a one-hot row; `multi_hot`: rows of 0 and 1, any number
     of classes per example, with loss bce_with_logits, bce or mse."""
     class_names: Annotated[list[str], Field(min_length=1), AfterValidator(all_different)] | None = None
-    """Names of the classes, in order of index. Default: the indices."""
+    """Names of the classes, in order of index. Default: the indices; or the names in the target files, sorted."""
     group: PlacePath | None = None
     """File of the group of each training example, such as its patient: integers `(N,)`. Examples of a group are kept in
     one split."""
@@ -94,7 +98,8 @@ class Tensors(ImageDataset, UnsplitDataset):
 
     def read_labeled(self, class_names: list[str], seed: int) -> RawDataset:
         """Map the files into memory, with the class indices of a trained network."""
-        own_labels = self.class_names is None and not self.is_multi_hot
+        are_numbers = all(name.removeprefix("-").isdecimal() for name in class_names)
+        own_labels = self.class_names is None and not self.is_multi_hot and are_numbers
         return self._read([int(name) for name in class_names] if own_labels else None)
 
     def _read(self, classes: list[int] | None) -> RawDataset:
@@ -104,17 +109,19 @@ class Tensors(ImageDataset, UnsplitDataset):
         if not self.is_multi_hot:
             read = partial(read_labels, notes=notes)
         files = self._files()
-        pairs = {"train": self._pair(*files["train"], read, notes)}
+        texts = {file: found for _, file in files.values() if (found := texts_of(file)) is not None}
+        class_names = self.class_names or sorted({*itertools.chain(*texts.values())})
+        pairs = {"train": self._pair(*files["train"], read, notes, texts, class_names)}
         inputs, labels = pairs["train"]
         if inputs.ndim != 4 and self.augmentation() not in (None, Augment()):
             raise DataError(
                 f"dataset.augment: examples of shape {tuple(inputs.shape[1:])}; only images can be augmented"
             )
-        classes = classes or numbering_of(labels, len(self.class_names or ()) or None, self.train_targets, notes)
+        classes = classes or numbering_of(labels, len(class_names) or None, self.train_targets, notes)
         own = white_of(inputs)
         white = self.white or own
         for split in [split for split in files if split != "train"]:
-            pairs[split] = self._pair(*files[split], read, notes)
+            pairs[split] = self._pair(*files[split], read, notes, texts, class_names)
             if pairs[split][0].shape[1:] != inputs.shape[1:]:
                 raise DataError(
                     f"{files[split][0]}: examples of shape {tuple(pairs[split][0].shape[1:])}; expected "
@@ -130,7 +137,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             train=replace(pools["train"], groups=self._groups(len(labels))),
             test=pools.get("test"),
             validation=pools.get("validation"),
-            class_names=self.class_names or [*map(str, classes)],
+            class_names=class_names or [*map(str, classes)],
             image_format=_image_format(inputs, own, white),
             notes=notes,
         )
@@ -187,9 +194,16 @@ class Tensors(ImageDataset, UnsplitDataset):
         }
 
     def _pair(
-        self, inputs_path: str, targets_path: str, read: Callable[[Tensor, str], Labels], notes: list[str]
+        self,
+        inputs_path: str,
+        targets_path: str,
+        read: Callable[[Tensor, str], Labels],
+        notes: list[str],
+        texts: Mapping[str, Sequence[str]],
+        class_names: Sequence[str],
     ) -> tuple[Tensor, Labels]:
-        inputs, targets = load_tensor(inputs_path), load_tensor(targets_path)
+        inputs, of_text = load_tensor(inputs_path), texts.get(targets_path)
+        targets = load_tensor(targets_path) if of_text is None else _places(of_text, class_names, targets_path)
         if inputs.ndim < 2 or inputs.numel() == 0:
             raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) without zero dimensions")
         labels = read(targets, targets_path)
@@ -207,6 +221,42 @@ class Tensors(ImageDataset, UnsplitDataset):
     def origin_of_inputs(self, split: str = "train") -> str:
         """Return the file of the inputs."""
         return self._files().get(split, (self.train_inputs, self.train_targets))[0]
+
+
+def texts_of(path: str) -> list[str] | None:
+    """Return the class name of each example where labels `(N,)` are texts in an .npy or .npz file, or None."""
+    file, _, key = path.partition(".npz:")
+    if not (key or path.endswith(".npy")) or not is_regular(Path(f"{file}.npz" if key else path)):
+        return None
+    try:
+        loaded = np.load(f"{file}.npz" if key else path, mmap_mode="r", allow_pickle=False)
+        found = np.asarray(loaded[key] if key else loaded)
+    except Exception:  # whatever is wrong with the file is told when it is loaded
+        return None
+    return (
+        [clean_name(text) for text in found.astype(str).tolist()]
+        if found.dtype.kind in "US" and found.ndim == 1
+        else None
+    )
+
+
+def _places(texts: Sequence[str], class_names: Sequence[str], path: str) -> Tensor:
+    """Return the class index of each label, by name.
+
+    Raises:
+        LabelError: A label is missing, or is none of the classes.
+    """
+    import torch
+
+    place_of = {name: place for place, name in enumerate(class_names)}
+    absent = missing_labels([*dict.fromkeys(texts)])
+    for row, text in enumerate(texts):
+        if text in absent:
+            raise LabelError(f"{path}: label {text!r} of example {row} looks like a missing label; remove the example")
+        if text not in place_of:
+            known = some(class_names, 10)
+            raise LabelError(f"{path}: label {text!r} of example {row} is not a class; expected {known}")
+    return torch.tensor([place_of[text] for text in texts])
 
 
 def _checked(inputs: Tensor, path: str) -> Tensor:

@@ -117,3 +117,9 @@ def test_a_wrong_list_is_one_line(table: str, message: str, here: Path) -> None:
 def test_a_validation_folder_beside_a_list_is_refused(here: Path) -> None:
     with pytest.raises(ConfigError, match=r"dataset.validation: a folder, but dataset.labels lists the images"):
         build("file,label\n", validation="val")
+
+
+def test_of_two_columns_the_one_of_images_may_have_any_name(here: Path) -> None:
+    paint("a.png", "b.PNG")
+    splits = build("Klasse;Datei\ncat;a.png\ndog;b.PNG\n")
+    assert splits.class_names == ["cat", "dog"] and splits.train.all_names() == ["a.png", "b.PNG"]

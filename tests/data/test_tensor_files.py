@@ -295,3 +295,21 @@ def test_an_array_that_is_not_in_the_archive_is_named(here: Path) -> None:
     Path("x.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"x.csv: expected a tensor in .pt, .npy or .npz"):
         load_tensor("x.csv")
+
+
+def test_labels_that_are_texts_are_the_class_names(here: Path) -> None:
+    names = np.array(["owl", "cat", "dog"])[np.arange(30) % 3]
+    np.savez(
+        "t.npz", x=np.arange(60.0).reshape(30, 2), y=names, y_test=np.array(["dog", "cat"]), x_test=np.ones((2, 2))
+    )
+    files = {"train_inputs": "t.npz:x", "train_targets": "t.npz:y"}
+    splits = build(**files, test_inputs="t.npz:x_test", test_targets="t.npz:y_test", test=0.2)
+    assert splits.class_names == ["cat", "dog", "owl"]
+    assert splits.train.all_targets().tolist() == [["cat", "dog", "owl"].index(name) for name in names]
+    assert splits.test is not None and splits.test.all_targets().tolist() == [1, 0]
+    with pytest.raises(DataError, match=r"t.npz:y: label 'cat' of example 1 is not a class; expected owl, dog"):
+        build(**files, class_names=["owl", "dog"])
+    np.save("y.npy", np.array(["a", "", "b"]))
+    np.save("x.npy", np.eye(3))
+    with pytest.raises(DataError, match=r"y.npy: label '' of example 1 looks like a missing label"):
+        build(train_inputs="x.npy", train_targets="y.npy")
