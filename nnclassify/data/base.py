@@ -40,6 +40,9 @@ from nnclassify.models.preprocessing import Preprocessing
 from nnclassify.seeds import numpy_rng
 from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 
+IN_MEMORY = "X"
+"""The file in the config of a network that `NNClassifier` trained on data in memory."""
+
 
 @dataclass(frozen=True)
 class RawDataset(DatasetFacts):

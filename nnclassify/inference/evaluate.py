@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from nnclassify.data import Examples, Splits
+from nnclassify.data.base import IN_MEMORY
 from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, counted, some
 from nnclassify.evaluation.bootstrap import metric_intervals
@@ -168,6 +170,13 @@ def splits_of(classifier: Classifier) -> Splits:
         DataError: The data is missing, or its classes, columns or shape are not those of the run.
     """
     config = classifier.config
+    places = config.dataset.places()
+    if IN_MEMORY in places.values() and not Path(IN_MEMORY).exists():
+        keys = " ".join(f"dataset.{key}=FILE" for key in places)
+        raise DataError(
+            f"{classifier.path}: NNClassifier trained it on data in memory; give data in files by {keys}, or "
+            "to evaluate by --data FILE"
+        )
     splits = config.dataset.as_trained(classifier.transform).build(config.seed)
     if [*map(clean_name, splits.class_names)] != [*map(clean_name, classifier.class_names)]:
         raise DataError(

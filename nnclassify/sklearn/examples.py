@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from nnclassify.data.base import Dataset, RawDataset
+from nnclassify.data.base import IN_MEMORY, Dataset, RawDataset
 from nnclassify.data.column_kinds import Category
 from nnclassify.data.csv_rows import CsvFormat
 from nnclassify.data.frames import FrameRows
@@ -82,9 +82,9 @@ class TrainingData:
         if problems:
             raise ConfigError(problems)
         if self.kinds is None:
-            places = {"name": "tensors", "train_inputs": "X", "train_targets": self.label}
+            places = {"name": "tensors", "train_inputs": IN_MEMORY, "train_targets": self.label}
             return {**places, "class_names": self.class_names, "test": 0, **options}
-        return {"name": "csv", "path": "X", "label": self.label, "test": 0, "categories": "auto", **options}
+        return {"name": "csv", "path": IN_MEMORY, "label": self.label, "test": 0, "categories": "auto", **options}
 
     def read(self, dataset: Dataset) -> RawDataset:
         """Return the examples.

@@ -309,3 +309,11 @@ def test_a_bar_shows_progress_if_asked_for(capsys: pytest.CaptureFixture[str]) -
 def test_the_import_is_light() -> None:
     code = "import sys, nnclassify.sklearn; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_saved_network_says_that_its_data_was_in_memory(here: Path) -> None:
+    path = NNClassifier(epochs=1).fit(X, Y).save("saved")
+    with pytest.raises(
+        DataError, match=r"trained it on data in memory; give data in files by dataset.train_inputs=FILE"
+    ):
+        nnclassify.evaluate(path)
