@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnclassify.config.suggest.suggest import FORMAT
 from nnclassify.config.suggest.table_facts import CONSTANT, COPY, IDENTIFIER, INDEX, table_facts
 from nnclassify.data import Splits
 from nnclassify.data.columns import is_identifier, numbers_the_rows
@@ -55,11 +56,10 @@ def columns(material: Material) -> Found:
 
 def _unused(dataset: Csv) -> Iterator[Flag]:
     """Yield the columns of a file that `init` would not use as features, as its first rows show."""
-    stated = dataset.label if isinstance(dataset.label, str) else [*dataset.label]
+    labels = dataset.label if isinstance(dataset.label, str) else [*dataset.label]
+    stated = {key: getattr(dataset, key) for key in FORMAT if key in dataset.model_fields_set}
     kinds = {COPY: "reveals_label", CONSTANT: "constant", IDENTIFIER: "identifier", INDEX: "identifier"}
-    if dataset.columns is not None:
-        return
-    for column in table_facts(str(find_table(dataset.path)), stated).columns:
+    for column in table_facts(str(find_table(dataset.path)), labels, stated).columns:
         for reason, kind in kinds.items():
             if column.why_ignored.startswith(reason):
                 yield Flag(kind, None, 1.0, column=column.name, detail=column.why_ignored)

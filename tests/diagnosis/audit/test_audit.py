@@ -66,6 +66,13 @@ def test_a_table_whose_first_rows_have_one_class_is_audited(tmp_path: Path, monk
     assert found.of_kind("reveals_label") == []
 
 
+def test_columns_are_found_in_a_file_as_the_config_says_that_it_is_written(tmp_path: Path) -> None:
+    rows = [f"{index % 7}.5;9;{'合否'[index % 2]}" for index in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="cp932")
+    found = audited(tmp_path / "t.csv", "dataset.encoding=cp932")  # without a header, too
+    assert [(flag.kind, flag.column) for flag in found.flags if flag.row is None] == [("constant", "x2")]
+
+
 @pytest.mark.slow
 def test_nothing_gives_the_iris_away() -> None:
     assert audited("iris_mlp").of_kind("reveals_label", "identifier", "constant") == []
