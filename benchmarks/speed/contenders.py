@@ -21,7 +21,7 @@ from torch.nn import functional
 from nnclassify.config.run_config import RunConfig
 from nnclassify.evaluation.outputs import outputs_of
 from nnclassify.models.layers import Dropout
-from nnclassify.process import configure_malloc
+from nnclassify.process import configure
 from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
@@ -102,7 +102,7 @@ def plain(model: nn.Module) -> nn.Module:
 def nnclassify(config: RunConfig, num_epochs: int) -> Epochs:
     """This package, from its trainer; the seconds are those of the history."""
     components = build_components(config)
-    configure_malloc()
+    configure()  # as the command does
     trainer = build_trainer(components)
     trainer.observers = [StopsAfterEachEpoch()]
     for _ in range(num_epochs):
