@@ -19,6 +19,7 @@ from nnclassify.data import Examples, Splits
 from nnclassify.data.transform import Transform
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.metrics import balanced_accuracy
+from nnclassify.evaluation.significance import mcnemar
 from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
 
@@ -52,6 +53,8 @@ class Baselines:
         intervals: The 95% Wilson intervals of `linear`, `majority` and `boosted`, by name.
         num_correct: The number of these examples that the network predicts correctly.
         linear_where_correct: The fraction of those that the linear model predicts correctly too, or None.
+        p_values: The p-values of McNemar's exact test that the network and `linear`, `majority` or `boosted` are right
+            equally often, by name.
     """
 
     linear: float
@@ -63,6 +66,7 @@ class Baselines:
     intervals: dict[str, tuple[float, float]] | None = None
     num_correct: int | None = None
     linear_where_correct: float | None = None
+    p_values: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class FittedBaselines:
         correct = {name: exact(those, targets) for name, those in answers.items()}
         accuracies = {name: float(right.double().mean()) for name, right in correct.items()}
         balanced = {name: balanced_accuracy(those, targets) for name, those in answers.items()}
-        of_network = correct["linear"][exact(predictions[examples.spaced_rows(MAX_EXAMPLES)], targets)]
+        is_right = exact(predictions[examples.spaced_rows(MAX_EXAMPLES)], targets)
+        of_network = correct["linear"][is_right]
         return Baselines(
             linear=accuracies["linear"],
             majority=accuracies["majority"],
@@ -123,6 +128,10 @@ class FittedBaselines:
             intervals={name: wilson_interval(int(right.sum()), len(right)) for name, right in correct.items()},
             num_correct=len(of_network),
             linear_where_correct=float(of_network.double().mean()) if len(of_network) else None,
+            p_values={
+                name: mcnemar(int((is_right & ~right).sum()), int((right & ~is_right).sum()))
+                for name, right in correct.items()
+            },
         )
 
 

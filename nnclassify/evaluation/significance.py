@@ -33,10 +33,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: The number of examples that only the first network predicts correctly.
         only_second: The number of examples that only the second network predicts correctly.
     """
-    from scipy.stats import binomtest
-
-    count = only_first + only_second
-    return float(binomtest(only_first, count).pvalue) if count else 1.0
+    # scipy.stats.binomtest returns the same; its import would take 0.9 s of every `train`.
+    count, fewer = only_first + only_second, min(only_first, only_second)
+    tail = ways = 1
+    for number in range(fewer):
+        ways = ways * (count - number) // (number + 1)
+        tail += ways
+    return min(1.0, 2 * tail / (1 << count))
 
 
 def mcnemar_between_seeds(only_first: int, only_second: int) -> float:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from builders import config_of, loaded
+from scipy.stats import binomtest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -82,6 +83,10 @@ def test_what_the_linear_model_gets_right_of_what_the_network_does() -> None:
     both = right.num_correct * right.linear_where_correct + wrong.num_correct * wrong.linear_where_correct
     assert both == pytest.approx(whole.linear * len(targets)) and whole.linear_where_correct == whole.linear
     assert whole.intervals is not None and whole.intervals["linear"] == wilson_interval(round(both), len(targets))
+    only_network = (1 - right.linear_where_correct) * right.num_correct
+    only_linear = wrong.num_correct * wrong.linear_where_correct  # the network is right where `wrong` is not
+    expected = binomtest(round(only_network), round(only_network + only_linear)).pvalue
+    assert right.p_values is not None and right.p_values["linear"] == pytest.approx(expected)
     none = fitted(components).evaluated(test, 1 - targets)
     assert (none.num_correct, none.linear_where_correct) == (0, None)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nnclassify.errors import counted, some, some_names
 from nnclassify.evaluation.intervals import wilson_interval
 from nnclassify.evaluation.percent import percent
+from nnclassify.evaluation.significance import ALPHA
 from nnclassify.inference.display_names import readable
 from nnclassify.inference.report.classes import NAMED_CLASSES, ClassRow, alternatives, class_rows
 from nnclassify.inference.report.contents import RunContents, at, interval_at, number_at
@@ -147,25 +148,38 @@ def _beside_baselines(run: RunContents, found: Judged) -> Iterator[str]:
     majority, linear = (number_at(run.result, "baselines", name) for name in ("majority", "linear"))
     if found.split != "test" or majority is None:
         return
-    low, high = found.interval or (found.accuracy, found.accuracy)
-    if low <= majority:
+    if _order(run, found, "majority", majority) < 1:
         yield _not_above_majority(run, found, majority)
         return
-    others = [("a linear model", linear), ("gradient-boosted trees", number_at(run.result, "baselines", "boosted"))]
-    known = [(name, value) for name, value in others if value is not None]
-    above = [f"{name} ({percent(value)})" for name, value in known if value < low]
-    equal = [f"{name} ({percent(value)})" for name, value in known if low <= value <= high]
-    below = [f"{name} ({percent(value)})" for name, value in known if value > high]
+    above, equal, below = list[str](), list[str](), list[str]()
+    for key, name in (("linear", "a linear model"), ("boosted", "gradient-boosted trees")):
+        if (value := number_at(run.result, "baselines", key)) is not None:
+            group = {1: above, 0: equal, -1: below}[_order(run, found, key, value)]
+            group.append(f"{name} ({percent(value)})")
     above.append(f"always answering {most_common(run)} ({percent(majority)})")
     yield f"It is better than {' and '.join(above)}."
     shared = number_at(run.result, "baselines", "linear_where_correct")
-    if shared is not None and linear is not None and linear < low:
+    if shared is not None and linear is not None and _order(run, found, "linear", linear) > 0:
         yield f"A linear model is also right in {percent(shared)} of the cases where this network is right."
     if equal:
         methods = "a simpler and faster method" if len(equal) == 1 else "simpler and faster methods"
         yield f"It is not clearly better than {' or '.join(equal)}: {methods}."
     if below:
         yield f"It is worse than {' and '.join(below)}: use that instead, or find out why with `nnclassify check`."
+
+
+def _order(run: RunContents, found: Judged, key: str, accuracy: float) -> int:
+    """Return 1 if the network is more often right than a baseline, and -1 if less often; 0 if that may be chance.
+
+    Both are judged on the same examples, so their answers are compared, not their intervals, if they are known.
+    """
+    p_value = number_at(run.result, "baselines", "p_values", key)
+    if p_value is None:
+        low, high = found.interval or (found.accuracy, found.accuracy)
+        return (accuracy < low) - (accuracy > high)
+    if p_value >= ALPHA:
+        return 0
+    return 1 if found.accuracy > accuracy else -1
 
 
 def _not_above_majority(run: RunContents, found: Judged, majority: float) -> str:

@@ -422,6 +422,18 @@ def test_beside_the_most_common_class(
     assert told in page_of(folder).text
 
 
+@pytest.mark.parametrize(
+    ("p_value", "told"),
+    [(0.04, "It is better than a linear model (60.0%) and"), (0.06, "It is not clearly better than a")],
+)
+def test_baselines_are_compared_on_the_same_examples(tmp_path: Path, p_value: float, told: str) -> None:
+    p_values = {"linear": p_value, "majority": 0.001}
+    found = {"majority": 0.1, "linear": 0.6, "p_values": p_values}
+    folder = write_run(tmp_path, result={"test": {"accuracy": 0.7}, "intervals": {"test": {}}, "baselines": found})
+    write_answers(folder, ["a", "b"], [(f"x{i}", 0, int(i >= 7), 0.9) for i in range(10)])
+    assert told in page_of(folder).text
+
+
 def test_a_single_example_is_one(tmp_path: Path) -> None:
     folder = write_run(tmp_path, result={"test": {"accuracy": 1.0}})
     write_answers(folder, ["a", "b"], [("x", 0, 0, 0.9)])
