@@ -26,6 +26,7 @@ from nnclassify.errors import (
     TrustError,
     counted,
     one_line,
+    printable,
     some,
     some_names,
 )
@@ -80,6 +81,14 @@ class Classifier:
     def is_multi_hot(self) -> bool:
         """Whether an example may belong to several classes, or to none."""
         return isinstance(self.loss_fn, MultiHotLoss)
+
+    @property
+    def decision_rule(self) -> str | None:
+        """When the less probable of two classes is predicted, in a sentence; None without a decision threshold."""
+        if self.loss_fn.decision is None:
+            return None
+        threshold = percent(self.loss_fn.decision)
+        return f"{printable(self.class_names[1])} is predicted if its probability is above {threshold}, the threshold."
 
     @property
     def classes(self) -> list[str]:

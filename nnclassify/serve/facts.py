@@ -78,6 +78,8 @@ class ModelFacts(BaseModel):
     """Whether an input may belong to several classes, or to none."""
     min_confidence: float | None
     """The probability of the predicted class below which an answer is `unsure`; null: none is."""
+    decision_rule: str | None
+    """When the less probable of two classes is predicted, in a sentence; null without a decision threshold."""
     has_sets: bool
     """Whether answers have prediction sets."""
     knows_unlike: bool
@@ -132,6 +134,7 @@ def model_facts(classifier: Classifier, caution: Caution, limits: Limits) -> Mod
         classes=classifier.class_names,
         multi_hot=classifier.is_multi_hot,
         min_confidence=caution.min_confidence,
+        decision_rule=classifier.decision_rule,
         has_sets=caution.sets is not None,
         knows_unlike=calibration is not None and calibration.novelty is not None,
         input=_input_facts(classifier),

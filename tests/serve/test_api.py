@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,13 @@ def test_every_page_has_a_head_and_no_other_address(serve: Serve) -> None:
     assert (refused.status_code, refused.headers["Allow"]) == (405, "POST")
     assert client.post("/predict/", follow_redirects=False).status_code == 404  # no redirect, which loses a body
     assert 'nnclassify_requests_total{route="other",status="404"} 1' in client.get("/metrics").text
+
+
+def test_a_decision_threshold_is_told(serve: Serve, network: Trained) -> None:
+    moons = network("moons")
+    strict = replace(moons, loss_fn=replace(moons.loss_fn, decision=0.9))
+    rules = [serve(classifier).get("/model").json()["decision_rule"] for classifier in (moons, strict)]
+    assert rules == [None, "1 is predicted if its probability is above 90.0%, the threshold."]
 
 
 def test_a_full_server_says_when_to_try_again(serve: Serve) -> None:

@@ -56,6 +56,7 @@ def _content(export: Export) -> dict[str, Any]:
     return {
         "classes": classifier.class_names,
         "is_multi_hot": classifier.is_multi_hot,
+        "decision_rule": classifier.decision_rule,
         "input": _input(export),
         "program": browser_program(export),
     }

@@ -36,8 +36,9 @@ function heading(prediction) {
 function flags(prediction) {
   const texts = [];
   if (prediction.unsure) {
-    texts.push(`Unsure: the most probable class is ${prediction.label}, but its probability is below ${percent(model.min_confidence)}.`);
+    texts.push(`Unsure: the predicted class is ${prediction.label}, but its probability is below ${percent(model.min_confidence)}.`);
   }
+  if (model.decision_rule && prediction.top.some((one) => one.probability > prediction.probability)) texts.push(model.decision_rule);
   if (prediction.unlike) texts.push("This input is unlike the training data. Do not rely on the prediction.");
   if (prediction.set) texts.push(`Prediction set: ${prediction.set.join(", ") || "empty"}.`);
   return texts.map((text) => el("p", { class: "flag" }, text));

@@ -25,8 +25,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     yield from started(tmp_path_factory.mktemp("profile"))
 
 
-def _page(root: Path, dataset: dict[str, object], model: dict[str, object]) -> tuple[Path, Path]:
-    config = {"dataset": dataset, "model": model, "epochs": 1, "batch_size": 32, "device": "cpu"}
+def _page(root: Path, dataset: dict[str, object], model: dict[str, object], **options: object) -> tuple[Path, Path]:
+    config = {"dataset": dataset, "model": model, "epochs": 1, "batch_size": 32, "device": "cpu", **options}
     config |= {"optimizer": {"name": "adam", "lr": 0.01}}
     best = nnclassify.train(config, root, report=False, monitor=False).folder.best
     return best, export_run(best, "html", root / "page.html").path
@@ -46,6 +46,16 @@ def test_the_map_follows_the_pointer(browser: Browser, tmp_path: Path) -> None:
     (wanted,) = nnclassify.load(best, device="cpu").predict([point])
     assert _shares(browser) == pytest.approx(wanted.probabilities.tolist(), abs=6e-4)
     assert browser.one("#answer").text == wanted.label and browser.errors() == [] and browser.overflow() == 0
+
+
+def test_a_less_probable_class_is_explained_by_the_threshold(browser: Browser, tmp_path: Path) -> None:
+    _, page = _page(tmp_path, {"name": "xor"}, {"name": "mlp", "hidden": [4]}, evaluation={"threshold": 0.9})
+    browser.show(page)
+    ActionChains(browser).move_to_element_with_offset(browser.one("#regions"), -60, -50).perform()
+    first, second = _shares(browser)
+    assert browser.one("#answer").text == "0" and first < second  # after one epoch, both are about as probable
+    assert browser.one("#note").text == "1 is predicted if its probability is above 90.0%, the threshold."
+    assert browser.errors() == []
 
 
 def test_an_image_is_drawn_or_chosen(browser: Browser, tmp_path: Path) -> None:

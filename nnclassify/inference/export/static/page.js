@@ -20,9 +20,10 @@ function show(network, numbers, note = "") {
   if (numbers === null) return refuse("The values are out of the range of the training images.");
   const [probabilities, classes] = network.run(numbers);
   if (probabilities.some(Number.isNaN)) return refuse("These values cannot be classified: one is too large.");
-  document.getElementById("note").textContent = note;
   const order = probabilities.map((_, index) => index).sort((a, b) => probabilities[b] - probabilities[a]);
   const chosen = page.is_multi_hot ? order.filter((index) => classes[index] === 1) : [classes[0]];
+  const rule = page.decision_rule !== null && chosen[0] !== order[0] ? page.decision_rule : "";
+  document.getElementById("note").textContent = [note, rule].filter((text) => text).join(" ");
   answer.textContent = chosen.length ? chosen.map((index) => page.classes[index]).join(", ") : "none of the classes";
   const shown = page.classes.length > MAX_BARS ? order.slice(0, MAX_BARS) : probabilities.map((_, index) => index);
   bars.replaceChildren(...shown.map((index) => {
