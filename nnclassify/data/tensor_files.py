@@ -225,19 +225,21 @@ class Tensors(ImageDataset, UnsplitDataset):
 
 def texts_of(path: str) -> list[str] | None:
     """Return the class name of each example where labels `(N,)` are texts in an .npy or .npz file, or None."""
-    file, _, key = path.partition(".npz:")
-    if not (key or path.endswith(".npy")) or not is_regular(Path(f"{file}.npz" if key else path)):
+    location, key = _location_of(path)
+    if location.suffix.lower() not in (".npy", ".npz") or not is_regular(location):
         return None
     try:
-        loaded = np.load(f"{file}.npz" if key else path, mmap_mode="r", allow_pickle=False)
-        found = np.asarray(loaded[key] if key else loaded)
+        found, _ = _load_numpy(location, key)
+        are_texts = found.dtype.kind in "US" and found.ndim == 1
+        return [clean_name(text) for text in found.astype(str).tolist()] if are_texts else None
     except Exception:  # whatever is wrong with the file is told when it is loaded
         return None
-    return (
-        [clean_name(text) for text in found.astype(str).tolist()]
-        if found.dtype.kind in "US" and found.ndim == 1
-        else None
-    )
+
+
+def _location_of(path: str) -> tuple[Path, str]:
+    """Return the file and the name of the array, empty without one, of a path such as `data.npz:images`."""
+    file, _, key = path.partition(".npz:")
+    return Path(f"{file}.npz" if key else path), key
 
 
 def _places(texts: Sequence[str], class_names: Sequence[str], path: str) -> Tensor:
@@ -358,13 +360,12 @@ def load_tensor(path: str) -> Tensor:
     Raises:
         DataError: The file is missing, damaged, of another type, or does not contain one tensor.
     """
-    file, _, key = path.partition(".npz:")
-    location = Path(f"{file}.npz" if key else path)
+    location, key = _location_of(path)
     if not is_regular(location):
         raise DataError(f"{location}: {why_no_file(location)}; expected a tensor in .pt, .npy or .npz")
     try:
         is_torch = location.suffix.lower() in (".pt", ".pth")
-        return _load_torch(location) if is_torch else _load_numpy(location, key)
+        return _load_torch(location) if is_torch else as_tensor(*_load_numpy(location, key))
     except DataError:
         raise
     except Exception as cause:  # zipfile, pickle, struct and numpy raise different exceptions
@@ -444,10 +445,11 @@ def _check_inflated(location: Path) -> None:
                 raise DataError(f"{location}: {entry.filename} inflates to {entry.file_size >> 20} MB; not read")
 
 
-def _load_numpy(location: Path, key: str) -> Tensor:
+def _load_numpy(location: Path, key: str) -> tuple[np.ndarray[Any, Any], str]:
+    """Return an array, and its name for messages."""
     if location.suffix.lower() == ".npy":
         # Mode c (copy on write): the file is safe, and torch gets a writable array.
-        return as_tensor(np.lib.format.open_memmap(location, mode="c"), location)
+        return np.lib.format.open_memmap(location, mode="c"), str(location)
     if location.suffix.lower() != ".npz":
         raise DataError(f"{location}: expected a tensor in .pt, .npy or .npz")
     _check_inflated(location)
@@ -457,7 +459,7 @@ def _load_numpy(location: Path, key: str) -> Tensor:
             raise DataError(f"{location}: contains no array; expected at least one")
         if key not in names and (key or len(names) != 1):
             raise DataError(f"{location}: holds {', '.join(names)}; name one after a colon: {location}:{names[0]}")
-        return as_tensor(arrays[key or names[0]], f"{location}:{key or names[0]}")
+        return arrays[key or names[0]], f"{location}:{key or names[0]}"
 
 
 def as_tensor(array: np.ndarray[Any, Any], location: Path | str) -> Tensor:
