@@ -22,6 +22,7 @@ from nnclassify.evaluation.metrics import balanced_accuracy
 from nnclassify.evaluation.significance import mcnemar
 from nnclassify.evaluation.totals import exact
 from nnclassify.losses import multi_hot
+from nnclassify.process import release_memory
 
 MAX_EXAMPLES, MAX_SIDE = 10_000, 16
 """Maximum number of training examples, and the side to which larger images are averaged down: for CIFAR-10 the linear
@@ -29,7 +30,7 @@ model is as accurate with it, and takes a tenth of the time."""
 MAX_EQUATIONS, MAX_WORK = 4096, 10**11
 """Maximum number of linear equations, and of multiplications to set them up. For a wide table, fewer examples are used,
 and there is one equation per example instead of one per column."""
-MAX_CHUNK = 2**24
+MAX_CHUNK = 2**22
 """Maximum number of values to prepare at a time."""
 RIDGE = 0.01
 """The fraction of the mean variance that is added to each variance: repeated inputs make the equations singular."""
@@ -94,7 +95,11 @@ class FittedBaselines:
         train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
         targets = train.all_targets()
         of_kind = _regression if splits.is_multi_hot else discriminant
-        weights, offsets = of_kind(torch.cat(list(_features(train, transform))), targets, splits.num_classes)
+        inputs = torch.cat(list(_features(train, transform)))
+        release_memory()  # the equations need as much as the images
+        weights, offsets = of_kind(inputs, targets, splits.num_classes)
+        del inputs
+        release_memory()
         return cls(splits, transform, weights, offsets, commonest(targets)[0])
 
     def evaluated(self, examples: Examples, predictions: Tensor, *, with_boosted: bool = False) -> Baselines:

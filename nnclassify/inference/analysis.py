@@ -89,7 +89,6 @@ def finished_run(
     validation = None
     if splits.validation is not None and _is_calibration_split(splits, best):
         outputs, features = classifier.outputs_and_features(splits.validation)
-        release_memory()  # intervals and baselines need as much as the images
         targets = splits.validation.all_targets()
         if classifier.calibration is None and (is_new or was_calibrated(folder)):
             classifier = calibrated_on(classifier, outputs, features, targets, splits.train)
@@ -99,6 +98,7 @@ def finished_run(
     judged = validation or test or Predicted("train", splits.train, evaluate(classifier, splits.train))
     release_memory()
     found, of_judged = _baselines(classifier, splits, test, judged, note)
+    release_memory()
     validation = test if splits.validation_is_test else validation
     return FinishedRun(folder, classifier, splits, validation, test, found, judged, of_judged, is_new, note)
 

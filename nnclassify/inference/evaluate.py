@@ -20,6 +20,7 @@ from nnclassify.evaluation.metrics import METRICS, MetricInputs, measured
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.json_files import plain
 from nnclassify.inference.classifier import Classifier, check_columns
+from nnclassify.process import release_memory
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def evaluated(classifier: Classifier, outputs: Tensor, features: Features, targe
     Raises:
         TrainingError: The loss of an example is not finite.
     """
+    release_memory()  # the metrics and their intervals need as much as the images
     metric_inputs = MetricInputs(outputs, targets, classifier.loss_fn)
     if not math.isfinite(metric_inputs.score.loss):
         raise TrainingError(
