@@ -175,7 +175,8 @@ def _resolve(
 ) -> tuple[list[_Row], dict[Path, str]]:
     """Return the rows with the names of their files as they are on disk, and what is wrong with those that are missing.
 
-    Names match whatever the form of their accents, and without their ending if no other file has that name.
+    Names match whatever the form of their accents, and without their ending or with letters in another case, as on
+    other systems, if no other file has that name.
     """
     unknown = {row for row in rows if row.name not in present and not (root / row.name).is_file()}
     if unknown and len(unknown) == len(rows) and (folder := _folder_of(rows[0].name, present)) is not None:
@@ -187,26 +188,28 @@ def _resolve(
         composed = unicodedata.normalize("NFC", name)
         written.setdefault(composed, []).append(name)
         written.setdefault(composed.rpartition(".")[0] + ".*", []).append(name)
-    resolved, missing, completed = list[_Row](), dict[Path, str](), 0
+        written.setdefault(f"/{composed.casefold()}", []).append(name)
+    resolved, missing, differ = list[_Row](), dict[Path, str](), Counter[str]()
     for row in rows:
         name = unicodedata.normalize("NFC", row.name)
-        found = written.get(name) or written.get(f"{name}.*", [])
+        forms = {name: "", f"{name}.*": "without the ending of the name", f"/{name.casefold()}": "in another case"}
+        form = next((form for form in forms if form in written), name)
+        found = written.get(form, [])
         if row in unknown and len(found) == 1:
-            completed += name not in written
+            differ[forms[form]] += 1
             resolved.append(row._replace(name=found[0]))
             continue
         if row in unknown:
             why = f"several files have this name: {some(sorted(found))}" if found else "no such file"
             missing[root / row.name] = f"{path}:{row.line}: {root / row.name}: {why}"
         resolved.append(row)
-    if completed:
-        notes.append(f"{path}: {counted(completed, 'file')} listed without the ending of the name")
+    notes += [f"{path}: {counted(number, 'file')} listed {how}" for how, number in differ.items() if how]
     return resolved, missing
 
 
 def _folder_of(name: str, present: Iterable[str]) -> str | None:
     """Return the only folder that contains a file, whose name may lack its ending; None if there is not just one."""
-    form = re.compile(rf"(.+)/{re.escape(name)}(\.[^./]+)?")
+    form = re.compile(rf"(.+)/{re.escape(name)}(\.[^./]+)?", re.I)
     found = {match[1] for other in present if (match := form.fullmatch(other))}
     return found.pop() if len(found) == 1 else None
 

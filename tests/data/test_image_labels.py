@@ -61,6 +61,16 @@ def test_a_split_column_is_used(here: Path) -> None:
     )
 
 
+def test_names_match_in_another_case_if_only_one_does(here: Path) -> None:
+    paint("ONE.PNG", "two.png")
+    splits = build("file,label\none.png,cat\ntwo.png,dog\n")
+    assert splits.train.all_names() == ["ONE.PNG", "two.png"]
+    assert splits.notes == ["labels.csv: 1 file listed in another case"]
+    paint("One.png")
+    with pytest.raises(DataError, match=r"several files have this name: ONE\.PNG, One\.png"):
+        build("file,label\none.png,cat\ntwo.png,dog\n")
+
+
 def test_names_match_without_their_ending_and_in_other_forms_of_accents(here: Path) -> None:
     paint("one.png", f"caf{ACCENT}.png")
     splits = build(f"id,label\none,a\ncaf{unicodedata.normalize('NFD', ACCENT)}.png,b\n")
