@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, na
 from nnclassify.runs.group_summary import Summary
 from nnclassify.runs.group_training import check_all_trained, train_runs
 from nnclassify.runs.groups import fitting_group, new_group, runs_of_group, seeds_text
-from nnclassify.runs.provenance import record_failure
+from nnclassify.runs.provenance import failure_recorded
 from nnclassify.runs.recorders import (
     Checkpointer,
     ConfigWriter,
@@ -174,7 +174,7 @@ def train(
     with_report: bool = True,
     ranks: Ranks | None = None,
     root: Path = CHECKPOINTS,
-    signal_handling: Callable[[Callable[[int], None]], AbstractContextManager[None]] = stop_on_signals,
+    signal_handling: Callable[[Callable[[int], None]], AbstractContextManager[object]] = stop_on_signals,
     announce: Announce = lambda components, trainer: None,
 ) -> RunResult:
     """Train a config into a run folder, and evaluate `best.pt` as read back from disk.
@@ -196,16 +196,12 @@ def train(
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: See `build_components` and `Trainer.fit`.
     """
-    ranks = ranks or Ranks()
-    with ranks.telling():
-        ranks.all_gather_object(str(resume.path) if resume else "")
-        components, trainer = _built(loaded, ranks, resume)
+    components, trainer, _ = _built(loaded, ranks or Ranks(), resume)
     for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
     folder = resume or into or create_run_folder(loaded.name, root)
     with folder.locked():
-        with ranks.telling():
-            checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
+        checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
         report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
@@ -215,21 +211,16 @@ def train(
                 writer.restore(trainer)
             return _ended(folder, components, trainer, Monitor(note), report)
         monitor = Monitor(note, folder.diagnosis if with_monitor else None, components.splits.class_names)
-        provenance = ProvenanceWriter(folder, loaded, components.config)
         tracking = Tracking(folder, components.config, checkpointer.facts["run_id"], note)
+        provenance = ProvenanceWriter(folder, loaded, components.config)
         writers = [HistoryWriter(folder), config_writer, provenance, manifest, checkpointer, table, tracking]
         trainer.observers = [*writers, *([monitor] if with_monitor else []), Notes(note), Contention(note), *observers]
         folder.remove_results()
         announce(components, trainer)
         with tracking:
-            with signal_handling(trainer.request_stop), _failure_recorded(folder, report):
+            with signal_handling(trainer.request_stop), failure_recorded(folder.provenance, report):
                 _fit(trainer, checkpointer, table, monitor)
             return _ended(folder, components, trainer, monitor, report, tracking)
-
-
-def _no_signals(ask: Callable[[int], None]) -> AbstractContextManager[None]:
-    """Leave signals to whoever calls from Python."""
-    return nullcontext()
 
 
 @preserve_process_state()
@@ -257,7 +248,7 @@ def train_isolated(
             fold := loaded.config.dataset.which_fold()
         ) is not None and "fold" not in loaded.config.dataset.model_fields_set:
             note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} only; set dataset.fold for another one")
-    result = train(loaded, resume=folder, note=note, root=Path(root), signal_handling=_no_signals, **options)
+    result = train(loaded, resume=folder, note=note, root=Path(root), signal_handling=nullcontext, **options)
     return replace(result, notes=notes)
 
 
@@ -284,7 +275,7 @@ def train_group_isolated(
         group = found
     else:
         raise CheckpointError(f"{loaded.name}: no group of these runs to resume under {root}/")
-    summary = train_runs(group, [], partial(train, note=note, signal_handling=_no_signals, **options), note)
+    summary = train_runs(group, [], partial(train, note=note, signal_handling=nullcontext, **options), note)
     check_all_trained(summary)
     return summary
 
@@ -315,14 +306,19 @@ def train_distributed(
         return train(loaded, resume=folder, into=into, note=note, ranks=ranks, announce=announce, **options)
 
 
-def _built(loaded: LoadedConfig, ranks: Ranks | None, resumed: RunFolder | None) -> tuple[Components, Trainer]:
-    with located(loaded.source):
+def _built(
+    loaded: LoadedConfig, ranks: Ranks, resumed: RunFolder | None
+) -> tuple[Components, Trainer, RunFolder | None]:
+    """Build what a config describes, and return the run that the first process resumes, if any, in each process."""
+    with ranks.telling(), located(loaded.source):
+        path = ranks.all_gather_object(str(resumed.path) if resumed else "")[0]
+        resumed = RunFolder(Path(path)) if path else None
         check_installed(loaded.config)
         starts = resumed is None or not resumed.is_saved
         components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
         release_memory()
         autocast = None if resumed is None else begun_autocast(resumed, components.placement.device)
-        return components, build_trainer(components, ranks=ranks, autocast=autocast)
+        return components, build_trainer(components, ranks=ranks, autocast=autocast), resumed
 
 
 def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
@@ -332,10 +328,7 @@ def train_as_worker(loaded: LoadedConfig, ranks: Ranks) -> None:
         Interrupted: A signal stopped the run.
         NNClassifyError: See `train`.
     """
-    with ranks.telling():
-        path = ranks.all_gather_object("")[0]
-        folder = RunFolder(Path(path)) if path else None
-        components, trainer = _built(loaded, ranks, folder)
+    components, trainer, folder = _built(loaded, ranks, None)
     with ranks.telling():
         if folder is not None:
             resume_run(trainer, folder, components.config, components.facts(), components.splits)
@@ -387,9 +380,10 @@ def _checkpointer(
     A finished run is not trained again: a missing `best.pt` is written from `last.pt`.
     """
     facts, every = components.facts(), components.config.checkpoint_every
-    if not is_resumed:
+    with trainer.ranks.telling():
+        resumed = resume_run(trainer, folder, components.config, facts, components.splits) if is_resumed else None
+    if resumed is None:
         return Checkpointer(folder, {**facts, "run_id": new_run_id()}, every)
-    resumed = resume_run(trainer, folder, components.config, facts, components.splits)
     checkpointer = Checkpointer(folder, {**facts, "run_id": resumed.run_id}, every, resumed.best)
     for text in resumed.notes:
         note(text)
@@ -401,20 +395,6 @@ def _checkpointer(
         batches = f" and {trainer.batch} batches of epoch {trainer.epoch}" if trainer.batch else ""
         note(f"{folder.path}: continuing after {len(trainer.rows)} epochs{batches}")
     return checkpointer
-
-
-@contextmanager
-def _failure_recorded(folder: RunFolder, report: Callable[[], None]) -> Iterator[None]:
-    """Record in the run folder, and on its page, why training failed."""
-    try:
-        yield
-    except TrainingError as error:
-        try:
-            record_failure(folder.provenance, str(error))
-        except SaveError as unsaved:
-            raise TrainingError(f"{error}; {unsaved}") from error
-        report()
-        raise
 
 
 def _save_report(folder: RunFolder, splits: Splits, note: Callable[[str], None], *, is_wanted: bool) -> None:

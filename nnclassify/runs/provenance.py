@@ -6,7 +6,8 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig
 from nnclassify.config.yaml_reader import MAX_ORIGIN, YamlPath, YamlSource, has_part, path_of_key
-from nnclassify.errors import printable
+from nnclassify.errors import SaveError, TrainingError, printable
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.json_files import read_record
 from nnclassify.files.shipped import shipped_configs
@@ -101,6 +102,20 @@ def record_failure(path: Path, failure: str) -> None:
         SaveError: It could not be written.
     """
     write_provenance(path, replace(read_provenance(path) or Provenance(), failure=failure))
+
+
+@contextmanager
+def failure_recorded(path: Path, report: Callable[[], None]) -> Iterator[None]:
+    """Record in `provenance.json`, and on the page of the run, why training failed."""
+    try:
+        yield
+    except TrainingError as error:
+        try:
+            record_failure(path, str(error))
+        except SaveError as unsaved:
+            raise TrainingError(f"{error}; {unsaved}") from error
+        report()
+        raise
 
 
 def environment(execution: Mapping[str, object]) -> dict[str, str]:

@@ -519,7 +519,7 @@ def test_a_full_disk_does_not_hide_that_training_diverged(here: Path, monkeypatc
     def full(*arguments: object) -> None:
         raise SaveError("provenance.json: not saved (No space left on device)")
 
-    monkeypatch.setattr("nnclassify.run.record_failure", full)
+    monkeypatch.setattr("nnclassify.runs.provenance.record_failure", full)
     monkeypatch.setattr("nnclassify.run.Checkpointer.save_best", full)
     with pytest.raises(TrainingError, match=r"^epoch 1, .*NaN or infinite.*; provenance\.json: not saved"):
         train(load_config("run.yaml"), with_report=False)
