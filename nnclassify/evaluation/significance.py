@@ -1,6 +1,6 @@
 """Whether the difference between two accuracies can be chance.
 
-The tests compare these functions with statsmodels and scipy. scipy.stats takes 0.9 s to import: only `compare` pays it.
+The tests compare these functions with statsmodels and scipy. They do without scipy.stats, which takes 0.9 s to import.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: The number of examples that only the first network predicts correctly.
         only_second: The number of examples that only the second network predicts correctly.
     """
-    # scipy.stats.binomtest returns the same; its import would take 0.9 s of every `train`.
+    # As scipy.stats.binomtest; every `train` would pay its import.
     count, fewer = only_first + only_second, min(only_first, only_second)
     tail = ways = 1
     for number in range(fewer):

@@ -15,7 +15,7 @@ import torch
 from nnclassify.runs import contention
 from nnclassify.training.trainer import Trainer
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux tells how long a thread waits")
+pytestmark = pytest.mark.skipif(contention._now() is None, reason="only Linux tells how long a thread waits")
 
 
 def notes_on_one_core(monkeypatch: pytest.MonkeyPatch, num_others: int, num_threads: int = 2) -> list[str]:
