@@ -259,16 +259,11 @@ def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     Raises:
         ConfigError: They are wrong.
     """
-    texts = {path_of_key(key): text for key, _, text in (override.partition("=") for override in overrides)}
-    found = {
-        key: parse_yaml(texts["dataset", key], f"dataset.{key}")
-        for key in ("label", "labels")
-        if ("dataset", key) in texts
-    }
+    stated = {path_of_key(override.partition("=")[0]): override for override in overrides}
+    texts = {key: stated["dataset", key].partition("=")[2] for key in ("label", "labels") if ("dataset", key) in stated}
+    found = {key: parse_yaml(text, f"dataset.{key}") for key, text in texts.items()}
     label, of_list = found.pop("label", None), {key: value for key, value in found.items() if isinstance(value, str)}
-    of_format = [
-        override for override in overrides if override.partition("=")[0] in {f"dataset.{key}" for key in FORMAT}
-    ]
+    of_format = [stated["dataset", key] for key in FORMAT if ("dataset", key) in stated]
     if not of_format:
         return label, of_list
     some_table = read_text("dataset: {name: csv, path: data}\nmodel: {name: mlp, hidden: []}", "")
