@@ -30,7 +30,7 @@ model is as accurate with it, and takes a tenth of the time."""
 MAX_EQUATIONS, MAX_WORK = 4096, 10**11
 """Maximum number of linear equations, and of multiplications to set them up. For a wide table, fewer examples are used,
 and there is one equation per example instead of one per column."""
-MAX_CHUNK = 2**22
+MAX_CHUNK = 2**20
 """Maximum number of values to prepare at a time."""
 RIDGE = 0.01
 """The fraction of the mean variance that is added to each variance: repeated inputs make the equations singular."""
@@ -95,7 +95,9 @@ class FittedBaselines:
         train = _some(splits.train, min(MAX_EXAMPLES, max(2 * splits.num_classes, math.isqrt(MAX_WORK // columns))))
         targets = train.all_targets()
         of_kind = _regression if splits.is_multi_hot else discriminant
-        inputs = torch.cat(list(_features(train, transform)))
+        inputs = torch.empty(len(train), columns)  # joining chunks would need it twice
+        for rows, chunk in zip(inputs.split(_rows_at_once(transform)), _features(train, transform), strict=True):
+            rows.copy_(chunk)
         release_memory()  # the equations need as much as the images
         weights, offsets = of_kind(inputs, targets, splits.num_classes)
         del inputs
@@ -209,8 +211,12 @@ def _some(examples: Examples, limit: int) -> Examples:
 
 def _features(examples: Examples, transform: Transform) -> Iterator[Tensor]:
     """Yield inputs `(B, columns)` in chunks."""
-    for rows in torch.arange(len(examples)).split(max(1, min(1024, MAX_CHUNK // math.prod(transform.input_shape)))):
+    for rows in torch.arange(len(examples)).split(_rows_at_once(transform)):
         yield _flattened(examples.select(rows)[0], transform)
+
+
+def _rows_at_once(transform: Transform) -> int:
+    return max(1, min(1024, MAX_CHUNK // math.prod(transform.input_shape)))
 
 
 def _flattened(raw: Tensor, transform: Transform) -> Tensor:

@@ -147,10 +147,12 @@ def evaluated(classifier: Classifier, outputs: Tensor, features: Features, targe
         confusion = confusion_matrix(predictions, targets, len(names))
         classes = class_reports(confusion, names)
     values, undefined = measured(metric_inputs, names)
+    intervals = metric_intervals(metric_inputs, values)
+    release_memory()  # and the next pass over images as much as the resamples of the intervals
     return Evaluation(
         num_examples=len(outputs),
         metrics=values,
-        intervals=metric_intervals(metric_inputs, values),
+        intervals=intervals,
         classes=classes,
         confusion=confusion,
         losses=metric_inputs.loss_fn(outputs, targets),

@@ -26,6 +26,7 @@ from nnclassify.errors import counted
 from nnclassify.evaluation.baselines import commonest
 from nnclassify.evaluation.percent import percent
 from nnclassify.files.json_files import write_json
+from nnclassify.process import release_memory
 from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -91,6 +92,8 @@ class Monitor(Observer):
     def _look(self, trainer: Trainer, row: Row) -> None:
         if self.majority is None:
             self.majority = commonest(trainer.train_batches.examples.all_targets())[1]
+        if trainer.finished:
+            release_memory()  # of the steps, of which there are no more
         is_late = trainer.finished or _is_late(trainer.rows, trainer.recipe.epochs)
         found = [
             *curve_findings(trainer.rows, trainer.recipe.epochs, self.majority),
