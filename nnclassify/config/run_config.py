@@ -14,6 +14,7 @@ from pydantic_core import PydanticKnownError
 from nnclassify.config.finding_ids import FINDING_IDS, no_such_finding
 from nnclassify.config.messages import describe_problems, errors_in, line_of, path_of
 from nnclassify.config.search import Misfit, SearchSection, SearchSpace
+from nnclassify.config.suggest.document import Suggestion, with_chosen
 from nnclassify.config.suggest.suggest import FORMAT, is_data, other_kind, runs_within, suggested_source
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, parse_yaml, path_of_key, read_text, read_yaml, written
 from nnclassify.data import AnyDataset
@@ -246,11 +247,26 @@ def load_config(config: str, overrides: Sequence[str] = (), *, of_run: bool = Fa
         InputError: No config can be suggested for the data.
     """
     if not of_run and shipped_config(config) is None and is_data(config):
-        suggestion, source = suggested_source(config, *_stated(overrides))
-        loaded = load_source(source, suggestion.name, overrides)
+        suggestion, loaded = suggested_config(config, overrides)
         return replace(loaded, notes=(*suggestion.found, *loaded.notes))
     path = find_config(config)
     return load_source(read_yaml(path), path.stem, overrides, of_run=of_run)
+
+
+def suggested_config(data: str, overrides: Sequence[str]) -> tuple[Suggestion, LoadedConfig]:
+    """Suggest a config for data, override and check it.
+
+    Returns:
+        The suggestion, with the overrides among its entries, and what it is read as.
+
+    Raises:
+        ConfigError: The overrides are wrong; the message lists all problems, one per line.
+        InputError: No config can be suggested for the data.
+    """
+    suggestion, source = suggested_source(data, *_stated(overrides))
+    loaded = load_source(source, suggestion.name, overrides)
+    chosen = [path for path, line in source.lines.items() if isinstance(line, str)]
+    return replace(suggestion, entries=with_chosen(suggestion.entries, source.data, chosen)), loaded
 
 
 def _stated(overrides: Sequence[str]) -> tuple[Any, dict[str, Any]]:

@@ -50,6 +50,20 @@ def test_init_writes_a_config_that_says_what_was_found(nnclassify: Program, phot
     assert again.returncode == 2 and again.stderr == "error: my_photos.yaml: already exists; name another file\n"
 
 
+def test_init_writes_what_is_chosen_into_the_config(nnclassify: Program, photos: str, place: Path) -> None:
+    done = nnclassify(
+        "init", photos, "epochs=3", "dataset.validation=0.2", "--lr", "0.5", "--seed", "4", "--out", "chosen.yaml"
+    )
+    assert done.returncode == 0, done.stderr
+    text = (place / "chosen.yaml").read_text(encoding="utf-8")
+    for line in ("epochs: 3 # as chosen", "  validation: 0.2 # as chosen", "seed: 4 # as chosen"):
+        assert f"\n{line}\n" in text
+    assert "lr: 0.5," in text and "fraction of the training examples" not in text
+    wrong = nnclassify("init", photos, "epoch=3", "--out", "wrong.yaml")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: epoch=3: unknown key; did you mean 'epochs'?")
+    assert not (place / "wrong.yaml").exists()
+
+
 def test_init_and_train_take_the_label_of_a_table(nnclassify: Program, place: Path) -> None:
     rows = [f"{index % 2},{index % 7}.5,{'ab'[index % 3 % 2]}" for index in range(60)]
     (place / "table.tsv").write_text("\n".join(["1", *rows]).replace("1\n", "1,x,kind\n", 1).replace(",", "\t"))

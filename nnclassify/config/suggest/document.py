@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nnclassify.config.yaml_reader import inline
-from nnclassify.errors import printable
+from nnclassify.errors import ConfigPath, printable
+
+CHOSEN = "as chosen"
+"""The comment of a value that the user gave."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,11 @@ def values_of(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _value_of(value: Any) -> Any:
-    is_section = isinstance(value, list) and bool(value) and all(isinstance(child, Entry) for child in value)
-    return values_of(value) if is_section else value
+    return values_of(value) if _is_section(value) else value
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(child, Entry) for child in value)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,27 @@ class Suggestion:
         """Return the text of the config, with what was found as its header."""
         header = [f"# {printable(line)}" for line in self.found]
         return "\n".join([*header, *_lines(self.entries)]) + "\n"
+
+
+def with_chosen(entries: Sequence[Entry], data: Mapping[str, Any], paths: Sequence[ConfigPath]) -> list[Entry]:
+    """Return entries with the values that a user chose, in place of those that were suggested, or behind them.
+
+    Args:
+        entries: The entries of a config or of a section.
+        data: Its values, with those that were chosen.
+        paths: The paths of the latter.
+    """
+    within = {str(key): [path[1:] for path in paths if path[0] == key] for key, *_ in paths}
+    found = []
+    for entry in entries:
+        if entry.key not in within:
+            found.append(entry)
+        elif () in within[entry.key] or not _is_section(entry.value):
+            found.append(Entry(entry.key, data[entry.key], CHOSEN))
+        else:
+            found.append(replace(entry, value=with_chosen(entry.value, data[entry.key], within[entry.key])))
+    known = {entry.key for entry in entries}
+    return [*found, *(Entry(key, data[key], CHOSEN) for key in within if key not in known)]
 
 
 def _lines(entries: Sequence[Entry], indent: str = "") -> list[str]:

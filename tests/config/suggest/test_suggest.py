@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nnclassify.config.run_config import load_config
-from nnclassify.config.suggest.document import Entry, Suggestion
+from nnclassify.config.suggest.document import Entry, Suggestion, values_of, with_chosen
 from nnclassify.config.suggest.recipe import MAX_EPOCHS, MAX_SECONDS, MIN_EPOCHS, recipe_for
 from nnclassify.config.suggest.suggest import is_data, run_name, suggest
 from nnclassify.config.yaml_reader import read_text
@@ -37,6 +37,26 @@ def test_the_text_of_a_config_reads_back_as_it_was_meant() -> None:
     blocks = [{"channels": 1}, {"channels": 2, "pool": "max"}]
     text = Suggestion("x", ["found\x1b"], [Entry("dataset", section), Entry("blocks", blocks)]).yaml()
     assert read_text(text, "x").data == {"dataset": values, "blocks": blocks}
+
+
+def test_chosen_values_stand_in_place_of_suggested_ones_or_behind_them() -> None:
+    entries = [
+        Entry("dataset", [Entry("name", "csv"), Entry("test", 0.2, "why")]),
+        Entry("epochs", 9, "fast"),
+        Entry("loss", "mse"),
+    ]
+    data = {"dataset": {"name": "csv", "test": 0.3, "id": "x"}, "epochs": 2, "loss": {"name": "mse", "k": 1}, "seed": 7}
+    found = with_chosen(entries, data, [("dataset", "test"), ("dataset", "id"), ("epochs",), ("loss", "k"), ("seed",)])
+    assert values_of(found) == data
+    assert Suggestion("x", [], found).yaml().splitlines() == [
+        "dataset:",
+        "  name: csv",
+        "  test: 0.3 # as chosen",
+        "  id: x # as chosen",
+        "epochs: 2 # as chosen",
+        "loss: {name: mse, k: 1} # as chosen",
+        "seed: 7 # as chosen",
+    ]
 
 
 def test_only_a_table_has_a_label_column(here: Path) -> None:
