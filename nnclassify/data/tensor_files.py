@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -386,9 +387,11 @@ def npy_array(content: bytes, name: str) -> np.ndarray[Any, Any]:
         raise DataError(f"{name}: cannot be read ({one_line(cause)}); expected an .npy file") from cause
 
 
-INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr_0")
-TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr_1")
-"""Names of arrays in .npz files, in lower case: as they are, or with the name of a split before or behind them."""
+INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr0")
+TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr1")
+"""Names of arrays in .npz files, in lower case and without `_`: as they are, or with a split before or behind them."""
+SHORT_SPLITS = {"train": ("tr", "trn"), "test": ("te", "tst", "holdout"), "validation": ("va",)}
+"""Names of splits that only arrays have, besides `SPLIT_NAMES`."""
 
 
 def array_names(path: str) -> list[str]:
@@ -410,17 +413,14 @@ def named_pair(names: Sequence[str], split: str | None = None) -> tuple[str, str
     """Return the names of the inputs and targets of a split, such as `x_test` and `y_test`, or of `x` and `y`.
 
     Args:
-        names: The names of all arrays.
+        names: The names of all arrays: `x_test`, `X-test`, `xTest`, `testX` and `xtest` are the same.
         split: train, validation or test; None for names without a split.
     """
-    by_key = {name.lower().replace("-", "_"): name for name in names}
+    by_key = {re.sub(r"[\W_]", "", name.lower()): name for name in names}
+    splits = [""] if split is None else [*SPLIT_NAMES[split], *SHORT_SPLITS[split]]
 
     def find(words: Sequence[str]) -> str | None:
-        forms = (
-            [*words]
-            if split is None
-            else [f"{a}_{b}" for w in words for s in SPLIT_NAMES[split] for a, b in ((w, s), (s, w))]
-        )
+        forms = [form for word in words for name in splits for form in (word + name, name + word)]
         return next((by_key[form] for form in forms if form in by_key), None)
 
     inputs, targets = find(INPUT_NAMES), find(TARGET_NAMES)

@@ -42,6 +42,24 @@ def test_splits_are_found_by_their_usual_names(here: Path, names: tuple[str, ...
     assert dataset.test_inputs == (f"set.npz:{names[2]}" if len(names) > 2 else None)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "xTrain yTrain xTest yTest",
+        "trainX trainY testX testY",
+        "xtrain ytrain xtest ytest",
+        "X-train Y-train X-test Y-test",
+        "x_tr y_tr x_te y_te",
+        "X_train y_train X_holdout y_holdout",
+    ],
+)
+def test_names_of_splits_are_found_in_other_spellings(here: Path, names: str) -> None:
+    inputs, targets, test_inputs, test_targets = names.split()
+    save("set.npz", **{inputs: (20, 3), targets: (20,), test_inputs: (10, 3), test_targets: (10,)})
+    splits = load_config("set.npz").config.dataset.build(0)
+    assert len(splits.train) + len(splits.validation or ()) == 20 and len(splits.test or ()) == 10
+
+
 def test_images_get_a_cnn_and_columns_an_mlp(here: Path) -> None:
     save("images.npz", x=(20, 3, 8, 8), y=(20,))
     save("columns.npz", x=(20, 5), y=(20,))
