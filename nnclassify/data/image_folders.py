@@ -9,7 +9,8 @@ class.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,12 +34,32 @@ from nnclassify.errors import DataError, counted, some
 from nnclassify.files.paths import is_folder
 
 SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-    "validation": ("val", "valid", "validation", "validate", "eval", "evaluation", "dev", "development"),
+    "train": (
+        *("train", "training", "trainings", "entrainement", "apprentissage", "entrenamiento", "addestramento"),
+        *("treino", "treinamento"),
+    ),
+    "test": ("test", "testing", "prueba", "pruebas", "prova", "teste"),
+    "validation": (
+        *("val", "valid", "validation", "validate", "eval", "evaluation", "dev", "development", "validierung"),
+        *("validierungs", "validacion", "validazione", "validacao", "validatie"),
+    ),
 }
-"""Names of split folders, in any case, also with an ending of `SPLIT_ENDINGS`: `training_set`."""
-SPLIT_ENDINGS = ("", "_set", "-set", " set", "set", "_data", "_images", "_split")
+"""Names of splits, in any case, with or without accents, in English, German, French, Spanish, Italian, Portuguese and
+Dutch."""
+SPLIT_NOUNS = (
+    *("set", "data", "dataset", "image", "images", "split", "daten", "datensatz", "satz", "menge", "bilder"),
+    *("donnees", "jeu", "ensemble", "datos", "conjunto", "imagenes", "dati", "insieme", "immagini", "dados", "imagens"),
+    *("gegevens", "afbeeldingen"),
+)
+"""Words that may be part of such a name: `training_set`, `Trainingsdaten`, `datos de entrenamiento`."""
+PARTICLES = ("of", "de", "del", "d", "di", "da", "do", "van")
+UNLABELED = {"unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised", "nolabel", "nolabels"}
+"""Names of folders whose images have no labels, without spaces and `SPLIT_NOUNS`."""
+DIVISIONS = re.compile(
+    r"(?P<of>(?:.*[\W\d_])?(?:k?fold|part|batch|chunk|shard|subset|split|teil|partie|parte|deel|lote))"
+    r"(?:[\W_]*\d+|[\W_]+[a-z])"
+)
+"""Names of the numbered parts of a dataset, in lower case: `fold1`, `HAM10000_images_part_2`."""
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
 
@@ -110,6 +131,7 @@ def find_layout(root: Path, validation: str | None) -> Layout:
         expected = f"expected one folder of images per class: {EXPECTED}"
         raise DataError(f"{train_root}: no class folder{_instead_of_folders(train_root)}; {expected}")
     _refuse_annotations(train_root, folders)
+    _refuse_divisions(train_root, folders)
     _refuse_one_around_all(train_root, folders)
     alike = [names for names in grouped({name: look_alike(name) for name in folders}) if len(names) > 1]
     roles.notes += [f"classes {' and '.join(names)} differ only in case, spaces or spelling" for names in alike]
@@ -174,7 +196,7 @@ def _classes_of(
     Raises:
         DataError: A folder is not one of the classes.
     """
-    folders = class_folders(within, chosen, notes)
+    folders = class_folders(within, chosen, notes, class_names)
     found: dict[str, Listing] = {name: Listing(FileList.of(root, [])) for name in class_names}
     unknown: list[Path] = []
     for name, folder in folders.items():
@@ -342,9 +364,15 @@ def _splits_by_name(folders: Sequence[Path]) -> dict[Path, str]:
     return groups[0] if len(groups) == 1 else {}
 
 
+def _words(name: str) -> list[str]:
+    """Return the words and numbers of a name, in lower case and without accents."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    return re.findall(r"[^\W\d_]+|\d+", "".join(sign for sign in plain if not unicodedata.combining(sign)))
+
+
 def _split_and_rest(name: str) -> tuple[str, tuple[str, ...]] | None:
     """Return the split that a word of a name stands for, and the other words; None if there is no such word."""
-    words = re.findall(r"[^\W\d_]+|\d+", clean_name(name).casefold())
+    words = _words(name)
     place = next((place for place, word in enumerate(words) if word in _SPLIT_OF), None)
     return None if place is None else (_SPLIT_OF[words[place]], (*words[:place], "", *words[place + 1 :]))
 
@@ -385,10 +413,35 @@ def _settle(roles: _Roles) -> None:
 
 def split_of(name: str) -> str | None:
     """Return the split that a name stands for: `train`, `test` or `validation`; None if it is an ordinary name."""
-    return _SPLIT_OF.get(clean_name(name).casefold())
+    words = [word for word in _words(name) if word not in (*SPLIT_NOUNS, *PARTICLES)]
+    return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
 
 
-_SPLIT_OF = {name + ending: split for split, names in SPLIT_NAMES.items() for name in names for ending in SPLIT_ENDINGS}
+_SPLIT_OF = {
+    name + noun: split for split, names in SPLIT_NAMES.items() for name in names for noun in ("", *SPLIT_NOUNS)
+}
+
+
+def divisions(names: Iterable[str]) -> list[str]:
+    """Return the names that are those of numbered parts of one dataset: two or more with the same word before."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if (match := DIVISIONS.fullmatch(name.casefold())) is not None:
+            found.setdefault(match["of"], []).append(name)
+    return next((alike for alike in found.values() if len(alike) > 1), [])
+
+
+def _refuse_divisions(root: Path, folders: dict[str, Path]) -> None:
+    """Reject the numbered parts of a dataset, which are no classes."""
+    if not (parts := divisions(folders)):
+        return
+    advice = f"name the table of their labels in dataset.labels, or move the images to {root}/<class>/"
+    if all(_subfolders(folders[part]) for part in parts):
+        advice = f"merge them into {root}/<class>/ (dataset.folds is for cross-validation)"
+    raise DataError(
+        f"{root}: {some(parts)}: numbered parts of a dataset by their names, not classes; {advice}; if they are "
+        "classes, rename them"
+    )
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -397,13 +450,16 @@ def _subfolders(folder: Path) -> list[Path]:
     ]
 
 
-def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -> dict[str, Path]:
+def class_folders(
+    root: Path, chosen: Sequence[Path] | None, notes: list[str], known: Sequence[str] = ()
+) -> dict[str, Path]:
     """Return the class folders of a split by class name, sorted, and note what else the split contains.
 
     Args:
         root: Folder of the split.
         chosen: The folders in it that are classes; None for all.
         notes: List to which lines on skipped files and folders are appended.
+        known: Classes that are known, and are used whatever their names.
 
     Raises:
         DataError: Two folders have the same name or are the same folder, or a link is broken.
@@ -426,7 +482,16 @@ def class_folders(root: Path, chosen: Sequence[Path] | None, notes: list[str]) -
         notes.append(f"{root}: {counted(len(beside), 'file')} next to the class folders not used ({some(beside)})")
     if hidden:
         notes.append(f"{root}: {counted(len(hidden), 'hidden or system folder')} not used ({some(hidden)})")
-    return _named_apart(found)
+    return _named_apart([path for path in found if _is_class(path, known, notes)])
+
+
+def _is_class(folder: Path, known: Sequence[str], notes: list[str]) -> bool:
+    """Return whether a folder is a class; note if its name says that its images have no labels."""
+    name = clean_name(folder.name)
+    if name in known or "".join(word for word in _words(name) if word not in SPLIT_NOUNS) not in UNLABELED:
+        return True
+    notes.append(f"{folder}: not used: by its name, its images have no labels; if it is a class, rename it")
+    return False
 
 
 def _named_apart(folders: list[Path]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems
 from nnclassify.data.file_list import FileList
-from nnclassify.data.image_folders import Layout, SplitFolder, split_of
+from nnclassify.data.image_folders import Layout, SplitFolder, divisions, split_of
 from nnclassify.data.image_listing import TEXTS, is_system, list_images, passed_over
 from nnclassify.data.labels import classes_of
 from nnclassify.data.table_files import open_table
@@ -90,7 +90,10 @@ def label_file(root: Path) -> Path | None:
     if len(files) > 1:
         files = [file for file in files if split_of(file.stem) == "train" or file.stem.lower() in TRAIN_FILES]
     folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
-    of_training = [folder for folder in folders if split_of(folder.name) in (None, "train")]
+    parts = divisions(folder.name for folder in folders)
+    of_training = [
+        folder for folder in folders if split_of(folder.name) in (None, "train") and folder.name not in parts
+    ]
     is_flat = len(of_training) < 2 and not any(path.is_dir() for folder in folders for path in folder.iterdir())
     return files[0] if len(files) == 1 and is_flat and list_images(root).paths else None
 

@@ -20,7 +20,7 @@ from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.encoding import NumberColumn
 from nnclassify.data.examples import Examples, Splits
-from nnclassify.data.image_folders import SPLIT_NAMES
+from nnclassify.data.image_folders import SPLIT_NAMES, split_of
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
 from nnclassify.data.splitting import Rows
@@ -324,9 +324,9 @@ def _parts(
     Raises:
         DataError: A row is of none, or none is for training.
     """
-    spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
     texts = table.aside["split"]
-    splits = np.array([spellings.get(text.lower(), "") for text in texts])
+    split_by_text = {text: split_of(text) or "" for text in {*texts}}
+    splits = np.array([split_by_text[text] for text in texts])
     problems = Problems(opened.where())
     for row in np.flatnonzero(splits == "").tolist():
         where, expected = opened.where(int(table.lines[row])), "train, val or test"

@@ -12,6 +12,8 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
+from nnclassify.data.image_folders import find_labeled, find_layout
+from nnclassify.data.image_labels import label_file
 from nnclassify.data.image_listing import list_images
 from nnclassify.errors import DataError
 
@@ -47,10 +49,69 @@ def test_images_of_all_depths_are_used_and_said(here: Path) -> None:
 
 
 def test_folders_that_every_class_contains_may_be_the_classes(here: Path) -> None:
-    paint(*(f"fold{fold}/{name}/{fold}.png" for fold in (1, 2) for name in ("cat", "dog")))
+    paint(*(f"20{year}/{name}/{year}.png" for year in (19, 20) for name in ("cat", "dog")))
     assert said(build(), "every class folder contains folders cat, dog; if these are the classes, move them to root/<c")
-    paint("fold1/cow/3.png", "fold3/cow/4.png")
+    paint("2019/cow/3.png", "2021/cow/4.png")
     assert not said(build(), "every class folder")
+
+
+@pytest.mark.parametrize(
+    "names", [("fold1", "fold2"), ("HAM_part_1", "HAM_part_2"), ("Batch-B", "batch-a"), ("Teil 1", "Teil 2")]
+)
+def test_numbered_parts_of_a_dataset_are_refused_as_classes(names: tuple[str, str], here: Path) -> None:
+    paint(*(f"{name}/{number}.png" for number, name in enumerate(names)), "cat/2.png")
+    with pytest.raises(DataError, match=rf"root: {names[0]}, {names[1]}: numbered parts .*; name the table of their"):
+        build()
+    paint(*(f"{name}/dog/3.png" for name in names))
+    with pytest.raises(DataError, match=r"merge them into root/<class>/ \(dataset.folds is for cross-validation\)"):
+        build()
+
+
+@pytest.mark.parametrize(
+    "names", [("part_1", "counterpart_1"), ("class1", "class2"), ("apart1", "apart2"), ("part", "parts")]
+)
+def test_other_numbered_folders_are_classes(names: tuple[str, str], here: Path) -> None:
+    paint(f"{names[0]}/0.png", f"{names[1]}/1.png")
+    assert build().class_names == sorted(names)
+
+
+def test_images_in_numbered_parts_are_found_by_the_table_next_to_them(here: Path) -> None:
+    paint("part_1/a.png", "part_2/b.png", "part_2/c.png")
+    Path("root/labels.csv").write_text("file,label\npart_1/a.png,cat\npart_2/b.png,dog\npart_2/c.png,dog\n")
+    assert label_file(Path("root")) == Path("root/labels.csv")
+
+
+@pytest.mark.parametrize("name", ["unlabeled", "Unlabelled Images", "no_label", "unsup"])
+def test_images_without_labels_are_no_class(name: str, here: Path) -> None:
+    paint("cat/0.png", "dog/1.png", f"{name}/2.png")
+    splits = build()
+    assert counts(splits)[:2] == (["cat", "dog"], [1, 1])
+    assert said(splits, f"root/{name}: not used: by its name, its images have no labels")
+    known = find_labeled(Path("root"), ["cat", "dog", name])
+    assert len(known.splits["train"].paths) == 3
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "validation"),
+    [
+        ("Trainingsdaten", "Testdaten", "Validierungsdaten"),
+        ("Trainings-Bilder", "Test-Bilder", "Validierung"),
+        ("entraînement", "test", "validation"),
+        ("données d'entraînement", "données de test", "données de validation"),
+        ("datos_de_entrenamiento", "datos_de_prueba", "datos_de_validación"),
+        ("addestramento", "prova", "validazione"),
+        ("treino", "teste", "validação"),
+        ("trainingsset", "testset", "validatieset"),
+        ("images_train", "images_test", "images_val"),
+        ("TrainData", "TestData", "ValData"),
+    ],
+)
+def test_splits_are_recognized_in_seven_languages(train: str, test: str, validation: str, here: Path) -> None:
+    paint(*(f"{train}/{name}/{place}.png" for name in "ab" for place in "012"))
+    paint(*(f"{test}/{name}/0.png" for name in "ab"), *(f"{validation}/{name}/0.png" for name in "ab"))
+    found = find_layout(Path("root"), None)
+    assert found.class_names == ["a", "b"]
+    assert {split: len(part.paths) for split, part in found.splits.items()} == {"train": 6, "test": 2, "validation": 2}
 
 
 def test_links_are_followed_once(here: Path) -> None:

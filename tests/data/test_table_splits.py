@@ -163,3 +163,10 @@ def test_a_column_of_splits_may_leave_validation_to_the_groups(here: Path) -> No
     assert len(validation) == 8 and {row // 4 for row in validation}.isdisjoint(
         row // 4 for row in rows_of(splits.train)
     )
+
+
+def test_a_column_names_splits_in_the_words_of_the_user(here: Path) -> None:
+    cells = ["Training", "Trainingsdaten", "Validierung", "Testdaten"] * 5
+    splits = splits_of(table_of("part", cells), here, split="part")
+    parts = [rows_of(part) for part in (splits.train, splits.validation, splits.test)]
+    assert parts == [[row for row in range(20) if row % 4 in of] for of in ((0, 1), (2,), (3,))]

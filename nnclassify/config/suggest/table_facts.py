@@ -18,7 +18,7 @@ from nnclassify.data.columns import give_away, is_identifier, is_unnamed
 from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
-from nnclassify.data.image_folders import SPLIT_NAMES
+from nnclassify.data.image_folders import SPLIT_NAMES, split_of
 from nnclassify.data.image_labels import COLUMNS
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
 from nnclassify.data.number_formats import LIMIT
@@ -406,8 +406,7 @@ def _names_groups(facts: ColumnFacts) -> bool:
 
 def splits_of(texts: Iterable[str]) -> dict[str, str]:
     """Return the split that each text names, an empty text if none."""
-    spellings = {spelling: split for split, names in SPLIT_NAMES.items() for spelling in names}
-    return {text: spellings.get(text.lower(), "") for text in texts}
+    return {text: split_of(text) or "" for text in texts}
 
 
 def _are_no_categories(facts: ColumnFacts, values: Mapping[str, float | None]) -> bool:
