@@ -144,8 +144,8 @@ class Override(str):
         """
         key, _, text = self.partition("=")
         value = _value(text, self.origin)
-        for part in path[len(path_of_key(key)) :]:
-            value = _expanded(value)
+        for depth in range(len(path_of_key(key)), len(path)):
+            value, part = _expanded(value, path[: depth - 1]), path[depth]
             if not has_part(value, part):
                 return UNSET
             value = value[part]
@@ -226,7 +226,7 @@ class YamlSource:
         node: Any = self.data
         for depth, part in enumerate(path):
             last = depth == len(path) - 1
-            child = value if last else _expanded(node[part] if has_part(node, part) else {})
+            child = value if last else _expanded(node[part] if has_part(node, part) else {}, path[:depth])
             if isinstance(node, dict):
                 node[str(part)] = child
             elif has_part(node, part):
@@ -274,10 +274,22 @@ def has_part(node: Any, part: str | int) -> bool:
     return isinstance(node, list) and isinstance(part, int) and 0 <= part < len(node)
 
 
-def _expanded(value: Any) -> Any:
-    """Expand `dataset: iris` to `dataset: {name: iris}`, so that an override can add options."""
+HIDDEN = "hidden"
+"""The key of lists in which a number stands for `{units: number}`."""
+
+
+def _expanded(value: Any, within: YamlPath) -> Any:
+    """Expand `dataset: iris` to `dataset: {name: iris}`, and a number in `hidden: [100]` to `{units: 100}`, so that an
+    override can add options.
+
+    Args:
+        value: The value.
+        within: The path of the mapping or list that it is in.
+    """
     if isinstance(value, str):
         return {"name": value}
+    if within[-1:] == (HIDDEN,) and isinstance(value, int) and not isinstance(value, bool):
+        return {"units": value}
     return {} if value is None else value
 
 

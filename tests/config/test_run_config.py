@@ -61,6 +61,21 @@ def test_overrides_add_replace_and_expand(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "model", ["{name: mlp, hidden: [4, 6]}", "{name: cnn, blocks: [{channels: 2}], hidden: [4, 6]}"]
+)
+def test_an_override_expands_a_number_of_units(model: str, here: Path) -> None:
+    text = f"dataset: digits\nmodel: {model}\n"
+    expected = load(text.replace("[4, 6]", "[{units: 9, dropout: 0.5}, 6]"), here)
+    assert load(text, here, "model.hidden.0.units=9", "model.hidden.1st.dropout=0.5") == expected
+    (problem,) = problems(text, here, "model.hidden.0.unit=9")
+    assert "did you mean 'units'?" in problem
+    (problem,) = problems(
+        text + "scheduler: {name: multistep, milestones: [2, 3]}\n", here, "scheduler.milestones.0.x=1"
+    )
+    assert problem == "--set scheduler.milestones.0.x=1: scheduler.milestones.1st has no key 'x'"
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", "c.yaml: found nothing, expected `key: value` lines with at least dataset and model"),

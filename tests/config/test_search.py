@@ -70,6 +70,22 @@ def test_a_range_holds_only_for_the_members_that_have_its_key(here: Path) -> Non
     assert sgd == {"optimizer": "sgd", "optimizer.momentum": 0.5, "optimizer.lr": 0.01}
 
 
+def test_the_keys_of_one_entry_of_a_list_are_searched(here: Path) -> None:
+    (here / "a.yaml").write_text(
+        "dataset: iris\nmodel: {name: mlp, hidden: [4, 6]}\n"
+        "search:\n  model.hidden.0.units: {int: [2, 9]}\n  model.hidden.2nd.dropout: {range: [0, 0.5]}\n"
+    )
+    space = search_space(load_config("a.yaml").source)[0]
+    values = space.drawn(lambda parameter: parameter.samples()[1])
+    assert values == {"model.hidden.0.units": 9, "model.hidden.1.dropout": 0.5}
+    config = load_config("a.yaml", [f"{key}={value}" for key, value in values.items()]).config
+    assert config.model.model_dump()["hidden"][0]["units"] == 9
+    assert {key: config.model.model_dump()["hidden"][1][key] for key in ("units", "dropout")} == {
+        "units": 6,
+        "dropout": 0.5,
+    }
+
+
 def test_an_override_replaces_an_entry(here: Path) -> None:
     source = loaded(here, "  optimizer.lr: {log: [1e-4, 1]}\n", "search.optimizer.lr={log: [1e-5, 10]}").source
     (parameter,) = search_space(source)[0].parameters
