@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nnclassify.config.yaml_reader import YamlPath, YamlSource, has_part, yaml_text
-from nnclassify.errors import SYNONYMS, dotted, nearest, printable, suggestion
+from nnclassify.errors import SYNONYMS, dotted, nearest, printable, some, suggestion
 from nnclassify.settings import (
     CONFLICT,
     DEVICE_PATTERN,
@@ -51,6 +51,12 @@ def describe_problems(errors: Iterable[ErrorDetails], source: YamlSource, root: 
     expected: dict[YamlPath, list[ErrorDetails]] = {}
     for error in errors:
         expected.setdefault(path_of(error, source.data), []).append(error)
+    for path, alternatives in [*expected.items()]:
+        if any(inner[: len(path)] == path and inner != path for inner in expected):
+            if meant := [error for error in alternatives if error["type"] not in _OTHER_FORMS]:
+                expected[path] = meant
+            else:
+                del expected[path]
     listed = sorted(expected, key=lambda path: (line_of(source.where(path), source.file), tuple(map(str, path))))
     lines = [
         source.message(path, f"{dotted(path)}: {describe(expected[path], path, source.data, root)}")
@@ -176,7 +182,7 @@ def describe(errors: list[ErrorDetails], path: YamlPath, data: Any, root: type[S
         names = _names(errors[0], root)
         return f"found {shown(tag)}, expected one of {', '.join(names)}{suggestion(tag, names)}"
     found = errors[0].get("input")
-    wanted = dict.fromkeys(_wanted(error) for error in errors)
+    wanted = dict.fromkeys(_wanted(error) + (_keys_of(error, root) if errors[1:] else "") for error in errors)
     hint = _how_to_write(found, {error["type"] for error in errors}, str(path[-1]) if path else "")
     return f"found {shown(found)}, expected {' or '.join(wanted)}{hint}"
 
@@ -209,6 +215,10 @@ _WANTED = {
 }
 """What is expected, by pydantic's error type."""
 
+_OTHER_FORMS = {"int_type", "float_type", "bool_type", "string_type", "literal_error", "list_type", "dict_type"}
+"""Errors that do not matter for a value in whose parts there are errors too: one of the forms that it may have is a
+mapping or list, which it was meant to be."""
+
 _PATTERNS = {
     NAME_PATTERN: "up to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
     DEVICE_PATTERN: "auto, cpu, cuda, cuda:N or mps",
@@ -227,6 +237,11 @@ def _wanted(error: ErrorDetails) -> str:
         return _WANTED[error["type"]].format(**limits)
     message = str(error["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
     return message[:1].lower() + message[1:]
+
+
+def _keys_of(error: ErrorDetails, root: type[Settings]) -> str:
+    """Return the keys of a mapping that is one of several forms of a value."""
+    return f" ({some(_allowed_keys((*error['loc'], ''), root))})" if error["type"] == "model_type" else ""
 
 
 _SHORT = reprlib.Repr()

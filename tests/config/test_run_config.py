@@ -442,3 +442,34 @@ def test_an_unknown_finding_is_refused_where_it_stands(tmp_path: Path) -> None:
     (line,) = refused.value.lines
     assert line.startswith(f"{path}:5: accept.2nd: found NN620: no such finding; did you mean NN6")
     assert load_config(str(path), of_run=True).config.accept == ["NN302", "NN620"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("{costs: {fp: 1}}", ["threshold.costs: unknown key; expected one of false_positive, false_negative"]),
+        (
+            "{false_positives: 1}",
+            [
+                "threshold.false_positives: unknown key; did you mean 'false_positive'?; expected one of "
+                "false_positive, false_negative"
+            ],
+        ),
+        ("{false_positive: a}", ["threshold.false_positive: found 'a', expected a number"]),
+        ("{false_negative: 0}", ["threshold.false_negative: found 0, expected more than 0"]),
+        (
+            "f2",
+            ["threshold: found 'f2', expected a number or 'f1' or `key: value` pairs (false_positive, false_negative)"],
+        ),
+    ],
+)
+def test_a_value_of_several_forms_is_judged_by_the_form_that_it_has(
+    value: str, expected: list[str], here: Path
+) -> None:
+    found = problems(GOOD + f"evaluation: {{threshold: {value}}}\n", here)
+    assert found == [f"c.yaml:3: evaluation.{problem}" for problem in expected]
+
+
+def test_a_wrong_entry_of_a_list_is_named_alone_where_a_number_is_allowed_too(here: Path) -> None:
+    found = problems("dataset: {name: folder, root: ., size: [9, -1]}\nmodel: mlp\n", here)
+    assert found == ["c.yaml:1: dataset.size.2nd: found -1, expected at least 1"]
