@@ -168,18 +168,18 @@ def inputs_and_overrides(words: Sequence[str], set_options: Sequence[str] | None
 
 
 def config_and_overrides(
-    config: str | None, words: Sequence[str] | None, option: str | None, *, resume: bool
+    config: str | None, words: Sequence[str] | None, option: str | None, *, takes_run: bool
 ) -> tuple[str, list[str]]:
-    """Return the config or run to train, and the overrides.
+    """Return the config or run that a command takes, and the overrides.
 
     Args:
         config: The first word, or None: CONFIG, or with `--run` an override.
         words: The other words.
         option: The value of `--run`.
-        resume: Whether `--resume` is given.
+        takes_run: Whether it may be a run: for `train`, with `--resume`.
 
     Raises:
-        InputError: There is no config, there are two runs, or `--run` is given without `--resume`.
+        InputError: There is no config, there are two runs, or `--run` is given where there may be no run.
     """
     if option is None:
         if config is None:
@@ -188,7 +188,7 @@ def config_and_overrides(
                 "images, a table or an .npz file"
             )
         return config, list(words or [])
-    if not resume:
+    if not takes_run:
         raise InputError(f"--run {option}: names the run that --resume continues; add --resume, or give a CONFIG")
     names, overrides = part([*([] if config is None else [config]), *(words or [])], "./{}", settable=())
     one_run(names, option)

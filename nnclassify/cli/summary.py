@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
-from nnclassify.cli.options import UNCHANGED, Changes, ConfigArgument, JsonOption, TrustOption, takes_options
-from nnclassify.cli.printing import print_json
+import typer
+
+from nnclassify.cli.options import (
+    UNCHANGED,
+    Changes,
+    JsonOption,
+    TrustOption,
+    complete_config,
+    complete_run,
+    takes_options,
+)
+from nnclassify.cli.printing import note, print_json
 from nnclassify.errors import bytes_text
 
 if TYPE_CHECKING:
@@ -14,18 +25,31 @@ if TYPE_CHECKING:
 
 @takes_options
 def summary(
-    config: ConfigArgument,
+    config: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, a shipped config, your data (a folder, a table or an .npz file), or a run.",
+            autocompletion=complete_config,
+        ),
+    ] = None,
     changes: Changes = UNCHANGED,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="A run, in place of CONFIG.", autocompletion=complete_run),
+    ] = None,
     as_json: JsonOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Summarize the network of a config.
+    """Summarize the network of a config or a run.
 
     Prints its layers, output shapes, parameters, operations and memory, and how it would be executed.
     """
-    from nnclassify.config.run_config import load_config
+    from nnclassify.cli.overrides import config_and_overrides
+    from nnclassify.runs.resumable import config_or_own
 
-    loaded = load_config(config, changes.gathered())
+    config, words = config_and_overrides(config, changes.words, run, takes_run=True)
+    loaded = config_or_own(config, replace(changes, words=words).gathered(), note, is_run=run is not None)
     from nnclassify.training.summary import summarize  # after the config is checked: torch is slow to import
 
     found = summarize(loaded)

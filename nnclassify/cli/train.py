@@ -68,7 +68,7 @@ def train(
     """Train a classifier from a config into checkpoints/<name>/."""
     from nnclassify.cli.overrides import config_and_overrides
 
-    config, words = config_and_overrides(config, changes.words, run, resume=resume)
+    config, words = config_and_overrides(config, changes.words, run, takes_run=resume)
     overrides = replace(changes, words=words).gathered(folds=None if folds is None else str(folds))
     train_run = partial(_trained, monitor=monitor, report=report, verbose=verbose, plots=plots)
     group = resumed_group(config, overrides, seeds, folds, is_run=run is not None) if resume else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnclassify.config.run_config import LoadedConfig, RunConfig, find_config, load_config, load_source
+from nnclassify.config.suggest.suggest import is_data
 from nnclassify.config.yaml_reader import YamlSource, read_yaml
 from nnclassify.data.base import VALIDATION
 from nnclassify.errors import CheckpointError, ConfigError, InputError, suggestion
@@ -116,6 +117,26 @@ def resumable_run(run: str, overrides: Sequence[str], note: Callable[[str], None
     if (folder := named_run(run)) is None:
         raise CheckpointError(f"--run {run}: no such run{suggestion(run, [known.name for known in runs()])}")
     return folder, own_config(folder, overrides, note)
+
+
+def config_or_own(config: str, overrides: Sequence[str], note: Callable[[str], None], *, is_run: bool) -> LoadedConfig:
+    """Return a config, or that of a run, with overrides. A config or data of the same name comes first.
+
+    Args:
+        config: A config, data, or a run.
+        overrides: Overrides, `a.b=value` each.
+        note: Function that shows the user that the config of a run is damaged.
+        is_run: Whether it is a run even if a config has the same name.
+
+    Raises:
+        CheckpointError: There is no such run.
+        ConfigError: There is no such config, or it is invalid.
+        InputError: No config can be suggested for the data.
+    """
+    if is_run:
+        return resumable_run(config, overrides, note)[1]
+    named = None if is_config(config) or is_data(config) else named_run(config)
+    return load_config(config, overrides) if named is None else own_config(named, overrides, note)
 
 
 def is_config(config: str) -> bool:

@@ -54,6 +54,7 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("export", 0, "export mine --to safetensors --out mine.safetensors"),
     ("runs", 0, "runs"),
     ("summary", 0, "summary mine.yaml"),
+    ("summary", 0, "summary --run mine model.dropout=0.1"),
     ("preview", 0, "preview iris_mlp"),
     ("preview", 0, "preview mine.yaml"),
     ("check", 4, "check mine.yaml --minutes 0.1"),

@@ -118,16 +118,16 @@ def test_a_run_is_named_in_either_way_but_only_once() -> None:
     assert run_and_overrides("a", ["dataset.path=b"], "a", []) == ("a", ["dataset.path=b"])
     assert run_and_overrides(None, None, "a", None) == ("a", [])
     assert all_runs(None, ["a", "b"]) == all_runs(["a", "b"], None) == ["a", "b"]
-    assert config_and_overrides("a", ["epochs=2"], "a", resume=True) == ("a", ["epochs=2"])
-    assert config_and_overrides("epochs=2", None, "a", resume=True) == ("a", ["epochs=2"])
+    assert config_and_overrides("a", ["epochs=2"], "a", takes_run=True) == ("a", ["epochs=2"])
+    assert config_and_overrides("epochs=2", None, "a", takes_run=True) == ("a", ["epochs=2"])
     for refused in (
         lambda: run_and_overrides("a", None, "b", None),
         lambda: run_and_overrides("a", ["b"], None, None),
         lambda: all_runs(["a"], ["b"]),
         lambda: all_runs(None, None),
-        lambda: config_and_overrides("b", None, "a", resume=True),
-        lambda: config_and_overrides(None, None, "a", resume=False),
-        lambda: config_and_overrides(None, ["epochs=2"], None, resume=False),
+        lambda: config_and_overrides("b", None, "a", takes_run=True),
+        lambda: config_and_overrides(None, None, "a", takes_run=False),
+        lambda: config_and_overrides(None, ["epochs=2"], None, takes_run=False),
     ):
         with pytest.raises(InputError):
             refused()

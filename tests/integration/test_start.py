@@ -92,7 +92,7 @@ OPTIONS = {
     ],
     "receipt": ["RUN", "--help", "--json", "--out"],
     "reproduce": ["PATH", "WORDS", "--help", "--json", "--set", "--trust"],
-    "summary": ["CONFIG", "WORDS", "--help", "--json", "--label", "--set", "--trust", *SHORT],
+    "summary": ["CONFIG", "WORDS", "--help", "--json", "--label", "--run", "--set", "--trust", *SHORT],
     "runs": ["ROOT", "--help", "--json"],
     "configs": ["--help", "--json"],
     "configs show": ["NAME", "WORDS", "--help", "--json", "--label", "--set", *SHORT],

@@ -8,9 +8,9 @@ import pytest
 from builders import config_of
 
 from nnclassify.config.run_config import load_config
-from nnclassify.errors import CheckpointError, ConfigError, InputError
+from nnclassify.errors import CheckpointError, ConfigError, DataError, InputError
 from nnclassify.runs.folder import RunFolder, create_run_folder, find_checkpoint, named_run, runs
-from nnclassify.runs.resumable import changes, resumable
+from nnclassify.runs.resumable import changes, config_or_own, resumable
 
 CONFIG = "dataset: xor\nmodel: mlp\nepochs: 3\n"
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
@@ -125,6 +125,26 @@ def test_the_newest_run_that_fits_is_resumed_and_the_others_are_named(here: Path
     assert resumable("a.yaml", ["seed=5"], notes.append)[0].name == "a-2" and len(notes) == 1
     with pytest.raises(ConfigError, match=r"--resume a-2: seed: 5 when the run began, now 7; change it back"):
         resumable("a.yaml", ["seed=7"], notes.append)
+
+
+def test_a_config_or_data_comes_before_a_run_of_its_name_unless_a_run_is_meant(here: Path) -> None:
+    make("checkpoints/a", CONFIG + "seed: 5\n"), make("checkpoints/iris_mlp", CONFIG + "seed: 6\n")
+    Path("own.yaml").write_text(CONFIG + "seed: 7\n")
+
+    def seed(config: str, *overrides: str, is_run: bool = False) -> int:
+        return config_or_own(config, overrides, print, is_run=is_run).config.seed
+
+    assert [seed(name) for name in ("a", "checkpoints/a", "own.yaml", "iris_mlp")] == [5, 5, 7, 0]
+    assert [seed(name, is_run=True) for name in ("a", "checkpoints/a", "iris_mlp")] == [5, 5, 6]
+    assert seed("a", "seed=9") == 9
+    Path("a").mkdir()
+    Path("a/x.png").touch()
+    with pytest.raises(DataError, match=r"^a: no class folder"):  # a folder of images, which comes first
+        seed("a")
+    with pytest.raises(CheckpointError, match=r"--run b: no such run"):
+        seed("b", is_run=True)
+    with pytest.raises(ConfigError, match=r"b: no such file and no shipped config"):
+        seed("b")
 
 
 def test_a_named_run_is_resumed_with_its_own_config(here: Path) -> None:
