@@ -10,7 +10,7 @@ from typing import Any
 
 from nnclassify.data.csv_inputs import listed
 from nnclassify.data.frames import FrameRows
-from nnclassify.errors import InputError, one_line, printable, suggestion
+from nnclassify.errors import InputError, one_line, printable, some, suggestion
 from nnclassify.inference.inputs import FileContent, InputReader, RawInput
 from nnclassify.inference.predict import TrainedNetwork, written
 from nnclassify.serve.limits import Limits, Refusal
@@ -48,7 +48,7 @@ class RequestReader:
         if kind == "multipart/form-data":
             items: Sequence[tuple[str, Any]] = self._files(parameters.get("boundary", ""), body)
         elif kind == "application/json":
-            items = self._values(_parsed(body))
+            items = self._values(_parsed(body), note)
         else:
             found = f"found {printable(kind[:MAX_NAME])!r}" if kind else "found none"
             raise Refusal(415, f"Content-Type: {found}, expected multipart/form-data with files, or application/json")
@@ -109,7 +109,7 @@ class RequestReader:
             raise Refusal(422, "body: a form without files; expected at least one file")
         return files
 
-    def _values(self, content: object) -> list[tuple[str, Any]]:
+    def _values(self, content: object, note: Callable[[str], object]) -> list[tuple[str, Any]]:
         """Return the inputs of a JSON object: rows of a table together, tensors each for itself."""
         if not isinstance(content, dict) or "inputs" not in content:
             raise Refusal(422, f"body: found {_kind(content)}, {EXPECTED}")
@@ -121,13 +121,13 @@ class RequestReader:
             raise Refusal(422, f"inputs: found {found}, expected a list of examples")
         self._check_count(len(inputs))
         if len(self.network.transform.input_shape) == 1:
-            return [("inputs", self._records(inputs))]
+            return [("inputs", self._records(inputs, note))]
         if wrong := [place for place, item in enumerate(inputs) if not isinstance(item, list)]:
             raise Refusal(422, f"inputs[{wrong[0]}]: found {_kind(inputs[wrong[0]])}, expected nested lists of numbers")
         return [(f"inputs[{place}]", item) for place, item in enumerate(inputs)]
 
-    def _records(self, inputs: Sequence[object]) -> FrameRows:
-        """Return rows of named columns, which are read like a data frame."""
+    def _records(self, inputs: Sequence[object], note: Callable[[str], object]) -> FrameRows:
+        """Return rows of named columns, which are read like a data frame: it may have more columns."""
         names, count = self.network.transform.columns, self.network.transform.num_columns
         problems: list[str] = []
         rows: list[Sequence[Any]] = []
@@ -138,6 +138,9 @@ class RequestReader:
                 problems.append(f"inputs[{place}]: {error}")
         if problems:
             raise Refusal(422, *problems)
+        keys = dict.fromkeys(key for item in inputs if isinstance(item, dict) for key in item)
+        if others := [repr(printable(key[:MAX_NAME])) for key in keys if key not in (names or ())]:
+            note(f"inputs: not columns of this network, and ignored: {some(others)}")
         return FrameRows("inputs", names or range(1, count + 1), rows)
 
 

@@ -132,6 +132,16 @@ def test_a_bad_row_is_refused_in_one_sentence(serve: Serve, inputs: Any, problem
     assert answer.json()["error"].startswith(problem)
 
 
+def test_keys_that_are_no_columns_are_ignored_and_named(serve: Serve, network: Trained) -> None:
+    columns = network("iris").transform.columns or ()
+    row = dict(zip(columns, FLOWER, strict=True))
+    client = serve("iris")
+    plain = client.post("/predict", json={"inputs": [row]}).json()
+    answer = client.post("/predict", json={"inputs": [row, {"id": 7, **row}, {**row, "id": 8, "a\nb": None}]}).json()
+    assert answer["notes"] == ["inputs: not columns of this network, and ignored: 'id', 'a\\\\nb'"]
+    assert plain["notes"] == [] and answer["predictions"][2]["top"] == plain["predictions"][0]["top"]
+
+
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
