@@ -14,6 +14,7 @@ from typing import Any, TypedDict, Unpack
 from nnclassify.config.from_python import AnyConfig, Overrides, assignments, load_any
 from nnclassify.config.run_config import LoadedConfig, located
 from nnclassify.data import Splits
+from nnclassify.data.base import told_where_to_look
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import end_of_run
 from nnclassify.diagnosis.monitor.monitor import Monitor
@@ -315,7 +316,8 @@ def _built(
         resumed = RunFolder(Path(path)) if path else None
         check_installed(loaded.config)
         starts = resumed is None or not resumed.is_saved
-        components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
+        with nullcontext() if resumed is None else told_where_to_look(loaded.config.dataset):
+            components = build_components(loaded.config, ranks=ranks, with_pretrained=starts)
         release_memory()
         autocast = None if resumed is None else begun_autocast(resumed, components.placement.device)
         return components, build_trainer(components, ranks=ranks, autocast=autocast), resumed

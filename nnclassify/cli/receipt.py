@@ -77,13 +77,14 @@ def reproduced(path: Path, overrides: Sequence[str] = ()) -> tuple[RunFolder, Re
         NNClassifyError: See `train`.
     """
     from nnclassify.config.run_config import located
+    from nnclassify.data.base import told_where_to_look
     from nnclassify.inference.receipt import check_data, config_of, read_receipt, receipt_of, reproduction
     from nnclassify.run import train
     from nnclassify.training.build import build_components
 
     before = read_receipt(path)
     loaded = config_of(before, path, overrides)
-    with located(loaded.source):
+    with located(loaded.source), told_where_to_look(loaded.config.dataset):
         check_data(before, path, build_components(loaded.config).splits)
     folder = train(loaded, note=note, with_monitor=False).folder
     return folder, reproduction(before, receipt_of(folder))

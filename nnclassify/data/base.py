@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -42,6 +44,19 @@ from nnclassify.settings import Fraction, PositiveInt, Seed, Settings
 
 IN_MEMORY = "X"
 """The file in the config of a network that `NNClassifier` trained on data in memory."""
+
+
+@contextlib.contextmanager
+def told_where_to_look(dataset: Settings) -> Iterator[None]:
+    """Return a context that adds to an error about the data of an existing run how to say where the data is now."""
+    try:
+        yield
+    except DataError as error:
+        lost = [key for key, place in dataset.places().items() if not os.access(place, os.F_OK)]
+        if not lost:
+            raise
+        new = " ".join(f"dataset.{key}=NEW" for key in lost)
+        raise DataError([f"{problem}; if it has moved, add {new}" for problem in error.problems], error.path) from error
 
 
 @dataclass(frozen=True)

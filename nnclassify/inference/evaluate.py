@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from nnclassify.data import Examples, Splits
-from nnclassify.data.base import IN_MEMORY
+from nnclassify.data.base import IN_MEMORY, told_where_to_look
 from nnclassify.data.image_listing import clean_name
 from nnclassify.errors import DataError, TrainingError, counted, some
 from nnclassify.evaluation.bootstrap import metric_intervals
@@ -181,7 +181,8 @@ def splits_of(classifier: Classifier) -> Splits:
             f"{classifier.path}: NNClassifier trained it on data in memory; give data in files by {keys}, or "
             "to evaluate by --data FILE"
         )
-    splits = config.dataset.as_trained(classifier.transform).build(config.seed)
+    with told_where_to_look(config.dataset):
+        splits = config.dataset.as_trained(classifier.transform).build(config.seed)
     if [*map(clean_name, splits.class_names)] != [*map(clean_name, classifier.class_names)]:
         raise DataError(
             f"{config.dataset.name}: classes {some(splits.class_names, 10)}; the run was trained on "

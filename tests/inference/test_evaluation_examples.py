@@ -11,10 +11,13 @@ import torch
 from builders import config_of, loaded
 
 from nnclassify import run
+from nnclassify.data.base import told_where_to_look
 from nnclassify.errors import DataError
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import evaluate
 from nnclassify.inference.evaluation_examples import examples_to_evaluate
+from nnclassify.runs.folder import RunFolder
+from nnclassify.runs.resumable import own_config
 
 ROWS = [(row % 10, row * 7 % 13, "low" if row % 10 < 5 else "high") for row in range(60)]
 
@@ -82,3 +85,30 @@ def test_a_value_that_no_net_computes_with_is_refused_by_line() -> None:
     write("far.csv", "a,b,label", [(3, 1, "low"), (4, -3.4e38, "low")])
     with pytest.raises(DataError, match=r"far\.csv:3: column 'b': -3\.4e\+38, .+ after normalizing, is too large"):
         examples_to_evaluate(net("dataset.path=far.csv"))
+
+
+def test_data_that_has_moved_is_looked_for_where_an_override_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = net()
+    Path("t.csv").rename("new place.csv")
+    try:
+        with pytest.raises(DataError, match=r"t\.csv: no such file.*; if it has moved, add dataset\.path=NEW$"):
+            examples_to_evaluate(classifier)
+        assert examples_to_evaluate(net("dataset.path=new place.csv")).split == "test"
+        with pytest.raises(DataError) as caught:
+            run.train(loaded(config_of(dataset={"name": "csv", "path": "gone.csv"})))
+        assert "moved" not in str(caught.value)  # a new run
+        folder = RunFolder(Path("checkpoints/test"))
+        with pytest.raises(DataError, match=r"; if it has moved, add dataset\.path=NEW$"):
+            run.train(own_config(folder), resume=folder)
+    finally:
+        Path("new place.csv").rename("t.csv")
+
+
+def test_every_file_that_is_missing_is_named_by_its_key(here: Path) -> None:
+    (here / "t.csv").write_text("a,label\n1,x\n")
+    dataset = config_of(dataset={"name": "csv", "path": "t.csv", "test": "gone.csv", "validation": "lost.csv"}).dataset
+    added = r"^a; if it has moved, add dataset\.validation=NEW dataset\.test=NEW\n"
+    with pytest.raises(DataError, match=added), told_where_to_look(dataset):
+        raise DataError(["a", "b"])
+    with pytest.raises(DataError, match=r"^c$"), told_where_to_look(config_of().dataset):
+        raise DataError("c")
