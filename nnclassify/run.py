@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ from nnclassify.data.base import told_where_to_look
 from nnclassify.diagnosis.findings import Finding
 from nnclassify.diagnosis.monitor.end_of_run import end_of_run
 from nnclassify.diagnosis.monitor.monitor import Monitor
-from nnclassify.distributed.ranks import Ranks, process_group, restarted_by
+from nnclassify.distributed.ranks import Ranks, process_group
 from nnclassify.errors import (
     CheckpointError,
     Interrupted,
@@ -197,11 +197,12 @@ def train(
         Interrupted: A signal stopped the run; everything is saved.
         NNClassifyError: See `build_components` and `Trainer.fit`.
     """
-    components, trainer, _ = _built(loaded, ranks or Ranks(), resume)
+    ranks = ranks or Ranks()
+    components, trainer, _ = _built(loaded, ranks, resume)
     for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
     folder = resume or into or create_run_folder(loaded.name, root)
-    with folder.locked():
+    with folder.locked(ranks.launchers):
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
@@ -292,7 +293,7 @@ def train_distributed(
 ) -> RunResult | None:
     """Train with the other processes started by torchrun, if any; the first process returns the result, others None.
 
-    If torchrun has restarted the processes after one was lost, continue their run.
+    If torchrun has started the processes again, such as after one was lost, continue their run.
     """
     with process_group() as ranks:
         if not ranks.is_main:
@@ -303,7 +304,7 @@ def train_distributed(
             except NNClassifyError as error:
                 raise WorkerError(error) from error
             return None
-        folder = resume or begun_since(loaded, restarted_by())
+        folder = resume or begun_by(loaded, ranks.launchers)
         return train(loaded, resume=folder, into=into, note=note, ranks=ranks, announce=announce, **options)
 
 
@@ -463,10 +464,10 @@ def _evaluation_of(predicted: Predicted | None) -> Evaluation | None:
     return None if predicted is None else replace(predicted.evaluation, split=predicted.split)
 
 
-def begun_since(loaded: LoadedConfig, moment: int | None) -> RunFolder | None:
-    """Return the newest run of a config that was started or resumed after a moment (in nanoseconds), or None."""
-    known = [] if moment is None else runs_of(loaded.name)
-    return known[-1] if known and (known[-1].started_at() or 0) >= (moment or 0) else None
+def begun_by(loaded: LoadedConfig, launchers: Collection[str]) -> RunFolder | None:
+    """Return the newest run of a config that the same launchers have started or resumed before, or None."""
+    known = runs_of(loaded.name) if launchers else []
+    return next((folder for folder in reversed(known) if not folder.launchers().isdisjoint(launchers)), None)
 
 
 def save_run_plots(

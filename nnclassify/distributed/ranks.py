@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import signal
 import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,11 +43,13 @@ class Ranks:
         rank: Number of this process, from 0; rank 0 writes and prints.
         world_size: Number of processes.
         first_of_node: Rank of the first process on this machine.
+        launchers: The identities of the torchrun agents that have started the processes, one per machine.
     """
 
     rank: int = 0
     world_size: int = 1
     first_of_node: int = 0
+    launchers: frozenset[str] = frozenset()
 
     @property
     def is_main(self) -> bool:
@@ -145,7 +146,7 @@ def join() -> Ranks:
     """
     world_size = from_launcher("WORLD_SIZE", 1)
     if world_size <= 1:
-        return Ranks()
+        return _with_launchers(Ranks())
     _check_environment(world_size)
     local_rank, local_size = from_launcher("LOCAL_RANK", 0), from_launcher("LOCAL_WORLD_SIZE", 1)
     has_gpus = torch.cuda.device_count() >= local_size
@@ -160,7 +161,11 @@ def join() -> Ranks:
             dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
         except (RuntimeError, OSError) as cause:
             raise _lost(cause) from cause
-    return Ranks(dist.get_rank(), world_size, dist.get_rank() - local_rank)
+    return _with_launchers(Ranks(dist.get_rank(), world_size, dist.get_rank() - local_rank))
+
+
+def _with_launchers(ranks: Ranks) -> Ranks:
+    return replace(ranks, launchers=frozenset(filter(None, ranks.all_gather_object(launcher()))))
 
 
 LAUNCHER_SECONDS = 5.0
@@ -250,16 +255,18 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
-def restarted_by() -> int | None:
-    """Return when torchrun itself began, if it has restarted this process after one was lost; None at the first start.
+def launcher() -> str | None:
+    """Return the identity of the torchrun that has started this process; None without torchrun.
 
-    The time is in nanoseconds, like file times, or 0 if the system does not provide it.
+    It is the same if torchrun starts the process again after one was lost, and does not depend on the clock, which may
+    have been set in between. Where the system does not tell when a process began, processes that are started for the
+    first time have none: their launcher may have the number of an earlier one.
     """
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
+    parent = os.getppid()
     try:
-        fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()  # man 5 proc_pid_stat
-        boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+        ticks = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]  # man 5 proc_pid_stat
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {parent} {ticks}"
     except OSError:
-        return 0
-    return 0 if boot is None else int(1e9 * (int(boot[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")))
+        return f"{socket.gethostname()} {parent}" if from_launcher("TORCHELASTIC_RESTART_COUNT", 0) else None

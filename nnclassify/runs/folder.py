@@ -7,12 +7,12 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
-from nnclassify.files.atomic_write import previous, remove, remove_partials
+from nnclassify.files.atomic_write import previous, remove, remove_partials, save_error
 from nnclassify.files.lock import is_locked, lock
 from nnclassify.files.paths import is_regular, look, unreadable
 
@@ -69,7 +69,7 @@ class RunFolder:
     looks = _Place("test_looks.json")
     """The networks that have looked at the test split, as far as known when this one did."""
     lock = _Place(".lock")
-    """The file that a process locks while it trains in the folder."""
+    """The file that a process locks while it trains in the folder. Contains the launchers of the processes."""
     plots = _Place("plots")
     """Folder of the plots."""
 
@@ -115,11 +115,20 @@ class RunFolder:
         except OSError:
             return False
 
+    def launchers(self) -> set[str]:
+        """Return the launchers of the processes that train, or last trained, in the folder; see `Ranks.launchers`."""
+        with contextlib.suppress(OSError):
+            return set(self.lock.read_text(encoding="utf-8", errors="replace").splitlines())
+        return set()
+
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, launchers: Iterable[str] = ()) -> Iterator[None]:
         """Return a context in which no other process trains in the folder; leftovers of killed processes are removed.
 
         The kernel holds the lock and releases it when the process ends, however it ends.
+
+        Args:
+            launchers: What `launchers` returns from now on.
 
         Raises:
             CheckpointError: Another process is training in the folder, or a folder has the name of one of the run's
@@ -135,6 +144,7 @@ class RunFolder:
             raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions") from cause
         try:
             _wait_for_lock(descriptor, self.path)
+            _write(descriptor, "\n".join(sorted(launchers)), self.lock)
             remove_partials(self.path)
             yield
         finally:
@@ -155,6 +165,15 @@ def _wait_for_lock(descriptor: int, path: Path) -> None:
         except OSError as cause:
             why = "another process is training in it; wait until it ends, or stop it"
             raise CheckpointError(f"{path}: {why}") from cause
+
+
+def _write(descriptor: int, text: str, path: Path) -> None:
+    """Write the whole content of an open file."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, text.encode())
+    except OSError as cause:
+        raise save_error(path, cause) from cause
 
 
 def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:

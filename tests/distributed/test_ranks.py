@@ -3,7 +3,6 @@ import copy
 import hashlib
 import os
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import nn
 from nnclassify.device import Placement
 from nnclassify.distributed.batch_norm import SharedBatchNorm, share_batch_norm
 from nnclassify.distributed.gradients import SharedBatch
-from nnclassify.distributed.ranks import Ranks, join, name_of_start, process_group, restarted_by
+from nnclassify.distributed.ranks import Ranks, join, launcher, name_of_start, process_group
 from nnclassify.errors import (
     DataError,
     InputError,
@@ -29,7 +28,7 @@ from nnclassify.errors import (
     TrainingError,
 )
 from nnclassify.losses import CrossEntropy
-from nnclassify.run import begun_since
+from nnclassify.run import begun_by
 from nnclassify.runs.folder import create_run_folder
 from nnclassify.training.gradients import loss_and_gradients
 
@@ -165,18 +164,47 @@ def test_a_restart_meets_the_living_alone_though_the_store_remembers_the_dead() 
     assert not any(word.encode() in living for word in words)
 
 
-def test_a_restart_goes_on_with_no_run_that_is_older_than_its_launcher(
+def test_a_restart_goes_on_with_the_run_of_its_launcher_whatever_the_clock_says(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = create_run_folder("test")
-    folder.config.write_text("dataset: iris\n")
-    assert begun_since(loaded(config_of()), restarted_by()) is None  # the first start is a new run
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert join().launchers == frozenset()  # no torchrun
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    mine = join().launchers
+    assert mine == join().launchers and len(mine) == 1
+    for number, (launchers, year) in enumerate(
+        [(["another"], 2040), ([*mine, "of another machine"], 1980), ([], 2050)]
+    ):
+        folder = create_run_folder("test")
+        assert folder.path.name == ("test", "test-2", "test-3")[number]
+        folder.config.write_text("dataset: iris\n")
+        with folder.locked(launchers):
+            assert folder.launchers() == set(launchers)
+        seconds = (year - 1970) * 365 * 86400
+        os.utime(folder.config, (seconds, seconds))
+    found = begun_by(loaded(config_of()), mine)
+    assert found is not None and found.path.name == "test-2"
+    with found.locked():  # resumed without torchrun
+        assert begun_by(loaded(config_of()), mine) is None
+    assert begun_by(loaded(config_of()), []) is None
+
+
+def test_a_launcher_is_known_by_when_it_began_or_if_it_has_restarted_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if boot.exists():
+        assert launcher() == f"{boot.read_text().strip()} {os.getppid()} {ticks_of(os.getppid())}"
+    monkeypatch.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(FileNotFoundError))  # no /proc
+    assert launcher() is None
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    began = restarted_by()
-    assert began is not None and 0 < began < time.time_ns()
-    assert begun_since(loaded(config_of()), began) == folder
-    os.utime(folder.config, ns=(began - 1, began - 1))
-    assert begun_since(loaded(config_of()), began) is None
+    assert str(launcher()).endswith(f" {os.getppid()}")
+
+
+def ticks_of(pid: int) -> str:
+    """When a process began, in clock ticks after the start of the machine: field 22, after a name that may have
+    spaces."""
+    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+        return file.read().rsplit(") ", 1)[1].split(" ")[22 - 3]
 
 
 @pytest.mark.parametrize(("error", "lets_go"), [(None, 1), (Interrupted("stopped", 15), 1), (TrainingError("lost"), 0)])
