@@ -128,7 +128,8 @@ def summary_text(summary: Summary) -> str:
         f"runs: {printable(summary.group)}",
         table(["run", "best epoch", *(f"{split} accuracy" for split in splits)], rows),
     ]
+    over = "folds" if all("fold-" in run for run in summary.runs) else "seeds"
     for split, (low, high) in summary.intervals.items():
-        lines.append(f"95% interval of the mean {split} accuracy over the folds: {percent(low)} to {percent(high)}")
+        lines.append(f"95% interval of the mean {split} accuracy over the {over}: {percent(low)} to {percent(high)}")
     looks = in_words(max((result.get("test_looks") or 0 for result in summary.runs.values()), default=0))
     return "\n".join([*lines, looks] if looks else lines)

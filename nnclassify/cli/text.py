@@ -301,13 +301,14 @@ def comparison_text(compared: Sequence[ComparedRun], differences: Sequence[Diffe
 
 def _means_table(compared: Sequence[ComparedRun]) -> str:
     """Return a table of the mean accuracy over the seeds and folds of each config; empty if none has several."""
-    splits = ("train", "validation", "test")
-    rows = [
-        [group.label, *("-" if mean is None else f"{percent(mean[0])} ({percent(mean[1])})" for mean in means)]
-        for group in grouped(compared)
-        if len(group.runs) > 1 and any(means := [group.mean(split) for split in splits])
-    ]
-    return f"\n\n{table(['mean (standard deviation)', *splits], rows)}" if rows else ""
+    splits, rows = ("train", "validation", "test"), []
+    for group in grouped(compared):
+        if len(group.runs) > 1 and any(means := [group.mean(split) for split in splits]):
+            shown = ["-" if mean is None else f"{percent(mean[0])} ({percent(mean[1])})" for mean in means]
+            interval = group.interval()
+            rows.append([group.label, *shown, "-" if interval is None else " to ".join(map(percent, interval))])
+    header = ["mean (standard deviation)", *splits, "95% interval of the test mean"]
+    return f"\n\n{table(header, rows)}" if rows else ""
 
 
 def _examples_table(compared: Sequence[ComparedRun]) -> str:

@@ -102,6 +102,22 @@ def corrected_t_test(differences: Sequence[float], test_share: float) -> tuple[f
     return 2 * float(stdtr(freedom, -abs(mean) / error)), (mean - margin, mean + margin)
 
 
+def mean_interval(values: Sequence[float], test_share: float) -> Interval | None:
+    """Return the 95% interval of the mean accuracy of runs of one config; None if they do not tell how much it varies.
+
+    Over runs with the same test examples, it is Student's interval: what other seeds reach on these examples. If each
+    run draws its splits anew, as folds do, runs share training examples; it is then that of `corrected_t_test`.
+
+    Args:
+        values: The accuracy of each run.
+        test_share: 0 for runs with the same test examples, else the number of test examples per training example.
+    """
+    if len(set(values)) < 2:
+        return None
+    low, high = corrected_t_test(values, test_share)[1]
+    return max(0.0, low), min(1.0, high)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust the p-values of several tests so that all of them together are wrong as rarely as one (Holm, 1979)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])

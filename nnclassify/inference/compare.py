@@ -12,6 +12,7 @@ from typing import Any
 
 from nnclassify.errors import CheckpointError, some
 from nnclassify.evaluation.metrics import METRICS, Metric
+from nnclassify.evaluation.significance import Interval, mean_interval
 from nnclassify.files.user_code import CONTENT
 from nnclassify.inference.compared_examples import (
     AgainstFirst,
@@ -84,6 +85,15 @@ class RunGroup:
         """Return the mean accuracy on a split over several runs, and its standard deviation; None if one is unknown."""
         known = [accuracy for run in self.runs if (accuracy := run.accuracies[split]) is not None]
         return (fmean(known), stdev(known)) if len(known) == len(self.runs) > 1 else None
+
+    def interval(self) -> Interval | None:
+        """Return the 95% interval of the mean test accuracy; None if a test accuracy or its examples are unknown."""
+        known = [accuracy for run in self.runs if (accuracy := run.accuracies["test"]) is not None]
+        scored = [run.scored for run in self.runs]
+        if len(known) < len(self.runs) or not all(one.is_correct and one.num_train for one in scored):
+            return None
+        is_same = all(one.is_correct.keys() == scored[0].is_correct.keys() for one in scored)
+        return mean_interval(known, 0 if is_same else fmean(len(one.is_correct) / one.num_train for one in scored))
 
     def reached(self, metric: Metric) -> float:
         """Return the mean of a metric over the runs on the validation split; NaN if it is unknown for one of them.

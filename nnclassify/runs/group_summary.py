@@ -19,10 +19,11 @@ from pydantic import (
 
 from nnclassify.errors import CheckpointError, one_line
 from nnclassify.evaluation.metrics import METRICS
-from nnclassify.evaluation.significance import corrected_t_test
+from nnclassify.evaluation.significance import mean_interval
 from nnclassify.files.json_files import first_problem, read_json, write_json
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.groups import Group
+from nnclassify.runs.manifest import Manifest, read_manifest
 
 SPLITS = ("train", "validation", "test")
 Metrics = dict[str, dict[str, float]]
@@ -38,8 +39,8 @@ class Summary:
         runs: What each finished run has in `result.json`, by the name of its folder.
         mean: The mean of each metric that all finished runs have, by split and by name.
         standard_deviation: The standard deviation of each of them; empty for a single finished run.
-        intervals: The 95% intervals of the mean accuracy over folds, by split; see `corrected_t_test`. Runs with other
-            seeds alone have none: whether they share their test examples depends on the data.
+        intervals: The 95% interval of the mean test accuracy, under `test`; see `mean_interval`. Empty for a single
+            finished run, for equal accuracies, and where a run has no readable `manifest.csv`.
         failed: Why runs have failed, by the name of the folder.
     """
 
@@ -113,7 +114,7 @@ def summarized(group: Group, failed: Mapping[str, str]) -> Summary:
         results,
         {split: {name: fmean(those) for name, those in known.items()} for split, known in values.items()},
         {split: {name: stdev(those) for name, those in known.items()} for split, known in values.items() if several},
-        _over_folds(group, results, values["test"].get("accuracy", [])),
+        _intervals([group.folder(run) for run in results], values["test"].get("accuracy", [])),
         dict(failed),
     )
     write_json(group.summary, summary)
@@ -132,13 +133,20 @@ def _common(splits: Sequence[Mapping[str, Any] | None]) -> dict[str, list[float]
     }
 
 
-def _over_folds(group: Group, results: Mapping[str, dict[str, Any]], accuracies: Sequence[float]) -> dict[str, Any]:
-    """Return the interval of the mean test accuracy, if the runs test on folds and differ."""
-    is_of_folds = all("fold" in run for run in group.runs)
-    counts = [result.get("num_examples", {}) for result in results.values()]
-    if not is_of_folds or not all({"train", "test"} <= count.keys() for count in counts):
+def _intervals(folders: Sequence[RunFolder], accuracies: Sequence[float]) -> dict[str, Any]:
+    """Return the interval of the mean test accuracy of finished runs, if it is known."""
+    if len(set(accuracies)) < 2:
         return {}
-    if len(set(accuracies)) < 2:  # equal ones do not tell how much they vary
-        return {}
-    test_share = fmean(count["test"] / count["train"] for count in counts)
-    return {"test": corrected_t_test(accuracies, test_share)[1]}
+    manifests = [read_manifest(folder.manifest) for folder in folders]
+    known = [manifest for manifest in manifests if manifest is not None]
+    interval = mean_interval(accuracies, _test_share(known)) if len(known) == len(folders) else None
+    return {} if interval is None else {"test": interval}
+
+
+def _test_share(manifests: Sequence[Manifest]) -> float:
+    """Return the number of test examples per training example; 0 if all runs have the same test examples."""
+    tests = [manifest.part("test") for manifest in manifests]
+    if all(test == tests[0] for test in tests):
+        return 0.0
+    counts = [manifest.splits.count("train") for manifest in manifests]
+    return fmean(len(test) / count for test, count in zip(tests, counts, strict=True))

@@ -132,7 +132,7 @@ def test_folds_of_a_config_have_a_mean_and_a_standard_deviation() -> None:
     lines = comparison_text(runs).splitlines()
     place = next(row for row, line in enumerate(lines) if line.startswith("mean (standard deviation)"))
     assert lines[place + 1].split("  ")[0] == "run-1 and 2 more"
-    assert lines[place + 1].split()[-5:] == ["90.0%", "(0.0%)", "-", "80.0%", "(10.0%)"]
+    assert lines[place + 1].split()[-6:] == ["90.0%", "(0.0%)", "-", "80.0%", "(10.0%)", "-"]
     assert "mean" not in comparison_text(runs[:1])
 
 

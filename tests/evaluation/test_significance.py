@@ -14,6 +14,7 @@ from nnclassify.evaluation.significance import (
     holm,
     mcnemar,
     mcnemar_between_seeds,
+    mean_interval,
 )
 
 
@@ -68,6 +69,23 @@ def test_the_t_test_is_corrected_for_shared_training_examples() -> None:
     differences = [0.02, 0.01, 0.03, 0.02, 0.00]  # mean 0.016, variance 0.00013
     t_squared = 0.016**2 / ((1 / 5 + 1 / 4) * 0.00013)  # Nadeau and Bengio, 2003, section 4.2
     assert corrected_t_test(differences, 1 / 4)[0] == pytest.approx(special.betainc(4 / 2, 1 / 2, 4 / (4 + t_squared)))
+
+
+def test_the_interval_of_a_mean_is_that_of_scipy() -> None:
+    accuracies = [0.81, 0.84, 0.80, 0.85, 0.83]  # mean 0.826, variance 0.00043
+    expected = stats.ttest_1samp(accuracies, 0).confidence_interval(0.95)
+    assert mean_interval(accuracies, 0) == pytest.approx((expected.low, expected.high))
+    margin = special.stdtrit(4, 0.975) * ((1 / 5 + 1 / 4) * 0.00043) ** 0.5  # Nadeau and Bengio
+    assert mean_interval(accuracies, 1 / 4) == pytest.approx((0.826 - margin, 0.826 + margin))
+    margin = special.stdtrit(1, 0.975) * ((1 / 2 + 1 / 4) * 0.0002) ** 0.5
+    assert mean_interval([0.98, 1.0], 1 / 4) == pytest.approx((0.99 - margin, 1.0))  # not above 100%
+    assert mean_interval([0.9, 0.9], 0) is mean_interval([0.9], 0) is None
+
+
+def test_the_interval_of_a_mean_over_seeds_covers_it() -> None:
+    drawn = np.random.default_rng(0).normal(0.8, 0.02, (2000, 5)).tolist()
+    covered = [low <= 0.8 <= high for low, high in filter(None, (mean_interval(runs, 0) for runs in drawn))]
+    assert np.mean(covered) == pytest.approx(0.95, abs=1.96 * (0.95 * 0.05 / 2000) ** 0.5)
 
 
 @pytest.mark.parametrize("values", [[0.01, 0.04, 0.03], [0.04, 0.04, 0.001, 0.9], [0.2], []])

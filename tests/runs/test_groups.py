@@ -24,7 +24,8 @@ from nnclassify.cli.group import summary_text, train_group
 from nnclassify.cli.main import app
 from nnclassify.config.run_config import LoadedConfig, load_config
 from nnclassify.errors import CheckpointError, InputError, TrainingError
-from nnclassify.inference.compare import compare
+from nnclassify.evaluation.percent import percent
+from nnclassify.inference.compare import compare, grouped
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder, find_checkpoint, runs
 from nnclassify.runs.group_summary import result_of, summarized
@@ -70,7 +71,7 @@ def test_the_runs_of_a_group_are_those_of_the_seeds_alone(folder: Path) -> None:
         assert weights(f"small/seed-{seed}") == weights(Path(alone["run"]).name)
         assert summary["runs"][f"seed-{seed}"]["test"] == alone["test"]
     accuracies = [result["test"]["accuracy"] for result in summary["runs"].values()]
-    assert summary["mean"]["test"]["accuracy"] == fmean(accuracies) and summary["intervals"] == {}
+    assert summary["mean"]["test"]["accuracy"] == fmean(accuracies)
     assert summary["standard_deviation"]["test"]["accuracy"] == stdev(accuracies)
     assert {
         "schema": "nnclassify/train-group/1",
@@ -90,6 +91,34 @@ def test_all_folds_are_trained_and_test_each_example_once(folder: Path) -> None:
     margin = stdtrit(2, 0.975) * stdev(accuracies) * (1 / 3 + 50 / 80) ** 0.5  # 100 examples, 20 for validation
     low, high = summary["intervals"]["test"]
     assert (low, high) == pytest.approx((fmean(accuracies) - margin, fmean(accuracies) + margin))
+
+
+def margin_of(summary: Any, share: float) -> float:
+    """Half the width of a t-interval over the runs, whose variance counts 1 / N + `share` times."""
+    accuracies = [result["test"]["accuracy"] for result in summary["runs"].values()]
+    return float(stdtrit(len(accuracies) - 1, 0.975) * stdev(accuracies) * (1 / len(accuracies) + share) ** 0.5)
+
+
+def test_the_interval_over_seeds_depends_on_whether_they_share_their_test_examples(folder: Path) -> None:
+    for override, share in (("dataset.seed=1", 0), ("dataset.limit=150", 30 / 96)):  # 150: 120 to train, 24 of them out
+        summary = trained("--seeds", "3", "epochs=10", override)
+        mean, (low, high) = summary["mean"]["test"]["accuracy"], summary["intervals"]["test"]
+        assert (low, high) == pytest.approx(
+            (mean - margin_of(summary, share), min(1, mean + margin_of(summary, share)))
+        )
+        (group,) = grouped(compare([summary["group"]]))
+        assert group.interval() == pytest.approx((low, high))
+    words = f"95% interval of the mean test accuracy over the seeds: {percent(low)} to {percent(high)}"
+    assert words in nnclassify("train", "--resume", summary["group"], "--no-plots", "--no-report").stdout
+    assert f"; 95% interval of the mean {percent(low)} to {percent(high)}." in group_page(summary["group"])
+    Path(summary["group"], "seed-1", "manifest.csv").unlink()
+    assert summarized(read_group(Path(summary["group"])), {}).intervals == {}
+    assert [each.interval() for each in grouped(compare([summary["group"]]))] == [None]
+
+
+def group_page(group: str) -> str:
+    assert nnclassify("report", group, "--out", "page.html").exit_code == 0
+    return Path("page.html").read_text(encoding="utf-8")
 
 
 def test_one_fold_is_one_run(folder: Path) -> None:

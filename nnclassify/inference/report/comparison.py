@@ -125,9 +125,11 @@ def _mean(group: RunGroup) -> str:
     mean = group.mean("test")
     if mean is None:
         return f"These are {len(group.runs)} runs of one config."
+    interval = group.interval()
+    known = "" if interval is None else f"; 95% interval of the mean {' to '.join(map(percent, interval))}"
     return (
         f"On average right in {percent(mean[0])} of the test examples, over {len(group.runs)} runs of one config; "
-        f"standard deviation {percent(mean[1])}."
+        f"standard deviation {percent(mean[1])}{known}."
     )
 
 
