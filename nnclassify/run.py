@@ -206,7 +206,8 @@ def train(
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
-        report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
+        save_report = partial(_save_report, folder, components.splits, note)
+        report: Callable[..., None] = save_report if with_report else lambda *_: None
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
@@ -400,15 +401,15 @@ def _checkpointer(
     return checkpointer
 
 
-def _save_report(folder: RunFolder, splits: Splits, note: Callable[[str], None], *, is_wanted: bool) -> None:
+def _save_report(
+    folder: RunFolder, splits: Splits, note: Callable[[str], None], classifier: Classifier | None = None
+) -> None:
     """Write the report; say why if that fails: the result of the run does not depend on it."""
-    if not is_wanted:
-        return
     release_memory()
     from nnclassify.inference.report.page import save_report  # its modules are not needed before
 
     try:
-        save_report(folder, splits)
+        save_report(folder, splits, classifier=classifier, note=note)
     except SaveError as error:
         note(f"no report: {error}; make it again with: {shell_command('report', folder.name)}")
 
@@ -418,7 +419,7 @@ def _ended(
     components: Components,
     trainer: Trainer,
     monitor: Monitor,
-    write_report: Callable[[], None],
+    write_report: Callable[[Classifier], None],
     tracking: Tracking | None = None,
 ) -> RunResult:
     """Compute the result of a run; log and write it, with the report. For a run that had ended (no `tracking`), write a
@@ -428,7 +429,7 @@ def _ended(
         tracking.finish(result.figures(), lambda: save_run_plots(result))
         write_json(folder.result, result.figures())
     if tracking is not None or not folder.report.is_file():
-        write_report()
+        write_report(result.classifier)
     return result
 
 

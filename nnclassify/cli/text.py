@@ -33,8 +33,8 @@ MAX_SHOWN_CLASSES = 20
 confusions are shown."""
 MAX_SHOWN_SLICES, MAX_SLICES_IN_LINE, MAX_SHOWN_MISTAKES = 10, 3, 5
 """Number of slices in a table and in a line, and of mistakes in a table."""
-MAX_NAME, MAX_WIDTH = 40, 120
-"""Maximum width of a name in a table, and of a table, in columns."""
+MAX_NAME, MAX_VALUE, MAX_WIDTH = 40, 20, 120
+"""Maximum width of a name and of a value in a table, and of a table, in columns."""
 
 
 def result_text(result: RunResult, with_plots: bool) -> str:
@@ -125,7 +125,24 @@ def _mistakes_table(mistakes: Sequence[Mistake]) -> str:
         ]
         for mistake in mistakes[:MAX_SHOWN_MISTAKES]
     ]
-    return table(["mistakes with the highest loss", "predicted", "probability", "true", "loss"], rows)
+    header = ["mistakes with the highest loss", "predicted", "probability", "true", "loss"]
+    return table(*_with_values(header, rows, mistakes))
+
+
+def _with_values(
+    header: Sequence[str], rows: Sequence[list[str]], mistakes: Sequence[Mistake]
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table of mistakes with as many columns of their rows as fit its width, the most important ones first."""
+    lines = [[*header], *([*row] for row in rows)]
+    width = max(map(num_columns, table(header, rows).splitlines()))
+    for name in mistakes[0].row:
+        cells = [name, *(mistake.row[name] or "(empty)" for mistake in mistakes[: len(rows)])]
+        cells = [readable(value, MAX_VALUE) for value in cells]
+        width += 2 + max(map(num_columns, cells))
+        if width > MAX_WIDTH:
+            break
+        lines = [[*line, value] for line, value in zip(lines, cells, strict=True)]
+    return lines[0], lines[1:]
 
 
 def _importance_table(columns: Sequence[ColumnImportance]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -282,6 +282,24 @@ class Dataset(Settings):
             DataError: There is no such column.
         """
         raise DataError(f"{self.origin()}: no table in a file, so there is no column {column!r}")
+
+    def written_rows(
+        self, columns: Sequence[str], split: str, examples: Examples, transform: Transform
+    ) -> list[list[str]] | None:
+        """Return the texts of columns of the table for each example of a split, as they are written there.
+
+        None if the examples were not read from texts, so that there is no more to tell than their inputs.
+
+        Args:
+            columns: The names of the columns.
+            split: The name of the split.
+            examples: The examples.
+            transform: How the columns became the inputs of the network.
+
+        Raises:
+            DataError: The file cannot be read again, or has changed since.
+        """
+        return None
 
     def augmentation(self) -> Augment | None:
         """Return the augmentation of the training images, or None if the dataset has no such option."""

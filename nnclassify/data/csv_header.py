@@ -82,6 +82,22 @@ def cells_by_line(table: TextRows, labels: Sequence[str], name: str) -> dict[int
     return {line: text for line, text in texts if text.lower() not in MISSING}
 
 
+def rows_at(
+    table: TextRows, labels: Sequence[str], names: Sequence[str], lines: Collection[int]
+) -> dict[int, list[str]]:
+    """Return the texts of columns, as they are written, for some lines of a table.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    header, rows = header_and_rows(table, labels)
+    if absent := [name for name in names if name not in header]:
+        raise DataError(f"{table.where()}: no column {absent[0]!r}; columns: {some(header, MAX_NAMES)}")
+    places, wanted = [*map(header.index, names)], {*lines}
+    whole = ((line, row) for line, row in rows if line in wanted and len(row) == len(header))
+    return {line: [clean_name(row[place]) for place in places] for line, row in whole}
+
+
 def _check_header(table: TextRows, line: int, cells: list[str], labels: Sequence[str]) -> None:
     """Refuse a first line that is no header of this format.
 

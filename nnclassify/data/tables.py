@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from nnclassify.data.base import EMPTY_TEST, VALIDATION, Dataset, ImageDataset, RawDataset, UnsplitDataset
 from nnclassify.data.column_kinds import Categories, Category, DateColumns, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, marker_notes, outlier_notes
-from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows
+from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows, rows_at
 from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
@@ -271,6 +271,25 @@ class Csv(UnsplitDataset):
             raise DataError(f"{file}: no column {column!r}{suggestion(column, header)}; columns: {some(header, 20)}")
         cells = cells_by_line(table, labels, column)
         return [cells.get(line, "") for line in examples.names.lines_of(examples.indices)]
+
+    def written_rows(
+        self, columns: Sequence[str], split: str, examples: Examples, transform: Transform
+    ) -> list[list[str]]:
+        """Return the texts of columns of the file for each example of a split; see `Dataset.written_rows`."""
+        file, lines = self.origin(split if split in SPLIT_NAMES else "train"), examples.names.lines_of(examples.indices)
+        table, _, _ = self._opened(file)
+        found = rows_at(table, self._labels(), columns, lines)
+        kinds = transform.encoder or TableEncoder(tuple(NumberColumn(name=name) for name in transform.columns or ()))
+        kind_of = dict(zip(kinds.names, zip(kinds.columns, kinds.slices, strict=True), strict=True))
+        for line, features in zip(lines, examples.inputs.index_select(0, examples.indices).tolist(), strict=True):
+            where = table.where(line)
+            if line not in found:
+                raise DataError(f"{where}: no such row anymore: the file has changed since it was read")
+            for name, text in zip(columns, found[line], strict=True):
+                column, place = kind_of[name]
+                if column.encoded(text, where, table.format.decimal) != features[place]:
+                    raise DataError(f"{where}: column {name!r} is now {text!r}: the file has changed since it was read")
+        return [found[line] for line in lines]
 
     def test_fraction(self) -> float:
         """Return the fraction drawn for the test split if it has no file of its own."""

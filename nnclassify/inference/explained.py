@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nnclassify.evaluation.baselines import Baselines
@@ -15,6 +16,7 @@ from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.evaluation_examples import EvaluationExamples, evaluate_chosen, recorded_baselines
 from nnclassify.inference.failures import Mistake, named_mistakes, slices_of, slicing_properties
 from nnclassify.inference.predictions import Predicted
+from nnclassify.inference.table_rows import table_rows
 
 
 class EvaluateCalibration(CalibrationFacts, SplitCalibration):
@@ -75,7 +77,7 @@ def explained(
         classifier: The trained network.
         chosen: The examples.
         columns: Columns of the table to slice by, besides the features.
-        note: Called with why looks at the test split cannot be counted, on one line.
+        note: Called with why looks at the test split cannot be counted, or rows not be read again, on one line each.
         with_importance: Whether to measure the importance of the columns.
 
     Raises:
@@ -88,7 +90,8 @@ def explained(
     importance = column_importance(classifier, chosen.examples) if with_importance else None
     evaluation = evaluate_chosen(classifier, chosen, note)
     predicted = Predicted(chosen.split, chosen.examples, evaluation)
-    highest, lowest = named_mistakes(predicted, classifier.class_names)
+    rows_of = partial(table_rows, classifier, chosen.dataset, chosen.split, chosen.examples, note=note)
+    highest, lowest = named_mistakes(predicted, classifier.class_names, rows_of)
     return ExplainedEvaluation(
         predicted,
         {**calibration_facts(classifier), **calibration_figures(classifier, evaluation)},

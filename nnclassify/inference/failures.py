@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from nnclassify.evaluation.totals import exact
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
+from nnclassify.inference.table_rows import TableRows
 
 NUM_NAMED = 10
 """Mistakes with the highest and with the lowest loss that are named."""
@@ -31,6 +32,8 @@ class Mistake:
         predicted: The predicted class, or classes.
         probability: The lowest probability of the predicted classes; of none, the highest of all classes.
         loss: Its loss.
+        row: Of a table, its values by column, as they are written in the file: in at most 8 columns, the one that the
+            losses of the named mistakes depend on most first. Empty if the examples are no rows.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Mistake:
     predicted: str
     probability: float
     loss: float
+    row: dict[str, str] = field(default_factory=dict)
 
 
 def ranked_mistakes(examples: Examples, evaluation: Evaluation) -> Tensor:
@@ -46,16 +50,29 @@ def ranked_mistakes(examples: Examples, evaluation: Evaluation) -> Tensor:
     return wrong[evaluation.losses[wrong].argsort(descending=True, stable=True)]
 
 
-def named_mistakes(predicted: Predicted, class_names: Sequence[str]) -> tuple[list[Mistake], list[Mistake]]:
-    """Return the mistakes with the highest loss, and of the others those with the lowest, the extreme ones first."""
+def named_mistakes(
+    predicted: Predicted, class_names: Sequence[str], rows_of: Callable[[Tensor], TableRows] = lambda rows: TableRows()
+) -> tuple[list[Mistake], list[Mistake]]:
+    """Return the mistakes with the highest loss, and of the others those with the lowest, the extreme ones first.
+
+    Args:
+        predicted: The examples, and what was predicted for them.
+        class_names: The names of the classes.
+        rows_of: Returns rows of a table, by their numbers `(B,)` within the split.
+    """
     ranked = ranked_mistakes(predicted.examples, predicted.evaluation)
     highest, lowest = ranked[:NUM_NAMED], ranked[NUM_NAMED:].flip(0)[:NUM_NAMED]
-    return _named(predicted, highest, class_names), _named(predicted, lowest, class_names)
+    shown = torch.cat([highest, lowest])
+    values = rows_of(shown).named() or [{} for _ in shown]
+    named = _named(predicted, shown, class_names, values)
+    return named[: len(highest)], named[len(highest) :]
 
 
-def _named(predicted: Predicted, rows: Tensor, class_names: Sequence[str]) -> list[Mistake]:
+def _named(
+    predicted: Predicted, rows: Tensor, class_names: Sequence[str], values: Sequence[dict[str, str]]
+) -> list[Mistake]:
     evaluation, found = predicted.evaluation, []
-    for row, name in zip(rows.tolist(), predicted.examples.names_of(rows), strict=True):
+    for row, name, written in zip(rows.tolist(), predicted.examples.names_of(rows), values, strict=True):
         labels, shares = evaluation.predictions[row], evaluation.probabilities[row]
         chosen = shares[_indices(labels)]
         found.append(
@@ -65,6 +82,7 @@ def _named(predicted: Predicted, rows: Tensor, class_names: Sequence[str]) -> li
                 _in_words(labels, class_names),
                 float(chosen.min() if len(chosen) else shares.max()),
                 float(evaluation.losses[row]),
+                written,
             )
         )
     return found

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, Field
 
+from nnclassify.data.csv_rows import as_number
 from nnclassify.data.encoding import AnyColumn, NumberColumn, OneHotColumn, OrdinalColumn
+from nnclassify.inference.attribution import table_columns
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.predict import Caution, PredictionFigures
 from nnclassify.inference.report.examples import read_examples
@@ -213,8 +215,7 @@ def _ranges(classifier: Classifier) -> list[torch.Tensor]:
     """Return the coordinates of the grid along both features: around the training data, as far as it is known."""
     transform, normalize = classifier.transform, classifier.config.dataset.normalize
     shift, scale = (value.expand(2) for value in (transform.shift, transform.scale))
-    kept = read_examples(RunFolder(classifier.path.parent).examples).values.values()
-    points = [torch.tensor(point, dtype=torch.float64) for point in kept if len(point) == 2]
+    points = _kept_points(classifier)
     if normalize == "standard":
         points += [shift - 2 * scale, shift + 2 * scale]
     elif normalize != "none" or not points:
@@ -224,6 +225,17 @@ def _ranges(classifier: Classifier) -> list[torch.Tensor]:
     margin = 0.15 * (high - low).clamp(min=1e-6)
     ends = zip((low - margin).tolist(), (high + margin).tolist(), strict=True)
     return [torch.linspace(start, end, GRID, dtype=torch.float64) for start, end in ends]
+
+
+def _kept_points(classifier: Classifier) -> list[torch.Tensor]:
+    """Return the rows of two numbers that the run kept for its report, where it did."""
+    kept = read_examples(RunFolder(classifier.path.parent).examples)
+    names, decimal = [name for name, _ in table_columns(classifier)], getattr(classifier.config.dataset, "decimal", ".")
+    if {*kept.columns} != {*names}:
+        return []
+    places = [kept.columns.index(name) for name in names]
+    rows = ([as_number(row[place], decimal) for place in places] for row in kept.values.values())
+    return [torch.tensor(row, dtype=torch.float64) for row in rows if None not in row]
 
 
 def request_schema(facts: ModelFacts) -> dict[str, Any]:

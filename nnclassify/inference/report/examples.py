@@ -5,27 +5,35 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from nnclassify.data import Examples, Splits
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.csv_cells import name_in
 from nnclassify.files.json_files import read_record
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.displayed_images import displayed
 from nnclassify.inference.report.scored import Scored
+from nnclassify.inference.table_rows import table_rows
 
 SIDE = 72
 """Maximum side of a small image in pixels."""
 MAX_IMAGES, MAX_IMAGE_BYTES = 400, 640_000
 """Limits on the images of a page, as text."""
-MAX_ROWS, MAX_COLUMNS = 2000, 8
-"""Limits on the examples of a table and their values."""
+MAX_ROWS = 2000
+"""Limit on the rows of a table."""
 AT_ONCE = 64
+
+
+Written = Annotated[str, BeforeValidator(lambda value: f"{value:.4g}" if isinstance(value, float) else value)]
+"""A value as it is written; runs of earlier releases have numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +43,27 @@ class ShownExamples:
     Attributes:
         split: The name of the split.
         images: A `data:` URI of each image.
-        columns: The names of the first columns of a table.
-        values: The values in these columns.
+        columns: The names of the columns of a table that matter most.
+        values: The values in these columns, as they are written in the file.
     """
 
     split: str = ""
     images: dict[str, str] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
-    values: dict[str, list[float]] = field(default_factory=dict)
+    values: dict[str, list[Written]] = field(default_factory=dict)
 
 
-def save_examples(path: Path, scored: Scored | None, splits: Splits) -> ShownExamples:
+def save_examples(
+    path: Path, scored: Scored | None, splits: Splits, classifier: Classifier | None, note: Callable[[str], None]
+) -> ShownExamples:
     """Write what is shown of the examples of a run, from its data.
+
+    Args:
+        path: The file.
+        scored: What is predicted for them.
+        splits: Its data.
+        classifier: The trained network, which knows the columns that matter most.
+        note: Called with why the file of a table cannot be read again, on one line.
 
     Raises:
         SaveError: The file could not be written.
@@ -56,8 +73,8 @@ def save_examples(path: Path, scored: Scored | None, splits: Splits) -> ShownExa
         shown = ShownExamples()
     elif splits.image_format is not None:
         shown = ShownExamples(scored.split, images=_images(scored, examples))
-    elif len(splits.input_shape) == 1:
-        shown = _values(scored, examples, splits.feature_names)
+    elif classifier is not None:
+        shown = _values(scored, examples, classifier, note)
     else:
         shown = ShownExamples(scored.split)
     write_text(path, json.dumps(asdict(shown)) + "\n")
@@ -102,9 +119,9 @@ def _small(image: Tensor) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def _values(scored: Scored, examples: Examples, names: Sequence[str] | None) -> ShownExamples:
+def _values(scored: Scored, examples: Examples, classifier: Classifier, note: Callable[[str], None]) -> ShownExamples:
     rows = list(scored.pictured())[:MAX_ROWS]
-    inputs = examples.select(torch.tensor(rows, dtype=torch.int64))[0][:, :MAX_COLUMNS].double().cpu()
-    columns = list(names or (f"feature {number}" for number in range(1, inputs.shape[1] + 1)))[: inputs.shape[1]]
-    values = {scored.names[row]: value for row, value in zip(rows, inputs.tolist(), strict=True)}
-    return ShownExamples(scored.split, columns=columns, values=values)
+    chosen = torch.tensor(rows, dtype=torch.int64)
+    found = table_rows(classifier, classifier.config.dataset, scored.split, examples, chosen, note)
+    values = {scored.names[row]: texts for row, texts in zip(rows, found.texts, strict=False)}
+    return ShownExamples(scored.split, columns=found.columns, values=values)

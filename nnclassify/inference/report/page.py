@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnclassify.data import Splits
 from nnclassify.files.atomic_write import write_text
+from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.report.contents import RunContents, read_run
 from nnclassify.inference.report.examples import save_examples
 from nnclassify.inference.report.scored import read_scored
@@ -16,7 +17,13 @@ from nnclassify.inference.report.templating import HERE, environment, page
 from nnclassify.runs.folder import RunFolder
 
 
-def save_report(folder: RunFolder, splits: Splits | None = None, out: Path | None = None) -> Path:
+def save_report(
+    folder: RunFolder,
+    splits: Splits | None = None,
+    out: Path | None = None,
+    classifier: Classifier | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Path:
     """Write the page about a run, and return its path.
 
     Args:
@@ -24,12 +31,14 @@ def save_report(folder: RunFolder, splits: Splits | None = None, out: Path | Non
         splits: Its data, if at hand: small images or values of some examples are then kept in `examples.json`, so that
             the page can be made again without the data.
         out: The file to write; None: `report.html` in the folder.
+        classifier: Its network, if at hand with its data.
+        note: Called with what could not be kept of the data, on one line.
 
     Raises:
         SaveError: A file could not be written.
     """
     scored = read_scored(folder.predictions)
-    examples = None if splits is None else save_examples(folder.examples, scored, splits)
+    examples = None if splits is None else save_examples(folder.examples, scored, splits, classifier, note)
     path = out or folder.report
     write_text(path, run_page(read_run(folder, examples, scored)))
     return path

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nnclassify.data.csv_rows import as_number
 from nnclassify.errors import counted, duration, printable, shell_command, some
 from nnclassify.evaluation import boosting
 from nnclassify.evaluation.baselines import MAX_EXAMPLES
@@ -114,7 +115,12 @@ def _told(run: RunContents, scored: Scored, row: int) -> list[str]:
 def _values_text(run: RunContents, name: str) -> str:
     values = run.examples.values.get(name, [])
     pairs = zip(run.examples.columns, values, strict=False)
-    return ", ".join(f"{readable(column, MAX_LABEL)} {value:.4g}" for column, value in pairs)
+    return ", ".join(f"{readable(column, MAX_LABEL)} {_written(value)}" for column, value in pairs)
+
+
+def _written(value: str) -> str:
+    """Return a value of a row, or that its field is empty."""
+    return readable(value, MAX_LABEL) if value else "(empty)"
 
 
 def _number(value: float) -> str:
@@ -306,7 +312,18 @@ def _mistakes(run: RunContents) -> dict[str, Any]:
         text += " Only their names are known: the run kept no images or values of them."
     wanted = [("Most confident mistakes (highest loss)", scored.highest), ("Near misses (lowest loss)", scored.lowest)]
     groups = [_mistake_group(run, scored, title, rows) for title, rows in wanted if rows]
-    return {"groups": groups, "text": text, "columns": [readable(name, MAX_LABEL) for name in run.examples.columns]}
+    return {"groups": groups, "text": text, "columns": list(_columns(run))}
+
+
+def _columns(run: RunContents) -> Iterator[dict[str, Any]]:
+    """Yield the name of each column of the rows that are shown, and whether it has numbers alone."""
+    for place, name in enumerate(run.examples.columns):
+        texts = [values[place] for values in run.examples.values.values() if place < len(values)]
+        yield {"name": readable(name, MAX_LABEL), "is_number": all(not text or _is_number(text) for text in texts)}
+
+
+def _is_number(text: str) -> bool:
+    return as_number(text) is not None or as_number(text, ",") is not None
 
 
 def _mistake_group(run: RunContents, scored: Scored, title: str, rows: Sequence[int]) -> dict[str, Any]:
@@ -319,7 +336,7 @@ def _example(run: RunContents, scored: Scored, row: int) -> dict[str, Any]:
         return readable(", ".join(scored.class_names[label] for label in labels) or "no class", MAX_LABEL)
 
     name = scored.names[row]
-    values = [f"{value:.4g}" for value in run.examples.values.get(name, [])]
+    values = [_written(value) for value in run.examples.values.get(name, [])]
     return {
         "name": readable(name, MAX_NAME),
         "true": named(scored.true[row]),
