@@ -40,7 +40,7 @@ OPTIONS = {
         *["CONFIG", "WORDS", "--help", "--json", "--label", "--network", "--no-plots", "--out", "--plots", "--set"],
         *["--trust", "--verbose", *SHORT],
     ],
-    "init": ["DATA", "--help", "--json", "--label", "--out"],
+    "init": ["DATA", "WORDS", "--help", "--json", "--label", "--out", "--set", *SHORT],
     "preview": ["CONFIG", "WORDS", "--help", "--json", "--label", "--out", "--set", "--split", "--trust", *SHORT],
     "check": [
         *[
