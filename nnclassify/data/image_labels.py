@@ -183,9 +183,10 @@ def _resolve(
     """
     unknown = {row for row in rows if row.name not in present and not (root / row.name).is_file()}
     if unknown and len(unknown) == len(rows) and (folder := _folder_of(rows[0].name, present)) is not None:
-        notes.append(f"{path}: the files are in {root / folder}")
-        within = [row._replace(name=f"{folder}/{row.name}") for row in rows]
-        return _resolve(root, path, within, present, notes)
+        parts = divisions(sorted({name.rpartition("/")[0] for name in present}))
+        folders = parts if folder in parts else [folder]
+        notes.append(f"{path}: the files are in {some([str(root / each) for each in folders])}")
+        return _resolve(root, path, _within(folders, rows, present), present, notes)
     written: dict[str, list[str]] = {}
     for name in present if unknown else ():
         composed = unicodedata.normalize("NFC", name)
@@ -208,6 +209,22 @@ def _resolve(
         resolved.append(row)
     notes += [f"{path}: {counted(number, 'file')} listed {how}" for how, number in differ.items() if how]
     return resolved, missing
+
+
+def _within(folders: Sequence[str], rows: Iterable[_Row], present: Iterable[str]) -> list[_Row]:
+    """Return rows with names in the only folder, or in that of numbered parts of a dataset which alone has the file."""
+    if len(folders) == 1:
+        return [row._replace(name=f"{folders[0]}/{row.name}") for row in rows]
+    found: dict[str, set[str]] = {}
+    for name in present:
+        folder, _, file = name.rpartition("/")
+        for form in {file.casefold(), file.casefold().rpartition(".")[0]} if folder in folders else ():
+            found.setdefault(form, set()).add(folder)
+    places = [found.get(row.name.casefold(), set()) for row in rows]
+    return [
+        row._replace(name=f"{min(place)}/{row.name}") if len(place) == 1 else row
+        for row, place in zip(rows, places, strict=True)
+    ]
 
 
 def _folder_of(name: str, present: Iterable[str]) -> str | None:

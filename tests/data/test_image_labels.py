@@ -133,3 +133,12 @@ def test_of_two_columns_the_one_of_images_may_have_any_name(here: Path) -> None:
     paint("a.png", "b.PNG")
     splits = build("Klasse;Datei\ncat;a.png\ndog;b.PNG\n")
     assert splits.class_names == ["cat", "dog"] and splits.train.all_names() == ["a.png", "b.PNG"]
+
+
+def test_files_in_numbered_parts_are_found(here: Path) -> None:
+    paint("x_part_1/a.png", "x_part_1/c.png", "x_part_2/b.png", "x_part_2/c.png", "x_part_2/D.png")
+    splits = build("file,label\na,cat\nb.png,dog\nd.png,dog\n")
+    assert splits.train.all_names() == ["x_part_1/a.png", "x_part_2/b.png", "x_part_2/D.png"]
+    assert "labels.csv: the files are in root/x_part_1, root/x_part_2" in splits.notes
+    with pytest.raises(DataError, match=r"labels.csv:3: root/c: no such file"):  # it is in both
+        build("file,label\na,cat\nc,dog\nb,dog\n")
