@@ -1,7 +1,9 @@
-"""Folders of images: `python -m benchmarks.folders` lists a million files; `--images ROOT` trains on a folder.
+"""Folders of images: `python -m benchmarks.folders` lists a million files; `--images ROOT` decodes a folder and trains.
 
-The listing is compared with `os.scandir` over the same files, in processor time, each the median of several rounds.
-Of a training run, the peak of its resident memory is measured, which includes the mapped cache and torch's own 0.5 GB.
+The listing is compared with `os.scandir` over the same files, in processor time, each the median of several rounds; and
+decoding into the cache with decoding by Pillow alone, on some files after the other. Of a training run, the peak of its
+resident memory is measured, which includes the mapped cache and torch's own 0.5 GB. `benchmarks/folders.md` has the
+results.
 """
 
 from __future__ import annotations
@@ -15,14 +17,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from nnclassify.data.examples import content_hashes
+from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import find_layout
+from nnclassify.data.image_format import ImageFormat
+from nnclassify.data.image_reading import Facts, decode_blocks
 
-CLASSES, LINKS, ROUNDS = 10, 50_000, 5
-"""Classes; hard links to one file, of which ext4 allows 65,000; and repetitions of a measurement."""
+CLASSES, LINKS, ROUNDS, DECODED = 10, 50_000, 5, 2000
+"""Classes; hard links to one file, of which ext4 allows 65,000; repetitions of a measurement; images per turn."""
 CNN = (
     "model={name: cnn, blocks: [{channels: 16, padding: same, pool: max}, {channels: 8, padding: same, pool: max}], "
     "hidden: [50]}"
@@ -69,6 +77,34 @@ def list_files(num_files: int) -> None:
         print(f"peak memory {peak * 1024 / 1e9:.2f} GB, before the listing {before * 1024 / 1e9:.2f} GB")
 
 
+def decode(root: Path) -> None:
+    """Print how long the images of a folder take to be listed, decoded and hashed, as for the cache, and by Pillow."""
+    start = time.process_time()
+    files = find_layout(root, None).splits["train"].paths
+    listing = time.process_time() - start
+    image_format = ImageFormat(32, 32, "rgb", white=255)
+    ours, bare = [], []
+    for first in range(0, len(files), DECODED):
+        part = files.take(np.arange(first, min(first + DECODED, len(files))))
+        ours.append(seconds(partial(_hashed, part, image_format)))
+        bare.append(seconds(partial(_opened, part)))
+    print(
+        f"{len(files):,} images: decoded for the cache in {listing + sum(ours):.1f} s, by Pillow in {sum(bare):.1f} s"
+    )
+    print(f"ratio {(listing + sum(ours)) / sum(bare):.2f}, of which listing {listing:.1f} s")
+
+
+def _hashed(files: FileList, image_format: ImageFormat) -> None:
+    for block in decode_blocks(files, image_format, Facts()):
+        content_hashes(block.reshape(len(block), -1))
+
+
+def _opened(files: FileList) -> None:
+    for path in files.texts(range(len(files))):
+        with Image.open(path) as image:
+            np.asarray(image)
+
+
 def train(root: Path) -> None:
     """Print the peak memory of two runs from a folder: one that decodes the images, and one that finds them cached."""
     with tempfile.TemporaryDirectory() as folder:
@@ -87,4 +123,8 @@ if __name__ == "__main__":
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--images", type=Path, help="a folder of images with a folder for each class")
     arguments = parser.parse_args()
-    list_files(arguments.files) if arguments.images is None else train(arguments.images)
+    if arguments.images is None:
+        list_files(arguments.files)
+    else:
+        decode(arguments.images)
+        train(arguments.images)
