@@ -1,9 +1,10 @@
 """`python -m benchmarks.calibration RUN...`: do probabilities, prediction sets, risks and flags keep what they promise?
 
-For each run with a validation split of its own: the scores before and after calibration on its test split; how often
-sets contain the true class there, and on average over 200 random divisions of validation and test examples, with the
-sampling error that divisions of such sizes have; the errors among the answered examples; and how often test examples,
-noise and other images are flagged as unlike the training data.
+For each run with a validation split of its own: the scores before and after calibration on its test split, and the
+calibration error over 200 random divisions of validation and test examples; how often sets contain the true class on
+the test split, and on average over the divisions, with the sampling error that divisions of such sizes have; the errors
+among the answered examples; and how often test examples, noise and other images are flagged as unlike the training
+data.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from nnclassify.evaluation.calibration import Calibration, calibrated
 from nnclassify.evaluation.conformal import ConformalScores, coverage_of, true_scores
 from nnclassify.evaluation.novelty import MAX_FIT, Novelty
 from nnclassify.evaluation.reliability import reliability
+from nnclassify.evaluation.temperature import fit_temperature
 from nnclassify.inference.classifier import Classifier, load_run
 from nnclassify.inference.evaluate import splits_of
+from nnclassify.losses.loss_function import LossFunction
 
 COVERAGES, RISKS = (0.8, 0.9, 0.95, 0.99), (0.01, 0.02, 0.05, 0.1)
 DIVISIONS, NUM_OTHERS = 200, 500
@@ -59,6 +62,7 @@ def _measured(classifier: Classifier, splits: Splits, others: Path | None) -> It
     for name, probabilities in (("before", before), ("after", shares)):
         scores = reliability(probabilities, test_targets, probabilities.argmax(dim=1)).summary()
         yield f"  {name:6} " + ", ".join(f"{score} {value:.5f}" for score, value in scores.items())
+    yield _errors(classifier.loss_fn, outputs, targets, test_outputs, test_targets)
     yield from _sets(found, loss_fn.probabilities(outputs), targets, shares, test_targets)
     correct, confidence = loss_fn.predictions(test_outputs) == test_targets, shares.amax(dim=1)
     assert found.risks is not None
@@ -79,13 +83,32 @@ def _measured(classifier: Classifier, splits: Splits, others: Path | None) -> It
         yield "  unlike the training data: " + ", ".join(f"{name} {share:.1%}" for name, share in flagged.items())
 
 
+def _errors(loss_fn: LossFunction, *known: Tensor) -> str:
+    """Say how calibration changes the calibration error over random divisions: on one split that may be chance."""
+    outputs, targets, test_outputs, test_targets = known
+    every, labels, count = torch.cat([outputs, test_outputs]), torch.cat([targets, test_targets]), len(targets)
+    errors = []
+    for order in _divisions(len(labels)):
+        fitted, judged = order[:count], order[count:]
+        found = Calibration(count, fit_temperature(every[fitted], labels[fitted], loss_fn))
+        both = (each.probabilities(every[judged]) for each in (loss_fn, calibrated(loss_fn, found)))
+        errors.append([reliability(each, labels[judged], each.argmax(dim=1)).summary()["ece"] for each in both])
+    before, after = np.mean(errors, axis=0)
+    lowered = statistics.mean(after < before for before, after in errors)
+    return f"  ece over {DIVISIONS} divisions: {before:.5f} to {after:.5f}, lowered in {lowered:.0%} of them"
+
+
+def _divisions(count: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randperm(count, generator=generator) for _ in range(DIVISIONS)]
+
+
 def _sets(found: Calibration, validation: Tensor, targets: Tensor, test: Tensor, test_targets: Tensor) -> Iterator[str]:
     """Compare the coverage on the test split, and over random divisions, with what is expected."""
     assert found.scores is not None
     probabilities, every = torch.cat([validation, test]), torch.cat([targets, test_targets])
     scores, count = true_scores(probabilities, every), len(targets)
-    generator = torch.Generator().manual_seed(0)
-    orders = [torch.randperm(len(every), generator=generator) for _ in range(DIVISIONS)]
+    orders = _divisions(len(every))
     for coverage in COVERAGES:
         on_test = coverage_of(found.scores.sets(test, coverage), test_targets)
         divided = []
