@@ -33,9 +33,11 @@ from nnclassify.inference.compare import compare
 from nnclassify.inference.evaluate import splits_of
 from nnclassify.inference.plots.save import draw_again
 from nnclassify.run import RunResult, train
+from nnclassify.runs import resume
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
 from nnclassify.runs.folder import RunFolder
 from nnclassify.runs.resumable import resumable
+from nnclassify.runs.resume import machine_state
 from nnclassify.training import plan
 from nnclassify.training.trainer import Observer, Trainer
 
@@ -450,6 +452,16 @@ def test_a_run_goes_on_as_it_began_or_as_it_is_asked_to(compiled: bool, monkeypa
     assert not any(note.startswith("compile") for note in notes)
     go_on(folder, f"compile={'off' if compiled else 'on'}", notes=notes)
     assert any(note.startswith("compile: ") and "not bit for bit the same" in note for note in notes)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_another_number_of_processes_is_told(number: int, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums over the processes are added in another order, and each draws dropout of its own."""
+    folder, notes = begin(stop_at=4), list[str]()
+    monkeypatch.setattr(resume, "machine_state", lambda trainer: {**machine_state(trainer), "processes": number})
+    go_on(folder, notes=notes)
+    now = f"processes: 1 when the run was saved, now {number}: the result is as good, but not bit for bit the same"
+    assert [note for note in notes if "processes" in note] == [now] * (number != 1)
 
 
 def test_two_processes_never_train_into_one_folder(begin: Begin) -> None:
