@@ -144,7 +144,8 @@ class RunFolder:
             raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions") from cause
         try:
             _wait_for_lock(descriptor, self.path)
-            _write(descriptor, "\n".join(sorted(launchers)), self.lock)
+            if self.launchers() != set(launchers):
+                _write(descriptor, "\n".join(sorted(launchers)), self.lock)
             remove_partials(self.path)
             yield
         finally:
