@@ -281,13 +281,14 @@ class Csv(UnsplitDataset):
         found = rows_at(table, self._labels(), columns, lines)
         kinds = transform.encoder or TableEncoder(tuple(NumberColumn(name=name) for name in transform.columns or ()))
         kind_of = dict(zip(kinds.names, zip(kinds.columns, kinds.slices, strict=True), strict=True))
-        for line, features in zip(lines, examples.inputs.index_select(0, examples.indices).tolist(), strict=True):
-            where = table.where(line)
-            if line not in found:
-                raise DataError(f"{where}: no such row anymore: the file has changed since it was read")
-            for name, text in zip(columns, found[line], strict=True):
-                column, place = kind_of[name]
-                if column.encoded(text, where, table.format.decimal) != features[place]:
+        if (gone := next((line for line in lines if line not in found), None)) is not None:
+            raise DataError(f"{table.where(gone)}: no such row anymore: the file has changed since it was read")
+        for index, name in enumerate(columns):
+            column, place = kind_of[name]
+            features = examples.inputs[:, place].index_select(0, examples.indices).tolist()
+            for line, known in zip(lines, features, strict=True):
+                where, text = table.where(line), found[line][index]
+                if column.encoded(text, where, table.format.decimal) != known:
                     raise DataError(f"{where}: column {name!r} is now {text!r}: the file has changed since it was read")
         return [found[line] for line in lines]
 

@@ -33,6 +33,8 @@ MAX_EXAMPLES, NUM_REPEATS = 5000, 5
 """Evenly spaced examples whose columns are shuffled, and how many times."""
 MAX_COLUMNS = 300
 """Most columns of a table whose importance is computed."""
+MAX_VALUES = 2**22
+"""Values of a table whose influence is computed at once."""
 
 Method = Literal["Grad-CAM", "integrated gradients"]
 
@@ -219,10 +221,11 @@ def column_influence(classifier: Classifier, examples: Examples, rows: Tensor) -
     Args:
         classifier: The trained network.
         examples: The examples.
-        rows: The rows `(B,)`, numbered within the examples.
+        rows: The rows `(B,)`, numbered within the examples; of very wide tables, the first ones are used.
     """
-    usual = _prepared(classifier, examples.select(examples.spaced_rows(MAX_EXAMPLES))[0]).mean(dim=0)
-    raw, targets = examples.select(rows)
+    most = max(1, MAX_VALUES // classifier.transform.input_shape[0])
+    usual = _prepared(classifier, examples.select(examples.spaced_rows(most))[0]).mean(dim=0)
+    raw, targets = examples.select(rows[:most])
     inputs = _prepared(classifier, raw).requires_grad_()
     with torch.enable_grad():
         losses = classifier.loss_fn(classifier.model(inputs), targets.to(inputs.device))
