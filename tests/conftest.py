@@ -79,13 +79,15 @@ def _is_slow(path: Path) -> bool:
     return any(line.startswith("pytestmark") and "mark.slow" in line for line in lines)
 
 
-def pytest_collectstart() -> None:
+def pytest_collectstart(collector: pytest.Collector) -> None:
     """Import hypothesis first: it asks the collector who keeps an object of its own, which takes long among many.
 
-    Its deadline is by the clock on the wall, which other programs on the machine use up too.
+    Its deadline is by the clock on the wall, which other programs on the machine use up too. Among the unit tests, its
+    tests draw 25 examples each; with `pytest -m "slow or hypothesis"` 100.
     """
     hypothesis = importlib.import_module("hypothesis")
-    hypothesis.settings.register_profile("shared_machine", deadline=None)
+    num_examples = 25 if collector.config.option.markexpr == "not slow" else 100
+    hypothesis.settings.register_profile("shared_machine", deadline=None, max_examples=num_examples)
     hypothesis.settings.load_profile("shared_machine")
 
 

@@ -143,7 +143,7 @@ def build(config: RunConfig) -> None:
 
 @seed(0)
 @given(name=st.sampled_from(CONFIGS), changes=st.lists(CHANGES, min_size=1, max_size=2), override=OVERRIDES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, database=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 def test_a_config_with_something_wrong_in_it_is_refused_in_lines_or_can_be_built(
     name: str, changes: list[Any], override: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

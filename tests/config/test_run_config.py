@@ -404,7 +404,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(data=st.fixed_dictionaries({"dataset": VALUES, "model": VALUES}, optional={"loss": VALUES, "epochs": VALUES}))
 @example(data={"dataset": {"name": []}, "model": {"name": {}}})
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_data_is_a_config_or_an_error_in_lines(data: Any, here: Path) -> None:
     (here / "c.yaml").write_text(yaml.safe_dump(data))
     try:
@@ -414,7 +414,7 @@ def test_any_data_is_a_config_or_an_error_in_lines(data: Any, here: Path) -> Non
 
 
 @given(text=st.text(alphabet=string.printable + "é\u2028\x85", max_size=60), override=st.text(max_size=20))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_and_any_override_is_a_config_or_an_error(text: str, override: str, here: Path) -> None:
     (here / "c.yaml").write_text(text, encoding="utf-8")
     for overrides in ([], [override], [f"model.{override}=3"]):

@@ -14,7 +14,7 @@ from nnclassify.config.run_config import RunConfig, load_config
 from nnclassify.config.yaml_reader import YamlSource, parse_yaml, read_yaml, written
 from nnclassify.errors import ConfigError
 
-any_input = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+any_input = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 MARKS = [*":-?,[]{}#&*!|>'\"%@`~\n\t \x00\x85é", ": ", "\n  ", "- ", "&a ", "*a", "<<: ", "---", "...", "%YAML 1.2\n"]
 WORDS = ["a", "epochs", "1e3", "0x1f", "0o7", ".inf", "-.nan", "!!int ", "!!float ", "!!bool ", "!!null ", '"\\x41"']

@@ -370,7 +370,7 @@ def test_a_path_that_is_no_file_says_what_it_is(here: Path) -> None:
     text=st.text(max_size=80) | st.text(alphabet='a1,."\n\r ;-e', max_size=80).map("red,green,shade\n".__add__),
     options=st.sampled_from([{}, {"categories": "auto"}, {"categories": "auto", "missing": "fill"}]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_read_or_refused_in_one_line(text: str, options: dict[str, Any], here: Path) -> None:
     try:
         splits = read(text.encode("utf-8", "surrogatepass"), here, **options)
