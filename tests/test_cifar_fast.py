@@ -101,6 +101,7 @@ def test_the_network_is_the_papers(built: tuple[Components, Trainer]) -> None:
     assert torch.equal(model.get_submodule("block_2_conv")(images), images)
 
 
+@pytest.mark.slow
 def test_training_is_the_papers(built: tuple[Components, Trainer]) -> None:
     components, trainer = built
     weights = [value.detach().clone() for value in components.model.parameters() if value.ndim > 1]

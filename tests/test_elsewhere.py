@@ -39,9 +39,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, here: Path) -> Iterator[Elsewhere
     "values",
     [
         {"dataset": PICTURES, "model": CNN, "ema": 0.9, "clip_grad_norm": 1.0},
-        {"dataset": PICTURES, "model": CNN, "lookahead": {"every": 2}, "evaluation": {"tta": "mirror_translate"}},
-        {"dataset": PICTURES, "model": WHITENING, "optimizer": {"name": "muon"}},
         {"loss": {"name": "cross_entropy", "class_weights": "balanced"}, "scheduler": "one_cycle"},
+        pytest.param(
+            {"dataset": PICTURES, "model": CNN, "lookahead": {"every": 2}, "evaluation": {"tta": "mirror_translate"}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"dataset": PICTURES, "model": WHITENING, "optimizer": {"name": "muon"}}, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_computes_there(values: dict[str, Any]) -> None:

@@ -24,6 +24,9 @@ from nnclassify.training.history import Row
 from nnclassify.training.trainer import Observer, Trainer
 
 MEMBERS = [(family, name) for family, members in families().items() for name in members]
+LIBRARIES = ("timm", "torchvision")
+"""Models of others, which take seconds to import and train."""
+LEARNERS = [pytest.param(*member, marks=[pytest.mark.slow] * (member[1] in LIBRARIES)) for member in MEMBERS]
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "csv": {"path": "table.csv"},
@@ -85,7 +88,7 @@ class StopWhenLearned(Observer):
             trainer.request_stop(15)
 
 
-@pytest.mark.parametrize(("family", "name"), MEMBERS)
+@pytest.mark.parametrize(("family", "name"), LEARNERS)
 def test_member_learns_a_toy_problem_and_survives_saving(
     family: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nnclassify.config.run_config import load_config
 from nnclassify.diagnosis.check import diagnose
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_trial_without_validation_selects_no_epoch(here: Path) -> None:

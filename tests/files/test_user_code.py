@@ -95,7 +95,7 @@ def resumed(config: str) -> LoadedConfig:
     return found
 
 
-@pytest.mark.parametrize("config", ["run", "run.yaml"])
+@pytest.mark.parametrize("config", ["run", pytest.param("run.yaml", marks=pytest.mark.slow)])
 def test_a_run_resumes_with_the_code_it_began_with(config: str, net: Path, trusted: None) -> None:
     train(load_config("run.yaml"), with_report=False)
     net.write_text(USER_CODE + "# another line\n")

@@ -251,7 +251,7 @@ def test_curves_of_a_diverging_run_are_seen_on_a_logarithmic_axis() -> None:
     assert loss.get_yscale() == "log" and low < 0.5 and high > 1e6
 
 
-@pytest.mark.parametrize("num_classes", [21, 250])
+@pytest.mark.parametrize("num_classes", [21, pytest.param(250, marks=pytest.mark.slow)])
 def test_a_large_confusion_matrix_is_named_along_its_sides_and_lists_its_largest_entries(num_classes: int) -> None:
     names = [f"class {number}" for number in range(num_classes)]
     _, evaluation = predicted(names, torch.zeros(2 * num_classes, 2))

@@ -39,12 +39,14 @@ def test_a_full_standard_output_is_one_line_and_exit_code_3(here: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ("{nnclassify} configs >&-", 0),
         ("{nnclassify} configs <&- >&- 2>&-", 0),
-        ("{nnclassify} configs | head -n 1", 0),
         ("{nnclassify} configs show nope 2>&-", 2),
-        ("{nnclassify} configs show nope 2>/dev/full", 2),
-        ("({nnclassify} configs show nope; echo $? >code) 2>&1 | true; exit $(cat code)", 2),
+        pytest.param("{nnclassify} configs >&-", 0, marks=pytest.mark.slow),
+        pytest.param("{nnclassify} configs | head -n 1", 0, marks=pytest.mark.slow),
+        pytest.param("{nnclassify} configs show nope 2>/dev/full", 2, marks=[pytest.mark.slow, needs_full]),
+        pytest.param(
+            "({nnclassify} configs show nope; echo $? >code) 2>&1 | true; exit $(cat code)", 2, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_closed_stream_changes_no_exit_code(command: str, code: int, here: Path) -> None:
@@ -53,7 +55,10 @@ def test_a_closed_stream_changes_no_exit_code(command: str, code: int, here: Pat
     assert "error" not in done.stdout  # errors never go to standard output
 
 
-@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252:strict"}])
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, pytest.param({"PYTHONIOENCODING": "cp1252:strict"}, marks=pytest.mark.slow)],
+)
 def test_what_the_encoding_lacks_is_an_escape(environment: dict[str, str], here: Path) -> None:
     (here / "猫.yaml").write_text("dataset: [\n")
     done = shell("{nnclassify} train 猫.yaml", here, **environment)

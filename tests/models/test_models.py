@@ -202,7 +202,9 @@ def test_a_head_pools_each_channel_over_the_image(head: str) -> None:
     torch.testing.assert_close(network(images), linear(pooled))
 
 
-@pytest.mark.parametrize("name", families()["model"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "timm")) for name in families()["model"]]
+)
 def test_dropout_on_outputs_acts_in_training_alone(name: str, files: Path, trusted: None) -> None:
     options: dict[str, Any] = {
         "cnn": {"blocks": [{"channels": 2}]},

@@ -137,7 +137,7 @@ def whole_after_best(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> 
         return state(folder)
 
 
-@pytest.mark.parametrize("step", [1, 5, 6, 7, 11])
+@pytest.mark.parametrize("step", [1, 7, *(pytest.param(step, marks=pytest.mark.slow) for step in (5, 6, 11))])
 def test_a_run_that_was_stopped_ends_as_if_it_was_not(begin: Begin, whole: str, step: int) -> None:
     folder = begin(stop_at=step)
     training = load_checkpoint(folder.last).training
@@ -152,7 +152,7 @@ def table_of(folder: RunFolder) -> list[dict[str, float]]:
     return [{key: float(value) for key, value in row.items()} for row in rows]
 
 
-@pytest.mark.parametrize("step", [1, 6, 9])
+@pytest.mark.parametrize("step", [9, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 6))])
 def test_the_table_has_each_row_of_the_history_once(begin: Begin, step: int) -> None:
     folder = begin(stop_at=step)
     assert folder.results.is_file() == (step > 6)
@@ -265,7 +265,14 @@ def test_a_damaged_best_checkpoint_of_a_finished_run_is_written_again_and_said(b
 
 @pytest.mark.parametrize(
     ("damage", "stop_at"),
-    [(b"", 8), (b"\x00\xff", 8), (b"dataset: {name: dig", 8), (b"seed: 0\nepochs: 2x\n", 8), (None, 8), (None, 0)],
+    [
+        (b"dataset: {name: dig", 8),
+        (None, 0),
+        *(
+            pytest.param(damage, 8, marks=pytest.mark.slow)
+            for damage in (b"", b"\x00\xff", b"seed: 0\nepochs: 2x\n", None)
+        ),
+    ],
 )
 def test_a_damaged_config_of_a_run_is_written_again_from_its_checkpoint(
     begin: Begin, damage: bytes | None, stop_at: int, whole: str
@@ -289,7 +296,7 @@ def test_a_config_of_a_run_that_was_edited_is_not_overruled(begin: Begin) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
-@pytest.mark.parametrize("mode", [0o500, 0])
+@pytest.mark.parametrize("mode", [0o500, pytest.param(0, marks=pytest.mark.slow)])
 def test_a_run_folder_that_is_closed_while_it_trains_costs_nothing(mode: int, whole: str, as_user: Path) -> None:
     class Close(Observer):
         def steps_done(self, trainer: Trainer, num_steps: int) -> None:
@@ -415,6 +422,7 @@ def test_rows_in_another_order_are_other_data() -> None:
         go_on(folder)
 
 
+@pytest.mark.slow
 def test_another_number_of_threads_is_a_warning(begin: Begin) -> None:
     folder = begin("threads=1", stop_at=STEPS - 1)
     notes: list[str] = []
@@ -512,7 +520,7 @@ def test_what_a_tiny_table_left_out_stays_left_out() -> None:
         train(load_config("run.yaml", ["patience=1"]))
 
 
-@pytest.mark.parametrize("begun", [torch.bfloat16, None])
+@pytest.mark.parametrize("begun", [torch.bfloat16, pytest.param(None, marks=pytest.mark.slow)])
 def test_the_number_type_that_auto_chose_is_kept(begun: torch.dtype | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resumed run does not load the pretrained weights with which the choice was made, and may choose otherwise."""
     other = None if begun else torch.bfloat16

@@ -283,6 +283,7 @@ def test_auto_goes_on_eagerly_where_nothing_can_be_compiled(
         assert trainer.finished and notes == ["compile: no compiler; all steps run eagerly"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_compiled_at_first_says_so(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Doubt(Observer):
         def epoch_done(self, trainer: Trainer, row: Row) -> None:

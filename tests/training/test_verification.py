@@ -104,14 +104,14 @@ def with_options(step: StepFunction, **options: Any) -> Callable[..., Results]:
     return partial(step._eager_step, replace(state, groups=groups))
 
 
-@pytest.mark.parametrize("group_size", [1, 2, 4])
+@pytest.mark.parametrize("group_size", [1, pytest.param(2, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_the_eager_step_agrees_with_itself(member: Callable[[], Optimizer], group_size: int) -> None:
     step = build(member(), compiled=True, group_size=group_size)
     assert verdict(step, Spoiled(step, nothing)) is None
 
 
-@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.9])
+@pytest.mark.parametrize("factor", [0.9, *(pytest.param(factor, marks=pytest.mark.slow) for factor in (-1.0, 0.0))])
 @pytest.mark.parametrize("member", OPTIMIZERS)
 def test_a_lost_sign_or_factor_is_found(member: Callable[[], Optimizer], factor: float) -> None:
     step = build(member(), compiled=True)

@@ -123,6 +123,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "\\u202e" in page.text
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_fit_a_page(tmp_path: Path) -> None:
     run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
     classes = [f"class number {number}" for number in range(1000)]
@@ -132,6 +133,7 @@ def test_a_thousand_classes_fit_a_page(tmp_path: Path) -> None:
     assert page.tags["tr"] > 1000
 
 
+@pytest.mark.slow
 def test_long_names_fit_a_page(tmp_path: Path) -> None:
     run = write_run(tmp_path, result={"test": {"accuracy": 0.5}})
     answers = [(f"{number}" + "\N{GRINNING FACE}" * 300 + "a" + "\u0301" * 900, 0, 1, 0.5) for number in range(4000)]
