@@ -95,7 +95,11 @@ def print_reference(as_json: JsonOption = False) -> None:
 def print_schema(
     command: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Print the schema of the --json output of a command instead, such as train."),
+        typer.Option(
+            "--command",
+            metavar="NAME",
+            help="Print the schema of the --json output of a command instead, such as train.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -21,7 +21,7 @@ def export(
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The file to write. Default: export/<run> in the run folder."),
+        typer.Option("--out", metavar="FILE", help="The file to write. Default: export/<run> in the run folder."),
     ] = None,
     license_text: Annotated[
         str | None, typer.Option("--license", metavar="TEXT", help="The license to state in the file, such as MIT.")

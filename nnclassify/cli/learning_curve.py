@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from nnclassify.runs.folder import RunFolder
 
 SharesOption = Annotated[
-    int, typer.Option(metavar="N", min=3, max=12, help="Number of shares of the training split: 1, 1/2, 1/4 and so on.")
+    int,
+    typer.Option(
+        "--shares",
+        metavar="N",
+        min=3,
+        max=12,
+        help="Number of shares of the training split: 1, 1/2, 1/4 and so on.",
+    ),
 ]
 TrialsOption = Annotated[
     bool | None,
@@ -33,11 +40,13 @@ def learning_curve(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,
     shares: SharesOption = 5,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Number of seeds per share.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, max=100, help="Number of seeds per share.")] = 3,
     trials: TrialsOption = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The file to save the plot to. Default: in the folder of the runs."),
+        typer.Option(
+            "--plot", metavar="FILE", help="The file to save the plot to. Default: in the folder of the runs."
+        ),
     ] = None,
     as_json: JsonOption = False,
     trust: TrustOption = False,

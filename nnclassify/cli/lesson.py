@@ -68,7 +68,9 @@ def lesson(
         typer.Option("--out", metavar="FOLDER", help="Write the site, or the configs and data of one lesson."),
     ] = None,
     telling: Telling = UNPROMPTED,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**31, help="Added to the seeds of the configs.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, max=2**31, help="Added to the seeds of the configs.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Learn from a network that does not learn.

@@ -60,7 +60,7 @@ TrustOption = Annotated[
         "--trust", help="Run the Python code that the config or the checkpoint names or holds.", callback=_allow_code
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 ConfigArgument = Annotated[
     str,
     typer.Argument(
@@ -109,11 +109,11 @@ class Changes:
         typer.Argument(metavar="KEY=VALUE", help="Override values, such as optimizer.lr=0.1."),
     ] = None
     overrides: SetOption = None
-    epochs: Annotated[str | None, typer.Option(metavar="N", help="Short for epochs=N.")] = None
-    lr: Annotated[str | None, typer.Option(metavar="LR", help="Short for optimizer.lr=LR.")] = None
-    seed: Annotated[str | None, typer.Option(metavar="N", help="Short for seed=N.")] = None
-    batch_size: Annotated[str | None, typer.Option(metavar="N", help="Short for batch_size=N.")] = None
-    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="Short for device=DEVICE.")] = None
+    epochs: Annotated[str | None, typer.Option("--epochs", metavar="N", help="Short for epochs=N.")] = None
+    lr: Annotated[str | None, typer.Option("--lr", metavar="LR", help="Short for optimizer.lr=LR.")] = None
+    seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Short for seed=N.")] = None
+    batch_size: Annotated[str | None, typer.Option("--batch-size", metavar="N", help="Short for batch_size=N.")] = None
+    device: Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="Short for device=DEVICE.")] = None
     label: LabelOption = None
 
     def gathered(self, **more: str | None) -> list[str]:
@@ -164,12 +164,15 @@ class CautionOptions:
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            metavar="P", help="Answer `unsure` where the predicted class has a lower probability, such as 0.8."
+            "--min-confidence",
+            metavar="P",
+            help="Answer `unsure` where the predicted class has a lower probability, such as 0.8.",
         ),
     ] = None
     risk: Annotated[
         float | None,
         typer.Option(
+            "--risk",
             metavar="R",
             help="Answer `unsure` so that at most this fraction of the other answers is wrong, such as 0.05.",
         ),
@@ -177,7 +180,9 @@ class CautionOptions:
     sets: Annotated[
         float | None,
         typer.Option(
-            metavar="C", help="Also print sets of classes that contain the true class this often, such as 0.9."
+            "--sets",
+            metavar="C",
+            help="Also print sets of classes that contain the true class this often, such as 0.9.",
         ),
     ] = None
 

@@ -67,13 +67,15 @@ InputsArgument = Annotated[
 NewestRunOption = Annotated[
     str | None,
     typer.Option(
+        "--run",
         metavar="RUN",
         help="A run under checkpoints/, a run folder or a checkpoint file. Default: the newest run.",
         autocompletion=complete_run,
     ),
 ]
 TopKOption = Annotated[
-    int, typer.Option(metavar="K", min=1, help="Number of classes to print per input, most probable first.")
+    int,
+    typer.Option("--top-k", metavar="K", min=1, help="Number of classes to print per input, most probable first."),
 ]
 CsvOption = Annotated[
     bool,

@@ -26,7 +26,7 @@ OutOption = Annotated[
 @takes_options
 def preview(
     config: ConfigArgument,
-    split: Annotated[str, typer.Option(metavar="SPLIT", help="train, validation or test.")] = "train",
+    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="train, validation or test.")] = "train",
     out: OutOption = None,
     changes: Changes = UNCHANGED,
     as_json: JsonOption = False,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def receipt(
     run: RunArgument = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write. Default: receipt.json in the run folder.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The file to write. Default: receipt.json in the run folder."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

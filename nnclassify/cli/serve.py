@@ -27,19 +27,22 @@ if TYPE_CHECKING:
     from nnclassify.serve.limits import Limits
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-PortOption = Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 for any free one.")]
+PortOption = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port; 0 for any free one.")
+]
 HostOption = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="The address to listen on; 0.0.0.0 for all addresses.")
+    str, typer.Option("--host", metavar="ADDRESS", help="The address to listen on; 0.0.0.0 for all addresses.")
 ]
 AllowHostOption = Annotated[
     list[str] | None,
     typer.Option("--allow-host", metavar="NAME", help="A name by which clients may call the server. Repeatable."),
 ]
 WorkersOption = Annotated[
-    int, typer.Option(metavar="N", min=1, max=256, help="Number of processes. They share the weights.")
+    int,
+    typer.Option("--workers", metavar="N", min=1, max=256, help="Number of processes. They share the weights."),
 ]
 TopKOption = Annotated[
-    int, typer.Option(metavar="K", min=1, help="Number of classes in an answer, most probable first.")
+    int, typer.Option("--top-k", metavar="K", min=1, help="Number of classes in an answer, most probable first.")
 ]
 
 
@@ -47,16 +50,23 @@ TopKOption = Annotated[
 class LimitOptions:
     """What the server takes at most."""
 
-    max_mb: Annotated[float, typer.Option(metavar="MB", min=0.001, max=1024, help="Largest request.")] = 16
+    max_mb: Annotated[float, typer.Option("--max-mb", metavar="MB", min=0.001, max=1024, help="Largest request.")] = 16
     max_megapixels: Annotated[
-        float, typer.Option(metavar="N", min=0.001, max=89, help="Largest image, before it is resized.")
+        float,
+        typer.Option("--max-megapixels", metavar="N", min=0.001, max=89, help="Largest image, before it is resized."),
     ] = 50
-    max_inputs: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Most inputs in one request.")] = 256
+    max_inputs: Annotated[
+        int, typer.Option("--max-inputs", metavar="N", min=1, max=100_000, help="Most inputs in one request.")
+    ] = 256
     queue: Annotated[
         int,
-        typer.Option(metavar="N", min=1, max=100_000, help="Most requests in progress per process; others get a 503."),
+        typer.Option(
+            "--queue", metavar="N", min=1, max=100_000, help="Most requests in progress per process; others get a 503."
+        ),
     ] = 256
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Time for one request.")] = 30
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="Time for one request.")
+    ] = 30
 
     def limits(self) -> Limits:
         """Return the limits in bytes, pixels and seconds."""

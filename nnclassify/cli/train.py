@@ -40,11 +40,15 @@ ResumedRunOption = Annotated[
 
 SeedsOption = Annotated[
     str | None,
-    typer.Option(metavar="N", help="Train N runs with different seeds, or one per seed of a list such as 0,3,7."),
+    typer.Option(
+        "--seeds", metavar="N", help="Train N runs with different seeds, or one per seed of a list such as 0,3,7."
+    ),
 ]
 FoldsOption = Annotated[
     int | None,
-    typer.Option(min=2, metavar="N", help="Train one run per fold, with N folds: short for dataset.folds=N."),
+    typer.Option(
+        "--folds", min=2, metavar="N", help="Train one run per fold, with N folds: short for dataset.folds=N."
+    ),
 ]
 
 
@@ -146,11 +150,14 @@ def check(
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print all findings, with explanations.")] = False,
     fix: Annotated[
-        Path | None, typer.Option(metavar="OUT.yaml", help="Write a copy of the config with the changes that helped.")
+        Path | None,
+        typer.Option("--fix", metavar="OUT.yaml", help="Write a copy of the config with the changes that helped."),
     ] = None,
-    lr_range: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Plot the learning-rate range test.")] = None,
+    lr_range: Annotated[
+        Path | None, typer.Option("--lr-range", metavar="OUT.png", help="Plot the learning-rate range test.")
+    ] = None,
     minutes: Annotated[
-        float, typer.Option(metavar="MINUTES", min=0.1, max=10_000, help="Time limit, in CPU time.")
+        float, typer.Option("--minutes", metavar="MINUTES", min=0.1, max=10_000, help="Time limit, in CPU time.")
     ] = 1.0,
     out: Annotated[
         Path | None,

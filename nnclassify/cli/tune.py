@@ -26,9 +26,14 @@ def tune(
     config: ConfigArgument,
     changes: Changes = UNCHANGED,
     trials: Annotated[
-        int, typer.Option(min=1, max=100_000, metavar="N", help="Number of trials in the study, earlier ones included.")
+        int,
+        typer.Option(
+            "--trials", min=1, max=100_000, metavar="N", help="Number of trials in the study, earlier ones included."
+        ),
     ] = 30,
-    study: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the study. Default: <name>-tune.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="NAME", help="Name of the study. Default: <name>-tune.")
+    ] = None,
     prune: Annotated[
         bool, typer.Option("--prune/--no-prune", help="Stop trials early that are worse than most others.")
     ] = True,

@@ -35,6 +35,7 @@ class WhichExamples:
     split: Annotated[
         str | None,
         typer.Option(
+            "--split",
             metavar="SPLIT",
             help="train, validation or test. "
             "Default: test (validation with show_test: off); for new data, all examples.",
@@ -43,6 +44,7 @@ class WhichExamples:
     data: Annotated[
         str | None,
         typer.Option(
+            "--data",
             metavar="DATA",
             help="New labeled data to evaluate as it is: a folder of images, a table with its labels, or an .npz file.",
         ),
@@ -150,7 +152,7 @@ def compare(
     runs: RunsArgument = None,
     run_options: RunsOption = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to save the plot of the curves to.")
+        Path | None, typer.Option("--plot", metavar="FILE", help="The file to save the plot of the curves to.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -196,7 +198,7 @@ def report(
     run_options: RunsOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The page to write. Default: report.html in the folder of the run."),
+        typer.Option("--out", metavar="FILE", help="The page to write. Default: report.html in the folder of the run."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
