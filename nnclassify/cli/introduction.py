@@ -48,4 +48,8 @@ class Introduction(Observer):
         if self.is_timed or left == 0:
             return
         self.is_timed = True
-        self.say(f"time: {row.seconds:.1f} s per epoch; about {duration(left * row.seconds)} for the remaining {left}")
+        steps = trainer.step_function.fast_steps
+        once = 0.0 if steps is None else steps.seconds  # compiling and comparing, which later epochs do not repeat
+        seconds = max(0.0, row.seconds - once)
+        shown = f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2g}"
+        self.say(f"time: {shown} s per epoch; about {duration(left * seconds)} for the remaining {left}")

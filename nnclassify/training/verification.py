@@ -16,6 +16,7 @@ maximum between equal values), this changes the eager step by just as much.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -67,12 +68,14 @@ class VerifiedSteps:
         eager: The definition; takes one eager step.
         state: The tensors that both change.
         rounding: Machine epsilon of the shortest number type in a step.
+        seconds: Time spent on the comparison so far, and on compiling or capturing the steps during it.
     """
 
     fast: FastSteps
     eager: TakeSteps
     state: FunctionalState
     rounding: float
+    seconds: float = field(default=0.0, init=False)
     _left: int = field(default=VERIFIED_STEPS, init=False)
     _looped: set[bool] = field(default_factory=set, init=False)
     """Whether a complete group, and whether a smaller one, has been compared."""
@@ -86,11 +89,12 @@ class VerifiedSteps:
         is_whole = len(inputs) == self.fast.group_size
         if self._left == 0 and (is_whole in self._looped or len(inputs) == 1):
             return self.fast.run(inputs, targets, rates)
-        start = Snapshot.of(self.state)
+        started, start = time.perf_counter(), Snapshot.of(self.state)
         try:
             fault = self._fault(inputs, targets, rates)
         finally:
             start.restore()
+            self.seconds += time.perf_counter() - started
         if fault is not None:
             reason = f"with torch {torch.__version__}, the fast step differs from the eager one: {fault}"
             raise DeviceError(f"compile: {reason}{self.fast.set_aside(reason)}")
