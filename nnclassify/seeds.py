@@ -55,7 +55,7 @@ def random_state() -> dict[str, Any]:
     version, words, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "numpy": [str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached],
         "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
     }
@@ -66,8 +66,8 @@ def set_random_state(state: dict[str, Any]) -> None:
     import torch
 
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    for device in range(min(len(state["cuda"]), torch.cuda.device_count())):  # another machine may have fewer GPUs
+        torch.cuda.set_rng_state(state["cuda"][device], device)
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     version, words, gauss = state["python"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nnclassify.process import _quotas, configure_threads, default_threads, num_cores
+from nnclassify.seeds import random_state, set_random_state
 
 SPINNING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
@@ -67,3 +68,13 @@ def test_a_chosen_number_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     assert default_threads() == 0
+
+
+def test_a_run_goes_on_where_there_are_fewer_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its checkpoint has the random state of each GPU of the machine that it began on."""
+    restored = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state, device)))
+    states = [torch.tensor([value], dtype=torch.uint8) for value in (3, 4)]
+    set_random_state({**random_state(), "cuda": states})
+    assert restored == [(states[0], 0)]
