@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -77,7 +78,11 @@ class Downloaded(ImageDataset):
         folders = (root / self.source / "raw", root / self.source, root)
         made = [folder for folder in folders if look(folder) is None]
         try:
-            return getattr(torchvision.datasets, self.source)(self.root, train=train, download=True)
+            with warnings.catch_warnings():  # older releases of torchvision unpack archives as Python 3.12 warns of
+                warnings.filterwarnings(
+                    "ignore", message="Python 3.14 will, by default, filter", category=DeprecationWarning
+                )
+                return getattr(torchvision.datasets, self.source)(self.root, train=train, download=True)
         except Exception as cause:  # torchvision raises what urllib, tarfile, pickle and its own checks raise
             for folder in made:
                 with contextlib.suppress(OSError):  # torchvision may have left files in it, or not created it
