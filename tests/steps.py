@@ -86,6 +86,7 @@ def verified_steps_of(step: StepFunction) -> VerifiedSteps:
 def run(step: StepFunction) -> Tensor:
     """Four updates in groups: every loss."""
     inputs, targets = (values.to(step.placement.device) for values in examples())
+    inputs = inputs.to(step.placement.dtype)
     torch.manual_seed(2)
     losses, size = [], step.plan.group_size
     for first in range(0, 4, size):

@@ -85,7 +85,7 @@ def built(here: Path) -> tuple[Components, Trainer]:
         *(f"batch_size={BATCH}", f"epochs={STEPS // 3}", "precision=float32", "compile=off"),
         *(f"optimizer.lr={1.5 * BATCH / 1024}", f"optimizer.weight_decay={0.001996 * BATCH / 1024}"),
     ]
-    components = build_components(load_config("cifar_fast", changes).config)
+    components = build_components(load_config("cifar_fast", ["device=cpu", *changes]).config)
     return components, build_trainer(components)
 
 

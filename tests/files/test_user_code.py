@@ -58,7 +58,7 @@ def test_the_checkpoint_stands_alone_and_a_changed_file_is_named(net: Path, trus
     changed = Classifier.load(Path("checkpoints/run/best.pt"), "cpu")
     assert changed.notes == ("net.py: changed since the run was trained; the checkpoint's own copy is used",)
     net.unlink()
-    alone = Classifier.load(Path("checkpoints/run/best.pt"), "cpu")
+    alone = Classifier.load(Path("checkpoints/run/best.pt"), "auto")
     assert alone.notes == () and torch.equal(alone.predict([0.1, 0.2]).probabilities, before)
     config = load_checkpoint(Path("checkpoints/run/best.pt")).config
     assert config["model"]["source"] == USER_CODE and len(config["model"]["sha256"]) == 64

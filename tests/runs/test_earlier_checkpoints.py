@@ -38,8 +38,8 @@ def test_an_unfinished_run_ends_as_if_it_had_never_stopped(here: Path) -> None:
     assert saved.training is not None and (saved.epoch, saved.training["batch"]) == (1, 3)
     config = config_of(**saved.config)
     (here / "run.yaml").write_text(config.to_yaml())
-    resumed = train(load_config("run.yaml"), resume=folder)
-    whole = train(load_config("run.yaml", ["name=whole", "checkpoint_every=null"]))
+    resumed = train(load_config("run.yaml", ["device=cpu"]), resume=folder)
+    whole = train(load_config("run.yaml", ["name=whole", "checkpoint_every=null", "device=cpu"]))
     for name, weight in whole.classifier.model.state_dict().items():
         torch.testing.assert_close(resumed.classifier.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
     assert [row.epoch for row in resumed.rows] == [1, 2, 3]

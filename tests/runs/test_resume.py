@@ -53,7 +53,7 @@ batch_size: 10
 """
 Begin = Callable[..., RunFolder]
 STEPS = 12
-FIRST_IS_BEST = ("optimizer.lr=0.5", "seed=1")
+FIRST_IS_BEST = ("optimizer.lr=0.5", "seed=1", "device=cpu")
 
 
 @pytest.fixture(autouse=True)

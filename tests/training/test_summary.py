@@ -25,6 +25,7 @@ def rows(summary: Summary, *kinds: str) -> list[tuple[Any, ...]]:
 
 def test_an_mlp(tmp_path: Path) -> None:
     config = "dataset: iris\nmodel: {name: mlp, hidden: [5]}\noptimizer: {name: adam, lr: 0.1}\nbatch_size: 8\nema: 0.9"
+    config += "\ndevice: cpu"
     found = summary_of(tmp_path, config)
     assert [(layer.kind, layer.output_shape) for layer in found.layers] == [
         ("Linear", (8, 5)), ("ReLU", (8, 5)), ("Linear", (8, 3)),
