@@ -124,6 +124,13 @@ class WorkerError(NNClassifyError):
         self.exit_code = cause.exit_code
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """Return the error that the given one was raised from, and that one, to the first."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python, of torch, or of loading a library means that memory ran out."""
     words = ("allocate memory", "out of memory", "failed to map segment")

@@ -9,7 +9,7 @@ import torch
 from nnclassify.cli.table import table
 from nnclassify.cli.text import comparison_text, evaluation_text, prediction_line, prediction_rows
 from nnclassify.data import Examples
-from nnclassify.errors import ConfigError, DataError, printable
+from nnclassify.errors import ConfigError, DataError, printable, root_cause
 from nnclassify.evaluation.confusion import class_reports
 from nnclassify.evaluation.slices import Slice
 from nnclassify.inference.compare import ComparedRun
@@ -138,3 +138,9 @@ def test_folds_of_a_config_have_a_mean_and_a_standard_deviation() -> None:
 
 def test_columns_of_wide_characters_are_aligned() -> None:
     assert table(["", "n"], [["猫", "1"], ["cat", "22"]]).splitlines() == ["      n", "猫    1", "cat  22"]
+
+
+def test_the_root_cause_is_the_error_that_came_first() -> None:
+    first, between, last = ValueError("first"), TypeError("between"), RuntimeError("last")
+    last.__cause__, between.__context__ = between, first
+    assert [root_cause(error) for error in (last, first)] == [first, first]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nnclassify.errors import InputError, ModelError, one_line
+from nnclassify.errors import InputError, ModelError, one_line, root_cause
 from nnclassify.inference.export.about import Comparison, Export, about
 from nnclassify.inference.export.columns import TextColumn, codes_of_texts, input_name, is_text
 from nnclassify.inference.export.examples import Batch
@@ -45,7 +45,8 @@ def write_onnx(export: Export, path: Path) -> None:
         assert made is not None
         model = made.model_proto
     except Exception as cause:
-        raise ModelError(f"--to onnx: torch's exporter does not support the network ({one_line(cause)})") from cause
+        why = one_line(root_cause(cause))  # the exporter's own message says whom to write to, in colors
+        raise ModelError(f"--to onnx: torch's exporter does not support the network ({why})") from cause
     if model.ByteSize() > LARGEST_FILE:
         raise ModelError(f"--to onnx: {model.ByteSize() / 1e9:.1f} GB; an ONNX file holds at most 2 GB")
     if export.examples.taken.kind is Kind.COLUMNS:

@@ -89,7 +89,7 @@ def resized(images: Tensor, image_format: ImageFormat) -> Tensor:
 def _resized(pixels: Tensor, height: Tensor, width: Tensor, image_format: ImageFormat) -> Tensor:
     """Resize images of `height` and `width`, which are the upper left part of `pixels`."""
     rows, columns = _axes(height, width, image_format)
-    across = _matrix(columns, pixels.shape[3], image_format.width, image_format.interpolation)
+    across = _matrix(columns, pixels.shape[3], image_format.width, image_format.interpolation).T
     down = _matrix(rows, pixels.shape[2], image_format.height, image_format.interpolation)
     if ROWS_FIRST is None:
         return _columns_first(pixels, down, across)
@@ -112,7 +112,7 @@ def _widened(pixels: Tensor, image_format: ImageFormat) -> tuple[Tensor, Tensor,
     height, width = pixels.shape[2:]
     high, wide = _number(height), _number(width)
     wider, higher = _wide(wide, high, image_format.height), _wide(high, wide, image_format.width)
-    across = _matrix(_whole(wide, wider), width, width + height // image_format.height + 1, "bicubic")
+    across = _matrix(_whole(wide, wider), width, width + height // image_format.height + 1, "bicubic").T
     down = _matrix(_whole(high, higher), height, height + width // image_format.width + 1, "bicubic")
     return _columns_first(pixels, down, across), higher, wider
 
@@ -126,10 +126,11 @@ def _rows_first(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
 
 
 def _across(pixels: Tensor, across: Tensor) -> Tensor:
-    """Resize the columns, and round to bytes."""
+    """Resize the columns, and round to bytes. (A transpose in here would be an operand of both branches of `cond`, and
+    torch 2.11 refuses operands that share their memory.)"""
     # Of 4 and 2 dimensions, `matmul` compares strides; torch.export makes of that a guard that refuses some sizes.
     planes = pixels.flatten(0, 1)
-    found = _to_bytes(torch.bmm(planes, across.T.expand(planes.shape[0], -1, -1)))
+    found = _to_bytes(torch.bmm(planes, across.expand(planes.shape[0], -1, -1)))
     return found.reshape(*pixels.shape[:2], *found.shape[1:])
 
 
