@@ -10,9 +10,17 @@ from torch import Tensor
 Rate = float | Tensor
 
 
-def fused_rate(lr: Rate) -> Rate:
-    """Return a rate in the form that CUDA's fused kernels read: a float32 tensor, whatever the weights' number type."""
-    return lr.float() if isinstance(lr, Tensor) else lr
+def fused_at_rate(update: Callable[..., None], params: list[Tensor], lr: Rate) -> None:
+    """Call `update(lr=...)`, one of torch's fused kernels, whose change is proportional to the learning rate.
+
+    They read a tensor rate in float32, whatever the number type of the weights, which would lose digits of float64.
+    """
+    if not isinstance(lr, Tensor):
+        update(lr=lr)
+    elif any(param.dtype == torch.float64 for param in params):
+        at_rate(update, params, lr)
+    else:
+        update(lr=lr.float())
 
 
 def at_rate(update: Callable[..., None], params: list[Tensor], lr: Rate) -> None:

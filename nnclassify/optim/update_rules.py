@@ -36,7 +36,7 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from nnclassify.optim.muon import FilterMuon, update_filters
-from nnclassify.optim.rates import Rate, at_rate, fused_rate
+from nnclassify.optim.rates import Rate, at_rate, fused_at_rate
 
 States = list[list[Tensor]]
 """One list per state (momentum, step, ...), each with one tensor per parameter."""
@@ -196,16 +196,12 @@ def _sgd(
     options: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: dict[str, list[Tensor]], lr: Rate
 ) -> None:
     momenta: list[Tensor | None] = list(states.get("momentum_buffer", [None] * len(params)))
-    sgd(
-        params,
-        grads,
-        momenta,
-        foreach=False,
-        fused=_fused(),
-        lr=fused_rate(lr) if _fused() else lr,
-        maximize=False,
-        **_chosen(options, "weight_decay", "momentum", "dampening", "nesterov"),
-    )
+    chosen = _chosen(options, "weight_decay", "momentum", "dampening", "nesterov")
+    update = partial(sgd, params, grads, momenta, foreach=False, fused=_fused(), maximize=False, **chosen)
+    if _fused():
+        fused_at_rate(update, params, lr)
+    else:
+        update(lr=lr)
 
 
 def _adam(
@@ -213,22 +209,18 @@ def _adam(
 ) -> None:
     if not _fused():
         return _adam_written_out(options, params, grads, states, lr)
-    return adam(
-        params,
-        grads,
-        states["exp_avg"],
-        states["exp_avg_sq"],
-        [],
-        states["step"],
+    update = partial(
+        adam,
+        *(params, grads, states["exp_avg"], states["exp_avg_sq"], [], states["step"]),
         foreach=False,
         fused=True,
         amsgrad=False,
         beta1=options["betas"][0],
         beta2=options["betas"][1],
-        lr=fused_rate(lr),
         maximize=False,
         **_chosen(options, "weight_decay", "decoupled_weight_decay", "eps"),
     )
+    return fused_at_rate(update, params, lr)
 
 
 def _adam_written_out(
