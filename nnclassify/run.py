@@ -154,6 +154,7 @@ class RunResult:
 
 
 Announce = Callable[[Components, Trainer], None]
+Note = Callable[[str], None]
 
 
 class Options(TypedDict, total=False):
@@ -170,7 +171,7 @@ def train(
     resume: RunFolder | None = None,
     into: RunFolder | None = None,
     observers: Sequence[Observer] = (),
-    note: Callable[[str], None] = lambda text: None,
+    note: Note = lambda text: None,
     with_monitor: bool = True,
     with_report: bool = True,
     ranks: Ranks | None = None,
@@ -206,8 +207,7 @@ def train(
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
-        save_report = partial(_save_report, folder, components.splits, note)
-        report: Callable[..., None] = save_report if with_report else lambda *_: None
+        report = partial(_save_report, folder, components.splits, note if with_report else None)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
@@ -233,7 +233,7 @@ def train_isolated(
     overrides: Overrides = (),
     *,
     resume: bool = False,
-    note: Callable[[str], None] | None = None,
+    note: Note | None = None,
     **options: Unpack[Options],
 ) -> RunResult:
     """Train for a Python caller, without changing the process or handling signals; see `nnclassify.train`."""
@@ -247,9 +247,8 @@ def train_isolated(
         loaded = own_config(folder, assignments(overrides), note)
     else:
         loaded = load_any(config, overrides)
-        if (
-            fold := loaded.config.dataset.which_fold()
-        ) is not None and "fold" not in loaded.config.dataset.model_fields_set:
+        dataset = loaded.config.dataset
+        if (fold := dataset.which_fold()) is not None and "fold" not in dataset.model_fields_set:
             note(f"dataset.folds: {fold[0]}: trained on fold {fold[1]} only; set dataset.fold for another one")
     result = train(loaded, resume=folder, note=note, root=Path(root), signal_handling=nullcontext, **options)
     return replace(result, notes=notes)
@@ -264,7 +263,7 @@ def train_group_isolated(
     folds: int | None,
     *,
     resume: bool = False,
-    note: Callable[[str], None] | None = None,
+    note: Note | None = None,
     **options: Unpack[Options],
 ) -> Summary:
     """Train several seeds or folds of a config for a Python caller; see `nnclassify.train`."""
@@ -288,7 +287,7 @@ def train_distributed(
     *,
     resume: RunFolder | None,
     into: RunFolder | None,
-    note: Callable[[str], None],
+    note: Note,
     announce: Announce,
     **options: Unpack[Options],
 ) -> RunResult | None:
@@ -377,7 +376,7 @@ def _saved_after_failure(checkpointer: Checkpointer, table: TableWriter, trainer
 
 
 def _checkpointer(
-    trainer: Trainer, folder: RunFolder, components: Components, note: Callable[[str], None], *, is_resumed: bool
+    trainer: Trainer, folder: RunFolder, components: Components, note: Note, *, is_resumed: bool
 ) -> Checkpointer:
     """Create the checkpointer of a new run; or restore the trainer's state, and create that of a resumed run.
 
@@ -401,10 +400,10 @@ def _checkpointer(
     return checkpointer
 
 
-def _save_report(
-    folder: RunFolder, splits: Splits, note: Callable[[str], None], classifier: Classifier | None = None
-) -> None:
-    """Write the report; say why if that fails: the result of the run does not depend on it."""
+def _save_report(folder: RunFolder, splits: Splits, note: Note | None, classifier: Classifier | None = None) -> None:
+    """Write the report unless `note` is None; note why if that fails: the result of the run does not depend on it."""
+    if note is None:
+        return
     release_memory()
     from nnclassify.inference.report.page import save_report  # its modules are not needed before
 
@@ -467,13 +466,11 @@ def _evaluation_of(predicted: Predicted | None) -> Evaluation | None:
 
 def begun_by(loaded: LoadedConfig, launchers: Collection[str]) -> RunFolder | None:
     """Return the newest run of a config that the same launchers have started or resumed before, or None."""
-    known = runs_of(loaded.name) if launchers else []
-    return next((folder for folder in reversed(known) if not folder.launchers().isdisjoint(launchers)), None)
+    known = reversed(runs_of(loaded.name) if launchers else [])
+    return next((folder for folder in known if not folder.launchers().isdisjoint(launchers)), None)
 
 
-def save_run_plots(
-    result: RunResult, note: Callable[[str], None] = lambda text: None, *, redraw: bool = True
-) -> list[Path]:
+def save_run_plots(result: RunResult, note: Note = lambda text: None, *, redraw: bool = True) -> list[Path]:
     """Draw the plots of a run; for a finished run that was resumed, only those that are missing.
 
     Args:

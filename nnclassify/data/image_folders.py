@@ -8,9 +8,7 @@ class.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,37 +27,10 @@ from nnclassify.data.image_listing import (
     passed_over,
 )
 from nnclassify.data.labels import grouped
+from nnclassify.data.split_names import divisions, is_unlabeled, split_and_rest, split_of
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, counted, some
 from nnclassify.files.paths import is_folder
-
-SPLIT_NAMES = {
-    "train": (
-        *("train", "training", "trainings", "entrainement", "apprentissage", "entrenamiento", "addestramento"),
-        *("treino", "treinamento"),
-    ),
-    "test": ("test", "testing", "prueba", "pruebas", "prova", "teste"),
-    "validation": (
-        *("val", "valid", "validation", "validate", "eval", "evaluation", "dev", "development", "validierung"),
-        *("validierungs", "validacion", "validazione", "validacao", "validatie"),
-    ),
-}
-"""Names of splits, in any case, with or without accents, in English, German, French, Spanish, Italian, Portuguese and
-Dutch."""
-SPLIT_NOUNS = (
-    *("set", "data", "dataset", "image", "images", "split", "daten", "datensatz", "satz", "menge", "bilder"),
-    *("donnees", "jeu", "ensemble", "datos", "conjunto", "imagenes", "dati", "insieme", "immagini", "dados", "imagens"),
-    *("gegevens", "afbeeldingen"),
-)
-"""Words that may be part of such a name: `training_set`, `Trainingsdaten`, `datos de entrenamiento`."""
-PARTICLES = ("of", "de", "del", "d", "di", "da", "do", "van")
-UNLABELED = {"unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised", "nolabel", "nolabels"}
-"""Names of folders whose images have no labels, without spaces and `SPLIT_NOUNS`."""
-DIVISIONS = re.compile(
-    r"(?P<of>(?:.*[\W\d_])?(?:k?fold|part|batch|chunk|shard|subset|split|teil|partie|parte|deel|lote))"
-    r"(?:[\W_]*\d+|[\W_]+[a-z])"
-)
-"""Names of the numbered parts of a dataset, in lower case: `fold1`, `HAM10000_images_part_2`."""
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
 
@@ -303,7 +274,7 @@ def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
 def _refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
     """Reject images next to annotations or masks of them: their folders are no classes."""
     by_name = {name.casefold(): path for name, path in folders.items()}
-    images = [path for name, path in by_name.items() if name in IMAGE_NAMES or _split_and_rest(name)]
+    images = [path for name, path in by_name.items() if name in IMAGE_NAMES or split_and_rest(name)]
     if (others := [path for name, path in by_name.items() if name in ANNOTATION_NAMES]) and images:
         raise DataError(
             f"{root}: {images[0].name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
@@ -357,24 +328,11 @@ def _splits_by_name(folders: Sequence[Path]) -> dict[Path, str]:
         return found
     alike: dict[tuple[str, ...], dict[Path, str]] = {}
     for path in folders:
-        if (parts := _split_and_rest(path.name)) is not None and _subfolders(path):
+        if (parts := split_and_rest(path.name)) is not None and _subfolders(path):
             split, rest = parts
             alike.setdefault(rest, {})[path] = split
     groups = [paths for paths in alike.values() if len(paths) > 1 and "train" in paths.values()]
     return groups[0] if len(groups) == 1 else {}
-
-
-def _words(name: str) -> list[str]:
-    """Return the words and numbers of a name, in lower case and without accents."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    return re.findall(r"[^\W\d_]+|\d+", "".join(sign for sign in plain if not unicodedata.combining(sign)))
-
-
-def _split_and_rest(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return the split that a word of a name stands for, and the other words; None if there is no such word."""
-    words = _words(name)
-    place = next((place for place, word in enumerate(words) if word in _SPLIT_OF), None)
-    return None if place is None else (_SPLIT_OF[words[place]], (*words[:place], "", *words[place + 1 :]))
 
 
 def _unwrapped(folder: Path, notes: list[str]) -> Path:
@@ -409,26 +367,6 @@ def _settle(roles: _Roles) -> None:
             f"{path.name}/<class>/"
             for path in namesakes
         ]
-
-
-def split_of(name: str) -> str | None:
-    """Return the split that a name stands for: `train`, `test` or `validation`; None if it is an ordinary name."""
-    words = [word for word in _words(name) if word not in (*SPLIT_NOUNS, *PARTICLES)]
-    return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
-
-
-_SPLIT_OF = {
-    name + noun: split for split, names in SPLIT_NAMES.items() for name in names for noun in ("", *SPLIT_NOUNS)
-}
-
-
-def divisions(names: Iterable[str]) -> list[str]:
-    """Return the names that are those of numbered parts of one dataset: two or more with the same word before."""
-    found: dict[str, list[str]] = {}
-    for name in names:
-        if (match := DIVISIONS.fullmatch(name.casefold())) is not None:
-            found.setdefault(match["of"], []).append(name)
-    return next((alike for alike in found.values() if len(alike) > 1), [])
 
 
 def _refuse_divisions(root: Path, folders: dict[str, Path]) -> None:
@@ -488,7 +426,7 @@ def class_folders(
 def _is_class(folder: Path, known: Sequence[str], notes: list[str]) -> bool:
     """Return whether a folder is a class; note if its name says that its images have no labels."""
     name = clean_name(folder.name)
-    if name in known or "".join(word for word in _words(name) if word not in SPLIT_NOUNS) not in UNLABELED:
+    if name in known or not is_unlabeled(name):
         return True
     notes.append(f"{folder}: not used: by its name, its images have no labels; if it is a class, rename it")
     return False

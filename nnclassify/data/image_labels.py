@@ -15,9 +15,10 @@ import numpy as np
 
 from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems
 from nnclassify.data.file_list import FileList
-from nnclassify.data.image_folders import Layout, SplitFolder, divisions, split_of
+from nnclassify.data.image_folders import Layout, SplitFolder
 from nnclassify.data.image_listing import TEXTS, is_system, list_images, passed_over
 from nnclassify.data.labels import classes_of
+from nnclassify.data.split_names import divisions, split_of
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, counted, some
 

@@ -20,9 +20,9 @@ from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
 from nnclassify.data.encoding import NumberColumn
 from nnclassify.data.examples import Examples, Splits
-from nnclassify.data.image_folders import SPLIT_NAMES, split_of
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
+from nnclassify.data.split_names import SPLIT_NAMES, split_of
 from nnclassify.data.splitting import Rows
 from nnclassify.data.suspected_groups import SuspectedGroups, groups_of_column, is_group_column
 from nnclassify.data.table_encoder import TableEncoder

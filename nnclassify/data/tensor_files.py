@@ -17,11 +17,11 @@ from pydantic import AfterValidator, Field
 
 from nnclassify.data.augment import Augment
 from nnclassify.data.base import ImageDataset, RawDataset, UnsplitDataset
-from nnclassify.data.image_folders import SPLIT_NAMES
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.names import INDICES, ExampleNames
+from nnclassify.data.split_names import SPLIT_NAMES
 from nnclassify.data.splitting import Groups, Labels
 from nnclassify.data.targets import class_indices, numbering_of, read_labels, read_multi_hot
 from nnclassify.data.transform import Transform

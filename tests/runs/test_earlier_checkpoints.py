@@ -41,7 +41,7 @@ def test_an_unfinished_run_ends_as_if_it_had_never_stopped(here: Path) -> None:
     resumed = train(load_config("run.yaml", ["device=cpu"]), resume=folder)
     whole = train(load_config("run.yaml", ["name=whole", "checkpoint_every=null", "device=cpu"]))
     weights = whole.classifier.model.state_dict()
-    # Batch norm takes this bias out: its gradient is rounding, which differs between releases, and Adam makes it a step.
+    # Batch norm takes this bias out: its gradient is rounding, which differs by release, and Adam makes a step of it.
     del weights["block_0_conv.bias"], weights["block_0_norm.running_mean"]
     for name, weight in weights.items():
         torch.testing.assert_close(resumed.classifier.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)

@@ -18,10 +18,10 @@ from nnclassify.data.columns import give_away, is_identifier, is_unnamed
 from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import TextRows, as_number
 from nnclassify.data.encoding import AnyColumn, DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
-from nnclassify.data.image_folders import SPLIT_NAMES, split_of
 from nnclassify.data.image_labels import COLUMNS
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
 from nnclassify.data.number_formats import LIMIT
+from nnclassify.data.split_names import SPLIT_NAMES, split_of
 from nnclassify.data.suspected_groups import is_group_column
 from nnclassify.errors import DataError, InputError, counted, some
 
