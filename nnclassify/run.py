@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,7 +37,7 @@ from nnclassify.inference.evaluate import Evaluation
 from nnclassify.inference.predictions import Predicted
 from nnclassify.process import preserve_process_state, release_memory, stop_on_signals
 from nnclassify.runs.contention import Contention
-from nnclassify.runs.folder import CHECKPOINTS, RunFolder, create_run_folder, named_run, runs_of
+from nnclassify.runs.folder import CHECKPOINTS, RunFolder, begun_by, create_run_folder, named_run
 from nnclassify.runs.group_summary import Summary
 from nnclassify.runs.group_training import check_all_trained, train_runs
 from nnclassify.runs.groups import fitting_group, new_group, runs_of_group, seeds_text
@@ -207,7 +207,7 @@ def train(
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)
-        report = partial(_save_report, folder, components.splits, note if with_report else None)
+        report = partial(_save_report, folder, components.splits, note, is_wanted=with_report)
         if trainer.finished and folder.result.is_file():
             checkpointer.save_best()
             for writer in (config_writer, manifest, table):
@@ -304,7 +304,7 @@ def train_distributed(
             except NNClassifyError as error:
                 raise WorkerError(error) from error
             return None
-        folder = resume or begun_by(loaded, ranks.launchers)
+        folder = resume or begun_by(loaded.name, ranks.launchers)
         return train(loaded, resume=folder, into=into, note=note, ranks=ranks, announce=announce, **options)
 
 
@@ -400,9 +400,11 @@ def _checkpointer(
     return checkpointer
 
 
-def _save_report(folder: RunFolder, splits: Splits, note: Note | None, classifier: Classifier | None = None) -> None:
-    """Write the report unless `note` is None; note why if that fails: the result of the run does not depend on it."""
-    if note is None:
+def _save_report(
+    folder: RunFolder, splits: Splits, note: Note, classifier: Classifier | None = None, *, is_wanted: bool
+) -> None:
+    """Write the report; say why if that fails: the result of the run does not depend on it."""
+    if not is_wanted:
         return
     release_memory()
     from nnclassify.inference.report.page import save_report  # its modules are not needed before
@@ -462,12 +464,6 @@ def _result(
 
 def _evaluation_of(predicted: Predicted | None) -> Evaluation | None:
     return None if predicted is None else replace(predicted.evaluation, split=predicted.split)
-
-
-def begun_by(loaded: LoadedConfig, launchers: Collection[str]) -> RunFolder | None:
-    """Return the newest run of a config that the same launchers have started or resumed before, or None."""
-    known = reversed(runs_of(loaded.name) if launchers else [])
-    return next((folder for folder in known if not folder.launchers().isdisjoint(launchers)), None)
 
 
 def save_run_plots(result: RunResult, note: Note = lambda text: None, *, redraw: bool = True) -> list[Path]:

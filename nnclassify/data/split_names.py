@@ -27,7 +27,7 @@ _NOUNS = (
 """Words that may be part of such a name: `training_set`, `Trainingsdaten`, `datos de entrenamiento`."""
 _PARTICLES = ("of", "de", "del", "d", "di", "da", "do", "van")
 _UNLABELED = {"unlabeled", "unlabelled", "unannotated", "unsup", "unsupervised", "nolabel", "nolabels"}
-"""Names of folders whose images have no labels, without spaces and such words."""
+"""Names of folders whose images have no labels, without spaces and `_NOUNS`."""
 _DIVISIONS = re.compile(
     r"(?P<of>(?:.*[\W\d_])?(?:k?fold|part|batch|chunk|shard|subset|split|teil|partie|parte|deel|lote))"
     r"(?:[\W_]*\d+|[\W_]+[a-z])"

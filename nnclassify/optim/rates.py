@@ -15,7 +15,7 @@ def fused_at_rate(update: Callable[..., None], params: list[Tensor], lr: Rate) -
 
     They read a tensor rate in float32, whatever the number type of the weights, which would lose digits of float64.
     """
-    if not isinstance(lr, Tensor):
+    if not isinstance(lr, Tensor) or torch.compiler.is_compiling():  # compiled code has no fused kernels
         update(lr=lr)
     elif any(param.dtype == torch.float64 for param in params):
         at_rate(update, params, lr)

@@ -198,10 +198,7 @@ def _sgd(
     momenta: list[Tensor | None] = list(states.get("momentum_buffer", [None] * len(params)))
     chosen = _chosen(options, "weight_decay", "momentum", "dampening", "nesterov")
     update = partial(sgd, params, grads, momenta, foreach=False, fused=_fused(), maximize=False, **chosen)
-    if _fused():
-        fused_at_rate(update, params, lr)
-    else:
-        update(lr=lr)
+    fused_at_rate(update, params, lr)
 
 
 def _adam(

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,6 +231,12 @@ def runs_of(name: str, root: Path = CHECKPOINTS) -> list[RunFolder]:
     """
     started = [(RunFolder(path).started_at(), path) for path in _entries_named(name, root)]
     return [RunFolder(path) for _, path in sorted((at, path) for at, path in started if at is not None)]
+
+
+def begun_by(name: str, launchers: Collection[str]) -> RunFolder | None:
+    """Return the newest run with this name that the same launchers have started or resumed before, or None."""
+    known = reversed(runs_of(name) if launchers else [])
+    return next((folder for folder in known if not folder.launchers().isdisjoint(launchers)), None)
 
 
 def is_group(path: Path) -> bool:

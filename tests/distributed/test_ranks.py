@@ -28,8 +28,7 @@ from nnclassify.errors import (
     TrainingError,
 )
 from nnclassify.losses import CrossEntropy
-from nnclassify.run import begun_by
-from nnclassify.runs.folder import create_run_folder
+from nnclassify.runs.folder import begun_by, create_run_folder
 from nnclassify.training.gradients import loss_and_gradients
 
 
@@ -182,11 +181,11 @@ def test_a_restart_goes_on_with_the_run_of_its_launcher_whatever_the_clock_says(
             assert folder.launchers() == set(launchers)
         seconds = (year - 1970) * 365 * 86400
         os.utime(folder.config, (seconds, seconds))
-    found = begun_by(loaded(config_of()), mine)
+    found = begun_by(loaded(config_of()).name, mine)
     assert found is not None and found.path.name == "test-2"
     with found.locked():  # resumed without torchrun
-        assert begun_by(loaded(config_of()), mine) is None
-    assert begun_by(loaded(config_of()), []) is None
+        assert begun_by(loaded(config_of()).name, mine) is None
+    assert begun_by(loaded(config_of()).name, []) is None
 
 
 def test_a_launcher_is_known_by_when_it_began_or_if_it_has_restarted_a_process(monkeypatch: pytest.MonkeyPatch) -> None:

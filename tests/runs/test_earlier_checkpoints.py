@@ -41,8 +41,9 @@ def test_an_unfinished_run_ends_as_if_it_had_never_stopped(here: Path) -> None:
     resumed = train(load_config("run.yaml", ["device=cpu"]), resume=folder)
     whole = train(load_config("run.yaml", ["name=whole", "checkpoint_every=null", "device=cpu"]))
     weights = whole.classifier.model.state_dict()
-    # Batch norm takes this bias out: its gradient is rounding, which differs by release, and Adam makes a step of it.
-    del weights["block_0_conv.bias"], weights["block_0_norm.running_mean"]
+    if torch.__version__ < "2.14":
+        # It rounds otherwise. The gradient of a bias that batch norm takes out is rounding, and Adam makes it a step.
+        del weights["block_0_conv.bias"], weights["block_0_norm.running_mean"]
     for name, weight in weights.items():
         torch.testing.assert_close(resumed.classifier.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
     assert [row.epoch for row in resumed.rows] == [1, 2, 3]
