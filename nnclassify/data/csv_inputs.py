@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from nnclassify.data.columns import is_unnamed
 from nnclassify.data.csv_rows import MISSING, TextRows, as_number, float_of, number
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import DataError, some, some_names, suggestion
@@ -31,6 +32,7 @@ def inputs_of(
     num_columns: int,
     encoder: TableEncoder | None = None,
     note: Note = lambda text: None,
+    expected: Collection[str] = (),
 ) -> Iterator[tuple[int, list[float] | DataError]]:
     """Of every row its line, and its features in their order or why there are none.
 
@@ -39,7 +41,9 @@ def inputs_of(
         names: The columns of the network by name; None: they have none, and are taken in order.
         num_columns: How many there are.
         encoder: Makes features of a row's texts; None: every column is a number, and a feature.
-        note: Receives, one line each, which categories have no indicator of their own, and how many rows are empty.
+        note: Receives, one line each, which categories have no indicator of their own, which columns are ignored, and
+            how many rows are empty.
+        expected: Columns besides those of the network that are ignored without a note, such as the label.
 
     Raises:
         DataError: The file has no row, or its header lacks a feature.
@@ -50,7 +54,9 @@ def inputs_of(
         raise DataError(f"{table.where()}: empty; expected rows of {num_columns} values")
     line, cells = first[0], [cell.strip() for cell in first[1]]
     layout = _layout(table, line, cells, list(names or []), num_columns, encoder)
-    if not layout.has_header:
+    if layout.has_header:
+        _note_ignored(table, cells, {*(names or cells), *expected}, note)
+    else:
         rows = itertools.chain([first], rows)
     line = 0
     for line, row in _filled(table, rows, note):
@@ -69,6 +75,12 @@ def inputs_of(
             yield line, error
     if line == 0:
         raise DataError(f"{table.where()}: no rows after the header; expected rows of {layout.width} values")
+
+
+def _note_ignored(table: TextRows, header: Sequence[str], known: Collection[str], note: Note) -> None:
+    ignored = [name for name in header if name not in known and not is_unnamed(name)]
+    if ignored:
+        note(f"{table.where()}: ignored, as this network does not take them: {some_names(ignored, MAX_NAMES)}")
 
 
 def _filled(table: TextRows, rows: Iterable[Row], note: Note) -> Iterator[Row]:

@@ -304,6 +304,11 @@ class Csv(UnsplitDataset):
     def _labels(self) -> list[str]:
         return self.label if isinstance(self.label, list) else [self.label]
 
+    def other_columns(self) -> list[str]:
+        """Return the columns that the settings name besides the features, such as the label."""
+        named = [self.split, self.group, self.time, self.id]
+        return [*self._labels(), *(self.ignore or ()), *(name for name in named if name is not None)]
+
     def as_trained(self, transform: Transform) -> Self:
         """Return the settings for a file whose columns are found by name, in any order, and encoded as in training."""
         if transform.feature_names is None:

@@ -134,12 +134,14 @@ class InputReader:
         written: The format of the CSV file that the network was trained on.
         note: Called with a line for each file that is not an image, and for each image with further frames.
         found: Called with the number of examples of an item before the first of them is read, if it is known.
+        expected: Columns of the training file that are no inputs; others of a table are noted where they are ignored.
     """
 
     transform: Transform
     written: CsvFormat
     note: Note
     found: Callable[[int], object] = lambda count: None
+    expected: Sequence[str] = ()
     noted: set[str] = field(default_factory=set)
 
     def read(self, name: str, item: Any) -> Iterator[RawInput]:
@@ -261,7 +263,7 @@ class InputReader:
         self._check_flat(rows.where())
         transform = self.transform
         for line, numbers in inputs_of(
-            rows, transform.columns, transform.num_columns, transform.encoder, self._note_once
+            rows, transform.columns, transform.num_columns, transform.encoder, self._note_once, self.expected
         ):
             where = rows.where(line)
             if isinstance(numbers, DataError):

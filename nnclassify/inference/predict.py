@@ -252,7 +252,7 @@ def predict(
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected at least 1")
-    reader = InputReader(network.transform, written(network), note, found)
+    reader = reader_of(network, note, found)
     raw = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(inputs))
     most = at_once(network.transform.input_shape)
     top_k = len(network.class_names) if network.is_multi_hot else top_k
@@ -326,7 +326,9 @@ def _ranked(answers: Answers, most: int) -> Iterator[tuple[list[int], list[float
     yield from zip(order.tolist(), answers.probabilities.gather(1, order).tolist(), strict=True)
 
 
-def written(network: TrainedNetwork) -> CsvFormat:
-    """Return the format of the CSV file that the network was trained on."""
+def reader_of(network: TrainedNetwork, note: Note, found: Callable[[int], object] = lambda count: None) -> InputReader:
+    """Return what reads inputs for a network; see `InputReader` for `note` and `found`."""
     dataset = network.config.dataset
-    return dataset.format() if isinstance(dataset, Csv) else CsvFormat()
+    if isinstance(dataset, Csv):
+        return InputReader(network.transform, dataset.format(), note, found, dataset.other_columns())
+    return InputReader(network.transform, CsvFormat(), note, found)

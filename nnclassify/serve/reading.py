@@ -11,8 +11,8 @@ from typing import Any
 from nnclassify.data.csv_inputs import listed
 from nnclassify.data.frames import FrameRows
 from nnclassify.errors import InputError, one_line, printable, some, suggestion
-from nnclassify.inference.inputs import FileContent, InputReader, RawInput
-from nnclassify.inference.predict import TrainedNetwork, written
+from nnclassify.inference.inputs import FileContent, RawInput
+from nnclassify.inference.predict import TrainedNetwork, reader_of
 from nnclassify.serve.limits import Limits, Refusal
 
 MAX_NAME = 100
@@ -55,7 +55,7 @@ class RequestReader:
         return self._read_all(items, note)
 
     def _read_all(self, items: Sequence[tuple[str, Any]], note: Callable[[str], object]) -> list[RawInput]:
-        reader = InputReader(self.network.transform, written(self.network), note)
+        reader = reader_of(self.network, note)
         inputs: list[RawInput] = []
         for name, item in items:
             for found in reader.read(name, item):

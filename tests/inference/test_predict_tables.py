@@ -81,12 +81,22 @@ def test_every_kind_of_input_goes_through_the_same_encoder(net: Classifier, inpu
     notes: list[str] = []
     (found,) = net.predict(inputs, note=notes.append)
     recognized = ["commas.csv: recognized: encoding: 'utf-16', delimiter: ','"]
-    assert (found.error, notes) == (None, recognized if str(inputs) == "commas.csv" else [])
+    told = [note for note in notes if "ignored" not in note]
+    assert (found.error, told) == (None, recognized if str(inputs) == "commas.csv" else [])
     assert net.transform.encoder is not None
     numbers = net.transform.encoder.row(CELLS, "", ".")
     expected = net.probabilities(torch.tensor([numbers], dtype=torch.float64))[0]
     torch.testing.assert_close(found.probabilities, expected)
     assert found.label == "rich"
+
+
+def test_columns_that_the_network_does_not_take_are_named(net: Classifier) -> None:
+    header, cells = ["", *NAMES, "label", "zip", "a,b"], ["1", *CELLS, "rich", "8000", "2"]
+    Path("more.csv").write_text(f"{';'.join(header)}\n{';'.join(cells)}\n")
+    found = net.predict("more.csv")
+    assert [one.label for one in found] == ["rich"]
+    assert found.notes == ["more.csv: ignored, as this network does not take them: zip, 'a,b'"]  # the label is known
+    assert "ignored" not in "".join(net.predict("t.csv").notes)
 
 
 @pytest.mark.parametrize(

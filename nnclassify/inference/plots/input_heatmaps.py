@@ -14,11 +14,11 @@ from nnclassify.evaluation.percent import percent
 from nnclassify.inference.attribution import heatmaps
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.display_names import readable
-from nnclassify.inference.inputs import InputReader, RawInput, items_of
+from nnclassify.inference.inputs import RawInput, items_of
 from nnclassify.inference.plots.attribution import draw_image
 from nnclassify.inference.plots.examples import CELL, MAX_LISTED
 from nnclassify.inference.plots.figures import save
-from nnclassify.inference.predict import written
+from nnclassify.inference.predict import reader_of
 
 MAX_DRAWN = 12
 """Number of images that are drawn."""
@@ -34,7 +34,7 @@ def save_input_heatmaps(path: Path, classifier: Classifier, inputs: Sequence[str
     """
     if classifier.transform.image_format is None:
         raise InputError("--heatmap: this network takes no images; `nnclassify plots` draws the importance of columns")
-    reader = InputReader(classifier.transform, written(classifier), note=lambda text: None)
+    reader = reader_of(classifier, lambda text: None)
     found = itertools.chain.from_iterable(reader.read(name, item) for name, item in items_of(list(inputs)))
     first = [*itertools.islice(found, MAX_DRAWN)]
     read = [one for one in first if one.values is not None]
