@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from programs import processes_in
+from torch.distributed.run import parse_args
+
+from nnclassify.cli.main import app
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +55,21 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         assert two[split]["loss"] == pytest.approx(one[split]["loss"], rel=1e-9)
         assert two[split]["accuracy"] == one[split]["accuracy"]
+
+
+def test_torchrun_takes_two_options_for_its_own() -> None:
+    """Of `--run`, docs/processes.md has another form, and `--monitor` is the default. A new option must not begin like
+    two of torchrun's."""
+    train = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]  # a group of commands
+    options = {option for one in train.params for option in (*one.opts, *one.secondary_opts) if option[0] == "-"}
+    taken = set()
+    for option in options:
+        try:
+            parsed = parse_args(["-m", "nnclassify", "train", "run.yaml", option, "value"])
+            assert parsed.training_script_args == ["train", "run.yaml", option, "value"]
+        except SystemExit:
+            taken.add(option)
+    assert taken <= {"--run", "--monitor"} and "--resume" in options  # by the release of Python
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal on the death of a parent")
