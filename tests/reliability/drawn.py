@@ -48,7 +48,7 @@ def drawn(count: int, seed: int) -> dict[str, str]:
             f"batch_size: {batch_size}",
             f"precision: {precision}",
             rng.choice(EXTRAS),
-            f"compile: {'on' if number % 4 == 3 else 'off'}",
+            f"compile: {'on' if number % 4 == 0 else 'off'}",
             "epochs: 4",
             f"checkpoint_every: {{steps: {rng.choice([1, 2, 3, 10])}}}",
         ]

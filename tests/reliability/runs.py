@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -89,11 +89,11 @@ def workplace() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def warm_up() -> None:
+def warm_up(configs: Iterable[str] = CONFIGS) -> None:
     """Train here once what the children will train: what torch and scikit-learn import late is imported then."""
     torch.set_num_threads(1)
     with workplace() as folder, contextlib.chdir(folder):
-        for config in KILLED:
+        for config in configs:
             run.train(load_config(f"{config}.yaml", ["epochs=1", "name=warm"]))
             shutil.rmtree("checkpoints")
 
