@@ -59,7 +59,7 @@ def smooth(outputs, targets, amount=0.1):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The one option of our own."""
     parser.addoption(
-        "--scale", type=float, default=0.1, help="of the full counts of tests/reliability: 1 is all of them"
+        "--scale", type=float, default=0.05, help="of the full counts of tests/reliability: 1 is all of them"
     )
 
 
