@@ -187,6 +187,19 @@ def test_repair_goes_on_after_the_first_change() -> None:
     assert repaired(MadeUpRunner(reached), NARROWER, FASTER).change == {"model.hidden": [16], "optimizer.lr": 0.1}
 
 
+def test_a_cause_that_takes_two_changes_is_told_with_both() -> None:
+    short = replace(SMALLER, changes=({"batch_size": 32}, {"epochs": 50}))
+
+    def reached(change: Change, seed: int) -> tuple[float, float]:
+        score = 0.98 if len(change) == 2 else 0.7 if "epochs" in change else 0.5
+        return score, score
+
+    (proof,) = repaired(MadeUpRunner(reached), short).proofs
+    assert proof.change == {"epochs": 50, "batch_size": 32}
+    assert (proof.before.held_out.balanced_accuracy, proof.after.held_out.balanced_accuracy) == (0.5, 0.98)
+    assert proof.gain == pytest.approx(0.48)
+
+
 def test_changes_that_help_only_together_are_found_and_others_left_out() -> None:
     def reached(change: Change, seed: int) -> tuple[float, float]:
         score = 0.95 if {"optimizer.lr", "batch_size"} <= set(change) else 0.5

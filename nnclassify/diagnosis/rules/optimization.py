@@ -116,7 +116,7 @@ def _decay(given: RuleInputs) -> Iterator[Suspicion]:
 
 SCHEDULE = Page(
     id="NN405",
-    title="the schedule lowers the learning rate too early",
+    title="the schedule keeps the learning rate too low",
     looks_at="A scheduler whose factor averages 0.2 or less over the run; a fault if a constant learning rate learns "
     "better.",
     why="The learning rate is close to 0 before the network has learned.",

@@ -419,7 +419,9 @@ class _Search:
         return after.score - before.score > (-noise if is_good else noise)
 
     def _take(self, step: _KeptChange) -> None:
-        self.proofs = [proof for proof in self.proofs if not _contradict(proof.change, step.change)]
+        taken = {proof.suspicion.page.id: proof for proof in step.proofs if proof.change == step.change}
+        kept = [proof for proof in self.proofs if not _contradict(proof.change, step.change)]
+        self.proofs = [_continued(proof, taken.get(proof.suspicion.page.id)) for proof in kept]
         known = {proof.suspicion.page.id for proof in self.proofs}
         self.proofs += [proof for proof in step.proofs if proof.suspicion.page.id not in known]
         self.is_clear = self.is_clear and step.is_clear
@@ -441,6 +443,13 @@ class _Confirmed(NamedTuple):
 
     seeds: int
     is_clear: bool
+
+
+def _continued(proof: Proof, later: Proof | None) -> Proof:
+    """Return the proof of a cause that a further change removed too, from before the first to after the last."""
+    if later is None:
+        return proof
+    return replace(later, change={**proof.change, **later.change}, before=proof.before, gain=proof.gain + later.gain)
 
 
 def _contradict(change: Change, later: Change) -> bool:
