@@ -171,10 +171,12 @@ def raw_inputs(estimator: Any, X: Any, classifier: Classifier) -> Tensor:
 
     is_table = isinstance(classifier.config.dataset, Csv)
     inputs = _validated(estimator, X, is_table=is_table, reset=False)
-    if is_table:  # of which the network may not take every column
-        inputs = FrameRows("X", _names_of(estimator, inputs.shape[1]), inputs)
+    names = _names_of(estimator, inputs.shape[1]) if is_table else []
+    if is_table:
+        inputs = FrameRows("X", names, inputs)
     notes: list[str] = []
-    found = list(InputReader(classifier.transform, CsvFormat(), notes.append).read("X", inputs))
+    reader = InputReader(classifier.transform, CsvFormat(), notes.append, expected=names)  # all are those of `fit`
+    found = list(reader.read("X", inputs))
     if wrong := [one.error for one in found if one.error is not None]:
         raise InputError("\n".join(wrong[:5]))
     encoder = classifier.transform.encoder
