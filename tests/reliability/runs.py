@@ -70,8 +70,9 @@ checkpoint_every: {steps: 1}
 CONFIGS = {"cnn": CNN, "mlp": MLP, "short": SHORT, "odd": ODD, "double": DOUBLE}
 """Between them: augmentation, average, dropout, batch norm, class weights, clipping, float32, float64 and bfloat16, and
 batches that end between two multiples of 16 bytes."""
-KILLED = {**CONFIGS, **drawn(12, seed=1)}
-"""What is killed and resumed: those, and twelve of other batch sizes, number types, optimizers and data sets."""
+KILLED = {**drawn(12, seed=1), **CONFIGS}
+"""What is killed and resumed: twelve of other batch sizes, number types, optimizers and data sets, the first of them
+compiled, and then those."""
 STEPS = 28
 """Updates in each of them, at least."""
 
