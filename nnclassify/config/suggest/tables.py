@@ -98,7 +98,7 @@ def linear_entries(num_examples: int, multiply_adds: int) -> tuple[list[Entry], 
 
 
 def _dataset_entries(facts: TableFacts, stated: Mapping[str, Any]) -> list[Entry]:
-    label = "the only candidate; --label chooses another" if facts.guessed else ""
+    label = "guessed by its name or place; --label chooses another" if facts.guessed else ""
     entries = [Entry("name", "csv"), Entry("path", facts.path), Entry("label", facts.label, label)]
     entries += [Entry(key, value) for key, value in stated.items()]
     entries += [Entry(key, value, "recognized") for key, value in facts.written.items()]
@@ -149,7 +149,7 @@ def _split_entries(facts: TableFacts) -> list[Entry]:
 def _found(facts: TableFacts) -> list[str]:
     more = "at least " if facts.num_rows == LOOKED_AT else ""
     labels = facts.label if isinstance(facts.label, str) else some(facts.label, 10)
-    how = "guessed, since it is the only candidate; --label chooses another" if facts.guessed else "as chosen"
+    how = "guessed by its name or place; --label chooses another" if facts.guessed else "as chosen"
     lines = [
         f"{facts.path}: {more}{counted(facts.num_rows, 'row')}, {counted(len(facts.columns), 'column')} and the label",
         f"{facts.path}: label: {labels} ({how})",
