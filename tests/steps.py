@@ -62,6 +62,7 @@ def build(
     group_size: int = 2,
     placement: Placement = CPU,
     fast: Execution = Execution.COMPILED,
+    network: Callable[[], nn.Module] = network,
 ) -> StepFunction:
     """A step over a fresh network."""
     model = placement.to(network())

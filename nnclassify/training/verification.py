@@ -8,21 +8,24 @@ rounding. A single step from the same start cannot amplify rounding errors as ma
 - A complete group must then equal the same steps taken one at a time: bit for bit if compiled, and except for rounding
 if captured, since some CUDA kernels add in a varying order.
 
-The size of rounding errors is measured: the eager step is repeated with weights and inputs perturbed by the rounding
-error of one computation. If rounding decides (the sign of a gradient that is zero up to rounding, a ReLU or a
-maximum between equal values), this changes the eager step by just as much.
+The size of rounding errors is measured: the eager step is repeated with weights, inputs, and the outputs and gradients
+of every layer perturbed by the rounding error of one computation. If rounding decides (a ReLU or a maximum between
+equal values, the sign of a gradient that is zero up to rounding, such as that of a bias before batch norm), this
+changes the eager step by just as much.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from nnclassify.errors import DeviceError
 from nnclassify.training.functional_state import FunctionalState
@@ -140,10 +143,14 @@ class VerifiedSteps:
         changes = eager.changes_from(start)
         found = _apart(fast.changes_from(start), changes)  # (T, 2)
         allowed = torch.tensor([_stored(*pair) for pair in zip(eager.values, changes, strict=True)]).double()  # (T,)
+        is_vector = torch.tensor([change.numel() == max(change.shape, default=1) for change in changes])
+        lengths = torch.tensor([_norm(change) for change in changes], dtype=torch.float64)
         farthest = torch.zeros_like(found)
         size, generator = self._size(inputs, eager.values[-1].dtype), torch.Generator(inputs.device).manual_seed(0)
         for _ in range(MAX_DRAWS):
-            wrong = ~(found <= allowed[:, None] + MARGIN * farthest).all(dim=1)  # written so that NaN counts as wrong
+            within = found <= allowed[:, None] + MARGIN * farthest  # written so that NaN counts as wrong
+            within[:, 1] |= is_vector & (farthest[:, 0] >= lengths)  # rounding decides its length as well
+            wrong = ~within.all(dim=1)
             if not wrong.any():
                 return None
             start.restore()
@@ -151,7 +158,8 @@ class VerifiedSteps:
             for parameter in self.state.parameters():
                 parameter.data.copy_(_off(parameter, size, generator))
             moved = Snapshot.of(self.state)
-            again = Snapshot.of(self.state, *take(inputs_off, targets, rates))
+            with _layers_off(size, generator):
+                again = Snapshot.of(self.state, *take(inputs_off, targets, rates))
             farthest = torch.maximum(farthest, _apart(again.changes_from(moved), changes))
         place = int(wrong.int().argmax())
         name = [*self.state.names, "outputs", "losses"][place]
@@ -227,7 +235,8 @@ def _stored(value: Tensor, change: Tensor) -> float:
 def _apart(changes: list[Tensor], expected: list[Tensor]) -> Tensor:
     """Return for each pair of changes their distance and the difference of their lengths, `(T, 2)`.
 
-    If rounding decides about the direction of a change, as in Muon, its length still reveals a lost factor.
+    If rounding decides about the direction of a change, as in Muon, its length still reveals a lost factor. Only of a
+    vector can rounding decide everything, its length as well.
     """
     pairs = zip(changes, expected, strict=True)
     return torch.tensor([(_norm(a - b), abs(_norm(a) - _norm(b))) for a, b in pairs], dtype=torch.float64)
@@ -241,6 +250,33 @@ def _off(values: Tensor, size: float, generator: torch.Generator) -> Tensor:
     """Return the values, each perturbed by a random relative error of up to `size`."""
     share = torch.rand(values.shape, generator=generator, device=values.device, dtype=torch.float64)
     return (values.detach() * (1 + size * (2 * share - 1))).to(values.dtype)
+
+
+class _Off(torch.autograd.Function):
+    """Perturbs values in the forward pass, and their gradients in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, size: float, generator: torch.Generator) -> Tensor:
+        ctx.size, ctx.generator = size, generator
+        return _off(values, size, generator)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _off(gradients[0], ctx.size, ctx.generator), None, None
+
+
+@contextlib.contextmanager
+def _layers_off(size: float, generator: torch.Generator) -> Iterator[None]:
+    """Perturb the outputs and the gradients of all layers that are called meanwhile."""
+
+    def perturb(layer: nn.Module, inputs: object, outputs: object) -> Any:
+        return _Off.apply(outputs, size, generator) if isinstance(outputs, Tensor) else outputs
+
+    handle = register_module_forward_hook(perturb)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _own_rates(rates: Tensor) -> Tensor:

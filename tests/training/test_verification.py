@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from steps import BATCH, CPU, DECAYS, EMA, OPTIMIZERS, SHORT, build, examples, verified_steps_of
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnclassify.errors import DeviceError
 from nnclassify.optim.averaging import Lookahead
@@ -208,6 +208,28 @@ def rounded(step: StepFunction) -> Spoil:
 def test_a_last_digit_is_no_fault(member: Callable[[], Optimizer]) -> None:
     step = build(member(), compiled=True, group_size=1)
     assert verdict(step, Spoiled(step, rounded(step))) is None
+
+
+@pytest.mark.parametrize("member", OPTIMIZERS)
+def test_a_gradient_that_is_zero_up_to_rounding_is_no_fault(member: Callable[[], Optimizer]) -> None:
+    """Batch norm subtracts the bias before it, whose gradient is rounding alone, and another one in another order."""
+
+    def network(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 3))
+
+    def verdict_at(factor: float, seed: int) -> str | None:
+        step = build(member(), compiled=True, group_size=1, network=partial(network, seed))
+        eager = verified_steps_of(step).eager
+
+        def reversed_order(inputs: Tensor, targets: Tensor, rates: Tensor) -> Results:
+            outputs, losses = eager(inputs.flip(1), targets.flip(1), rates)
+            return outputs.flip(0), losses.flip(0)
+
+        return verdict(step, Spoiled(step, scaled(step, factor), reversed_order))
+
+    assert all(verdict_at(1.0, seed) is None for seed in range(20))
+    assert verdict_at(0.9, seed=0) is not None
 
 
 def test_what_was_proven_is_run_without_a_proof() -> None:
