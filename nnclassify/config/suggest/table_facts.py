@@ -328,19 +328,29 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
         return named[0]
     if len(named) > 1:
         raise InputError(f"{path}: columns {some(named)} may all be the label; choose one with --label")
-    last, classes = columns[-1], columns[-1].class_counts()
+    last = columns[-1]
+    if (why := _why_no_label(last, num_rows, decimal)) is None:
+        return last.name
+    is_named = last.name.lower() in LABEL_NAMES
+    found = "the last column" if is_named else f"no column is called {', '.join(LABEL_NAMES)}, and the last one"
+    possible = [facts for facts in columns if _why_no_label(facts, num_rows, decimal) is None]
+    shown = [f"{facts.shown} ({len(facts.class_counts())} values)" for facts in possible]
+    listed = f"columns that may hold classes: {some(shown, 20)}" if shown else f"columns: {some(names, 20)}"
+    raise InputError(
+        f"{path}: {found}, {last.name!r}, does not look like classes ({why}); choose the label with --label; {listed}"
+    )
+
+
+def _why_no_label(facts: ColumnFacts, num_rows: int, decimal: str) -> str | None:
+    """Return why a column cannot be the label, or None."""
+    classes = facts.class_counts()
     odd, is_hopeless = why_no_class(list(classes), num_rows, decimal)
-    if is_hopeless or len(classes) < 2 or classes.total() < num_rows:
-        missing = f"{last.num_missing} of {num_rows} values missing, first in line {last.first_missing}"
-        missing += next((f": {text!r}" for text in last.missing if text), "")
-        why = odd or (missing if classes.total() < num_rows else "it has one value only")
-        is_named = last.name.lower() in LABEL_NAMES
-        found = "the last column" if is_named else f"no column is called {', '.join(LABEL_NAMES)}, and the last one"
-        raise InputError(
-            f"{path}: {found}, {last.name!r}, does not look like classes ({why}); choose the label with --label; "
-            f"columns: {some(names, 20)}"
-        )
-    return last.name
+    if is_hopeless:
+        return odd
+    if classes.total() < num_rows:
+        spelled = next((f": {text!r}" for text in facts.missing if text), "")
+        return f"{facts.num_missing} of {num_rows} values missing, first in line {facts.first_missing}{spelled}"
+    return None if len(classes) > 1 else "it has one value only"
 
 
 def _is_certain(table: TextRows, columns: Sequence[ColumnFacts]) -> bool:

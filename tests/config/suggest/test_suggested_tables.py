@@ -56,9 +56,20 @@ def test_the_label_is_the_only_candidate(here: Path, header: str, label: str | N
 
 def test_a_last_column_of_real_numbers_is_no_label(here: Path) -> None:
     path = write("a,b", [f"{index % 2},{index * 0.37}" for index in range(40)])
-    with pytest.raises(InputError, match=r"the last one, 'b', does not look like classes .* columns: a, b"):
+    with pytest.raises(InputError, match=r"the last one, 'b', does not look .* may hold classes: a \(2 values\)$"):
         suggest(path)
     assert dataset_of(path, "dataset.label=a").label == "a"
+
+
+def test_a_refusal_to_guess_names_the_columns_that_may_hold_classes(here: Path) -> None:
+    rows = [
+        f"id{index},{'abc'[index % 3]},{index % 2},{'' if index == 7 else 'x'},k,{index * 0.37}" for index in range(40)
+    ]
+    path = write("lesion,dx,sex,site,source,size", rows)
+    with pytest.raises(InputError, match=r"; columns that may hold classes: dx \(3 values\), sex \(2 values\)$"):
+        suggest(path)
+    with pytest.raises(InputError, match=r"the last one, 'b', .* --label; columns: a, b$"):
+        suggest(write("a,b", [f"k{index},{index * 0.37}" for index in range(40)]))
 
 
 def test_a_label_that_is_missing_in_some_rows_names_the_first(here: Path) -> None:
