@@ -5,6 +5,9 @@ are drawn, times their sums, are the totals of all resamples in one matrix produ
 in simulations they cover the true value more often than percentile intervals (`benchmarks/intervals`). The tests
 compare them with `scipy.stats.bootstrap`, which is not used here: importing `scipy.stats` takes 0.9 s.
 
+Losses have the bootstrap-t interval (Efron and Tibshirani, 1993, chapter 12): a few examples that a network is sure of
+and wrong about make up most of them, and a small test split may lack such examples, which BCa intervals ignore.
+
 The interval of the ROC AUC is that of its logit, by the jackknife: near 1, where networks are, it covers the true value
 more often (Qin and Hotilovac, 2008, compare such intervals). With few examples of one of two classes, no estimated
 variance can be relied on, and the interval is that of Newcombe, 2006; it is wide near 1.
@@ -41,8 +44,9 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
     """Compute 95% intervals of metrics.
 
     Fractions of the examples have Wilson intervals, which are exact enough for a few examples and for fractions near 1.
-    ROC AUC has one of its own (`area_interval`), and the other metrics have bootstrap intervals. Their resamples are
-    drawn from a random stream of their own, so the same outputs have the same intervals.
+    ROC AUC has one of its own (`area_interval`), and the other metrics have bootstrap intervals: losses
+    bootstrap-t intervals, the others BCa intervals. Their resamples are drawn from a random stream of their own, so the
+    same outputs have the same intervals.
 
     Args:
         given: The outputs and targets.
@@ -63,7 +67,12 @@ def metric_intervals(given: MetricInputs, values: Mapping[str, float]) -> dict[s
             found[name] = wilson_interval(round(value * count), count)
         elif metric.statistics is not None:
             statistics = metric.statistics(given, units)
-            interval = area_interval(statistics) if metric.interval == "area" else bca_interval(statistics, weights)
+            if metric.interval == "area":
+                interval = area_interval(statistics)
+            elif metric.interval == "bootstrap_t":
+                interval = bootstrap_t_interval(statistics.sums, weights)
+            else:
+                interval = bca_interval(statistics, weights)
             found.update({} if interval is None else {name: interval})
     return found
 
@@ -106,6 +115,39 @@ def bca_interval(statistics: Statistics, weights: Tensor) -> tuple[float, float]
     levels = [_corrected(level, bias, acceleration) for level in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)]
     low, high = values.quantile(torch.tensor(levels, dtype=values.dtype)).tolist()
     return None if math.isclose(low, high) else (low, high)
+
+
+def bootstrap_t_interval(sums: Tensor, weights: Tensor) -> tuple[float, float] | None:
+    """Compute the bootstrap-t interval of a weighted mean (Efron and Tibshirani, 1993, chapter 12).
+
+    It divides the error of each resample's mean by the standard error of that resample, so one that lacks the largest
+    values, whose mean and standard error are both too small, tells how far above such a mean the true one may be.
+
+    Args:
+        sums: The sum of the weighted values and that of the weights, of G units, `(G, 2)`.
+        weights: How often each unit is drawn, `(RESAMPLES, G)`.
+
+    Returns:
+        Low, at least 0 if all sums are, and high; None if the mean is the same in nearly all resamples.
+    """
+    products = torch.stack([sums[:, 0] ** 2, sums[:, 0] * sums[:, 1], sums[:, 1] ** 2], dim=1)
+
+    def mean_and_variance(drawn: Tensor) -> tuple[Tensor, Tensor]:
+        totals = drawn @ sums
+        mean = totals[:, 0] / totals[:, 1]
+        squares, mixed, counts = (drawn @ products).unbind(dim=1)
+        residual = squares - 2 * mean * mixed + mean**2 * counts  # the sum of squares of sum - mean * count
+        return mean, residual.clamp(min=0) / totals[:, 1] ** 2
+
+    center, spread = (float(one) for one in mean_and_variance(torch.ones_like(weights[:1])))
+    means, variances = mean_and_variance(weights)
+    varies = variances > 1e-12 * center**2  # not rounding
+    if not spread > 1e-12 * center**2 or varies.double().mean() < LEVEL:
+        return None
+    ratios = (means[varies] - center) / variances[varies].sqrt()
+    levels = torch.tensor([(1 + LEVEL) / 2, (1 - LEVEL) / 2], dtype=ratios.dtype)
+    low, high = (center - ratios.quantile(levels) * math.sqrt(spread)).tolist()
+    return (max(low, 0.0) if bool((sums[:, 0] >= 0).all()) else low), high
 
 
 def area_interval(statistics: Statistics) -> tuple[float, float] | None:

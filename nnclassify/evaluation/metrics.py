@@ -140,7 +140,7 @@ class Metric:
             also on a split where all examples belong to some class.
         statistics: The sums that it is a function of, by unit; None: it has no interval, or Wilson's.
         interval: How its interval is computed: by Wilson for a fraction of the examples; else, from `statistics`, by
-            the bootstrap or as an area under a curve; see `evaluation/bootstrap.py`.
+            the bootstrap (`bootstrap_t`: of a mean) or as an area under a curve; see `evaluation/bootstrap.py`.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Metric:
     min_classes: int = 2
     needs_every_class: bool = False
     statistics: Callable[[MetricInputs, Units], Statistics] | None = None
-    interval: Literal["wilson", "bootstrap", "area"] = "bootstrap"
+    interval: Literal["wilson", "bootstrap", "bootstrap_t", "area"] = "bootstrap"
 
     def text(self, value: float) -> str:
         """Return a value in words: a percentage, or a number with four decimals."""
@@ -381,7 +381,14 @@ def _wins(scores: Tensor, positive: Tensor) -> Tensor:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("loss", "loss", lambda given: given.score.loss, higher_is_better=False, statistics=_loss),
+        Metric(
+            "loss",
+            "loss",
+            lambda given: given.score.loss,
+            higher_is_better=False,
+            statistics=_loss,
+            interval="bootstrap_t",
+        ),
         Metric("accuracy", "accuracy", lambda given: given.score.accuracy, interval="wilson"),
         Metric.of_sums(
             "balanced_accuracy",
@@ -394,7 +401,9 @@ METRICS: Mapping[str, Metric] = {
         Metric("top_5_accuracy", "top-5 accuracy", _top_5_accuracy, targets="class", min_classes=6, interval="wilson"),
         Metric.of_sums("roc_auc", "ROC AUC", _roc_auc, needs_every_class=True, interval="area"),
         Metric.of_sums("matthews_corrcoef", "Matthews correlation", _matthews, targets="class"),
-        Metric.of_sums("log_loss", "log loss", _log_loss, higher_is_better=False, targets="class"),
+        Metric.of_sums(
+            "log_loss", "log loss", _log_loss, higher_is_better=False, targets="class", interval="bootstrap_t"
+        ),
     )
 }
 """Every metric by name. `loss` is the config's own loss, class weights included."""
