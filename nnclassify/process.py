@@ -143,13 +143,35 @@ def release_memory() -> None:
         malloc_trim(0)
 
 
+_turn = threading.RLock()
+"""Held by the thread whose library call may change the process."""
+
+
+def _new_turn() -> None:
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_new_turn)  # the thread that holds it is not in the child
+
+
 @contextlib.contextmanager
 def preserve_process_state() -> Iterator[None]:
     """Return a context that restores all process-wide settings that a library call may change.
 
     These are: warning filters; the random states of Python, NumPy and torch; torch's threads and matrix precision;
     the field size limit of the CSV module; the environment; and the loggers of torch's compiler.
+
+    One thread at a time is in such a context, and others wait: two that draw from the same random states would train
+    other networks than each of them alone.
     """
+    with _turn, _process_state_restored():
+        yield
+
+
+@contextlib.contextmanager
+def _process_state_restored() -> Iterator[None]:
     import numpy as np
     import torch
 

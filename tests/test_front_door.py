@@ -11,7 +11,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import nnclassify
 from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.files.shipped import shipped_configs
+from nnclassify.process import preserve_process_state
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -100,6 +103,47 @@ def test_a_call_leaves_the_process_as_it_was(tmp_path: Path, capfd: pytest.Captu
         nnclassify.predict(net, [tmp_path / "rows.csv", tmp_path / "images/test/dark", Image.new("RGBA", (4, 4))])
         assert _process() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_calls_from_several_threads_give_what_each_gives_alone(trained: Path, tmp_path: Path) -> None:
+    """Two that draw at the same time from the random states of the process ended in other weights."""
+
+    def weights(seed: int) -> list[float]:
+        net = nnclassify.train({**TINY, "seed": seed}, root=tmp_path, report=False).classifier
+        return torch.cat([weight.detach().flatten() for weight in net.model.parameters()]).tolist()
+
+    def probabilities(number: int) -> list[float]:
+        rows = [[float(value + number) for value in range(3)]] * 4
+        return nnclassify.load(trained).predict(rows).probabilities.flatten().tolist()
+
+    alone, before = ([weights(seed) for seed in range(3)], [probabilities(number) for number in range(3)]), _process()
+    with ThreadPoolExecutor(6) as pool:
+        results = [pool.map(call, range(3), timeout=60) for call in (weights, probabilities)]
+    assert [list(result) for result in results] == [*alone] and _process() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="not on this system")
+def test_a_process_forked_during_a_call_in_another_thread_waits_for_nobody() -> None:
+    entered, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with preserve_process_state():
+            entered.set()
+            over.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, of a fork beside threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        with preserve_process_state():
+            os._exit(0)
+    over.set()
+    holder.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.slow
