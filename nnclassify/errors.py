@@ -23,6 +23,8 @@ are part of the command line's interface: 2 for what the user can fix before the
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -137,6 +139,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError | ImportError) and any(said in str(error) for said in words)
     )
+
+
+def exhausted(error: BaseException) -> str | None:
+    """Return which limit of the system an error means, and what to do; None for any other error."""
+    if is_out_of_memory(error):
+        return f"out of memory ({one_line(error)}); use a smaller batch_size, dataset.size, dataset.limit or model"
+    if any(os.strerror(number) in str(error) for number in (errno.EMFILE, errno.ENFILE)):
+        return f"too many open files ({one_line(error)}); allow more, such as with: ulimit -n 1024"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return f"no more threads ({one_line(error)}); allow more, such as with: ulimit -u 4096"
+    return None
 
 
 _JOINERS = "\u200c\u200d"

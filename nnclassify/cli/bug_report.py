@@ -7,7 +7,6 @@ import platform
 import sys
 import tempfile
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nnclassify import __version__
@@ -43,9 +42,11 @@ def _text(error: BaseException) -> str:
 
 def _release(library: str) -> str:
     try:
+        from importlib.metadata import version  # takes 30 ms, and fails where no more files can be opened
+
         return version(library)
-    except PackageNotFoundError:
-        return "not installed"
+    except (ImportError, OSError):  # the former of a package that is not installed, too
+        return "not known"
 
 
 def _keep(text: str) -> Path | None:

@@ -29,6 +29,7 @@ from nnclassify.cli import (
     tune,
     use,
 )
+from nnclassify.cli.bug_report import report as report_bug
 from nnclassify.cli.configs import configs_app
 from nnclassify.cli.options import PRECEDENCE
 from nnclassify.cli.printing import note, say
@@ -40,7 +41,7 @@ from nnclassify.errors import (
     SaveError,
     TrainingError,
     WorkerError,
-    is_out_of_memory,
+    exhausted,
     one_line,
 )
 from nnclassify.files.python_source import described
@@ -98,8 +99,8 @@ def _ended_by(error: BaseException) -> int:
             for line in error.lines:
                 say(f"error: {line}")
         return error.exit_code
-    if is_out_of_memory(error):
-        say(f"error: out of memory ({one_line(error)}); {LESS_MEMORY}")
+    if (limit := exhausted(error)) is not None:
+        say(f"error: {limit}")
         return TrainingError.exit_code
     if isinstance(error, KeyboardInterrupt):
         note("interrupted")
@@ -107,9 +108,7 @@ def _ended_by(error: BaseException) -> int:
     if (raised := described(error)) is not None:  # in the forward pass of a user's own network or loss
         note(f"error: {raised}")
         return TrainingError.exit_code
-    from nnclassify.cli.bug_report import report
-
-    say(f"error: {report(error)}")
+    say(f"error: {report_bug(error)}")
     return 1
 
 
@@ -118,9 +117,6 @@ def _is_told_by_another(error: NNClassifyError) -> bool:
     on this machine, which has the same config."""
     has_met = isinstance(error, WorkerError | Interrupted)
     return os.environ.get("RANK" if has_met else "LOCAL_RANK", "0") != "0"
-
-
-LESS_MEMORY = "use a smaller batch_size, dataset.size, dataset.limit or model"
 
 
 def _version(wanted: bool) -> None:

@@ -1,5 +1,7 @@
 """Tests of bug reports: an unexpected error prints one line, sets the exit code and writes a file to send."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,24 @@ def test_a_bug_is_one_line_and_a_file_with_the_traceback(
     (line,) = output.err.splitlines()
     assert output.out == "" and line.startswith("error: a bug in nnclassify ") and line.endswith(str(kept))
     assert "ZeroDivisionError" in line and "Traceback" in kept.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "a.pt"), "too many open files ([Errno 24] Too many open files: "),
+        (ImportError("libx.so: cannot open shared object file: Too many open files"), "too many open files (libx.so: "),
+        (OSError(errno.ENFILE, os.strerror(errno.ENFILE)), "too many open files ([Errno 23] Too many open files in "),
+        (MemoryError(), "out of memory (MemoryError); use a smaller batch_size, "),
+        (RuntimeError("can't start new thread"), "no more threads (can't start new thread); allow more, "),
+    ],
+)
+def test_a_limit_of_the_system_is_no_bug(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(error, monkeypatch) == 3
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert printed.startswith(f"error: {line}")
 
 
 def test_a_report_that_the_cache_cannot_take_goes_to_the_temporary_folder(
