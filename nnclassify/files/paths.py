@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from nnclassify.errors import InputError
+from nnclassify.errors import InputError, one_line
 
 MAX_SHOWN = 100
 """Longer paths are cut to this many characters in messages."""
@@ -60,6 +60,13 @@ def check_new_folder(option: str, folder: Path) -> None:
     if not is_folder(nearest):
         what = "a file" if look(nearest) else "a link to nothing"
         raise InputError(f"{option} {folder}: {nearest} is {what}; expected a folder, or a name for a new one")
+
+
+def not_created(folder: Path, cause: OSError) -> InputError:
+    """Return the error for a folder that cannot be created."""
+    is_taken = isinstance(cause, FileExistsError | NotADirectoryError)
+    what_to_do = "expected a folder there: move it away" if is_taken else "fix permissions or free space"
+    return InputError(f"{folder}: cannot be created ({one_line(cause)}); {what_to_do}")
 
 
 def why_no_file(path: Path) -> str:

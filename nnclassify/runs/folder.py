@@ -14,7 +14,7 @@ from pathlib import Path
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
 from nnclassify.files.atomic_write import previous, remove, remove_partials, save_error
 from nnclassify.files.lock import is_locked, lock
-from nnclassify.files.paths import is_regular, look, unreadable
+from nnclassify.files.paths import is_regular, look, not_created, unreadable
 
 CHECKPOINTS = Path("checkpoints")
 """Folder of the runs, relative to the working directory."""
@@ -141,7 +141,9 @@ class RunFolder:
         try:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as cause:
-            raise SaveError(f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions") from cause
+            raise SaveError(
+                f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions or free space"
+            ) from cause
         try:
             _wait_for_lock(descriptor, self.path)
             if self.launchers() != set(launchers):
@@ -193,9 +195,7 @@ def create_run_folder(name: str, root: Path = CHECKPOINTS) -> RunFolder:
                 continue
             return RunFolder(path)
     except OSError as cause:
-        raise InputError(
-            f"{root / name}: cannot be created ({one_line(cause)}); fix permissions or free space"
-        ) from cause
+        raise not_created(root / name, cause) from cause
     raise AssertionError("count() does not end")
 
 

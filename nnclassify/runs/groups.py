@@ -22,7 +22,7 @@ from nnclassify.config.run_config import LoadedConfig, load_source
 from nnclassify.config.yaml_reader import YamlSource
 from nnclassify.errors import CheckpointError, InputError, one_line
 from nnclassify.files.atomic_write import write_text
-from nnclassify.files.paths import content_of
+from nnclassify.files.paths import content_of, not_created
 from nnclassify.runs.folder import CHECKPOINTS, GROUP, RunFolder, create_run_folder, groups_of
 from nnclassify.runs.resumable import changes, own_config
 
@@ -87,8 +87,7 @@ class Group:
         try:
             self.folder(run).path.mkdir(exist_ok=True)
         except OSError as cause:
-            what = f"cannot be created ({one_line(cause)}); fix permissions or free space"
-            raise InputError(f"{self.folder(run).path}: {what}") from cause
+            raise not_created(self.folder(run).path, cause) from cause
         return self.folder(run)
 
     def write(self) -> None:

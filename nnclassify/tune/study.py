@@ -28,6 +28,7 @@ from nnclassify.errors import CheckpointError, InputError, NNClassifyError, one_
 from nnclassify.evaluation.metrics import METRICS
 from nnclassify.files.atomic_write import write_text
 from nnclassify.files.json_files import read_json
+from nnclassify.files.paths import not_created
 from nnclassify.runs.folder import STUDY, RunFolder
 from nnclassify.runs.resumable import changes
 from nnclassify.tune.journal import Journal
@@ -299,8 +300,7 @@ def _difference(folder: StudyFolder, loaded: LoadedConfig) -> str | None:
             return "a folder without a study"
         folder.processes.mkdir(exist_ok=True)
     except OSError as cause:
-        what = f"cannot be created ({one_line(cause)}); fix permissions or free space"
-        raise InputError(f"{folder.path}: {what}") from cause
+        raise not_created(folder.path, cause) from cause
     with FolderLock(folder.processes, STUDY_LOCK):
         if not folder.study.is_file():
             write_text(folder.study, json.dumps(_saved(loaded), indent=2) + "\n")

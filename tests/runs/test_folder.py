@@ -115,6 +115,17 @@ def test_a_new_run_where_nothing_may_be_written_is_wrong_usage(as_user: Path) ->
         create_run_folder("a")
 
 
+@pytest.mark.parametrize(
+    "place", [lambda: Path("checkpoints").touch(), lambda: Path("checkpoints").symlink_to("nowhere")]
+)
+def test_what_is_in_the_place_of_the_folder_of_runs_is_to_be_moved_away(
+    place: Callable[[], object], here: Path
+) -> None:
+    place()
+    with pytest.raises(InputError, match=r"checkpoints/a: cannot be created \(.*'checkpoints'\); .*: move it away"):
+        create_run_folder("a")
+
+
 def test_the_newest_run_that_fits_is_resumed_and_the_others_are_named(here: Path) -> None:
     Path("a.yaml").write_text(CONFIG)
     make("checkpoints/a", age=2), make("checkpoints/a-2", CONFIG + "seed: 5\n", age=1), make("checkpoints/ab")
