@@ -2,7 +2,7 @@
 
 A library call leaves the process unchanged: `preserve_process_state` restores whatever it sets.
 
-Ctrl-C, SIGTERM and SIGUSR1 end the program at once, or, during training, after the current batch and a save.
+The signals of `STOPPING` end the program at once, or, during training, after the current batch and a save.
 `__main__` installs these handlers first, before any slow import, so that no signal arrives without a handler. The
 exit code is 128 + the signal number, as in shells.
 """
@@ -30,8 +30,10 @@ from typing import Any
 
 from nnclassify.errors import InputError
 
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-"""The signals that stop a run: Ctrl-C; a scheduler's time limit; Slurm's `--signal=USR1@60`."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP", "SIGXCPU")
+STOPPING = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+"""The signals that stop a run: Ctrl-C; a scheduler's time limit; Slurm's `--signal=USR1@60`; a terminal that is closed,
+or a connection that is lost; a limit of CPU time."""
 
 
 ALLOCATIONS_BEFORE_COLLECTION = 50_000
@@ -211,14 +213,20 @@ def _set_environment(wanted: dict[str, str]) -> None:
 
 def exit_on_signals() -> None:
     """Make signals end the program at once. Files are never half-written: see `files/atomic_write.py`."""
-    for number in STOPPING:
+    for number in _heeded():
         signal.signal(number, _end)
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that stop a run; a closed terminal stops none that `nohup` has started."""
+    hangup = getattr(signal, "SIGHUP", None)
+    return [number for number in STOPPING if number != hangup or signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def signal_handlers(handler: Any) -> Iterator[None]:
     """Return a context in which a handler, or what `signal` defines, is in place for the signals that stop a run."""
-    before = {number: signal.signal(number, handler) for number in STOPPING}
+    before = {number: signal.signal(number, handler) for number in _heeded()}
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnclassify.process import _quotas, configure_threads, default_threads, num_cores
+from nnclassify.process import _quotas, configure_threads, default_threads, num_cores, stop_on_signals
 from nnclassify.seeds import random_state, set_random_state
 
 SPINNING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
@@ -68,6 +69,20 @@ def test_a_chosen_number_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     assert default_threads() == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="not on this system")
+@pytest.mark.parametrize("at_start", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_closed_terminal_stops_a_run_unless_nohup_started_it(at_start: signal.Handlers) -> None:
+    asked: list[int] = []
+    before = signal.signal(signal.SIGHUP, at_start)
+    try:
+        with stop_on_signals(asked.append):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert asked == ([] if at_start == signal.SIG_IGN else [signal.SIGHUP])
+        assert signal.getsignal(signal.SIGHUP) == at_start
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_run_goes_on_where_there_are_fewer_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGXCPU])
 def test_a_signal_while_training_saves_and_ends(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     run = tmp_path / "checkpoints" / "run"
