@@ -78,7 +78,9 @@ def save_error(path: Path, cause: BaseException) -> SaveError:
         cause = cause.__context__
     if isinstance(cause, OSError) and cause.strerror:
         cause = OSError(cause.errno, cause.strerror)  # without the name of a temporary file
-    return SaveError(f"{path}: not saved ({one_line(cause)}); free space or fix permissions")
+    is_gone = isinstance(cause, FileNotFoundError)
+    what_to_do = "was its folder moved or deleted?" if is_gone else "free space or fix permissions"
+    return SaveError(f"{path}: not saved ({one_line(cause)}); {what_to_do}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -76,6 +76,11 @@ def test_space_is_looked_for_before_a_byte_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_was_moved_away_is_what_is_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match=r"run/last\.pt: not saved \(.*\); was its folder moved or deleted\?$"):
+        save(tmp_path / "run/last.pt", "one")
+
+
 def test_what_a_kill_left_behind_is_removed(tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     write_text(tmp_path / "config.yaml", "epochs: 1")
