@@ -147,7 +147,8 @@ class CsvFile:
                 "set dataset.encoding: utf-16-le or utf-16-be"
             )
         # Excel's own first line, which names the delimiter; an empty line is left, so that lines keep their numbers.
-        self._content = re.sub(rb"\A(\xef\xbb\xbf)?(?i:sep)=[^\r\n]{1,2}(?=[\r\n])", rb"\1", content)
+        first = rb"\A(\xef\xbb\xbf)?(?i:sep)=[^\r\n]{1,2}(?=[\r\n])"
+        self._content, self._num_delimiter_lines = re.subn(first, rb"\1", content)
 
     def where(self, line: int = 0) -> str:
         """Return the name of a line in messages; 0 is the file."""
@@ -156,15 +157,20 @@ class CsvFile:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty
         line between two others is an empty value. Where spaces are the delimiter, several count as one. The column of
-        row names that R's `write.table` leaves out of the header is a column without a name.
+        row names that R's `write.table` leaves out of the header is a column without a name, and so is the empty one
+        after a delimiter at the end of each line but the header.
 
         Raises:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
         """
         rows = self._rows()
         first = [*itertools.islice(rows, FIRST_ROWS)]
-        if self.format.columns is None and first and _lacks_row_names(*(row for _, row in first)):
-            first[0] = first[0][0], ["", *first[0][1]]
+        if self.format.columns is None and first:
+            line, header = first[0]
+            if _lacks_row_names(*(row for _, row in first)):
+                first[0] = line, ["", *header]
+            elif _lacks_last(*(row for _, row in first)):
+                first[0] = line, [*header, ""]
         yield from first
         yield from rows
 
@@ -180,7 +186,9 @@ class CsvFile:
             for row in reader:
                 if delimiter == " ":  # columns are aligned with more than one
                     row = [cell for cell in row if cell]
-                if len(row) < 2 and not "".join(row).strip():
+                if begins <= self._num_delimiter_lines:
+                    pass
+                elif len(row) < 2 and not "".join(row).strip():
                     empty.append(begins)
                 else:
                     width = width or len(row)
@@ -205,6 +213,11 @@ def _lacks_row_names(header: list[str], *rows: list[str]) -> bool:
     are_names = len({*names}) == len(names) and all(as_number(name) is None for name in names)
     is_table = any(as_number(cell) is not None for cell in rows[0][1:]) and any(row[-1].strip() for row in rows)
     return is_table and (are_names or names == [str(place) for place in range(1, len(rows) + 1)])
+
+
+def _lacks_last(header: list[str], *rows: list[str]) -> bool:
+    """Return whether each row has one field more than the header, an empty one at its end."""
+    return bool(rows) and all(len(row) == len(header) + 1 and not row[-1].strip() for row in rows)
 
 
 def content_of(path: Path) -> bytes:
