@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import unicodedata
@@ -13,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems
+from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems, TextRows
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import Layout, SplitFolder
 from nnclassify.data.image_listing import TEXTS, is_system, list_images, passed_over
-from nnclassify.data.labels import classes_of
+from nnclassify.data.labels import classes_of, label_notes, missing_labels
 from nnclassify.data.split_names import divisions, split_of
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, counted, some
@@ -30,6 +31,8 @@ COLUMNS = {
 """Names of the columns, in any case; the first that is there is used."""
 TRAIN_FILES = ("labels", "train_labels", "training_labels", "trainlabels")
 """What the CSV file of the training images is called, apart from `train`."""
+OTHER_LISTS = (".tsv", ".txt")
+"""Endings of files that list images in a folder without a CSV file, if their rows do."""
 
 
 _IMAGE = re.compile(r"(?i).+\.(jpe?g|png|gif|bmp|tiff?|webp|heic)")
@@ -60,7 +63,8 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     listing = list_images(root)
     if others := [other for other in listing.passed_over.pop(TEXTS, []) if other != path]:
         listing.passed_over[TEXTS] = others
-    rows, missing = _resolve(root, path, rows, set(listing.paths.names()), notes)
+    present = set(listing.paths.names())
+    rows, missing = _resolve(root, path, _moved(root, path, rows, present, notes), present, notes)
     _refuse_twice(path, rows)
     if missing and not skip_missing:
         raise DataError(_all_missing(missing))
@@ -80,14 +84,18 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     }
     if needs_train and not len(splits["train"].paths):
         raise DataError(f"{path}: no training images; expected train in column split, or no such column")
-    notes = [*(f"{path}: {note}" for note in classes.notes), *notes, *passed_over([listing])]
+    on_classes = [*classes.notes, *label_notes(classes.names)]
+    notes = [*(f"{path}: {note}" for note in on_classes), *notes, *passed_over([listing])]
     return Layout(classes.names, splits, notes, missing)
 
 
 def label_file(root: Path) -> Path | None:
     """Return the CSV file next to images that are not in class folders: the only one, or the one for training next to
-    others, as competitions have them; None if there is no such file, or no image."""
-    files = sorted(root.glob("*.csv"))
+    others, as competitions have them; without one, a file with another ending that lists images. None if there is no
+    such file, or no image."""
+    beside = sorted(path for path in root.iterdir() if path.is_file() and not is_system(path.name))
+    files = [path for path in beside if path.suffix.lower() == ".csv"]
+    files = files or [path for path in beside if path.suffix.lower() in OTHER_LISTS and lists_images(path)]
     if len(files) > 1:
         files = [file for file in files if split_of(file.stem) == "train" or file.stem.lower() in TRAIN_FILES]
     folders = [path for path in root.iterdir() if path.is_dir() and not is_system(path.name)]
@@ -100,44 +108,85 @@ def label_file(root: Path) -> Path | None:
 
 
 def lists_images(path: Path) -> bool:
-    """Return whether a table lists images with their labels: has these columns, and a file that is there."""
+    """Return whether a table lists images with their labels: has these columns, and a file that is there, in the
+    folder of the table or in one of its subfolders."""
     try:
         names = [row.name for row in _read(path)[0][:MAX_NAMED]]
     except DataError:
         return False
     folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())][:MAX_NAMED]
-    some_names = [f"{name}{ending}" for name in names for ending in ("", ".jpg", ".jpeg", ".png")]
-    return any((folder / name).is_file() for folder in folders for name in some_names)
+    files = functools.cache(_files_in)
+    ends = [Path(*parts[start:]) for parts in (Path(name).parts for name in names) for start in range(len(parts))]
+    return any(
+        _plain(f"{end.name}{ending}") in files(folder / end.parent)
+        for folder, end, ending in itertools.product(folders, ends, ("", ".jpg", ".jpeg", ".png"))
+    )
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Return the names of the files in a folder as `_plain` writes them; nothing if there is no such folder."""
+    try:
+        return {_plain(path.name) for path in folder.iterdir() if path.is_file()}
+    except OSError:
+        return set()
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _read(path: Path) -> tuple[list[_Row], list[str]]:
     """Read the rows, and note what was recognized; raise an error with one line per problem."""
     table, _, notes = open_table(path, CsvFormat(), ("delimiter", "decimal"))
-    rows = table.rows()
-    header = next(rows, (1, []))[1]
-    delimiter = next((sign for sign in DELIMITERS if len(header) == 1 and sign in header[0]), None)
-    if isinstance(table, CsvFile) and delimiter is not None:
-        rows = table.with_format(replace(table.format, delimiter=delimiter)).rows()
-        header = next(rows)[1]
-    first = [*itertools.islice(rows, 1)]
-    places = _places(path, header, first[0][1] if first else ())
+    header, places, rows = _header_and_rows(path, table, notes)
     found, problems = list[_Row](), Problems(str(path))
-    for line, row in itertools.chain(first, rows):
+    for line, row in rows:
         if len(row) != len(header):
             problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(header)}", kind="width")
             continue
         cells = {kind: row[place].strip() for kind, place in places.items()}
         for kind, cell in cells.items():
-            if not cell:
-                problems.add(places[kind], f"{path}:{line}: column {header[places[kind]]!r} is empty")
-        split = split_of(cells.get("split", "train"))
-        if split is None and cells["split"]:
-            expected = f"{path}:{line}: found {cells['split']!r}, expected train, validation or test"
-            problems.add(places["split"], expected, kind=cells["split"])
+            if why := _problem(kind, cell, header[places[kind]]):
+                problems.add(places[kind], f"{path}:{line}: {why}", kind=cell)
         name = PurePosixPath(cells["file"].replace("\\", "/")).as_posix()
-        found.append(_Row(line, name, cells["label"], split or ""))
+        found.append(_Row(line, name, cells["label"], split_of(cells.get("split", "train")) or ""))
     problems.raise_all()
     return found, notes
+
+
+def _problem(kind: str, cell: str, column: str) -> str:
+    """Return what is wrong with a cell of a kind of column; empty if nothing is."""
+    if not cell:
+        return f"column {column!r} is empty"
+    if kind == "label" and missing_labels([cell]):
+        advice = "fill it in, remove the row, or rename the class"
+        return f"column {column!r}: {cell!r} looks like a missing label; {advice}"
+    return f"found {cell!r}, expected train, validation or test" if kind == "split" and split_of(cell) is None else ""
+
+
+def _header_and_rows(
+    path: Path, table: TextRows, notes: list[str]
+) -> tuple[list[str], dict[str, int], Iterable[tuple[int, list[str]]]]:
+    """Return the columns by name, the position of each kind of column, and the rows; note what was recognized, and
+    which columns are not used. Without a header, the columns are numbered."""
+    rows = table.rows()
+    line, header = next(rows, (1, []))
+    delimiter = next((sign for sign in DELIMITERS if len(header) == 1 and sign in header[0]), None)
+    if isinstance(table, CsvFile) and delimiter is not None:
+        rows = table.with_format(replace(table.format, delimiter=delimiter)).rows()
+        line, header = next(rows)
+    first = [*itertools.islice(rows, 1)]
+    if any(_IMAGE.fullmatch(cell.strip()) for cell in header):
+        places = _places_without_header(path, header)
+        first = [(line, header), *first]
+        header = [str(place + 1) for place in range(len(header))]
+        read = ", ".join(f"column {place + 1} as {kind}" for kind, place in places.items())
+        notes.append(f"{path}: no header line; read {read}")
+    else:
+        places = _places(path, header, first[0][1] if first else ())
+    if unused := [name for place, name in enumerate(header) if name.strip() and place not in places.values()]:
+        notes.append(f"{path}: columns not used: {some(unused, 10)}")
+    return header, places, itertools.chain(first, rows)
 
 
 def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
@@ -166,12 +215,52 @@ def _places(path: Path, header: Sequence[str], first: Sequence[str]) -> dict[str
     return places
 
 
+def _places_without_header(path: Path, row: Sequence[str]) -> dict[str, int]:
+    """Return the position of each kind of column in a list whose first line is an image."""
+    kinds = {
+        "file": [place for place, cell in enumerate(row) if _IMAGE.fullmatch(cell.strip())],
+        "split": [place for place, cell in enumerate(row) if split_of(cell)],
+    }
+    kinds["label"] = [place for place in range(len(row)) if place not in (*kinds["file"], *kinds["split"])]
+    if len(kinds["file"]) != 1 or len(kinds["label"]) != 1 or len(kinds["split"]) > 1:
+        raise DataError(
+            f"{path}:1: no header line, and not one image and one label in {some([*row], 10)}; add a header line: "
+            "file,label or file,label,split"
+        )
+    return {kind: places[0] for kind, places in kinds.items() if places}
+
+
 def _of_two_columns(file: int | None, first: Sequence[str]) -> dict[str, int]:
     """Return the positions of files and labels, given that of files; None: it is that of an image's name in the first
     row, whatever the column is called, if there is just one."""
     images = [place for place, cell in enumerate(first) if _IMAGE.fullmatch(cell.strip())]
     file = images[0] if file is None and len(images) == 1 else file
     return {} if file is None else {"file": file, "label": 1 - file}
+
+
+def _moved(root: Path, path: Path, rows: list[_Row], present: set[str], notes: list[str]) -> list[_Row]:
+    """Return the rows with names relative to the root, also where the list was written for another place of it, such
+    as `C:/Users/me/photos`: a folder that all names begin with, and without which the first one is found."""
+    place = root.absolute()
+    rows = [
+        row._replace(name=Path(row.name).relative_to(place).as_posix()) if Path(row.name).is_relative_to(place) else row
+        for row in rows
+    ]
+    parts = zip(*(row.name.split("/")[:-1] for row in rows), strict=False)
+    common = [names[0] for names in itertools.takewhile(lambda names: len({*names}) == 1, parts)]
+    for folder in ("/".join([*common[:number], ""]) for number in range(len(common) + 1)):
+        first = rows[0].name.removeprefix(folder)
+        if not (root / first).is_file() and not any(map(_form(first).fullmatch, present)):
+            continue
+        if folder:
+            notes.append(f"{path}: the files are listed in {folder}, and taken from {root}")
+        return [row._replace(name=row.name.removeprefix(folder)) for row in rows]
+    return rows
+
+
+def _form(name: str) -> re.Pattern[str]:
+    """Return the form of paths of a file in any folder, or in none; its name may lack its ending."""
+    return re.compile(rf"(?:(.+)/)?{re.escape(name)}(\.[^./]+)?", re.I)
 
 
 def _resolve(
@@ -230,8 +319,7 @@ def _within(folders: Sequence[str], rows: Iterable[_Row], present: Iterable[str]
 
 def _folder_of(name: str, present: Iterable[str]) -> str | None:
     """Return the only folder that contains a file, whose name may lack its ending; None if there is not just one."""
-    form = re.compile(rf"(.+)/{re.escape(name)}(\.[^./]+)?", re.I)
-    found = {match[1] for other in present if (match := form.fullmatch(other))}
+    found = {match[1] for match in map(_form(name).fullmatch, present) if match and match[1]}
     return found.pop() if len(found) == 1 else None
 
 

@@ -42,7 +42,7 @@ def dataset_at(classifier: Classifier, path: str, label: str | None = None) -> D
     if image_format is not None and is_folder(location):
         listed = label_file(location)
         return _folder(own, image_format, location, listed if listed is not None and lists_images(listed) else None)
-    if image_format is not None and ending in LIST_ENDINGS:
+    if image_format is not None and (ending in LIST_ENDINGS or (ending == ".txt" and lists_images(location))):
         return _folder(own, image_format, location.parent, location)
     if ending == ARRAY_ENDING:
         return _arrays(classifier, str(location))

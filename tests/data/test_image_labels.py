@@ -11,7 +11,7 @@ from builders import config_of
 from PIL import Image
 
 from nnclassify.data import Splits
-from nnclassify.data.image_labels import label_file
+from nnclassify.data.image_labels import label_file, lists_images
 from nnclassify.errors import ConfigError, DataError
 
 ACCENT = unicodedata.normalize("NFC", "é")
@@ -142,3 +142,98 @@ def test_files_in_numbered_parts_are_found(here: Path) -> None:
     assert "labels.csv: the files are in root/x_part_1, root/x_part_2" in splits.notes
     with pytest.raises(DataError, match=r"labels.csv:3: root/c: no such file"):  # it is in both
         build("file,label\na,cat\nc,dog\nb,dog\n")
+
+
+@pytest.mark.parametrize(
+    ("table", "read"),
+    [
+        ("img/0.png 1\nimg/1.png 0\nimg/2.png 1\n", "column 1 as file, column 2 as label"),
+        ("cat,img/0.png\ndog,img/1.png\ncat,img/2.png\n", "column 2 as file, column 1 as label"),
+        (
+            "img/0.png,cat,train\nimg/1.png,dog,train\nimg/2.png,cat,train\n",
+            "file, column 3 as split, column 2 as label",
+        ),
+    ],
+)
+def test_a_list_without_a_header_loses_no_row(table: str, read: str, here: Path) -> None:
+    paint("img/0.png", "img/1.png", "img/2.png")
+    splits = build(table)
+    assert splits.train.all_names() == ["img/0.png", "img/1.png", "img/2.png"]
+    targets = splits.train.all_targets().tolist()
+    assert targets[0] == targets[2] != targets[1]
+    assert len(splits.notes) == 1 and read in splits.notes[0] and "no header line" in splits.notes[0]
+
+
+def test_a_list_without_a_header_whose_label_is_not_clear_is_refused(here: Path) -> None:
+    paint("0.png", "1.png")
+    with pytest.raises(DataError, match=r"no header line, and not one image and one label in 0.png, cat, 12; add a"):
+        build("0.png,cat,12\n1.png,dog,14\n")
+
+
+@pytest.mark.parametrize(
+    ("lead", "note"),
+    [
+        ("C:\\Users\\me\\photos\\", "C:/Users/me/photos/"),
+        ("/home/me/photos/", "/home/me/photos/"),
+        ("root/", "root/"),
+        ("../root/./", None),
+    ],
+)
+def test_a_list_from_another_place_finds_its_files(lead: str, note: str | None, here: Path) -> None:
+    paint("img/0.png", "img/1.png", "img/2.png", "other/0.png")
+    splits = build("file,label\n" + "".join(f"{lead}img/{number}.png,{number % 2}\n" for number in range(3)))
+    assert [name.removeprefix("../root/") for name in splits.train.all_names()] == [f"img/{n}.png" for n in range(3)]
+    assert splits.train.all_targets().tolist() == [0, 1, 0]
+    assert note is None or splits.notes[0] == f"labels.csv: the files are listed in {note}, and taken from root"
+
+
+def test_a_list_of_another_place_may_lack_a_folder_and_the_endings(here: Path) -> None:
+    paint("img/0.png", "img/1.png")
+    splits = build("file,label\nD:\\x\\0,a\nD:\\x\\1,b\n")
+    assert splits.train.all_names() == ["img/0.png", "img/1.png"]
+
+
+def test_absolute_paths_within_the_root_are_relative_to_it(here: Path) -> None:
+    paint("0.png", "1.png", "2.png")
+    splits = build("file,label\n" + "".join(f"{here}/root/{number}.png,{number % 2}\n" for number in range(3)))
+    assert (splits.train.all_names(), splits.notes) == (["0.png", "1.png", "2.png"], [])
+
+
+def test_columns_that_are_not_used_are_named(here: Path) -> None:
+    paint("0.png", "1.png")
+    assert build(",file,label,age,sex\n0,0.png,a,5,m\n1,1.png,b,6,f\n").notes == [
+        "labels.csv: columns not used: age, sex"
+    ]
+
+
+def test_missing_labels_in_a_list_are_refused(here: Path) -> None:
+    paint("0.png", "1.png", "2.png")
+    with pytest.raises(DataError) as error:
+        build("file,label\n0.png,a\n1.png,nan\n2.png,\n")
+    missing = "column 'label': 'nan' looks like a missing label; fill it in, remove the row, or rename the class"
+    assert error.value.lines == ["labels.csv:4: column 'label' is empty", f"labels.csv:3: {missing}"]
+
+
+def test_a_list_may_begin_with_the_line_of_its_delimiter(here: Path) -> None:
+    paint("0.png", "1.png")
+    assert build("sep=;\nfile;label\n0.png;a\n1.png;b\n").train.all_names() == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize("name", ["labels.CSV", "labels.tsv", "train.txt"])
+def test_the_only_list_beside_images_may_have_other_endings(name: str, here: Path) -> None:
+    paint("img/0.png", "img/1.png")
+    Path("root", name).write_text("img/0.PNG\ta\nimg/1.PNG\tb\n", encoding="utf-8")
+    Path("root/notes.md").write_text("file\tlabel\n", encoding="utf-8")
+    Path("root/README.txt").write_text("Photographs of 2024, taken in Rome.\nFree to use.\n", encoding="utf-8")
+    assert label_file(Path("root")) == Path("root", name)
+
+
+@pytest.mark.parametrize(
+    "file", ["img/0.PNG", "img/0", "C:/me/img/0.png", f"img/{unicodedata.normalize('NFD', ACCENT)}.png"]
+)
+def test_a_table_that_lists_images_is_recognized(file: str, here: Path) -> None:
+    paint("img/0.png", f"img/{ACCENT}.png")
+    Path("root/l.csv").write_text(f"file,label\n{file},a\n", encoding="utf-8")
+    assert lists_images(Path("root/l.csv"))
+    Path("root/l.csv").write_text("id,label\n7,a\n", encoding="utf-8")
+    assert not lists_images(Path("root/l.csv"))

@@ -108,6 +108,8 @@ def test_images_without_class_folders_are_left_to_predict() -> None:
         chosen("folder", "flat")
     write("flat/labels.csv", ["id,kind", "0,bus"])
     assert chosen("folder", "flat").examples.all_names() == ["0.png"]
+    write("flat/labels.csv", ["file,kind", "C:\\\\me\\\\0.PNG,bus"])
+    assert chosen("folder", "flat").examples.all_names() == ["0.png"]
 
 
 def test_images_may_be_listed_in_a_file() -> None:
@@ -116,6 +118,9 @@ def test_images_may_be_listed_in_a_file() -> None:
     found = chosen("folder", "listed/labels.csv")
     assert found.examples.all_names() == ["car/0.png", "car/1.png", "bus/1.png"]
     assert found.examples.all_targets().tolist() == [0, 1, 0]
+    write("listed/test.txt", ["car/0.png 1", "bus/1.png 0"])
+    with pytest.raises(LabelError, match="listed: class '0', '1' is not one of the run's: bus, car"):
+        chosen("folder", "listed/test.txt")
     write("listed/labels.csv", ["file,label,split", "car/0.png,fox,test", "car/1.png,car,test"])
     with pytest.raises(LabelError, match="class 'fox' is not one of the run's: bus, car"):
         chosen("folder", "listed/labels.csv")
