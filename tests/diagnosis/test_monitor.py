@@ -1,3 +1,4 @@
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from nnclassify.diagnosis.monitor.monitor import Monitor, NetState, curve_findin
 from nnclassify.errors import TrainingError
 from nnclassify.training.build import build_components, build_trainer
 from nnclassify.training.history import Row
-from nnclassify.training.trainer import Trainer
+from nnclassify.training.trainer import Observer, Trainer
 
 ROW = Row(1, 10, 1.0, 0.5, None, None, 0.1, 1.0, 100.0)
 
@@ -86,6 +87,25 @@ def test_a_divergence_is_traced_to_what_came_first(kind: str) -> None:
     finding = monitor.diverged(trainer)
     assert finding is not None and finding.id == "NN601" and finding.severity == "fault"
     assert finding.evidence.text.startswith("step ") and kind in finding.evidence.text
+
+
+def test_a_run_resumed_after_the_last_batch_of_an_epoch_has_no_updates_to_judge() -> None:
+    """It was told that its weights barely change, of 0 steps."""
+
+    class StopAtLastBatch(Observer):
+        def steps_done(self, trainer: Trainer, num_steps: int) -> None:
+            if trainer.batch == len(trainer.train_batches):
+                trainer.request_stop(signal.SIGTERM)
+
+    stopped = trainer_of(epochs=1)
+    stopped.observers = [StopAtLastBatch()]
+    stopped.fit()
+    assert (stopped.batch, stopped.rows) == (len(stopped.train_batches), [])
+    monitor = Monitor(lambda text: None)
+    resumed = trainer_of(monitor, epochs=1)
+    resumed.load_state(stopped.state(), [])
+    resumed.fit()
+    assert len(resumed.rows) == 1 and "NN607" not in [finding.id for finding in monitor.findings]
 
 
 def test_findings_are_kept_in_the_run_folder(tmp_path: Path) -> None:

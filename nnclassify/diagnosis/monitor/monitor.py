@@ -158,7 +158,9 @@ class Monitor(Observer):
     @torch.no_grad()
     def _updates(self, trainer: Trainer) -> Iterator[Finding]:
         """Yield the relative change of each layer per step. A random walk of n steps covers a distance of sqrt(n)."""
-        steps = max(1, trainer.step - self.seen_at)
+        steps = trainer.step - self.seen_at
+        if steps == 0:  # the run was resumed after the last batch of the epoch
+            return
         now = dict(trainer.model.named_parameters())
         learned = {name for names in trainer.step_function.functional_state().learned for name in names}
         for name, before in self.weights.items():
