@@ -52,6 +52,9 @@ def configure() -> None:
     configure_malloc()
     configure_waiting()
     configure_threads()
+    os.environ["MPLBACKEND"] = (
+        "agg"  # plots are files; that of a notebook, which its shell inherits, may be missing here
+    )
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its messages on fonts and caches help no user
 
 
@@ -166,9 +169,10 @@ def preserve_process_state() -> Iterator[None]:
     the field size limit of the CSV module; the environment; and the loggers of torch's compiler.
 
     One thread at a time is in such a context, and others wait: two that draw from the same random states would train
-    other networks than each of them alone.
+    other networks than each of them alone. What the caller has chosen for its own use of torch does not count: see
+    `_torch_defaults`.
     """
-    with _turn, _process_state_restored():
+    with _turn, _process_state_restored(), _torch_defaults():
         yield
 
 
@@ -195,6 +199,31 @@ def _process_state_restored() -> Iterator[None]:
         ]
         for get, put in settings:
             at_end.callback(_set_back, get, put, get())
+        yield
+
+
+@contextlib.contextmanager
+def _torch_defaults() -> Iterator[None]:
+    """Return a context with torch's own defaults of what changes a network without a word: whether gradients are
+    computed, autocast, the default number type and device, and the precision of matrix products.
+
+    The caller may be within `torch.no_grad()`, or work in float64 or on a GPU by default. The config says what is
+    meant.
+    """
+    import torch
+
+    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    with contextlib.ExitStack() as at_end:
+        at_end.enter_context(torch.inference_mode(False))
+        at_end.enter_context(torch.enable_grad())
+        for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda", "mps")):
+            at_end.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            at_end.enter_context(torch.device("cpu"))
+        at_end.callback(_set_back, torch.get_default_dtype, torch.set_default_dtype, dtype)
+        _set_back(torch.get_default_dtype, torch.set_default_dtype, torch.float32)
+        at_end.callback(_set_back, torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, precision)
+        _set_back(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest")
         yield
 
 

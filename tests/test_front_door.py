@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import json
@@ -13,7 +14,9 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from nnclassify.config.run_config import RunConfig
 from nnclassify.errors import CheckpointError, ConfigError, InputError
 from nnclassify.files.shipped import shipped_configs
 from nnclassify.process import preserve_process_state
+from nnclassify.sklearn import NNClassifier
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -120,6 +124,44 @@ def test_calls_from_several_threads_give_what_each_gives_alone(trained: Path, tm
     with ThreadPoolExecutor(6) as pool:
         results = [pool.map(call, range(3), timeout=60) for call in (weights, probabilities)]
     assert [list(result) for result in results] == [*alone] and _process() == before
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+        lambda: torch.device("meta"),
+        lambda: _default_dtype(torch.float64),
+    ],
+)
+def test_what_the_caller_has_chosen_for_torch_changes_no_result(
+    chosen: Callable[[], AbstractContextManager[object]], trained: Path, tmp_path: Path
+) -> None:
+    """A default of float64 and autocast once changed the weights without a word; the others were errors of torch."""
+
+    def results(root: Path) -> list[Any]:
+        figures = nnclassify.train(TINY, root=root, report=False).figures()
+        answers = nnclassify.load(trained).predict([[1.0, 2.0, 3.0], [200.0, 2.0, 3.0]]).probabilities
+        inputs = np.arange(60.0).reshape(20, 3)
+        net = NNClassifier(model={"name": "mlp", "hidden": [4]}, epochs=2).fit(inputs, np.arange(20) % 2)
+        loss = nnclassify.evaluate(trained, "train").loss
+        return [figures["train"], figures["test"]["loss"], answers.tolist(), loss, net.predict_proba(inputs).tolist()]
+
+    alone, before = results(tmp_path / "alone"), _process()
+    with chosen():
+        assert results(tmp_path / "chosen") == alone
+    assert _process() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="not on this system")

@@ -14,6 +14,7 @@ from nnclassify.inference.compare import ComparedRun, compare
 from nnclassify.inference.differences import Difference, differences
 from nnclassify.inference.report.card import Card, Table
 from nnclassify.inference.report.comparison import curves
+from nnclassify.process import preserve_process_state
 from nnclassify.runs.folder import CHECKPOINTS
 
 
@@ -57,6 +58,7 @@ class Comparison(Sequence[ComparedRun]):
         return Card("Comparison", tables=tables, charts=list(curves(histories, names)), notes=notes).html()
 
 
+@preserve_process_state()
 def compared(runs: Sequence[str], root: Path = CHECKPOINTS) -> Comparison:
     """Compare runs; see `compare`."""
     notes: list[str] = []

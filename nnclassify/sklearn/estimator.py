@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from nnclassify.config.from_python import AnyConfig, load_any
 from nnclassify.data.base import Dataset
+from nnclassify.process import preserve_process_state
 from nnclassify.sklearn.examples import (
     OF_ANY_DATA,
     OF_COLUMNS,
@@ -283,6 +284,7 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "classifier_")
         return history_frame(self.history_)
 
+    @preserve_process_state()
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the network into a folder, for `nnclassify.load` and for commands such as `predict`; return the file.
 
@@ -319,6 +321,7 @@ class NNClassifier(ClassifierMixin, BaseEstimator):
         self._checkpoint = fitted.checkpoint
         return self
 
+    @preserve_process_state()
     def _answers(self, X: Any) -> Answers:
         check_is_fitted(self, "classifier_")
         return self.classifier_.answers(raw_inputs(self, X, self.classifier_))

@@ -23,6 +23,7 @@ from nnclassify.data.table_encoder import replaced_note
 from nnclassify.data.tables import Csv
 from nnclassify.data.tensor_files import Tensors, as_tensor
 from nnclassify.errors import ConfigError, InputError, suggestion
+from nnclassify.process import preserve_process_state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,6 +106,7 @@ class TrainingData:
         return replace(source, train=train, class_names=self.class_names)
 
 
+@preserve_process_state()
 def training_data(
     estimator: Any, X: Any, y: Any, options: Mapping[str, Any], *, classes: Any = None, reset: bool = True
 ) -> TrainingData:

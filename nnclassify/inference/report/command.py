@@ -11,9 +11,11 @@ from nnclassify.inference.compare import ComparedRun, compare
 from nnclassify.inference.report.comparison import comparison_page
 from nnclassify.inference.report.contents import read_run
 from nnclassify.inference.report.page import save_report
+from nnclassify.process import preserve_process_state
 from nnclassify.runs.folder import CHECKPOINTS, RunFolder, find_checkpoint, group_runs, named_group, named_run
 
 
+@preserve_process_state()
 def write_report(
     runs: Sequence[str],
     out: Path | None = None,
