@@ -82,6 +82,14 @@ def test_training_goes_on_without_standard_error(redirection: str, here: Path) -
     assert len((here / "checkpoints/a/history.jsonl").read_text().splitlines()) == 30
 
 
+@pytest.mark.slow
+def test_the_plotting_backend_of_another_program_is_not_asked_for(here: Path) -> None:
+    (here / "a.yaml").write_text("dataset: xor\nmodel: mlp\nepochs: 2\ncompile: 'off'\n")
+    done = shell("{nnclassify} train a.yaml --no-report", here, MPLBACKEND="of_a_notebook")
+    assert done.returncode == 0, done.stderr
+    assert (here / "checkpoints/a/plots/curves.png").is_file()
+
+
 def test_a_folder_that_is_gone_is_a_message(here: Path) -> None:
     done = shell("mkdir gone && cd gone && rmdir ../gone && {nnclassify} evaluate", here)
     assert done.returncode == 2
