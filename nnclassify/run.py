@@ -203,7 +203,7 @@ def train(
     for text in [*loaded.notes, *components.splits.notes, *components.notes]:
         note(text)
     folder = resume or into or create_run_folder(loaded.name, root)
-    with folder.locked(ranks.launchers):
+    with folder.locked(ranks.launchers, note):
         checkpointer = _checkpointer(trainer, folder, components, note, is_resumed=resume is not None)
         config_writer, table = ConfigWriter(folder, components.config), TableWriter(folder)
         manifest = ManifestWriter(folder, components.splits)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+_NAMES = ("ENOSYS", "ENOLCK", "ENOTSUP", "EOPNOTSUPP")
+_NO_LOCKS = [getattr(errno, name) for name in _NAMES if hasattr(errno, name)]
+"""Errors of file systems without locks, such as Lustre where it is mounted without them, and some of FUSE and NFS."""
 
 
 def lock(descriptor: int, *, wait: bool = False) -> None:
@@ -26,8 +31,13 @@ def lock(descriptor: int, *, wait: bool = False) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+def has_no_locks(cause: OSError) -> bool:
+    """Return whether an error of `lock` means that the file system has no locks, not that another process holds it."""
+    return cause.errno in _NO_LOCKS
+
+
 def is_locked(path: Path) -> bool:
-    """Return whether a process of this machine holds the lock on a file.
+    """Return whether a process of this machine holds the lock on a file; False on a file system without locks.
 
     Raises:
         OSError: There is no such file, or it cannot be opened.
@@ -36,8 +46,8 @@ def is_locked(path: Path) -> bool:
     descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     try:
         lock(descriptor)
-    except OSError:
-        return True
+    except OSError as cause:
+        return not has_no_locks(cause)
     finally:
         os.close(descriptor)
     return False

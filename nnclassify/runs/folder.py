@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnclassify.errors import CheckpointError, InputError, SaveError, one_line, shell_command, some, suggestion
 from nnclassify.files.atomic_write import previous, remove, remove_partials, save_error
-from nnclassify.files.lock import is_locked, lock
+from nnclassify.files.lock import has_no_locks, is_locked, lock
 from nnclassify.files.paths import is_regular, look, not_created, unreadable
 
 CHECKPOINTS = Path("checkpoints")
@@ -122,13 +122,15 @@ class RunFolder:
         return set()
 
     @contextlib.contextmanager
-    def locked(self, launchers: Iterable[str] = ()) -> Iterator[None]:
+    def locked(self, launchers: Iterable[str] = (), note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
         """Return a context in which no other process trains in the folder; leftovers of killed processes are removed.
 
-        The kernel holds the lock and releases it when the process ends, however it ends.
+        The kernel holds the lock and releases it when the process ends, however it ends. Where the file system has no
+        locks, the user is told so.
 
         Args:
             launchers: What `launchers` returns from now on.
+            note: Function that shows the user one line.
 
         Raises:
             CheckpointError: Another process is training in the folder, or a folder has the name of one of the run's
@@ -145,7 +147,7 @@ class RunFolder:
                 f"{self.path}: cannot be locked ({one_line(cause)}); fix permissions or free space"
             ) from cause
         try:
-            _wait_for_lock(descriptor, self.path)
+            _wait_for_lock(descriptor, self.path, note)
             if self.launchers() != set(launchers):
                 _write(descriptor, "\n".join(sorted(launchers)), self.lock)
             remove_partials(self.path)
@@ -158,10 +160,13 @@ LOOKING_SECONDS = 0.05
 """Time to wait for processes that hold the lock only to check it, which takes much less."""
 
 
-def _wait_for_lock(descriptor: int, path: Path) -> None:
+def _wait_for_lock(descriptor: int, path: Path, note: Callable[[str], None]) -> None:
     try:
         lock(descriptor)
-    except OSError:
+    except OSError as refused:
+        if has_no_locks(refused):
+            note(f"{path}: its file system has no locks ({one_line(refused)}); train in it in one process at a time")
+            return
         time.sleep(LOOKING_SECONDS)
         try:
             lock(descriptor)

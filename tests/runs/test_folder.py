@@ -1,6 +1,8 @@
 """Tests of which run a name refers to, and of the message if there is none."""
 
+import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +115,24 @@ def test_a_new_run_where_nothing_may_be_written_is_wrong_usage(as_user: Path) ->
     Path("checkpoints").mkdir(mode=0o500)
     with pytest.raises(InputError, match=r"checkpoints/a: cannot be created \(.*Permission denied"):
         create_run_folder("a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other locks")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_noted_and_not_taken_for_another_process(
+    number: int, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lustre, unless it is mounted with flock, answers ENOSYS."""
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    folder, notes = create_run_folder("a"), list[str]()
+    with folder.locked(note=notes.append):
+        assert not folder.is_locked()
+    (note,) = notes
+    assert note.startswith(f"checkpoints/a: its file system has no locks ([Errno {number}] ")
 
 
 @pytest.mark.parametrize(
