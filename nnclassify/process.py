@@ -120,10 +120,25 @@ def _threads_are_chosen() -> bool:
     return "OMP_NUM_THREADS" in os.environ or "MKL_NUM_THREADS" in os.environ
 
 
+_threaded: int | None = None
+"""The process in which torch may have started threads."""
+
+
+def has_lost_threads() -> bool:
+    """Return whether this process was forked from one in which torch had threads.
+
+    A fork has none of them, but GNU OpenMP believes that they run, and waits for them forever.
+    """
+    return _threaded is not None and _threaded != os.getpid()
+
+
 def use_threads(number: int) -> None:
     """Set the number of CPU threads of torch, which the plan of a run or of a server decides."""
+    global _threaded
     import torch
 
+    if number > 1 and not has_lost_threads():
+        _threaded = os.getpid()
     if number != torch.get_num_threads():  # a call, even with the same number, changes what MKL does
         torch.set_num_threads(number)
 
@@ -169,8 +184,8 @@ def preserve_process_state() -> Iterator[None]:
     the field size limit of the CSV module; the environment; and the loggers of torch's compiler.
 
     One thread at a time is in such a context, and others wait: two that draw from the same random states would train
-    other networks than each of them alone. What the caller has chosen for its own use of torch does not count: see
-    `_torch_defaults`.
+    other networks than each of them alone. A process that has lost torch's threads uses one. What the caller has chosen
+    for its own use of torch does not count: see `_torch_defaults`.
     """
     with _turn, _process_state_restored(), _torch_defaults():
         yield
@@ -199,6 +214,7 @@ def _process_state_restored() -> Iterator[None]:
         ]
         for get, put in settings:
             at_end.callback(_set_back, get, put, get())
+        use_threads(1 if has_lost_threads() else torch.get_num_threads())
         yield
 
 

@@ -6,13 +6,25 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from builders import config_of
 
-from nnclassify.process import _quotas, configure_threads, default_threads, num_cores, stop_on_signals
+from nnclassify.errors import DeviceError
+from nnclassify.process import (
+    _quotas,
+    configure_threads,
+    default_threads,
+    has_lost_threads,
+    num_cores,
+    preserve_process_state,
+    stop_on_signals,
+)
 from nnclassify.seeds import random_state, set_random_state
+from nnclassify.training.plan import begin_plan
 
 SPINNING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
@@ -83,6 +95,35 @@ def test_a_closed_terminal_stops_a_run_unless_nohup_started_it(at_start: signal.
         assert signal.getsignal(signal.SIGHUP) == at_start
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="not on this system")
+def test_a_process_that_was_forked_from_one_with_threads_uses_one() -> None:
+    """With several, it would wait forever for threads that are only in its parent."""
+    before, large = torch.get_num_threads(), torch.ones(1000, 1000)
+    torch.set_num_threads(2)
+    try:
+        with preserve_process_state():
+            assert torch.get_num_threads() == 2 and not has_lost_threads()
+            large.exp().sum()  # starts them
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, of a fork beside threads
+            child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            with preserve_process_state():
+                large.exp().sum()
+                os._exit(torch.get_num_threads())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_several_threads_are_refused_where_a_fork_has_lost_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnclassify.process._threaded", os.getpid() + 1)
+    assert begin_plan(config_of(threads=1)).num_threads == 1
+    with pytest.raises(DeviceError, match=r"threads: found 2, .*forked.*spawn or forkserver"):
+        begin_plan(config_of(threads=2))
 
 
 def test_a_run_goes_on_where_there_are_fewer_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

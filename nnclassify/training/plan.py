@@ -28,7 +28,7 @@ from nnclassify.data.batches import Batches
 from nnclassify.device import Placement, autocast_of, resolve_placement
 from nnclassify.errors import DeviceError
 from nnclassify.losses import LossFunction
-from nnclassify.process import default_threads
+from nnclassify.process import default_threads, has_lost_threads
 from nnclassify.training.functional_state import FunctionalState
 from nnclassify.training.precision import training_autocast
 
@@ -161,8 +161,13 @@ def begin_plan(config: RunConfig) -> ExecutionPlan:
     Raises:
         DeviceError: The device is not available, or does not support the number type.
     """
-    placement = resolve_placement(config.device, config.precision)
-    return ExecutionPlan(placement, config.threads or default_threads(), compile=config.compile)
+    placement, threads = resolve_placement(config.device, config.precision), config.threads or default_threads()
+    if threads > 1 and has_lost_threads():
+        raise DeviceError(
+            f"threads: found {threads}, but this process was forked from one that used threads of torch, which a fork "
+            "does not have; remove it, or start the process by multiprocessing's spawn or forkserver"
+        )
+    return ExecutionPlan(placement, threads, compile=config.compile)
 
 
 def plan_execution(
