@@ -174,8 +174,9 @@ def fit_normalization(
 
     Images `(N, C, H, W)` get one pair per channel, tables `(N, num_features)` one per column. `standard` uses the mean
     and the standard deviation; `minmax` maps the smallest value to 0 and the largest to 1; `unit` does the same with
-    one pair for all columns, and with 0 and 255 for uint8 images. A constant column is only shifted. Features of an
-    `encoder` that are 0 or 1, such as the indicators of categories, stay so.
+    one pair for all columns, and with 0 and 255 for uint8 images. A constant column is only shifted; with `standard`,
+    one whose values differ by rounding alone (see `CONSTANT`) is also divided by its mean, if that is above 1. Features
+    of an `encoder` that are 0 or 1, such as the indicators of categories, stay so.
 
     Returns:
         Shift and scale, float64 tensors that broadcast against one example.
@@ -205,7 +206,8 @@ def fit_normalization(
 
 
 def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute per channel or column in float64; uint8 pixels are summed as integers and so exactly."""
+    """Compute per channel or column in float64; uint8 pixels are summed as integers and so exactly. A deviation that is
+    rounding alone is replaced by the absolute mean, or 1."""
     import torch
 
     dims = [dim for dim in range(inputs.ndim) if dim != 1]
@@ -224,7 +226,8 @@ def _mean_and_std(inputs: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         for rows in chunks:
             squares += (inputs.index_select(0, rows).double() - mean.reshape(shape)).square_().sum(dim=dims)
     std = squares.div(count).clamp_(min=0).sqrt()
-    return mean, torch.where(std > CONSTANT * mean.abs(), std, torch.zeros_like(std))
+    # The mean of large values is rounded too, so that they are far from it in units of 1, if close relative to it.
+    return mean, torch.where((std > 0) & (std <= CONSTANT * mean.abs()), mean.abs().clamp(min=1), std)
 
 
 def _images_at_once(inputs: Tensor) -> int:

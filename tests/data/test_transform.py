@@ -81,3 +81,10 @@ def test_transform_leaves_the_raw_inputs_alone() -> None:
     raw = TABLE.clone()
     Transform((3,), None, None, *fit_normalization(raw, TRAIN, "standard"))(raw, torch.float64)
     assert torch.equal(raw, TABLE)
+
+
+@pytest.mark.parametrize("offset", [2.0**53, 1.2e18])
+def test_large_values_that_differ_by_rounding_alone_stay_near_zero(offset: float) -> None:
+    values = torch.full((43, 1), offset, dtype=torch.float64) + torch.arange(43)[:, None] * 2
+    shift, scale = fit_normalization(values, torch.arange(43), "standard")
+    assert ((values - shift) / scale).abs().max() < 1e-12
