@@ -8,6 +8,7 @@ class.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +36,13 @@ from nnclassify.files.paths import is_folder
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
 
 
-IMAGE_NAMES = {"images", "image", "imgs", "img", "jpegimages"}
-ANNOTATION_NAMES = {"annotations", "annotation", "labels", "masks", "mask", "segmentations", "bboxes", "ground_truth"}
-"""Folders of a dataset for object detection or segmentation, in lower case: images, and what is where in them."""
+IMAGE_NAMES = {"images", "image", "imgs", "img", "jpegimages", "leftimg8bit"}
+ANNOTATION_NAMES = {
+    *("annotations", "annotation", "annots", "labels", "masks", "mask", "segmentations", "segmentation", "bboxes"),
+    *("segmentationclass", "segmentationobject", "groundtruth", "gt", "gts", "gtfine", "gtcoarse", "trimaps"),
+}
+"""Folders of a dataset for object detection or segmentation, in lower case and letters alone: images, and what is where
+in them."""
 
 TRAINING = "training folder"
 """What has the classes that a test or validation folder may have, for messages."""
@@ -273,11 +278,13 @@ def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
 
 def _refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
     """Reject images next to annotations or masks of them: their folders are no classes."""
-    by_name = {name.casefold(): path for name, path in folders.items()}
-    images = [path for name, path in by_name.items() if name in IMAGE_NAMES or split_and_rest(name)]
-    if (others := [path for name, path in by_name.items() if name in ANNOTATION_NAMES]) and images:
+    by_name = {re.sub(r"[\W_]", "", name.casefold()): path for name, path in folders.items()}
+    images = {name: path for name, path in by_name.items() if name in IMAGE_NAMES or split_and_rest(path.name)}
+    known = {*ANNOTATION_NAMES, *(f"{image}{kind}" for image in images for kind in ANNOTATION_NAMES)}
+    if (others := [path for name, path in by_name.items() if name in known]) and images:
+        first = next(iter(images.values()))
         raise DataError(
-            f"{root}: {images[0].name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
+            f"{root}: {first.name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
             f"expected one folder of images per class: {EXPECTED}"
         )
 

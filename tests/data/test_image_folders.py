@@ -301,3 +301,21 @@ def test_a_test_folder_without_any_image_is_refused(here: Path) -> None:
 def test_files_next_to_the_split_folders_are_said(here: Path) -> None:
     paint("train/a/0.png", "train/b/0.png", "test/a/1.png", "test/b/1.png", "lost.png")
     assert said(build(), "1 file next to the split folders not used", "root/lost.png")
+
+
+@pytest.mark.parametrize(
+    ("images", "others"),
+    [
+        ("leftImg8bit", "gtFine"),
+        ("img", "GT"),
+        ("images", "images_masks"),
+        ("train", "train_masks"),
+        ("image", "ground-truth"),
+    ],
+)
+def test_images_next_to_their_masks_are_no_classes(images: str, others: str, here: Path) -> None:
+    for folder in (images, others):
+        Path("root", folder).mkdir(parents=True)
+        Image.new("RGB", (2, 2)).save(Path("root", folder, "1.png"))
+    with pytest.raises(DataError, match=f"root: {images} next to {others}, as in a dataset for object detection"):
+        find_layout(Path("root"), None)
