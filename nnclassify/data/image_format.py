@@ -294,13 +294,14 @@ def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
 
 def _check_size(image: Image.Image, name: Path | str, max_pixels: int = MAX_PIXELS) -> None:
     if image.width * image.height > max_pixels:
-        raise InputError(f"{name}: {image.width}x{image.height} pixels, over the limit of {max_pixels}")
+        size = f"{image.width}x{image.height} pixels"
+        raise InputError(f"{name}: {size}, over the limit of {max_pixels}; make it smaller")
 
 
 @contextmanager
 def _explained(name: Path | str) -> Iterator[None]:
     """Turn whatever Pillow raises about an image, other than an unknown format, into an `InputError` that names it."""
-    from PIL import UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         yield
@@ -312,6 +313,8 @@ def _explained(name: Path | str) -> Iterator[None]:
         why, hint = one_line(cause), "expected a complete image file"
         if isinstance(cause, FileNotFoundError):
             why, hint = "a broken link, or a file that has been removed", "fix or remove it"
+        elif isinstance(cause, Image.DecompressionBombError):
+            hint = "make it smaller"
         raise InputError(f"{name}: not a readable image ({why}); {hint}") from cause
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnclassify.data.splitting import Labels
-from nnclassify.errors import DataError, LabelError, MissingValueError
+from nnclassify.errors import DataError, LabelError, MissingValueError, some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +38,10 @@ def class_indices(labels: Labels, classes: Sequence[int], path: str) -> Labels:
     return places.astype(np.int64)
 
 
+NUMBER_ANEW = "number the labels 0, 1, ..., or write them as texts (labels.astype(str))"
+"""What to do with labels that are names rather than indices."""
+
+
 def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[str]) -> list[int]:
     """Return the label, or the column, of each class: labels are numbered from 0, from 1, or as -1 and 1.
 
@@ -61,7 +65,13 @@ def numbering_of(labels: Labels, num_names: int | None, path: str, notes: list[s
         notes.append(f"{path}: labels -1 and 1 are the two classes")
         return [-1, 1]
     if num_names is None and highest >= max(len(labels), 1):
-        raise DataError(f"{path}: label {highest} among {len(labels)} examples; expected 0, 1, ..., each at least once")
+        raise DataError(
+            f"{path}: label {highest} among {len(labels)} examples; expected 0, 1, ..., each at least "
+            f"once; {NUMBER_ANEW}"
+        )
+    if num_names is None and min(known, default=0) >= 0 and (gaps := sorted({*range(highest)} - known)):
+        absent = some([*map(str, gaps)], 5)
+        raise LabelError(f"{path}: no training examples of class {absent}; add examples, or {NUMBER_ANEW}")
     return list(range(num_names or max(highest + 1, 1)))
 
 

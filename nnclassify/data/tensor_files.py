@@ -206,7 +206,9 @@ class Tensors(ImageDataset, UnsplitDataset):
         inputs, of_text = load_tensor(inputs_path), texts.get(targets_path)
         targets = load_tensor(targets_path) if of_text is None else _places(of_text, class_names, targets_path)
         if inputs.ndim < 2 or inputs.numel() == 0:
-            raise DataError(f"{inputs_path}: shape {tuple(inputs.shape)}; expected (N, ...) without zero dimensions")
+            advice = "; reshape one value per example to (N, 1)" * (inputs.ndim == 1 and len(inputs) > 0)
+            shape = tuple(inputs.shape)
+            raise DataError(f"{inputs_path}: shape {shape}; expected (N, ...) without zero dimensions{advice}")
         labels = read(targets, targets_path)
         if len(inputs) != len(labels):
             raise DataError(
@@ -370,7 +372,8 @@ def load_tensor(path: str) -> Tensor:
     except DataError:
         raise
     except Exception as cause:  # zipfile, pickle, struct and numpy raise different exceptions
-        where, hint = (path, ": save its objects as numbers") if "Object arrays" in str(cause) else (location, "")
+        are_objects = "Object arrays" in str(cause)
+        where, hint = (path, f": {OBJECTS}") if are_objects else (location, "")
         raise DataError(f"{where}: cannot be read ({one_line(cause)}); expected one tensor{hint}") from cause
 
 
@@ -387,6 +390,8 @@ def npy_array(content: bytes, name: str) -> np.ndarray[Any, Any]:
         raise DataError(f"{name}: cannot be read ({one_line(cause)}); expected an .npy file") from cause
 
 
+OBJECTS = "save its objects as numbers, or labels as texts (labels.astype(str))"
+"""What to do with an array of Python objects, which are not read."""
 INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr0")
 TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr1")
 """Names of arrays in .npz files, in lower case and without `_`: as they are, or with a split before or behind them."""
