@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from nnclassify.errors import some
 
 AMBIGUOUS = ("none", "missing", "-", "--", ".")
 """Words for a missing value that may also be class names: `none` among kinds of attack, `-` next to `+`."""
+
+_JOINT = re.compile(r"[;,|+&/]| and ")
+"""What stands between several classes in one label."""
 
 MANY_CLASSES, MANY_NUMBERS, FEW_ROWS = 20, 5, 5
 """A numeric label with more classes, and fewer rows per class, than these is suspected to be continuous."""
@@ -99,10 +103,26 @@ def label_notes(names: Sequence[str]) -> list[str]:
     plus_and_minus = "+" in names
     quoted = all(len(name) > 2 and name[0] == name[-1] == "'" for name in names)
     notes = ["single quotes are kept as part of the class names"] if quoted else []
-    return notes + [
-        f"class {name!r} may mark missing labels: if it does, remove those rows"
-        for name in names
-        if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
+    return (
+        notes
+        + [
+            f"class {name!r} may mark missing labels: if it does, remove those rows"
+            for name in names
+            if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
+        ]
+        + _joined(names)
+    )
+
+
+def _joined(names: Sequence[str]) -> list[str]:
+    """Return a note if some class names are several of the others in a row, as where an example has several classes."""
+    parts = {name: [part.strip() for part in _JOINT.split(name)] for name in names}
+    joined = [name for name, several in parts.items() if len(several) > 1 and {*several} <= {*names}]
+    if not joined:
+        return []
+    return [
+        f"classes such as {joined[0]!r} join others: if an example may have several classes, write a column of 0 and 1 "
+        "for each class, and list these columns as the label"
     ]
 
 

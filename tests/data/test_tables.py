@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from nnclassify.data import Splits
 from nnclassify.data.columns import flat_notes, marker_notes
 from nnclassify.data.csv_rows import CsvFormat
-from nnclassify.data.labels import sorted_labels
+from nnclassify.data.labels import label_notes, sorted_labels
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, NNClassifyError
 from nnclassify.runs.checkpoint import content_digest, load_checkpoint
@@ -420,3 +420,11 @@ def test_digits_are_uint8_from_0_to_255() -> None:
     inputs = config_of(dataset="digits").dataset.build(0).train.inputs
     assert inputs.dtype == torch.uint8
     assert (int(inputs.min()), int(inputs.max())) == (0, 255)
+
+
+def test_labels_that_join_others_are_noted() -> None:
+    (note,) = label_notes(["big", "red", "red;big", "old, wise"])
+    assert note.startswith(
+        "classes such as 'red;big' join others: if an example may have several classes, write a column"
+    )
+    assert label_notes(["rock", "rock and roll", "R&B"]) == []
