@@ -239,7 +239,8 @@ def times_of(name: str, kind: Kind | None, texts: Sequence[str], decimal: str) -
 def kind_text(column: AnyColumn) -> str:
     """Return the words of a note for the kind of a recognized column."""
     if isinstance(column, DateColumn):
-        return f"dates ({column.format}; days since 1970-01-01)"
+        century = "; years 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068" if "%y" in column.format else ""
+        return f"dates ({column.format}{century}; days since 1970-01-01)"
     if isinstance(column, YesNoColumn):
         return "yes or no"
     if isinstance(column, FormattedNumberColumn) and (form := str(column)):

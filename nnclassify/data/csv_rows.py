@@ -138,7 +138,8 @@ class CsvFile:
             found = f"byte 0x{self._content[place]:02x}" if place < len(self._content) else "the text"
             raise DataError(
                 f"{self.path}:{line}: {found} is not {encoding.upper()}; expected a CSV file in {encoding.upper()}: "
-                "convert it, or set dataset.encoding, such as cp1252, cp932 (Japanese) or gb18030 (Chinese)"
+                "convert it, or set dataset.encoding, such as cp1252, cp1251 (Cyrillic), cp932 (Japanese) or gb18030 "
+                "(Chinese)"
             ) from cause
         if "\0" in text:
             line = text.count("\n", 0, text.index("\0")) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,10 +87,13 @@ class ParquetRows:
 
 
 def text_of(cell: Any) -> str:
-    """Return a value as the text in a CSV file: empty for None, all digits of a number; bytes are UTF-8, as some
-    programs write texts to Parquet."""
+    """Return a value as the text in a CSV file: empty for None, all digits of a number, hours such as `26:30:00` of a
+    duration; bytes are UTF-8, as some programs write texts to Parquet."""
     if cell is None:
         return ""
+    if isinstance(cell, timedelta) and cell.days >= 0:
+        hours, rest = divmod(timedelta(cell.days, cell.seconds, cell.microseconds), timedelta(hours=1))
+        return f"{hours}{str(rest)[1:]}"
     if isinstance(cell, bytes):
         return cell.decode(errors="backslashreplace")
     return repr(float(cell)) if isinstance(cell, float | np.floating) else str(cell)

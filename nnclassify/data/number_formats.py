@@ -27,7 +27,7 @@ _WRITTEN = re.compile(
 _NEGATIVE = re.compile(r"\((?P<inside>[^()+-]*)\)|(?P<before>[^+-]*[.,][0-9]{2})-")
 """Negative numbers in accounts: `(1,234)`, and `1,234.50-`. Without decimals, `2-` may be a grade."""
 _LIMIT = re.compile(r"(?:[<>]=?|[\u2264\u2265])\s*(?=[0-9.,])")
-_TIME = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
+_TIME = re.compile(r"([0-9]{1,6}):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,11 @@ RECOGNIZED = ("delimiter", "decimal", "encoding")
 _DECIMAL = {mark: re.compile(rf"[+-]?\d*{re.escape(mark)}\d+([eE][+-]?\d+)?") for mark in ".,"}
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([.,]\d{3})+")
 _WORDS = re.compile(
+    r"(?!(?s:.)*[À-öø-ýŠšŽžŒœ]{3})"
     r"(?:[\x00-\x7f]|(?<=[A-Za-zÀ-öø-ý])[À-öø-ýŠšŽžŒœ]|[À-öø-ýŠšŽžŒœ](?=[A-Za-zÀ-öø-ý])|[°µ²³€£§\u2013\u2018\u2019\u201c\u201d])*"
 )
-"""A text in which every character beyond ASCII stands in a word, or is one of the usual signs."""
+"""A text in which every character beyond ASCII stands in a word, or is one of the usual signs. Three letters in a
+row are a word of another alphabet in another encoding: no language that cp1252 is for has so many with accents."""
 
 
 def open_table(
@@ -112,16 +114,11 @@ def _delimiter_of(file: CsvFile, names: Sequence[str], width: int) -> str | None
 
 
 def _decimal_of(file: CsvFile, ignored: Collection[str]) -> str | None:
-    """Return the decimal separator that the numbers of a file are clearly written with, or None."""
-    written: dict[str, list[str]] = {mark: [] for mark in ".,"}
-    for cell in _cells(file, ignored):
-        for mark, decimal in _DECIMAL.items():
-            if mark in cell and decimal.fullmatch(cell):
-                written[mark].append(cell)
-    found = [mark for mark, cells in written.items() if cells]
-    if len(found) != 1 or all(_THOUSANDS.fullmatch(cell) for cell in written[found[0]]):
-        return None
-    return None if found[0] == file.format.delimiter else found[0]
+    """Return the decimal separator that the numbers of a file are clearly written with, or None. That of `1.234` and
+    `12,345` may separate thousands."""
+    cells = [cell for cell in _cells(file, ignored) if not _THOUSANDS.fullmatch(cell)]
+    found = [mark for mark, form in _DECIMAL.items() if any(mark in cell and form.fullmatch(cell) for cell in cells)]
+    return found[0] if len(found) == 1 and found[0] != file.format.delimiter else None
 
 
 def _cells(file: CsvFile, ignored: Collection[str]) -> Iterator[str]:

@@ -17,7 +17,15 @@ from nnclassify.data.column_kinds import column_of, formatted_column
 from nnclassify.data.columns import give_away, is_identifier, is_unnamed
 from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import TextRows, as_number
-from nnclassify.data.encoding import AnyColumn, DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
+from nnclassify.data.encoding import (
+    ISO,
+    AnyColumn,
+    DateColumn,
+    FormattedNumberColumn,
+    NumberColumn,
+    OneHotColumn,
+    date_of,
+)
 from nnclassify.data.image_labels import COLUMNS
 from nnclassify.data.labels import classes_of, missing_labels, why_no_class
 from nnclassify.data.number_formats import LIMIT
@@ -40,6 +48,8 @@ DECORATED = re.compile(
 PLAIN = "write all in the same format to use the column"
 MAX_CODES, CODE_ROWS = 50, 100
 """A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
+MIN_DAYS = 5
+"""Different numbers such as `20240131` that are dates rather than a coincidence."""
 FEW_CATEGORIES = 20
 """Categories that are kept of a column that has too many."""
 
@@ -89,6 +99,11 @@ class ColumnFacts:
             return 0
         one_hot = min(len(self.counts), FEW_CATEGORIES) + 1 if self.is_trimmed else len(self.counts) + 1
         return (one_hot if isinstance(self.column, OneHotColumn) else 1) + bool(self.num_missing)
+
+    def shown_missing(self) -> str:
+        """Return its name, how many values are missing, and what stands there if something does."""
+        spelled = some([repr(text) for text in self.missing if text], 3)
+        return f"{self.shown} {self.num_missing:,}" + f" ({spelled})" * bool(spelled)
 
     @property
     def shown(self) -> str:
@@ -374,6 +389,7 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool
     num_numbers = sum(facts.counts[text] for text, value in values.items() if value is not None)
     is_numeric = num_numbers == facts.num_rows
     is_unique = len(texts) == facts.num_rows > 1
+    is_mostly_numeric = num_numbers >= MOSTLY * facts.num_rows
     is_whole = all(value is not None and value.is_integer() for value in values.values())
     if len(texts) < 2 and not (texts and facts.num_missing):
         facts.why_ignored = f"{CONSTANT} {texts[0]!r}" if texts else "no values"
@@ -383,17 +399,24 @@ def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool
         facts.column = column
     elif decorated := _decorated(facts, decimal):
         facts.why_ignored = f"numbers in several formats, such as {decorated[:40]!r}; {PLAIN}"
-    elif is_unique and (is_identifier(facts.name) or not (is_numeric or _is_date(facts))):
+    elif is_unique and (is_identifier(facts.name) or not (is_mostly_numeric or _is_date(facts))):
         facts.why_ignored = IDENTIFIER + " that has one" * bool(facts.num_missing)
     elif is_numeric:
-        facts.is_coded = _holds_codes(facts, decimal)
-        facts.column = OneHotColumn(name=facts.name) if facts.is_coded else NumberColumn(name=facts.name)
-    elif num_numbers >= MOSTLY * facts.num_rows or _are_no_categories(facts, values):
+        _decide_number(facts, decimal)
+    elif is_mostly_numeric or _are_no_categories(facts, values):
         odd = next(text for text in texts if as_number(text, decimal) is None)
         where = " in the first row, as in a second header" if odd == texts[0] and facts.counts[odd] == 1 else ""
         facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}{where}; {PLAIN}"
     else:
         _decide_text(facts)
+
+
+def _decide_number(facts: ColumnFacts, decimal: str) -> None:
+    if _are_days([*facts.counts]):
+        facts.column = DateColumn(name=facts.name, format=ISO)
+        return
+    facts.is_coded = _holds_codes(facts, decimal)
+    facts.column = OneHotColumn(name=facts.name) if facts.is_coded else NumberColumn(name=facts.name)
 
 
 def _role(facts: ColumnFacts, *, is_index: bool) -> str:
@@ -448,12 +471,23 @@ def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
     Their order means nothing where they are codes; where it does, so many rows teach it to one feature per number.
     """
     texts = [*facts.counts]
-    is_padded = len({*map(len, texts)}) == 1 and any(text.startswith("0") for text in texts) and len(texts[0]) > 1
-    if is_padded and all(map(str.isdigit, texts)):
+    if are_padded(texts):
         return 3 <= len(texts) <= FEW_CATEGORIES
     values = {as_number(text, decimal) for text in texts}
     is_whole = all(value is not None and value >= 0 and value.is_integer() for value in values)
     return is_whole and 3 <= len(values) <= min(MAX_CODES, facts.num_rows / CODE_ROWS)
+
+
+def are_padded(texts: Sequence[str]) -> bool:
+    """Return whether texts are whole numbers of the same length, and some begin with zeros."""
+    is_padded = len({*map(len, texts)}) == 1 and any(text.startswith("0") for text in texts) and len(texts[0]) > 1
+    return is_padded and all(map(str.isdigit, texts))
+
+
+def _are_days(texts: Sequence[str]) -> bool:
+    """Return whether whole numbers are dates such as `20240131`, all between 1900 and 2100."""
+    dates = [date_of(text) if len(text) == 8 and text.isdigit() else None for text in texts]
+    return len(texts) >= MIN_DAYS and all(date is not None and 1900 <= date.year <= 2100 for date in dates)
 
 
 def _is_date(facts: ColumnFacts) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -26,18 +28,26 @@ from nnclassify.config.suggest.table_facts import (
     SPLIT,
     TIME,
     TableFacts,
+    are_padded,
     splits_of,
     table_facts,
 )
 from nnclassify.data.column_kinds import kind_text
 from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
+from nnclassify.data.image_listing import look_alike
+from nnclassify.data.labels import grouped
 from nnclassify.data.tables import Csv
 from nnclassify.errors import DataError, counted, some
+from nnclassify.settings import yaml_list
 
 SMALL = 500
 """Training examples up to which a linear model is considered."""
 CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 """Training rows per class from which on much is dropped out, and from which on some are held out for validation."""
+
+MOST_ALIKE = 5
+"""Groups of categories whose names look alike that are shown per column."""
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 
 def suggest_for_table(
@@ -165,9 +175,46 @@ def _found(facts: TableFacts) -> list[str]:
         assert column.column is not None
         by_kind.setdefault(kind_text(column.column), []).append(column.shown)
     lines += [f"{facts.path}: {kind}: {some(names, 20)}" for kind, names in by_kind.items()]
-    missing = [f"{column.shown} {column.num_missing:,}" for column in facts.columns if column.num_missing]
+    lines += [f"{facts.path}: {note}" for note in _doubts(facts)]
+    missing = [column.shown_missing() for column in facts.columns if column.num_missing]
     if missing:
         lines.append(f"{facts.path}: missing values: {some(missing, 20)}")
     # The reader itself says that an index is not used.
     unused = [column for column in facts.columns if column.column is None and column.why_ignored != INDEX]
     return lines + [f"{facts.path}: column {column.name!r} is not a feature: {column.why_ignored}" for column in unused]
+
+
+def _doubts(facts: TableFacts) -> list[str]:
+    """Return lines on columns whose texts may mean something else than what they are read as."""
+    notes = []
+    for column in facts.used:
+        shown, texts = f"column {column.name!r}: ", [*column.counts]
+        if isinstance(column.column, OneHotColumn):
+            alike = (group for group in grouped({text: look_alike(text) for text in texts}) if len(group) > 1)
+            notes += [
+                f"{shown}{some([*map(repr, group)], 5)} differ only in case, spaces or spelling, and are {len(group)} "
+                "categories"
+                for group in itertools.islice(alike, MOST_ALIKE)
+            ]
+        elif isinstance(column.column, NumberColumn) and are_padded(texts):
+            notes.append(
+                f"{shown}numbers such as {texts[0]!r} are padded with zeros: if they are codes, list the column in "
+                "dataset.ignore, or keep the most frequent ones: "
+                f"dataset.categories: {{{column.name}: {FEW_CATEGORIES}}}"
+            )
+    return notes + _thousands_or_decimals(facts)
+
+
+def _thousands_or_decimals(facts: TableFacts) -> list[str]:
+    """Return a line on numbers such as `1.234` where no other number tells whether the point separates thousands, and
+    semicolons separate columns, as where decimals have commas."""
+    texts = {facts.shown: [*facts.counts] for facts in facts.used if isinstance(facts.column, NumberColumn)}
+    of_columns = [(name, text) for name, found in texts.items() for text in found if "." in text]
+    is_clear = any(_GROUPED.fullmatch(text) is None for _, text in of_columns)
+    if not of_columns or is_clear or facts.written.get("delimiter") != ";":
+        return []
+    name, text = of_columns[0]
+    return [
+        f"column {name!r}: {text!r} is read with a decimal point; if points separate thousands, set "
+        f"dataset.decimal: ',' and dataset.numbers: {yaml_list([*dict.fromkeys(name for name, _ in of_columns)])}"
+    ]

@@ -1,6 +1,7 @@
 """Tests of what is found in a table, of its label column, and of the suggested config."""
 
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -339,7 +340,7 @@ def test_few_rows_take_hidden_layers_only_where_they_help(here: Path, is_linear:
 def test_what_overrides_say_of_the_format_is_used_to_look_at_the_table(here: Path) -> None:
     rows = [f"{index}.5;{'合否'[index % 2]}" for index in range(30)]
     Path("t.csv").write_text("\n".join(["身長;判定", *rows]), encoding="cp932")
-    with pytest.raises(DataError, match=r"set dataset\.encoding, such as cp1252, cp932"):
+    with pytest.raises(DataError, match=r"set dataset\.encoding, such as cp1252, cp1251 \(Cyrillic\), cp932"):
         load_config("t.csv")
     dataset = dataset_of("t.csv", "dataset.encoding=cp932")
     assert (dataset.label, dataset.delimiter, dataset.encoding) == ("判定", ";", "cp932")
@@ -432,3 +433,73 @@ def test_bytes_of_a_parquet_file_are_text(here: Path) -> None:
 )
 def test_names_of_identifiers(name: str, is_one: bool) -> None:
     assert is_identifier(name) == is_one
+
+
+def suggested_lines(header: str, rows: list[str], **options: str) -> list[str]:
+    Path("t.csv").write_text("\n".join([header, *rows]), **{"encoding": "utf-8", **options})
+    return [line.removeprefix("t.csv: ") for line in suggest("t.csv").found]
+
+
+def test_thousands_of_one_column_are_told_from_the_decimals_of_another(here: Path) -> None:
+    people = range(900, 1100, 7)
+    rows = [f"{n:,};{n % 7}_5;{'ab'[n % 2]}".replace(",", ".").replace("_", ",") for n in people]
+    lines = suggested_lines("people;z;label", rows)
+    assert "numbers (thousands separated by '.', decimal commas): people" in lines
+    splits = dataset_of("t.csv").build(0)
+    assert {*splits.train.inputs[:, 0].tolist()} <= {*people}
+
+
+def test_thousands_that_may_be_decimals_are_told(here: Path) -> None:
+    rows = [f"{n:,};{n % 7};{'ab'[n % 2]}".replace(",", ".") for n in range(1100, 3300, 73)]
+    told = [line for line in suggested_lines("people;z;label", rows) if "separate thousands" in line]
+    assert told == [
+        "column 'people': '1.100' is read with a decimal point; if points separate thousands, set "
+        "dataset.decimal: ',' and dataset.numbers: [people]"
+    ]
+    lines = suggested_lines("people;z;label", [*rows, "0.5;1;a"])
+    assert not any("separate thousands" in line for line in lines)
+
+
+def test_whole_numbers_that_are_dates_are_dates(here: Path) -> None:
+    rows = [f"2024{1 + n % 12:02}{1 + n % 28:02},{n % 3},{'ab'[n % 2]}" for n in range(40)]
+    assert "dates (ISO 8601; days since 1970-01-01): day" in suggested_lines("day,n,label", rows)
+    assert "numbers: day" in "; ".join(suggested_lines("day,n,label", [*rows, "20241301,1,a"]))
+
+
+def test_texts_that_may_mean_something_else_are_told(here: Path) -> None:
+    columns = [
+        [f"{n * 37:05}" for n in range(40)],
+        ["DE", "FR", "NA", "US"] * 10,
+        ["Red", "red ", "blue", "green"] * 10,
+        [f"0{1 + n % 9}.01.{n + 50}" for n in range(40)],
+        ["a", "b", "b", "a", "b"] * 8,
+    ]
+    rows = [",".join(row) for row in zip(*columns, strict=True)]
+    lines = suggested_lines("customer,country,color,born,label", rows)
+    assert "missing values: country 10 ('NA')" in lines
+    assert "column 'color': 'Red', 'red' differ only in case, spaces or spelling, and are 2 categories" in lines
+    assert any(line.startswith("column 'customer': numbers such as '00000' are padded with zeros") for line in lines)
+    assert any("(%d.%m.%y; years 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068;" in line for line in lines)
+
+
+def test_one_value_that_is_no_number_does_not_make_a_column_of_numbers_an_identifier(here: Path) -> None:
+    rows = [f"{'inf' if n == 5 else n * 1.5},{n % 3},{'ab'[n % 2]}" for n in range(40)]
+    (line,) = [line for line in suggested_lines("x,n,label", rows) if "not a feature" in line]
+    assert line.startswith("column 'x' is not a feature: numbers, but also texts such as 'inf'")
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r"])
+def test_another_alphabet_is_not_taken_for_western_letters(encoding: str, here: Path) -> None:
+    rows = [f"{n};{('красный', 'синий')[n % 2]}" for n in range(30)]
+    with pytest.raises(DataError, match=r"set dataset.encoding, such as cp1252, cp1251 \(Cyrillic\)"):
+        suggested_lines("вес;цвет", rows, encoding=encoding)
+
+
+def test_durations_of_days_in_parquet_are_hours(here: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    arrow.parquet = pytest.importorskip("pyarrow.parquet")
+    hours = [timedelta(hours=7.5 * n) for n in range(40)]
+    arrow.parquet.write_table(arrow.table({"d": hours, "label": ["a", "b"] * 20}), "t.parquet")
+    assert "t.parquet: numbers (times, in hours): d" in suggest("t.parquet").found
+    splits = dataset_of("t.parquet").build(0)
+    assert {*splits.train.inputs[:, 0].tolist()} <= {7.5 * n for n in range(40)}
