@@ -164,6 +164,15 @@ def test_what_the_caller_has_chosen_for_torch_changes_no_result(
     assert _process() == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be deleted there")
+def test_a_run_trains_where_the_current_folder_was_deleted(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    with contextlib.chdir(tmp_path / "gone"):
+        (tmp_path / "gone").rmdir()
+        result = nnclassify.train(TINY, root=tmp_path / "runs")
+        assert nnclassify.evaluate(result.folder.path).loss == result.figures()["test"]["loss"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="not on this system")
 def test_a_process_forked_during_a_call_in_another_thread_waits_for_nobody() -> None:
     entered, over = threading.Event(), threading.Event()

@@ -139,7 +139,10 @@ def _version(package: str) -> str:
 
 def is_own_config(folder: RunFolder, source: YamlSource) -> bool:
     """Return whether a config was read from a file in the folder of a run."""
-    return Path(source.file).resolve().parent == folder.path.resolve()
+    try:
+        return Path(source.file).resolve().parent == folder.path.resolve()
+    except OSError:  # the current folder was deleted, and one of them is relative to it
+        return False
 
 
 def _is_override(origin: str) -> bool:
