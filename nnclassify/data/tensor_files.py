@@ -152,7 +152,7 @@ class Tensors(ImageDataset, UnsplitDataset):
             DataError: An input is not finite.
         """
         notes: list[str] = []
-        inputs = _checked(channels_first(inputs, self.axes, self.train_inputs, notes), self.train_inputs)
+        inputs = _checked(channels_first(inputs, self.axes, self.train_inputs, notes), self.train_inputs, notes)
         own = white_of(inputs)
         white = self.white or own
         return RawDataset(
@@ -215,7 +215,7 @@ class Tensors(ImageDataset, UnsplitDataset):
                 f"{targets_path}: {len(labels)} targets for the {len(inputs)} inputs of {inputs_path}; "
                 "expected one per input"
             )
-        return _checked(channels_first(inputs, self.axes, inputs_path, notes), inputs_path), labels
+        return _checked(channels_first(inputs, self.axes, inputs_path, notes), inputs_path, notes), labels
 
     def origin(self, split: str = "train") -> str:
         """Return the file of the targets."""
@@ -264,8 +264,9 @@ def _places(texts: Sequence[str], class_names: Sequence[str], path: str) -> Tens
     return torch.tensor([place_of[text] for text in texts])
 
 
-def _checked(inputs: Tensor, path: str) -> Tensor:
-    """Return inputs as uint8 or floats: whole numbers of images in 0..255 become uint8, and others floats.
+def _checked(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
+    """Return inputs as uint8 or floats: whole numbers of images in 0..255 become uint8, and others floats; note if some
+    are too large for that.
 
     Raises:
         MissingValueError: An input is not finite.
@@ -280,7 +281,11 @@ def _checked(inputs: Tensor, path: str) -> Tensor:
     if not inputs.is_floating_point():
         is_bytes = inputs.ndim == 4 and inputs.dtype != torch.bool and inputs.min() >= 0 and inputs.max() <= 255
         is_exact = inputs.dtype in (torch.bool, torch.int8, torch.int16)
-        return inputs.to(torch.uint8 if is_bytes else torch.float32 if is_exact else torch.float64)
+        found = inputs.to(torch.uint8 if is_bytes else torch.float32 if is_exact else torch.float64)
+        if found.dtype == torch.float64 and float(found.abs().max()) > LARGEST_EXACT:
+            found_up_to = f"{path}: integers up to {float(found.abs().max()):.3g} are rounded to 53 bits"
+            notes.append(f"{found_up_to}; if their last digits mean something, subtract an offset from them")
+        return found
     finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
     if not finite.all():
         rows = (~inputs.reshape(len(inputs), -1).isfinite().all(dim=1)).nonzero()
@@ -390,6 +395,8 @@ def npy_array(content: bytes, name: str) -> np.ndarray[Any, Any]:
         raise DataError(f"{name}: cannot be read ({one_line(cause)}); expected an .npy file") from cause
 
 
+LARGEST_EXACT = 2.0**53
+"""The largest integer up to which float64 holds all."""
 OBJECTS = "save its objects as numbers, or labels as texts (labels.astype(str))"
 """What to do with an array of Python objects, which are not read."""
 INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr0")

@@ -12,7 +12,7 @@ import torch
 from builders import config_of
 
 from nnclassify.data import Splits
-from nnclassify.data.tensor_files import load_tensor
+from nnclassify.data.tensor_files import Tensors, load_tensor
 from nnclassify.errors import ConfigError, DataError, NNClassifyError
 
 INPUTS, TARGETS = np.arange(4 * 6, dtype=np.float32).reshape(4, 6) - 3, np.array([0, 1, 0, 1])
@@ -317,3 +317,14 @@ def test_labels_that_are_texts_are_the_class_names(here: Path) -> None:
     np.save("x.npy", np.eye(3))
     with pytest.raises(DataError, match=r"y.npy: label '' of example 1 looks like a missing label"):
         build(train_inputs="x.npy", train_targets="y.npy")
+
+
+@pytest.mark.parametrize(
+    ("kind", "offset", "is_rounded"), [("i8", 2**60, True), ("u8", 2**63, True), ("i8", 2**40, False)]
+)
+def test_integers_that_float64_does_not_hold_are_noted(kind: str, offset: int, is_rounded: bool, here: Path) -> None:
+    np.save("x.npy", (np.arange(12).reshape(6, 2) * 1000).astype(kind) + np.array(offset, kind))
+    np.save("y.npy", np.array([0, 1, 0, 1, 0, 1]))
+    files = {"train_inputs": "x.npy", "train_targets": "y.npy"}
+    dataset = Tensors.model_validate({"name": "tensors", **files, "validation": 0, "test": 0})
+    assert any("x.npy: integers up to" in note for note in dataset.build(0).notes) == is_rounded

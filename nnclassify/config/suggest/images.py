@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
-from nnclassify.data.image_depth import GRAY_MODES
+from nnclassify.data.image_depth import GRAY_MODES, is_deep, values_of
 from nnclassify.data.image_folders import Layout, find_layout
 from nnclassify.data.image_format import look_at
 from nnclassify.data.image_labels import label_file, labeled_layout
@@ -131,10 +131,12 @@ def image_facts(paths: Sequence[Path]) -> ImageFacts:
 
 
 def _size_mode_format(image: Image.Image) -> tuple[tuple[int, int], str, str]:
-    """Height and width, mode and format, once the whole file has been decoded: a truncated one fails."""
+    """Height and width, mode and format, once the whole file has been decoded: a truncated one fails, as does NaN."""
     size, mode = (image.height, image.width), image.mode
     image.draft(image.mode, (32, 32))  # lets JPEG decode at a fraction of its size
     image.load()
+    if is_deep(image):
+        values_of(image)  # NaN is an error
     return size, mode, image.format or "unknown format"
 
 

@@ -157,3 +157,16 @@ def test_an_override_names_the_list_of_the_images(here: Path) -> None:
         Path(f"pets/{name}.csv").write_text("\n".join(["file,label", *rows]))
     dataset = load_config("pets", ["dataset.labels=pets/b.csv"]).config.dataset
     assert isinstance(dataset, Folder) and dataset.labels == "pets/b.csv"
+
+
+def test_an_image_that_holds_nan_is_skipped_and_named(here: Path) -> None:
+    for number in range(12):
+        pixels = np.full((8, 8), number / 12, dtype=np.float32)
+        pixels[0, 0] = np.nan if number == 4 else 0
+        path = Path("root", "ab"[number % 2], f"{number}.tif")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    found = suggest("root")
+    assert "root: 1 file cannot be read as an image (root/a/4.tif); skipped" in found.found
+    assert "on_bad_file: skip" in found.yaml()
+    assert len(load_config("root").config.dataset.build(0).train) > 0
