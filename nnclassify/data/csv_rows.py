@@ -159,7 +159,7 @@ class CsvFile:
         """Yield every row with the line that it begins in. Empty lines are left out; in a file of one column, an empty
         line between two others is an empty value. Where spaces are the delimiter, several count as one. The column of
         row names that R's `write.table` leaves out of the header is a column without a name, and so is the empty one
-        after a delimiter at the end of each line but the header.
+        after a delimiter at the end of each line but the header; one at the end of the header alone is nothing.
 
         Raises:
             DataError: A quote that is never closed, or that is followed by more than a delimiter.
@@ -172,6 +172,8 @@ class CsvFile:
                 first[0] = line, ["", *header]
             elif _lacks_last(*(row for _, row in first)):
                 first[0] = line, [*header, ""]
+            elif header[-1:] == [""] and {len(row) for _, row in first[1:]} == {len(header) - 1}:
+                first[0] = line, header[:-1]
         yield from first
         yield from rows
 

@@ -20,7 +20,7 @@ from nnclassify.data.image_format import look_at
 from nnclassify.data.image_labels import label_file, labeled_layout
 from nnclassify.data.image_reading import read_each
 from nnclassify.data.splitting import counts_of
-from nnclassify.errors import InputError, counted, some
+from nnclassify.errors import DataError, InputError, counted, some
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +32,8 @@ SMALL = 64
 SIDES = (128, 96, 64, 48, 32)
 """Sizes in pixels to choose from otherwise."""
 TEST, VALIDATION = 0.2, 0.1
+LIST_ENDINGS = (".csv", ".tsv", ".txt")
+"""Endings of files that may list images."""
 
 
 @dataclass
@@ -83,6 +85,7 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
     """
     labels = labels or label_file(Path(root))
     layout = find_layout(Path(root), None) if labels is None else labeled_layout(Path(root), labels, skip_missing=False)
+    _refuse_one_class(Path(root), layout, labels)
     paths = [path for split in layout.splits.values() for path in split.paths]
     facts = image_facts(paths)
     if not facts.sizes:
@@ -105,6 +108,16 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
         *recipe.entries(),
     ]
     return Suggestion(name, _found(root, layout, facts, counts), entries)
+
+
+def _refuse_one_class(root: Path, layout: Layout, labels: Path | None) -> None:
+    """Refuse a folder with one class next to a file that may list the classes, which the reader would not name."""
+    beside = [str(path) for path in sorted(root.iterdir()) if path.is_file() and path.suffix.lower() in LIST_ENDINGS]
+    if len(layout.class_names) == 1 and labels is None and beside:
+        raise DataError(
+            f"{root}: only one class ({layout.class_names[0]}); expected at least two classes; if {some(beside)} lists "
+            f"the images with their classes, name it: dataset.labels={beside[0]}"
+        )
 
 
 def validation_entry(num_train: float) -> Entry:

@@ -252,6 +252,8 @@ def test_a_delimiter_at_the_end_of_each_row_is_a_column_to_be_ignored(here: Path
     assert dataset_of(write("a,b,kind", [f"{row}," for row in rows])).columns is None
     splits = dataset_of(write("a,b,kind", [f"{row}," for row in rows])).build(0)
     assert splits.input_shape == (2,) and splits.notes == ["t.csv: columns without a name or values are ignored: 4"]
+    splits = dataset_of(write("a,b,kind,", rows)).build(0)
+    assert splits.input_shape == (2,) and splits.notes == []
     with pytest.raises(DataError, match="4 fields in line 2"):
         suggest(write("a,b,kind", [*(f"{row}," for row in rows[1:]), f"{rows[0]},7"][::-1]))
 
