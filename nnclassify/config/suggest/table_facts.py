@@ -197,7 +197,8 @@ def table_facts(
     columns = [facts for facts in columns if facts.name or facts.counts]  # others are ignored, as by the reader
     _refuse_twice(table, [facts.name for facts in columns])
     decimal = table.format.decimal
-    found = label if label is not None else _guessed_label(path, columns, num_rows, decimal)
+    has_names = "columns" not in written or "columns" in stated
+    found = label if label is not None else _guessed_label(path, columns, num_rows, decimal, has_names=has_names)
     labels = [found] if isinstance(found, str) else found
     if absent := [name for name in labels if name not in header]:
         raise InputError(f"{path}: no column {absent[0]!r} (--label); columns: {some(header, 20)}")
@@ -324,9 +325,9 @@ def _count(facts: ColumnFacts, text: str, line: int) -> None:
         facts.counts[text] += 1
 
 
-def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str) -> str:
+def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, decimal: str, *, has_names: bool) -> str:
     """Return the only candidate for the label: a column with a usual name, otherwise the last one if it may hold
-    classes.
+    classes. The names of a table without a header (not `has_names`) say nothing.
 
     Raises:
         InputError: There are several, or none.
@@ -335,7 +336,9 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
     named = [
         facts.name
         for facts in columns
-        if facts.name.lower() in LABEL_NAMES and not why_no_class([*facts.class_counts()], num_rows, decimal)[1]
+        if has_names
+        and facts.name.lower() in LABEL_NAMES
+        and not why_no_class([*facts.class_counts()], num_rows, decimal)[1]
     ]
     if len(named) > 1 and names[-1] in named:
         named = [name for name in named if name.lower() != "y"] or named

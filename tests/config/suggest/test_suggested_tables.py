@@ -73,6 +73,15 @@ def test_a_refusal_to_guess_names_the_columns_that_may_hold_classes(here: Path) 
         suggest(write("a,b", [f"k{index},{index * 0.37}" for index in range(40)]))
 
 
+def test_the_names_given_to_columns_without_a_header_choose_no_label(here: Path) -> None:
+    Path("t.data").write_text(
+        "".join(f"{'ab'[i % 2]},{'?' if i == 9 else 'yn'[i % 2]},{'?nyy'[i % 4]}\n" for i in range(40))
+    )
+    with pytest.raises(InputError, match=r"10 of 40 values missing.* --label; .* hold classes: x1 \(2 values\)$"):
+        table_facts("t.data", None)
+    assert table_facts("t.data", "x1").classes == {"a": 20, "b": 20}
+
+
 def test_a_label_that_is_missing_in_some_rows_names_the_first(here: Path) -> None:
     rows = numbers(30)
     path = write("a,b,kind", [*rows[:20], ",,", "0.5,0.5,", *rows[20:]])  # the row without any value does not count
