@@ -1,114 +1,29 @@
-"""What a table holds: which column is the label, and of what kind and use the others are."""
+"""What a table holds: which column is the label, and what the others hold."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
+from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
-from nnclassify.data.column_kinds import column_of, formatted_column
-from nnclassify.data.columns import give_away, is_identifier, is_unnamed
+from nnclassify.data.columns import give_away
 from nnclassify.data.csv_header import HEADER_AGAIN
 from nnclassify.data.csv_rows import TextRows, as_number
-from nnclassify.data.encoding import (
-    ISO,
-    AnyColumn,
-    DateColumn,
-    FormattedNumberColumn,
-    NumberColumn,
-    OneHotColumn,
-    date_of,
-)
-from nnclassify.data.image_labels import COLUMNS
-from nnclassify.data.labels import classes_of, missing_labels, why_no_class
-from nnclassify.data.number_formats import LIMIT
-from nnclassify.data.split_names import SPLIT_NAMES, split_of
-from nnclassify.data.suspected_groups import is_group_column
+from nnclassify.data.encoding import DateColumn
+from nnclassify.data.labels import classes_of, why_no_class
 from nnclassify.errors import DataError, InputError, counted, some
 
 MANY_ROWS = 20
 """In fewer rows, a column with a value for each class is a coincidence."""
 LOOKED_AT = 100_000
 """Rows that are looked at; training reads all."""
-MOSTLY = 0.9
-"""A column is one of numbers where this fraction of its values are: the others are errors."""
-DECORATED = re.compile(
-    r"[$€£¥]? ?[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d+)?"
-    r"|[$€£¥] ?[+-]?\d+([.,]\d+)?"
-    r"|[+-]?[\d.,]*\d ?[%$€£¥]"
-)
-"""Numbers that are written for people: `1,234.5`, `$12`, `40%`."""
-PLAIN = "write all in the same format to use the column"
-MAX_CODES, CODE_ROWS = 50, 100
-"""A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
-MIN_DAYS = 5
-"""Different numbers such as `20240131` that are dates rather than a coincidence."""
-FEW_CATEGORIES = 20
-"""Categories that are kept of a column that has too many."""
-
-
-@dataclass
-class ColumnFacts:
-    """What a column holds.
-
-    Attributes:
-        name: Its name.
-        counts: The rows of each of its texts, missing values left out.
-        missing: The rows of each spelling of a missing value.
-        first_missing: The line of the first of them; 0 if there is none.
-        column: Its kind; None: it is not used.
-        why_ignored: The reason for that.
-        is_trimmed: Whether only its most frequent categories are kept.
-        is_coded: Whether it holds numbers that are taken for codes of categories.
-    """
-
-    name: str
-    counts: Counter[str] = field(default_factory=Counter)
-    missing: Counter[str] = field(default_factory=Counter)
-    first_missing: int = 0
-    column: AnyColumn | None = None
-    why_ignored: str = ""
-    is_trimmed: bool = False
-    is_coded: bool = False
-
-    @property
-    def num_rows(self) -> int:
-        """Rows with a value."""
-        return self.counts.total()
-
-    @property
-    def num_missing(self) -> int:
-        """Rows without a value."""
-        return self.missing.total()
-
-    def class_counts(self) -> Counter[str]:
-        """Return the rows of each class, if this is the label: words such as `none` may be classes."""
-        never = missing_labels([*self.missing])
-        return self.counts + Counter({text: count for text, count in self.missing.items() if text not in never})
-
-    def num_features(self) -> int:
-        """Inputs of the network that it becomes."""
-        if self.column is None:
-            return 0
-        one_hot = min(len(self.counts), FEW_CATEGORIES) + 1 if self.is_trimmed else len(self.counts) + 1
-        return (one_hot if isinstance(self.column, OneHotColumn) else 1) + bool(self.num_missing)
-
-    def shown_missing(self) -> str:
-        """Return its name, how many values are missing, and what stands there if something does."""
-        spelled = some([repr(text) for text in self.missing if text], 3)
-        return f"{self.shown} {self.num_missing:,}" + f" ({spelled})" * bool(spelled)
-
-    @property
-    def shown(self) -> str:
-        """Its name in messages."""
-        return self.name or "''"
 
 
 @dataclass(frozen=True)
@@ -162,17 +77,12 @@ class TableFacts:
         return next((facts for facts in self.columns if facts.why_ignored == SPLIT), None)
 
 
-IDENTIFIER = "a different text in every row"
-SPLIT = "says which split each row is for"
-INDEX = "an index of the rows"
-COPY, CONSTANT = "says the label", "always"
-"""The beginning of the reason not to use a column that is the label in other words, and one with a single value."""
-GROUP = "names the group of each row: no group is in two splits"
+COPY = "says the label"
+"""The beginning of the reason not to use a column that is the label in other words."""
+
 TIME = "the rows are in order of it: the newest are the test split"
 MIN_TIMES, OLDEST = 20, 0.7
 """Rows in order of time have at least so many dates, and all classes among this fraction of them, the oldest."""
-MIN_GROUPS, GROUP_ROWS = 10, 2
-"""A column called like groups is one with at least so many of them, of so many rows each on average."""
 
 
 def table_facts(
@@ -205,7 +115,7 @@ def table_facts(
     features = [facts for facts in columns if facts.name not in labels]
     is_certain = _is_certain(table, columns)
     for facts in features:
-        _decide(facts, num_rows, decimal, is_certain=is_certain)
+        decide(facts, num_rows, decimal, is_certain=is_certain)
     if not isinstance(found, str):
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)
@@ -376,139 +286,3 @@ def _is_certain(table: TextRows, columns: Sequence[ColumnFacts]) -> bool:
     written = table.format
     texts = (text for facts in columns for text in facts.counts if written.decimal in text)
     return written.delimiter == "," or any(as_number(text, written.decimal) is not None for text in texts)
-
-
-def _decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool) -> None:
-    """Find out what kind of column this is, and whether it is of use.
-
-    Args:
-        facts: The column.
-        num_rows: The rows of the table.
-        decimal: The decimal separator of the table.
-        is_certain: Whether numbers are known to be written with it.
-    """
-    texts = list(facts.counts)
-    values = {text: as_number(text, decimal) for text in texts}
-    num_numbers = sum(facts.counts[text] for text, value in values.items() if value is not None)
-    is_numeric = num_numbers == facts.num_rows
-    is_unique = len(texts) == facts.num_rows > 1
-    is_mostly_numeric = num_numbers >= MOSTLY * facts.num_rows
-    is_whole = all(value is not None and value.is_integer() for value in values.values())
-    if len(texts) < 2 and not (texts and facts.num_missing):
-        facts.why_ignored = f"{CONSTANT} {texts[0]!r}" if texts else "no values"
-    elif role := _role(facts, is_index=is_whole and is_unique and not facts.num_missing):
-        facts.why_ignored = role
-    elif not is_numeric and (column := _formatted(facts, decimal, is_certain=is_certain)):
-        facts.column = column
-    elif decorated := _decorated(facts, decimal):
-        facts.why_ignored = f"numbers in several formats, such as {decorated[:40]!r}; {PLAIN}"
-    elif is_unique and (is_identifier(facts.name) or not (is_mostly_numeric or _is_date(facts))):
-        facts.why_ignored = IDENTIFIER + " that has one" * bool(facts.num_missing)
-    elif is_numeric:
-        _decide_number(facts, decimal)
-    elif is_mostly_numeric or _are_no_categories(facts, values):
-        odd = next(text for text in texts if as_number(text, decimal) is None)
-        where = " in the first row, as in a second header" if odd == texts[0] and facts.counts[odd] == 1 else ""
-        facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}{where}; {PLAIN}"
-    else:
-        _decide_text(facts)
-
-
-def _decide_number(facts: ColumnFacts, decimal: str) -> None:
-    if _are_days([*facts.counts]):
-        facts.column = DateColumn(name=facts.name, format=ISO)
-        return
-    facts.is_coded = _holds_codes(facts, decimal)
-    facts.column = OneHotColumn(name=facts.name) if facts.is_coded else NumberColumn(name=facts.name)
-
-
-def _role(facts: ColumnFacts, *, is_index: bool) -> str:
-    """Return the role of a column that is not a feature, such as an identifier; empty if it may be a feature."""
-    if facts.name.lower() in COLUMNS["split"] and not facts.num_missing:
-        found = splits_of(facts.counts)
-        odd = next((text for text, split in found.items() if not split), None)
-        if "train" in found.values():
-            return SPLIT if odd is None else f"names splits, but {odd[:40]!r} is none of {', '.join(SPLIT_NAMES)}"
-    if _names_groups(facts):
-        return GROUP
-    return INDEX if is_unnamed(facts.name) and is_index else ""
-
-
-def _names_groups(facts: ColumnFacts) -> bool:
-    num_groups = len(facts.counts)
-    is_repeated = facts.num_rows >= GROUP_ROWS * num_groups and not facts.num_missing
-    return is_group_column(facts.name) and num_groups >= MIN_GROUPS and is_repeated
-
-
-def splits_of(texts: Iterable[str]) -> dict[str, str]:
-    """Return the split that each text names, an empty text if none."""
-    return {text: split_of(text) or "" for text in texts}
-
-
-def _are_no_categories(facts: ColumnFacts, values: Mapping[str, float | None]) -> bool:
-    """Return whether numbers are too many to be categories, and most rows have one, in a column that has texts too."""
-    numbers = [text for text, value in values.items() if value is not None]
-    return len(numbers) > FEW_CATEGORIES and 2 * sum(facts.counts[text] for text in numbers) > facts.num_rows
-
-
-def _formatted(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> FormattedNumberColumn | None:
-    """Return the column of numbers in the format of its texts, or None; a few that may be limits are categories."""
-    column = formatted_column(facts.name, facts.counts, decimal, is_certain=is_certain)
-    return None if column and column.unit == LIMIT and len(facts.counts) <= FEW_CATEGORIES else column
-
-
-def _decorated(facts: ColumnFacts, decimal: str) -> str | None:
-    """Return the first number with a unit or separators if a column has such numbers, too many for categories."""
-    if len(facts.counts) <= FEW_CATEGORIES:
-        return None
-    texts = [text for text in facts.counts if as_number(text, decimal) is None]
-    written = [text for text in texts if DECORATED.fullmatch(text)]
-    num_rows = facts.num_rows - sum(facts.counts[text] for text in {*texts} - {*written})
-    return written[0] if written and num_rows >= MOSTLY * facts.num_rows else None
-
-
-def _holds_codes(facts: ColumnFacts, decimal: str) -> bool:
-    """Return whether the numbers may be codes of categories: a few whole numbers with many rows each, or padded with
-    zeros, as postcodes are.
-
-    Their order means nothing where they are codes; where it does, so many rows teach it to one feature per number.
-    """
-    texts = [*facts.counts]
-    if are_padded(texts):
-        return 3 <= len(texts) <= FEW_CATEGORIES
-    values = {as_number(text, decimal) for text in texts}
-    is_whole = all(value is not None and value >= 0 and value.is_integer() for value in values)
-    return is_whole and 3 <= len(values) <= min(MAX_CODES, facts.num_rows / CODE_ROWS)
-
-
-def are_padded(texts: Sequence[str]) -> bool:
-    """Return whether texts are whole numbers of the same length, and some begin with zeros."""
-    is_padded = len({*map(len, texts)}) == 1 and any(text.startswith("0") for text in texts) and len(texts[0]) > 1
-    return is_padded and all(map(str.isdigit, texts))
-
-
-def _are_days(texts: Sequence[str]) -> bool:
-    """Return whether whole numbers are dates such as `20240131`, all between 1900 and 2100."""
-    dates = [date_of(text) if len(text) == 8 and text.isdigit() else None for text in texts]
-    return len(texts) >= MIN_DAYS and all(date is not None and 1900 <= date.year <= 2100 for date in dates)
-
-
-def _is_date(facts: ColumnFacts) -> bool:
-    try:
-        return isinstance(column_of(facts.name, None, facts.counts), DateColumn)
-    except DataError:
-        return False
-
-
-def _decide_text(facts: ColumnFacts) -> None:
-    try:
-        facts.column = column_of(facts.name, None, facts.counts)
-        return
-    except DataError as error:
-        frequent = sum(count for _, count in facts.counts.most_common(FEW_CATEGORIES))
-        if frequent < facts.num_rows / 2:
-            first = next(iter(facts.counts))
-            many = f"{len(facts.counts):,} different texts, such as {first[:40]!r}"
-            facts.why_ignored = many if "too many" in str(error) else str(error)
-            return
-    facts.column, facts.is_trimmed = OneHotColumn(name=facts.name, most=FEW_CATEGORIES), True

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from nnclassify.config.suggest.column_facts import FEW_CATEGORIES, GROUP, INDEX, SPLIT, are_padded, splits_of
 from nnclassify.config.suggest.document import Entry, Suggestion, values_of
 from nnclassify.config.suggest.images import TEST, VALIDATION, validation_entry
 from nnclassify.config.suggest.linearity import is_linear
@@ -20,18 +21,7 @@ from nnclassify.config.suggest.recipe import (
     loss_entries,
     recipe_for,
 )
-from nnclassify.config.suggest.table_facts import (
-    FEW_CATEGORIES,
-    GROUP,
-    INDEX,
-    LOOKED_AT,
-    SPLIT,
-    TIME,
-    TableFacts,
-    are_padded,
-    splits_of,
-    table_facts,
-)
+from nnclassify.config.suggest.table_facts import LOOKED_AT, TIME, TableFacts, table_facts
 from nnclassify.data.column_kinds import kind_text
 from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_listing import look_alike

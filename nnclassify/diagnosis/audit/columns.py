@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnclassify.config.suggest.column_facts import CONSTANT, IDENTIFIER, INDEX
 from nnclassify.config.suggest.suggest import FORMAT
-from nnclassify.config.suggest.table_facts import CONSTANT, COPY, IDENTIFIER, INDEX, table_facts
+from nnclassify.config.suggest.table_facts import COPY, table_facts
 from nnclassify.data import Splits
 from nnclassify.data.columns import is_identifier, numbers_the_rows
 from nnclassify.data.splitting import Labels, stratified_folds
