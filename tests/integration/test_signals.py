@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ epochs: 100000
 batch_size: 10
 compile: "off"
 """
+
+
+@pytest.fixture(autouse=True)
+def terminal() -> Iterator[None]:
+    """Tests that run under nohup ignore a closed terminal, and programs that they start inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
