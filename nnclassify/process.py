@@ -52,9 +52,8 @@ def configure() -> None:
     configure_malloc()
     configure_waiting()
     configure_threads()
-    os.environ["MPLBACKEND"] = (
-        "agg"  # plots are files; that of a notebook, which its shell inherits, may be missing here
-    )
+    # Plots are files. The backend of a notebook, which its shell inherits, may be missing here.
+    os.environ["MPLBACKEND"] = "agg"
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its messages on fonts and caches help no user
 
 

@@ -103,15 +103,12 @@ def label_notes(names: Sequence[str]) -> list[str]:
     plus_and_minus = "+" in names
     quoted = all(len(name) > 2 and name[0] == name[-1] == "'" for name in names)
     notes = ["single quotes are kept as part of the class names"] if quoted else []
-    return (
-        notes
-        + [
-            f"class {name!r} may mark missing labels: if it does, remove those rows"
-            for name in names
-            if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
-        ]
-        + _joined(names)
-    )
+    notes += [
+        f"class {name!r} may mark missing labels: if it does, remove those rows"
+        for name in names
+        if name.lower() in AMBIGUOUS and not (plus_and_minus and name == "-")
+    ]
+    return notes + _joined(names)
 
 
 def _joined(names: Sequence[str]) -> list[str]:

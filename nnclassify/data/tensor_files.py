@@ -283,8 +283,10 @@ def _checked(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
         is_exact = inputs.dtype in (torch.bool, torch.int8, torch.int16)
         found = inputs.to(torch.uint8 if is_bytes else torch.float32 if is_exact else torch.float64)
         if found.dtype == torch.float64 and float(found.abs().max()) > LARGEST_EXACT:
-            found_up_to = f"{path}: integers up to {float(found.abs().max()):.3g} are rounded to 53 bits"
-            notes.append(f"{found_up_to}; if their last digits mean something, subtract an offset from them")
+            notes.append(
+                f"{path}: integers up to {float(found.abs().max()):.3g} are rounded to 53 bits; if their last digits "
+                "mean something, subtract an offset from them"
+            )
         return found
     finite = torch.stack([chunk.isfinite().all() for chunk in inputs.split(4096)])
     if not finite.all():
