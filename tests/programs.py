@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,17 @@ def nnclassify_in(folder: Path, *arguments: str | Path) -> subprocess.CompletedP
             raise subprocess.TimeoutExpired(words, SECONDS)
         stdout, stderr = (path.read_text(encoding="utf-8") for path in outputs)
         return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
+
+
+def forked(work: Callable[[], int], seconds: int = 20) -> int:
+    """The exit code of a fork of this process: what the work returns there, or that of SIGALRM if it takes too long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, of a fork beside threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(seconds)
+        os._exit(work())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _run(arguments: list[str], folder: Path, outputs: Sequence[Path], environment: Mapping[str, str]) -> None:

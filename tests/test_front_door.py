@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from programs import forked
 
 import nnclassify
 from nnclassify.config.run_config import RunConfig
@@ -182,19 +183,17 @@ def test_a_process_forked_during_a_call_in_another_thread_waits_for_nobody() -> 
             entered.set()
             over.wait(60)
 
+    def call() -> int:
+        with preserve_process_state():
+            return 0
+
     holder = threading.Thread(target=hold)
     holder.start()
     entered.wait(60)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, of a fork beside threads
-        child = os.fork()
-    if child == 0:
-        signal.alarm(10)
-        with preserve_process_state():
-            os._exit(0)
+    code = forked(call)
     over.set()
     holder.join()
-    assert os.waitpid(child, 0)[1] == 0
+    assert code == 0
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from builders import config_of
+from programs import forked
 
 from nnclassify.errors import DeviceError
 from nnclassify.process import (
@@ -101,20 +101,18 @@ def test_a_closed_terminal_stops_a_run_unless_nohup_started_it(at_start: signal.
 def test_a_process_that_was_forked_from_one_with_threads_uses_one() -> None:
     """With several, it would wait forever for threads that are only in its parent."""
     before, large = torch.get_num_threads(), torch.ones(1000, 1000)
+
+    def threads_of_a_call() -> int:
+        with preserve_process_state():
+            large.exp().sum()
+            return torch.get_num_threads()
+
     torch.set_num_threads(2)
     try:
         with preserve_process_state():
             assert torch.get_num_threads() == 2 and not has_lost_threads()
             large.exp().sum()  # starts them
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on, of a fork beside threads
-            child = os.fork()
-        if child == 0:
-            signal.alarm(20)
-            with preserve_process_state():
-                large.exp().sum()
-                os._exit(torch.get_num_threads())
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert forked(threads_of_a_call) == 1
     finally:
         torch.set_num_threads(before)
 
