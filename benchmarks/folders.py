@@ -1,14 +1,15 @@
 """Folders of images: `python -m benchmarks.folders` lists a million files; `--images ROOT` decodes a folder and trains.
 
 The listing is compared with `os.scandir` over the same files, in processor time, each the median of several rounds; and
-decoding into the cache with decoding by Pillow alone, on some files after the other. Of a training run, the peak of its
-resident memory is measured, which includes the mapped cache and torch's own 0.5 GB. `benchmarks/folders.md` has the
-results.
+making the cache of decoded images with decoding by Pillow alone, in a process per core, in turn. Of a training run, the
+peak of its resident memory is measured, which includes the mapped cache and torch's own 0.5 GB. `benchmarks/folders.md`
+has the results.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import resource
 import statistics
@@ -23,14 +24,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nnclassify.data.examples import content_hashes
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_folders import find_layout
 from nnclassify.data.image_format import ImageFormat
-from nnclassify.data.image_reading import Facts, decode_blocks
+from nnclassify.data.image_store import CacheOptions, Reader
+from nnclassify.process import num_cores
 
-CLASSES, LINKS, ROUNDS, DECODED = 10, 50_000, 5, 2000
-"""Classes; hard links to one file, of which ext4 allows 65,000; repetitions of a measurement; images per turn."""
+CLASSES, LINKS, ROUNDS = 10, 50_000, 5
+"""Classes; hard links to one file, of which ext4 allows 65,000; repetitions of a measurement."""
+FORK = multiprocessing.get_context("fork")
 CNN = (
     "model={name: cnn, blocks: [{channels: 16, padding: same, pool: max}, {channels: 8, padding: same, pool: max}], "
     "hidden: [50]}"
@@ -78,29 +80,45 @@ def list_files(num_files: int) -> None:
 
 
 def decode(root: Path) -> None:
-    """Print how long the images of a folder take to be listed, decoded and hashed, as for the cache, and by Pillow."""
-    start = time.process_time()
-    files = find_layout(root, None).splits["train"].paths
-    listing = time.process_time() - start
-    image_format = ImageFormat(32, 32, "rgb", white=255)
+    """Print how long the cache of a folder takes to be made, and its files to be decoded by Pillow on as many cores."""
+    files = [split.paths for split in find_layout(root, None).splits.values()]
     ours, bare = [], []
-    for first in range(0, len(files), DECODED):
-        part = files.take(np.arange(first, min(first + DECODED, len(files))))
-        ours.append(seconds(partial(_hashed, part, image_format)))
-        bare.append(seconds(partial(_opened, part)))
-    print(
-        f"{len(files):,} images: decoded for the cache in {listing + sum(ours):.1f} s, by Pillow in {sum(bare):.1f} s"
-    )
-    print(f"ratio {(listing + sum(ours)) / sum(bare):.2f}, of which listing {listing:.1f} s")
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            ours.append(elapsed(partial(cache_images, root, folder)))
+        bare.append(elapsed(partial(open_images, FileList.joined(root, files))))
+        print(f"cache made in {ours[-1]:.1f} s, decoded by Pillow in {num_cores()} processes in {bare[-1]:.1f} s")
+    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
+    print(f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
-def _hashed(files: FileList, image_format: ImageFormat) -> None:
-    for block in decode_blocks(files, image_format, Facts()):
-        content_hashes(block.reshape(len(block), -1))
+def elapsed(call: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
-def _opened(files: FileList) -> None:
-    for path in files.texts(range(len(files))):
+def cache_images(root: Path, cache: str) -> None:
+    """List, decode, hash and write all images of a folder, 32x32 pixels, as a run does before its first epoch."""
+    reader = Reader(ImageFormat(32, 32, "rgb"), root, CacheOptions(cache, 10**11), is_limited=False)
+    for split in find_layout(root, None).splits.values():
+        reader.pool(split).take(np.arange(len(split.paths)))
+
+
+def open_images(files: FileList) -> None:
+    """Decode files with Pillow alone, in a fork per core."""
+    paths, cores = files.texts(range(len(files))), num_cores()
+    processes = [FORK.Process(target=open_each, args=(paths[first::cores],)) for first in range(cores)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+
+def open_each(paths: list[str]) -> None:
+    """Decode files with Pillow, one after the other."""
+    for path in paths:
         with Image.open(path) as image:
             np.asarray(image)
 

@@ -88,3 +88,15 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen within four minutes"
         time.sleep(0.01)
+
+
+def ended_or_lengths(paths: Sequence[str]) -> list[int]:
+    """Return the lengths of texts; end the process that was started for reading them where one is `end`."""
+    if "end" in paths and "pytest" not in sys.modules:
+        os._exit(1)
+    return [len(path) for path in paths]
+
+
+def own_process(paths: Sequence[str]) -> list[int]:
+    """Return the number of the process that this is called in, for each path."""
+    return [os.getpid() for _ in paths]

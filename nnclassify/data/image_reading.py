@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -15,6 +19,7 @@ import numpy as np
 from nnclassify.data.file_list import FileList
 from nnclassify.data.image_depth import ValueRange, black_and_white, is_deep, range_of, values_of
 from nnclassify.data.image_format import ImageFormat, look_at
+from nnclassify.data.reading_processes import reading_processes
 from nnclassify.errors import DataError, InputError, counted, some
 from nnclassify.process import num_cores
 
@@ -22,14 +27,25 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-PathLike = TypeVar("PathLike", str, Path)
 Result = TypeVar("Result")
 
-SMALL_FILE = 8192
-"""Average size in bytes, as of a JPEG of about 170 x 170 pixels."""
+SMALL_FILE = 12_288
+"""Average size in bytes up to which threads take longer than one of them: a JPEG of about 350 x 350 pixels."""
+
+LARGE_FILE = 32_768
+"""Average size in bytes from which threads are as fast as processes."""
+
+BULK = 50_000_000
+"""Work, in bytes, that takes two seconds of one core: processes are worth their start, half a second of each core."""
+
+OVERHEAD = 2048
+"""Bytes that are decoded in the time that opening a file takes."""
 
 BLOCK_BYTES = 2**24
 """Pixels that are decoded at a time, in bytes."""
+
+AT_ONCE = 64
+"""Small files that are read at a time."""
 
 
 @dataclass
@@ -75,44 +91,77 @@ def decode_blocks(
     """
     shape = image_format.shape()
     size = max(1, BLOCK_BYTES // int(np.prod(shape)))
-    for start in range(0, len(paths), size):
-        files = _texts(paths, range(start, min(start + size, len(paths))))
-        pixels = np.zeros((len(files), *shape), dtype=np.uint8)
-        for row, found in enumerate(read_each(files, image_format.decode)):
-            if isinstance(found, InputError):
-                facts.errors[start + row] = str(found)
-                continue
-            if until_deep and found.is_deep:
-                raise DeepFound
-            pixels[row] = found.pixels
-            if found.has_frames:
-                facts.frames.append(start + row)
-        yield pixels
+    with closing(read_each(paths, image_format.decode, ahead=size, processes=True)) as results:
+        for start in range(0, len(paths), size):
+            pixels = np.zeros((min(size, len(paths) - start), *shape), dtype=np.uint8)
+            for row, found in enumerate(islice(results, len(pixels))):
+                if isinstance(found, InputError):
+                    facts.errors[start + row] = str(found)
+                    continue
+                if until_deep and found.is_deep:
+                    raise DeepFound
+                pixels[row] = found.pixels
+                if found.has_frames:
+                    facts.frames.append(start + row)
+            yield pixels
 
 
-def _texts(paths: Sequence[Path], rows: range) -> list[str]:
-    if isinstance(paths, FileList):
-        return paths.texts(rows)
-    return [*map(str, paths[rows.start : rows.stop])]
+def read_each(
+    paths: Sequence[Path], look: Callable[[str], Result], *, ahead: int = 256, processes: bool = False
+) -> Generator[Result | InputError, None, None]:
+    """Yield what `look` returns of each file, or why the file cannot be read, in order.
 
+    Large files are read in a thread per core, small ones one by one, or many of them in a process per core.
 
-def read_each(paths: Sequence[PathLike], look: Callable[[PathLike], Result]) -> Iterator[Result | InputError]:
-    """Yield what `look` returns of each file, or why the file cannot be read, in order; large files on all cores."""
-
-    def read(path: PathLike) -> Result | InputError:
-        try:
-            return look(path)
-        except InputError as error:
-            return error
-
-    # With small files, threads mostly wait for Python's lock: two threads take twice as long as one.
-    sizes = [path.stat().st_size for path in map(Path, paths[:: len(paths) // 50 + 1]) if path.is_file()]
+    Args:
+        paths: The files.
+        look: The function.
+        ahead: The number of results that may be in memory before they are asked for.
+        processes: Whether `look` can be pickled, and is in a module that takes little time to import.
+    """
     ignore_warnings()
-    if sum(sizes) < SMALL_FILE * len(sizes):
-        yield from map(read, paths)
+    read_all, size, cores = partial(_read_all, look), _mean_size(paths), num_cores()
+    is_bulk = size < LARGE_FILE and len(paths) * (size + OVERHEAD) >= BULK
+    in_processes = processes and is_bulk and cores > 1
+    if size < SMALL_FILE and not in_processes:
+        for part in _parts(paths, AT_ONCE):
+            for path in part:
+                yield from read_all([path])
         return
-    with ThreadPoolExecutor(num_cores()) as pool:
-        yield from pool.map(read, paths)
+    num_files = min(max(ahead // (4 * cores), 1), AT_ONCE) if in_processes else 1
+    with ThreadPoolExecutor(cores) as pool, ExitStack() as stack:
+        call = stack.enter_context(reading_processes(cores, read_all)) if in_processes else read_all
+        stack.callback(pool.shutdown, cancel_futures=True)  # nothing more is read for a caller that has gone
+        waiting: deque[Future[list[Result | InputError]]] = deque()
+        for part in _parts(paths, num_files):
+            waiting.append(pool.submit(call, part))
+            if len(waiting) * num_files > ahead:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _mean_size(paths: Sequence[Path]) -> float:
+    """Return the average size in bytes of about 50 of the files that are there."""
+    sample = map(Path, paths[:: len(paths) // 50 + 1])
+    return statistics.mean([path.stat().st_size for path in sample if path.is_file()] or [0])
+
+
+def _read_all(look: Callable[[str], Result], paths: Sequence[str]) -> list[Result | InputError]:
+    found: list[Result | InputError] = []
+    for path in paths:
+        try:
+            found.append(look(path))
+        except InputError as error:
+            found.append(error)
+    return found
+
+
+def _parts(paths: Sequence[Path], size: int) -> Iterator[list[str]]:
+    """Yield the paths, so many at a time, as texts."""
+    for start in range(0, len(paths), size):
+        rows = range(start, min(start + size, len(paths)))
+        yield paths.texts(rows) if isinstance(paths, FileList) else [*map(str, paths[start : rows.stop])]
 
 
 def ignore_warnings() -> None:
