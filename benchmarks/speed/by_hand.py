@@ -31,14 +31,14 @@ class Network:
             if layer == len(self.weights) - 1:
                 values.append(self._output(sums))
             else:
-                values.append(1 / (1 + np.exp(-sums)) if self.sigmoid else np.maximum(sums, 0))
+                values.append(_sigmoid(sums) if self.sigmoid else np.maximum(sums, 0))
         return values
 
     def _output(self, sums: Values) -> Values:
         if self.loss == "cross_entropy":
             powers = np.exp(sums - sums.max(axis=1, keepdims=True))
             return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
-        return np.asarray(1 / (1 + np.exp(-sums)), np.float32)
+        return _sigmoid(sums)
 
     def step(self, inputs: Values, targets: np.ndarray) -> None:
         """One update."""
@@ -61,3 +61,7 @@ class Network:
         outputs = self.forward(inputs)[-1]
         predictions = outputs[:, 0] > 0.5 if outputs.shape[1] == 1 else outputs.argmax(axis=1)
         return float((predictions == targets).mean())
+
+
+def _sigmoid(sums: Values) -> Values:
+    return np.asarray(1 / (1 + np.exp(-sums)), np.float32)

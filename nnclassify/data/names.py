@@ -54,7 +54,8 @@ class ExampleNames:
         rows = rows.cpu() if self.rows is None else self.rows[rows.cpu()]
         if self.text is None or self.ends is None:
             return [f"{self.prefix}{number}" for number in (rows if self.lines is None else self.lines[rows]).tolist()]
-        content: Any = memoryview(self.text.numpy())  # type: ignore[arg-type]  # numpy's stubs hide its buffer
+        values: Any = self.text.numpy()  # before numpy 2.5, its stubs hide the buffer
+        content = memoryview(values)
         places = zip(self.ends[rows].tolist(), self.ends[rows + 1].tolist(), strict=True)
         return [self.prefix + str(content[start:end], "utf-8", LOSSLESS) for start, end in places]
 

@@ -28,7 +28,7 @@ def write_table(path: Path) -> None:
         age = "" if row % 17 == 0 else str(20 + row % 40)
         job, size = rng.choice(["Private", "State gov", "?"]), rng.choice(["small", "large"])
         cells = [age, job, size, rng.choice(["yes", "no"]), f"{row % 28 + 1:02}.03.2020"]
-        rows.append(";".join([*cells, "rich" if size == "large" else "poor"]))
+        rows.append(";".join(map(str, [*cells, "rich" if size == "large" else "poor"])))
     path.write_text("\n".join(rows))
 
 

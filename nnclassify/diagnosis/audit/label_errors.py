@@ -40,7 +40,8 @@ def label_errors(probabilities: Probabilities, targets: Labels) -> Labels:
                 is_error[rows[np.argsort(-margins, kind="stable")[:count]]] = True
     is_error &= probabilities.argmax(axis=1) != targets
     rows = np.flatnonzero(is_error)
-    return rows[np.argsort(label_quality(probabilities[rows], targets[rows]), kind="stable")]
+    found: Labels = rows[np.argsort(label_quality(probabilities[rows], targets[rows]), kind="stable")]
+    return found
 
 
 def label_quality(probabilities: Probabilities, targets: Labels) -> Probabilities:
