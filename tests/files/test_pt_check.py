@@ -89,9 +89,10 @@ def test_pickles_that_are_not_plain_data_are_refused(tmp_path: Path, content: by
 
 
 def test_an_entry_twice_is_refused(tmp_path: Path) -> None:
-    saved(tmp_path / "a.pt", torch.zeros(2))
-    with zipfile.ZipFile(tmp_path / "a.pt", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("a/data.pkl", b"")
+    records = saved(tmp_path / "a.pt", torch.zeros(2))
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for name, content in [*records.items(), ("a/data.pkl", b"")]:
+            archive.writestr(name, content)
     with pytest.raises(Refused, match="twice"):
         check_archive(tmp_path / "a.pt")
 
