@@ -6,6 +6,7 @@ Nothing heavy is imported here: pytest's own process, which hands the tests to o
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import itertools
@@ -13,7 +14,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,15 +80,24 @@ def _is_slow(path: Path) -> bool:
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Import hypothesis first: it asks the collector who keeps an object of its own, which takes long among many.
+    """Prepare hypothesis before much is imported."""
+    _prepare_hypothesis(25 if collector.config.option.markexpr == "not slow" else 100)
+
+
+@functools.cache
+def _prepare_hypothesis(num_examples: int) -> None:
+    """Let hypothesis run first: it asks the collector who keeps an object of its own, which takes long among many.
+
+    Once that object's keeper is frozen with all others, as below, nobody seems to keep it: from Python 3.14 on, which
+    tracks each dict from the start, hypothesis then warns.
 
     Its deadline is by the clock on the wall, which other programs on the machine use up too. Among the unit tests, its
     tests draw 25 examples each; with `pytest -m "slow or hypothesis"` 100.
     """
     hypothesis = importlib.import_module("hypothesis")
-    num_examples = 25 if collector.config.option.markexpr == "not slow" else 100
     hypothesis.settings.register_profile("shared_machine", deadline=None, max_examples=num_examples)
     hypothesis.settings.load_profile("shared_machine")
+    hypothesis.given(hypothesis.strategies.none())(lambda nothing: None)()
 
 
 def pytest_collection_finish() -> None:
@@ -180,7 +189,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nnclassify(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`nnclassify(*arguments)`: the finished process with its exit code, stdout and stderr."""
-    return partial(nnclassify_in, place)
+    return functools.partial(nnclassify_in, place)
 
 
 @pytest.fixture(scope="module")
