@@ -227,22 +227,23 @@ class Tensors(ImageDataset, UnsplitDataset):
 
 
 def texts_of(path: str) -> list[str] | None:
-    """Return the class name of each example where labels `(N,)` are texts in an .npy or .npz file, or None."""
+    """Return the class name of each example where labels `(N,)` or `(N, 1)` in an .npy or .npz file are texts, else
+    None."""
     location, key = _location_of(path)
     if location.suffix.lower() not in (".npy", ".npz") or not is_regular(location):
         return None
     try:
         found, _ = _load_numpy(location, key)
-        are_texts = found.dtype.kind in "US" and found.ndim == 1
-        return [clean_name(text) for text in found.astype(str).tolist()] if are_texts else None
+        are_texts = found.dtype.kind in "US" and found.shape in ((len(found),), (len(found), 1))
+        return [clean_name(text) for text in found.astype(str).ravel().tolist()] if are_texts else None
     except Exception:  # whatever is wrong with the file is told when it is loaded
         return None
 
 
 def _location_of(path: str) -> tuple[Path, str]:
     """Return the file and the name of the array, empty without one, of a path such as `data.npz:images`."""
-    file, _, key = path.partition(".npz:")
-    return Path(f"{file}.npz" if key else path), key
+    named = re.fullmatch(r"(.+?\.npz):(.+)", path, re.I | re.S)
+    return (Path(path), "") if named is None else (Path(named[1]), named[2])
 
 
 def _places(texts: Sequence[str], class_names: Sequence[str], path: str) -> Tensor:
@@ -279,7 +280,12 @@ def _checked(inputs: Tensor, path: str, notes: list[str]) -> Tensor:
     if inputs.is_complex():
         raise DataError(f"{path}: {inputs.dtype}; expected real inputs, such as uint8 or float32")
     if not inputs.is_floating_point():
-        is_bytes = inputs.ndim == 4 and inputs.dtype != torch.bool and inputs.min() >= 0 and inputs.max() <= 255
+        is_bytes = (
+            inputs.ndim == 4
+            and inputs.dtype not in (torch.bool, torch.uint64)
+            and inputs.min() >= 0
+            and inputs.max() <= 255
+        )
         is_exact = inputs.dtype in (torch.bool, torch.int8, torch.int16)
         found = inputs.to(torch.uint8 if is_bytes else torch.float32 if is_exact else torch.float64)
         if found.dtype == torch.float64 and float(found.abs().max()) > LARGEST_EXACT:
@@ -448,7 +454,7 @@ def _load_torch(location: Path) -> Tensor:
     loaded = torch.load(location, map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(loaded, torch.Tensor):
         raise DataError(f"{location}: holds a {type(loaded).__name__}; expected one tensor")
-    return loaded.detach().resolve_conj().resolve_neg()
+    return signed(loaded.detach().resolve_conj().resolve_neg())
 
 
 def _check_inflated(location: Path) -> None:
@@ -490,4 +496,14 @@ def as_tensor(array: np.ndarray[Any, Any], location: Path | str) -> Tensor:
         raise DataError(f"{location}: an array of type {array.dtype}; expected numbers{hint}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return torch.from_numpy(array)
+    return signed(torch.from_numpy(array))
+
+
+def signed(tensor: Tensor) -> Tensor:
+    """Return unsigned integers of more than 8 bits, for which torch has hardly any operations, as signed ones, unless
+    int64 does not hold them."""
+    import torch
+
+    wider = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+    found = tensor.to(wider.get(tensor.dtype, tensor.dtype))
+    return tensor if tensor.dtype == torch.uint64 and (found < 0).any() else found

@@ -217,7 +217,11 @@ class _Machine:
     def push_global(self, name: str) -> None:
         """Push a placeholder for a function or class."""
         if name not in GLOBALS:
-            raise Refused(f"names {name.replace(' ', '.')}, which is neither plain data nor a tensor")
+            is_tensor = name.startswith("torch._utils _rebuild_") or name.endswith("Storage")
+            what = "neither plain data nor a tensor"
+            if is_tensor:
+                what = "a tensor of a type or layout that is not read; save it as x.float() or x.long()"
+            raise Refused(f"names {name.replace(' ', '.')}, which is {what}")
         self.stack.append(_Global(name))
 
     def call(self, _: None) -> None:

@@ -172,7 +172,7 @@ class InputReader:
         if not item.strip():
             raise InputError(f"{item!r}: an empty text; this network takes {self._takes()}")
         path = Path(item)
-        if path.suffix.lower() in TENSOR_FILES or ".npz:" in item:
+        if path.suffix.lower() in TENSOR_FILES or ".npz:" in item.lower():
             content = load_tensor(_inputs_in(item))
             is_table = self.transform.encoder is not None
             yield from self._cells(content.numpy(), item) if is_table else self._tensor(content, item)
@@ -324,7 +324,7 @@ class InputReader:
 
 def _inputs_in(item: str) -> str:
     """Return a tensor file, or the array of inputs in an .npz file that also holds targets."""
-    is_archive = item.endswith(".npz") and is_regular(Path(item))
+    is_archive = item.lower().endswith(".npz") and is_regular(Path(item))
     pair = named_pair(array_names(item)) if is_archive else None
     return item if pair is None else f"{item}:{pair[0]}"
 

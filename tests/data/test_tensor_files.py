@@ -328,3 +328,32 @@ def test_integers_that_float64_does_not_hold_are_noted(kind: str, offset: int, i
     files = {"train_inputs": "x.npy", "train_targets": "y.npy"}
     dataset = Tensors.model_validate({"name": "tensors", **files, "validation": 0, "test": 0})
     assert any("x.npy: integers up to" in note for note in dataset.build(0).notes) == is_rounded
+
+
+@pytest.mark.parametrize("kind", ["u2", "u4", "u8"])
+@pytest.mark.parametrize("shape", [(6,), (6, 1, 1), (3, 2, 1)])
+def test_unsigned_integers_are_read_as_signed_ones_are(kind: str, shape: tuple[int, ...], here: Path) -> None:
+    values = np.arange(24).reshape(4, *shape) * 40
+    np.savez("data.npz", x=values.astype(kind), y=np.arange(4).astype(kind) % 2, signed=values)
+    files = {"train_targets": "data.npz:y", "test": 0, "validation": 0}
+    found, expected = (
+        Tensors.model_validate({**files, "train_inputs": f"data.npz:{name}"}).build(0) for name in ("x", "signed")
+    )
+    assert torch.equal(found.train.inputs, expected.train.inputs)
+    assert found.train.all_targets().tolist() == [0, 1, 0, 1]
+
+
+def test_unsigned_integers_of_a_torch_file_are_refused_with_what_to_do(here: Path) -> None:
+    torch.save(torch.zeros(3, dtype=torch.uint16), "x.pt")
+    with pytest.raises(
+        DataError, match=r"x\.pt: cannot be read .*a type or layout that is not read; save it as x\.float"
+    ):
+        load_tensor("x.pt")
+
+
+def test_texts_in_one_column_are_class_names_and_endings_may_be_in_capitals(here: Path) -> None:
+    np.savez("data.npz", x=np.eye(3), y=np.array([["dog"], ["cat"], ["dog"]]))
+    Path("data.npz").rename("DATA.NPZ")
+    options = {"train_inputs": "DATA.NPZ:x", "train_targets": "DATA.NPZ:y", "test": 0, "validation": 0}
+    splits = Tensors.model_validate(options).build(0)
+    assert splits.class_names == ["cat", "dog"] and splits.train.all_targets().tolist() == [1, 0, 1]

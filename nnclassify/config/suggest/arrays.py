@@ -12,7 +12,7 @@ from nnclassify.config.suggest.images import TEST, VALIDATION, cnn_entries, sugg
 from nnclassify.config.suggest.linearity import is_linear
 from nnclassify.config.suggest.recipe import loss_entries
 from nnclassify.config.suggest.tables import SMALL, linear_entries, mlp_entries
-from nnclassify.data.tensor_files import Tensors, array_names, load_tensor, named_pair
+from nnclassify.data.tensor_files import Tensors, array_names, load_tensor, named_pair, texts_of
 from nnclassify.errors import InputError, counted, some
 
 if TYPE_CHECKING:
@@ -48,32 +48,78 @@ def suggest_for_arrays(path: str, name: str) -> Suggestion:
         for kind, array in zip(("inputs", "targets"), pair, strict=True)
     }
     held_out = {} if "test" in given else {"test": TEST}
-    axes = _axes_of_images(load_tensor(keys["train_inputs"]))
-    splits = Tensors.model_validate({"name": "tensors", **keys, **held_out, "axes": axes}).build(0)
+    inputs = load_tensor(keys["train_inputs"])
+    by_sides = _axes_by_sides(inputs)
+    axes = by_sides if by_sides is not None and _has_pixels(inputs) else None
+    options = {"name": "tensors", **keys, **held_out, "axes": axes}
+    splits = Tensors.model_validate(options).build(0)
     dataset = [Entry("name", "tensors"), *(Entry(key, file) for key, file in keys.items())]
     if axes is not None:
         dataset.append(Entry("axes", axes, "read as images, by their sides and values; remove it if they are not"))
+    names_array, class_names = _class_names(path, names, splits.num_classes)
+    if class_names is not None:
+        splits = Tensors.model_validate({**options, "class_names": class_names}).build(0)
+        dataset.append(Entry("class_names", class_names, f"the array {names_array}"))
     if "validation" not in given:
         dataset.append(validation_entry(len(splits.train) / (1 - VALIDATION)))
     if "test" not in given:
         dataset.append(Entry("test", TEST, "fraction of all examples; reported at the end, selects nothing"))
-    found = _found(path, names, splits)
-    if unused := [array for array in names if array not in itertools.chain(*files.values())]:
+    found = [*_found(path, names, splits), *_on_axes(keys["train_inputs"], inputs, splits.input_shape, by_sides, axes)]
+    if unused := [array for array in names if array not in (*itertools.chain(*files.values()), names_array)]:
         found.append(f"{path}: not used: {some(unused, 10)}")
     return Suggestion(name, found, [Entry("dataset", dataset), *network_entries(splits, may_be_linear=True)])
 
 
-def _axes_of_images(inputs: Tensor) -> str | None:
-    """Return the axes of images for which the shape does not tell them, but their sides and values do; else None."""
+def _axes_by_sides(inputs: Tensor) -> str | None:
+    """Return the axes of inputs that have the sides of images, where their shape alone does not tell; else None."""
     axes = {3: "NHW", 4: "NHWC"}.get(inputs.ndim)
-    if axes is None or min(inputs.shape[1:3]) < MIN_SIDE or max(inputs.shape[1:3]) > MAX_RATIO * min(inputs.shape[1:3]):
+    if axes is None or inputs.numel() == 0:
         return None
-    if axes == "NHWC" and (inputs.shape[3] not in (1, 3, 4) or inputs.shape[3] == inputs.shape[1]):
+    height, width, *channels = inputs.shape[1:]
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_RATIO * min(height, width):
         return None
+    is_clear = all(number in (1, 3, 4) or height == width for number in channels)
+    return axes if is_clear and all(number < min(height, width) for number in channels) else None
+
+
+def _on_axes(
+    file: str, inputs: Tensor, read_shape: tuple[int, ...], by_sides: str | None, axes: str | None
+) -> list[str]:
+    """Return a line on inputs with the sides of images: whether they are read as images, and how to change that."""
+    if axes is not None:
+        letters = ", ".join(axes)
+        return [f"{file}: read as images ({letters}), by sides and values; if they are not, set dataset.axes: null"]
+    if by_sides is None or read_shape != inputs.shape[1:]:
+        return []
+    return [
+        f"{file}: not read as images, since the values are not those of pixels; if they are images, set "
+        f"dataset.axes: {by_sides}"
+    ]
+
+
+def _has_pixels(inputs: Tensor) -> bool:
+    """Return whether inputs have the values of pixels: in 0..1, or whole numbers in 0..255, or in 0..65535 of 16-bit
+    images."""
+    if inputs.is_complex():
+        return False
     some_values = inputs[:: -(-len(inputs) // LOOKED_AT)].float()
     low, high = float(some_values.min()), float(some_values.max())
     is_whole = high > 1 and bool((some_values == some_values.floor()).all())
-    return axes if low >= 0 and (high <= 1 or (is_whole and high <= 255)) else None
+    return low >= 0 and (high <= 1 or (is_whole and high < 2**16))
+
+
+CLASS_NAMES = ("classnames", "targetnames", "labelnames")
+"""Names of arrays with the name of each class, in lower case and without `_`."""
+
+
+def _class_names(path: str, names: Sequence[str], num_classes: int) -> tuple[str | None, list[str] | None]:
+    """Return the array that names the classes, one text each, and the names; None if there is no such array."""
+    for name in names:
+        if name.lower().replace("_", "") in CLASS_NAMES:
+            texts = texts_of(f"{path}:{name}")
+            if texts is not None and len({*texts}) == len(texts) == num_classes:
+                return name, texts
+    return None, None
 
 
 def network_entries(splits: Splits, *, may_be_linear: bool = False) -> list[Entry]:

@@ -80,6 +80,8 @@ def test_images_get_a_cnn_and_columns_an_mlp(here: Path) -> None:
         ((9, 12), "bool", 1, "NHW"),
         ((9, 12, 1), "uint8", 255, "NHWC"),
         ((9, 12, 3), "uint8", 255, "NHWC"),
+        ((9, 12), "uint16", 60_000, "NHW"),
+        ((9, 12), "int64", 70_000, None),  # more than 16 bits
         ((9, 12), "float32", -1, None),
         ((9, 12), "float32", 255, None),  # neither in 0..1 nor whole
         ((9, 100), "uint8", 255, None),
@@ -95,7 +97,8 @@ def test_arrays_of_pixels_are_images(
     assert isinstance(config.dataset, Tensors) and config.dataset.axes == axes
     splits = config.dataset.build(0)
     assert splits.input_shape == (shape if axes is None else (3 if shape[-1] == 3 else 1, 9, 12))
-    assert (config.model.name_of() == "cnn") == (axes is not None) == (splits.image_format is not None)
+    assert (config.model.name_of() == "cnn") == (axes is not None)
+    assert (splits.image_format is not None) == (axes is not None and scale <= 255)
 
 
 def test_what_was_found_is_said(here: Path) -> None:
@@ -121,3 +124,34 @@ def test_a_damaged_file_is_named(here: Path) -> None:
 def test_arrays_that_are_not_used_are_named(here: Path) -> None:
     save("set.npz", x=(20, 3), y=(20,), x_test=(5, 3), names=(20,))
     assert "set.npz: not used: x_test, names" in suggest("set.npz").found
+
+
+def test_what_was_made_of_arrays_with_the_sides_of_images_is_said(here: Path) -> None:
+    pixels, targets = np.arange(20 * 81).reshape(20, 9, 9), np.arange(20) % 2
+    np.savez("set.npz", x=pixels % 256, y=targets)
+    assert "set.npz:x: read as images (N, H, W), by sides and values; if they are not, set dataset.axes: null" in (
+        suggest("set.npz").found
+    )
+    np.savez("set.npz", x=pixels - 99, y=targets)
+    assert (
+        "set.npz:x: not read as images, since the values are not those of pixels; if they are images, set "
+        "dataset.axes: NHW"
+    ) in suggest("set.npz").found
+    bands = np.repeat(pixels[..., None] % 256, 7, axis=-1)
+    np.savez("set.npz", x=bands, y=targets)
+    assert load_config("set.npz").config.dataset.build(0).input_shape == (7, 9, 9)  # equal sides come first
+
+
+def test_an_array_of_class_names_is_used(here: Path) -> None:
+    np.savez("set.npz", data=np.eye(20), target=np.arange(20) % 2, target_names=np.array(["dog", "cat"]))
+    dataset = load_config("set.npz").config.dataset
+    assert isinstance(dataset, Tensors) and dataset.class_names == ["dog", "cat"]
+    np.savez("set.npz", data=np.eye(20), target=np.arange(20) % 2, target_names=np.array(["dog", "cat", "emu"]))
+    assert "set.npz: not used: target_names" in suggest("set.npz").found
+
+
+@pytest.mark.parametrize("inputs", [np.zeros((0, 9, 9)), np.ones((20, 9, 9)) * 1j])
+def test_arrays_without_examples_or_of_complex_numbers_are_refused(inputs: np.ndarray, here: Path) -> None:
+    np.savez("set.npz", x=inputs, y=np.arange(len(inputs)) % 2)
+    with pytest.raises(DataError, match=r"set\.npz:x: (shape \(0, 9, 9\)|torch\.complex128)"):
+        suggest("set.npz")
