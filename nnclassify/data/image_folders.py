@@ -8,41 +8,41 @@ class.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from nnclassify.data.file_list import FileList
+from nnclassify.data.folder_checks import (
+    EXPECTED,
+    IMAGE_NAMES,
+    letters_of,
+    no_class_folder,
+    refuse_annotations,
+    refuse_divisions,
+    refuse_one_around_all,
+    refuse_splits,
+)
 from nnclassify.data.image_listing import (
     Listing,
     clean_name,
     entries,
+    files_in,
     identity,
     is_system,
     kind_of,
     list_images,
     look_alike,
     passed_over,
+    subfolders,
 )
 from nnclassify.data.labels import grouped
-from nnclassify.data.split_names import divisions, is_unlabeled, split_and_rest, split_of
+from nnclassify.data.split_names import is_unlabeled, split_and_rest, split_of
 from nnclassify.data.splitting import Labels
 from nnclassify.errors import DataError, counted, some
 from nnclassify.files.paths import is_folder
-
-EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
-
-
-IMAGE_NAMES = {"images", "image", "imgs", "img", "jpegimages", "leftimg8bit"}
-ANNOTATION_NAMES = {
-    *("annotations", "annotation", "annots", "labels", "masks", "mask", "segmentations", "segmentation", "bboxes"),
-    *("segmentationclass", "segmentationobject", "groundtruth", "gt", "gts", "gtfine", "gtcoarse", "trimaps"),
-}
-"""Folders of a dataset for object detection or segmentation, in lower case and letters alone: images, and what is where
-in them."""
 
 TRAINING = "training folder"
 """What has the classes that a test or validation folder may have, for messages."""
@@ -104,14 +104,16 @@ def find_layout(root: Path, validation: str | None) -> Layout:
     train_root = roles.splits.get("train", root)
     folders = class_folders(train_root, roles.others if train_root == root else None, roles.notes)
     if not folders:
-        expected = f"expected one folder of images per class: {EXPECTED}"
-        raise DataError(f"{train_root}: no class folder{_instead_of_folders(train_root)}; {expected}")
-    _refuse_annotations(train_root, folders)
-    _refuse_divisions(train_root, folders)
-    _refuse_one_around_all(train_root, folders)
+        raise no_class_folder(train_root)
+    refuse_annotations(train_root, folders)
+    refuse_divisions(train_root, folders)
+    refuse_splits(train_root, folders)
+    refuse_one_around_all(train_root, folders)
     alike = [names for names in grouped({name: look_alike(name) for name in folders}) if len(names) > 1]
     roles.notes += [f"classes {' and '.join(names)} differ only in case, spaces or spelling" for names in alike]
     found = {"train": {name: list_images(folder, root) for name, folder in folders.items()}}
+    for name, listing in found["train"].items():
+        refuse_annotations(folders[name], {inner: folders[name] / inner for inner in listing.folders})
     if roles.splits:
         found |= {
             split: _classes_of(path, root, list(folders), roles.notes, TRAINING)
@@ -265,52 +267,16 @@ def _nested(root: Path, listings: Sequence[Listing], deeper: Sequence[Path]) -> 
     return notes
 
 
-def _refuse_one_around_all(root: Path, folders: dict[str, Path]) -> None:
-    """Reject a root whose only class contains folders: archives often unpack into extra folders."""
-    if len(folders) > 1:
-        return
-    only = inner = next(iter(folders.values()))
-    while len(within := _subfolders(inner)) == 1:
-        inner = within[0]
-    if within:
-        raise DataError(f"{root}: only one class ({only.name}), which contains folders; did you mean {inner}?")
-
-
-def _refuse_annotations(root: Path, folders: dict[str, Path]) -> None:
-    """Reject images next to annotations or masks of them: their folders are no classes."""
-    by_name = {re.sub(r"[\W_]", "", name.casefold()): path for name, path in folders.items()}
-    images = {name: path for name, path in by_name.items() if name in IMAGE_NAMES or split_and_rest(path.name)}
-    known = {*ANNOTATION_NAMES, *(f"{image}{kind}" for image in images for kind in ANNOTATION_NAMES)}
-    if (others := [path for name, path in by_name.items() if name in known]) and images:
-        first = next(iter(images.values()))
-        raise DataError(
-            f"{root}: {first.name} next to {others[0].name}, as in a dataset for object detection or segmentation; "
-            f"expected one folder of images per class: {EXPECTED}"
-        )
-
-
-def _instead_of_folders(root: Path) -> str:
-    """Return what a folder without class folders contains, for a message."""
-    files = _files(root)
-    if tables := [path for path in files if path.name.lower().endswith((".csv", ".tsv", ".parquet", ".npz"))]:
-        return f", but {some(tables)}: to train on a table, give it instead of the folder"
-    return f", but {counted(len(files), 'file')}" if files else ""
-
-
-def _files(folder: Path) -> list[Path]:
-    return [folder / entry.name for entry in entries(folder) if kind_of(entry) == "file" and not is_system(entry.name)]
-
-
 def _roles(root: Path, validation: str | None) -> _Roles:
     """Sort the folders under root into splits and others."""
     roles = _Roles(root)
-    named = _subfolders(root)
+    named = subfolders(root)
     split_at = _splits_by_name(named)
     for path in named:
         split = split_at.get(path)
         if split is None or (validation is not None and path == root / validation):
             roles.others.append(path)
-        elif _subfolders(path):
+        elif _has_classes(path):
             if split in roles.splits:
                 raise DataError(f"{roles.splits[split]} and {path}: two folders for the same split; keep one")
             roles.splits[split] = _unwrapped(path, roles.notes)
@@ -321,8 +287,8 @@ def _roles(root: Path, validation: str | None) -> _Roles:
         roles.others = [path for path in roles.others if path != root / validation]
         if not is_folder(roles.splits["validation"]):
             raise DataError(f"{root / validation}: no such folder; expected one folder of images per class")
-    _settle(roles)
-    if roles.splits and (beside := _files(root)):
+    _settle(roles, split_at)
+    if roles.splits and (beside := files_in(root)):
         roles.notes.append(
             f"{root}: {counted(len(beside), 'file')} next to the split folders not used ({some(beside)})"
         )
@@ -335,29 +301,42 @@ def _splits_by_name(folders: Sequence[Path]) -> dict[Path, str]:
         return found
     alike: dict[tuple[str, ...], dict[Path, str]] = {}
     for path in folders:
-        if (parts := split_and_rest(path.name)) is not None and _subfolders(path):
+        if (parts := split_and_rest(path.name)) is not None and subfolders(path):
             split, rest = parts
             alike.setdefault(rest, {})[path] = split
     groups = [paths for paths in alike.values() if len(paths) > 1 and "train" in paths.values()]
     return groups[0] if len(groups) == 1 else {}
 
 
+def _has_classes(folder: Path) -> bool:
+    """Return whether the folder of a split has class folders; one of all images, such as `test/images/`, is none."""
+    within = subfolders(folder)
+    if len(within) != 1 or subfolders(within[0]):
+        return bool(within)
+    return within[0].name != folder.name and letters_of(within[0].name) not in IMAGE_NAMES
+
+
 def _unwrapped(folder: Path, notes: list[str]) -> Path:
     """Return the folder with the classes of a split: archives unpack into `train/train/<class>/`."""
-    within = _subfolders(folder)
-    if len(within) != 1 or within[0].name != folder.name or not _subfolders(within[0]):
+    within = subfolders(folder)
+    if len(within) != 1 or within[0].name != folder.name or not subfolders(within[0]):
         return folder
     notes.append(f"{folder}: its classes are in {within[0]}")
     return within[0]
 
 
-def _settle(roles: _Roles) -> None:
-    """Decide about, and note, folders that are neither a split with classes nor an ordinary class."""
-    namesakes = [path for path in roles.others if split_of(path.name) is not None]
+def _settle(roles: _Roles, split_at: Mapping[Path, str]) -> None:
+    """Decide about, and note, folders that are neither a split with classes nor an ordinary class.
+
+    Args:
+        roles: The folders.
+        split_at: The split that folders are named after.
+    """
+    namesakes = [path for path in roles.others if path in split_at]
     others = [path for path in roles.others if path not in namesakes]
     if "train" in roles.splits:
         train = roles.splits["train"]
-        if others and len(roles.splits) == 1 and any(list_images(path).paths for path in others):
+        if others and len(roles.splits) + len(namesakes) == 1 and any(list_images(path).paths for path in others):
             raise DataError(
                 f"{train}: contains folders and is next to {some(others)}; if it is a class, move its images "
                 "out of their folders, otherwise move the other folders away"
@@ -368,31 +347,12 @@ def _settle(roles: _Roles) -> None:
         ]
     elif namesakes:
         if not others:
-            raise DataError(f"{namesakes[0]}: no class folder; expected {EXPECTED}")
+            raise no_class_folder(next((path for path in namesakes if split_at[path] == "train"), namesakes[0]))
         roles.notes += [
             f"{path}: used as a class named {path.name}, since it contains no folders; a split would be "
             f"{path.name}/<class>/"
             for path in namesakes
         ]
-
-
-def _refuse_divisions(root: Path, folders: dict[str, Path]) -> None:
-    """Reject the numbered parts of a dataset, which are no classes."""
-    if not (parts := divisions(folders)):
-        return
-    advice = f"name the table of their labels in dataset.labels, or move the images to {root}/<class>/"
-    if all(_subfolders(folders[part]) for part in parts):
-        advice = f"merge them into {root}/<class>/ (dataset.folds is for cross-validation)"
-    raise DataError(
-        f"{root}: {some(parts)}: numbered parts of a dataset by their names, not classes; {advice}; if they are "
-        "classes, rename them"
-    )
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [
-        folder / entry.name for entry in entries(folder) if kind_of(entry) == "folder" and not is_system(entry.name)
-    ]
 
 
 def class_folders(

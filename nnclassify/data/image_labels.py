@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -16,19 +17,23 @@ import numpy as np
 
 from nnclassify.data.csv_rows import DELIMITERS, CsvFile, CsvFormat, Problems, TextRows
 from nnclassify.data.file_list import FileList
+from nnclassify.data.folder_checks import letters_of
 from nnclassify.data.image_folders import Layout, SplitFolder
 from nnclassify.data.image_listing import TEXTS, is_system, list_images, passed_over
-from nnclassify.data.labels import classes_of, label_notes, missing_labels
+from nnclassify.data.labels import classes_of, label_notes, missing_labels, why_no_class
 from nnclassify.data.split_names import divisions, split_of
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError, counted, some
 
 COLUMNS = {
-    "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "image_id", "id"),
-    "label": ("label", "labels", "class", "class_name", "target", "category", "y"),
+    "file": (
+        *("file", "filename", "filepath", "fname", "path", "image", "imagepath", "imagename", "imagefile", "imageid"),
+        *("img", "imgpath", "imgname", "imgid", "photo", "picture", "id", "idcode"),
+    ),
+    "label": ("label", "labels", "class", "classname", "classid", "target", "category", "species", "diagnosis", "y"),
     "split": ("split", "set", "subset", "partition"),
 }
-"""Names of the columns, in any case; the first that is there is used."""
+"""Names of the columns in letters alone, in any case; the first that is there is used."""
 TRAIN_FILES = ("labels", "train_labels", "training_labels", "trainlabels")
 """What the CSV file of the training images is called, apart from `train`."""
 OTHER_LISTS = (".tsv", ".txt")
@@ -72,6 +77,9 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     if unlisted := [name for name in listing.paths.names() if name not in known and root / name != path]:
         notes.append(f"{root}: {counted(len(unlisted), 'image')} that {path} does not list not used ({some(unlisted)})")
     classes = classes_of(Counter(row.label for row in rows))
+    why, is_refused = why_no_class(classes.names, len(rows)) if needs_train else ("", False)
+    if is_refused:
+        raise DataError(f"{path}: labels: {why}")
     there = [row for row in rows if root / row.name not in missing]
     splits = {
         split: SplitFolder(
@@ -84,7 +92,7 @@ def labeled_layout(root: Path, path: Path, *, skip_missing: bool, needs_train: b
     }
     if needs_train and not len(splits["train"].paths):
         raise DataError(f"{path}: no training images; expected train in column split, or no such column")
-    on_classes = [*classes.notes, *label_notes(classes.names)]
+    on_classes = [*classes.notes, *label_notes(classes.names), *filter(None, [why])]
     notes = [*(f"{path}: {note}" for note in on_classes), *notes, *passed_over([listing])]
     return Layout(classes.names, splits, notes, missing)
 
@@ -169,12 +177,7 @@ def _header_and_rows(
 ) -> tuple[list[str], dict[str, int], Iterable[tuple[int, list[str]]]]:
     """Return the columns by name, the position of each kind of column, and the rows; note what was recognized, and
     which columns are not used. Without a header, the columns are numbered."""
-    rows = table.rows()
-    line, header = next(rows, (1, []))
-    delimiter = next((sign for sign in DELIMITERS if len(header) == 1 and sign in header[0]), None)
-    if isinstance(table, CsvFile) and delimiter is not None:
-        rows = table.with_format(replace(table.format, delimiter=delimiter)).rows()
-        line, header = next(rows)
+    line, header, rows = _header(table)
     first = [*itertools.islice(rows, 1)]
     if any(_IMAGE.fullmatch(cell.strip()) for cell in header):
         places = _places_without_header(path, header)
@@ -189,6 +192,21 @@ def _header_and_rows(
     return header, places, itertools.chain(first, rows)
 
 
+def _header(table: TextRows) -> tuple[int, list[str], Iterator[tuple[int, list[str]]]]:
+    """Return the first row with its line, and the other rows, at the delimiter that divides the first one."""
+    formats = [table]
+    if isinstance(table, CsvFile):
+        formats = [table.with_format(replace(table.format, delimiter=sign)) for sign in (",", *DELIMITERS)]
+    for written in formats:
+        with contextlib.suppress(DataError):  # quotes that another delimiter follows
+            rows = written.rows()
+            line, header = next(rows, (1, []))
+            if len(header) > 1:
+                return line, header, rows
+    rows = table.rows()
+    return *next(rows, (1, [])), rows
+
+
 def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
     """Reject a file that is listed twice: it might be in two splits."""
     first: dict[str, int] = {}
@@ -199,7 +217,7 @@ def _refuse_twice(path: Path, rows: Iterable[_Row]) -> None:
 
 def _places(path: Path, header: Sequence[str], first: Sequence[str]) -> dict[str, int]:
     """Return the position of each kind of column in the header; those of files and labels must be there."""
-    plain = [name.strip().casefold().replace(" ", "_").replace("-", "_") for name in header]
+    plain = [letters_of(name) for name in header]
     places = {
         kind: next(plain.index(name) for name in names if name in plain)
         for kind, names in COLUMNS.items()
@@ -210,7 +228,7 @@ def _places(path: Path, header: Sequence[str], first: Sequence[str]) -> dict[str
     if lacking := [kind for kind in ("file", "label") if kind not in places]:
         raise DataError(
             f"{path}:1: no column {' and no column '.join(lacking)}; expected file,label or file,label,split, found "
-            f"{some(header, 10) or 'nothing'}"
+            f"{some(header, 10) or 'nothing'}: rename the columns of files and classes"
         )
     return places
 
@@ -272,7 +290,8 @@ def _resolve(
     other systems, if no other file has that name.
     """
     unknown = {row for row in rows if row.name not in present and not (root / row.name).is_file()}
-    if unknown and len(unknown) == len(rows) and (folder := _folder_of(rows[0].name, present)) is not None:
+    own = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+    if unknown and len(unknown) == len(rows) and (folder := _folder_of(rows[0].name, present, own)) is not None:
         parts = divisions(sorted({name.rpartition("/")[0] for name in present}))
         folders = parts if folder in parts else [folder]
         notes.append(f"{path}: the files are in {some([str(root / each) for each in folders])}")
@@ -317,9 +336,12 @@ def _within(folders: Sequence[str], rows: Iterable[_Row], present: Iterable[str]
     ]
 
 
-def _folder_of(name: str, present: Iterable[str]) -> str | None:
-    """Return the only folder that contains a file, whose name may lack its ending; None if there is not just one."""
+def _folder_of(name: str, present: Iterable[str], own: str) -> str | None:
+    """Return the folder that contains a file, whose name may lack its ending: that of the list, or else the only one;
+    None if there are several."""
     found = {match[1] for match in map(_form(name).fullmatch, present) if match and match[1]}
+    if own in found:
+        return own
     return found.pop() if len(found) == 1 else None
 
 

@@ -16,8 +16,12 @@ from typing import Literal
 from nnclassify.data.file_list import END, FileCollector, FileList, ended, ended_and_sorted
 from nnclassify.errors import DataError, counted, one_line, some
 
-SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
-"""Files that operating systems and network drives leave in folders, in lower case, in addition to hidden files."""
+SYSTEM_NAMES = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini", "zbthumbnail.info", "__macosx", "__pycache__"),
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "$recycle.bin", "system volume information", "lost+found"),
+}
+"""What operating systems, network drives and other programs leave in folders, in lower case; hidden files and folders
+are left out too."""
 
 TEXT_ENDINGS = (".csv", ".htm", ".html", ".json", ".log", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml")
 """Notes and annotations next to images. Every other file is opened, whatever its extension."""
@@ -81,6 +85,18 @@ def kind_of(entry: os.DirEntry[str]) -> Literal["folder", "file", "special", "da
         return "special" if Path(entry.path).exists() else "dangling"
     except OSError:  # a link to itself
         return "dangling"
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, without hidden and system ones."""
+    return [
+        folder / entry.name for entry in entries(folder) if kind_of(entry) == "folder" and not is_system(entry.name)
+    ]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files in a folder, without hidden and system ones."""
+    return [folder / entry.name for entry in entries(folder) if kind_of(entry) == "file" and not is_system(entry.name)]
 
 
 def list_images(folder: Path, root: Path | None = None) -> Listing:

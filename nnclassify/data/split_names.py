@@ -36,14 +36,16 @@ _DIVISIONS = re.compile(
 
 
 def _words(name: str) -> list[str]:
-    """Return the words and numbers of a name, in lower case and without accents."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
+    """Return the words and numbers of a name, in lower case and without accents: `trainA` has two words."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    plain = unicodedata.normalize("NFKD", apart.casefold())
     return re.findall(r"[^\W\d_]+|\d+", "".join(sign for sign in plain if not unicodedata.combining(sign)))
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name stands for: `train`, `test` or `validation`; None if it is an ordinary name."""
-    words = [word for word in _words(name) if word not in (*_NOUNS, *_PARTICLES)]
+    """Return the split that a name stands for, also with a number, as in `train2017`: `train`, `test` or `validation`;
+    None if it is an ordinary name."""
+    words = [word for word in _words(name) if word not in (*_NOUNS, *_PARTICLES) and not word.isdecimal()]
     return _SPLIT_OF.get(words[0]) if len(words) == 1 else None
 
 

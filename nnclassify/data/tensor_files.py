@@ -21,7 +21,6 @@ from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.image_listing import clean_name
 from nnclassify.data.labels import missing_labels
 from nnclassify.data.names import INDICES, ExampleNames
-from nnclassify.data.split_names import SPLIT_NAMES
 from nnclassify.data.splitting import Groups, Labels
 from nnclassify.data.targets import class_indices, numbering_of, read_labels, read_multi_hot
 from nnclassify.data.transform import Transform
@@ -407,44 +406,6 @@ LARGEST_EXACT = 2.0**53
 """The largest integer up to which float64 holds all."""
 OBJECTS = "save its objects as numbers, or labels as texts (labels.astype(str))"
 """What to do with an array of Python objects, which are not read."""
-INPUT_NAMES = ("x", "inputs", "input", "images", "image", "data", "features", "arr0")
-TARGET_NAMES = ("y", "targets", "target", "labels", "label", "classes", "class", "arr1")
-"""Names of arrays in .npz files, in lower case and without `_`: as they are, or with a split before or behind them."""
-SHORT_SPLITS = {"train": ("tr", "trn"), "test": ("te", "tst", "holdout"), "validation": ("va",)}
-"""Names of splits that only arrays have, besides `SPLIT_NAMES`."""
-
-
-def array_names(path: str) -> list[str]:
-    """Return the names of the arrays in an .npz file.
-
-    Raises:
-        DataError: The file is damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as cause:
-        raise DataError(
-            f"{path}: cannot be read as .npz ({one_line(cause)}); expected arrays that numpy.savez wrote"
-        ) from cause
-
-
-def named_pair(names: Sequence[str], split: str | None = None) -> tuple[str, str] | None:
-    """Return the names of the inputs and targets of a split, such as `x_test` and `y_test`, or of `x` and `y`.
-
-    Args:
-        names: The names of all arrays: `x_test`, `X-test`, `xTest`, `testX` and `xtest` are the same.
-        split: train, validation or test; None for names without a split.
-    """
-    by_key = {re.sub(r"[\W_]", "", name.lower()): name for name in names}
-    splits = [""] if split is None else [*SPLIT_NAMES[split], *SHORT_SPLITS[split]]
-
-    def find(words: Sequence[str]) -> str | None:
-        forms = [form for word in words for name in splits for form in (word + name, name + word)]
-        return next((by_key[form] for form in forms if form in by_key), None)
-
-    inputs, targets = find(INPUT_NAMES), find(TARGET_NAMES)
-    return None if inputs is None or targets is None else (inputs, targets)
 
 
 def _load_torch(location: Path) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nnclassify.data.array_names import array_names, named_pair
 from nnclassify.data.csv_inputs import inputs_of, listed, numbers_of
 from nnclassify.data.csv_rows import CsvFormat, TextRows, as_number
 from nnclassify.data.encoding import NumberColumn
@@ -28,7 +29,7 @@ from nnclassify.data.image_format import MAX_PIXELS, ImageFormat
 from nnclassify.data.image_listing import list_images, passed_over
 from nnclassify.data.image_reading import Decoded, decode_images, frames_note, ignore_warnings
 from nnclassify.data.table_files import open_table
-from nnclassify.data.tensor_files import array_names, as_tensor, load_tensor, named_pair, npy_array
+from nnclassify.data.tensor_files import as_tensor, load_tensor, npy_array
 from nnclassify.data.transform import Transform
 from nnclassify.errors import DataError, InputError, one_line
 from nnclassify.files.paths import is_folder, is_regular, why_no_file

@@ -210,7 +210,7 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["train/1.png", "test/2.png"], r"root/test: no class folder; expected root/train/<class>/"),
+        (["train/1.png", "test/2.png"], r"root/train: no class folder, but 1 file; expected one folder"),
         (["test/a/1.png", "val/a/2.png"], r"root: no class folder"),
         (
             ["train/2019/0.png", "train/2020/0.png", "bus/1.png"],
@@ -223,6 +223,14 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
         (["images/0.png", "labels/0.png"], r"root: images next to labels, as in a dataset for object detection"),
         (["train/JPEGImages/0.png", "train/Annotations/0.png"], r"root/train: JPEGImages next to Annotations"),
         (["0.png"], r"root: no class folder, but 1 file"),
+        (["cat/images/0.png", "cat/masks/0.png", "dog/images/1.png"], r"root/cat: images next to masks"),
+        (["trainA/0.png", "trainB/1.png", "testA/2.png"], r"root: testA, trainA: splits by their names, not classes"),
+        (
+            ["train_cat/0.png", "test_cat/1.png", "x/2.png"],
+            r"root: test_cat, train_cat: splits by .* root/train/<class>/",
+        ),
+        (["cat-val/0.png", "cat-train/1.png"], r"root: cat-train, cat-val: splits by their names"),
+        (["train2017/1.png", "val2017/2.png"], r"root/train2017: no class folder, but 1 file"),
         (["train/a/0.png", "train/b/1.png", "test/c/2.png"], r"root/test/c: not a class of the training folder"),
         (["a /0.png", "a/1.png"], r"root/a and root/a : names that differ only in surrounding spaces"),
         (["caf\u00e9/0.png", "cafe\u0301/1.png"], r"names that differ only in .* how accents are written"),
@@ -319,3 +327,49 @@ def test_images_next_to_their_masks_are_no_classes(images: str, others: str, her
         Image.new("RGB", (2, 2)).save(Path("root", folder, "1.png"))
     with pytest.raises(DataError, match=f"root: {images} next to {others}, as in a dataset for object detection"):
         find_layout(Path("root"), None)
+
+
+@pytest.mark.parametrize("test", ["test1/0.png", "test/images/0.png", "Test/Test/0.png", "test2017/0.png"])
+def test_a_split_without_class_folders_is_not_used(test: str, here: Path) -> None:
+    paint("train/a/0.png", "train/b/1.png", "meta/0.png", test)
+    splits = build()
+    assert counts(splits) == (["a", "b"], [1, 1], 0, 0)
+    assert said(splits, f"root/{test.split('/')[0]}: not used: it has no class folders")
+    assert said(splits, "root/meta: next to root/train, not used")
+
+
+def test_a_split_whose_name_is_one_word_of_several_and_has_no_class_folders_is_not_used(here: Path) -> None:
+    paint("abc_train/abc_train/a/0.png", "abc_train/abc_train/b/1.png", "abc_test/abc_test/2.png")
+    splits = build()
+    assert counts(splits) == (["a", "b"], [1, 1], 0, 0)
+    assert said(splits, "root/abc_test: not used: it has no class folders")
+
+
+def test_a_class_with_a_number_is_no_split(here: Path) -> None:
+    paint("set 1/0.png", "set 2/1.png", "DevOps/2.png")
+    assert build().class_names == ["DevOps", "set 1", "set 2"]
+
+
+@pytest.mark.parametrize("name", ["#recycle", "@eaDir", "System Volume Information", "__pycache__"])
+def test_folders_of_network_drives_are_no_classes(name: str, here: Path) -> None:
+    paint("a/0.png", "b/1.png", f"{name}/2.png")
+    assert build().class_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("file", "advice"),
+    [
+        ("metadata.csv", "name it: dataset.labels=root/train/metadata.csv"),
+        ("metadata.jsonl", "write them to a CSV file: file,label"),
+        ("labels.xlsx", "if root/train/labels.xlsx lists the images with their classes"),
+        ("cat.zip", "unpack root/train/cat.zip"),
+    ],
+)
+def test_what_may_tell_the_classes_of_a_split_without_class_folders_is_named(
+    file: str, advice: str, here: Path
+) -> None:
+    paint("train/0.png", "train/1.png", "test/0.png")
+    Path("root/train", file).write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match=r"root/train: no class folder, but 3 files; .*; (if .*; )?") as caught:
+        build()
+    assert advice in str(caught.value)

@@ -237,3 +237,31 @@ def test_a_table_that_lists_images_is_recognized(file: str, here: Path) -> None:
     assert lists_images(Path("root/l.csv"))
     Path("root/l.csv").write_text("id,label\n7,a\n", encoding="utf-8")
     assert not lists_images(Path("root/l.csv"))
+
+
+@pytest.mark.parametrize("header", ["id_code,diagnosis", "ImageID,ClassId", "image_name,tags", "img path,Species"])
+def test_columns_have_their_usual_names(header: str, here: Path) -> None:
+    paint("0a.png", "1b.png")
+    splits = build(f"{header}\n0a,x\n1b,y\n")
+    assert (splits.class_names, splits.train.all_names()) == (["x", "y"], ["0a.png", "1b.png"])
+
+
+def test_fields_in_quotes_may_have_another_delimiter(here: Path) -> None:
+    paint("a.png", "b.png")
+    for header in ("file;label", '"file";"label"'):
+        assert build(f'{header}\n"a.png";"x"\n"b.png";"y"\n').class_names == ["x", "y"]
+    with pytest.raises(DataError, match=r"labels\.csv:2: not CSV"):
+        build('file,label\n"a.png"x,y\n')
+
+
+def test_files_next_to_their_list_are_found_first(here: Path) -> None:
+    paint("train/0.png", "train/1.png", "test/0.png", "test/1.png")
+    Path("root/train/metadata.csv").write_text("file_name,label\n0.png,x\n1.png,y\n", encoding="utf-8")
+    splits = build("", labels="root/train/metadata.csv")
+    assert splits.train.all_names() == ["train/0.png", "train/1.png"]
+
+
+def test_measurements_are_no_classes(here: Path) -> None:
+    paint(*(f"{number}.png" for number in range(12)))
+    with pytest.raises(DataError, match=r"labels\.csv: labels: 12 different numbers in 12 rows: looks continuous"):
+        build("file,label\n" + "".join(f"{number}.png,{number * 0.37}\n" for number in range(12)))

@@ -12,7 +12,8 @@ from nnclassify.config.suggest.images import TEST, VALIDATION, cnn_entries, sugg
 from nnclassify.config.suggest.linearity import is_linear
 from nnclassify.config.suggest.recipe import loss_entries
 from nnclassify.config.suggest.tables import SMALL, linear_entries, mlp_entries
-from nnclassify.data.tensor_files import Tensors, array_names, load_tensor, named_pair, texts_of
+from nnclassify.data.array_names import array_names, named_pair
+from nnclassify.data.tensor_files import Tensors, load_tensor, texts_of
 from nnclassify.errors import InputError, counted, some
 
 if TYPE_CHECKING:

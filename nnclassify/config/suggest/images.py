@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from nnclassify.config.suggest.document import Entry, Suggestion
 from nnclassify.config.suggest.recipe import IMAGE_STEPS, Recipe, loss_entries, recipe_for
+from nnclassify.data.folder_checks import where_classes_may_be
 from nnclassify.data.image_depth import GRAY_MODES, is_deep, values_of
 from nnclassify.data.image_folders import Layout, find_layout
 from nnclassify.data.image_format import look_at
 from nnclassify.data.image_labels import label_file, labeled_layout
+from nnclassify.data.image_listing import subfolders
 from nnclassify.data.image_reading import read_each
 from nnclassify.data.splitting import counts_of
 from nnclassify.errors import DataError, InputError, counted, some
@@ -32,8 +34,6 @@ SMALL = 64
 SIDES = (128, 96, 64, 48, 32)
 """Sizes in pixels to choose from otherwise."""
 TEST, VALIDATION = 0.2, 0.1
-LIST_ENDINGS = (".csv", ".tsv", ".txt")
-"""Endings of files that may list images."""
 
 
 @dataclass
@@ -111,13 +111,12 @@ def suggest_for_folder(root: str, name: str, labels: Path | None = None) -> Sugg
 
 
 def _refuse_one_class(root: Path, layout: Layout, labels: Path | None) -> None:
-    """Refuse a folder with one class next to a file that may list the classes, which the reader would not name."""
-    beside = [str(path) for path in sorted(root.iterdir()) if path.is_file() and path.suffix.lower() in LIST_ENDINGS]
-    if len(layout.class_names) == 1 and labels is None and beside:
-        raise DataError(
-            f"{root}: only one class ({layout.class_names[0]}); expected at least two classes; if {some(beside)} lists "
-            f"the images with their classes, name it: dataset.labels={beside[0]}"
-        )
+    """Refuse a folder with one class, and name what may tell the classes, which the reader would not name."""
+    if len(layout.class_names) > 1 or labels is not None:
+        return
+    only = layout.class_names[0]
+    if beside := where_classes_may_be(root, *(path for path in subfolders(root) if path.name == only)):
+        raise DataError(f"{root}: only one class ({only}); expected at least two classes{beside}")
 
 
 def validation_entry(num_train: float) -> Entry:
