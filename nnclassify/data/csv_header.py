@@ -21,6 +21,13 @@ LOOKED_AT = 10_000
 
 HEADER_AGAIN = "the header again, as in files that were joined; remove the line"
 
+
+def is_header_again(row: Sequence[str], header: Sequence[str]) -> bool:
+    """Return whether a row is the header again, in any case."""
+    pairs = zip(row, header, strict=False)
+    return len(row) == len(header) and all(cell.strip().casefold() == name.casefold() for cell, name in pairs)
+
+
 Row = tuple[int, list[str]]
 
 

@@ -27,6 +27,9 @@ MAX_FIELD = 2**31 - 1
 DELIMITERS = (";", "\t", "|", ",", " ")
 """What columns are separated by in practice; suggested where the configured delimiter is not the file's."""
 
+MAX_START = 10_000
+"""Bytes that tell text of another kind."""
+
 FIRST_ROWS = 20
 """Rows that tell whether the header lacks a name for the column of row names."""
 
@@ -64,6 +67,13 @@ _OTHER_FILES = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save it as CSV",
     b"PAR1": "a Parquet file; give its name the ending .parquet",
 }
+_OTHER_TEXTS = (
+    (rb"\{\s*[\"}]|\[\s*[\[{\"]", "JSON; convert it to CSV, as pandas.read_json(...).to_csv(...) does"),
+    (rb"(?i)<(\?xml|!doctype|html|table)\b", "HTML or XML; save the table as CSV"),
+    (rb"(?i)(%[^\n]*\n|\s)*@relation\b", "ARFF; convert it to CSV, as scipy.io.arff reads it"),
+    (rb"(?i)(--[^\n]*\n|\s)*(create|drop|insert)\s+(table|into)\b", "SQL; export the table as CSV"),
+)
+"""What text files of other kinds begin with."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,7 @@ class CsvFile:
                 "set dataset.encoding: utf-16-le or utf-16-be"
             )
         # Excel's own first line, which names the delimiter; an empty line is left, so that lines keep their numbers.
-        first = rb"\A(\xef\xbb\xbf)?(?i:sep)=[^\r\n]{1,2}(?=[\r\n])"
+        first = rb"\A(\xef\xbb\xbf)?\"?(?i:sep)=[^\r\n]{1,2}\"?(?=[\r\n])"
         self._content, self._num_delimiter_lines = re.subn(first, rb"\1", content)
 
     def where(self, line: int = 0) -> str:
@@ -202,7 +212,10 @@ class CsvFile:
                 begins = reader.line_num + 1
         except csv.Error as cause:
             why = "a quote is not closed" if "unexpected end" in str(cause) else one_line(cause)
-            raise DataError(f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote twice") from cause
+            twice = 'twice, not as \\"' if rb"\"" in self._content else "twice"
+            raise DataError(
+                f"{self.path}:{begins}: not CSV ({why}); in a quoted field, write a quote {twice}"
+            ) from cause
 
 
 def _lacks_row_names(header: list[str], *rows: list[str]) -> bool:
@@ -239,9 +252,11 @@ def content_of(path: Path) -> bytes:
                 raise DataError(f"{path}: inflates to more than {most >> 20} MB; not read")
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as cause:
         raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a CSV file") from cause
-    for start, kind in _OTHER_FILES.items():
-        if content.startswith(start):
-            raise DataError(f"{path}: {kind}")
+    first = content[:MAX_START].removeprefix(codecs.BOM_UTF8).lstrip()
+    kinds = [kind for start, kind in _OTHER_FILES.items() if content.startswith(start)]
+    kinds += [kind for start, kind in _OTHER_TEXTS if re.match(start, first)]
+    if kinds:
+        raise DataError(f"{path}: {kinds[0]}")
     return content
 
 

@@ -21,6 +21,7 @@ from nnclassify.data.csv_header import (
     Wanted,
     features_of,
     header_and_rows,
+    is_header_again,
     places_of,
     text_columns,
 )
@@ -186,10 +187,8 @@ class _Reader:
         plain = self.table.format.decimal == "." and self.number_places  # an empty row has no number either
         texts = [(text.codes.append, text.code_of, text.place) for text in self.texts.values()]
         for line, row in rows:
-            if row == self.header:
-                self.problems.add(-1, f"{self.table.where(line)}: {HEADER_AGAIN}", kind="header")
-                continue
-            numbers = _plain_numbers(pick(row)) if plain and len(row) == width else None
+            is_plain = plain and len(row) == width and row != self.header  # the names of columns may be numbers
+            numbers = _plain_numbers(pick(row)) if is_plain else None
             if numbers is None and (numbers := self._careful(line, row)) is None:
                 continue
             self.numbers.extend(numbers)
@@ -225,6 +224,9 @@ class _Reader:
         where, width, decimal = self.table.where(line), len(self.header), self.table.format.decimal
         if not any(cell.strip() for cell in row):
             self.num_empty += 1
+            return None
+        if is_header_again(row, self.header):
+            self.problems.add(-1, f"{where}: {HEADER_AGAIN}", kind="header")
             return None
         if len(row) != width:
             named = "dataset.columns" if self.table.format.columns else "the header"

@@ -69,7 +69,8 @@ class ParquetRows:
         self.path = path
         self.format = CsvFormat()
         try:
-            self._table = parquet.read_table(path)
+            with parquet.ParquetFile(path) as file:
+                self._table = file.read()
         except (ArrowException, OSError) as cause:
             raise DataError(f"{path}: cannot be read ({one_line(cause)}); expected a Parquet file") from cause
 

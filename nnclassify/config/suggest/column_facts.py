@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nnclassify.data.column_kinds import column_of, formatted_column
+from nnclassify.data.column_kinds import column_of, date_format, formatted_column
 from nnclassify.data.columns import is_identifier, is_unnamed
 from nnclassify.data.csv_rows import as_number
 from nnclassify.data.encoding import (
@@ -24,7 +24,7 @@ from nnclassify.data.labels import missing_labels
 from nnclassify.data.number_formats import LIMIT
 from nnclassify.data.split_names import SPLIT_NAMES, split_of
 from nnclassify.data.suspected_groups import is_group_column
-from nnclassify.errors import DataError, some
+from nnclassify.errors import DataError, counted, some
 
 MOSTLY = 0.9
 """A column is one of numbers where this fraction of its values are: the others are errors."""
@@ -37,6 +37,8 @@ DECORATED = re.compile(
 PLAIN = "write all in the same format to use the column"
 MAX_CODES, CODE_ROWS = 50, 100
 """A column of this many whole numbers at most, with this many rows each, is taken for codes of categories."""
+MIN_VALUES = 5
+"""A column with fewer values, and more gaps, may have none in the training split."""
 MIN_DAYS = 5
 """Different numbers such as `20240131` that are dates rather than a coincidence."""
 FEW_CATEGORIES = 20
@@ -124,15 +126,17 @@ def decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool)
     is_unique = len(texts) == facts.num_rows > 1
     is_mostly_numeric = num_numbers >= MOSTLY * facts.num_rows
     is_whole = all(value is not None and value.is_integer() for value in values.values())
-    if len(texts) < 2 and not (texts and facts.num_missing):
-        facts.why_ignored = f"{CONSTANT} {texts[0]!r}" if texts else "no values"
+    if reason := _why_empty(facts):
+        facts.why_ignored = reason
     elif role := _role(facts, is_index=is_whole and is_unique and not facts.num_missing):
         facts.why_ignored = role
     elif not is_numeric and (column := _formatted(facts, decimal, is_certain=is_certain)):
         facts.column = column
     elif decorated := _decorated(facts, decimal):
         facts.why_ignored = f"numbers in several formats, such as {decorated[:40]!r}; {PLAIN}"
-    elif is_unique and (is_identifier(facts.name) or not (is_mostly_numeric or _is_date(facts))):
+    elif is_unique and (
+        is_identifier(facts.name) or not (is_mostly_numeric or _is_date(facts) or _are_no_categories(facts, values))
+    ):
         facts.why_ignored = IDENTIFIER + " that has one" * bool(facts.num_missing)
     elif is_numeric:
         _decide_number(facts, decimal)
@@ -142,6 +146,13 @@ def decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool)
         facts.why_ignored = f"numbers, but also texts such as {odd[:40]!r}{where}; {PLAIN}"
     else:
         _decide_text(facts)
+
+
+def _why_empty(facts: ColumnFacts) -> str:
+    """Return why there is nothing to learn from a column: it has one value, or hardly any; empty if there may be."""
+    if facts.num_rows < min(MIN_VALUES, facts.num_missing) or not facts.num_rows:
+        return f"a value in {counted(facts.num_rows, 'row')} only" if facts.num_rows else "no values"
+    return f"{CONSTANT} {next(iter(facts.counts))!r}" if len(facts.counts) == 1 and not facts.num_missing else ""
 
 
 def _decide_number(facts: ColumnFacts, decimal: str) -> None:
@@ -225,9 +236,9 @@ def _are_days(texts: Sequence[str]) -> bool:
 
 def _is_date(facts: ColumnFacts) -> bool:
     try:
-        return isinstance(column_of(facts.name, None, facts.counts), DateColumn)
-    except DataError:
-        return False
+        return date_format(facts.name, facts.counts) is not None
+    except DataError:  # of two formats, `_decide_text` says
+        return True
 
 
 def _decide_text(facts: ColumnFacts) -> None:
@@ -236,9 +247,10 @@ def _decide_text(facts: ColumnFacts) -> None:
         return
     except DataError as error:
         frequent = sum(count for _, count in facts.counts.most_common(FEW_CATEGORIES))
-        if frequent < facts.num_rows / 2:
+        are_many = "too many" in str(error)
+        if frequent < facts.num_rows / 2 or not are_many:
             first = next(iter(facts.counts))
             many = f"{len(facts.counts):,} different texts, such as {first[:40]!r}"
-            facts.why_ignored = many if "too many" in str(error) else str(error)
+            facts.why_ignored = many if are_many else str(error)
             return
     facts.column, facts.is_trimmed = OneHotColumn(name=facts.name, most=FEW_CATEGORIES), True

@@ -14,7 +14,7 @@ import numpy as np
 from nnclassify.config.suggest.column_facts import GROUP, IDENTIFIER, SPLIT, ColumnFacts, decide
 from nnclassify.config.suggest.table_format import LABEL_NAMES, is_missing, opened
 from nnclassify.data.columns import give_away
-from nnclassify.data.csv_header import HEADER_AGAIN
+from nnclassify.data.csv_header import HEADER_AGAIN, is_header_again
 from nnclassify.data.csv_rows import TextRows, as_number
 from nnclassify.data.encoding import DateColumn
 from nnclassify.data.labels import classes_of, why_no_class
@@ -107,6 +107,7 @@ def table_facts(
     columns = [facts for facts in columns if facts.name or facts.counts]  # others are ignored, as by the reader
     _refuse_twice(table, [facts.name for facts in columns])
     decimal = table.format.decimal
+    _refuse_second_header(table, header, columns)
     has_names = "columns" not in written or "columns" in stated
     found = label if label is not None else _guessed_label(path, columns, num_rows, decimal, has_names=has_names)
     labels = [found] if isinstance(found, str) else found
@@ -144,6 +145,29 @@ def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:
         raise DataError(f"{table.where(1)}: column {some(twice)} appears twice; give each column a different name")
 
 
+def _refuse_second_header(table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts]) -> None:
+    """Refuse a row of texts right below the header, above columns of numbers alone: units, or a second header."""
+    decimal = table.format.decimal
+    line, row = next(itertools.islice(table.rows(), 1, None), (0, []))
+    if table.format.columns is not None or len(row) != len(header):
+        return
+    first = dict(zip(header, map(str.strip, row), strict=True))
+    texts = []
+    for facts in columns:
+        others = [text for text in facts.counts if text != first[facts.name]]
+        if (
+            others
+            and all(as_number(text, decimal) is not None for text in others)
+            and not is_missing(first[facts.name])
+        ):
+            texts.append(first[facts.name])
+    if len(texts) > 1 and all(as_number(text, decimal) is None for text in texts):
+        raise DataError(
+            f"{table.where(line)}: texts above numbers ({some([*map(repr, texts)], 3)}), as in a line of units or a "
+            "second header; remove the line, or those above it if it is the header"
+        )
+
+
 def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:
     """Count the texts of each column, and return the number of rows; a few of another length are left to the reader.
 
@@ -152,7 +176,7 @@ def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tup
     """
     num_rows, others, header = 0, {}, [facts.name for facts in columns]
     for line, row in rows:
-        if row == header:
+        if is_header_again(row, header):
             raise DataError(f"{table.where(line)}: {HEADER_AGAIN}")
         if len(row) != len(columns):
             others[line] = len(row)
@@ -261,11 +285,13 @@ def _guessed_label(path: str, columns: Sequence[ColumnFacts], num_rows: int, dec
         return last.name
     is_named = last.name.lower() in LABEL_NAMES
     found = "the last column" if is_named else f"no column is called {', '.join(LABEL_NAMES)}, and the last one"
+    no_header = "" if has_names else "the first line is no header; "
     possible = [facts for facts in columns if _why_no_label(facts, num_rows, decimal) is None]
     shown = [f"{facts.shown} ({len(facts.class_counts())} values)" for facts in possible]
     listed = f"columns that may hold classes: {some(shown, 20)}" if shown else f"columns: {some(names, 20)}"
     raise InputError(
-        f"{path}: {found}, {last.name!r}, does not look like classes ({why}); choose the label with --label; {listed}"
+        f"{path}: {no_header}{found}, {last.name!r}, does not look like classes ({why}); choose the label with "
+        f"--label; {listed}"
     )
 
 

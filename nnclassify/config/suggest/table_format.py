@@ -79,20 +79,28 @@ def is_missing(text: str) -> bool:
 
 def _delimiter_of(path: str, usual: CsvFormat, stated: Collection[str]) -> str:
     """Return the delimiter that splits the first lines into the most columns, the same number in each: a tab if the
-    ending of the name says so, and a space only where none of `;`, tab and `|` does it, next to which it is padding."""
+    ending of the name says so, and a space only where none of `;`, tab and `|` does it, next to which it is padding, as
+    it is after commas. Where none does it, return that of a file that is not CSV, so that the reader says why."""
     if re.search(r"(?i)\.(tsv|tab)(\.(gz|bz2|xz))?$", path):
         return "\t"
-    widths = {}
+    widths, failed = dict[str, tuple[int, int]](), list[str]()
     for delimiter in (",", *DELIMITERS):
         try:
             table, _, _ = open_table(Path(path), replace(usual, delimiter=delimiter), ("delimiter", *stated))
-            first = [len(row) for _, row in itertools.islice(table.rows(), 20)]
+            rows = [row for _, row in itertools.islice(table.rows(), 20)]
         except DataError:
+            failed.append(delimiter)
             continue
+        if delimiter == " " and any(cell.endswith(",") for row in rows for cell in row[:-1]):
+            continue
+        first = [*map(len, rows)]
         widths[delimiter] = _common(first), _common(first[len(first) // 2 :])  # the second: below a line of comments
     if any(max(widths.get(delimiter, (1, 1))) > 1 for delimiter in ";\t|"):
         widths.pop(" ", None)
-    return max(widths, key=lambda delimiter: widths[delimiter], default=",")
+    best = max(widths, key=lambda delimiter: widths[delimiter], default=",")
+    whole, below = widths.get(best, (1, 1))
+    is_split = whole > 1 or (below > 1 and best != " ")  # a space may stand in the texts of a column
+    return best if is_split or not failed else failed[0]
 
 
 def _common(widths: Sequence[int]) -> int:

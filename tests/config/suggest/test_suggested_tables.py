@@ -256,6 +256,51 @@ def test_lines_above_the_header_are_refused(here: Path) -> None:
     assert dataset_of(write("sep=;", rows)).delimiter == ";"
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["a,b,kind", "cm,kg,", *numbers(30)],
+            r"t.csv:2: texts above numbers \('cm', 'kg'\), as in a line of units or",
+        ),
+        (["size,mass,result", "a,b,kind", *numbers(30)], r"t.csv:2: texts .* or those above it if it is the header"),
+        (
+            ["|1x3 Cross validator", *(row.replace(",", ", ") for row in numbers(30))],
+            r"t.csv:1: 1 column, but 3 fields",
+        ),
+        (["a,b,kind", *numbers(9), "A,B,KIND", *numbers(9)], r"t.csv:11: the header again"),
+        (["a,b,kind", *(f'1,"say \\"no\\"",{kind}' for kind in "abab")], r't.csv:2: not CSV .* twice, not as \\"$'),
+        (['{"a": 1, "kind": "b"}'] * 9, "t.csv: JSON; convert it to CSV"),
+        (["[", '  {"a": 1}', "]"], "t.csv: JSON; convert it to CSV"),
+        (["<!DOCTYPE html>", "<table>"], "t.csv: HTML or XML"),
+        (["% irises", "", "@RELATION iris", "@attribute a numeric"], "t.csv: ARFF"),
+        (["-- dump", "CREATE TABLE t (", "a int);"], "t.csv: SQL"),
+    ],
+)
+def test_what_is_no_table_with_one_header_is_refused(here: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        suggest(write(lines[0], lines[1:]))
+
+
+def test_a_column_with_hardly_a_value_or_a_date_of_two_kinds_is_left_out_with_the_reason(here: Path) -> None:
+    rng = random.Random(0)
+    rows = [
+        f"{row},{'n' * (index in (3, 9))},{1 + index % 12:02}/{1 + index % 11:02}/2024"
+        for index, row in enumerate(numbers(60))
+    ]
+    marked = [f"{row},{rng.choice(['', 'x'])},{index}{'*' * (index % 9 == 0)}" for index, row in enumerate(numbers(60))]
+    assert [
+        (facts.name, facts.why_ignored[:50])
+        for facts in table_facts(write("a,b,kind,note,day", rows), "kind").columns[2:]
+    ] == [
+        ("note", "a value in 2 rows only"),
+        ("day", "'12/01/2024' may be a date as %d/%m/%Y or as %m/%d"),
+    ]
+    (*_, mark, number) = table_facts(write("a,b,kind,mark,n", marked), "kind").columns
+    assert mark.column is not None
+    assert number.why_ignored.startswith("numbers, but also texts such as '0*'")
+
+
 def test_a_delimiter_at_the_end_of_each_row_is_a_column_to_be_ignored(here: Path) -> None:
     rows = numbers(30)
     assert dataset_of(write("a,b,kind", [f"{row}," for row in rows])).columns is None
