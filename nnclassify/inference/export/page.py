@@ -239,7 +239,7 @@ def _in_node(node: str, content: dict[str, Any], folder: Path) -> list[Any]:
 
 def _output(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError) as cause:
         raise InputError(
             f"--to html: {Path(command[0]).name} failed ({one_line(cause)}); nothing was written"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -171,3 +172,21 @@ def test_a_page_that_cannot_be_compared_says_so(
     made = export_run(table_run, "html", tmp_path / "table.html", note=notes.append)
     assert made.largest_difference is None and "no browser" in notes[0]
     assert "was not compared" in made.card.read_text()
+
+
+@pytest.mark.slow
+def test_what_a_browser_prints_is_read_as_utf_8_in_every_locale(tmp_path: Path) -> None:
+    """Such as on Windows: the page has the names of classes, and its answers after them."""
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nprintf '\\344\\270\\201<pre id=\"compared\">[1.5]</pre>'\n")
+    browser.chmod(0o700)
+    code = "import sys; from nnclassify.inference.export.page import _in_browser; from pathlib import Path\n"
+    code += "print(_in_browser(sys.argv[1], '', Path(sys.argv[2])))"
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, browser, tmp_path],
+        env={**os.environ, **ascii_only},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[1.5]\n", done.stderr
