@@ -104,13 +104,13 @@ def main() -> None:
         os.environ["XDG_DATA_HOME"] = folder
         for number in range(NUM_RUNS):
             receipt, path = _receipt(number), Path("receipt.json")
-            path.write_text(receipt.model_dump_json())
+            path.write_text(receipt.model_dump_json(), encoding="utf-8")
             honest = _verdict(path)
             change, is_sealed = WAYS[number // len(CONFIGS) % len(WAYS)]
             content = receipt.model_dump(mode="json")
             change(content)
             altered = Receipt.model_validate(content)
-            path.write_text((altered.sealed() if is_sealed else altered).model_dump_json())
+            path.write_text((altered.sealed() if is_sealed else altered).model_dump_json(), encoding="utf-8")
             found = _verdict(path)
             verified += honest == "same_bits"
             refused += found == "not_reproduced" or found.startswith("refused")

@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _read(kept: Path) -> list[Score]:
-    return [Score(**json.loads(line)) for line in kept.read_text().splitlines()]
+    return [Score(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
 
 
 def _keep(score: Score, kept: Path | None) -> None:

@@ -36,7 +36,7 @@ Set = tuple[dict[str, Values], list[Fault]]
 
 def read_cases(path: Path) -> dict[str, Any]:
     """The file as it stands, with what the cases say of themselves."""
-    cases: dict[str, Any] = yaml.safe_load(path.read_text())
+    cases: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return cases
 
 

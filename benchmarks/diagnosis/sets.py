@@ -82,5 +82,5 @@ def load_case(config: Values, name: str, seed: int, data: str) -> LoadedConfig:
         config = with_changes(config, {"dataset.root": data})
     if isinstance(config["dataset"], dict) and config["dataset"].get("root") == "cifar10":
         config = with_changes(config, {"dataset.root": f"{data}/cifar10"})
-    Path("case.yaml").write_text(f"# {name}\n" + yaml.safe_dump(config, sort_keys=False))
+    Path("case.yaml").write_text(f"# {name}\n" + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return load_config("case.yaml")

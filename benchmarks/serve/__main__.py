@@ -41,17 +41,18 @@ class Server:
     def workers(self) -> list[int]:
         """Return the worker processes, or the one process."""
         tasks = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(text) for text in tasks.read_text().split()] or [self.process.pid]
+        return [int(text) for text in tasks.read_text(encoding="utf-8").split()] or [self.process.pid]
 
     def memory(self, key: str) -> list[float]:
         """Return a figure of each worker's memory in MB, such as `Pss`."""
-        texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.workers()]
+        texts = [Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8") for pid in self.workers()]
         found = [re.search(rf"^{key}: +(\d+) kB", text, re.MULTILINE) for text in texts]
         return [round(int(one[1]) / 1024, 1) for one in found if one is not None]
 
     def cpu_seconds(self) -> float:
         """Return the processor time of all workers."""
-        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.workers()]
+        stats = [Path(f"/proc/{pid}/stat").read_text(encoding="utf-8") for pid in self.workers()]
+        fields = [stat.rpartition(")")[2].split() for stat in stats]
         return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 

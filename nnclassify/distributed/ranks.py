@@ -266,7 +266,9 @@ def launcher() -> str | None:
         return None
     parent = os.getppid()
     try:
-        ticks = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]  # man 5 proc_pid_stat
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {parent} {ticks}"
+        process = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8", errors="replace")  # its name may be anything
+        ticks = process.rpartition(")")[2].split()[19]  # man 5 proc_pid_stat
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot} {parent} {ticks}"
     except OSError:
         return f"{socket.gethostname()} {parent}" if from_launcher("TORCHELASTIC_RESTART_COUNT", 0) else None

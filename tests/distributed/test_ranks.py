@@ -193,16 +193,30 @@ def test_a_launcher_is_known_by_when_it_began_or_if_it_has_restarted_a_process(m
     boot = Path("/proc/sys/kernel/random/boot_id")
     if boot.exists():
         assert launcher() == f"{boot.read_text().strip()} {os.getppid()} {ticks_of(os.getppid())}"
-    monkeypatch.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(FileNotFoundError))  # no /proc
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))  # no /proc
     assert launcher() is None
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert str(launcher()).endswith(f" {os.getppid()}")
 
 
+def test_a_launcher_may_have_a_name_that_is_not_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = Path("/proc/self/comm")
+    if not name.exists():
+        pytest.skip("needs /proc")
+    before = name.read_bytes()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setattr(os, "getppid", os.getpid)
+    try:
+        name.write_bytes(b"caf\xe9) (1")
+        assert str(launcher()).endswith(f" {os.getpid()} {ticks_of(os.getpid())}")
+    finally:
+        name.write_bytes(before)
+
+
 def ticks_of(pid: int) -> str:
     """When a process began, in clock ticks after the start of the machine: field 22, after a name that may have
     spaces."""
-    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+    with open(f"/proc/{pid}/stat", encoding="latin-1") as file:  # noqa: PTH123
         return file.read().rsplit(") ", 1)[1].split(" ")[22 - 3]
 
 

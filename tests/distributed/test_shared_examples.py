@@ -43,7 +43,8 @@ def test_what_is_read_once_is_what_was_read(dataset: dict[str, Any], monkeypatch
 
 def test_examples_keep_their_names(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     played(monkeypatch)
-    Path("t.csv").write_text("id,x,label\n" + "".join(f"P\u00e4 {row},{row},{row % 2}\n" for row in range(20)))
+    rows = "".join(f"P\u00e4 {row},{row},{row % 2}\n" for row in range(20))
+    Path("t.csv").write_text(f"id,x,label\n{rows}", encoding="utf-8")
     for options in ({"id": "id"}, {"features": ["x"]}, {"group": "id", "share": 0.5}):
         settings = config_of(dataset={"name": "csv", "path": "t.csv", **options}).dataset
         whole, shared = settings.build(0), read_once(Ranks(0, 2), lambda settings=settings: settings.build(0))  # type: ignore[misc] # bound in the loop
