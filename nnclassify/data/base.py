@@ -275,6 +275,14 @@ class Dataset(Settings):
         """Return the file of an example by its name; None if examples are not files of their own."""
         return None
 
+    def other_columns(self) -> list[str]:
+        """Return the columns of the table that the settings name besides the features, such as the label."""
+        return []
+
+    def column_names(self) -> list[str]:
+        """Return the columns of the table; empty if there is no table in a file."""
+        return []
+
     def column_texts(self, column: str, split: str, examples: Examples) -> list[str]:
         """Return the text of a column of the table, a feature or not, for each example of a split; empty if missing.
 

@@ -7,7 +7,8 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -35,6 +36,7 @@ from nnclassify.data.encoding import (
     YesNoColumn,
     date_of,
     is_missing_category,
+    with_offset,
 )
 from nnclassify.data.number_formats import number_format
 from nnclassify.errors import DataError
@@ -42,9 +44,15 @@ from nnclassify.settings import PositiveInt, Settings
 
 DAYS: tuple[str, ...] = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y")
 DAYS += ("%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
-DAYS += ("%d. %b %Y", "%d. %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-"""Formats that dates are recognized in, beside ISO 8601, and what may follow them."""
+DAYS += ("%d. %b %Y", "%d. %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d/%b/%Y")
+MONTHS = ("%Y-%m", "%m/%Y", "%b %Y", "%B %Y")
+CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+TIMES = ("", *map("".join, itertools.product((" ", ", ", ":"), CLOCKS, ("", "%z"))))
+DATES = (*map("".join, itertools.product(DAYS, TIMES)), *MONTHS)
+DATES += ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y")
+"""Formats that dates are recognized in, beside ISO 8601."""
+YEARS = range(1900, 2101)
+"""Of months without a day, such as `2024-01`: other numbers are more likely to be codes."""
 
 FEW_CATEGORIES, MIN_ROWS, MAX_CATEGORIES = 20, 4, 1000
 """Texts of more categories than the first, in fewer rows per category than the second, are no categories but names; nor
@@ -83,7 +91,7 @@ class Dates(Settings):
     @field_validator("format")
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
-        date = datetime(2024, 12, 31)
+        date = datetime(2024, 12, 31, tzinfo=UTC)
         with warnings.catch_warnings():  # Python 3.13 warns of formats without a year, which are refused here
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
@@ -196,13 +204,11 @@ def date_format(name: str, texts: Iterable[str]) -> str | None:
         DataError: There are two, which read a text as different dates.
     """
     texts = [text for text in texts if text.lower() not in MISSING]
-    if not texts or all(date_of(text) is not None for text in texts):
+    first = next((text for text in texts if date_of(text) is None), None)
+    if first is None:
         return ISO if texts else None
-    fits = [
-        form + time
-        for form, time in itertools.product(DAYS, TIMES)
-        if all(date_of(text, form + time) is not None for text in texts)
-    ]
+    likely = [form for form, shape in _shapes().items() if shape == _shape(first)]
+    fits = [form for form in likely if _are_dates(texts, form)]
     for form in fits[1:]:
         if (text := next((text for text in texts if date_of(text, fits[0]) != date_of(text, form)), None)) is not None:
             raise DataError(
@@ -210,6 +216,24 @@ def date_format(name: str, texts: Iterable[str]) -> str | None:
                 f"dataset.dates: {{{name}: {{format: '{fits[0]}'}}}}, or the other"
             )
     return fits[0] if fits else None
+
+
+def _are_dates(texts: Sequence[str], form: str) -> bool:
+    dates = (date_of(text, form) for text in texts)
+    return all(date is not None and (form not in MONTHS or date.year in YEARS) for date in dates)
+
+
+def _shape(text: str) -> str:
+    """Return a date with `a` for each word and `0` for each number: few formats have the same."""
+    text = re.sub(r"[^\W\d_]+\.?", "a", re.sub(r"\s+", " ", with_offset(text)))
+    return re.sub(r"(?<=:0)[+-]0|(?<= a)[+-]0", "+0", re.sub(r"\d+", "0", text))
+
+
+@cache
+def _shapes() -> dict[str, str]:
+    """Return the shape of each format in which dates are recognized."""
+    date = datetime(2024, 12, 31, 10, 30, tzinfo=UTC)
+    return {form: _shape(date.strftime(form)) for form in DATES}
 
 
 def times_of(name: str, kind: Kind | None, texts: Sequence[str], decimal: str) -> dict[str, float | None]:

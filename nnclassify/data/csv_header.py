@@ -82,11 +82,10 @@ def header_and_rows(table: TextRows, labels: Sequence[str]) -> tuple[list[str], 
 
 
 def cells_by_line(table: TextRows, labels: Sequence[str], name: str) -> dict[int, str]:
-    """Return the text of a column for each line of a table, where there is one."""
+    """Return the text of a column for each line of a table that has the column."""
     header, rows = header_and_rows(table, labels)
     place = header.index(name) if name in header else len(header)
-    texts = ((line, clean_name(row[place])) for line, row in rows if len(row) > place)
-    return {line: text for line, text in texts if text.lower() not in MISSING}
+    return {line: clean_name(row[place]) for line, row in rows if len(row) > place}
 
 
 def rows_at(
@@ -164,8 +163,9 @@ def places_of(
         shown = f"column {name!r} appears twice" if name else "two columns have no name"
         problems.add(-1, f"{table.where(1)}: {shown}; give each column a different name", kind=f"twice {place:6}")
     columns = some(header, MAX_NAMES)
+    first_option = {name: option for option, name in reversed(_named(wanted, features))}
     for place, (option, name) in enumerate(_named(wanted, features)):
-        if name not in counts:
+        if name not in counts and option == first_option[name]:
             text = f"{table.where(1)}: no column {name!r} (dataset.{option}){suggestion(name, header)}"
             problems.add(place, f"{text}; columns: {columns}", kind="absent")
     _add_misused(problems, wanted, features, counts)

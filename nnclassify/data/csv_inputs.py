@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from nnclassify.data.columns import is_unnamed
+from nnclassify.data.csv_header import HEADER_AGAIN, is_header_again
 from nnclassify.data.csv_rows import MISSING, TextRows, as_number, float_of, number
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import DataError, some, some_names, suggestion
@@ -19,11 +20,11 @@ MAX_NAMES = 12
 
 
 class _Layout(NamedTuple):
-    """The number of values in every row, the place of each feature, and whether the first line names the columns."""
+    """The number of values in every row, the place of each feature, and the first line if it names the columns."""
 
     width: int
     columns: Sequence[int]
-    has_header: bool
+    header: Sequence[str] | None = None
 
 
 def inputs_of(
@@ -54,18 +55,16 @@ def inputs_of(
         raise DataError(f"{table.where()}: empty; expected rows of {num_columns} values")
     line, cells = first[0], [cell.strip() for cell in first[1]]
     layout = _layout(table, line, cells, list(names or []), num_columns, encoder)
-    if layout.has_header:
-        _note_ignored(table, cells, {*(names or cells), *expected}, note)
+    if layout.header is not None:
+        for text in notes_on_ignored(table.where(), cells, {*(names or cells), *expected}):
+            note(text)
     else:
         rows = itertools.chain([first], rows)
     line = 0
     for line, row in _filled(table, rows, note):
         where = table.where(line)
         try:
-            if len(row) != layout.width:
-                as_where = "as in the header" if layout.has_header else f"the network's{listed(names)}"
-                raise DataError(f"{where}: {len(row)} values; expected {layout.width}, {as_where}")
-            texts = [row[column] for column in layout.columns]
+            texts = _texts(row, layout, names, where)
             decimal = table.format.decimal
             if encoder is None:
                 yield line, numbers_of(texts, names, where, decimal)
@@ -77,10 +76,26 @@ def inputs_of(
         raise DataError(f"{table.where()}: no rows after the header; expected rows of {layout.width} values")
 
 
-def _note_ignored(table: TextRows, header: Sequence[str], known: Collection[str], note: Note) -> None:
+def _texts(row: Sequence[str], layout: _Layout, names: Sequence[str] | None, where: str) -> list[str]:
+    """Return the text of each feature of a row.
+
+    Raises:
+        DataError: The row has another number of values, or is the header.
+    """
+    if len(row) != layout.width:
+        as_where = f"the network's{listed(names)}" if layout.header is None else "as in the header"
+        raise DataError(f"{where}: {len(row)} values; expected {layout.width}, {as_where}")
+    if layout.header is not None and is_header_again(row, layout.header):
+        raise DataError(f"{where}: {HEADER_AGAIN}")
+    return [row[column] for column in layout.columns]
+
+
+def notes_on_ignored(where: str, header: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return a line on the columns of a table that are not among the known ones, if there are any."""
     ignored = [name for name in header if name not in known and not is_unnamed(name)]
-    if ignored:
-        note(f"{table.where()}: ignored, as this network does not take them: {some_names(ignored, MAX_NAMES)}")
+    if not ignored:
+        return []
+    return [f"{where}: ignored, as this network does not take them: {some_names(ignored, MAX_NAMES)}"]
 
 
 def _filled(table: TextRows, rows: Iterable[Row], note: Note) -> Iterator[Row]:
@@ -122,11 +137,11 @@ def _layout(
     if names and all(name in place_of for name in names):
         if twice := [name for name in names if cells.count(name) > 1]:
             raise DataError(f"{where}: column {twice[0]!r} appears twice; expected it once")
-        return _Layout(len(cells), [place_of[name] for name in names], has_header=True)
+        return _Layout(len(cells), [place_of[name] for name in names], cells)
     decimal = table.format.decimal
     if table.has_names or (_is_header(cells, names, decimal) and not _is_row(cells, encoder, decimal)):
         if not names and len(cells) == num_columns:
-            return _Layout(len(cells), range(num_columns), has_header=True)
+            return _Layout(len(cells), range(num_columns), cells)
         absent, others = [name for name in names if name not in place_of], [cell for cell in cells if cell not in names]
         missing = some([*map(repr, absent)], MAX_NAMES)
         found = f"no column {missing}{suggestion(absent[0], others)}" if absent else ""
@@ -134,8 +149,8 @@ def _layout(
         raise DataError(f"{where}: {found or f'{len(cells)} columns'}; {expected}")
     known = list(table.format.columns or ())
     if len(cells) == len(known) and all(name in known for name in names):
-        return _Layout(len(known), [known.index(name) for name in names], has_header=False)
-    return _Layout(num_columns, range(num_columns), has_header=False)
+        return _Layout(len(known), [known.index(name) for name in names])
+    return _Layout(num_columns, range(num_columns))
 
 
 def _is_header(cells: Sequence[str], names: Sequence[str], decimal: str) -> bool:

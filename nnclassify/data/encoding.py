@@ -338,6 +338,7 @@ AnyColumn = Annotated[
 
 def date_of(text: str, format: str = ISO) -> datetime | None:  # noqa: A002 - strptime's own name for it
     """Return the date that a text gives in a format, or in ISO 8601, or None."""
+    text = with_offset(text)
     for parse in (datetime.fromisoformat, lambda found: datetime.strptime(_in_english(found, format), format)):
         try:
             date = parse(text)
@@ -345,6 +346,17 @@ def date_of(text: str, format: str = ISO) -> datetime | None:  # noqa: A002 - st
             continue
         return date if date.tzinfo is None else date.astimezone(UTC).replace(tzinfo=None)
     return None
+
+
+def with_offset(text: str) -> str:
+    """Return a date with its time zone, such as ` UTC` or ` GMT+2`, as `+0000` or `+0200`; others are left."""
+    day_and_time = re.fullmatch(
+        r"(.*:\d\d(?:\.\d+)?(?: ?[AaPp][Mm])?) ?(?:(?:UTC|GMT|Z)|(?:UTC|GMT)?([+-])(\d\d?)(?::?(\d\d))?)", text
+    )
+    if day_and_time is None:
+        return text
+    before, sign, hours, minutes = day_and_time.groups()
+    return f"{before}{sign or '+'}{int(hours or 0):02}{minutes or '00'}"
 
 
 def _in_english(text: str, format: str) -> str:  # noqa: A002

@@ -15,10 +15,10 @@ from nnclassify.data.base import EMPTY_TEST, VALIDATION, Dataset, ImageDataset, 
 from nnclassify.data.column_kinds import Categories, Category, DateColumns, declared_kinds
 from nnclassify.data.columns import column_notes, flat_notes, marker_notes, outlier_notes
 from nnclassify.data.csv_header import Wanted, cells_by_line, header_and_rows, rows_at
-from nnclassify.data.csv_rows import CsvFormat, Problems, TextRows
+from nnclassify.data.csv_rows import MISSING, CsvFormat, Problems, TextRows
 from nnclassify.data.csv_table import Table, read_table
 from nnclassify.data.duplicates import parts_of
-from nnclassify.data.encoding import NumberColumn
+from nnclassify.data.encoding import NumberColumn, is_missing_category
 from nnclassify.data.examples import Examples, Splits
 from nnclassify.data.image_format import ImageFormat
 from nnclassify.data.labels import label_notes, why_no_class
@@ -259,6 +259,7 @@ class Csv(UnsplitDataset):
                 part: [cells_of[files[part]].get(line, "") for line in examples.names.lines_of(examples.indices)]
                 for part, examples in parts_of(splits).items()
             }
+            cells = {part: ["" if text.lower() in MISSING else text for text in texts] for part, texts in cells.items()}
             found = groups_of_column(name, cells, splits.num_classes)
             yield from () if found is None else (found,)
 
@@ -270,7 +271,8 @@ class Csv(UnsplitDataset):
         if column not in header:
             raise DataError(f"{file}: no column {column!r}{suggestion(column, header)}; columns: {some(header, 20)}")
         cells = cells_by_line(table, labels, column)
-        return [cells.get(line, "") for line in examples.names.lines_of(examples.indices)]
+        texts = [cells.get(line, "") for line in examples.names.lines_of(examples.indices)]
+        return ["" if is_missing_category(text) else text for text in texts]
 
     def written_rows(
         self, columns: Sequence[str], split: str, examples: Examples, transform: Transform
@@ -308,6 +310,10 @@ class Csv(UnsplitDataset):
         """Return the columns that the settings name besides the features, such as the label."""
         named = [self.split, self.group, self.time, self.id]
         return [*self._labels(), *(self.ignore or ()), *(name for name in named if name is not None)]
+
+    def column_names(self) -> list[str]:
+        """Return the columns of the file."""
+        return header_and_rows(self._opened(self.path)[0], self._labels())[0]
 
     def as_trained(self, transform: Transform) -> Self:
         """Return the settings for a file whose columns are found by name, in any order, and encoded as in training."""

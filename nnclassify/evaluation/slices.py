@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nnclassify.data.csv_rows import as_number
+from nnclassify.data.csv_rows import MISSING, as_number
 from nnclassify.evaluation.significance import ALPHA, holm
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -68,9 +68,10 @@ class Property:
 
     @classmethod
     def of_texts(cls, name: str, texts: Sequence[str]) -> Property:
-        """Return the slices of numbers, if all texts are numbers or empty, otherwise of each text; empty is unknown."""
+        """Return the slices of numbers, if all texts are numbers or stand for a missing value, otherwise of each text;
+        empty is unknown."""
         numbers = [as_number(text) for text in texts]
-        if all(text == "" or number is not None for text, number in zip(texts, numbers, strict=True)):
+        if all(text.lower() in MISSING or number is not None for text, number in zip(texts, numbers, strict=True)):
             return cls.of_numbers(name, np.array([math.nan if number is None else number for number in numbers]))
         labels = sorted({*texts} - {""})
         code_of = {label: code for code, label in enumerate(labels)}

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from nnclassify.data import Examples, Splits
 from nnclassify.data.base import Dataset, RawDataset
+from nnclassify.data.csv_inputs import notes_on_ignored
 from nnclassify.data.labels import matched
 from nnclassify.data.splitting import counts_of, limited
 from nnclassify.data.transform import Transform
@@ -180,7 +181,7 @@ def _of_other(classifier: Classifier, dataset: Dataset, split: str | None) -> Ev
         facts.append(f"evaluated: all {len(examples)} examples")
     if trained_on := _trained_on(classifier, examples, origin_of_inputs):
         facts.append(trained_on)
-    notes = [*source.notes, *_without_examples(examples, class_names, origin)]
+    notes = [*source.notes, *_not_taken(classifier, dataset), *_without_examples(examples, class_names, origin)]
     return EvaluationExamples(
         name if others else "all", examples, dataset, [*notes, f"{origin}: {'; '.join(facts)}"] if facts else notes
     )
@@ -216,6 +217,13 @@ def _without_examples(examples: Examples, class_names: list[str], origin: str) -
         if absent
         else []
     )
+
+
+def _not_taken(classifier: Classifier, dataset: Dataset) -> list[str]:
+    """Name the columns of a table that neither the network takes nor the settings name, if any, on one line."""
+    own = classifier.config.dataset
+    known = {*(classifier.transform.columns or ()), *own.other_columns(), *dataset.other_columns()}
+    return notes_on_ignored(dataset.origin(), dataset.column_names(), known)
 
 
 def _trained_on(classifier: Classifier, examples: Examples, origin: str) -> str | None:

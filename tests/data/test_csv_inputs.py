@@ -70,6 +70,11 @@ def test_files_are_read_as_the_one_trained_on(here: Path) -> None:
     assert read("a,b\n1,2\n", here, written=headless) == {2: [1, 2]}
 
 
+def test_a_header_further_down_is_called_so(here: Path) -> None:
+    again = "r.csv:3: the header again, as in files that were joined; remove the line"
+    assert read("b,a\n1,2\nB, a\n3,4\n", here) == {2: [2, 1], 3: again, 4: [4, 3]}
+
+
 def test_a_net_without_names_takes_columns_in_order(here: Path) -> None:
     assert read("x,y\n1,2\n", here, names=None) == {2: [1, 2]}
     assert read("1,2\n1,z\n", here, names=None) == {1: [1, 2], 2: "r.csv:2: value 2: found 'z', expected a number"}

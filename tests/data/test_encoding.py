@@ -12,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from nnclassify.data import Splits
+from nnclassify.data.column_kinds import column_of
 from nnclassify.data.encoding import DateColumn, NumberColumn, OneHotColumn, OrdinalColumn, YesNoColumn, date_of
 from nnclassify.data.table_encoder import TableEncoder
 from nnclassify.errors import ConfigError, DataError
@@ -107,6 +108,36 @@ def test_missing_categories_are_the_most_frequent_one_and_marked(here: Path) -> 
 def test_dates_become_numbers(here: Path, written: str, parts: list[str], numbers: list[float]) -> None:
     splits = read(here, {"on": [written] * ROWS}, dates={"on": {"parts": parts}})
     assert splits.train.inputs[0].tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("texts", "hours"),
+    [
+        (["01JAN1970", "02JAN1970"], 24),
+        (["01JAN1970:00:00:00", "02JAN1970:02:30:00"], 26.5),
+        (["Thu Jan  1 00:00:00 1970", "Fri Jan  2 12:00:00 1970"], 36),
+        (["01/Jan/1970:00:00:00 +0000", "01/Jan/1970:10:00:00 -0500"], 15),
+        (["Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01 Jan 1970 03:00:00 GMT"], 3),
+        (["1970/01/01 12:00:00 AM GMT+0", "1970/01/01 3:30:00 PM GMT+2"], 13.5),
+        (["1970-01-01 00:00:00 UTC", "1970-01-01 05:00:00 UTC"], 5),
+        (["31.12.1969, 24:00".replace("24", "00"), "01.01.1970, 06:00"], 6),
+        (["1970-01", "1970-02"], 31 * 24),
+        (["01/1970", "03/1970"], 59 * 24),
+        (["January 1970", "Mai 1970"], 120 * 24),
+    ],
+)
+def test_dates_of_logs_statistics_programs_and_forms_are_recognized(texts: list[str], hours: float) -> None:
+    column = column_of("day", None, dict.fromkeys(texts, 1))
+    assert isinstance(column, DateColumn)
+    last = column.numbers(texts[-1], ".")
+    assert last is not None and last[0] * 24 == pytest.approx(hours)
+
+
+@pytest.mark.parametrize(
+    "texts", [["1001-12", "2040-03"], ["13/2024", "01/2024"], ["10.0.0.1", "10.0.0.2"], ["5 GMT+2"]]
+)
+def test_codes_are_no_dates(texts: list[str]) -> None:
+    assert not isinstance(column_of("code", None, dict.fromkeys(texts, 1)), DateColumn)
 
 
 def test_a_date_that_may_be_two_is_not_guessed(here: Path) -> None:

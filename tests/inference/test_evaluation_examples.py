@@ -48,6 +48,14 @@ def test_columns_are_found_by_name_and_the_same_rows_are_known_again() -> None:
     assert torch.equal(mine.examples.select(torch.arange(12))[0], moved.examples.select(torch.arange(12))[0])
 
 
+def test_columns_that_are_not_used_are_told() -> None:
+    write("more.csv", ",a,extra,b,label,c d", [(i, a, 1, b, label, 2) for i, (a, b, label) in enumerate(ROWS[:9])])
+    found = examples_to_evaluate(net(), data="more.csv")
+    assert found.notes[0] == "more.csv: ignored, as this network does not take them: extra, c d"
+    write("same.csv", "a,b,label", ROWS[:9])
+    assert not any("ignored" in note for note in examples_to_evaluate(net(), data="same.csv").notes)
+
+
 def test_other_columns_are_refused_by_name() -> None:
     write("other.csv", "a,c,label", ROWS)
     with pytest.raises(DataError, match=r"other\.csv:1: no column 'b' \(dataset\.features\); columns: a, c, label"):

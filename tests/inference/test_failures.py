@@ -15,6 +15,7 @@ from torch import Tensor
 from nnclassify.data import Examples
 from nnclassify.errors import DataError
 from nnclassify.evaluation.confusion import class_reports, confusion_matrix
+from nnclassify.evaluation.slices import Property
 from nnclassify.inference.classifier import Classifier
 from nnclassify.inference.evaluate import Evaluation, evaluate
 from nnclassify.inference.failures import Mistake, named_mistakes, slices_of, slicing_properties
@@ -83,6 +84,20 @@ def test_a_column_that_is_no_feature_divides_the_examples(here: Path) -> None:
     (part,) = [part for part in slices if part.name == "site"]
     assert part.value == "b" and part.accuracy < 0.5 and part.accuracy_of_others == 1
     assert part.num_examples + part.num_others < len(found.examples)  # a row without a site is neither
+
+
+def test_words_such_as_none_are_values_of_a_column_of_words(here: Path) -> None:
+    kinds, levels = ["none", "-", "NA", "high"], ["1", "none", "", "2.5"]
+    rows = [f"{row},{kinds[row % 4]},{levels[row % 4]},{'ab'[row % 2]}\n" for row in range(80)]
+    Path("t.csv").write_text("x,kind,level,label\n" + "".join(rows))
+    dataset = config_of(dataset=TABLE).dataset
+    (test,) = [dataset.build(0).test]
+    assert test is not None
+    texts = dataset.column_texts("kind", "test", test)
+    assert {*texts} == {"none", "-", "", "high"}
+    assert {*Property.of_texts("kind", texts).labels} == {"none", "-", "high"}
+    numbers = Property.of_texts("level", dataset.column_texts("level", "test", test))
+    assert "none" not in numbers.labels and "high" not in numbers.labels
 
 
 def test_a_column_that_is_not_there_is_named(here: Path) -> None:

@@ -110,15 +110,20 @@ class ColumnFacts:
         return self.name or "''"
 
 
-def decide(facts: ColumnFacts, num_rows: int, decimal: str, *, is_certain: bool) -> None:
+def decide(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:
     """Find out what kind of column this is, and whether it is of use.
 
     Args:
         facts: The column.
-        num_rows: The rows of the table.
         decimal: The decimal separator of the table.
         is_certain: Whether numbers are known to be written with it.
     """
+    _decide_kind(facts, decimal, is_certain=is_certain)
+    if isinstance(facts.column, OneHotColumn):
+        _count_words(facts)
+
+
+def _decide_kind(facts: ColumnFacts, decimal: str, *, is_certain: bool) -> None:
     texts = list(facts.counts)
     values = {text: as_number(text, decimal) for text in texts}
     num_numbers = sum(facts.counts[text] for text, value in values.items() if value is not None)
@@ -254,3 +259,10 @@ def _decide_text(facts: ColumnFacts) -> None:
             facts.why_ignored = many if are_many else str(error)
             return
     facts.column, facts.is_trimmed = OneHotColumn(name=facts.name, most=FEW_CATEGORIES), True
+
+
+def _count_words(facts: ColumnFacts) -> None:
+    """Count words such as `none`, which may mean a missing value, as the categories that they are in such a column."""
+    present = facts.class_counts()
+    facts.missing = Counter({text: count for text, count in facts.missing.items() if text not in present})
+    facts.counts = present

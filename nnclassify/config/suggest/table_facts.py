@@ -116,7 +116,7 @@ def table_facts(
     features = [facts for facts in columns if facts.name not in labels]
     is_certain = _is_certain(table, columns)
     for facts in features:
-        decide(facts, num_rows, decimal, is_certain=is_certain)
+        decide(facts, decimal, is_certain=is_certain)
     if not isinstance(found, str):
         return TableFacts(path, written, num_rows, features, found, guessed=False, classes={})
     of_label = next(facts for facts in columns if facts.name == found)

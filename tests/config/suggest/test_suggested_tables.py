@@ -431,6 +431,12 @@ def test_the_index_of_filtered_rows_is_none_of_the_features(here: Path) -> None:
     assert dataset_of(path).build(0).train.inputs.shape[1] == 2
 
 
+def test_words_that_are_categories_are_not_called_missing(here: Path) -> None:
+    rows = [f"{['none', 'low', '-', 'NA'][index % 7 % 4]},{row}" for index, row in enumerate(numbers(70))]
+    found = suggest(write("risk,a,b,kind", rows)).found
+    assert any("missing values: risk 10 ('NA')" in line for line in found)
+
+
 def test_codes_that_are_padded_with_zeros_are_categories(here: Path) -> None:
     path = write(
         "plz,x,kind", [f"{['01067', '10115', '80331'][index % 3]},{index}.5,a{index % 2}" for index in range(30)]
