@@ -15,13 +15,13 @@ TIME = "h:mm"
 """The unit of times of day and durations, which are read as hours."""
 LIMIT = "<>"
 """The unit of numbers of which some are limits, such as `<5` of a laboratory, which is read as 5."""
-SEPARATORS = ("'", "\u2019", " ", "\u00a0", "\u202f")
+SEPARATORS = ("'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")
 """What separates thousands, apart from a comma where decimals have a point, and a point where they have a comma."""
 MAX_UNIT = 16
 
 _WRITTEN = re.compile(
-    rf"(?P<sign>[+-]?) ?(?P<before>[A-Z]{{0,3}}[{CURRENCIES}]|(?:{CODES})(?![A-Za-z]))?[ \u00a0]?(?P<minus>[+-]?)"
-    r"(?P<number>(?:[0-9](?:[0-9.,' \u2019\u00a0\u202f]*[0-9])?[.,]?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    rf"(?P<sign>[+-]?) ?(?P<before>[A-Z]{{0,3}}[{CURRENCIES}]|%|(?:{CODES})(?![A-Za-z]))?[ \u00a0]?(?P<minus>[+-]?)"
+    r"(?P<number>(?:[0-9](?:[0-9.,' \u2019\u00a0\u202f\u2009]*[0-9])?[.,]?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
     rf"\s?(?P<after>[^\W\d_][^\d.,;:+_()]{{0,{MAX_UNIT - 1}}}|[%‰°\"{CURRENCIES}][A-Za-z]?)?"
 )
 _NEGATIVE = re.compile(r"\((?P<inside>[^()+-]*)\)|(?P<before>[^+-]*[.,][0-9]{2})-")

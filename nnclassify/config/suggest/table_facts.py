@@ -22,6 +22,8 @@ from nnclassify.errors import DataError, InputError, counted, some
 
 MANY_ROWS = 20
 """In fewer rows, a column with a value for each class is a coincidence."""
+MOST_HEADERS = 2
+"""Lines of texts below the header that are looked for: one of units, or two as in exports of questionnaires."""
 LOOKED_AT = 100_000
 """Rows that are looked at; training reads all."""
 
@@ -146,26 +148,35 @@ def _refuse_twice(table: TextRows, names: Sequence[str]) -> None:
 
 
 def _refuse_second_header(table: TextRows, header: Sequence[str], columns: Sequence[ColumnFacts]) -> None:
-    """Refuse a row of texts right below the header, above columns of numbers alone: units, or a second header."""
-    decimal = table.format.decimal
-    line, row = next(itertools.islice(table.rows(), 1, None), (0, []))
-    if table.format.columns is not None or len(row) != len(header):
-        return
-    first = dict(zip(header, map(str.strip, row), strict=True))
-    texts = []
+    """Refuse one or two rows of texts right below the header, above columns of numbers alone: units, questions, or a
+    second header."""
+    rows = [] if table.format.columns is not None else [*itertools.islice(table.rows(), 1, 1 + MOST_HEADERS)]
+    for count in range(1, len(rows) + 1):
+        texts = _texts_above_numbers(header, [row for _, row in rows[:count]], columns, table.format.decimal)
+        if len(texts) > 1:
+            found = some([repr(text[:40]) for text in texts], 3)
+            raise DataError(
+                f"{table.where(rows[0][0])}: texts above numbers ({found}), as in a line of units or a second header; "
+                "remove the line, or those above it if it is the header"
+            )
+
+
+def _texts_above_numbers(
+    header: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[ColumnFacts], decimal: str
+) -> list[str]:
+    """Return the texts of the first of some rows in columns that have nothing but numbers below these; none if there is
+    a number among those of the rows."""
+    found = list[str]()
     for facts in columns:
-        others = [text for text in facts.counts if text != first[facts.name]]
-        if (
-            others
-            and all(as_number(text, decimal) is not None for text in others)
-            and not is_missing(first[facts.name])
-        ):
-            texts.append(first[facts.name])
-    if len(texts) > 1 and all(as_number(text, decimal) is None for text in texts):
-        raise DataError(
-            f"{table.where(line)}: texts above numbers ({some([*map(repr, texts)], 3)}), as in a line of units or a "
-            "second header; remove the line, or those above it if it is the header"
-        )
+        place = header.index(facts.name)
+        above = [row[place].strip() for row in rows if len(row) == len(header)]
+        below = [text for text in facts.counts if text not in above]
+        if not below or any(as_number(text, decimal) is None for text in below) or is_missing("".join(above)):
+            continue
+        if any(as_number(text, decimal) is not None for text in above) or facts.counts[above[0]] > 1:
+            return []
+        found.append(above[0])
+    return found
 
 
 def _counted(table: TextRows, columns: Sequence[ColumnFacts], rows: Iterable[tuple[int, list[str]]]) -> int:

@@ -263,6 +263,7 @@ def test_lines_above_the_header_are_refused(here: Path) -> None:
             ["a,b,kind", "cm,kg,", *numbers(30)],
             r"t.csv:2: texts above numbers \('cm', 'kg'\), as in a line of units or",
         ),
+        (["a,b,kind", "How old?,How tall?,Group", "Q1,Q2,Q3", *numbers(30)], r"t.csv:2: texts above numbers"),
         (["size,mass,result", "a,b,kind", *numbers(30)], r"t.csv:2: texts .* or those above it if it is the header"),
         (
             ["|1x3 Cross validator", *(row.replace(",", ", ") for row in numbers(30))],
