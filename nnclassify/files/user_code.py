@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -154,7 +155,7 @@ class UserCode(Settings):
         Raises:
             ModelError: An option has no parameter, or a parameter has no value.
         """
-        parameters = dict(list(inspect.signature(called).parameters.items())[num_given:])
+        parameters = dict(list(_signature(called).parameters.items())[num_given:])
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         options, where = f"{self.family}.options", (self.family, "options")
         names = [name for name in parameters if name not in supplied]
@@ -181,6 +182,15 @@ class UserCode(Settings):
             raise
         except (Exception, SystemExit) as cause:
             raise ModelError(f"{self.family}: {described(cause) or self.file}", (self.family,)) from cause
+
+
+def _signature(called: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature; from Python 3.14 on, annotations may be names that only a type checker knows (PEP 649)."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(called, annotation_format=Format.STRING)
+    return inspect.signature(called)
 
 
 def _digest(source: str, modules: Mapping[str, str] | None) -> str:

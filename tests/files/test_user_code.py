@@ -200,6 +200,14 @@ def test_lazy_layers_get_their_shapes_from_the_data(here: Path, trusted: None) -
     assert components.model.get_parameter("weight").shape == (3, 2) and components.model.training
 
 
+def test_annotations_may_be_names_for_type_checkers_alone(net: Path, trusted: None) -> None:
+    """From Python 3.14 on, nothing evaluates them unasked; before, the future import keeps them as texts."""
+    future = "" if sys.version_info >= (3, 14) else "from __future__ import annotations\n"
+    net.write_text(future + USER_CODE.replace("width=8", "width: Width = 8").replace("inputs)", "inputs: Tensor)", 1))
+    components, _ = trainer_of(model={**NET, "options": {"width": 5}})
+    assert components.model.get_parameter("hidden.weight").shape == (5, 2)
+
+
 def test_an_option_that_is_null_survives_the_checkpoint(net: Path, trusted: None) -> None:
     net.write_text(USER_CODE.replace("width=8", "width=8, extra=1").replace("super()", "assert extra is None; super()"))
     train(loaded(config_of(model={**NET, "options": {"extra": None}})), with_report=False)
