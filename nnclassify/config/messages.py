@@ -331,13 +331,15 @@ def _allowed_keys(loc: Loc, root: type[Settings]) -> list[str]:
 
 
 def _nearest_key(loc: Loc, root: type[Settings]) -> str:
-    """Suggest a key: a similar one at the same level, or one that belongs a level deeper."""
-    key = str(loc[-1])
-    if len(loc) == 1:
-        for meant in reversed(SYNONYMS.get(key, (key,))):
-            for family, field in root.model_fields.items():
-                if meant not in root.model_fields and any(
-                    meant in m.model_fields for m in settings_in(field.annotation)
-                ):
-                    return f"; did you mean {f'{family}.{meant}'!r}?"
-    return suggestion(loc[-1], _allowed_keys(loc, root))
+    """Suggest a key: a similar one at the same level, or one that belongs to another section or to the whole config."""
+    key, similar = str(loc[-1]), suggestion(loc[-1], _allowed_keys(loc, root))
+    if len(loc) > 1 and key in root.model_fields:
+        return f"; did you mean {key!r}, beside {loc[0]!r}?"
+    if len(loc) > 1 and similar:
+        return similar
+    for meant in reversed(SYNONYMS.get(key, (key,))):
+        for family, field in root.model_fields.items():
+            of_family = (meant in member.model_fields for member in settings_in(field.annotation))
+            if meant not in root.model_fields and any(of_family):
+                return f"; did you mean {f'{family}.{meant}'!r}?"
+    return similar

@@ -191,7 +191,7 @@ class Dataset(Settings):
             check_different(train, self.origin_of_inputs())
         # Check after reading: skipped files may leave a class without examples.
         targets = train.all_targets().numpy()
-        check_classes(targets, source.class_names, self.origin())
+        check_classes(targets, source.class_names, self.origin(), source.skipped)
         notes = ever_present(targets, source.class_names)
         if test is not None and drawn["test"].pool is source.train:
             notes += untested(test.all_targets().numpy(), source.class_names, by_folds=self.which_fold() is not None)
@@ -202,9 +202,11 @@ class Dataset(Settings):
         """Reject an empty validation split if the config asks for one; with the default, a tiny table may have none."""
         wanted = self.validation not in (0, "test") and "validation" in self.model_fields_set
         if wanted and len(validation_rows) == 0:
+            why = f"{self.validation} of {len(train_rows)} examples is less than one"
+            if not isinstance(self.validation, str) and round((self.validation or 0) * len(train_rows)) > 0:
+                why = f"none of {len(train_rows)} examples can be held out, since each class keeps one"
             raise DataError(
-                f"dataset.validation: {self.validation} of {len(train_rows)} examples is less than one; "
-                "raise it, or set 0",
+                f"dataset.validation: {why}; raise it, or set 0",
                 ("dataset", "validation"),
             )
 

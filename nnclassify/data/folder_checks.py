@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from nnclassify.data.image_listing import TEXT_ENDINGS, files_in, subfolders
-from nnclassify.data.split_names import divisions, split_and_rest
+from nnclassify.data.split_names import divisions, split_and_rest, split_of
 from nnclassify.errors import DataError, counted, some
 
 EXPECTED = "root/train/<class>/ and root/test/<class>/, or root/<class>/; or images that dataset.labels lists"
@@ -54,7 +54,10 @@ def letters_of(name: str) -> str:
 
 
 def refuse_splits(root: Path, folders: dict[str, Path]) -> None:
-    """Reject folders that are named after a split and a class in one, such as `train_cats` and `test_cats`."""
+    """Reject folders that are named after a split and a class in one, such as `train_cats` and `test_cats`, and the
+    folder of a split within that of another one."""
+    if inner := next((path for path in folders.values() if split_of(path.name) and subfolders(path)), None):
+        raise DataError(f"{inner}: a split by its name, within {root}; move it next to {root}, or rename the class")
     alike: dict[tuple[str, ...], dict[str, Path]] = {}
     for path in folders.values():
         if (parts := split_and_rest(path.name)) is not None:

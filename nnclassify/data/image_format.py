@@ -215,6 +215,20 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"
 """The first brand of HEIF files (ISO/IEC 23008-12), as cameras and phones write them."""
 
 
+OTHER_FILES = {
+    "an HTML page, such as the error page of a server": (b"<!doctype html", b"<html"),
+    "a pointer of Git LFS; run `git lfs pull`": (b"version https://git-lfs",),
+    "an SVG drawing; convert it to PNG": (b"<svg", b'<?xml version="1.0" encoding="utf-8"?><svg'),
+    "XML": (b"<?xml", b"<"),
+    "JSON": (b"{", b"["),
+    "PDF": (b"%pdf",),
+    "a zip archive; unpack it": (b"pk\x03\x04",),
+    "compressed by gzip; unpack it": (b"\x1f\x8b",),
+    "an array of NumPy": (b"\x93numpy",),
+}
+"""What files are that are taken for images by mistake, by their beginnings in lower case."""
+
+
 @cache
 def file_formats() -> list[str]:
     """Return the names of the formats that this build of Pillow reads without another program: HEIF too, if
@@ -251,7 +265,7 @@ def look_at(
     try:
         return _look_at(path, source, look, max_pixels)
     except InputError:
-        if content is None and not Path(path).is_file():
+        if content is None and not os.path.isfile(path):  # noqa: PTH113, also where its folder cannot be read
             raise
         if (bare := pixels_alone(_start_of(source, MAX_BYTES + 1))) is None:
             raise
@@ -273,7 +287,7 @@ def _look_at(
                 raise InputError(f"{path}: not a readable image (rows are missing); expected a complete image file")
             return result
     except UnidentifiedImageError as cause:
-        raise InputError(f"{path}: not a readable image {_unidentified(_start_of(source, 12), formats)}") from cause
+        raise InputError(f"{path}: not a readable image {_unidentified(_start_of(source, 132), formats)}") from cause
 
 
 def _ends_blank(image: Image.Image) -> bool:
@@ -285,11 +299,14 @@ def _ends_blank(image: Image.Image) -> bool:
 
 
 def _start_of(source: Path | str | BytesIO, size: int) -> bytes:
-    """Return at most the first `size` bytes of a file."""
+    """Return at most the first `size` bytes of a file; none if it cannot be read."""
     if isinstance(source, BytesIO):
         return source.getvalue()[:size]
-    with Path(source).open("rb") as file:
-        return file.read(min(size, os.fstat(file.fileno()).st_size))  # a buffer of so many bytes is made first
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(min(size, os.fstat(file.fileno()).st_size))  # a buffer of so many bytes is made first
+    except OSError:
+        return b""
 
 
 def _check_size(image: Image.Image, name: Path | str, max_pixels: int = MAX_PIXELS) -> None:
@@ -313,6 +330,8 @@ def _explained(name: Path | str) -> Iterator[None]:
         why, hint = one_line(cause), "expected a complete image file"
         if isinstance(cause, FileNotFoundError):
             why, hint = "a broken link, or a file that has been removed", "fix or remove it"
+        elif isinstance(cause, PermissionError):
+            hint = "fix permissions"
         elif isinstance(cause, Image.DecompressionBombError):
             hint = "make it smaller"
         raise InputError(f"{name}: not a readable image ({why}); {hint}") from cause
@@ -320,12 +339,18 @@ def _explained(name: Path | str) -> Iterator[None]:
 
 def _unidentified(start: bytes, formats: list[str]) -> str:
     """Return what is wrong with a file that Pillow does not recognize, by its first bytes, and what was expected."""
-    if start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS and "HEIF" not in formats:
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and "HEIF" not in formats:
         return "(HEIC); install what reads it: pip install 'nnclassify[heif]'"
-    if start[4:8] == b"ftyp" and start[8:] in (b"avif", b"avis") and "AVIF" not in formats:
+    if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis") and "AVIF" not in formats:
         return "(AVIF); install what reads it: pip install 'pillow>=11.3'"
     found = "in no known format, or damaged at its start" if start else "an empty file"
-    return f"({found}); expected one of {', '.join(sorted(formats))}"
+    beginning = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    kinds = [kind for kind, signs in OTHER_FILES.items() if beginning.startswith(signs)]
+    if start[4:8] == b"ftyp":
+        kinds = ["a video"]
+    elif start[128:] == b"DICM":
+        kinds = ["DICOM"]
+    return f"({kinds[0] if kinds else found}); expected one of {', '.join(sorted(formats))}"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -119,7 +119,7 @@ def lists_images(path: Path) -> bool:
     """Return whether a table lists images with their labels: has these columns, and a file that is there, in the
     folder of the table or in one of its subfolders."""
     try:
-        names = [row.name for row in _read(path)[0][:MAX_NAMED]]
+        names = [row.name for row in _read_rows(path)[0][:MAX_NAMED]]  # also of a list in which something is wrong
     except DataError:
         return False
     folders = [path.parent, *(folder for folder in path.parent.iterdir() if folder.is_dir())][:MAX_NAMED]
@@ -145,10 +145,19 @@ def _plain(name: str) -> str:
 
 def _read(path: Path) -> tuple[list[_Row], list[str]]:
     """Read the rows, and note what was recognized; raise an error with one line per problem."""
+    found, notes, problems = _read_rows(path)
+    problems.raise_all()
+    return found, notes
+
+
+def _read_rows(path: Path) -> tuple[list[_Row], list[str], Problems]:
+    """Read the rows, note what was recognized, and collect what is wrong. Rows of delimiters alone are left out."""
     table, _, notes = open_table(path, CsvFormat(), ("delimiter", "decimal"))
     header, places, rows = _header_and_rows(path, table, notes)
     found, problems = list[_Row](), Problems(str(path))
     for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
         if len(row) != len(header):
             problems.add(-1, f"{path}:{line}: {len(row)} values, expected {len(header)}", kind="width")
             continue
@@ -158,8 +167,7 @@ def _read(path: Path) -> tuple[list[_Row], list[str]]:
                 problems.add(places[kind], f"{path}:{line}: {why}", kind=cell)
         name = PurePosixPath(cells["file"].replace("\\", "/")).as_posix()
         found.append(_Row(line, name, cells["label"], split_of(cells.get("split", "train")) or ""))
-    problems.raise_all()
-    return found, notes
+    return found, notes, problems
 
 
 def _problem(kind: str, cell: str, column: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -85,20 +86,30 @@ def untested(targets: Labels, class_names: list[str], *, by_folds: bool) -> list
     return [f"{found}: its metrics cover the other classes only; add examples, or {larger}"] if rare else []
 
 
-def check_classes(targets: Labels, class_names: list[str], where: str) -> None:
+def check_classes(
+    targets: Labels, class_names: list[str], where: str, skipped: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Reject training targets that a classifier cannot learn from.
+
+    Args:
+        targets: The class of each training example.
+        class_names: The classes.
+        where: The file or folder of the labels.
+        skipped: The reason for each example that could not be read.
 
     Raises:
         DataError: There are no examples, or only one class.
         LabelError: A class has no examples.
     """
+    reasons = [*skipped.values()]
+    hint = f" ({counted(len(reasons), 'example')} could not be read; the first: {reasons[0]})" if reasons else ""
     if len(targets) == 0:
-        raise DataError(f"{where}: no training examples; expected at least one of each class")
+        raise DataError(f"{where}: no training examples{hint}; expected at least one of each class")
     if len(class_names) < 2:
         raise DataError(f"{where}: only one class ({', '.join(class_names)}); expected at least two classes")
     counts = counts_of(targets, len(class_names))
     if empty := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
         raise LabelError(
-            f"{where}: no training examples of class {some(empty, 5)}; add examples, increase `limit`, or remove the "
-            "class"
+            f"{where}: no training examples of class {some(empty, 5)}{hint}; add examples, increase `limit`, or remove "
+            "the class"
         )

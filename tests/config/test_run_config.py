@@ -473,3 +473,20 @@ def test_a_value_of_several_forms_is_judged_by_the_form_that_it_has(
 def test_a_wrong_entry_of_a_list_is_named_alone_where_a_number_is_allowed_too(here: Path) -> None:
     found = problems("dataset: {name: folder, root: ., size: [9, -1]}\nmodel: mlp\n", here)
     assert found == ["c.yaml:1: dataset.size.2nd: found -1, expected at least 1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("model: {name: mlp, momentum: 0.9}", "'optimizer.momentum'"),
+        ("model: {name: mlp, batch_size: 3}", "'batch_size', beside 'model'"),
+        ("optimizer: {name: sgd, epochs: 3}", "'epochs', beside 'optimizer'"),
+        ("model: {name: mlp, hiden: [3]}", "'hidden'"),
+        ("hidden: [3]", "'model.hidden'"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_suggested_where_it_belongs(line: str, meant: str, here: Path) -> None:
+    model = "" if line.startswith("model") else "model: mlp\n"
+    Path("run.yaml").write_text(f"dataset: blobs\n{model}{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"unknown key; did you mean {meant}\\?"):
+        load_config("run.yaml")

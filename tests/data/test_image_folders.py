@@ -230,6 +230,7 @@ def test_a_class_called_train_is_a_class_where_it_holds_no_folders(here: Path) -
             r"root: test_cat, train_cat: splits by .* root/train/<class>/",
         ),
         (["cat-val/0.png", "cat-train/1.png"], r"root: cat-train, cat-val: splits by their names"),
+        (["train/a/0.png", "train/val/a/1.png"], r"root/train/val: a split by its name, within root/train; move it"),
         (["train2017/1.png", "val2017/2.png"], r"root/train2017: no class folder, but 1 file"),
         (["train/a/0.png", "train/b/1.png", "test/c/2.png"], r"root/test/c: not a class of the training folder"),
         (["a /0.png", "a/1.png"], r"root/a and root/a : names that differ only in surrounding spaces"),

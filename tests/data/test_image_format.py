@@ -257,3 +257,27 @@ def test_a_damaged_note_in_a_png_harms_no_pixel(note: bytes, tmp_path: Path) -> 
     (tmp_path / "a.png").write_bytes(whole[:33] + note + whole[33:-20])
     with pytest.raises(InputError, match=r"a.png: not a readable image"):
         ImageFormat(2, 2, "rgb").decode(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\n<!DOCTYPE HTML><html><body>404", "an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d", "a pointer of Git LFS"),
+        (b"\xef\xbb\xbf<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b'<?xml version="1.0"?><Error>AccessDenied</Error>', "XML"),
+        (b'{"error": "rate limited"}', "JSON"),
+        (b"%PDF-1.7", "PDF"),
+        (b"PK\x03\x04" + bytes(60), "a zip archive"),
+        (b"\x1f\x8b\x08" + bytes(60), "compressed by gzip"),
+        (b"\x93NUMPY\x01\x00", "an array of NumPy"),
+        (b"\x00\x00\x00\x18ftypmp42" + bytes(60), "a video"),
+        (bytes(128) + b"DICM" + bytes(60), "DICOM"),
+        (b"just text", "in no known format"),
+        (b"", "an empty file"),
+    ],
+)
+def test_what_is_no_image_is_said(content: bytes, kind: str, here: Path) -> None:
+    Path("a.jpg").write_bytes(content)
+    with pytest.raises(InputError, match=rf"a\.jpg: not a readable image \({kind}.*\); expected one of "):
+        image_format.look_at("a.jpg", lambda image: image.size)

@@ -265,3 +265,10 @@ def test_measurements_are_no_classes(here: Path) -> None:
     paint(*(f"{number}.png" for number in range(12)))
     with pytest.raises(DataError, match=r"labels\.csv: labels: 12 different numbers in 12 rows: looks continuous"):
         build("file,label\n" + "".join(f"{number}.png,{number * 0.37}\n" for number in range(12)))
+
+
+def test_rows_of_delimiters_alone_are_nothing_and_a_wrong_row_makes_no_other_table(here: Path) -> None:
+    paint("a.png", "b.png")
+    assert build("file,label\na.png,x\n,\nb.png,y\n , \n").class_names == ["x", "y"]
+    Path("root/list.csv").write_text("file,label\na.png,x\nb.png,\n", encoding="utf-8")
+    assert lists_images(Path("root/list.csv"))

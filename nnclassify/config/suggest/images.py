@@ -236,7 +236,10 @@ def _dataset_entries(
     ]
     num_train = len(layout.splits["train"].paths)
     if "validation" not in layout.splits:
-        entries.append(validation_entry(num_train * (1 if "test" in layout.splits else 1 - TEST)))
+        for_test = 0 if "test" in layout.splits else TEST * num_train
+        counts = counts_of(layout.splits["train"].targets, len(layout.class_names))
+        spare = int((counts - 1).clip(0).sum()) - round(for_test)  # each class keeps one
+        entries.append(validation_entry(num_train - for_test if spare > 0 else 0))
     if "test" not in layout.splits:
         entries.append(Entry("test", TEST, "fraction of all images; reported at the end, selects nothing"))
     if facts.unreadable:

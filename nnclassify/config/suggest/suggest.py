@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -47,7 +47,7 @@ def is_data(path: str) -> bool:
     if not path:
         return False
     if is_folder(location):
-        return not (any((location / name).exists() for name in RUN_FILES) or runs_within(location))
+        return not (_has_any(location, RUN_FILES) or runs_within(location))
     return path.lower().endswith((*TABLE_ENDINGS, ARRAY_ENDING)) and is_regular(location)
 
 
@@ -62,7 +62,12 @@ def runs_within(folder: Path) -> list[str]:
         subfolders = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError as cause:
         raise unreadable(folder, cause) from cause
-    return [name for name in subfolders if any((folder / name / file).exists() for file in checkpoints)]
+    return [name for name in subfolders if _has_any(folder / name, checkpoints)]
+
+
+def _has_any(folder: Path, names: Iterable[str]) -> bool:
+    """Return whether a folder has one of the files; False if it cannot be looked at: `Path.exists` raises an error."""
+    return any(os.path.exists(folder / name) for name in names)  # noqa: PTH110
 
 
 def other_kind(path: str) -> str | None:

@@ -1,5 +1,7 @@
 """Tests of what is found in a folder of images, and of the suggested config."""
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from nnclassify.config.run_config import load_config
 from nnclassify.config.suggest.images import image_facts, suggested_blocks
 from nnclassify.config.suggest.suggest import suggest
 from nnclassify.data.images import Folder
-from nnclassify.errors import DataError, InputError
+from nnclassify.errors import DataError, InputError, LabelError
 from nnclassify.models.cnn import Cnn
 
 
@@ -179,3 +181,32 @@ def test_a_list_that_is_not_recognized_is_named(here: Path) -> None:
         suggest("pets")
     with pytest.raises(DataError, match=r"pets/l.tsv:1: no header line, and not one image and one label"):
         load_config("pets", ["dataset.labels=pets/l.tsv"])
+
+
+def test_classes_of_one_image_hold_none_out(here: Path) -> None:
+    paint("pets", {f"breed {number}": 1 for number in range(12)})
+    splits = load_config("pets").config.dataset.build(0)
+    assert len(splits.train) == 12 and splits.validation is None
+    with pytest.raises(DataError, match=r"none of 12 examples can be held out, since each class keeps one; raise it"):
+        load_config("pets", ["dataset.validation=0.1"]).config.dataset.build(0)
+
+
+def test_a_class_of_which_no_image_can_be_read_is_named_with_the_reason(here: Path) -> None:
+    paint("pets", {"cat": 3, "dog": 2})
+    for path in Path("pets/dog").iterdir():
+        path.write_bytes(b"<!DOCTYPE html><html>404</html>")
+    why = r"class dog \(2 examples could not be read; the first: pets/dog/0\.png: .*an HTML page"
+    with pytest.raises(LabelError, match=f"no training examples of {why}"):
+        load_config("pets").config.dataset.build(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
+def test_a_file_that_the_user_may_not_read_is_skipped_and_a_folder_is_an_error(as_user: Path) -> None:
+    paint("pets", {"cat": 3, "dog": 3})
+    Path("pets/cat/0.png").chmod(0)
+    reason = r"pets/cat/0\.png: not a readable image \(.*Permission denied.*\); fix permissions"
+    assert re.fullmatch(reason, next(iter(image_facts([Path("pets/cat/0.png")]).unreadable.values())))
+    Path("pets/dog").chmod(0)
+    with pytest.raises(DataError, match=r"pets/dog: cannot be read \(.*Permission denied.*\); fix permissions"):
+        suggest("pets")
+    Path("pets/dog").chmod(0o700)
