@@ -55,6 +55,16 @@ def test_a_closed_stream_changes_no_exit_code(command: str, code: int, here: Pat
     assert "error" not in done.stdout  # errors never go to standard output
 
 
+def test_what_keeps_a_file_open_is_imported_after_the_streams_are_replaced(here: Path) -> None:
+    """libffi, which ctypes loads, does so where it is built with static trampolines: it was given standard output's
+    descriptor."""
+    code = (
+        "import sys, nnclassify.__main__; print(*{'ctypes', 'mmap', 'socket', 'nnclassify.process'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "\n")
+
+
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONIOENCODING": "ascii"}, pytest.param({"PYTHONIOENCODING": "cp1252:strict"}, marks=pytest.mark.slow)],
