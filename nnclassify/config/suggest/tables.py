@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from nnclassify.config.suggest.recipe import (
 )
 from nnclassify.config.suggest.table_facts import LOOKED_AT, TIME, TableFacts, table_facts
 from nnclassify.data.column_kinds import kind_text
+from nnclassify.data.columns import is_identifier
 from nnclassify.data.encoding import DateColumn, FormattedNumberColumn, NumberColumn, OneHotColumn
 from nnclassify.data.image_listing import look_alike
 from nnclassify.data.labels import grouped
@@ -37,6 +38,11 @@ CLASS_ROWS, HELD_OUT_ROWS = 20, 10
 
 MOST_ALIKE = 5
 """Groups of categories whose names look alike that are shown per column."""
+_OF_EXAMPLES = re.compile(
+    r"(sample|case|survey|instance|observation)[ _.-]?weights?|(k|cv)?[ _-]?folds?([ _-]?id)?|"
+    r"is[ _-]?(test|train|val|valid|validation)",
+    re.I,
+)
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 
@@ -186,13 +192,25 @@ def _doubts(facts: TableFacts) -> list[str]:
                 "categories"
                 for group in itertools.islice(alike, MOST_ALIKE)
             ]
-        elif isinstance(column.column, NumberColumn) and are_padded(texts):
+        elif isinstance(column.column, NumberColumn) and (why := _why_codes(column.name, texts)):
             notes.append(
-                f"{shown}numbers such as {texts[0]!r} are padded with zeros: if they are codes, list the column in "
-                "dataset.ignore, or keep the most frequent ones: "
+                f"{shown}{why}: if they are codes, list the column in dataset.ignore, or keep the most frequent ones: "
                 f"dataset.categories: {{{column.name}: {FEW_CATEGORIES}}}"
             )
+        if _OF_EXAMPLES.fullmatch(column.name):
+            notes.append(
+                f"{shown}called like weights, folds or splits of the examples, but used as a feature; if it is no "
+                "property of the examples, list it in dataset.ignore"
+            )
     return notes + _thousands_or_decimals(facts)
+
+
+def _why_codes(name: str, texts: Sequence[str]) -> str:
+    """Return why numbers may be codes, whose order means nothing; empty if nothing says so."""
+    if are_padded(texts):
+        return f"numbers such as {texts[0]!r} are padded with zeros"
+    is_whole = all(re.fullmatch(r"\d+", text, re.ASCII) for text in texts)
+    return "whole numbers in a column that is called like an identifier" if is_whole and is_identifier(name) else ""
 
 
 def _thousands_or_decimals(facts: TableFacts) -> list[str]:

@@ -545,6 +545,17 @@ def test_texts_that_may_mean_something_else_are_told(here: Path) -> None:
     assert any("(%d.%m.%y; years 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068;" in line for line in lines)
 
 
+def test_columns_about_the_use_of_the_table_are_told(here: Path) -> None:
+    rows = [f"{n * 7 % 31},{n % 5},{n % 13 / 4},{n % 7},{'ab'[n % 2]}" for n in range(80)]
+    lines = suggested_lines("store_id,fold,sample_weight,manifold,label", rows)
+    assert [line.split(":")[0] for line in lines if "called like weights, folds" in line] == [
+        "column 'fold'",
+        "column 'sample_weight'",
+    ]
+    (line,) = [line for line in lines if "called like an identifier" in line]
+    assert line.startswith("column 'store_id': whole numbers") and line.endswith("dataset.categories: {store_id: 20}")
+
+
 def test_one_value_that_is_no_number_does_not_make_a_column_of_numbers_an_identifier(here: Path) -> None:
     rows = [f"{'inf' if n == 5 else n * 1.5},{n % 3},{'ab'[n % 2]}" for n in range(40)]
     (line,) = [line for line in suggested_lines("x,n,label", rows) if "not a feature" in line]
