@@ -152,7 +152,7 @@ def _unscaled(text: str) -> tuple[str, float]:
 
 def _singular(unit: str) -> str:
     """Return a unit without the `s` of a plural, such as `year` for `years`."""
-    return unit[:-1] if len(unit) > 3 and unit.endswith("s") else unit
+    return unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
 
 
 def _parts(text: str) -> tuple[str, str, str] | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nnclassify.data.csv_header import is_header_again
 from nnclassify.data.csv_rows import DELIMITERS, MISSING, CsvFile, CsvFormat, TextRows, as_number
 from nnclassify.data.table_files import open_table
 from nnclassify.errors import DataError
@@ -66,7 +67,8 @@ def names_columns(first: Sequence[str], rows: Sequence[Sequence[str]], labels: s
 def _recurs(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Return whether a first row of texts is like the others: at least two texts, and half of them, recur in their
     columns, in rows that are not the same; a header that is repeated further down is."""
-    others = [row for row in rows if len(row) == len(first) and [*row] != [*first]]
+    header = [cell.strip() for cell in first]
+    others = [row for row in rows if len(row) == len(first) and not is_header_again(row, header)]
     texts = [place for place, cell in enumerate(first) if not is_missing(cell)]
     recurring = [place for place in texts if any(row[place].strip() == first[place].strip() for row in others)]
     return len(recurring) >= max(2, len(texts) / 2)

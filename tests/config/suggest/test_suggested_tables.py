@@ -270,6 +270,7 @@ def test_lines_above_the_header_are_refused(here: Path) -> None:
             r"t.csv:1: 1 column, but 3 fields",
         ),
         (["a,b,kind", *numbers(9), "A,B,KIND", *numbers(9)], r"t.csv:11: the header again"),
+        (["a,b,kind", *numbers(9), "a , b , kind", *numbers(9)], r"t.csv:11: the header again"),
         (["a,b,kind", *(f'1,"say \\"no\\"",{kind}' for kind in "abab")], r't.csv:2: not CSV .* twice, not as \\"$'),
         (['{"a": 1, "kind": "b"}'] * 9, "t.csv: JSON; convert it to CSV"),
         (["[", '  {"a": 1}', "]"], "t.csv: JSON; convert it to CSV"),
