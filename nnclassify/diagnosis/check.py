@@ -181,6 +181,7 @@ def _diagnose(loaded: LoadedConfig, splits: Splits, minutes: float) -> Diagnosis
         one_batch_accuracy=one_batch_accuracy,
         minutes=minutes,
         minutes_needed=minutes_needed(step_seconds(components), given.total_steps),
+        is_cut_short=not (stand_in or runner).may_search(),
         stand_in=None if stand_in is None else str(stand_in.stand_in),
     )
     findings += findings_of(loaded.source, given, repaired, trials, skill, bool(findings))

@@ -255,6 +255,18 @@ def test_a_trial_too_short_to_tell_is_a_warning_and_names_the_minutes_that_decid
     assert told.evidence.text == "20 of 4,000 updates fit in 60 s and reach 55.0%; `--minutes 10` decides"
 
 
+def test_a_fault_without_a_remedy_says_where_there_was_no_time_for_all_changes() -> None:
+    net, linear = outcome(0.55, 0.55), outcome(0.95, 0.95)
+    trials = TrialEvidence(
+        written=net, before=net, linear=linear, is_behind=True, one_batch_accuracy=0.2, minutes=0.5, is_cut_short=True
+    )
+    skill = Skill(0.5, [net, linear])
+    found = repair(cast("TrialRunner", MadeUpRunner(lambda change, seed: (0.55, 0.55))), [], [], skill)
+    given = cast("RuleInputs", MadeUpInputs())
+    (told,) = findings_of(YamlSource("net.yaml", {}), given, found, trials, skill, False)
+    assert told.id == "NN504" and told.evidence.text.endswith("a linear model 95.0%; `--minutes 2` tries more changes")
+
+
 def test_a_short_trial_that_is_good_already_is_decided() -> None:
     net = outcome(0.9, 0.9, steps=20, total=4000)
     trials = TrialEvidence(

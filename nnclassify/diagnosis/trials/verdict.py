@@ -28,6 +28,8 @@ OVERFITS = 0.9
 OVERFIT = "trained on a single batch, the network predicts {} of it correctly"
 SECONDS_A_MINUTE = 3.0
 """Seconds of a single trial per minute of a check."""
+MORE_TIME = 4
+"""How many times as much time to propose where it was over before all changes were tried."""
 MAX_PROVED = 4
 """More causes than this are alternative explanations of one cause."""
 
@@ -45,6 +47,7 @@ class TrialEvidence:
             None: not measured.
         minutes: The time limit of the check.
         minutes_needed: The time limit with which a trial would decide.
+        is_cut_short: Whether the time was over before all changes were tried.
         stand_in: What the changes were tried on, in words; None: on the network itself.
     """
 
@@ -55,6 +58,7 @@ class TrialEvidence:
     one_batch_accuracy: float | None
     minutes: float = 1.0
     minutes_needed: int = 1
+    is_cut_short: bool = False
     stand_in: str | None = None
 
     @property
@@ -208,6 +212,8 @@ def _unexplained(repaired: Repair, trials: TrialEvidence) -> list[Finding]:
     before, linear = trials.before, trials.linear
     text = f"accuracy {percent(before.held_out.accuracy)} after {before.steps:,} updates, a linear model "
     text += percent(linear.held_out.accuracy)
+    if trials.is_cut_short:
+        text += f"; `--minutes {math.ceil(MORE_TIME * trials.minutes)}` tries more changes"
     if before.error is not None:
         return [Finding(NOT_FINITE, "fault", Evidence(before.error))]
     if trials.stand_in is not None or repaired.is_expected_to_learn or not trials.is_behind:
