@@ -28,11 +28,13 @@ PROBES, CANDIDATES = 4, 4
 """Clusters that are searched for each view of an image, and images that are aligned with it."""
 CLUSTERS_PER_ROOT, ROUNDS = 2.0, 8
 VIEWS_AT_ONCE, PAIRS_AT_ONCE = 9, 512
-STEPS, SMALLEST_CROP, LARGEST_STEP = 4, 0.75, 0.1
+STEPS, SMALLEST_CROP, LARGEST_STEP = 3, 0.75, 0.1
 """Steps of the alignment, the smallest side that it considers, and the largest change of a step."""
-ALIKE, MUCH_LESS, CERTAIN = 0.94, 0.3, 0.995
+SHIFT = 0.005
+"""Shift of a view by which slopes are measured, of the distance from the center to a side."""
+ALIKE, MUCH_LESS, CERTAIN = 0.965, 0.22, 0.998
 """Part of the variance that a copy explains; how its rest compares with the rest of the next image; and what is a copy
-whatever comes next. On MNIST and CIFAR-10 with planted copies: `benchmarks/audit/RESULTS.md`."""
+whatever comes next. On MNIST, CIFAR-10 and digits with planted copies: `benchmarks/audit/RESULTS.md`."""
 FEW_ALIKE = 0.85
 """Candidates whose descriptions agree less are not aligned."""
 CONTRAST = 4.0
@@ -204,23 +206,31 @@ class _Clusters:
 
 def _explained(first: Tensor, second: Tensor, views: Tensor) -> Tensor:
     """Return the part of the variance of each second image that the first one explains, as a whole or cropped."""
-    whole, wanted = first.flatten(1), second.flatten(1)
-    cropped = _view(first, _aligned(first, second, views)).flatten(1)
-    both_ways = torch.maximum(_tone(whole, wanted), _tone(wanted, whole))
-    return torch.maximum(both_ways, _tone(cropped, wanted))
+    cropped = _view(first, _aligned(first, second, views))
+    return torch.stack([_tone(first, second), _tone(second, first), _tone(cropped, second)]).amax(dim=0)
 
 
-def _tone(values: Tensor, wanted: Tensor) -> Tensor:
-    """Return the part of the variance that a cubic tone curve explains, `(B,)`, of pixels `(B, P)`."""
-    values = (values - values.mean(dim=1, keepdim=True)) / values.std(dim=1, keepdim=True).clamp(min=1e-3)
-    wanted = functional.normalize(wanted - wanted.mean(dim=1, keepdim=True))
-    powers = torch.stack([values, values**2, values**3], dim=2)
-    powers = powers - powers.mean(dim=1, keepdim=True)
-    gram = powers.transpose(1, 2) @ powers
-    gram = gram + 1e-4 * gram.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None] * torch.eye(3)
-    right = powers.transpose(1, 2) @ wanted[:, :, None]
+def _tone(images: Tensor, wanted: Tensor) -> Tensor:
+    """Return the part of the variance that a cubic tone curve explains, `(B,)`, of slightly blurred images.
+
+    What compression and resizing change are fine details; what tells apart two images that look alike is coarser.
+    """
+    values = images - images.mean(dim=(2, 3), keepdim=True)
+    values = values / values.std(dim=(2, 3), keepdim=True).clamp(min=1e-3)
+    terms = torch.cat([values, values**2, values**3, wanted], dim=1)
+    terms = (_blur(terms.shape[2]) @ terms @ _blur(terms.shape[3]).T).flatten(2)
+    terms = functional.normalize(terms - terms.mean(dim=2, keepdim=True), dim=2)
+    powers, target = terms[:, :3], terms[:, 3:]
+    gram = powers @ powers.transpose(1, 2) + 1e-4 * torch.eye(3)
+    right = powers @ target.transpose(1, 2)
     explained: Tensor = right.transpose(1, 2) @ torch.linalg.solve(gram, right)
     return explained.flatten()
+
+
+def _blur(length: int) -> Tensor:
+    """Return the matrix that averages each of some pixels in a line with its neighbors, which count a third."""
+    weights = torch.ones(length, length).tril(1).triu(-1) + 2 * torch.eye(length)
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def _view(images: Tensor, crops: Tensor) -> Tensor:
@@ -246,7 +256,7 @@ def _aligned(first: Tensor, second: Tensor, crops: Tensor) -> Tensor:
         agreement = (unit * wanted).sum(dim=1)
         is_better = agreement > best
         best, kept = torch.where(is_better, agreement, best), torch.where(is_better[:, None], crops, kept)
-        slopes = _centered(_slopes(seen, crops)) / length[:, :, None]
+        slopes = _centered(_slopes(first, seen, crops)) / length[:, :, None]
         slopes = slopes - unit[:, :, None] * (unit[:, :, None] * slopes).sum(dim=1, keepdim=True)  # no gain
         rest = wanted / agreement.clamp(min=0.2)[:, None] - unit
         normal = slopes.transpose(1, 2) @ slopes + 1e-4 * torch.eye(4)
@@ -255,14 +265,12 @@ def _aligned(first: Tensor, second: Tensor, crops: Tensor) -> Tensor:
     return kept
 
 
-def _slopes(seen: Tensor, crops: Tensor) -> Tensor:
+def _slopes(images: Tensor, seen: Tensor, crops: Tensor) -> Tensor:
     """Return how the pixels of views `(B, 1, H, W)` change with the four numbers of their crops, `(B, H * W, 4)`."""
     height, width = seen.shape[2:]
     x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width).expand(height, width)
     y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height)[:, None].expand(height, width)
-    padded = functional.pad(seen, (1, 1, 1, 1), mode="replicate")[:, 0]
-    along_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) * (width / 4) / crops[:, 0, None, None]
-    along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) * (height / 4) / crops[:, 1, None, None]
+    along_x, along_y = ((_view(images, crops + step) - seen)[:, 0] / SHIFT for step in SHIFT * torch.eye(4)[2:])
     return torch.stack([along_x * x, along_y * y, along_x, along_y], dim=3).flatten(1, 2)
 
 
